@@ -1,0 +1,56 @@
+.DEFAULT_GOAL := help
+.PHONY: help setup repro test quick check fresh format lock benchmark-emotion benchmark-teacher clean
+
+PYTHON ?= python3
+VENV ?= .venv
+DATA ?= ../shared/data/emotion
+BIN := $(CURDIR)/$(VENV)/bin
+export PATH := $(BIN):$(PATH)
+
+help: ## list the targets
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
+
+setup: $(VENV)/.ready ## make the virtual environment with known-good versions
+
+$(VENV)/.ready: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
+		|| { echo "error: Python 3.11 to 3.13 is needed, try: make PYTHON=python3.11 $(MAKECMDGOALS)" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[train,dev]'
+	@touch $@
+
+repro: setup ## run the pipeline; print the table of models and where the pictures lie
+	dvc repro
+	@cat metrics/evaluate/table.md
+	@echo && echo "pictures:" && ls metrics/evaluate/*.png
+
+test: setup ## run all tests
+	python -m pytest
+
+quick: setup ## run the unit tests, in under a minute
+	python -m pytest -m "not slow"
+
+check: setup ## lint, check types and docstrings
+	ruff check .
+	ruff format --check .
+	mypy
+
+fresh: setup ## check that dvc.lock belongs to the code and the parameters
+	python tests/fresh.py
+
+format: setup ## format the code
+	ruff check --fix .
+	ruff format .
+
+lock: ## write the versions of this environment to constraints.txt
+	{ echo '# Known-good versions, written by `make lock`.'; \
+	  $(BIN)/python -m pip freeze --exclude-editable | sed -E 's/\+cpu$$//'; } > constraints.txt
+
+benchmark-emotion: setup ## the article's experiment on the Emotion tweets in DATA
+	python benchmarks/emotion.py --data $(DATA)
+
+benchmark-teacher: setup ## fine-tuning speed against the stock Trainer, on the train file in DATA
+	python benchmarks/teacher.py --data $(DATA)
+
+clean: ## remove the virtual environment and scratch files
+	rm -rf $(VENV) .potstill benchmarks/.work

@@ -1,0 +1,37 @@
+"""Stage `baseline`: the models that no teacher helps."""
+
+import torch
+
+from potstill import files, paths, record
+from potstill.baseline import Tfidf
+from potstill.corpus.dataset import Dataset
+from potstill.errors import run
+from potstill.params.baseline import BaselineParams
+from potstill.student.distil import train_on_labels
+
+
+def main() -> None:
+    """Read the prepared data; write `models/baseline/{tfidf,hard}` and `metrics/baseline`."""
+    params = BaselineParams.load()
+    data = Dataset.load(paths.PREPARED)
+    if params.threads:
+        torch.set_num_threads(params.threads)
+    metrics = paths.METRICS / "baseline"
+    with files.whole(paths.BASELINE) as folder:
+        tfidf = Tfidf.fit(data.train, params.C)
+        tfidf.save(folder / "tfidf")
+        with record.curves(metrics) as log:
+            student, best = train_on_labels(data.labels, data.train, data.validation, params, log)
+        student.save(folder / "hard")
+    right = tfidf.predict_proba(data.validation["text"].tolist()).argmax(1) == data.validation["label"]
+    hard = record.summary(best, student.parameters, files.size(paths.BASELINE / "hard"))
+    linear = {
+        "validation_accuracy": round(float(right.mean()), 6),
+        "parameters": tfidf.parameters,
+        "bytes": files.size(paths.BASELINE / "tfidf"),
+    }
+    record.headline(metrics, "baseline", {"tfidf": linear, "hard": hard})
+
+
+if __name__ == "__main__":
+    run(main)

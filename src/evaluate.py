@@ -1,0 +1,146 @@
+"""Stage `evaluate`: every model on the test split, side by side."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from scipy.special import softmax
+
+from potstill import files, paths, record
+from potstill.baseline import Tfidf
+from potstill.corpus.dataset import Dataset
+from potstill.errors import run
+from potstill.evaluate import figure, table
+from potstill.evaluate.compare import Model, compare
+from potstill.evaluate.scores import confusion
+from potstill.evaluate.timing import throughput
+from potstill.params.evaluate import EvaluateParams
+from potstill.params.label import LabelParams
+from potstill.params.teacher import TeacherParams
+from potstill.student.model import Student
+from potstill.teacher import model as teachers
+from potstill.teacher.average import average
+
+METRICS = paths.METRICS / "evaluate"
+Predict = Callable[[list[str]], Any]
+
+
+def main() -> None:
+    """Read the models, and the teachers' own answers; write `metrics/evaluate`."""
+    params = EvaluateParams.load()
+    asked = LabelParams.load().teachers
+    data = Dataset.load(paths.PREPARED)
+    torch.set_num_threads(1)  # what is timed, is timed on one
+
+    models, predict = load_small(data)
+    found, timings = load_teachers(TeacherParams.load().checkpoints, asked, data)
+    models += found
+    name = asked[0] if len(asked) == 1 else "ensemble"
+    teacher = name if any(model.name == name for model in found) else None
+    rows, reference = compare(models, data.test["label"].to_numpy(), teacher, params.reference)
+
+    # The teacher that labels is timed again beside the small models, so that their ratio is of one run.
+    labeller = teachers.load(paths.TEACHER / asked[0])
+    if labeller.parameters:
+        predict[asked[0]] = labeller.logits
+    texts = data.test["text"].tolist()
+    timings |= {name: throughput(answer, texts, params.seconds) for name, answer in predict.items()}
+
+    write_scores(rows, teacher, timings)
+    write_pictures(rows, reference, teacher, models, data, params.published)
+    print((METRICS / "table.md").read_text("utf-8"))
+    print((METRICS / "timing.md").read_text("utf-8"))
+
+
+def load_small(data: Dataset) -> tuple[list[Model], dict[str, Predict]]:
+    """The baselines and the student: their answers, and what to time."""
+    loaded = {
+        "tfidf": ("baseline", Tfidf.load(paths.BASELINE / "tfidf"), paths.BASELINE / "tfidf"),
+        "hard": ("baseline", Student.load(paths.BASELINE / "hard"), paths.BASELINE / "hard"),
+        "student": ("student", Student.load(paths.STUDENT), paths.STUDENT),
+    }
+    texts = data.test["text"].tolist()
+    models = [
+        Model(name, kind, model.predict_proba(texts), model.parameters, files.size(folder))
+        for name, (kind, model, folder) in loaded.items()
+    ]
+    return models, {name: model.predict_proba for name, (_, model, _) in loaded.items()}
+
+
+def load_teachers(
+    checkpoints: list[str], asked: list[str], data: Dataset
+) -> tuple[list[Model], dict[str, dict[str, float]]]:
+    """The answers and timings that the stage `teacher` left; several labelling teachers make an ensemble."""
+    folder = paths.METRICS / "teacher"
+    files.keep_only(folder, checkpoints)
+    found: dict[str, Model] = {}
+    timings = {}
+    for name in checkpoints:
+        logits = record.read_answers(folder / name / "test.csv", data.labels)
+        facts = files.read_json(folder / name / "metrics.json")[name]
+        if not np.isfinite(logits).all():
+            print(f"{name} lacks texts of the test split, and is left out")
+            continue
+        found[name] = Model(name, "teacher", softmax(logits, axis=1), facts["parameters"], facts["bytes"])
+        timings |= files.read_json(folder / name / "timing.json")["timing"]
+    if len(asked) > 1 and all(name in found for name in asked):
+        members = [found[name] for name in asked]
+        found["ensemble"] = Model(
+            "ensemble",
+            "teacher",
+            softmax(average([np.log(member.probabilities) for member in members]), axis=1),
+            sum(member.parameters or 0 for member in members) or None,
+            sum(member.bytes for member in members),
+        )
+    return list(found.values()), timings
+
+
+def write_scores(rows: list[dict[str, Any]], teacher: str | None, timings: dict[str, dict[str, float]]) -> None:
+    """The numbers, for programs and for people. What takes time, and so varies, is in files of its own."""
+    models = {row["name"]: {key: value for key, value in row.items() if key != "name"} for row in rows}
+    student = models["student"]
+    headline = {key: student[key] for key in ("accuracy", "macro_f1", "relative", "agreement") if key in student}
+    scores: dict[str, Any] = {"models": models, "student": headline}
+    lines = [table.markdown(rows)]
+    if teacher:
+        scores["teacher"] = {"accuracy": models[teacher]["accuracy"]}
+        lines.append(table.sentence("the student", f"the teacher ({teacher})", student["paired"]))
+    files.write_json(METRICS / "metrics.json", scores)
+    files.write_text(METRICS / "table.md", "\n".join(lines))
+    files.write_json(METRICS / "timing.json", {"timing": timings})
+    files.write_text(METRICS / "timing.md", table.speeds(timings, "student"))
+
+
+def write_pictures(
+    rows: list[dict[str, Any]],
+    reference: str,
+    teacher: str | None,
+    models: list[Model],
+    data: Dataset,
+    published: bool,
+) -> None:
+    """The article's figure, the confusions and the training curves, each as an image and as a table."""
+    figure.size_figure(rows, reference, METRICS / "size.png", published)
+    points = pd.DataFrame(rows)[["name", "kind", "parameters", "accuracy", "relative"]]
+    files.write_text(METRICS / "size.csv", points[points["parameters"].notna()].to_csv(index=False))
+    labels = data.test["label"].to_numpy()
+    for model in models:
+        if model.name in ("student", teacher):
+            predicted = model.probabilities.argmax(1)
+            name = "student" if model.name == "student" else "teacher"
+            picture = METRICS / f"confusion_{name}.png"
+            figure.confusion_figure(confusion(labels, predicted, data.labels), data.labels, picture)
+            names = np.array(data.labels)
+            pairs = pd.DataFrame({"actual": names[labels], "predicted": names[predicted]})
+            files.write_text(METRICS / f"confusion_{name}.csv", pairs.to_csv(index=False))
+    stages: dict[str, Path] = {"hard": paths.METRICS / "baseline", "student": paths.METRICS / "student"}
+    figure.curves_figure(
+        {name: record.read_curves(stage) for name, stage in stages.items()}, METRICS / "curves.png"
+    )
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,46 @@
+"""Stage `label`: one teacher's logits for every text of the pool, once. `python src/label.py minilm`."""
+
+import hashlib
+import sys
+
+import pandas as pd
+from tqdm import tqdm
+
+from potstill import files, paths
+from potstill.errors import PotstillError, run
+from potstill.params.label import LabelParams
+from potstill.teacher import model, shards
+
+
+def main() -> None:
+    """Read the pool and `models/teacher/<name>`; write `data/label/<name>`."""
+    params = LabelParams.load()
+    if len(sys.argv) != 2:
+        raise PotstillError("usage: python src/label.py NAME, a trained teacher's")
+    name = sys.argv[1]
+    texts = pd.read_parquet(paths.POOL / "pool.parquet")["text"].tolist()
+    if params.threads:
+        from potstill.teacher import device
+
+        device.use_threads(params.threads)
+    teacher = model.load(paths.TEACHER / name, params.batch_size, params.precision)
+    parts = [files.sha256(paths.TEACHER / name), files.sha256(paths.POOL), params.precision]
+    fingerprint = hashlib.sha256(" ".join(parts).encode()).hexdigest()
+    # The shards grow in a place that DVC leaves alone, and move when the last one is there.
+    scratch = paths.SCRATCH / "label" / f"{name}-{fingerprint[:16]}"
+    with tqdm(total=len(texts), unit="text", desc=f"label with {name}", mininterval=1) as bar:
+        shards.label(
+            texts,
+            lambda chunk: teacher.logits(chunk, bar.update),
+            teacher.labels,
+            scratch,
+            params.shard_rows,
+            fingerprint,
+            bar.update,
+        )
+    with files.whole(paths.LABEL / name) as folder:
+        scratch.rename(folder)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,26 @@
+"""Stage `pool`: the transfer set, before anybody labels it."""
+
+from potstill import files, paths
+from potstill.corpus.dataset import Dataset
+from potstill.errors import run
+from potstill.params.pool import PoolParams
+from potstill.pool.build import SOURCES, build
+
+
+def main() -> None:
+    """Read the prepared data; write `data/pool/pool.parquet` and how many rows each source gave."""
+    params = PoolParams.load()
+    pool = build(Dataset.load(paths.PREPARED), params)
+    with files.whole(paths.POOL) as folder:
+        folder.mkdir()
+        pool.to_parquet(folder / "pool.parquet", index=False)
+    counts = pool["source"].value_counts()
+    rows = {source: int(counts.get(source, 0)) for source in SOURCES}
+    files.write_json(paths.METRICS / "pool" / "metrics.json", {"pool": {"rows": len(pool), "sources": rows}})
+    print(
+        f"{len(pool):,} texts: " + ", ".join(f"{number:,} {source}" for source, number in rows.items() if number)
+    )
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,71 @@
+"""TF-IDF and logistic regression: what a student has to beat to be worth its trouble."""
+
+import json
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import pandas as pd
+from safetensors.numpy import load_file, save_file
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+
+from potstill import files
+
+
+class Tfidf:
+    """scikit-learn's `TfidfVectorizer()` and `LogisticRegression(C)`, saved without pickle."""
+
+    def __init__(self, vectorizer: TfidfVectorizer, classifier: LogisticRegression) -> None:
+        """Wrap a fitted vectorizer and a fitted classifier."""
+        self.vectorizer = vectorizer
+        self.classifier = classifier
+
+    @classmethod
+    def fit(cls, train: pd.DataFrame, C: float) -> Self:
+        """Fit on a table with `text` and `label`; `C` is the inverse of the regularisation's strength."""
+        vectorizer = TfidfVectorizer()
+        features = vectorizer.fit_transform(train["text"])
+        # More iterations than the default 100 change nothing but the warning that they did not suffice.
+        return cls(vectorizer, LogisticRegression(C=C, max_iter=1000).fit(features, train["label"]))
+
+    def predict_proba(self, texts: list[str]) -> np.ndarray:
+        """Probabilities of shape (texts, classes)."""
+        return self.classifier.predict_proba(self.vectorizer.transform(texts))
+
+    @property
+    def parameters(self) -> int:
+        """How many fitted numbers: a weight per word and class, a bias per class, and a frequency per word."""
+        return self.classifier.coef_.size + self.classifier.intercept_.size + self.vectorizer.idf_.size
+
+    def save(self, folder: Path) -> None:
+        """Write `model.safetensors` and `vocabulary.json` into a new folder."""
+        with files.whole(folder) as part:
+            part.mkdir(parents=True)
+            weights = {
+                "idf": self.vectorizer.idf_,
+                "coefficients": self.classifier.coef_,
+                "intercepts": self.classifier.intercept_,
+                "classes": self.classifier.classes_,
+            }
+            save_file(
+                {name: np.ascontiguousarray(value) for name, value in weights.items()},
+                part / "model.safetensors",
+            )
+            words = self.vectorizer.get_feature_names_out().tolist()
+            (part / "vocabulary.json").write_text(json.dumps(words, ensure_ascii=False, indent=1) + "\n", "utf-8")
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read what `save` wrote.
+
+        Raises:
+            PotstillError: a file is missing or damaged.
+        """
+        vectorizer = TfidfVectorizer(vocabulary=files.read_json(folder / "vocabulary.json"))
+        weights = load_file(folder / "model.safetensors")
+        vectorizer.idf_ = weights["idf"]
+        classifier = LogisticRegression()
+        classifier.coef_, classifier.intercept_ = weights["coefficients"], weights["intercepts"]
+        classifier.classes_ = weights["classes"]
+        return cls(vectorizer, classifier)

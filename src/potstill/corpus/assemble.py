@@ -1,0 +1,128 @@
+"""From the tables of a source to the prepared data: leaks out, missing splits made, all counted."""
+
+from typing import Any
+
+import pandas as pd
+
+from potstill.corpus.clean import keys
+from potstill.corpus.dataset import SPLITS, Dataset
+from potstill.corpus.split import keep_labelled, split_off
+from potstill.corpus.tables import Raw, encode
+from potstill.errors import PotstillError
+from potstill.params.prepare import PrepareParams
+
+
+def assemble(raw: Raw, params: PrepareParams) -> tuple[Dataset, dict[str, Any]]:
+    """Clean a source's tables.
+
+    Train and unlabelled rows whose text occurs in validation or test are removed. Validation and
+    test files stay as they are, so that results compare with published ones; their overlap is counted.
+
+    Args:
+        raw: what the source holds.
+        params: labels, shares, `labelled` and seed are used.
+
+    Returns:
+        The data, and counts: `rows` per split, `labels` per split and class, `removed` rows,
+        `two_labels` and `duplicates` in train, and so on.
+
+    Raises:
+        PotstillError: the labels do not fit, a class has fewer than two examples, a split cannot be
+            made, or `labelled` is out of range.
+    """
+    labels, tables = encode(raw, params.labels)
+    splits = {split: table.rows for split, table in tables.items()}
+    where = tables["train"].name
+
+    facts: dict[str, Any] = _count_repeats(splits["train"])
+    splits["train"], removed_train = _remove_leaks(splits)
+    _check_examples(splits["train"], labels, where)
+    facts["made_from_train"] = _make_missing(splits, labels, params, where)
+    if {"validation", "test"} <= tables.keys():
+        facts["validation_texts_in_test"] = len(
+            set(keys(splits["validation"]["text"])) & set(keys(splits["test"]["text"]))
+        )
+
+    texts = [table.rows["text"] for table in raw.unlabelled]
+    facts["moved_to_unlabelled"] = 0
+    if params.labelled is not None:
+        splits["train"], rest = keep_labelled(splits["train"], params.labelled, len(labels), params.seed)
+        facts["moved_to_unlabelled"] = len(rest)
+        texts.append(rest["text"])
+    unlabelled, removed_unlabelled = _clean_unlabelled(texts, splits)
+
+    dataset = Dataset(
+        labels=labels,
+        **{split: _finish(splits[split]) for split in SPLITS},
+        unlabelled=pd.DataFrame({"text": unlabelled.astype("str")}).reset_index(drop=True),
+    )
+    facts["removed"] = {"train": removed_train, "unlabelled": removed_unlabelled}
+    facts["rows"] = {split: len(dataset.split(split)) for split in (*SPLITS, "unlabelled")}
+    facts["labels"] = {
+        split: {name: int((splits[split]["label"] == id_).sum()) for id_, name in enumerate(labels)}
+        for split in SPLITS
+    }
+    return dataset, facts
+
+
+def _count_repeats(train: pd.DataFrame) -> dict[str, Any]:
+    key = keys(train["text"])
+    return {
+        "duplicates": int(pd.DataFrame({"key": key, "label": train["label"]}).duplicated().sum()),
+        "two_labels": int((train["label"].groupby(key).nunique() > 1).sum()),
+    }
+
+
+def _remove_leaks(splits: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, dict[str, int]]:
+    key = keys(splits["train"]["text"])
+    leaked = pd.Series(False, index=key.index)
+    removed = {}
+    for split in ("validation", "test"):
+        copies = key.isin(keys(splits[split]["text"]) if split in splits else [])
+        removed[f"in_{split}"] = int(copies.sum())
+        leaked |= copies
+    return splits["train"][~leaked], {**removed, "rows": int(leaked.sum())}
+
+
+def _check_examples(train: pd.DataFrame, labels: list[str], where: str) -> None:
+    for id_, name in enumerate(labels):
+        count = int((train["label"] == id_).sum())
+        if count < 2:
+            raise PotstillError(
+                f"{where}: class {name!r} has {count} example{'s' * (count != 1)} (copies of validation and "
+                "test texts not counted), and needs at least 2: add examples, or remove the class"
+            )
+
+
+def _make_missing(
+    splits: dict[str, pd.DataFrame], labels: list[str], params: PrepareParams, where: str
+) -> dict[str, int]:
+    """Split off train what the source lacks; shares are of the train split as it was."""
+    texts = keys(splits["train"]["text"]).nunique()
+    made = {"validation": 0, "test": 0}
+    for split, share in (("test", params.test_share), ("validation", params.validation_share)):
+        if split not in splits:
+            why = f"`prepare.{split}_share` {share:g} of the {texts} different texts of {where}"
+            splits["train"], splits[split] = split_off(
+                splits["train"], round(share * texts), labels, params.seed, why
+            )
+            made[split] = len(splits[split])
+    return made
+
+
+def _clean_unlabelled(texts: list[pd.Series], splits: dict[str, pd.DataFrame]) -> tuple[pd.Series, dict[str, int]]:
+    pooled = pd.concat(texts, ignore_index=True) if texts else pd.Series([], dtype=object)
+    key = keys(pooled)
+    held_out = key.isin(pd.concat([keys(splits["validation"]["text"]), keys(splits["test"]["text"])]))
+    in_train = key.isin(keys(splits["train"]["text"])) & ~held_out
+    repeated = key.duplicated() & ~held_out & ~in_train
+    removed = {
+        "in_validation_or_test": int(held_out.sum()),
+        "in_train": int(in_train.sum()),
+        "duplicates": int(repeated.sum()),
+    }
+    return pooled[~(held_out | in_train | repeated)], removed
+
+
+def _finish(rows: pd.DataFrame) -> pd.DataFrame:
+    return rows.astype({"text": "str", "label": "int64"}).reset_index(drop=True)

@@ -1,0 +1,13 @@
+"""Comparing texts: two are the same if they differ in case and white space only."""
+
+import pandas as pd
+
+
+def key(text: str) -> str:
+    """The form in which texts are compared."""
+    return " ".join(text.casefold().split())
+
+
+def keys(texts: pd.Series) -> pd.Series:
+    """`key` of every text, with the same index."""
+    return texts.map(key)

@@ -1,0 +1,64 @@
+"""The prepared data: what `prepare` writes and every later stage reads."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from potstill import files
+from potstill.errors import PotstillError
+
+SPLITS = ("train", "validation", "test")
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A classification task.
+
+    Attributes:
+        labels: the names of the classes; a label id is an index into it.
+        train, validation, test: tables with the columns `text` (string) and `label` (int64 id).
+        unlabelled: a table with the column `text`.
+    """
+
+    labels: list[str]
+    train: pd.DataFrame
+    validation: pd.DataFrame
+    test: pd.DataFrame
+    unlabelled: pd.DataFrame
+
+    def split(self, name: str) -> pd.DataFrame:
+        """One table by its name."""
+        return getattr(self, name)
+
+    def save(self, folder: Path) -> None:
+        """Write the folder: a Parquet table per split, and `dataset.json` with names, counts and hashes."""
+        with files.whole(folder) as part:
+            part.mkdir()
+            names = (*SPLITS, "unlabelled")
+            for name in names:
+                self.split(name).to_parquet(part / f"{name}.parquet", index=False)
+            facts = {
+                "labels": self.labels,
+                "rows": {name: len(self.split(name)) for name in names},
+                "sha256": {name: files.sha256(part / f"{name}.parquet") for name in names},
+            }
+            (part / "dataset.json").write_text(json.dumps(facts, indent=2, ensure_ascii=False) + "\n", "utf-8")
+
+    @classmethod
+    def load(cls, folder: Path) -> "Dataset":
+        """Read the folder that `save` wrote.
+
+        Raises:
+            PotstillError: a file is missing or damaged.
+        """
+        labels = files.read_json(folder / "dataset.json")["labels"]
+        tables = {}
+        for name in (*SPLITS, "unlabelled"):
+            path = folder / f"{name}.parquet"
+            try:
+                tables[name] = pd.read_parquet(path)
+            except (OSError, ValueError) as error:
+                raise PotstillError(f"{path} cannot be read ({error}): run `dvc repro prepare`") from None
+        return cls(labels=labels, **tables)

@@ -1,0 +1,271 @@
+"""The pictures, as PNG files that are the same to the byte for the same numbers."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, PercentFormatter
+from matplotlib.transforms import Bbox, IdentityTransform
+
+from potstill.errors import PotstillError
+from potstill.evaluate.canvas import DPI, INK, PALE, SOFT, save, short
+from potstill.evaluate.placement import place
+
+# Marker and colour per kind; the colours (Okabe and Ito) stay apart for the colour-blind.
+KINDS = {"baseline": ("s", "#7b8794"), "teacher": ("D", "#0072b2"), "student": ("o", "#d55e00")}
+SHADES = LinearSegmentedColormap.from_list("potstill", ["#ffffff", "#cfe3f1", "#0072b2", "#00395a"])
+
+# On Emotion's test split: name, kind, parameters, accuracy (Wasserblat 2021, one run each).
+PUBLISHED = (
+    ("MLP", "baseline", 80_102, 0.860),
+    ("distilled MLP", "student", 80_102, 0.918),
+    ("DistilBERT", "teacher", 66_000_000, 0.915),
+    ("DistilRoBERTa", "teacher", 82_000_000, 0.923),
+    ("BERT-base", "teacher", 110_000_000, 0.924),
+    ("RoBERTa-base", "teacher", 125_000_000, 0.930),
+    ("T5-base", "teacher", 220_000_000, 0.935),
+)
+
+NUMBERED = 30  # classes up to which a confusion matrix has room for numbers
+COLUMNS = 4  # runs side by side
+
+
+@dataclass(frozen=True)
+class _Mark:
+    """A point of the size figure; `y` and its interval in percent of the reference's accuracy."""
+
+    name: str
+    kind: str
+    x: float
+    y: float
+    low: float
+    high: float
+    published: bool = False
+
+
+def size_figure(rows: Sequence[Mapping[str, Any]], reference: str, path: Path, published: bool = False) -> None:
+    """Draw the article's figure: accuracy relative to a reference model against size.
+
+    Args:
+        rows: per model `name`, `kind` ("baseline", "teacher" or "student"), `parameters` (count),
+            `accuracy`, `accuracy_low` and `accuracy_high` (fractions). A row whose `parameters` are
+            None, such as a table of an API's answers, has no place on the axis and is left out.
+            Models of nearly the same size stand a little apart so that all can be seen.
+        reference: the name of the row that is 100%.
+        path: the PNG file to write.
+        published: add the article's own figures, which hold for the Emotion tweets only.
+
+    Raises:
+        PotstillError: no row is called `reference`, or that one gets nothing right.
+    """
+    whole = next((row["accuracy"] for row in rows if row["name"] == reference), 0)
+    if not whole:
+        raise PotstillError(f"the reference {reference!r} is not evaluated or never right: name another")
+
+    def mark(row: Mapping[str, Any]) -> _Mark:
+        y, low, high = (100 * row[key] / whole for key in ("accuracy", "accuracy_low", "accuracy_high"))
+        return _Mark(row["name"], row["kind"], row["parameters"], y, low, high)
+
+    marks = [mark(row) for row in rows if row.get("parameters")]
+    if published:
+        for name, kind, parameters, accuracy in PUBLISHED:
+            y = 100 * accuracy / whole
+            marks.append(_Mark(name, kind, parameters, y, y, y, published=True))
+
+    def draw(figure: Figure) -> None:
+        axes = figure.subplots()
+        figure.subplots_adjust(left=0.08, right=0.985, top=0.85, bottom=0.105)
+        figure.text(0.012, 0.972, "Accuracy against size", size=13, weight="bold", va="top")
+        caption = f"relative to {short(reference)} ({whole:.1%} accuracy); bars show 95% intervals"
+        figure.text(0.012, 0.91, caption, color=SOFT, va="top")
+        _legend(figure, marks)
+        _size_axes(axes, marks)
+        _draw_marks(axes, _apart(axes, marks))
+
+    save(draw, path, 8, 5)
+
+
+def _legend(figure: Figure, marks: list[_Mark]) -> None:
+    present = {mark.kind for mark in marks if not mark.published}
+    looks = [(kind, marker, colour, colour) for kind, (marker, colour) in KINDS.items() if kind in present]
+    if any(mark.published for mark in marks):
+        looks.append(("published", "o", "white", SOFT))
+    figure.legend(
+        handles=[Line2D([], [], ls="", marker=m, mfc=f, mec=e, ms=6, label=name) for name, m, f, e in looks],
+        loc="upper right",
+        bbox_to_anchor=(0.99, 0.985),
+        ncols=4,
+        handletextpad=0.1,
+        columnspacing=1,
+    )
+
+
+def _size_axes(axes: Axes, marks: list[_Mark]) -> None:
+    xs = [mark.x for mark in marks] or [1e3, 1e6]
+    low, high = min([100, *(mark.low for mark in marks)]), max([100, *(mark.high for mark in marks)])
+    room = 0.07 * (high - low) + 0.3
+    # At least 1.2 decades wide, so that some power of ten is always among the ticks.
+    axes.set(xscale="log", xlim=(min(xs) / 4, max(xs) * 4), ylim=(low - room, high + room))
+    axes.xaxis.set_major_locator(LogLocator(10, numticks=12))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: _thousands(x)))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:g}%"))
+    axes.yaxis.set_major_locator(MaxNLocator(7, steps=[1, 2, 5, 10]))
+    axes.set_xlabel("parameters")
+    axes.grid(axis="y")
+    axes.axhline(100, color=SOFT, lw=1, ls=(0, (4, 3)), zorder=1)
+
+
+def _apart(axes: Axes, marks: list[_Mark]) -> list[_Mark]:
+    """Move points of nearly the same size a few pixels sideways where one would hide another."""
+    left, right = np.log10(axes.get_xlim())
+    bottom, top = axes.get_ylim()
+    step, margin = 0.013 * (right - left), 0.025 * (top - bottom)
+
+    def hides(one: _Mark, other: _Mark) -> bool:
+        if abs(np.log10(one.x / other.x)) > 0.9 * step:
+            return False
+        if one.published or other.published:
+            return abs(one.y - other.y) < margin
+        return one.low < other.high and other.low < one.high
+
+    placed: list[_Mark] = []
+    for mark in sorted(marks, key=lambda mark: (mark.published, mark.x, mark.name)):
+        tries = (replace(mark, x=mark.x * 10 ** (step * steps)) for steps in (0, 1, -1, 2, -2, 3, -3))
+        placed.append(next((new for new in tries if not any(hides(new, old) for old in placed)), mark))
+    return placed
+
+
+def _draw_marks(axes: Axes, marks: list[_Mark]) -> None:
+    left, right = axes.get_xlim()
+    texts, taken = [], [_box(axes, (left, 100), (right, 100), 1.5)]
+    for mark in marks:
+        marker, colour = KINDS[mark.kind]
+        axes.vlines(mark.x, mark.low, mark.high, color=colour, lw=1.2, alpha=0.55, zorder=2)
+        face, edge, size = ("white", colour, 5) if mark.published else (colour, "white", 7.5)
+        axes.plot(mark.x, mark.y, marker, mfc=face, mec=edge, ms=size, zorder=3)
+        text = axes.text(0, 0, short(mark.name), ha="center", va="center", transform=IdentityTransform())
+        if mark.published:
+            text.set(color=SOFT, size=8)
+        elif mark.kind == "student":
+            text.set(weight="bold")
+        texts.append(text)
+        taken.append(_box(axes, (mark.x, mark.low), (mark.x, mark.high), 2))
+        taken.append(_box(axes, (mark.x, mark.y), (mark.x, mark.y), 4))
+    place(axes, [(mark.x, mark.y) for mark in marks], texts, taken)
+
+
+def _box(axes: Axes, start: tuple[float, float], end: tuple[float, float], margin: float) -> Bbox:
+    """Span a box in pixels between two data points, `margin` points wider on every side."""
+    return Bbox(axes.transData.transform([start, end])).padded(margin * DPI / 72)
+
+
+def confusion_figure(matrix: Any, names: Sequence[str], path: Path) -> None:
+    """Draw a confusion matrix; the shade is the share of its row, the numbers are texts.
+
+    Args:
+        matrix: counts (k, k), a row per right class, a column per predicted one.
+        names: k names of the classes.
+        path: the PNG file to write. Above 30 classes its cells bear no numbers.
+    """
+    counts = np.asarray(matrix)
+    # The root lets a few wrong texts show beside a diagonal that holds almost all.
+    shades = np.sqrt(counts / counts.sum(axis=1, keepdims=True).clip(1))
+    classes = len(names)
+    side = min(0.66 * classes + 0.8, 3 + 0.3 * classes, 15)  # inches
+    cell = 72 * side / classes  # points
+    shown = [short(name) for name in names]
+    letters = min(9, 0.8 * cell)
+
+    def draw(figure: Figure) -> None:
+        axes = figure.subplots()
+        axes.imshow(shades, cmap=SHADES, vmin=0, vmax=1, interpolation="nearest")
+        upright = max(map(len, shown)) * 0.6 * letters > cell
+        axes.set_xticks(range(classes), shown, size=letters, rotation=90 if upright else 0)
+        axes.set_yticks(range(classes), shown, size=letters)
+        axes.set_xticks(np.arange(1, classes) - 0.5, minor=True)
+        axes.set_yticks(np.arange(1, classes) - 0.5, minor=True)
+        axes.tick_params(which="both", length=0, labelcolor=INK)
+        axes.grid(which="minor")
+        axes.spines[:].set_visible(False)
+        axes.set(xlabel="predicted", ylabel="actual")
+        if classes > NUMBERED:
+            return
+        size = min(9, 1.3 * cell / max(2, len(f"{counts.max():,}")))
+        for (row, column), count in np.ndenumerate(counts):
+            ink = "white" if shades[row, column] > 0.55 else INK if count else PALE
+            axes.text(column, row, f"{count:,}", ha="center", va="center", color=ink, size=size)
+
+    save(draw, path, side + 1.6, side + 1.3, layout="constrained")
+
+
+def curves_figure(runs: Mapping[str, pd.DataFrame], path: Path) -> None:
+    """Draw training curves, a column per run: its loss above, its validation accuracy below.
+
+    Losses have a scale each, as they may be of different kinds; accuracies share one.
+
+    Args:
+        runs: per name a table with the columns `epoch`, `loss` and `validation_accuracy` (fraction);
+            gaps (NaN) are skipped.
+        path: the PNG file to write.
+
+    Raises:
+        PotstillError: there are no runs.
+    """
+    if not runs:
+        raise PotstillError("there are no training curves to draw: no run has left any")
+    height = math.ceil(len(runs) / COLUMNS)
+    columns = math.ceil(len(runs) / height)
+    seen = pd.concat([frame["validation_accuracy"] for frame in runs.values()]).dropna()
+    low, high = (seen.min(), seen.max()) if len(seen) else (0, 1)
+    room = 0.12 * (high - low) + 0.005
+
+    def draw(figure: Figure) -> None:
+        grid = figure.subplots(2 * height, columns, squeeze=False)
+        for axes in grid[-2:, len(runs) - columns * (height - 1) :].flat:
+            axes.remove()
+        for index, (name, frame) in enumerate(runs.items()):
+            row, column = divmod(index, columns)
+            loss, accuracy = grid[2 * row : 2 * row + 2, column]
+            _curve(loss, frame["epoch"], frame["loss"], SOFT)
+            loss.set_title(short(name), weight="bold")
+            _curve(accuracy, frame["epoch"], frame["validation_accuracy"], KINDS["teacher"][1])
+            _best(accuracy, frame["epoch"], frame["validation_accuracy"])
+            accuracy.set(xlabel="epoch", ylim=(low - room, high + room))
+            accuracy.yaxis.set_major_formatter(PercentFormatter(1))
+            if column == 0:
+                loss.set_ylabel("loss")
+                accuracy.set_ylabel("validation accuracy")
+
+    save(draw, path, max(4, 2.4 * columns), 3.8 * height, layout="constrained")
+
+
+def _curve(axes: Axes, epochs: pd.Series, values: pd.Series, colour: str) -> None:
+    there = values.notna()
+    axes.plot(epochs[there], values[there], color=colour, marker="o" if there.sum() < 8 else "", ms=3.5)
+    axes.grid()
+    axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10], integer=True))
+    axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
+
+
+def _best(axes: Axes, epochs: pd.Series, values: pd.Series) -> None:
+    if values.notna().any():
+        best, colour = int(np.nanargmax(values)), KINDS["student"][1]
+        axes.plot(epochs.iloc[best], values.iloc[best], "o", color=colour, ms=5)
+        axes.set_title(f"best {values.iloc[best]:.1%}", size=8, color=colour, loc="right", pad=3)
+
+
+def _thousands(count: float) -> str:
+    for unit in ("", "K", "M"):
+        if count < 1000:
+            return f"{count:g}{unit}"
+        count /= 1000
+    return f"{count:g}B"

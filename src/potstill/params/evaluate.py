@@ -1,0 +1,17 @@
+"""The `evaluate` section."""
+
+from typing import ClassVar
+
+from pydantic import Field
+
+from potstill.params.section import Section
+
+
+class EvaluateParams(Section):
+    """What the models are compared with, and how long they are timed; `params.yaml` says what each key means."""
+
+    section: ClassVar[str] = "evaluate"
+
+    reference: str | None
+    published: bool
+    seconds: float = Field(gt=0)

@@ -1,0 +1,19 @@
+"""The `label` section."""
+
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from potstill.params.section import Section
+
+
+class LabelParams(Section):
+    """How the pool is labelled; `params.yaml` says what every key means."""
+
+    section: ClassVar[str] = "label"
+
+    teachers: list[str] = Field(min_length=1)
+    shard_rows: int = Field(ge=1)
+    batch_size: int = Field(ge=1)
+    precision: Literal["auto", "bf16", "fp32"]
+    threads: int = Field(ge=0)

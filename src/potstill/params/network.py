@@ -1,0 +1,26 @@
+"""What the sections `baseline` and `student` share: a small network, and how it is trained."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from potstill.params.section import Section
+
+
+class NetworkParams(Section):
+    """A network and its training; `params.yaml` says what every key means."""
+
+    architecture: Literal["mlp", "attention", "cnn", "bigru", "bilstm"]
+    words: int = Field(ge=2)
+    influence: float = Field(ge=0, le=1)
+    embedding: int = Field(ge=1)
+    hidden: int = Field(ge=1)
+    max_length: int = Field(ge=1)
+    dropout: float = Field(ge=0, lt=1)
+    word_dropout: float = Field(ge=0, lt=1)
+    epochs: int = Field(ge=1)
+    batch_size: int = Field(ge=1)
+    learning_rate: float = Field(gt=0, le=1)
+    weight_decay: float = Field(ge=0)
+    threads: int = Field(ge=0)
+    seed: int = Field(ge=0)

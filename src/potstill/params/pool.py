@@ -1,0 +1,24 @@
+"""The `pool` section."""
+
+from typing import ClassVar
+
+from pydantic import Field
+
+from potstill.params.section import Section
+
+
+class PoolParams(Section):
+    """What the transfer set is made of; `params.yaml` says what every key means."""
+
+    section: ClassVar[str] = "pool"
+
+    train: bool
+    unlabelled: int | None = Field(ge=0)
+    replace: float = Field(ge=0)
+    replace_rate: float = Field(gt=0, lt=1)
+    drop: float = Field(ge=0)
+    drop_rate: float = Field(gt=0, lt=1)
+    splice: float = Field(ge=0)
+    generated: float = Field(ge=0)
+    order: int = Field(ge=2, le=5)
+    seed: int = Field(ge=0)

@@ -1,0 +1,62 @@
+"""The section `prepare` of `params.yaml`: where texts and labels come from, and what is kept."""
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, field_validator
+
+from potstill.params.section import Section
+
+Name = Annotated[str, Field(min_length=1)]
+# A class may be called 1 or 2.5; YAML reads such a name as a number.
+LabelName = Annotated[str, Field(min_length=1, coerce_numbers_to_str=True)]
+Share = Annotated[float, Field(gt=0, lt=0.5)]
+
+
+class Hub(BaseModel):
+    """A data set on the Hugging Face hub, or a folder that `DatasetDict.save_to_disk` wrote."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    dataset: Name | None
+    config: Name | None
+    revision: Name | None
+
+
+class DemoSizes(BaseModel):
+    """Rows of the built-in corpus."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    train: PositiveInt
+    validation: PositiveInt
+    test: PositiveInt
+    unlabelled: NonNegativeInt
+
+
+class PrepareParams(Section):
+    """What `params.yaml` says about the data; every key is explained there."""
+
+    section: ClassVar[str] = "prepare"
+
+    source: Literal["demo", "files", "hub"]
+    path: Name
+    train: Name | None
+    validation: Name | None
+    test: Name | None
+    unlabelled: list[Name]
+    text: Name
+    label: Name
+    labels: list[LabelName] | None
+    validation_share: Share
+    test_share: Share
+    labelled: PositiveInt | None
+    seed: Annotated[int, Field(ge=0, lt=2**32)]
+    hub: Hub
+    demo: DemoSizes
+
+    @field_validator("labels")
+    @classmethod
+    def _distinct(cls, labels: list[str] | None) -> list[str] | None:
+        if labels is not None and len(set(labels)) < max(2, len(labels)):
+            raise ValueError("give at least two names, each once")
+        return labels

@@ -1,0 +1,16 @@
+"""The `student` section."""
+
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from potstill.params.network import NetworkParams
+
+
+class StudentParams(NetworkParams):
+    """The student, and what it minimises; `params.yaml` says what every key means."""
+
+    section: ClassVar[str] = "student"
+
+    loss: Literal["kl", "mse"]
+    temperature: float = Field(gt=0)

@@ -1,0 +1,45 @@
+"""The `teacher` section."""
+
+from typing import ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from potstill.params.section import Section
+
+RESERVED = ("tfidf", "hard", "student", "ensemble")  # the other models that `evaluate` compares
+
+
+class Preset(BaseModel):
+    """Where a teacher comes from, and the learning rate that suits it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    checkpoint: str = Field(min_length=1)
+    learning_rate: float = Field(default=5e-5, gt=0, le=1)
+
+
+class TeacherParams(Section):
+    """How the teachers are fine-tuned; `params.yaml` says what every key means."""
+
+    section: ClassVar[str] = "teacher"
+
+    checkpoints: list[str] = Field(min_length=1)
+    presets: dict[str, Preset]
+    epochs: int = Field(ge=1)
+    batch_size: int = Field(ge=1)
+    weight_decay: float = Field(ge=0)
+    warmup: float = Field(ge=0, lt=1)
+    max_grad_norm: float = Field(gt=0)
+    max_length: int = Field(ge=2)
+    precision: Literal["auto", "bf16", "fp32"]
+    threads: int = Field(ge=0)
+    seed: int = Field(ge=0)
+
+    @model_validator(mode="after")
+    def _names_are_presets(self) -> "TeacherParams":
+        for name in self.checkpoints:
+            if name not in self.presets:
+                known = ", ".join(self.presets)
+                raise ValueError(f"`{name}` in checkpoints is no key of teacher.presets ({known})")
+            if not name.replace("-", "").replace("_", "").isalnum() or name in RESERVED:
+                raise ValueError(f"`{name}` cannot name a teacher: use letters, digits, - and _, not {RESERVED}")
+        return self

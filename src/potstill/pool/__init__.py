@@ -1,0 +1,1 @@
+"""The transfer set: every text that the teacher labels and the student learns from."""

@@ -1,0 +1,79 @@
+"""Recording a training with DVCLive: a curve per metric, and the headline numbers."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from dvclive import Live
+from tqdm import tqdm
+
+from potstill import files
+
+CURVES = ("loss", "validation_loss", "validation_accuracy")
+
+
+@contextmanager
+def curves(folder: Path) -> Iterator[Callable[[dict[str, float]], None]]:
+    """Give a function that logs one epoch, and prints it; `folder/plots/metrics/` then holds a table per metric.
+
+    The dictionary it takes has `epoch`, which becomes the step, and any number of metrics.
+    """
+    # The defaults would edit the project's dvc.yaml and save an experiment of their own.
+    with Live(str(folder), dvcyaml=None, save_dvc_exp=False) as live:
+
+        def log(epoch: dict[str, float]) -> None:
+            live.step = int(epoch["epoch"])
+            for name, value in epoch.items():
+                if name != "epoch":
+                    live.log_metric(name, value)
+            live.make_summary()
+            tqdm.write(", ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in epoch.items()))
+
+        yield log
+
+
+def read_curves(folder: Path) -> pd.DataFrame:
+    """What `curves` recorded in `folder`: a column `epoch` and one per metric."""
+    tables = [
+        pd.read_csv(folder / "plots" / "metrics" / f"{name}.tsv", sep="\t", index_col="step") for name in CURVES
+    ]
+    return pd.concat(tables, axis=1).rename_axis("epoch").reset_index()
+
+
+def write_answers(path: Path, logits: np.ndarray, actual: np.ndarray, labels: list[str]) -> None:
+    """Write a model's logits for the test split, and what they amount to, as a table.
+
+    `actual` and `predicted` make it a plot for DVC, which is how a file stays in Git without costing its stage
+    the run cache. Four decimals make a readable diff, and are far below what moves a probability.
+    """
+    names = np.array(labels)
+    answers = pd.DataFrame(logits, columns=[f"logit {name}" for name in labels])
+    answers.insert(0, "predicted", names[logits.argmax(1)])
+    answers.insert(0, "actual", names[actual])
+    files.write_text(path, answers.to_csv(index=False, float_format="%.4f"))
+
+
+def read_answers(path: Path, labels: list[str]) -> np.ndarray:
+    """The logits, of shape (texts, classes), that `write_answers` wrote."""
+    return pd.read_csv(path)[[f"logit {name}" for name in labels]].to_numpy()
+
+
+def headline(folder: Path, name: str, values: dict[str, Any]) -> None:
+    """Write `folder/metrics.json` as `{name: values}`, so that `dvc exp show` has a column `name.value`.
+
+    It replaces the summary of the last epoch that DVCLive leaves there.
+    """
+    files.write_json(folder / "metrics.json", {name: values})
+
+
+def summary(best: dict[str, float], parameters: int, size: int) -> dict[str, float]:
+    """The headline of a network that `training.fit` trained: its best epoch, its parameters, its bytes on disk."""
+    return {
+        "validation_accuracy": round(best["validation_accuracy"], 6),
+        "best_epoch": best["epoch"],
+        "parameters": parameters,
+        "bytes": size,
+    }

@@ -1,0 +1,1 @@
+"""Teachers: pre-trained Transformers that are fine-tuned, or tables of probabilities made elsewhere."""

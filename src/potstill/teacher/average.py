@@ -1,0 +1,19 @@
+"""Several teachers as one."""
+
+import numpy as np
+
+
+def average(logits: list[np.ndarray]) -> np.ndarray:
+    """The mean of several teachers' logits, each text's centred first.
+
+    Only the differences between a text's logits mean anything; centring makes them comparable between teachers,
+    and a table's log-probabilities comparable with a network's logits.
+
+    Args:
+        logits: one array per teacher, each of shape (texts, classes).
+
+    Returns:
+        Logits of the same shape, float32, summing to zero in every row; NaN where a teacher has none.
+    """
+    centred = [scores - scores.mean(1, keepdims=True) for scores in logits]
+    return np.asarray(np.mean(centred, axis=0), np.float32)

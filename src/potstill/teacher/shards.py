@@ -1,0 +1,48 @@
+"""Labelling in Parquet shards, each with a done-marker, so that a killed run goes on where it stopped."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from potstill import files
+
+
+def label(
+    texts: list[str],
+    score: Callable[[list[str]], np.ndarray],
+    labels: list[str],
+    folder: Path,
+    shard_rows: int,
+    fingerprint: str,
+    skipped: Callable[[int], object] = lambda rows: None,
+) -> None:
+    """Score texts shard by shard and write `00000.parquet`, `00000.done`, `00001.parquet`, ...
+
+    Args:
+        texts: the texts, in the order of the pool.
+        score: gives logits of shape (texts, classes).
+        labels: the names of the columns.
+        folder: where the shards go. Those already there and marked with the same fingerprint are kept.
+        shard_rows: texts per shard.
+        fingerprint: says which teacher and which texts the shards belong to.
+        skipped: told the number of rows of every shard that was kept.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, start in enumerate(range(0, len(texts), shard_rows)):
+        shard, marker = folder / f"{number:05d}.parquet", folder / f"{number:05d}.done"
+        chunk = texts[start : start + shard_rows]
+        facts = {"fingerprint": fingerprint, "start": start, "rows": len(chunk)}
+        if marker.is_file() and shard.is_file() and json.loads(marker.read_text()) == facts:
+            skipped(len(chunk))
+            continue
+        with files.whole(shard) as part:
+            pd.DataFrame(score(chunk), columns=labels).to_parquet(part, index=False)
+        files.write_json(marker, facts)
+
+
+def read(folder: Path) -> pd.DataFrame:
+    """All shards of a folder as one table: a column of logits per label, in the order of the pool."""
+    return pd.concat([pd.read_parquet(shard) for shard in sorted(folder.glob("*.parquet"))], ignore_index=True)

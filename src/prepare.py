@@ -1,0 +1,41 @@
+"""Stage `prepare`: the demo corpus, the user's files or a hub data set, cleaned and counted.
+
+Reads `prepare` in params.yaml; writes data/prepared/ and metrics/prepare/metrics.json.
+"""
+
+from potstill import files, paths
+from potstill.corpus import from_demo, from_files, from_hub
+from potstill.corpus.assemble import assemble
+from potstill.corpus.dataset import SPLITS
+from potstill.corpus.tables import Raw
+from potstill.errors import run
+from potstill.params.prepare import PrepareParams
+
+
+def read(params: PrepareParams) -> Raw:
+    """Read the source that `prepare.source` names."""
+    if params.source == "files":
+        return from_files.read(params)
+    if params.source == "hub":
+        return from_hub.read(params)
+    return from_demo.read(params)
+
+
+def main() -> None:
+    """Write the prepared data and what was counted on the way."""
+    params = PrepareParams.load()
+    dataset, facts = assemble(read(params), params)
+    dataset.save(paths.PREPARED)
+    files.write_json(paths.METRICS / "prepare" / "metrics.json", {"prepare": facts})
+
+    rows, removed = facts["rows"], facts["removed"]
+    print(f"{paths.PREPARED}: " + ", ".join(f"{rows[name]} {name}" for name in (*SPLITS, "unlabelled")))
+    print("labels in train: " + ", ".join(f"{n} {name}" for name, n in facts["labels"]["train"].items()))
+    print(
+        f"removed from train: {removed['train']['rows']} copies of validation or test texts; "
+        f"train texts with two labels: {facts['two_labels']}"
+    )
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,79 @@
+"""Stage `teacher`: fine-tune a checkpoint, or take a table of probabilities. `python src/teacher.py minilm`."""
+
+import hashlib
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from potstill import files, paths, record
+from potstill.corpus.dataset import Dataset
+from potstill.errors import PotstillError, run
+from potstill.evaluate.timing import throughput
+from potstill.params.teacher import TeacherParams
+from potstill.teacher import checkpoints, model, table
+
+
+def main() -> None:
+    """Read the prepared data; write `models/teacher/<name>` and `metrics/teacher/<name>`."""
+    params = TeacherParams.load()
+    if len(sys.argv) != 2 or sys.argv[1] not in params.presets:
+        raise PotstillError(f"usage: python src/teacher.py NAME, one of {', '.join(params.presets)}")
+    name = sys.argv[1]
+    metrics = paths.METRICS / "teacher" / name
+    data = Dataset.load(paths.PREPARED)
+    with files.whole(paths.TEACHER / name) as folder:
+        folder.mkdir()
+        checkpoint = params.presets[name].checkpoint
+        if table.is_table(checkpoint):
+            table.read(Path(checkpoint), data.labels).to_parquet(folder / "table.parquet", index=False)
+            model.describe(folder, "table", data.labels)
+            (metrics / "plots").mkdir(parents=True, exist_ok=True)  # no curves, but DVC expects the folder
+        else:
+            train(folder, metrics, data, params, name)
+        teacher = model.load(folder, params.batch_size, params.precision)
+        texts = data.test["text"].tolist()
+        test = teacher.logits(texts)
+        validation = teacher.logits(data.validation["text"].tolist())
+    record.write_answers(metrics / "test.csv", test, data.test["label"].to_numpy(), data.labels)
+    covered = np.isfinite(validation).all(1)
+    right = validation.argmax(1)[covered] == data.validation["label"].to_numpy()[covered]
+    facts = {
+        "validation_accuracy": round(float(right.mean()), 6) if covered.any() else None,
+        "parameters": teacher.parameters,
+        "bytes": files.size(paths.TEACHER / name),
+    }
+    record.headline(metrics, name, facts)
+    timings = {}
+    if teacher.parameters:
+        from potstill.teacher import device
+
+        device.use_threads(1)
+        timings = {name: throughput(teacher.logits, texts)}
+    files.write_json(metrics / "timing.json", {"timing": timings})
+
+
+def train(folder: Path, metrics: Path, data: Dataset, params: TeacherParams, name: str) -> None:
+    """Fine-tune into `folder`; a run that was killed goes on from its last finished epoch."""
+    from potstill.teacher import device, finetune
+
+    device.use_threads(params.threads)
+    preset = params.presets[name]
+    source = checkpoints.find(preset.checkpoint)
+    settings = f"{params.model_dump_json(exclude={'checkpoints', 'presets'})} {preset} {source}"
+    key = hashlib.sha256(f"{settings} {files.sha256(paths.PREPARED)}".encode()).hexdigest()[:16]
+    scratch = paths.SCRATCH / "teacher" / key
+    network, tokenizer = finetune.load(source, data.labels, params.seed)
+    with record.curves(metrics) as log:
+        finetune.finetune(
+            network, tokenizer, data.train, data.validation, params, preset.learning_rate, scratch, log
+        )
+    network.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    model.describe(folder, "checkpoint", data.labels, params.max_length)
+    shutil.rmtree(scratch)
+
+
+if __name__ == "__main__":
+    run(main)

