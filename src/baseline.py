@@ -1,8 +1,6 @@
 """Stage `baseline`: the models that no teacher helps."""
 
-import torch
-
-from potstill import files, paths, record
+from potstill import device, files, paths, record
 from potstill.baseline import Tfidf
 from potstill.corpus.dataset import Dataset
 from potstill.errors import run
@@ -14,8 +12,7 @@ def main() -> None:
     """Read the prepared data; write `models/baseline/{tfidf,hard}` and `metrics/baseline`."""
     params = BaselineParams.load()
     data = Dataset.load(paths.PREPARED)
-    if params.threads:
-        torch.set_num_threads(params.threads)
+    device.use_threads(params.threads)
     metrics = paths.METRICS / "baseline"
     with files.whole(paths.BASELINE) as folder:
         tfidf = Tfidf.fit(data.train, params.C)

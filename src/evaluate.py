@@ -6,10 +6,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 from scipy.special import softmax
 
-from potstill import files, paths, record
+from potstill import device, files, paths, record
 from potstill.baseline import Tfidf
 from potstill.corpus.dataset import Dataset
 from potstill.errors import run
@@ -33,7 +32,7 @@ def main() -> None:
     params = EvaluateParams.load()
     asked = LabelParams.load().teachers
     data = Dataset.load(paths.PREPARED)
-    torch.set_num_threads(1)  # what is timed, is timed on one
+    device.use_threads(1)  # what is timed, is timed on one
 
     models, predict = load_small(data)
     found, timings = load_teachers(TeacherParams.load().checkpoints, asked, data)

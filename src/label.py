@@ -20,7 +20,7 @@ def main() -> None:
     name = sys.argv[1]
     texts = pd.read_parquet(paths.POOL / "pool.parquet")["text"].tolist()
     if params.threads:
-        from potstill.teacher import device
+        from potstill import device
 
         device.use_threads(params.threads)
     teacher = model.load(paths.TEACHER / name, params.batch_size, params.precision)

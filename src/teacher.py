@@ -47,7 +47,7 @@ def main() -> None:
     record.headline(metrics, name, facts)
     timings = {}
     if teacher.parameters:
-        from potstill.teacher import device
+        from potstill import device
 
         device.use_threads(1)
         timings = {name: throughput(teacher.logits, texts)}
@@ -56,7 +56,8 @@ def main() -> None:
 
 def train(folder: Path, metrics: Path, data: Dataset, params: TeacherParams, name: str) -> None:
     """Fine-tune into `folder`; a run that was killed goes on from its last finished epoch."""
-    from potstill.teacher import device, finetune
+    from potstill import device
+    from potstill.teacher import finetune
 
     device.use_threads(params.threads)
     preset = params.presets[name]

@@ -18,6 +18,7 @@ SETTINGS = {
     "max_length": 32,
     "dropout": 0.0,
     "word_dropout": 0.0,
+    "sources": None,
     "loss": "kl",
     "temperature": 1.0,
     "epochs": 20,

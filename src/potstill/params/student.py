@@ -12,5 +12,8 @@ class StudentParams(NetworkParams):
 
     section: ClassVar[str] = "student"
 
+    sources: list[Literal["train", "unlabelled", "replace", "drop", "splice", "generated"]] | None = Field(
+        min_length=1
+    )
     loss: Literal["kl", "mse"]
     temperature: float = Field(gt=0)

@@ -1,6 +1,7 @@
 """Putting the transfer set together."""
 
 import random
+from collections import Counter
 from collections.abc import Callable
 
 import pandas as pd
@@ -60,8 +61,9 @@ def build(data: Dataset, params: PoolParams) -> pd.DataFrame:
         )
 
     texts = [text.split() for text, _ in rows]
-    # With repetitions: a word is drawn as often as it is used.
-    vocabulary = [word for words in texts for word in words]
+    # Every word as often as any other, so that the teacher labels rare words too; most that occur once are noise.
+    uses = Counter(word for words in texts for word in words)
+    vocabulary = sorted(word for word, number in uses.items() if number > 1) or sorted(uses)
     pick = rng.choice
     count = len(texts)
     fill(

@@ -8,7 +8,7 @@ import random
 
 
 def replace(words: list[str], rate: float, vocabulary: list[str], rng: random.Random) -> list[str]:
-    """Swap each word, with probability `rate`, for one drawn from `vocabulary`."""
+    """Swap each word, with probability `rate`, for one drawn from `vocabulary`, all alike."""
     return [rng.choice(vocabulary) if rng.random() < rate else word for word in words]
 
 

@@ -8,12 +8,19 @@ import torch
 from torch import Tensor, nn
 
 
+def _table(rows: int, width: int) -> nn.Embedding:
+    """Word vectors that start small: those of rare words stay near zero instead of adding noise."""
+    table = nn.Embedding(rows, width)
+    nn.init.normal_(table.weight, std=0.1)
+    return table
+
+
 class Mlp(nn.Module):
     """The mean of the word vectors and a linear layer: a bag of words, the article's student."""
 
     def __init__(self, rows: int, embedding: int, hidden: int, classes: int, dropout: float) -> None:
         super().__init__()
-        self.embedding = nn.Embedding(rows, hidden)
+        self.embedding = _table(rows, hidden)
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(hidden, classes)
 
@@ -27,7 +34,7 @@ class Attention(nn.Module):
 
     def __init__(self, rows: int, embedding: int, hidden: int, classes: int, dropout: float) -> None:
         super().__init__()
-        self.embedding = nn.Embedding(rows, hidden)
+        self.embedding = _table(rows, hidden)
         self.weight = nn.Conv1d(hidden, 1, kernel_size=5, padding=2)
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(hidden, classes)
@@ -44,7 +51,7 @@ class Cnn(nn.Module):
 
     def __init__(self, rows: int, embedding: int, hidden: int, classes: int, dropout: float) -> None:
         super().__init__()
-        self.embedding = nn.Embedding(rows, embedding)
+        self.embedding = _table(rows, embedding)
         self.convolution = nn.Conv1d(embedding, hidden, kernel_size=3, padding=1)
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(hidden, classes)
@@ -63,7 +70,7 @@ class Recurrent(nn.Module):
 
     def __init__(self, rows: int, embedding: int, hidden: int, classes: int, dropout: float) -> None:
         super().__init__()
-        self.embedding = nn.Embedding(rows, embedding)
+        self.embedding = _table(rows, embedding)
         self.forwards = self.cell(embedding, hidden, batch_first=True)
         self.backwards = self.cell(embedding, hidden, batch_first=True)
         self.dropout = nn.Dropout(dropout)

@@ -22,9 +22,9 @@ from transformers import (
 )
 from transformers.trainer_utils import get_last_checkpoint, set_seed
 
+from potstill import device
 from potstill.errors import PotstillError
 from potstill.params.teacher import TeacherParams
-from potstill.teacher import device
 
 transformers.logging.set_verbosity_error()  # "newly initialized" is the head, and no news
 transformers.logging.disable_progress_bar()

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from transformers import DataCollatorWithPadding, PreTrainedModel, PreTrainedTokenizerBase
 
-from potstill.teacher import device
+from potstill import device
 from potstill.teacher.finetune import encode
 
 

@@ -1,6 +1,11 @@
-"""What the machine can do: device, precision, threads."""
+"""What the machine can do: device, precision, threads. A stage imports this before whatever else needs torch."""
 
+import os
 from contextlib import AbstractContextManager, nullcontext
+
+# Idle OpenMP threads would spin, and starve whoever shares the processor: two experiments side by side would each
+# run ten times slower, not two. It has to be said before torch is loaded.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import torch
 

@@ -1,0 +1,309 @@
+"""The real commands, in scratch clones, on tiny inputs: `dvc repro`, experiments, queue, remotes."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from conftest import ROOT, make_checkpoint
+from potstill.corpus import demo
+
+pytestmark = pytest.mark.slow
+
+# The stages' `python` and `dvc` are those that run the tests; one thread each, since some run side by side.
+ENVIRONMENT = os.environ | {
+    "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+    "OMP_NUM_THREADS": "1",
+    "GIT_AUTHOR_NAME": "t",
+    "GIT_AUTHOR_EMAIL": "t@example.org",
+    "GIT_COMMITTER_NAME": "t",
+    "GIT_COMMITTER_EMAIL": "t@example.org",
+}
+SMALL = {
+    "demo.train": ("train: 1500", "train: 240"),
+    "demo.validation": ("validation: 500", "validation: 60"),
+    "demo.test": ("test: 3000", "test: 60"),
+    "demo.unlabelled": ("unlabelled: 8000", "unlabelled: 200"),
+    "label.shard_rows": ("shard_rows: 8192", "shard_rows: 300"),
+    "evaluate.seconds": ("seconds: 2.0", "seconds: 0.2"),
+}
+RAN = re.compile(r"Running stage '([^']+)'")
+
+
+def run(folder, *command, fails=False):
+    """Run a command in a folder; give what it printed."""
+    done = subprocess.run(command, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, timeout=600)
+    output = done.stdout + done.stderr
+    assert bool(done.returncode) == fails, f"{command} exited with {done.returncode}:\n{output[-4000:]}"
+    return output
+
+
+def at(folder, revision, path):
+    """A JSON file of a commit or an experiment."""
+    return json.loads(run(folder, "git", "show", f"{revision}:{path}"))
+
+
+def experiment(folder, name):
+    """The Git ref of a named experiment."""
+    return run(folder, "git", "for-each-ref", "--format=%(refname)", f"refs/exps/**/{name}").split()[-1]
+
+
+def hashes(folder):
+    """The hash of every cached output, by path, as dvc.lock has it."""
+    found = re.findall(r"- path: (\S+)\n\s+hash: md5\n\s+md5: (\S+)", (folder / "dvc.lock").read_text())
+    return {path: md5 for path, md5 in found if path.startswith(("data/", "models/"))}
+
+
+@pytest.fixture(scope="module")
+def origin(tmp_path_factory):
+    """This checkout in a repository of its own, with a tiny teacher and tiny data, reproduced and pushed."""
+    folder = tmp_path_factory.mktemp("origin")
+    listed = run(ROOT, "git", "ls-files", "-z", "--cached", "--others", "--exclude-standard").split("\0")
+    for name in filter(None, listed):
+        if (ROOT / name).is_file() and not name.startswith(("metrics/", "dvc.lock")):
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, folder / name)
+    texts = demo.generate(200, 50, 50, 50, seed=0).train["text"].tolist()
+    checkpoint = make_checkpoint("bert", tmp_path_factory.mktemp("checkpoint"), texts)
+    params = (folder / "params.yaml").read_text()
+    for old, new in SMALL.values():
+        assert params.count(old) == 1, old
+        params = params.replace(old, new)
+    params = params.replace(
+        "sentence-transformers/all-MiniLM-L6-v2, learning_rate: 1.0e-4", f"{checkpoint}, learning_rate: 3.0e-3"
+    )
+    params = re.sub(r"threads: 0", "threads: 1", params)
+    params = re.sub(r"epochs: \d+", "epochs: 2", params)
+    (folder / "params.yaml").write_text(params)
+
+    run(folder, "git", "init", "--quiet", "--initial-branch=main")
+    run(folder, "dvc", "remote", "add", "--default", "store", str(tmp_path_factory.mktemp("store")))
+    run(folder, "git", "add", "--all")
+    run(folder, "git", "commit", "--quiet", "-m", "before the first run")
+    run(folder, "dvc", "repro")
+    run(folder, "git", "add", "--all")
+    run(folder, "git", "commit", "--quiet", "-m", "after it")
+    run(folder, "dvc", "push")
+    return folder
+
+
+@pytest.fixture
+def clone(origin, tmp_path):
+    """A fresh clone, with nothing pulled."""
+    run(tmp_path, "git", "clone", "--quiet", str(origin), "clone")
+    return tmp_path / "clone"
+
+
+@pytest.fixture
+def pulled(clone):
+    """A fresh clone that has pulled."""
+    run(clone, "dvc", "pull")
+    return clone
+
+
+def test_repro_leaves_models_metrics_and_pictures(origin):
+    metrics = json.loads((origin / "metrics/evaluate/metrics.json").read_text())
+    assert set(metrics["models"]) == {"tfidf", "hard", "minilm", "student"}
+    assert metrics["student"]["accuracy"] == metrics["models"]["student"]["accuracy"]
+    assert metrics["teacher"]["accuracy"] == metrics["models"]["minilm"]["accuracy"]
+    wanted = {
+        "accuracy",
+        "accuracy_low",
+        "accuracy_high",
+        "macro_f1",
+        "matthews",
+        "agreement",
+        "relative",
+        "paired",
+    }
+    assert wanted | {"parameters", "bytes"} <= set(metrics["models"]["student"])
+    timing = json.loads((origin / "metrics/evaluate/timing.json").read_text())["timing"]
+    assert set(timing) == set(metrics["models"])
+    for name in ("size.png", "curves.png", "confusion_student.png"):
+        assert (origin / "metrics/evaluate" / name).read_bytes().startswith(b"\x89PNG")
+    assert "| student |" in (origin / "metrics/evaluate/table.md").read_text()
+    assert (origin / "metrics/student/plots/metrics/loss.tsv").is_file()
+    for name in ("prepare", "baseline", "teacher/minilm", "pool", "student", "evaluate"):
+        run(origin, "git", "ls-files", "--error-unmatch", f"metrics/{name}/metrics.json")
+
+
+def test_a_second_repro_has_nothing_to_do(origin):
+    assert not RAN.findall(run(origin, "dvc", "repro"))
+
+
+def test_running_again_gives_the_same_bytes(pulled):
+    before = hashes(pulled)
+    run(pulled, "dvc", "repro", "--force")
+    assert hashes(pulled) == before
+    status = run(pulled, "git", "status", "--porcelain").splitlines()
+    # Timings vary, and so do what records their hash and their table.
+    assert {line[3:] for line in status} <= {
+        "dvc.lock",
+        "metrics/evaluate/timing.json",
+        "metrics/evaluate/timing.md",
+        "metrics/teacher/minilm/timing.json",
+    }
+
+
+def test_changing_the_student_runs_only_what_follows(pulled):
+    output = run(pulled, "dvc", "exp", "run", "-S", "student.hidden=3")
+    assert RAN.findall(output) == ["student", "evaluate"]
+
+
+def test_a_pulled_clone_has_nothing_to_do(pulled):
+    assert not RAN.findall(run(pulled, "dvc", "repro"))
+
+
+def test_a_clone_that_pulls_what_it_needs_never_trains_the_teacher(clone):
+    output = run(clone, "dvc", "exp", "run", "--pull", "--allow-missing", "-S", "student.hidden=16")
+    assert RAN.findall(output) == ["student", "evaluate"]
+    assert not (clone / "data/label/minilm").exists()
+    run(clone, "dvc", "pull")
+    assert not RAN.findall(run(clone, "dvc", "repro"))
+
+
+def test_a_queue_runs_and_shows_one_readable_row_each(pulled):
+    run(pulled, "dvc", "exp", "run", "--queue", "-S", "student.hidden=2,4,6")
+    run(pulled, "dvc", "queue", "start", "-j", "2")
+    wait_for_queue(pulled)
+    noise = ["--hide-workspace", "--only-changed", "--drop", r"models\.|timing|baseline"]  # as in the README
+    shown = run(pulled, "dvc", "exp", "show", "--csv", *noise)
+    header, *rows = [line.split(",") for line in shown.splitlines() if line]
+    assert len(header) < 16
+    assert not any("/" in name or "step" in name for name in header), header
+    hidden, accuracy = header.index("student.hidden"), header.index("student.accuracy")
+    finished = {row[hidden]: row[accuracy] for row in rows if row[header.index("State")] != "Failed"}
+    assert {"2", "4", "6"} <= set(finished)
+    assert all(finished[size] for size in ("2", "4", "6"))
+
+
+def test_a_queued_run_uses_the_queued_code(pulled):
+    script = pulled / "src/student.py"
+    code = script.read_text()
+    assert 'record.headline(metrics, "student", ' in code
+    script.write_text(
+        code.replace(
+            'record.headline(metrics, "student", ', 'record.headline(metrics, "student", {"queued": 1} | '
+        )
+    )
+    run(pulled, "dvc", "exp", "run", "--queue", "--name", "queued")
+    script.write_text("raise SystemExit('the workspace was run')\n")
+    run(pulled, "dvc", "queue", "start")
+    wait_for_queue(pulled)
+    assert at(pulled, experiment(pulled, "queued"), "metrics/student/metrics.json")["student"]["queued"] == 1
+
+
+def wait_for_queue(folder):
+    deadline = time.monotonic() + 300
+    while time.monotonic() < deadline:
+        status = run(folder, "dvc", "queue", "status")
+        if "Running" not in status and "Queued" not in status:
+            assert "Failed" not in status, status + run(folder, "dvc", "queue", "logs", failed_task(status))
+            return
+        time.sleep(2)
+    raise AssertionError(f"the queue is not done: {status}")
+
+
+def failed_task(status):
+    return next(line.split()[0] for line in status.splitlines() if "Failed" in line)
+
+
+def test_several_teachers_are_compared_and_averaged(pulled, tmp_path):
+    texts = demo.generate(200, 50, 50, 50, seed=0).train["text"].tolist()
+    other = make_checkpoint("distilbert", tmp_path / "other", texts)
+    params = pulled / "params.yaml"
+    text = params.read_text().replace("checkpoints: [minilm]", "checkpoints: [minilm, bert]")
+    text = text.replace("teachers: [minilm]", "teachers: [minilm, bert]")
+    params.write_text(text.replace("google-bert/bert-base-uncased", str(other)))
+    ran = RAN.findall(run(pulled, "dvc", "repro"))
+    assert ran == ["teacher@bert", "label@bert", "transfer", "student", "evaluate"]
+    models = json.loads((pulled / "metrics/evaluate/metrics.json").read_text())["models"]
+    assert {"minilm", "bert", "ensemble"} <= set(models)
+    # Taking one out again labels nothing, and leaves nothing behind that would count.
+    params.write_text(params.read_text().replace("teachers: [minilm, bert]", "teachers: [minilm]"))
+    assert not {"teacher@minilm", "label@minilm"} & set(RAN.findall(run(pulled, "dvc", "repro")))
+    assert not (pulled / "data/label/bert").exists()
+
+
+def test_a_table_of_probabilities_is_a_teacher(pulled, tmp_path):
+    import pandas as pd
+
+    prepared = pulled / "data/prepared"
+    labels = json.loads((prepared / "dataset.json").read_text())["labels"]
+    train = pd.read_parquet(prepared / "train.parquet")
+    answers = pd.DataFrame({"text": train["text"]})
+    for i, label in enumerate(labels):
+        answers[label] = (train["label"] == i) * 0.9 + 0.1 / len(labels)
+    answers.to_csv(tmp_path / "llm.csv", index=False)
+    params = pulled / "params.yaml"
+    text = params.read_text().replace("[minilm]", "[llm]")
+    params.write_text(
+        text.replace("  presets:\n", f"  presets:\n    llm: {{checkpoint: {tmp_path / 'llm.csv'}}}\n")
+    )
+    output = run(pulled, "dvc", "repro")
+    assert "teacher@llm" in RAN.findall(output)
+    assert "llm lacks texts of the test split" in output
+    metrics = json.loads((pulled / "metrics/evaluate/metrics.json").read_text())
+    assert set(metrics["models"]) == {"tfidf", "hard", "student"}
+
+
+def test_labelling_that_was_killed_goes_on_where_it_stopped(pulled):
+    shutil.rmtree(pulled / "data/label")
+    command = [sys.executable, "src/label.py", "minilm"]
+    process = subprocess.Popen(command, cwd=pulled, env=ENVIRONMENT, stderr=subprocess.DEVNULL)
+    while not list(pulled.glob(".potstill/label/*/00001.done")):
+        assert process.poll() is None, "too fast to be killed"
+        time.sleep(0.002)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    (folder,) = pulled.glob(".potstill/label/*")
+    kept = {
+        path: path.stat().st_mtime_ns for path in folder.glob("*.parquet") if path.with_suffix(".done").exists()
+    }
+    assert 2 <= len(kept) < 5
+    assert not (pulled / "data/label/minilm").exists()
+    run(pulled, *command)
+    moved = pulled / "data/label/minilm"
+    assert all((moved / path.name).stat().st_mtime_ns == time for path, time in kept.items())
+    assert not RAN.findall(run(pulled, "dvc", "repro", "transfer"))
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ("student.hidden=abc", "`student.hidden` is 'abc'"),
+        ("student.hidden=0", "`student.hidden` is 0"),
+        ("student.temperature=0", "`student.temperature` is 0"),
+        ("student.architecture=transformer", "`student.architecture` is 'transformer'"),
+        ("+student.hiden=8", "did you mean `hidden`?"),
+        ("student.sources=[splice]", "student.sources"),
+    ],
+)
+def test_a_bad_parameter_ends_in_one_line_and_writes_nothing(pulled, change, says):
+    if "sources" in change:
+        run(pulled, "dvc", "exp", "run", "-S", "pool.splice=0")
+    output = run(pulled, "dvc", "exp", "run", "-S", change, fails=True)
+    (line,) = [line for line in output.splitlines() if line.startswith("error: ")]
+    assert says in line
+    assert "Traceback" not in output
+    assert not list((pulled / "models").rglob("*.part"))
+
+
+def test_a_tiny_learning_rate_survives_the_command_line(pulled):
+    # `-S` writes 1e-05, which a YAML 1.1 reader takes for a string.
+    output = run(pulled, "dvc", "exp", "run", "-S", "student.learning_rate=0.00001")
+    assert RAN.findall(output) == ["student", "evaluate"]
+
+
+def test_a_checkpoint_out_of_reach_ends_in_one_line(pulled):
+    output = run(pulled, "dvc", "exp", "run", "-S", "teacher.presets.minilm.checkpoint=nobody/nothing", fails=True)
+    assert "error: checkpoint nobody/nothing was not found" in output
+    assert "Traceback" not in output
+    assert not (pulled / "models/teacher/minilm").exists()
