@@ -6,11 +6,13 @@ from typing import Self
 
 import numpy as np
 import pandas as pd
+from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 
 from potstill import files
+from potstill.errors import PotstillError
 
 
 class Tfidf:
@@ -63,9 +65,12 @@ class Tfidf:
             PotstillError: a file is missing or damaged.
         """
         vectorizer = TfidfVectorizer(vocabulary=files.read_json(folder / "vocabulary.json"))
-        weights = load_file(folder / "model.safetensors")
-        vectorizer.idf_ = weights["idf"]
         classifier = LogisticRegression()
-        classifier.coef_, classifier.intercept_ = weights["coefficients"], weights["intercepts"]
-        classifier.classes_ = weights["classes"]
+        try:
+            weights = load_file(folder / "model.safetensors")
+            vectorizer.idf_ = weights["idf"]
+            classifier.coef_, classifier.intercept_ = weights["coefficients"], weights["intercepts"]
+            classifier.classes_ = weights["classes"]
+        except (OSError, KeyError, ValueError, SafetensorError) as error:
+            raise PotstillError(f"{folder} is damaged ({error}): run `dvc repro baseline`") from None
         return cls(vectorizer, classifier)

@@ -1,0 +1,96 @@
+"""Fine-tuning speed: potstill's teacher against the stock Trainer. Run it with `make benchmark-teacher`.
+
+Both fine-tune the same checkpoint on the same texts at the same batch size, in turns, in one process. The stock
+Trainer has its default arguments and pads each batch to its longest text, as its own documentation does.
+"""
+
+import argparse
+import platform
+import statistics
+import sys
+import tempfile
+from importlib.metadata import version
+from pathlib import Path
+from time import perf_counter
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / "src"))
+
+from potstill import files  # noqa: E402
+from potstill.corpus import from_files  # noqa: E402
+from potstill.corpus.assemble import assemble  # noqa: E402
+from potstill.corpus.dataset import Dataset  # noqa: E402
+from potstill.params.prepare import PrepareParams  # noqa: E402
+from potstill.params.teacher import TeacherParams  # noqa: E402
+from potstill.teacher import checkpoints, finetune  # noqa: E402
+
+RESULTS = ROOT / "benchmarks" / "teacher"
+TEXTS = 1600
+ROUNDS = 3
+
+
+def ours(source: str, data: Dataset, params: TeacherParams, folder: Path) -> None:
+    """The teacher stage's fine-tuning, its validation and its checkpoint included."""
+    model, tokenizer = finetune.load(source, data.labels, params.seed)
+    finetune.finetune(model, tokenizer, data.train, data.validation, params, 1e-4, folder)
+
+
+def stock(source: str, data: Dataset, params: TeacherParams, folder: Path) -> None:
+    """The Trainer with its defaults; neither validation nor checkpoint."""
+    from transformers import DataCollatorWithPadding, Trainer, TrainingArguments
+
+    model, tokenizer = finetune.load(source, data.labels, params.seed)
+    encoded = finetune.encode(tokenizer, data.train["text"].tolist(), params.max_length)
+    rows = [{**row, "labels": label} for row, label in zip(encoded, data.train["label"].tolist(), strict=True)]
+    arguments = TrainingArguments(
+        output_dir=str(folder),
+        num_train_epochs=params.epochs,
+        per_device_train_batch_size=params.batch_size,
+        report_to="none",
+    )
+    collate = DataCollatorWithPadding(tokenizer)
+    Trainer(model=model, args=arguments, train_dataset=rows, data_collator=collate).train()
+
+
+def main() -> None:
+    """Time both in turns and write `benchmarks/teacher/results.json`."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, required=True, help="a folder with train, validation and test files")
+    arguments = parser.parse_args()
+
+    prepare = PrepareParams.load(ROOT / "params.yaml").model_copy(update={"path": str(arguments.data)})
+    data, _ = assemble(from_files.read(prepare), prepare)
+    data = Dataset(data.labels, data.train[:TEXTS], data.validation[:64], data.test, data.unlabelled)
+    params = TeacherParams.load(ROOT / "params.yaml").model_copy(update={"epochs": 1})
+    source = checkpoints.find(params.presets["minilm"].checkpoint)
+
+    seconds: dict[str, list[float]] = {"stock": [], "potstill": []}
+    for _ in range(ROUNDS):
+        for name, train in (("stock", stock), ("potstill", ours)):
+            with tempfile.TemporaryDirectory() as folder:
+                start = perf_counter()
+                train(source, data, params, Path(folder))
+                seconds[name].append(perf_counter() - start)
+    ratios = [a / b for a, b in zip(seconds["stock"], seconds["potstill"], strict=True)]
+    rows = [
+        {
+            "engine": name,
+            "texts": len(data.train),
+            "batch_size": params.batch_size,
+            "seconds": [round(value, 2) for value in values],
+            "texts_per_second": round(len(data.train) / statistics.median(values), 1),
+            "ratio_to_stock": round(statistics.median(ratios), 2) if name == "potstill" else 1.0,
+            "command": "make benchmark-teacher DATA=$DATA",
+            "machine": f"{platform.machine()}, torch {version('torch')}, transformers {version('transformers')}",
+        }
+        for name, values in seconds.items()
+    ]
+    files.write_json(RESULTS / "results.json", rows)
+    for row in rows:
+        print(
+            f"{row['engine']}: {row['texts_per_second']} texts/s, {row['ratio_to_stock']} times the stock Trainer"
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,103 @@
+import random
+
+import pandas as pd
+import pytest
+
+from potstill.corpus.clean import key
+from potstill.corpus.dataset import Dataset
+from potstill.errors import PotstillError
+from potstill.params.pool import PoolParams
+from potstill.pool import variants
+from potstill.pool.build import build
+from potstill.pool.generate import NgramModel
+
+SETTINGS = {
+    "train": True,
+    "unlabelled": None,
+    "replace": 0.5,
+    "replace_rate": 0.3,
+    "drop": 0.5,
+    "drop_rate": 0.3,
+    "splice": 0.5,
+    "generated": 1.0,
+    "order": 3,
+    "seed": 0,
+}
+NOTHING = {"replace": 0, "drop": 0, "splice": 0, "generated": 0}
+
+
+def counts(data, **changes):
+    return build(data, PoolParams(**(SETTINGS | changes)))["source"].value_counts().to_dict()
+
+
+def test_sources_are_sized_in_rows_per_real_text(data):
+    real = 340
+    rows = counts(data)
+    assert rows["train"] + rows["unlabelled"] == real
+    assert rows["replace"] == rows["drop"] == rows["splice"] == real / 2
+    assert 0.8 * real < rows["generated"] <= real  # so small a corpus repeats itself
+
+
+def test_every_source_can_be_switched_off(data):
+    assert counts(data, **NOTHING) == {"train": 240, "unlabelled": 100}
+    assert counts(data, **NOTHING, unlabelled=30) == {"train": 240, "unlabelled": 30}
+    assert counts(data, **NOTHING, train=False) == {"unlabelled": 100}
+    for source in ("replace", "drop", "splice", "generated"):
+        assert source not in counts(data, **{source: 0})
+    with pytest.raises(PotstillError, match=r"pool\.train"):
+        counts(data, train=False, unlabelled=0)
+
+
+def test_nothing_occurs_twice_or_in_validation_or_test(data):
+    leaky = Dataset(
+        data.labels,
+        data.train,
+        data.validation,
+        data.test,
+        pd.DataFrame({"text": [data.test["text"][0].upper(), f"  {data.train['text'][0]}", "new"]}),
+    )
+    texts = build(leaky, PoolParams(**SETTINGS))["text"].map(key)
+    assert texts.is_unique
+    assert not set(texts) & {key(text) for split in (data.validation, data.test) for text in split["text"]}
+
+
+def test_the_same_seed_gives_the_same_pool(data):
+    pools = [build(data, PoolParams(**(SETTINGS | {"seed": seed}))) for seed in (1, 1, 2)]
+    assert pools[0].equals(pools[1])
+    assert not pools[0].equals(pools[2])
+
+
+def test_variants_change_about_as_much_as_they_should():
+    rng = random.Random(0)
+    words = [f"w{i}" for i in range(1000)]
+    replaced = variants.replace(words, 0.3, ["new"], rng)
+    assert len(replaced) == 1000
+    assert 250 < replaced.count("new") < 350
+    assert 650 < len(variants.drop(words, 0.3, rng)) < 750
+    spliced = variants.splice(["a"] * 10, ["b"] * 10, rng)
+    assert spliced == sorted(spliced)
+
+
+def test_replacement_draws_rare_words_as_often_as_frequent_ones(data):
+    rows = [f"the the the the the the the the word{i % 20}" for i in range(40)]
+    texts = Dataset(
+        data.labels,
+        pd.DataFrame({"text": [f"{row} {i}" for i, row in enumerate(rows)], "label": 0}),
+        data.validation,
+        data.test,
+        pd.DataFrame({"text": []}),
+    )
+    pool = build(texts, PoolParams(**(SETTINGS | NOTHING | {"replace": 10, "replace_rate": 0.9})))
+    drawn = " ".join(pool.loc[pool["source"] == "replace", "text"]).split()
+    assert drawn.count("the") < 0.3 * len(drawn)
+
+
+def test_an_ngram_model_says_only_what_it_has_seen():
+    texts = [["a", "b", "c"], ["b", "c", "d", "e"], ["c", "d"]]
+    model = NgramModel(texts, order=2)
+    rng = random.Random(0)
+    samples = {tuple(model.sample(rng)) for _ in range(300)}
+    assert ("a", "b", "c", "d", "e") in samples  # across texts
+    seen = {pair for text in texts for pair in zip(["", *text], [*text, ""], strict=True)}
+    assert all(pair in seen for s in samples for pair in zip(["", *s], [*s, ""], strict=True))
+    assert len(model.sample(rng, longest=1)) == 1
