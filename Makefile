@@ -21,7 +21,7 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 
 repro: setup ## run the pipeline; print the table of models and where the pictures lie
 	dvc repro
-	@cat metrics/evaluate/table.md
+	@cat metrics/evaluate/table.md && echo && cat metrics/evaluate/timing.md
 	@echo && echo "pictures:" && ls metrics/evaluate/*.png
 
 test: setup ## run all tests

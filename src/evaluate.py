@@ -50,8 +50,6 @@ def main() -> None:
 
     write_scores(rows, teacher, timings)
     write_pictures(rows, reference, teacher, models, data, params.published)
-    print((METRICS / "table.md").read_text("utf-8"))
-    print((METRICS / "timing.md").read_text("utf-8"))
 
 
 def load_small(data: Dataset) -> tuple[list[Model], dict[str, Predict]]:
@@ -107,6 +105,7 @@ def write_scores(rows: list[dict[str, Any]], teacher: str | None, timings: dict[
     if teacher:
         scores["teacher"] = {"accuracy": models[teacher]["accuracy"]}
         lines.append(table.sentence("the student", f"the teacher ({teacher})", student["paired"]))
+        print(lines[-1])
     files.write_json(METRICS / "metrics.json", scores)
     files.write_text(METRICS / "table.md", "\n".join(lines))
     files.write_json(METRICS / "timing.json", {"timing": timings})

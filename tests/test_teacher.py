@@ -202,9 +202,10 @@ class TestFind:
         (cached / "refs").mkdir(parents=True)
         (cached / "refs" / "main").write_text("abc")
         (cached / "snapshots" / "abc").mkdir(parents=True)
-        (cached / "snapshots" / "abc" / "model.safetensors").write_bytes(b"")
+        for name in ("config.json", "model.safetensors"):
+            (cached / "snapshots" / "abc" / name).write_bytes(b"")
         monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
-        assert checkpoints.find(self.minilm) == self.minilm
+        assert checkpoints.find(self.minilm) == str(cached / "snapshots" / "abc")
 
     @pytest.mark.parametrize("name", ["nobody/nothing", "../nowhere/at/all", "no such name"])
     def test_what_cannot_be_found_says_what_to_do(self, name):

