@@ -22,6 +22,9 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
 from tqdm import tqdm
 
 ROOT = Path(__file__).parents[1]
@@ -96,8 +99,8 @@ def hard(setting: Setting, network: str) -> dict[str, Any]:
 def soft(setting: Setting, network: str) -> dict[str, Any]:
     """The training of a network on soft labels."""
     if NETWORKS[network]["architecture"] == "mlp":
-        # A bag of words learns best from whole texts, and from rare words in them.
-        sources = {"sources": "[train,unlabelled,replace]"}
+        # A bag of words learns best from text that somebody might have written, and from rare words in it.
+        sources = {"sources": "[train,unlabelled,replace,splice]"}
         return {"epochs": 6, "batch_size": 64, "weight_decay": 0.05, "dropout": 0} | sources
     return {"epochs": 10, "batch_size": 256, "dropout": 0.3 if network.endswith("80k") else 0.1}
 
@@ -177,7 +180,8 @@ def measure(clone: Clone, data: Path, jobs: int) -> list[dict[str, Any]]:
     with ThreadPoolExecutor(jobs) as pool, tqdm(total=len(todo), unit="run", desc="students") as bar:
         for _ in pool.map(lambda run: clone.run(command(data, *run)), todo):
             bar.update()
-    rows: dict[tuple[str, str, str | None, int], dict[str, Any]] = {}
+    reproduced = article(data)
+    rows: dict[tuple[str, str, str | None, int], dict[str, Any]] = {("article", "", None, 0): reproduced}
     for run in runs:
         for row in collect(clone, data, *run):
             rows.setdefault((row["setting"], row["model"], row.get("training"), row["seed"]), row)
@@ -215,6 +219,32 @@ def collect(clone: Clone, data: Path, setting: Setting, network: str, seed: int)
         }
         rows.append(row if training is None else row | {"training": training})
     return rows
+
+
+def article(data: Path) -> dict[str, Any]:
+    """The article's step 1: scikit-learn's defaults on the files as they are.
+
+    16 train texts also occur in validation or test, most with another label. `prepare` removes them, as one should;
+    that alone lifts the accuracy by a third of a point.
+    """
+    parts = [
+        pd.Series((data / f"{name}.txt").read_text("utf-8").splitlines()) for name in ("train", "val", "test")
+    ]
+    train, validation, test = [part.str.rpartition(";") for part in parts]
+    model = make_pipeline(TfidfVectorizer(), LogisticRegression()).fit(train[0], train[2])
+    coefficients = model[-1].coef_
+    return {
+        "setting": SETTINGS[0].name,
+        "labels": len(train),
+        "model": "TF-IDF + logistic regression, files as they are",
+        "parameters": coefficients.size + len(coefficients) + coefficients.shape[1],
+        "bytes": None,
+        "seed": 0,
+        "validation_accuracy": round(float(model.score(validation[0], validation[2])), 6),
+        "test_accuracy": round(float(model.score(test[0], test[2])), 6),
+        "test_rows": len(test),
+        "command": "make benchmark-emotion DATA=$DATA",
+    }
 
 
 def summarise(rows: list[dict[str, Any]]) -> pd.DataFrame:
@@ -258,6 +288,8 @@ def points(summary: pd.DataFrame) -> list[dict[str, Any]]:
     rows = []
     for row in summary[summary["setting"] == SETTINGS[0].name].itertuples():
         kind = "teacher" if "teacher" in row.model else kinds.get(row.training, "baseline")
+        if row.model.endswith("as they are"):
+            continue
         name = row.model.split(" ")[0] + (f" {row.training}" if row.training else "")
         point = {"name": name, "kind": kind, "parameters": row.parameters}
         rows.append(point | {"accuracy": row.test, "accuracy_low": row.low, "accuracy_high": row.high})
