@@ -22,7 +22,7 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 repro: setup ## run the pipeline; print the table of models and where the pictures lie
 	dvc repro
 	@cat metrics/evaluate/table.md && echo && cat metrics/evaluate/timing.md
-	@echo && echo "pictures:" && ls metrics/evaluate/*.png
+	@echo && echo "pictures:" && ls metrics/evaluate/*.png metrics/evaluate/confusion/*.png
 
 test: setup ## run all tests
 	python -m pytest

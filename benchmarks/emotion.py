@@ -162,9 +162,7 @@ class Clone:
 
 def git(folder: Path, *arguments: str) -> str:
     """Run Git and return what it prints."""
-    return subprocess.run(
-        ["git", *arguments], cwd=folder, check=True, capture_output=True, text=True
-    ).stdout.strip()
+    return subprocess.run(["git", *arguments], cwd=folder, check=True, capture_output=True, text=True).stdout.strip()
 
 
 def measure(clone: Clone, data: Path, jobs: int) -> list[dict[str, Any]]:
@@ -174,9 +172,7 @@ def measure(clone: Clone, data: Path, jobs: int) -> list[dict[str, Any]]:
             print(f"{setting.name}: teacher and transfer set (minutes)", file=sys.stderr)
             clone.run(command(data, setting))
     runs = [(setting, network, seed) for setting in SETTINGS for seed in SEEDS for network in NETWORKS]
-    todo = [
-        run for run in runs if clone.read(slug(run[0].name, *run[1:]), "metrics/evaluate/metrics.json") is None
-    ]
+    todo = [run for run in runs if clone.read(slug(run[0].name, *run[1:]), "metrics/evaluate/metrics.json") is None]
     with ThreadPoolExecutor(jobs) as pool, tqdm(total=len(todo), unit="run", desc="students") as bar:
         for _ in pool.map(lambda run: clone.run(command(data, *run)), todo):
             bar.update()
@@ -227,9 +223,7 @@ def article(data: Path) -> dict[str, Any]:
     16 train texts also occur in validation or test, most with another label. `prepare` removes them, as one should;
     that alone lifts the accuracy by a third of a point.
     """
-    parts = [
-        pd.Series((data / f"{name}.txt").read_text("utf-8").splitlines()) for name in ("train", "val", "test")
-    ]
+    parts = [pd.Series((data / f"{name}.txt").read_text("utf-8").splitlines()) for name in ("train", "val", "test")]
     train, validation, test = [part.str.rpartition(";") for part in parts]
     model = make_pipeline(TfidfVectorizer(), LogisticRegression()).fit(train[0], train[2])
     coefficients = model[-1].coef_
@@ -312,9 +306,7 @@ def main() -> None:
     figure.size_figure(points(summary), "MiniLM", RESULTS / "size.png", published=True)
     packages = ("torch", "transformers", "scikit-learn", "numpy", "dvc")
     versions = {package: version(package) for package in packages}
-    files.write_json(
-        RESULTS / "versions.json", versions | {"python": sys.version.split()[0], "commit": clone.head}
-    )
+    files.write_json(RESULTS / "versions.json", versions | {"python": sys.version.split()[0], "commit": clone.head})
     write_readme(ROOT / "README.md", "emotion", markdown(summary))
     print(markdown(summary))
 

@@ -87,9 +87,7 @@ def main() -> None:
     ]
     files.write_json(RESULTS / "results.json", rows)
     for row in rows:
-        print(
-            f"{row['engine']}: {row['texts_per_second']} texts/s, {row['ratio_to_stock']} times the stock Trainer"
-        )
+        print(f"{row['engine']}: {row['texts_per_second']} texts/s, {row['ratio_to_stock']} times the stock Trainer")
 
 
 if __name__ == "__main__":

@@ -49,7 +49,7 @@ def main() -> None:
     timings |= {name: throughput(answer, texts, params.seconds) for name, answer in predict.items()}
 
     write_scores(rows, teacher, timings)
-    write_pictures(rows, reference, teacher, models, data, params.published)
+    write_pictures(rows, reference, models, data, params.published)
 
 
 def load_small(data: Dataset) -> tuple[list[Model], dict[str, Predict]]:
@@ -115,7 +115,6 @@ def write_scores(rows: list[dict[str, Any]], teacher: str | None, timings: dict[
 def write_pictures(
     rows: list[dict[str, Any]],
     reference: str,
-    teacher: str | None,
     models: list[Model],
     data: Dataset,
     published: bool,
@@ -124,20 +123,16 @@ def write_pictures(
     figure.size_figure(rows, reference, METRICS / "size.png", published)
     points = pd.DataFrame(rows)[["name", "kind", "parameters", "accuracy", "relative"]]
     files.write_text(METRICS / "size.csv", points[points["parameters"].notna()].to_csv(index=False))
-    labels = data.test["label"].to_numpy()
-    for model in models:
-        if model.name in ("student", teacher):
+    labels, names = data.test["label"].to_numpy(), np.array(data.labels)
+    with files.whole(METRICS / "confusion") as folder:
+        for model in models:
             predicted = model.probabilities.argmax(1)
-            name = "student" if model.name == "student" else "teacher"
-            picture = METRICS / f"confusion_{name}.png"
-            figure.confusion_figure(confusion(labels, predicted, data.labels), data.labels, picture)
-            names = np.array(data.labels)
+            matrix = confusion(labels, predicted, data.labels)
+            figure.confusion_figure(matrix, data.labels, folder / f"{model.name}.png")
             pairs = pd.DataFrame({"actual": names[labels], "predicted": names[predicted]})
-            files.write_text(METRICS / f"confusion_{name}.csv", pairs.to_csv(index=False))
+            files.write_text(folder / f"{model.name}.csv", pairs.to_csv(index=False))
     stages: dict[str, Path] = {"hard": paths.METRICS / "baseline", "student": paths.METRICS / "student"}
-    figure.curves_figure(
-        {name: record.read_curves(stage) for name, stage in stages.items()}, METRICS / "curves.png"
-    )
+    figure.curves_figure({name: record.read_curves(stage) for name, stage in stages.items()}, METRICS / "curves.png")
 
 
 if __name__ == "__main__":

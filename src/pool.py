@@ -17,9 +17,7 @@ def main() -> None:
     counts = pool["source"].value_counts()
     rows = {source: int(counts.get(source, 0)) for source in SOURCES}
     files.write_json(paths.METRICS / "pool" / "metrics.json", {"pool": {"rows": len(pool), "sources": rows}})
-    print(
-        f"{len(pool):,} texts: " + ", ".join(f"{number:,} {source}" for source, number in rows.items() if number)
-    )
+    print(f"{len(pool):,} texts: " + ", ".join(f"{number:,} {source}" for source, number in rows.items() if number))
 
 
 if __name__ == "__main__":

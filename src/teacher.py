@@ -67,9 +67,7 @@ def train(folder: Path, metrics: Path, data: Dataset, params: TeacherParams, nam
     scratch = paths.SCRATCH / "teacher" / key
     network, tokenizer = finetune.load(source, data.labels, params.seed)
     with record.curves(metrics) as log:
-        finetune.finetune(
-            network, tokenizer, data.train, data.validation, params, preset.learning_rate, scratch, log
-        )
+        finetune.finetune(network, tokenizer, data.train, data.validation, params, preset.learning_rate, scratch, log)
     network.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     model.describe(folder, "checkpoint", data.labels, params.max_length)

@@ -23,15 +23,11 @@ def main() -> None:
     logits = average([table.to_numpy(np.float32) for table in tables])
     labelled = np.isfinite(logits).all(1)
     if not labelled.any():
-        raise PotstillError(
-            f"{', '.join(teachers)} has no answer for any text of the pool: let the table cover it"
-        )
+        raise PotstillError(f"{', '.join(teachers)} has no answer for any text of the pool: let the table cover it")
     with files.whole(paths.TRANSFER) as folder:
         folder.mkdir()
         pool[labelled].to_parquet(folder / "pool.parquet", index=False)
-        pd.DataFrame(logits[labelled], columns=tables[0].columns).to_parquet(
-            folder / "logits.parquet", index=False
-        )
+        pd.DataFrame(logits[labelled], columns=tables[0].columns).to_parquet(folder / "logits.parquet", index=False)
     print(f"{labelled.sum():,} of {len(pool):,} texts labelled by {', '.join(teachers)}")
 
 

@@ -10,6 +10,7 @@ from potstill import paths
 from potstill.params.baseline import BaselineParams
 from potstill.params.evaluate import EvaluateParams
 from potstill.params.label import LabelParams
+from potstill.params.network import NetworkParams
 from potstill.params.pool import PoolParams
 from potstill.params.prepare import PrepareParams
 from potstill.params.student import StudentParams
@@ -105,6 +106,14 @@ def test_the_committed_parameters_are_valid_and_each_has_a_comment(section):
             explained = False
         elif re.match(r"  \w+:", line):
             assert explained, f"{section}: `{line.strip()}` has no comment above it"
+
+
+@pytest.mark.parametrize("section", SECTIONS)
+def test_the_readme_names_every_parameter(section):
+    text = (ROOT / "README.md").read_text()
+    row = next(line for line in text.splitlines() if line.startswith(f"| {section} | ") and "`" in line)
+    shared = set(NetworkParams.model_fields) if section == "baseline" else set()
+    assert {name for name in SECTIONS[section].model_fields if f"`{name}`" not in row} <= shared
 
 
 def test_teacher_lists_every_parameter_but_the_list_of_checkpoints():

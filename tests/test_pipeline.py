@@ -126,7 +126,7 @@ def test_repro_leaves_models_metrics_and_pictures(origin):
     assert wanted | {"parameters", "bytes"} <= set(metrics["models"]["student"])
     timing = json.loads((origin / "metrics/evaluate/timing.json").read_text())["timing"]
     assert set(timing) == set(metrics["models"])
-    for name in ("size.png", "curves.png", "confusion_student.png"):
+    for name in ("size.png", "curves.png", "confusion/student.png", "confusion/minilm.png"):
         assert (origin / "metrics/evaluate" / name).read_bytes().startswith(b"\x89PNG")
     assert "| student |" in (origin / "metrics/evaluate/table.md").read_text()
     assert (origin / "metrics/student/plots/metrics/loss.tsv").is_file()
@@ -189,9 +189,7 @@ def test_a_queued_run_uses_the_queued_code(pulled):
     code = script.read_text()
     assert 'record.headline(metrics, "student", ' in code
     script.write_text(
-        code.replace(
-            'record.headline(metrics, "student", ', 'record.headline(metrics, "student", {"queued": 1} | '
-        )
+        code.replace('record.headline(metrics, "student", ', 'record.headline(metrics, "student", {"queued": 1} | ')
     )
     run(pulled, "dvc", "exp", "run", "--queue", "--name", "queued")
     script.write_text("raise SystemExit('the workspace was run')\n")
@@ -244,9 +242,7 @@ def test_a_table_of_probabilities_is_a_teacher(pulled, tmp_path):
     answers.to_csv(tmp_path / "llm.csv", index=False)
     params = pulled / "params.yaml"
     text = params.read_text().replace("[minilm]", "[llm]")
-    params.write_text(
-        text.replace("  presets:\n", f"  presets:\n    llm: {{checkpoint: {tmp_path / 'llm.csv'}}}\n")
-    )
+    params.write_text(text.replace("  presets:\n", f"  presets:\n    llm: {{checkpoint: {tmp_path / 'llm.csv'}}}\n"))
     output = run(pulled, "dvc", "repro")
     assert "teacher@llm" in RAN.findall(output)
     assert "llm lacks texts of the test split" in output
@@ -264,9 +260,7 @@ def test_labelling_that_was_killed_goes_on_where_it_stopped(pulled):
     process.send_signal(signal.SIGKILL)
     process.wait()
     (folder,) = pulled.glob(".potstill/label/*")
-    kept = {
-        path: path.stat().st_mtime_ns for path in folder.glob("*.parquet") if path.with_suffix(".done").exists()
-    }
+    kept = {path: path.stat().st_mtime_ns for path in folder.glob("*.parquet") if path.with_suffix(".done").exists()}
     assert 2 <= len(kept) < 5
     assert not (pulled / "data/label/minilm").exists()
     run(pulled, *command)

@@ -291,9 +291,7 @@ def test_hub_mistakes_name_the_key(project: Project) -> None:
 def test_a_hub_split_published_without_labels_is_refused(project: Project) -> None:
     import datasets
 
-    features = datasets.Features(
-        {"text": datasets.Value("string"), "label": datasets.ClassLabel(names=["a", "b"])}
-    )
+    features = datasets.Features({"text": datasets.Value("string"), "label": datasets.ClassLabel(names=["a", "b"])})
     train = {"text": [text for text, _ in rows(20)], "label": [0, 1] * 10}
     splits = {"train": train, "test": {"text": ["t", "u"], "label": [-1, -1]}}
     datasets.DatasetDict(

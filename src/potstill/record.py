@@ -37,9 +37,7 @@ def curves(folder: Path) -> Iterator[Callable[[dict[str, float]], None]]:
 
 def read_curves(folder: Path) -> pd.DataFrame:
     """What `curves` recorded in `folder`: a column `epoch` and one per metric."""
-    tables = [
-        pd.read_csv(folder / "plots" / "metrics" / f"{name}.tsv", sep="\t", index_col="step") for name in CURVES
-    ]
+    tables = [pd.read_csv(folder / "plots" / "metrics" / f"{name}.tsv", sep="\t", index_col="step") for name in CURVES]
     return pd.concat(tables, axis=1).rename_axis("epoch").reset_index()
 
 

@@ -59,8 +59,7 @@ def assemble(raw: Raw, params: PrepareParams) -> tuple[Dataset, dict[str, Any]]:
     facts["removed"] = {"train": removed_train, "unlabelled": removed_unlabelled}
     facts["rows"] = {split: len(dataset.split(split)) for split in (*SPLITS, "unlabelled")}
     facts["labels"] = {
-        split: {name: int((splits[split]["label"] == id_).sum()) for id_, name in enumerate(labels)}
-        for split in SPLITS
+        split: {name: int((splits[split]["label"] == id_).sum()) for id_, name in enumerate(labels)} for split in SPLITS
     }
     return dataset, facts
 
@@ -103,9 +102,7 @@ def _make_missing(
     for split, share in (("test", params.test_share), ("validation", params.validation_share)):
         if split not in splits:
             why = f"`prepare.{split}_share` {share:g} of the {texts} different texts of {where}"
-            splits["train"], splits[split] = split_off(
-                splits["train"], round(share * texts), labels, params.seed, why
-            )
+            splits["train"], splits[split] = split_off(splits["train"], round(share * texts), labels, params.seed, why)
             made[split] = len(splits[split])
     return made
 

@@ -10,9 +10,7 @@ SINGLES = 300  # texts timed one at a time, at most
 ROUNDS = 3  # of the batch, at least
 
 
-def throughput(
-    predict: Callable[[list[str]], Any], texts: Sequence[str], seconds: float = 2.0
-) -> dict[str, float]:
+def throughput(predict: Callable[[list[str]], Any], texts: Sequence[str], seconds: float = 2.0) -> dict[str, float]:
     """Time a model on a batch and on single texts, by the wall clock.
 
     A batch is all texts, or as many as a slow model gets through in a sixth of the time. They are
@@ -56,9 +54,7 @@ def _warm_up(predict: Callable[[list[str]], Any], texts: list[str], limit: float
         count = min(2 * count, len(texts))
 
 
-def _times(
-    predict: Callable[[list[str]], Any], inputs: list[list[str]], at_least: int, limit: float
-) -> list[float]:
+def _times(predict: Callable[[list[str]], Any], inputs: list[list[str]], at_least: int, limit: float) -> list[float]:
     """Time the inputs in turn, over and over, until `limit` seconds or `SINGLES` times."""
     times: list[float] = []
     while len(times) < at_least or (sum(times) < limit and len(times) < SINGLES):

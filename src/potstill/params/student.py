@@ -12,8 +12,6 @@ class StudentParams(NetworkParams):
 
     section: ClassVar[str] = "student"
 
-    sources: list[Literal["train", "unlabelled", "replace", "drop", "splice", "generated"]] | None = Field(
-        min_length=1
-    )
+    sources: list[Literal["train", "unlabelled", "replace", "drop", "splice", "generated"]] | None = Field(min_length=1)
     loss: Literal["kl", "mse"]
     temperature: float = Field(gt=0)

