@@ -13,7 +13,7 @@ from potstill.teacher import model, shards
 
 
 def main() -> None:
-    """Read the pool and `models/teacher/<name>`; write `data/label/<name>`."""
+    """Read the pool and `models/teacher/<name>`; write `data/label/<name>` and its hash under `metrics/label`."""
     params = LabelParams.load()
     if len(sys.argv) != 2:
         raise PotstillError("usage: python src/label.py NAME, a trained teacher's")
@@ -40,6 +40,9 @@ def main() -> None:
         )
     with files.whole(paths.LABEL / name) as folder:
         scratch.rename(folder)
+    # In Git, so that `transfer` knows in a clone that holds no logits whether they have changed.
+    facts = {"rows": len(texts), "sha256": files.sha256(paths.LABEL / name)}
+    files.write_json(paths.METRICS / "label" / name / "metrics.json", {"label": {name: facts}})
 
 
 if __name__ == "__main__":

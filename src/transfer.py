@@ -17,7 +17,8 @@ from potstill.teacher.average import average
 def main() -> None:
     """Read the pool and `data/label/<teacher>` of each; write `data/transfer`."""
     teachers = LabelParams.load().teachers
-    files.keep_only(paths.LABEL, teachers)
+    for folder in (paths.LABEL, paths.METRICS / "label"):
+        files.keep_only(folder, teachers)
     pool = pd.read_parquet(paths.POOL / "pool.parquet")
     tables = [shards.read(paths.LABEL / name) for name in teachers]
     logits = average([table.to_numpy(np.float32) for table in tables])

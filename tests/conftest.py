@@ -77,7 +77,7 @@ def make_checkpoint(kind: str, folder: Path, texts: list[str]) -> Path:
         config = hf.RobertaConfig(num_hidden_layers=2 if kind == "roberta" else 1, **small, **special)
     elif kind == "t5":
         config = hf.T5Config(
-            d_model=32, d_kv=16, d_ff=64, num_layers=1, num_heads=2, decoder_start_token_id=0, **special
+            d_model=64, d_kv=32, d_ff=128, num_layers=1, num_heads=2, decoder_start_token_id=0, **special
         )
     elif kind == "distilbert":
         config = hf.DistilBertConfig(dim=32, n_heads=2, n_layers=1, hidden_dim=64, **special)

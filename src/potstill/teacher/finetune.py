@@ -69,7 +69,9 @@ def load(
 
 def _positions(model: PreTrainedModel) -> int:
     """The longest text, in tokens, that the model has position embeddings for."""
-    positions = getattr(model.config, "max_position_embeddings", None) or sys.maxsize
+    positions = getattr(model.config, "max_position_embeddings", None) or 0
+    if positions <= 0:  # XLNet says -1
+        return sys.maxsize
     embedding = getattr(getattr(model.base_model, "embeddings", None), "position_embeddings", None)
     # RoBERTa and its kin count positions from behind the padding token's id.
     reserved = getattr(embedding, "padding_idx", None)

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from potstill import files
+from potstill.errors import PotstillError
 
 
 def label(
@@ -44,5 +45,12 @@ def label(
 
 
 def read(folder: Path) -> pd.DataFrame:
-    """All shards of a folder as one table: a column of logits per label, in the order of the pool."""
-    return pd.concat([pd.read_parquet(shard) for shard in sorted(folder.glob("*.parquet"))], ignore_index=True)
+    """All shards of a folder as one table: a column of logits per label, in the order of the pool.
+
+    Raises:
+        PotstillError: there are none.
+    """
+    shards = sorted(folder.glob("*.parquet"))
+    if not shards:
+        raise PotstillError(f"{folder} holds no logits: run `dvc pull label@{folder.name}` or `dvc repro`")
+    return pd.concat([pd.read_parquet(shard) for shard in shards], ignore_index=True)
