@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup repro test quick check fresh format lock benchmark-emotion benchmark-teacher clean
+.PHONY: help setup repro test quick check fresh format show lock benchmark-emotion benchmark-teacher clean
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -41,6 +41,9 @@ fresh: setup ## check that dvc.lock belongs to the code and the parameters
 format: setup ## format the code
 	ruff check --fix .
 	ruff format .
+
+show: setup ## one row per experiment
+	dvc exp show --hide-workspace --only-changed --drop '.*(models|timing|plots)'
 
 lock: ## write the versions of this environment to constraints.txt
 	{ echo '# Known-good versions, written by `make lock`.'; \

@@ -82,7 +82,7 @@ def load_teachers(
             print(f"{name} lacks texts of the test split, and is left out")
             continue
         found[name] = Model(name, "teacher", softmax(logits, axis=1), facts["parameters"], facts["bytes"])
-        timings |= files.read_json(folder / name / "timing.json")["timing"]
+        timings |= files.read_json(folder / name / "timing.json")
     if len(asked) > 1 and all(name in found for name in asked):
         members = [found[name] for name in asked]
         found["ensemble"] = Model(

@@ -51,7 +51,7 @@ def main() -> None:
 
         device.use_threads(1)
         timings = {name: throughput(teacher.logits, texts)}
-    files.write_json(metrics / "timing.json", {"timing": timings})
+    files.write_json(metrics / "timing.json", timings)
 
 
 def train(folder: Path, metrics: Path, data: Dataset, params: TeacherParams, name: str) -> None:
