@@ -1,7 +1,6 @@
 """Stage `evaluate`: every model on the test split, side by side."""
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -131,8 +130,12 @@ def write_pictures(
             figure.confusion_figure(matrix, data.labels, folder / f"{model.name}.png")
             pairs = pd.DataFrame({"actual": names[labels], "predicted": names[predicted]})
             files.write_text(folder / f"{model.name}.csv", pairs.to_csv(index=False))
-    stages: dict[str, Path] = {"hard": paths.METRICS / "baseline", "student": paths.METRICS / "student"}
-    figure.curves_figure({name: record.read_curves(stage) for name, stage in stages.items()}, METRICS / "curves.png")
+    recorded = {"hard": paths.METRICS / "baseline", "student": paths.METRICS / "student"}
+    for model in models:
+        folder = paths.METRICS / "teacher" / model.name
+        if model.kind == "teacher" and any(folder.glob("plots/metrics/*.tsv")):  # a table has none
+            recorded[model.name] = folder
+    figure.curves_figure({name: record.read_curves(at) for name, at in recorded.items()}, METRICS / "curves.png")
 
 
 if __name__ == "__main__":
