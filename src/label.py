@@ -6,7 +6,7 @@ import sys
 import pandas as pd
 from tqdm import tqdm
 
-from potstill import files, paths
+from potstill import device, files, paths
 from potstill.errors import PotstillError, run
 from potstill.params.label import LabelParams
 from potstill.teacher import model, shards
@@ -19,10 +19,7 @@ def main() -> None:
         raise PotstillError("usage: python src/label.py NAME, a trained teacher's")
     name = sys.argv[1]
     texts = pd.read_parquet(paths.POOL / "pool.parquet")["text"].tolist()
-    if params.threads:
-        from potstill import device
-
-        device.use_threads(params.threads)
+    device.use_threads(params.threads)
     teacher = model.load(paths.TEACHER / name, params.batch_size, params.precision)
     parts = [files.sha256(paths.TEACHER / name), files.sha256(paths.POOL), params.precision]
     fingerprint = hashlib.sha256(" ".join(parts).encode()).hexdigest()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from potstill import files, paths, record
+from potstill import device, files, paths, record
 from potstill.corpus.dataset import Dataset
 from potstill.errors import PotstillError, run
 from potstill.evaluate.timing import throughput
@@ -47,8 +47,6 @@ def main() -> None:
     record.headline(metrics, name, facts)
     timings = {}
     if teacher.parameters:
-        from potstill import device
-
         device.use_threads(1)
         timings = {name: throughput(teacher.logits, texts)}
     files.write_json(metrics / "timing.json", timings)
@@ -56,7 +54,6 @@ def main() -> None:
 
 def train(folder: Path, metrics: Path, data: Dataset, params: TeacherParams, name: str) -> None:
     """Fine-tune into `folder`; a run that was killed goes on from its last finished epoch."""
-    from potstill import device
     from potstill.teacher import finetune
 
     device.use_threads(params.threads)
