@@ -1,6 +1,8 @@
 import numpy as np
+import pandas as pd
 import pytest
 import torch
+from pydantic import ValidationError
 
 from potstill.errors import PotstillError
 from potstill.params.student import StudentParams
@@ -13,6 +15,7 @@ SETTINGS = {
     "architecture": "mlp",
     "words": 60,
     "influence": 0.5,
+    "ngrams": 1,
     "embedding": 4,
     "hidden": 8,
     "max_length": 32,
@@ -140,6 +143,33 @@ def test_words_are_chosen_by_what_moves_the_target():
     assert tokenizer.choose(texts, targets, 2, influence=0.0) == ["day", "the"]  # 20 times each, so by name
     assert set(tokenizer.choose(texts, targets, 3, influence=0.67)) == {"good", "bad", "day"}
     assert len(tokenizer.choose(texts, targets, 100, influence=0.9)) == 4
+
+
+def test_runs_of_words_get_rows_too():
+    texts = ["not good"] * 5 + ["good"] * 5 + ["not bad"] * 5 + ["bad"] * 5
+    targets = np.array([[0.1, 0.9], [0.9, 0.1], [0.9, 0.1], [0.1, 0.9]]).repeat(5, axis=0)
+    assert set(tokenizer.choose(texts, targets, 2, influence=1.0, longest=2)) == {"not good", "not bad"}
+    assert tokenizer.choose(texts, targets, 3, influence=0.67, longest=2)[2] == "bad"  # the rest are single words
+    encoded = tokenizer.encode(["a not good x", "not"], ["good", "not good"], max_length=3)
+    assert encoded.ids.tolist() == [0, 0, 1, 2, 0]
+    assert encoded.lengths.tolist() == [4, 1]
+
+
+def test_a_bag_of_runs_of_words_tells_what_a_bag_of_words_cannot():
+    texts = ["a b c", "c b a"] * 50
+    table = pd.DataFrame({"text": texts, "label": [0, 1] * 50})
+
+    def accuracy(ngrams):
+        _, best = train_on_labels(["x", "y"], table, table, settings(ngrams=ngrams))
+        return best["validation_accuracy"]
+
+    assert accuracy(1) == 0.5
+    assert accuracy(2) == 1.0
+
+
+def test_only_a_bag_takes_runs_of_words():
+    with pytest.raises(ValidationError, match="only mlp takes more than 1"):
+        settings(architecture="cnn", ngrams=2)
 
 
 def test_words_and_signs_are_told_apart():

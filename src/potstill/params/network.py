@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 
 from potstill.params.section import Section
 
@@ -13,6 +13,7 @@ class NetworkParams(Section):
     architecture: Literal["mlp", "attention", "cnn", "bigru", "bilstm"]
     words: int = Field(ge=2)
     influence: float = Field(ge=0, le=1)
+    ngrams: int = Field(ge=1, le=5)
     embedding: int = Field(ge=1)
     hidden: int = Field(ge=1)
     max_length: int = Field(ge=1)
@@ -24,3 +25,10 @@ class NetworkParams(Section):
     weight_decay: float = Field(ge=0)
     threads: int = Field(ge=0)
     seed: int = Field(ge=0)
+
+    @field_validator("ngrams")
+    @classmethod
+    def _only_a_bag_needs_runs(cls, value: int, info: ValidationInfo) -> int:
+        if value > 1 and info.data.get("architecture") != "mlp":
+            raise ValueError("only mlp takes more than 1, the other architectures see the order of words themselves")
+        return value

@@ -65,7 +65,7 @@ def _train(
     params: NetworkParams,
     log: Log,
 ) -> tuple[Student, dict[str, float]]:
-    vocabulary = tokenizer.choose(texts, probabilities, params.words - 1, params.influence)
+    vocabulary = tokenizer.choose(texts, probabilities, params.words - 1, params.influence, params.ngrams)
     student = Student.create(labels, vocabulary, params)
     best = training.fit(
         student.network,
