@@ -291,15 +291,14 @@ def markdown(summary: pd.DataFrame) -> str:
 
 
 def points(summary: pd.DataFrame) -> list[dict[str, Any]]:
-    """The rows of the figure, for the setting with all labels."""
+    """The rows of the figure, for the setting with all labels; colours tell hard labels from distilled."""
     kinds = {"distilled": "student", "hard": "baseline"}
     rows = []
     for row in summary[summary["setting"] == SETTINGS[0].name].itertuples():
         kind = "teacher" if "teacher" in row.model else kinds.get(row.training, "baseline")
         if row.model.endswith("as they are"):
             continue
-        name = row.model.split(" ")[0] + (f" {row.training}" if row.training else "")
-        point = {"name": name, "kind": kind, "parameters": row.parameters}
+        point = {"name": row.model.split(" ")[0], "kind": kind, "parameters": row.parameters}
         rows.append(point | {"accuracy": row.test, "accuracy_low": row.low, "accuracy_high": row.high})
     return rows
 
