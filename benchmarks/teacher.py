@@ -40,8 +40,7 @@ def stock(source: str, data: Dataset, params: TeacherParams, folder: Path) -> No
     from transformers import DataCollatorWithPadding, Trainer, TrainingArguments
 
     model, tokenizer = finetune.load(source, data.labels, params.seed)
-    encoded = finetune.encode(tokenizer, data.train["text"].tolist(), params.max_length)
-    rows = [{**row, "labels": label} for row, label in zip(encoded, data.train["label"].tolist(), strict=True)]
+    rows = finetune.examples(tokenizer, data.train, params.max_length)
     arguments = TrainingArguments(
         output_dir=str(folder),
         num_train_epochs=params.epochs,

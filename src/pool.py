@@ -4,7 +4,8 @@ from potstill import files, paths
 from potstill.corpus.dataset import Dataset
 from potstill.errors import run
 from potstill.params.pool import PoolParams
-from potstill.pool.build import SOURCES, build
+from potstill.pool.build import build
+from potstill.pool.sources import SOURCES
 
 
 def main() -> None:

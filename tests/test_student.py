@@ -150,7 +150,7 @@ def test_runs_of_words_get_rows_too():
     targets = np.array([[0.1, 0.9], [0.9, 0.1], [0.9, 0.1], [0.1, 0.9]]).repeat(5, axis=0)
     assert set(tokenizer.choose(texts, targets, 2, influence=1.0, longest=2)) == {"not good", "not bad"}
     assert tokenizer.choose(texts, targets, 3, influence=0.67, longest=2)[2] == "bad"  # the rest are single words
-    encoded = tokenizer.encode(["a not good x", "not"], ["good", "not good"], max_length=3)
+    encoded = tokenizer.Lookup(["good", "not good"], max_length=3).encode(["a not good x", "not"])
     assert encoded.ids.tolist() == [0, 0, 1, 2, 0]
     assert encoded.lengths.tolist() == [4, 1]
 
@@ -177,7 +177,7 @@ def test_words_and_signs_are_told_apart():
 
 
 def test_texts_are_cut_and_never_empty():
-    encoded = tokenizer.encode(["b a b a", "", "c"], ["a", "b"], max_length=3)
+    encoded = tokenizer.Lookup(["a", "b"], max_length=3).encode(["b a b a", "", "c"])
     assert encoded.lengths.tolist() == [3, 1, 1]
     assert encoded.ids.tolist() == [2, 1, 2, tokenizer.UNKNOWN, tokenizer.UNKNOWN]
 

@@ -5,6 +5,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from potstill.params.network import NetworkParams
+from potstill.pool.sources import Source
 
 
 class StudentParams(NetworkParams):
@@ -12,6 +13,6 @@ class StudentParams(NetworkParams):
 
     section: ClassVar[str] = "student"
 
-    sources: list[Literal["train", "unlabelled", "replace", "drop", "splice", "generated"]] | None = Field(min_length=1)
+    sources: list[Source] | None = Field(min_length=1)
     loss: Literal["kl", "mse"]
     temperature: float = Field(gt=0)

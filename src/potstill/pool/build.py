@@ -13,8 +13,6 @@ from potstill.params.pool import PoolParams
 from potstill.pool import variants
 from potstill.pool.generate import NgramModel
 
-SOURCES = ("train", "unlabelled", "replace", "drop", "splice", "generated")
-
 
 def build(data: Dataset, params: PoolParams) -> pd.DataFrame:
     """Collect the texts of every source that is switched on.
@@ -23,7 +21,7 @@ def build(data: Dataset, params: PoolParams) -> pd.DataFrame:
     `corpus.clean.key`). A source that cannot give as many distinct texts as it should gives what it can.
 
     Returns:
-        A table with the columns `text` and `source`, one of `SOURCES`.
+        A table with the columns `text` and `source`, one of `sources.SOURCES`.
 
     Raises:
         PotstillError: nothing is left to learn from.

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
@@ -46,7 +47,11 @@ class Student:
 
     def encode(self, texts: list[str]) -> tokenizer.Encoded:
         """Turn texts into the ids of their words."""
-        return tokenizer.encode(texts, self.vocabulary, self.shape["max_length"])
+        return self._lookup.encode(texts)
+
+    @cached_property
+    def _lookup(self) -> tokenizer.Lookup:
+        return tokenizer.Lookup(self.vocabulary, self.shape["max_length"])
 
     def predict_proba(self, texts: list[str]) -> np.ndarray:
         """Probabilities of shape (texts, classes), in the order of `labels`."""

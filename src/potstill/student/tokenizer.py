@@ -47,24 +47,31 @@ class Encoded:
         return np.diff(self.starts)
 
 
-def encode(texts: Iterable[str], vocabulary: list[str], max_length: int) -> Encoded:
-    """Look up the words of texts, and the runs of words that have a row of their own.
+class Lookup:
+    """The ids of words, and of the runs of words that have a row of their own; made once, asked many times."""
 
-    Args:
-        texts: the texts.
-        vocabulary: the word, or run of words, of every id from 1 on; id 0 is the unknown word.
-        max_length: words per text; the rest is cut off.
-    """
-    row = {entry: i for i, entry in enumerate(vocabulary, start=1)}
-    longest = 1 + max((entry.count(" ") for entry in vocabulary), default=0)
-    ids: list[int] = []
-    starts = [0]
-    for text in texts:
-        found = words(text)[:max_length]
-        ids.extend([row.get(word, UNKNOWN) for word in found] or [UNKNOWN])
-        ids.extend(row[run] for run in runs(found, longest) if run in row)
-        starts.append(len(ids))
-    return Encoded(np.array(ids, np.int64), np.array(starts, np.int64))
+    def __init__(self, vocabulary: list[str], max_length: int) -> None:
+        """Index a vocabulary.
+
+        Args:
+            vocabulary: the word, or run of words, of every id from 1 on; id 0 is the unknown word.
+            max_length: words per text; the rest is cut off.
+        """
+        self.row = {entry: i for i, entry in enumerate(vocabulary, start=1)}
+        self.longest = 1 + max((entry.count(" ") for entry in vocabulary), default=0)
+        self.max_length = max_length
+
+    def encode(self, texts: Iterable[str]) -> Encoded:
+        """Look up the words of texts."""
+        row = self.row
+        ids: list[int] = []
+        starts = [0]
+        for text in texts:
+            found = words(text)[: self.max_length]
+            ids.extend([row.get(word, UNKNOWN) for word in found] or [UNKNOWN])
+            ids.extend(row[run] for run in runs(found, self.longest) if run in row)
+            starts.append(len(ids))
+        return Encoded(np.array(ids, np.int64), np.array(starts, np.int64))
 
 
 def choose(texts: list[str], targets: np.ndarray, size: int, influence: float, longest: int = 1) -> list[str]:

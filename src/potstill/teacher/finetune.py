@@ -108,7 +108,7 @@ def finetune(
         log: receives one dictionary per finished epoch: `epoch`, `loss`, `validation_loss`,
             `validation_accuracy`.
     """
-    rows = _rows(tokenizer, train, params.max_length)
+    rows = examples(tokenizer, train, params.max_length)
     by_length = validation.iloc[validation["text"].str.len().argsort(kind="stable")]
     arguments = TrainingArguments(
         output_dir=str(scratch),
@@ -137,7 +137,7 @@ def finetune(
         model=model,
         args=arguments,
         train_dataset=rows,  # a list of rows is all that the sampler needs
-        eval_dataset=_rows(tokenizer, by_length, params.max_length),
+        eval_dataset=examples(tokenizer, by_length, params.max_length),
         data_collator=DataCollatorWithPadding(tokenizer),
         compute_metrics=lambda scored: {"accuracy": float(np.mean(_logits(scored).argmax(-1) == scored.label_ids))},
         callbacks=[_Epochs(log)],
@@ -147,7 +147,8 @@ def finetune(
     trainer.train(resume_from_checkpoint=_resume(scratch))
 
 
-def _rows(tokenizer: PreTrainedTokenizerBase, table: pd.DataFrame, max_length: int) -> list[dict[str, Any]]:
+def examples(tokenizer: PreTrainedTokenizerBase, table: pd.DataFrame, max_length: int) -> list[dict[str, Any]]:
+    """What the Trainer takes: a dictionary of token lists and `labels` per row of a table."""
     encoded = encode(tokenizer, table["text"].tolist(), max_length)
     return [{**row, "labels": label} for row, label in zip(encoded, table["label"].tolist(), strict=True)]
 

@@ -1,0 +1,6 @@
+"""Where a text of the transfer set comes from."""
+
+from typing import Literal, get_args
+
+Source = Literal["train", "unlabelled", "replace", "drop", "splice", "generated"]
+SOURCES: tuple[Source, ...] = get_args(Source)
