@@ -80,7 +80,7 @@ def make_checkpoint(kind: str, folder: Path, texts: list[str]) -> Path:
             d_model=64, d_kv=32, d_ff=128, num_layers=1, num_heads=2, decoder_start_token_id=0, **special
         )
     elif kind == "distilbert":
-        config = hf.DistilBertConfig(dim=32, n_heads=2, n_layers=1, hidden_dim=64, **special)
+        config = hf.DistilBertConfig(dim=64, n_heads=2, n_layers=2, hidden_dim=128, **special)
     else:
         config = hf.XLNetConfig(d_model=32, n_head=2, n_layer=2, d_inner=64, **special)
     torch.manual_seed(0)
