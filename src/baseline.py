@@ -18,10 +18,10 @@ def main() -> None:
         tfidf = Tfidf.fit(data.train, params.C)
         tfidf.save(folder / "tfidf")
         with record.curves(metrics) as log:
-            student, best = train_on_labels(data.labels, data.train, data.validation, params, log)
-        student.save(folder / "hard")
+            trained = train_on_labels(data.labels, data.train, data.validation, params, log)
+        size = trained.save(folder / "hard")
     right = tfidf.predict_proba(data.validation["text"].tolist()).argmax(1) == data.validation["label"]
-    hard = record.summary(best, student.parameters, files.size(paths.BASELINE / "hard"))
+    hard = record.summary(trained.best, trained.student.parameters, size)
     linear = {
         "validation_accuracy": round(float(right.mean()), 6),
         "parameters": tfidf.parameters,

@@ -13,12 +13,13 @@ from potstill.corpus.dataset import Dataset
 from potstill.errors import run
 from potstill.evaluate import figure, table
 from potstill.evaluate.compare import Model, compare
-from potstill.evaluate.scores import confusion
+from potstill.evaluate.scores import confusion, mcnemar
 from potstill.evaluate.timing import throughput
+from potstill.evaluate.verdict import Verdict, judge
 from potstill.params.evaluate import EvaluateParams
 from potstill.params.label import LabelParams
 from potstill.params.teacher import TeacherParams
-from potstill.student.model import Student
+from potstill.runtime.model import FILE, Student
 from potstill.teacher import model as teachers
 from potstill.teacher.average import average
 
@@ -47,21 +48,24 @@ def main() -> None:
     texts = data.test["text"].tolist()
     timings |= {name: throughput(answer, texts, params.seconds) for name, answer in predict.items()}
 
-    write_scores(rows, teacher, timings)
+    answer = verdict(rows, models, teacher, data, params.max_loss)
+    print(answer.sentence)
+    write_scores(rows, answer, teacher, timings)
     write_pictures(rows, reference, models, data, params.published)
 
 
 def load_small(data: Dataset) -> tuple[list[Model], dict[str, Predict]]:
     """The baselines and the student: their answers, and what to time."""
+    tfidf, hard, student = paths.BASELINE / "tfidf", paths.BASELINE / "hard" / FILE, paths.STUDENT / FILE
     loaded = {
-        "tfidf": ("baseline", Tfidf.load(paths.BASELINE / "tfidf"), paths.BASELINE / "tfidf"),
-        "hard": ("baseline", Student.load(paths.BASELINE / "hard"), paths.BASELINE / "hard"),
-        "student": ("student", Student.load(paths.STUDENT), paths.STUDENT),
+        "tfidf": ("baseline", Tfidf.load(tfidf), tfidf),
+        "hard": ("baseline", Student.load(hard), hard),
+        "student": ("student", Student.load(student), student),
     }
     texts = data.test["text"].tolist()
     models = [
-        Model(name, kind, model.predict_proba(texts), model.parameters, files.size(folder))
-        for name, (kind, model, folder) in loaded.items()
+        Model(name, kind, model.predict_proba(texts), model.parameters, files.size(path))
+        for name, (kind, model, path) in loaded.items()
     ]
     return models, {name: model.predict_proba for name, (_, model, _) in loaded.items()}
 
@@ -94,17 +98,29 @@ def load_teachers(
     return list(found.values()), timings
 
 
-def write_scores(rows: list[dict[str, Any]], teacher: str | None, timings: dict[str, dict[str, float]]) -> None:
+def verdict(
+    rows: list[dict[str, Any]], models: list[Model], teacher: str | None, data: Dataset, max_loss: float
+) -> Verdict:
+    """Whether the student should ship."""
+    student = next(row for row in rows if row["name"] == "student")
+    labels = data.test["label"].to_numpy()
+    right = {model.name: model.probabilities.argmax(1) == labels for model in models}
+    against_teacher = student["paired"] if teacher else None
+    return judge(student, against_teacher, mcnemar(right["student"], right["tfidf"]), max_loss)
+
+
+def write_scores(
+    rows: list[dict[str, Any]], answer: Verdict, teacher: str | None, timings: dict[str, dict[str, float]]
+) -> None:
     """The numbers, for programs and for people. What takes time, and so varies, is in files of its own."""
     models = {row["name"]: {key: value for key, value in row.items() if key != "name"} for row in rows}
     student = models["student"]
     headline = {key: student[key] for key in ("accuracy", "macro_f1", "relative", "agreement") if key in student}
-    scores: dict[str, Any] = {"models": models, "student": headline}
-    lines = [table.markdown(rows)]
+    scores: dict[str, Any] = {"models": models, "student": {"ship": answer.ship, **headline}}
+    lines = [f"**{answer.sentence.replace(':', '**:', 1)}\n", table.markdown(rows)]
     if teacher:
         scores["teacher"] = {"accuracy": models[teacher]["accuracy"]}
         lines.append(table.sentence("the student", f"the teacher ({teacher})", student["paired"]))
-        print(lines[-1])
     files.write_json(METRICS / "metrics.json", scores)
     files.write_text(METRICS / "table.md", "\n".join(lines))
     files.write_json(METRICS / "timing.json", {"timing": timings})

@@ -11,6 +11,7 @@ from matplotlib.image import imread
 
 from potstill.errors import PotstillError
 from potstill.evaluate import figure, placement, scores, table, timing
+from potstill.evaluate.verdict import judge
 
 
 def test_interval_is_wilsons():
@@ -338,3 +339,37 @@ def test_nothing_here_imports_torch_or_pyplot():
         "assert not {'torch', 'matplotlib.pyplot'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def paired(low, high):
+    return {"difference": (low + high) / 2, "difference_low": low, "difference_high": high}
+
+
+STUDENT = {"accuracy": 0.929, "parameters": 2574, "bytes": 2900}
+
+
+@pytest.mark.parametrize(
+    ("teacher", "baseline", "ship", "says"),
+    [
+        (paired(-0.008, 0.01), paired(0.05, 0.08), True, "up to 0.8 points"),
+        (paired(0.001, 0.01), paired(0.05, 0.08), True, "loses nothing"),
+        (paired(-0.012, 0.01), paired(0.05, 0.08), False, "up to 1.2 points"),  # too few texts prove nothing
+        (paired(-0.008, 0.01), paired(-0.001, 0.08), False, "is not surely better than TF-IDF"),
+        (None, paired(0.05, 0.08), False, "no answers"),
+    ],
+)
+def test_a_student_ships_if_it_surely_loses_little_and_beats_the_simplest(teacher, baseline, ship, says):
+    answer = judge(STUDENT, teacher, baseline, 0.01)
+    assert answer.ship is ship
+    assert answer.sentence.startswith("Ship: " if ship else "Do not ship: ")
+    assert says in answer.sentence
+    assert "2,574 parameters in 2,900 bytes" in answer.sentence
+
+
+def test_what_may_be_lost_is_the_users_choice():
+    assert judge(STUDENT, paired(-0.015, 0), paired(0.1, 0.2), 0.02).ship
+    assert "2 points allowed" in judge(STUDENT, paired(-0.015, 0), paired(0.1, 0.2), 0.02).sentence
+    assert (
+        "(95% interval −1.5 to +0.0 points; 1 point allowed)"
+        in judge(STUDENT, paired(-0.015, 0), paired(0.1, 0.2), 0.01).sentence
+    )

@@ -221,6 +221,20 @@ def test_few_labels_keep_every_class_and_turn_the_rest_into_text(project: Projec
     assert project.prepare(labelled=100)[1]["rows"]["train"] == 100
 
 
+def test_few_validation_labels_are_a_sample_of_the_split(project: Project) -> None:
+    project.table("train.csv", rows(40, labels=("often", "rare", "odd")))
+    held_out = rows(30, ("often",), "v") + rows(10, ("rare",), "w")  # and none of the third class
+    project.table("dev.csv", held_out)
+    project.table("test.csv", [("t", "rare")])
+    data, facts = project.prepare(validated=8, labelled=10)
+    assert facts["labels"]["validation"] == {"often": 6, "rare": 2, "odd": 0}
+    assert facts["left_out_of_validation"] == 32
+    assert set(data.validation["text"]) < {text for text, _ in held_out}
+    assert not set(data.unlabelled["text"]) & {text for text, _ in held_out}
+    other, _ = project.prepare(validated=8, labelled=10, seed=1)
+    assert set(other.validation["text"]) != set(data.validation["text"])
+
+
 # Copies
 
 
@@ -495,6 +509,7 @@ def test_labelled_out_of_range(project: Project) -> None:
     project.fails("`prepare.labelled` is 21", "20 rows", "2 to 20", labelled=21)
     project.fails("`prepare.labelled` is 1,", "2 classes", labelled=1)
     project.fails("`prepare.labelled` is 0", labelled=0)
+    project.fails("`prepare.validated` is 1,", "validation has", validated=1)
 
 
 def test_unknown_key(project: Project) -> None:

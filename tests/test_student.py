@@ -4,12 +4,12 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from potstill.errors import PotstillError
 from potstill.params.student import StudentParams
-from potstill.student import tokenizer, training
+from potstill.runtime import tokenizer
+from potstill.runtime.networks import ARCHITECTURES, Shape
+from potstill.student import networks, training, vocabulary
 from potstill.student.distil import distil, train_on_labels
-from potstill.student.model import Student
-from potstill.student.networks import ARCHITECTURES, count
+from potstill.student.rounding import Rounding
 
 SETTINGS = {
     "architecture": "mlp",
@@ -18,6 +18,8 @@ SETTINGS = {
     "ngrams": 1,
     "embedding": 4,
     "hidden": 8,
+    "bits": None,
+    "fingerprint": 8,
     "max_length": 32,
     "dropout": 0.0,
     "word_dropout": 0.0,
@@ -46,47 +48,11 @@ def soft_labels(data):
 @pytest.mark.parametrize("loss", ["kl", "mse"])
 def test_every_architecture_learns_from_soft_labels(architecture, loss, data):
     params = settings(architecture=architecture, loss=loss)
-    student, best = distil(data.labels, data.train["text"].tolist(), soft_labels(data), data.validation, params)
-    answers = student.predict_proba(data.test["text"].tolist())
+    trained = distil(data.labels, data.train["text"].tolist(), soft_labels(data), data.validation, params)
+    answers = trained.student.predict_proba(data.test["text"])
     assert (answers.argmax(1) == data.test["label"]).mean() > 0.9
     np.testing.assert_allclose(answers.sum(1), 1, atol=1e-5)
-    assert best["validation_accuracy"] > 0.9
-
-
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_a_saved_student_answers_the_same(architecture, data, tmp_path):
-    student, _ = train_on_labels(
-        data.labels, data.train, data.validation, settings(architecture=architecture, epochs=1)
-    )
-    student.save(tmp_path / "student")
-    texts = [*data.test["text"], "", "  ", "unheard-of wörds ☕", "x " * 500]
-    again = Student.load(tmp_path / "student")
-    np.testing.assert_array_equal(again.predict_proba(texts), student.predict_proba(texts))
-    assert again.parameters == student.parameters
-
-
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_padding_and_company_change_nothing(architecture):
-    params = settings(architecture=architecture)
-    student = Student.create(["a", "b"], ["one", "two", "three"], params)
-    texts = ["one", "two three one two three", "three three two", ""]
-    together = student.predict_proba(texts)
-    alone = np.concatenate([student.predict_proba([text]) for text in texts])
-    np.testing.assert_allclose(together, alone, atol=1e-6)
-
-
-def test_recurrent_students_read_backwards_too():
-    student = Student.create(["a", "b"], ["x", "y", "z"], settings(architecture="bigru"))
-    reference = torch.nn.GRU(4, 8, batch_first=True, bidirectional=True)
-    network = student.network
-    names = [name for name, _ in network.forwards.named_parameters()]
-    reference.load_state_dict(
-        {name: getattr(network.forwards, name) for name in names}
-        | {f"{name}_reverse": getattr(network.backwards, name) for name in names}
-    )
-    states, _ = reference(network.embedding(torch.tensor([[1, 2, 3]])))
-    expected = network.head(states.amax(1)).softmax(-1)
-    np.testing.assert_allclose(student.predict_proba(["x y z"]), expected.detach().numpy(), atol=1e-6)
+    assert trained.best["validation_accuracy"] > 0.9
 
 
 @pytest.mark.parametrize(
@@ -101,26 +67,31 @@ def test_recurrent_students_read_backwards_too():
 )
 def test_sizes_are_those_of_the_arithmetic(changes, parameters):
     params = settings(**changes)
-    student = Student.create(list("abcdef"), [str(i) for i in range(params.words - 1)], params)
-    assert count(student.network) == parameters
+    network = networks.build(params, params.words, 6)
+    assert sum(p.numel() for p in network.parameters()) == parameters
+    shapes = Shape(params.architecture, params.embedding, params.hidden).weights(params.words, 6)
+    assert shapes == {name: tuple(weight.shape) for name, weight in network.state_dict().items()}
 
 
 def test_the_same_seed_gives_the_same_student(data):
     def weights(seed):
-        student, _ = train_on_labels(data.labels, data.train, data.validation, settings(epochs=2, seed=seed))
-        return student.network.state_dict()["head.weight"]
+        trained = train_on_labels(data.labels, data.train, data.validation, settings(epochs=2, seed=seed))
+        return trained.student.weights["head.weight"]
 
-    assert torch.equal(weights(1), weights(1))
-    assert not torch.equal(weights(1), weights(2))
+    assert np.array_equal(weights(1), weights(1))
+    assert not np.array_equal(weights(1), weights(2))
 
 
-def test_the_best_epoch_is_kept(data):
+@pytest.mark.parametrize("bits", [None, 3])
+def test_the_best_epoch_is_kept(bits, data):
     epochs = []
-    student, best = train_on_labels(data.labels, data.train, data.validation, settings(epochs=6), epochs.append)
+    params = settings(epochs=6, bits=bits)
+    trained = train_on_labels(data.labels, data.train, data.validation, params, epochs.append)
     assert [epoch["epoch"] for epoch in epochs] == [1, 2, 3, 4, 5, 6]
-    assert best["validation_accuracy"] == max(epoch["validation_accuracy"] for epoch in epochs)
-    right = student.predict_proba(data.validation["text"].tolist()).argmax(1) == data.validation["label"]
-    assert right.mean() == pytest.approx(best["validation_accuracy"])
+    kept = epochs if bits is None else epochs[3:]  # the first half is not rounded
+    assert trained.best["validation_accuracy"] == max(epoch["validation_accuracy"] for epoch in kept)
+    right = trained.student.predict_proba(data.validation["text"]).argmax(1) == data.validation["label"]
+    assert right.mean() == pytest.approx(trained.best["validation_accuracy"])
 
 
 def test_sure_soft_labels_are_hard_labels():
@@ -136,23 +107,88 @@ def test_temperature_softens_both_sides():
     torch.testing.assert_close(training.kl(2.0)(student, teacher), expected)
 
 
+@pytest.mark.parametrize("bits", [2, 4, 8])
+def test_rounded_weights_are_few_numbers_and_still_learn(bits, data):
+    params = settings(architecture="bigru", bits=bits)
+    trained = distil(data.labels, data.train["text"].tolist(), soft_labels(data), data.validation, params)
+    student = trained.student
+    assert trained.best["validation_accuracy"] > 0.9
+    assert student.bits == (bits, min(8, bits + 2))
+    for name, weight in student.weights.items():
+        whole = weight / student.steps[name]
+        np.testing.assert_allclose(whole, whole.round(), atol=1e-3)
+        most = 2 ** (student.bits[name != "embedding.weight"] - 1) - 1
+        assert abs(whole).max() <= most + 1e-3
+
+
+def test_steps_start_where_they_round_best():
+    network = torch.nn.Linear(50, 20)
+    rounding = Rounding(network, 6)
+    rounding.start()
+    errors = [(rounding()[name] - weight).abs().max() for name, weight in network.named_parameters()]
+    largest = max(step.item() for step in rounding.steps().values())
+    assert max(errors) <= largest / 2 + 1e-6
+    assert largest < 0.01  # weights lie within 0.142, in 31 steps each way
+
+
+def test_gradients_reach_weights_and_steps_through_the_rounding():
+    network = torch.nn.Linear(3, 2)
+    rounding = Rounding(network, 4)
+    rounding.start()
+    rounding()["weight"].sum().backward()
+    assert (network.weight.grad == 1).sum() >= 5  # the largest weight may be cut off
+    assert rounding.logarithms[0].grad != 0
+
+
+def chosen(texts, targets, size, influence, longest=1):
+    return vocabulary.choose(vocabulary.count(texts, targets, longest), size, influence)
+
+
 def test_words_are_chosen_by_what_moves_the_target():
     texts = ["the good day"] * 5 + ["the bad day"] * 5 + ["the day the day"] * 5
     targets = np.array([[0.9, 0.1]] * 5 + [[0.1, 0.9]] * 5 + [[0.5, 0.5]] * 5)
-    assert set(tokenizer.choose(texts, targets, 2, influence=1.0)) == {"good", "bad"}
-    assert tokenizer.choose(texts, targets, 2, influence=0.0) == ["day", "the"]  # 20 times each, so by name
-    assert set(tokenizer.choose(texts, targets, 3, influence=0.67)) == {"good", "bad", "day"}
-    assert len(tokenizer.choose(texts, targets, 100, influence=0.9)) == 4
+    assert set(chosen(texts, targets, 2, influence=1.0)) == {"good", "bad"}
+    assert chosen(texts, targets, 2, influence=0.0) == ["day", "the"]  # 20 times each, so by name
+    assert set(chosen(texts, targets, 3, influence=0.67)) == {"good", "bad", "day"}
+    assert len(chosen(texts, targets, 100, influence=0.9)) == 4
 
 
 def test_runs_of_words_get_rows_too():
     texts = ["not good"] * 5 + ["good"] * 5 + ["not bad"] * 5 + ["bad"] * 5
     targets = np.array([[0.1, 0.9], [0.9, 0.1], [0.9, 0.1], [0.1, 0.9]]).repeat(5, axis=0)
-    assert set(tokenizer.choose(texts, targets, 2, influence=1.0, longest=2)) == {"not good", "not bad"}
-    assert tokenizer.choose(texts, targets, 3, influence=0.67, longest=2)[2] == "bad"  # the rest are single words
-    encoded = tokenizer.Lookup(["good", "not good"], max_length=3).encode(["a not good x", "not"])
-    assert encoded.ids.tolist() == [0, 0, 1, 2, 0]
-    assert encoded.lengths.tolist() == [4, 1]
+    assert set(chosen(texts, targets, 2, influence=1.0, longest=2)) == {"not good", "not bad"}
+    assert chosen(texts, targets, 3, influence=0.67, longest=2)[2] == "bad"  # the rest are single words
+
+
+def make_words(number, seed=0):
+    """Texts of made-up words, of which the first third moves the target."""
+    rng = np.random.default_rng(seed)
+    names = [f"w{i:x}" for i in range(number)]
+    texts = [" ".join(rng.choice(names, 8)) for _ in range(number * 3)]
+    targets = np.array([[0.5 + 0.4 * (text.count("w1") > 1), 0.5 - 0.4 * (text.count("w1") > 1)] for text in texts])
+    return texts, targets
+
+
+@pytest.mark.parametrize(("words", "fingerprint"), [(2, 1), (20, 2), (200, 4), (500, 1)])
+def test_every_row_has_a_word_that_finds_it(words, fingerprint):
+    texts, targets = make_words(600)
+    lookup, names = vocabulary.build(texts, targets, settings(words=words, fingerprint=fingerprint))
+    assert [lookup.row(name) for name in names] == list(range(1, words))
+    assert lookup.fingerprints == sorted(set(lookup.fingerprints))
+
+
+def test_more_rows_than_words_is_all_words():
+    _, names = vocabulary.build(["b a", "c"], np.full((2, 2), 0.5), settings(words=50))
+    assert sorted(names) == ["a", "b", "c"]
+
+
+def test_salts_keep_words_without_a_row_from_being_mistaken():
+    texts, targets = make_words(2000)
+    lookup, names = vocabulary.build(texts, targets, settings(words=200, fingerprint=3))
+    others = {word for text in texts for word in text.split()} - set(names)
+    mistaken = sum(lookup.row(word) != tokenizer.UNKNOWN for word in others)
+    plain = tokenizer.Lookup(lookup.fingerprints, [0] * len(lookup.salts), lookup.bits, 1, 32)
+    assert mistaken < 0.7 * sum(plain.row(word) != tokenizer.UNKNOWN for word in others)
 
 
 def test_a_bag_of_runs_of_words_tells_what_a_bag_of_words_cannot():
@@ -160,8 +196,8 @@ def test_a_bag_of_runs_of_words_tells_what_a_bag_of_words_cannot():
     table = pd.DataFrame({"text": texts, "label": [0, 1] * 50})
 
     def accuracy(ngrams):
-        _, best = train_on_labels(["x", "y"], table, table, settings(ngrams=ngrams))
-        return best["validation_accuracy"]
+        trained = train_on_labels(["x", "y"], table, table, settings(ngrams=ngrams))
+        return trained.best["validation_accuracy"]
 
     assert accuracy(1) == 0.5
     assert accuracy(2) == 1.0
@@ -170,36 +206,3 @@ def test_a_bag_of_runs_of_words_tells_what_a_bag_of_words_cannot():
 def test_only_a_bag_takes_runs_of_words():
     with pytest.raises(ValidationError, match="only mlp takes more than 1"):
         settings(architecture="cnn", ngrams=2)
-
-
-def test_words_and_signs_are_told_apart():
-    assert tokenizer.words("Don't STOP,  ça va? ☕") == ["don", "'", "t", "stop", ",", "ça", "va", "?", "☕"]
-
-
-def test_texts_are_cut_and_never_empty():
-    encoded = tokenizer.Lookup(["a", "b"], max_length=3).encode(["b a b a", "", "c"])
-    assert encoded.lengths.tolist() == [3, 1, 1]
-    assert encoded.ids.tolist() == [2, 1, 2, tokenizer.UNKNOWN, tokenizer.UNKNOWN]
-
-
-class TestDamage:
-    @pytest.fixture
-    def folder(self, tmp_path):
-        Student.create(["a", "b"], ["x"], settings()).save(tmp_path / "student")
-        return tmp_path / "student"
-
-    @pytest.mark.parametrize("name", ["student.json", "model.safetensors"])
-    def test_a_missing_truncated_or_foreign_file_is_named(self, folder, name):
-        for content in (None, (folder / name).read_bytes()[:50], b"\x80\x04foreign", b"{}"):
-            if content is None:
-                (folder / name).unlink()
-            else:
-                (folder / name).write_bytes(content)
-            with pytest.raises(PotstillError, match="student"):
-                Student.load(folder)
-
-    def test_weights_of_another_shape_are_refused(self, folder):
-        text = (folder / "student.json").read_text().replace('"hidden": 8', '"hidden": 9')
-        (folder / "student.json").write_text(text)
-        with pytest.raises(PotstillError, match="damaged"):
-            Student.load(folder)

@@ -6,7 +6,7 @@ import pandas as pd
 
 from potstill.corpus.clean import keys
 from potstill.corpus.dataset import SPLITS, Dataset
-from potstill.corpus.split import keep_labelled, split_off
+from potstill.corpus.split import keep, split_off
 from potstill.corpus.tables import Raw, encode
 from potstill.errors import PotstillError
 from potstill.params.prepare import PrepareParams
@@ -20,7 +20,7 @@ def assemble(raw: Raw, params: PrepareParams) -> tuple[Dataset, dict[str, Any]]:
 
     Args:
         raw: what the source holds.
-        params: labels, shares, `labelled` and seed are used.
+        params: labels, shares, `labelled`, `validated` and seed are used.
 
     Returns:
         The data, and counts: `rows` per split, `labels` per split and class, `removed` rows,
@@ -28,7 +28,7 @@ def assemble(raw: Raw, params: PrepareParams) -> tuple[Dataset, dict[str, Any]]:
 
     Raises:
         PotstillError: the labels do not fit, a class has fewer than two examples, a split cannot be
-            made, or `labelled` is out of range.
+            made, or `labelled` or `validated` is out of range.
     """
     labels, tables = encode(raw, params.labels)
     splits = {split: table.rows for split, table in tables.items()}
@@ -46,9 +46,15 @@ def assemble(raw: Raw, params: PrepareParams) -> tuple[Dataset, dict[str, Any]]:
     texts = [table.rows["text"] for table in raw.unlabelled]
     facts["moved_to_unlabelled"] = 0
     if params.labelled is not None:
-        splits["train"], rest = keep_labelled(splits["train"], params.labelled, len(labels), params.seed)
+        key = f"`prepare.labelled` is {params.labelled}, but train"
+        splits["train"], rest = keep(splits["train"], params.labelled, len(labels), params.seed, key)
         facts["moved_to_unlabelled"] = len(rest)
         texts.append(rest["text"])
+    facts["left_out_of_validation"] = 0
+    if params.validated is not None:
+        key = f"`prepare.validated` is {params.validated}, but validation"
+        splits["validation"], rest = keep(splits["validation"], params.validated, len(labels), params.seed, key)
+        facts["left_out_of_validation"] = len(rest)
     unlabelled, removed_unlabelled = _clean_unlabelled(texts, splits)
 
     dataset = Dataset(

@@ -43,8 +43,15 @@ def split_off(
     return rows[~chosen], rows[chosen]
 
 
-def keep_labelled(rows: pd.DataFrame, number: int, classes: int, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Keep a stratified sample of labelled rows with at least one row of every class.
+def keep(rows: pd.DataFrame, number: int, classes: int, seed: int, key: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Keep a stratified sample of labelled rows with at least one row of every class there is in them.
+
+    Args:
+        rows: the columns `text` and `label` (ids).
+        number: of rows to keep.
+        classes: the number of classes.
+        seed: of the sample.
+        key: what asked for it, and of which split, for errors.
 
     Returns:
         The sample and the rest, both in the order of `rows`.
@@ -54,8 +61,7 @@ def keep_labelled(rows: pd.DataFrame, number: int, classes: int, seed: int) -> t
     """
     if not classes <= number <= len(rows):
         raise PotstillError(
-            f"`prepare.labelled` is {number}, but train has {len(rows)} rows and {classes} classes: "
-            f"choose from {classes} to {len(rows)}, or null for all"
+            f"{key} has {len(rows)} rows and {classes} classes: choose from {classes} to {len(rows)}, or null for all"
         )
     counts = np.bincount(rows["label"], minlength=classes)
     kept = pd.Index([])
@@ -66,9 +72,9 @@ def keep_labelled(rows: pd.DataFrame, number: int, classes: int, seed: int) -> t
 
 
 def _shares(counts: np.ndarray, total: int) -> np.ndarray:
-    """Share `total` out in proportion to `counts`, by largest remainder, at least one each."""
+    """Share `total` out in proportion to `counts`, by largest remainder, at least one to each that is not 0."""
     exact = counts * total / counts.sum()
-    shares = np.maximum(np.floor(exact).astype(int), 1)
+    shares = np.maximum(np.floor(exact).astype(int), np.minimum(counts, 1))
     while shares.sum() < total:
         shares[np.argmax(np.where(shares < counts, exact - shares, -np.inf))] += 1
     while shares.sum() > total:

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -34,8 +34,17 @@ PUBLISHED = (
     ("T5-base", "teacher", 220_000_000, 0.935),
 )
 
+SERIES = ("#d55e00", "#0072b2", "#009e73", "#cc79a7", "#7b8794")  # Okabe and Ito again
+
 NUMBERED = 30  # classes up to which a confusion matrix has room for numbers
 COLUMNS = 4  # runs side by side
+
+
+class Tried(Protocol):
+    """A student that a search tried."""
+
+    params: dict[str, Any]
+    accuracy: float
 
 
 @dataclass(frozen=True)
@@ -89,6 +98,51 @@ def size_figure(rows: Sequence[Mapping[str, Any]], reference: str, path: Path, p
         _legend(figure, marks)
         _size_axes(axes, marks)
         _draw_marks(axes, _apart(axes, marks))
+
+    save(draw, path, 8, 5)
+
+
+def front_figure(
+    tried: Sequence[Tried], front: Sequence[Tried], chosen: Tried, unit: str, teacher: float | None, path: Path
+) -> None:
+    """Draw what a search tried: validation accuracy against size, and the front of the best.
+
+    Args:
+        tried: all students, see `potstill.search.Result`.
+        front: those than which none is both smaller and better, from small to large.
+        chosen: the one that is recommended.
+        unit: "parameters" or "bytes".
+        teacher: the teacher's accuracy, a fraction, if it has one.
+        path: the PNG file to write.
+    """
+
+    def place(results: Sequence[Tried]) -> tuple[list[float], list[float]]:
+        return [getattr(result, unit) for result in results], [100 * result.accuracy for result in results]
+
+    def draw(figure: Figure) -> None:
+        axes = figure.subplots()
+        figure.subplots_adjust(left=0.09, right=0.97, top=0.86, bottom=0.11)
+        figure.text(0.012, 0.972, "Students within the budget", size=13, weight="bold", va="top")
+        figure.text(0.012, 0.91, "validation accuracy, one run each", color=SOFT, va="top")
+        for name, colour in zip(sorted({r.params["architecture"] for r in tried}), SERIES, strict=False):
+            of_kind = [result for result in tried if result.params["architecture"] == name]
+            axes.plot(*place(of_kind), "o", color=colour, alpha=0.6, ms=5, label=name)
+        axes.step(*place(front), where="post", color=INK, lw=1, label="best so far")
+        axes.plot(*place([chosen]), "o", mfc="none", mec=INK, ms=11, label="recommended")
+        if teacher:
+            axes.axhline(100 * teacher, color=SOFT, lw=1, ls=(0, (4, 3)), label="teacher")
+        sizes, scores = place(tried)
+        # What hardly learned would press the others together.
+        axes.set(
+            xscale="log", xlim=(min(sizes) / 1.3, max(sizes) * 1.3), ylim=(max(min(scores), max(scores) - 15) - 1, None)
+        )
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.0f}"))
+        axes.xaxis.set_minor_formatter(NullFormatter())
+        axes.xaxis.set_major_locator(LogLocator(10, subs=(1, 2, 5), numticks=20))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:g}%"))
+        axes.set_xlabel(unit)
+        axes.grid(axis="y")
+        figure.legend(loc="upper right", bbox_to_anchor=(0.985, 0.985), ncols=4, columnspacing=1, handletextpad=0.4)
 
     save(draw, path, 8, 5)
 

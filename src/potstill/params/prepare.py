@@ -50,6 +50,7 @@ class PrepareParams(Section):
     validation_share: Share
     test_share: Share
     labelled: PositiveInt | None
+    validated: PositiveInt | None
     seed: Annotated[int, Field(ge=0, lt=2**32)]
     hub: Hub
     demo: DemoSizes

@@ -1,18 +1,47 @@
-"""Training a student from start to end: choose its words, build it, fit it."""
+"""Training a student from start to end: choose its words, build its network, fit it."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
 from scipy.special import softmax
 
+from potstill import files
 from potstill.params.network import NetworkParams
 from potstill.params.student import StudentParams
-from potstill.student import tokenizer, training
-from potstill.student.model import Student
+from potstill.runtime.file import FLOAT, TABLE
+from potstill.runtime.model import FILE, Student
+from potstill.runtime.networks import Shape
+from potstill.student import networks, training, vocabulary
+from potstill.student.rounding import bits_of
 
 Log = Callable[[dict[str, float]], None]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A student and what is not part of its file.
+
+    Attributes:
+        student: what ships.
+        words: the words of its rows, from row 1 on.
+        best: the dictionary of its best epoch, see `training.fit`.
+    """
+
+    student: Student
+    words: list[str]
+    best: dict[str, float]
+
+    def save(self, folder: Path) -> int:
+        """Write a new folder: `FILE`, what ships, and for people `words.json`. Returns the bytes of the former."""
+        with files.whole(folder) as part:
+            part.mkdir(parents=True)
+            self.student.save(part / FILE)
+            files.write_json(part / "words.json", self.words)
+        return files.size(folder / FILE)
 
 
 def distil(
@@ -22,7 +51,7 @@ def distil(
     validation: pd.DataFrame,
     params: StudentParams,
     log: Log = lambda epoch: None,
-) -> tuple[Student, dict[str, float]]:
+) -> Trained:
     """Train a student to answer like its teacher.
 
     Args:
@@ -32,9 +61,6 @@ def distil(
         validation: a table with `text` and `label`, which chooses the epoch.
         params: the settings.
         log: receives a dictionary per epoch, see `training.fit`.
-
-    Returns:
-        The student, and the dictionary of its best epoch.
     """
     loss = training.mse if params.loss == "mse" else training.kl(params.temperature)
     targets = torch.tensor(logits)
@@ -47,7 +73,7 @@ def train_on_labels(
     validation: pd.DataFrame,
     params: NetworkParams,
     log: Log = lambda epoch: None,
-) -> tuple[Student, dict[str, float]]:
+) -> Trained:
     """Train the same network on hard labels alone. Arguments and results are `distil`'s."""
     ids = train["label"].to_numpy()
     targets = torch.tensor(ids)
@@ -64,17 +90,21 @@ def _train(
     validation: pd.DataFrame,
     params: NetworkParams,
     log: Log,
-) -> tuple[Student, dict[str, float]]:
-    vocabulary = tokenizer.choose(texts, probabilities, params.words - 1, params.influence, params.ngrams)
-    student = Student.create(labels, vocabulary, params)
-    best = training.fit(
-        student.network,
-        student.encode(texts),
+) -> Trained:
+    lookup, words = vocabulary.build(texts, probabilities, params)
+    torch.manual_seed(params.seed)
+    network = networks.build(params, 1 + len(words), len(labels))
+    best, steps = training.fit(
+        network,
+        lookup.encode(texts),
         targets,
         loss,
-        student.encode(validation["text"].tolist()),
+        lookup.encode(validation["text"]),
         validation["label"].to_numpy(),
         params,
         log,
     )
-    return student, best
+    weights = {name: weight.numpy() for name, weight in network.state_dict().items()}
+    shape = Shape(params.architecture, params.embedding, params.hidden)
+    bits = (bits_of(TABLE, params.bits), bits_of("head.weight", params.bits)) if params.bits else (FLOAT, FLOAT)
+    return Trained(Student(labels, lookup, shape, weights, bits, steps), words, best)

@@ -1,4 +1,4 @@
-"""The students' architectures. Each maps word ids and their mask to logits.
+"""The students' architectures, for training; `runtime.networks` is the same in numpy.
 
 All take `ids` (batch, length), int64, and `mask` (batch, length), True where there is a word; texts are aligned
 left. All give logits (batch, classes).
@@ -6,6 +6,8 @@ left. All give logits (batch, classes).
 
 import torch
 from torch import Tensor, nn
+
+from potstill.params.network import NetworkParams
 
 
 def _table(rows: int, width: int) -> nn.Embedding:
@@ -109,6 +111,7 @@ ARCHITECTURES: dict[str, type[nn.Module]] = {
 }
 
 
-def count(network: nn.Module) -> int:
-    """How many parameters."""
-    return sum(p.numel() for p in network.parameters())
+def build(params: NetworkParams, rows: int, classes: int) -> nn.Module:
+    """An untrained network; its first weights are drawn from torch's generator."""
+    network = ARCHITECTURES[params.architecture]
+    return network(rows, params.embedding, params.hidden, classes, params.dropout)

@@ -6,10 +6,13 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 from torch.nn import functional
 
 from potstill.params.network import NetworkParams
-from potstill.student.tokenizer import UNKNOWN, Encoded
+from potstill.runtime import model
+from potstill.runtime.tokenizer import UNKNOWN, Encoded
+from potstill.student.rounding import Rounding
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
@@ -54,45 +57,59 @@ def fit(
     labels: np.ndarray,
     params: NetworkParams,
     log: Callable[[dict[str, float]], None] = lambda epoch: None,
-) -> dict[str, float]:
+) -> tuple[dict[str, float], dict[str, float]]:
     """Train a network in place; at the end it holds the weights of its best epoch by validation accuracy.
 
     Adam with a one-cycle learning rate. Word dropout turns words into the unknown word, anew in every epoch, so
-    that no two epochs see the same texts.
+    that no two epochs see the same texts. With `params.bits` the second half of the epochs trains rounded weights, and
+    the best is one of these.
 
     Args:
         network: maps `ids` and `mask` to logits, see `networks`.
         texts, targets: what to learn from; `targets` is what `loss` takes beside the logits, a row per text.
         loss: `kl(temperature)`, `mse` or `cross_entropy`.
         validation, labels: the texts, and their int64 class ids, that choose the epoch.
-        params: batch size, epochs, learning rate, weight decay, word dropout, seed.
+        params: batch size, epochs, learning rate, weight decay, word dropout, bits, seed.
         log: receives one dictionary per epoch: `epoch`, `loss`, `validation_loss`, `validation_accuracy`.
 
     Returns:
-        The dictionary of the best epoch. Of two equally accurate epochs the one with the lower loss is better.
+        The dictionary of the best epoch; of two equally accurate epochs the one with the lower loss is better. And
+        the steps that its weights are multiples of, see `Rounding.settle`; empty without `params.bits`.
     """
     rng = np.random.default_rng(params.seed)
     torch.manual_seed(params.seed)
-    optimizer = torch.optim.AdamW(network.parameters(), lr=params.learning_rate, weight_decay=params.weight_decay)
+    rounding = Rounding(network, params.bits) if params.bits else None
+    rounded_from = params.epochs // 2 + 1
+    groups = [{"params": list(network.parameters()), "weight_decay": params.weight_decay}]
+    if rounding:
+        groups.append({"params": list(rounding.parameters()), "weight_decay": 0.0})
+    optimizer = torch.optim.AdamW(groups, lr=params.learning_rate)
     batches = -(-len(texts) // params.batch_size)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, params.learning_rate, params.epochs * batches)
     best: dict[str, float] = {}
     weights: dict[str, Tensor] = {}
+    steps: dict[str, float] = {}
     for epoch in range(1, params.epochs + 1):
+        rounds = rounding if epoch >= rounded_from else None
+        if rounds and epoch == rounded_from:
+            rounds.start()
+            best = {}
         network.train()
         total = 0.0
         for chosen in _batches(texts.lengths, params.batch_size, rng):
             ids, mask = pad(texts, chosen)
             if params.word_dropout:
                 ids = ids.masked_fill(torch.rand(ids.shape) < params.word_dropout, UNKNOWN)
-            value = loss(network(ids, mask), targets[chosen])
+            value = loss(functional_call(network, rounds() if rounds else {}, (ids, mask)), targets[chosen])
             optimizer.zero_grad(set_to_none=True)
             value.backward()
             nn.utils.clip_grad_norm_(network.parameters(), 1.0)
             optimizer.step()
             schedule.step()
             total += value.item() * len(chosen)
-        scored = torch.from_numpy(logits(network, validation))
+        settled = copy.deepcopy(network)
+        settled_steps = rounds.settle(settled) if rounds else {}
+        scored = torch.from_numpy(logits(settled, validation))
         answer = {
             "epoch": epoch,
             "loss": total / len(texts),
@@ -101,10 +118,10 @@ def fit(
         }
         log(answer)
         if not best or _rank(answer) > _rank(best):
-            best, weights = answer, copy.deepcopy(network.state_dict())
+            best, weights, steps = answer, settled.state_dict(), settled_steps
     network.load_state_dict(weights)
     network.eval()
-    return best
+    return best, steps
 
 
 def _rank(epoch: dict[str, float]) -> tuple[float, float]:
@@ -123,10 +140,7 @@ def _batches(lengths: np.ndarray, size: int, rng: np.random.Generator) -> Iterat
 
 def pad(texts: Encoded, chosen: np.ndarray) -> tuple[Tensor, Tensor]:
     """The ids and the mask, both (len(chosen), longest), of some of the texts."""
-    lengths = texts.lengths[chosen]
-    mask = np.arange(lengths.max()) < lengths[:, None]
-    ids = np.zeros(mask.shape, np.int64)
-    ids[mask] = texts.ids[(texts.starts[chosen][:, None] + np.arange(lengths.max()))[mask]]
+    ids, mask = model.pad(texts, chosen)
     return torch.from_numpy(ids), torch.from_numpy(mask)
 
 

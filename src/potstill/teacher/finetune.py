@@ -94,7 +94,11 @@ def finetune(
     scratch: Path,
     log: Callable[[dict[str, float]], None] = lambda epoch: None,
 ) -> None:
-    """Fine-tune a model in place; at the end it holds the weights of its best epoch by validation accuracy.
+    """Fine-tune a model in place; at the end it holds the weights of its last epoch.
+
+    By then the learning rate has fallen to zero. The best epoch by validation accuracy is no better where there are
+    many validation labels, and where there are few it is an early one that was lucky: with 1,000 labels on the Emotion
+    tweets and 250 to choose by, it cost two points.
 
     Batches hold texts of similar length, padded to their longest only, and matrix products run in bfloat16
     where the hardware has it: together about three times as fast as the Trainer's defaults on a processor.
@@ -125,8 +129,6 @@ def finetune(
         save_strategy="epoch",
         logging_strategy="epoch",
         save_total_limit=1,
-        load_best_model_at_end=True,
-        metric_for_best_model="accuracy",
         seed=params.seed,
         report_to="none",
         disable_tqdm=False,

@@ -1,0 +1,66 @@
+"""Whether the student is good enough to ship, and why."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """An answer and its reasons.
+
+    Attributes:
+        ship: whether all that is asked of a student holds.
+        sentence: the answer with its numbers, for people.
+    """
+
+    ship: bool
+    sentence: str
+
+
+def judge(
+    student: Mapping[str, Any],
+    against_teacher: Mapping[str, Any] | None,
+    against_baseline: Mapping[str, Any],
+    max_loss: float,
+) -> Verdict:
+    """Say whether a student should ship.
+
+    It should if it is non-inferior to its teacher: the 95% interval of the difference of their accuracies lies above
+    -`max_loss` (so a small test split, which proves nothing, ships nothing). And if it is better than TF-IDF and
+    logistic regression by more than noise, because otherwise that is the simpler thing to ship.
+
+    Args:
+        student: a row with `accuracy` (fraction), `parameters` and `bytes`.
+        against_teacher: what `scores.mcnemar` gives for student and teacher; None if the teacher has no answers.
+        against_baseline: the same for student and TF-IDF with logistic regression.
+        max_loss: how much accuracy may be lost, as a fraction.
+    """
+    allowed = f"{100 * max_loss:g} point{'s' * (max_loss != 0.01)}"
+    reasons = []
+    if against_teacher is None:
+        good = False
+        reasons.append("the teacher has no answers for the test split, so nobody knows what is lost")
+    else:
+        low = against_teacher["difference_low"]
+        good = low >= -max_loss
+        lost = (
+            f"it may lose up to {-100 * low:.1f} points against its teacher"
+            if low < 0
+            else "it loses nothing against its teacher"
+        )
+        reasons.append(f"{lost} (95% interval {_span(against_teacher)}; {allowed} allowed)")
+    better = against_baseline["difference_low"] > 0
+    gain = "beats" if better else "is not surely better than"
+    reasons.append(f"it {gain} TF-IDF with logistic regression ({_span(against_baseline)})")
+    ship = good and better
+    head = (
+        f"{'Ship' if ship else 'Do not ship'}: the student is right on {100 * student['accuracy']:.1f}% of the test "
+        f"split with {student['parameters']:,} parameters in {student['bytes']:,} bytes"
+    )
+    return Verdict(ship, f"{head}; {'; '.join(reasons)}.")
+
+
+def _span(test: Mapping[str, Any]) -> str:
+    low, high = (f"{100 * test[f'difference_{end}']:+.1f}".replace("-", "−") for end in ("low", "high"))
+    return f"{low} to {high} points"

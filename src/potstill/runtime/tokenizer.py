@@ -1,0 +1,128 @@
+"""From text to rows of the table: the same for training and for what ships.
+
+A student's file holds no words, only short fingerprints of those that have a row. A word is its CRC-32 (of its UTF-8
+bytes); the CRC chooses a bucket, and the bucket's salt stirs it anew before it is cut to a few bits. Another word with
+the same fingerprint is taken for it: with k bits more than the rows need, that befalls about one in 2^k of the words
+without a row. The student is trained on rows as they are, such words included, and the salts are chosen so that it does
+little harm (`student.vocabulary`).
+"""
+
+import re
+import zlib
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any, TypeVar
+
+import numpy as np
+
+UNKNOWN = 0  # the row of every word that has none of its own
+_WORD = re.compile(r"\w+|[^\w\s]")
+_REMEMBERED = 1 << 17  # words whose row is not looked up anew
+_LOW = 0xFFFFFFFF
+
+Hash = TypeVar("Hash", int, np.ndarray)
+
+
+def words(text: str) -> list[str]:
+    """Lower-case a text and split it into runs of word characters and single other signs."""
+    return _WORD.findall(text.lower())
+
+
+def runs(words: list[str], longest: int) -> list[str]:
+    """All runs of 2 to `longest` words, joined by a space; no word holds one."""
+    return [" ".join(words[i : i + n]) for n in range(2, longest + 1) for i in range(len(words) - n + 1)]
+
+
+def checksum(entry: str) -> int:
+    """The CRC-32 of a word, or of a run of words."""
+    return zlib.crc32(entry.encode("utf-8", "replace"))
+
+
+def stir(checksum: Hash, salt: Any) -> Hash:
+    """Make other 32 bits out of checksums and a salt, the way MurmurHash3 ends (Appleby 2011).
+
+    Args:
+        checksum: an int, or a uint64 array.
+        salt: an int from 0 to 255, or a uint64 array that goes with `checksum`.
+    """
+    mixed = ((checksum ^ ((salt + 1) * 0x9E3779B1 & _LOW)) * 0x85EBCA6B) & _LOW
+    mixed = ((mixed ^ (mixed >> 13)) * 0xC2B2AE35) & _LOW
+    return mixed ^ (mixed >> 16)
+
+
+def bucket(checksum: Hash, buckets: int) -> Hash:
+    """Which of a power of two of buckets a checksum falls into."""
+    return (checksum * 0x9E3779B1 & _LOW) * buckets >> 32
+
+
+def fingerprint(checksum: int, salts: Sequence[int], bits: int) -> int:
+    """The bucket of a checksum, and behind it as much of the stirred checksum as makes up `bits` bits."""
+    chosen = bucket(checksum, len(salts))
+    width = bits - (len(salts).bit_length() - 1)
+    return chosen << width | stir(checksum, salts[chosen]) >> (32 - width)
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Texts as rows of words and, after the words of each text, of those runs of words that have a row.
+
+    Attributes:
+        ids: int64, all texts one after the other; every text has at least one.
+        starts: int64 of shape (texts + 1,); text i is `ids[starts[i]:starts[i + 1]]`.
+    """
+
+    ids: np.ndarray
+    starts: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.starts) - 1
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Words per text."""
+        return np.diff(self.starts)
+
+
+@dataclass(frozen=True)
+class Lookup:
+    """The rows of words, and of the runs of words that have a row of their own.
+
+    Attributes:
+        fingerprints: ascending, each once; the i-th is that of row 1 + i.
+        salts: one for each bucket of words, a power of two of them, each from 0 to 255.
+        bits: of a fingerprint.
+        longest: words in the longest run that may have a row; 1 for single words only.
+        max_length: words per text; the rest is cut off.
+        row: gives the row of a word, or of a run of words.
+    """
+
+    fingerprints: Sequence[int]
+    salts: Sequence[int]
+    bits: int
+    longest: int
+    max_length: int
+
+    row: Callable[[str], int] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        rows = {known: row for row, known in enumerate(self.fingerprints, start=1)}
+
+        @lru_cache(_REMEMBERED)
+        def row(entry: str) -> int:
+            return rows.get(fingerprint(checksum(entry), self.salts, self.bits), UNKNOWN)
+
+        object.__setattr__(self, "row", row)
+
+    def encode(self, texts: Iterable[str]) -> Encoded:
+        """Look up the words of texts."""
+        row = self.row
+        ids: list[int] = []
+        starts = [0]
+        for text in texts:
+            found = words(text)[: self.max_length]
+            ids.extend([row(word) for word in found] or [UNKNOWN])
+            if self.longest > 1:
+                ids.extend(id_ for id_ in map(row, runs(found, self.longest)) if id_ != UNKNOWN)
+            starts.append(len(ids))
+        return Encoded(np.array(ids, np.int64), np.array(starts, np.int64))

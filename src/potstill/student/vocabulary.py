@@ -1,0 +1,156 @@
+"""Which words, and runs of words, get a row of the table, and the fingerprints that they are found by."""
+
+from dataclasses import dataclass
+from itertools import islice
+
+import numpy as np
+
+from potstill.params.network import NetworkParams
+from potstill.runtime import tokenizer
+from potstill.runtime.tokenizer import Lookup
+
+# How much a word has to be seen before its mean label counts: with n texts, the mean is mixed with this many
+# texts of the overall distribution; and what is rarer than RARE is left out.
+PSEUDO_COUNT = 5.0
+RARE = 3
+
+ROWS_PER_BUCKET = 16  # a byte of salt for each bucket is half a bit for each row
+SALTS = 256
+HEARD = 1 << 16  # of the words without a row, so many of the most frequent have a say in the choice of salts
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What there is to know about every word, and run of words, of a set of texts.
+
+    Attributes:
+        row: the row of each in the arrays, by the order in which they were seen.
+        occurrences: how often it occurs, int64; of single words only, 0 for runs.
+        texts: how many texts hold it, float64.
+        mean: the mean target of these texts, float64 of shape (entries, classes), mixed with `PSEUDO_COUNT` texts
+            of the overall mean.
+        prior: the overall mean, float64 of shape (classes,).
+    """
+
+    row: dict[str, int]
+    occurrences: np.ndarray
+    texts: np.ndarray
+    mean: np.ndarray
+    prior: np.ndarray
+
+
+def count(texts: list[str], targets: np.ndarray, longest: int = 1) -> Counts:
+    """Count words, and runs of 2 to `longest` words, in texts whose targets have the shape (texts, classes)."""
+    row: dict[str, int] = {}
+    occurring: list[int] = []
+    text_of: list[int] = []
+    entry_of: list[int] = []
+    for i, text in enumerate(texts):
+        found = tokenizer.words(text)
+        occurring.extend(row.setdefault(word, len(row)) for word in found)
+        entries = dict.fromkeys(found + tokenizer.runs(found, longest))  # one that a text holds twice counts once
+        entry_of.extend(row.setdefault(entry, len(row)) for entry in entries)
+        text_of.extend([i] * len(entries))
+    counts = np.bincount(entry_of, minlength=len(row)).astype(float)
+    sums = [np.bincount(entry_of, weights=column[text_of], minlength=len(row)) for column in targets.T]
+    prior = targets.mean(0)
+    mean = (np.stack(sums, axis=1) + PSEUDO_COUNT * prior) / (counts + PSEUDO_COUNT)[:, None]
+    return Counts(row, np.bincount(occurring, minlength=len(row)), counts, mean, prior)
+
+
+def choose(counts: Counts, size: int, influence: float) -> list[str]:
+    """Choose the words, and runs of words, that get a row of their own.
+
+    A share of them are those that move the target most: n(w) · KL(p(y|w) ‖ p(y)), where p(y|w) is the mean
+    target of the n(w) texts that hold the word w, mixed with `PSEUDO_COUNT` texts of the mean target p(y). That
+    is the word's contribution to the mutual information between words and targets. The rest are the most
+    frequent words, which carry the order of the others. What runs of words do for a bag of words that is distilled:
+    Sparse Distillation, Ye et al. 2021, arXiv 2110.08536.
+
+    Args:
+        counts: of the texts that the student will train on.
+        size: how many entries.
+        influence: the share, 0 to 1, chosen by influence.
+
+    Returns:
+        At most `size` entries, most telling first.
+    """
+    row = counts.row
+    score = counts.texts * (counts.mean * (_log(counts.mean) - _log(counts.prior))).sum(1)
+    telling = sorted((e for e in row if counts.texts[row[e]] >= RARE), key=lambda e: (-score[row[e]], e))
+    chosen = telling[: round(influence * size)]
+    taken = set(chosen)
+    words = (entry for entry, i in row.items() if counts.occurrences[i] and entry not in taken)
+    frequent = sorted(words, key=lambda word: (-counts.occurrences[row[word]], word))
+    return chosen + frequent[: size - len(chosen)]
+
+
+def build(texts: list[str], targets: np.ndarray, params: NetworkParams) -> tuple[Lookup, list[str]]:
+    """Choose the vocabulary of a student and its fingerprints.
+
+    Args:
+        texts: what the student will train on.
+        targets: their probabilities, of shape (texts, classes).
+        params: `words`, `influence`, `ngrams`, `max_length` and `fingerprint` are used.
+
+    Returns:
+        The look-up, and the words of its rows from row 1 on. Of chosen words with the same fingerprint, which
+        share a row, the most telling is named. Rows are fewer than `params.words` only if there are no more words.
+    """
+    counts = count(texts, targets, params.ngrams)
+    size = params.words - 1
+    chosen = choose(counts, size, params.influence)
+    buckets, bits = layout(len(chosen), params.fingerprint)
+    salts = _salts(counts, chosen, buckets, bits)
+    named: dict[int, str] = {}
+    for attempt in range(size, 2 * size + 1, max(1, size // 50)):
+        for entry in choose(counts, attempt, params.influence):
+            named.setdefault(tokenizer.fingerprint(tokenizer.checksum(entry), salts, bits), entry)
+        if len(named) >= size:
+            break
+    rows = dict(sorted(islice(named.items(), size)))
+    lookup = Lookup(list(rows), salts, bits, params.ngrams, params.max_length)
+    return lookup, list(rows.values())
+
+
+def layout(entries: int, fingerprint: int) -> tuple[int, int]:
+    """How many buckets, and bits of a fingerprint, a vocabulary has; `fingerprint` are the bits to spare."""
+    buckets = 1 << max(0, -(-entries // ROWS_PER_BUCKET) - 1).bit_length()
+    return buckets, min(32, max(1, entries - 1).bit_length() + fingerprint)
+
+
+def _salts(counts: Counts, chosen: list[str], buckets: int, bits: int) -> list[int]:
+    """The salt of every bucket that does least harm.
+
+    A word u that shares the fingerprint of the chosen word v costs n(u) · KL(p(y|u) ‖ p(y|v)): what its texts say
+    about the target, coded as if they held v.
+    """
+    entries = np.array(list(counts.row))
+    rank = {entry: i for i, entry in enumerate(chosen)}
+    order = np.argsort(-counts.texts, kind="stable")[:HEARD]
+    order = np.union1d(order, [counts.row[entry] for entry in chosen])
+    checksums = np.array([tokenizer.checksum(entry) for entry in entries[order]], np.uint64)
+    where = tokenizer.bucket(checksums, buckets)
+    width = bits - (buckets.bit_length() - 1)
+    log = _log(counts.mean)
+    tried = np.arange(SALTS, dtype=np.uint64)[:, None]
+    salts = []
+    for number in range(buckets):
+        inside = np.flatnonzero(where == number)
+        words = order[inside]
+        ranks = {i: rank[entry] for i, entry in enumerate(entries[words].tolist()) if entry in rank}
+        owners = sorted(ranks, key=lambda i: ranks[i])
+        # Row u, column 1 + v: what it costs that u is taken for v. Column 0 is for words that are taken for none.
+        own = (counts.mean[words] * log[words]).sum(1, keepdims=True)
+        cost = counts.texts[words, None] * (own - counts.mean[words] @ log[words[owners]].T)
+        cost = np.pad(cost, ((0, 0), (1, 0)))
+        prints = tokenizer.stir(checksums[inside], tried) >> np.uint64(32 - width)
+        owner = np.zeros(prints.shape, np.int64)
+        for column in reversed(range(len(owners))):  # of those that collide, the most telling one stays
+            owner[prints == prints[:, [owners[column]]]] = 1 + column
+        salts.append(int(cost[np.arange(len(words)), owner].sum(1).argmin()))
+    return salts
+
+
+def _log(probabilities: np.ndarray) -> np.ndarray:
+    return np.log(np.clip(probabilities, 1e-12, None))

@@ -1,0 +1,204 @@
+import contextlib
+import subprocess
+import sys
+import zlib
+
+import numpy as np
+import pytest
+import torch
+
+from potstill.errors import PotstillError
+from potstill.runtime import tokenizer
+from potstill.runtime.model import Student
+from potstill.runtime.networks import ARCHITECTURES, Shape
+from potstill.runtime.tokenizer import Lookup
+from potstill.student import networks, training
+from test_student import settings
+
+WORDS = ["one", "two", "three", "café", "☕", "two three"]
+ODD = ["", "  ", "unheard-of wörds ☕", "one " * 500, "two three one TWO", "\ud800 lone", "İ ﬁ \x00", "one"]
+
+
+def lookup(words=WORDS, bits=20, longest=1, max_length=32, salts=(7, 0, 255, 3)):
+    known = sorted(tokenizer.fingerprint(tokenizer.checksum(word), salts, bits) for word in words)
+    return Lookup(known, list(salts), bits, longest, max_length)
+
+
+def student(architecture="bigru", bits=(32, 32), labels=("a", "b", "ç"), **changes):
+    """A student of random weights, and the torch network with the same."""
+    params = settings(architecture=architecture, **changes)
+    rng = torch.Generator().manual_seed(0)
+    network = networks.build(params, 1 + len(WORDS), len(labels)).eval()
+    steps = {}
+    with torch.no_grad():
+        for name, weight in network.named_parameters():
+            width = bits[name != "embedding.weight"]
+            weight.copy_(torch.randn(weight.shape, generator=rng))
+            if width < 32:
+                most = 2 ** (width - 1) - 1
+                steps[name] = float(np.float16(3 / most))
+                weight.copy_((weight / steps[name]).round().clamp(-most, most) * steps[name])
+    weights = {name: weight.numpy() for name, weight in network.state_dict().items()}
+    shape = Shape(architecture, params.embedding, params.hidden)
+    return Student(list(labels), lookup(longest=2), shape, weights, bits, steps), network
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_it_answers_as_the_network_that_was_trained(architecture):
+    made, network = student(architecture)
+    expected = torch.from_numpy(training.logits(network, made.lookup.encode(ODD))).softmax(1)
+    np.testing.assert_allclose(made.predict_proba(ODD), expected, atol=1e-5)
+
+
+def test_the_recurrent_network_is_the_bidirectional_one_of_torch():
+    made, network = student("bigru")
+    reference = torch.nn.GRU(4, 8, batch_first=True, bidirectional=True)
+    names = [name for name, _ in network.forwards.named_parameters()]
+    reference.load_state_dict(
+        {name: getattr(network.forwards, name) for name in names}
+        | {f"{name}_reverse": getattr(network.backwards, name) for name in names}
+    )
+    ids = made.lookup.encode(["one two café"]).ids
+    states, _ = reference(network.embedding(torch.from_numpy(ids)[None]))
+    expected = network.head(states.amax(1)).softmax(-1)
+    np.testing.assert_allclose(made.predict_proba(["one two café"]), expected.detach(), atol=1e-5)
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_company_changes_nothing(architecture):
+    made, _ = student(architecture)
+    alone = np.concatenate([made.predict_proba([text]) for text in ODD])
+    np.testing.assert_allclose(made.predict_proba(ODD), alone, atol=1e-6)
+    assert made.predict(ODD).tolist() == made.classes_[alone.argmax(1)].tolist()
+    assert made.predict_proba([]).shape == (0, 3)
+    assert made.predict([]).shape == (0,)
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("bits", [(32, 32), (2, 6), (3, 6), (8, 8)])
+def test_a_file_holds_all_of_a_student_to_the_bit(architecture, bits, tmp_path):
+    made, _ = student(architecture, bits)
+    made.save(tmp_path / "a.pot")
+    again = Student.load(tmp_path / "a.pot")
+    assert again.labels == made.labels
+    assert again.lookup == made.lookup
+    assert (again.shape, again.bits, again.steps) == (made.shape, made.bits, made.steps)
+    for name, weight in made.weights.items():
+        np.testing.assert_array_equal(again.weights[name], weight)
+    assert again.parameters == made.parameters
+    again.save(tmp_path / "b.pot")
+    assert (tmp_path / "a.pot").read_bytes() == (tmp_path / "b.pot").read_bytes()
+
+
+@pytest.mark.parametrize("bits", [3, 12, 32])
+def test_fingerprints_of_any_width_are_kept(bits, tmp_path):
+    made, _ = student()
+    known = sorted({int(x) for x in np.random.default_rng(0).integers(0, 2**bits, len(WORDS) + 9)})[: len(WORDS)]
+    known = known if bits > 3 else [0, 1, 2, 5, 6, 7]
+    made = Student(made.labels, Lookup(known, [9], bits, 1, 5), made.shape, made.weights, made.bits, made.steps)
+    made.save(tmp_path / "a.pot")
+    assert Student.load(tmp_path / "a.pot").lookup.fingerprints == known
+
+
+def test_a_file_is_about_as_small_as_its_numbers(tmp_path):
+    from potstill.student.distil import distil
+
+    rng = np.random.default_rng(0)
+    texts = [" ".join(f"w{i}" for i in rng.integers(0, 3000, 12)) for _ in range(3000)]
+    params = settings(architecture="bigru", words=1000, embedding=3, hidden=6, bits=4, fingerprint=4, epochs=1)
+    table = {"text": texts[:10], "label": np.zeros(10, np.int64)}
+    trained = distil(["yes", "no"], texts, rng.normal(size=(3000, 2)).astype("float32"), table_of(table), params)
+    size = trained.save(tmp_path / "student")
+    weights = (1000 * 3 * 4 + (trained.student.parameters - 3000) * 6) / 8
+    assert size < weights + 1000 * 6.5 / 8 + 64 + 80  # fingerprints, salts, the rest
+
+
+def table_of(columns):
+    import pandas as pd
+
+    return pd.DataFrame(columns)
+
+
+def test_words_and_signs_are_told_apart():
+    assert tokenizer.words("Don't STOP,  ça va? ☕") == ["don", "'", "t", "stop", ",", "ça", "va", "?", "☕"]
+
+
+def test_texts_are_cut_and_never_empty():
+    encoded = lookup(["a", "b"], max_length=3).encode(["b a b a", "", "c"])
+    assert encoded.lengths.tolist() == [3, 1, 1]
+    a, b = (lookup(["a", "b"]).row(word) for word in "ab")
+    assert {a, b} == {1, 2}
+    assert encoded.ids.tolist() == [b, a, b, tokenizer.UNKNOWN, tokenizer.UNKNOWN]
+
+
+def test_runs_with_a_row_come_after_the_words():
+    found = lookup(["good", "not good"], longest=2, max_length=3)
+    good, not_good = found.row("good"), found.row("not good")
+    encoded = found.encode(["a not good x", "not"])
+    assert encoded.ids.tolist() == [0, 0, good, not_good, 0]
+    assert encoded.lengths.tolist() == [4, 1]
+
+
+def test_fingerprints_never_change():
+    # Whoever wrote a file years ago expects these.
+    assert tokenizer.checksum("happy") == zlib.crc32(b"happy") == 0xBEED83C9
+    assert tokenizer.fingerprint(tokenizer.checksum("happy"), [0, 1, 2, 3], 16) == 35774
+    array = np.array([tokenizer.checksum("happy")], np.uint64)
+    assert tokenizer.stir(array, 5)[0] == tokenizer.stir(int(array[0]), 5)
+    assert tokenizer.bucket(array, 64)[0] == tokenizer.bucket(int(array[0]), 64)
+
+
+def test_it_needs_neither_torch_nor_pandas(tmp_path):
+    made, _ = student()
+    made.save(tmp_path / "a.pot")
+    program = (
+        "import sys; from pathlib import Path; from potstill.runtime.model import Student\n"
+        "print(Student.load(Path(sys.argv[1])).predict(['one two'])[0])\n"
+        "print(sorted({name.split('.')[0] for name in sys.modules} & {'torch', 'pandas', 'scipy', 'safetensors'}))"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path / "a.pot")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.split("\n")[0] in made.labels
+    assert done.stdout.split("\n")[1] == "[]"
+
+
+class TestDamage:
+    @pytest.fixture
+    def path(self, tmp_path):
+        student("cnn", (4, 6))[0].save(tmp_path / "a.pot")
+        return tmp_path / "a.pot"
+
+    def refused(self, path, content, message):
+        path.write_bytes(content)
+        with pytest.raises(PotstillError, match=message):
+            Student.load(path)
+
+    def test_a_missing_file_is_named(self, path):
+        path.unlink()
+        with pytest.raises(PotstillError, match=r"a\.pot is missing"):
+            Student.load(path)
+
+    def test_a_foreign_file_is_refused(self, path):
+        for content in (b"", b"\x80\x04foreign", b"{}"):
+            self.refused(path, content, "no student's file")
+        self.refused(path, b"pot9" + path.read_bytes(), "no student's file|format")
+
+    def test_another_version_is_named(self, path):
+        self.refused(path, b"pot9" + path.read_bytes()[4:], "format is b'pot9'")
+
+    def test_any_flipped_bit_and_any_missing_end_is_noticed(self, path):
+        whole = path.read_bytes()
+        for at in range(4, len(whole), 7):
+            self.refused(path, whole[:at] + bytes([whole[at] ^ 4]) + whole[at + 1 :], "damaged")
+            self.refused(path, whole[:at], "damaged")
+
+    def test_whatever_is_forged_ends_in_one_line(self, path):
+        """A file with a right checksum and wrong contents: no crash, no endless loop, no gigabytes."""
+        body = bytearray(path.read_bytes()[8:])
+        rng = np.random.default_rng(0)
+        for at in [*range(30), *rng.integers(30, len(body), 30)]:
+            for value in (0, 1, 127, 255):
+                forged = bytes(body[:at]) + bytes([value]) + bytes(body[at + 1 :])
+                path.write_bytes(b"pot1" + zlib.crc32(forged).to_bytes(4, "little") + forged)
+                with contextlib.suppress(PotstillError):
+                    Student.load(path).predict_proba(["one two three"])
