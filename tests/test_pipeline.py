@@ -134,6 +134,37 @@ def test_repro_leaves_models_metrics_and_pictures(origin):
         run(origin, "git", "ls-files", "--error-unmatch", f"metrics/{name}/metrics.json")
 
 
+def test_the_table_begins_with_the_verdict(origin):
+    first = (origin / "metrics/evaluate/table.md").read_text().splitlines()[0]
+    ship = json.loads((origin / "metrics/evaluate/metrics.json").read_text())["student"]["ship"]
+    assert first.startswith("**Ship**: " if ship else "**Do not ship**: ")
+
+
+def test_a_search_recommends_a_student_that_an_experiment_can_train(pulled):
+    search = ("python", "src/search.py", "--budget", "900", "--jobs", "2", "--trials")
+    first = run(pulled, *search, "2")
+    assert "1/2: " in first
+    output = run(pulled, *search, "6")  # two at a time, so there may be three already
+    assert "6/6: " in output
+    assert "1/6: " not in output  # it went on
+    found = json.loads((pulled / "metrics/search/results.json").read_text())
+    assert len(found["results"]) >= 6
+    assert max(result["parameters"] for result in found["results"]) <= 900
+    assert (pulled / "metrics/search/front.png").read_bytes().startswith(b"\x89PNG")
+    command = next(line.split() for line in output.splitlines() if line.startswith("    dvc exp run"))
+    assert RAN.findall(run(pulled, *command)) in (["student", "evaluate"], [])
+    best = json.loads((pulled / "metrics/student/metrics.json").read_text())["student"]
+    assert best["parameters"] in {result["parameters"] for result in found["results"]}
+    assert best["validation_accuracy"] in {result["accuracy"] for result in found["results"]}
+
+
+def test_a_search_without_a_transfer_set_says_what_to_do(clone):
+    output = run(clone, "python", "src/search.py", "--budget", "900", fails=True)
+    assert output.startswith("error: ")
+    assert "dvc repro" in output
+    assert output.count("\n") == 1
+
+
 def test_a_second_repro_has_nothing_to_do(origin):
     assert not RAN.findall(run(origin, "dvc", "repro"))
 

@@ -1,0 +1,206 @@
+"""Searching for the best student within a budget, in parameters or in bytes."""
+
+import json
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import optuna
+
+from potstill.errors import PotstillError
+from potstill.params.student import StudentParams
+from potstill.runtime.networks import Shape
+from potstill.student.rounding import bits_of
+from potstill.student.vocabulary import layout
+
+Unit = Literal["parameters", "bytes"]
+
+# Rice's code of a gap takes about so many bits more than the logarithm of the mean gap.
+RICE_BITS = 1.5
+FIXED_BYTES = 30  # of a file: header, checksum, steps
+
+# What is tried first: recurrent students, which are best where order counts, and a convolution, which is faster.
+_GRU = {"architecture": "bigru", "influence": 0.9, "learning_rate": 0.01, "dropout": 0.0, "bits": 3, "fingerprint": 4}
+FIRST = (
+    {**_GRU, "hidden": 8, "embedding": 3, "share": 1.0},
+    {**_GRU, "hidden": 6, "embedding": 3, "share": 0.5},
+    {**_GRU, "hidden": 4, "embedding": 2, "share": 0.25},
+    {**_GRU, "architecture": "cnn", "hidden": 16, "embedding": 4, "share": 1.0},
+)
+ARCHITECTURES = ("bigru", "cnn", "attention", "mlp")
+
+
+@dataclass(frozen=True)
+class Result:
+    """One student that was tried.
+
+    Attributes:
+        params: its settings.
+        parameters: how many.
+        bytes: of its file.
+        accuracy: on the validation split, a fraction.
+    """
+
+    params: dict[str, Any]
+    parameters: int
+    bytes: int
+    accuracy: float
+
+
+def settings(params: StudentParams) -> dict[str, Any]:
+    """What is searched, of a student's settings."""
+    names = {"words", "architecture", "influence", "learning_rate", "dropout", "hidden", "ngrams"}
+    if params.architecture in ("bigru", "cnn"):
+        names.add("embedding")
+    return params.model_dump(include=names | {"bits", "fingerprint"})
+
+
+def expected_size(params: StudentParams, classes: int, unit: Unit) -> float:
+    """The size of a student before it is trained: its parameters, or about the bytes of its file."""
+    shape = Shape(params.architecture, params.embedding, params.hidden)
+    weights = {name: math.prod(size) for name, size in shape.weights(params.words, classes).items()}
+    if unit == "parameters":
+        return sum(weights.values())
+    bits = sum(count * (bits_of(name, params.bits) if params.bits else 32) for name, count in weights.items())
+    buckets, width = layout(params.words - 1, params.fingerprint)
+    gap = 2**width / (params.words - 1)
+    return FIXED_BYTES + 10 * classes + buckets + (bits + params.words * (math.log2(gap) + RICE_BITS)) / 8
+
+
+def fill(params: StudentParams, classes: int, budget: float, unit: Unit) -> StudentParams | None:
+    """Give a student as many words as its budget allows; None if that leaves it next to none."""
+    low, high = 8, max(8, 8 * int(budget))  # a word is at least a bit
+    if expected_size(params.model_copy(update={"words": low}), classes, unit) > budget:
+        return None
+    while low < high:
+        middle = (low + high + 1) // 2
+        if expected_size(params.model_copy(update={"words": middle}), classes, unit) <= budget:
+            low = middle
+        else:
+            high = middle - 1
+    return params.model_copy(update={"words": low})
+
+
+def suggest(trial: optuna.Trial, base: StudentParams, classes: int, budget: int, unit: Unit) -> StudentParams | None:
+    """Draw a student that fills some share of the budget; None if none fits with these widths."""
+    architecture = trial.suggest_categorical("architecture", ARCHITECTURES)
+    room = trial.suggest_float("share", 0.1, 1.0, log=True) * budget
+    params = base.model_copy(update={"architecture": architecture, "ngrams": 1, "embedding": 1, "hidden": 2})
+
+    def widest(key: str, limit: int, share: float) -> int:
+        """As wide as leaves a share of the room for words."""
+        wider = (params.model_copy(update={key: width}) for width in range(limit, 1, -1))
+        return next((getattr(p, key) for p in wider if fill(p, classes, share * room, unit)), 2)
+
+    def draw(**changes: Any) -> None:
+        nonlocal params
+        params = params.model_copy(update=changes)
+
+    if unit == "bytes":
+        draw(bits=trial.suggest_int("bits", 2, 5), fingerprint=trial.suggest_int("fingerprint", 3, 6))
+    draw(hidden=trial.suggest_int("hidden", 2, widest("hidden", 64, 0.5), log=True))
+    if architecture in ("bigru", "cnn"):
+        draw(embedding=trial.suggest_int("embedding", 1, widest("embedding", 16, 0.8), log=True))
+    if architecture == "mlp":
+        draw(ngrams=trial.suggest_int("ngrams", 1, 3))
+    draw(
+        influence=round(trial.suggest_float("influence", 0.5, 1.0, step=0.05), 2),
+        learning_rate=round(trial.suggest_float("learning_rate", 0.002, 0.03, log=True), 4),
+        dropout=round(trial.suggest_float("dropout", 0.0, 0.3, step=0.05), 2),
+    )
+    return fill(params, classes, room, unit)
+
+
+def search(
+    train: Callable[[StudentParams], Result],
+    base: StudentParams,
+    classes: int,
+    budget: int,
+    unit: Unit,
+    trials: int,
+    storage: optuna.storages.BaseStorage,
+    seed: int,
+    progress: Callable[[Result, int], None] = lambda result, done: None,
+) -> list[Result]:
+    """Try students until there are `trials` results, those of earlier calls with the same storage included.
+
+    Accuracy and size are two goals (multi-objective TPE, Ozaki et al. 2020), so that small students are looked for as
+    hard as good ones.
+
+    Args:
+        train: trains a student and measures it.
+        base: the settings that are not searched.
+        classes: how many there are.
+        budget: the most that a student may have.
+        unit: of the budget.
+        trials: how many results in all.
+        storage: where results are kept.
+        seed: of what is drawn; give processes that share a storage different ones.
+        progress: called after each with it and the number of results so far.
+
+    Returns:
+        All results within the budget.
+
+    Raises:
+        PotstillError: the budget is too small for any student.
+    """
+    study = optuna.create_study(
+        study_name="search", storage=storage, directions=["maximize", "minimize"], load_if_exists=True
+    )
+    for first in FIRST:
+        study.enqueue_trial(first, skip_if_exists=True)
+    # A search that goes on must not draw again what it drew at first.
+    study.sampler = optuna.samplers.TPESampler(seed=seed + 1000 * len(study.get_trials(deepcopy=False)))
+    while len(done := results(study, unit, budget)) < trials:
+        trial = study.ask()
+        params = suggest(trial, base, classes, budget, unit)
+        if params is None:
+            study.tell(trial, state=optuna.trial.TrialState.FAIL)
+            if not done and trial.number >= 50:
+                raise PotstillError(f"no student fits into {budget:,} {unit}: raise BUDGET")
+            continue
+        result = train(params)
+        trial.set_user_attr("result", json.dumps(result.__dict__))
+        study.tell(trial, [result.accuracy, math.log(getattr(result, unit))])
+        progress(result, 1 + len(done))
+    return done
+
+
+def results(study: optuna.Study, unit: Unit, budget: int) -> list[Result]:
+    """What a study has found so far, within the budget."""
+    complete = study.get_trials(deepcopy=False, states=[optuna.trial.TrialState.COMPLETE])
+    found = [Result(**json.loads(trial.user_attrs["result"])) for trial in complete]
+    return [result for result in found if getattr(result, unit) <= budget]
+
+
+def front(results: Sequence[Result], unit: Unit) -> list[Result]:
+    """The results than which none is both smaller and at least as accurate, from small to large."""
+    best: list[Result] = []
+    for result in sorted(results, key=lambda r: (getattr(r, unit), -r.accuracy)):
+        if not best or result.accuracy > best[-1].accuracy:
+            best.append(result)
+    return best
+
+
+def recommend(results: Sequence[Result], unit: Unit, teacher: float, max_loss: float) -> Result | None:
+    """The smallest student that loses at most `max_loss` against its teacher's validation accuracy, if there is one."""
+    good = [result for result in front(results, unit) if teacher - result.accuracy <= max_loss]
+    return good[0] if good else None
+
+
+def markdown(rows: Sequence[Result], chosen: Result) -> str:
+    """A table of results; the chosen one in bold."""
+    lines = ["| parameters | bytes | validation, % | settings |", "| ---: | ---: | ---: | --- |"]
+    for row in rows:
+        bold = "**" if row is chosen else ""
+        shown = " ".join(f"{key}={_short(value)}" for key, value in row.params.items())
+        lines.append(
+            f"| {bold}{row.parameters:,}{bold} | {bold}{row.bytes:,}{bold} | {bold}{100 * row.accuracy:.2f}{bold} "
+            f"| {shown} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def _short(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)

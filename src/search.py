@@ -1,0 +1,103 @@
+"""Search for the best student within a budget: `make search BUDGET=3000`, or with `UNIT=bytes`.
+
+Trains students on the transfer set of the last `dvc repro`, as the stage `student` does; keys of that section that are
+not searched are taken from params.yaml. Can be stopped and started again. The test split is not looked at.
+"""
+
+import argparse
+import hashlib
+import multiprocessing
+import os
+import signal
+from functools import partial
+from pathlib import Path
+
+import optuna
+
+from potstill import device, files, paths
+from potstill.corpus.dataset import Dataset
+from potstill.errors import PotstillError, run
+from potstill.evaluate.figure import front_figure
+from potstill.params.evaluate import EvaluateParams
+from potstill.params.label import LabelParams
+from potstill.params.student import StudentParams
+from potstill.search import Result, front, markdown, recommend, search, settings
+from potstill.student import transfer
+from potstill.student.distil import distil
+
+METRICS = paths.METRICS / "search"
+
+
+def main() -> None:
+    """Read the prepared data and the transfer set; write `metrics/search`."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--budget", type=int, required=True, help="the most that a student may have")
+    parser.add_argument("--unit", choices=("parameters", "bytes"), default="parameters", help="of the budget")
+    parser.add_argument("--trials", type=int, default=40, help="students to train in all (%(default)s)")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="at a time (%(default)s)")
+    arguments = parser.parse_args()
+    if min(arguments.budget, arguments.trials, arguments.jobs) < 1:
+        raise PotstillError("--budget, --trials and --jobs are at least 1")
+
+    params = StudentParams.load()
+    transfer.read(paths.TRANSFER, params.sources)  # what is missing is said before processes start
+    facts = files.sha256(paths.TRANSFER) + params.model_dump_json() + f"{arguments.budget} {arguments.unit}"
+    journal = paths.SCRATCH / "search" / f"{hashlib.sha256(facts.encode()).hexdigest()[:16]}.log"
+    journal.parent.mkdir(parents=True, exist_ok=True)
+    print(f"{arguments.trials} students of at most {arguments.budget:,} {arguments.unit}; kept in {journal}")
+    work = partial(worker, params, arguments.budget, arguments.unit, arguments.trials, journal)
+    with multiprocessing.get_context("spawn").Pool(
+        arguments.jobs, signal.signal, (signal.SIGINT, signal.SIG_IGN)
+    ) as pool:
+        results = max(pool.map(work, range(arguments.jobs), chunksize=1), key=len)
+    report(results, arguments.unit, arguments.budget)
+
+
+def worker(params: StudentParams, budget: int, unit: str, trials: int, journal: Path, number: int) -> list[Result]:
+    """Try students until there are enough, beside other processes that do the same."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    device.use_threads(1)
+    data = Dataset.load(paths.PREPARED)
+    texts, logits = transfer.read(paths.TRANSFER, params.sources)
+
+    def train(tried: StudentParams) -> Result:
+        trained = distil(data.labels, texts, logits, data.validation, tried)
+        accuracy = round(trained.best["validation_accuracy"], 6)
+        return Result(settings(tried), trained.student.parameters, len(trained.student.to_bytes()), accuracy)
+
+    def progress(result: Result, done: int) -> None:
+        size = f"{result.parameters:,} parameters, {result.bytes:,} bytes"
+        print(f"{done}/{trials}: {result.accuracy:.2%}, {size}, {result.params}", flush=True)
+
+    storage = optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(str(journal)))
+    return search(train, params, len(data.labels), budget, unit, trials, storage, params.seed + number, progress)
+
+
+def report(results: list[Result], unit: str, budget: int) -> None:
+    """Write the table and the picture, and say which student to take."""
+    name = LabelParams.load().teachers[0]
+    teacher = files.read_json(paths.METRICS / "teacher" / name / "metrics.json")[name].get("validation_accuracy")
+    max_loss = EvaluateParams.load().max_loss
+    best = recommend(results, unit, teacher, max_loss) if teacher else None
+    chosen = best or front(results, unit)[-1]
+    lines = [markdown(front(results, unit), chosen)]
+    if best:
+        lines.append(f"The smallest that loses at most {max_loss:.1%} against the teacher's {teacher:.2%}:")
+    elif teacher:
+        lines.append(f"None loses at most {max_loss:.1%} against the teacher's {teacher:.2%}; the most accurate:")
+    else:
+        lines.append("The most accurate:")
+    changes = " ".join(f"-S student.{key}={'null' if value is None else value}" for key, value in chosen.params.items())
+    lines.append(f"\n    dvc exp run {changes}\n")
+    lines.append("Each was trained once and picked by its validation accuracy, which therefore flatters it.\n")
+    text = "\n".join(lines)
+    files.write_text(METRICS / "table.md", text)
+    files.write_json(
+        METRICS / "results.json", {"unit": unit, "budget": budget, "results": [r.__dict__ for r in results]}
+    )
+    front_figure(results, front(results, unit), chosen, unit, teacher, METRICS / "front.png")
+    print(f"\n{text}\n{METRICS / 'front.png'} shows them all")
+
+
+if __name__ == "__main__":
+    run(main)
