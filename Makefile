@@ -1,8 +1,10 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup repro test quick check fresh format show lock benchmark-emotion benchmark-teacher clean
+.PHONY: help setup repro search qr test quick check fresh format show lock benchmark-emotion benchmark-teacher clean
 
 PYTHON ?= python3
 VENV ?= .venv
+UNIT ?= parameters
+TRIALS ?= 40
 DATA ?= ../shared/data/emotion
 BIN := $(CURDIR)/$(VENV)/bin
 export PATH := $(BIN):$(PATH)
@@ -23,6 +25,13 @@ repro: setup ## run the pipeline; print the table of models and where the pictur
 	dvc repro
 	@cat metrics/evaluate/table.md && echo && cat metrics/evaluate/timing.md
 	@echo && echo "pictures:" && ls metrics/evaluate/*.png metrics/evaluate/confusion/*.png
+
+search: setup ## look for the best student of at most BUDGET, in UNIT=parameters or bytes
+	@test -n "$(BUDGET)" || { echo "error: say how large it may be: make search BUDGET=3000" >&2; exit 1; }
+	python src/search.py --budget $(BUDGET) --unit $(UNIT) --trials $(TRIALS)
+
+qr: setup ## write the student as a QR code, qr.png
+	python src/qr.py
 
 test: setup ## run all tests
 	python -m pytest

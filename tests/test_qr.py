@@ -1,0 +1,67 @@
+"""The student as a QR code: printed, read by another program, loaded, and asked."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import zxingcpp
+from PIL import Image
+
+from conftest import ROOT
+from potstill import qr
+from potstill.errors import PotstillError
+from potstill.runtime.model import Student
+from potstill.student.distil import distil
+from test_student import settings, soft_labels
+
+
+@pytest.fixture(scope="module")
+def student(data, tmp_path_factory) -> Path:
+    params = settings(architecture="bigru", words=90, embedding=3, hidden=6, bits=3, fingerprint=4)
+    trained = distil(data.labels, data.train["text"].tolist(), soft_labels(data), data.validation, params)
+    folder = tmp_path_factory.mktemp("qr") / "student"
+    trained.save(folder)
+    return folder / "student.pot"
+
+
+def call(*arguments):
+    command = [sys.executable, str(ROOT / "src" / "qr.py"), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True)
+
+
+def test_what_a_reader_reads_is_the_student(student, data, tmp_path):
+    done = call("--student", student, "--image", tmp_path / "qr.png")
+    assert done.returncode == 0, done.stderr
+    assert f"{student.stat().st_size:,} bytes" in done.stdout
+    [code] = zxingcpp.read_barcodes(Image.open(tmp_path / "qr.png").convert("L"))
+    assert code.bytes == student.read_bytes()
+    (tmp_path / "read.pot").write_bytes(code.bytes)
+    read = Student.load(tmp_path / "read.pot")
+    original = Student.load(student)
+    np.testing.assert_array_equal(read.predict_proba(data.test["text"]), original.predict_proba(data.test["text"]))
+    assert (read.predict(data.test["text"]) == read.classes_[data.test["label"]]).mean() > 0.9
+
+
+@pytest.mark.parametrize("size", [1, 1000, qr.MOST])
+def test_any_bytes_come_back_up_to_the_last_that_fits(size, tmp_path):
+    data = np.random.default_rng(0).bytes(size)
+    (tmp_path / "file").write_bytes(data)
+    qr.encode(tmp_path / "file").save(str(tmp_path / "qr.png"), scale=4)
+    [code] = zxingcpp.read_barcodes(Image.open(tmp_path / "qr.png").convert("L"))
+    assert code.bytes == data
+
+
+def test_what_does_not_fit_is_refused(tmp_path):
+    (tmp_path / "file").write_bytes(bytes(qr.MOST + 1))
+    with pytest.raises(PotstillError, match=r"2,954 bytes, and a QR code holds 2,953"):
+        qr.encode(tmp_path / "file")
+
+
+def test_a_missing_student_ends_in_one_line(tmp_path):
+    done = call("--student", tmp_path / "none.pot", "--image", tmp_path / "qr.png")
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: ")
+    assert done.stderr.count("\n") == 1
+    assert not (tmp_path / "qr.png").exists()
