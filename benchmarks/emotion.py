@@ -1,238 +1,143 @@
-"""The article's experiment on the Emotion tweets, through the real DAG. Run it with `make benchmark-emotion`.
+"""The article's experiment on the Emotion tweets, and how far it goes. Run it with `make benchmark-emotion`.
 
-Two settings: all labels, and 1,000 labels with the rest of the train text as unlabelled. In each, a MiniLM teacher
-labels the pool once; then six students of two budgets, three seeds each, are trained on hard labels alone and
-distilled. Every run is a `dvc exp run` in a clone of this repository under `benchmarks/.work/`, so that the
-committed default state is left alone. A run that is done is not repeated: stop this, and start it again. After
-changing the code, `rm -r benchmarks/.work` makes all of it anew.
-
-Settings were chosen on the validation split (`benchmarks/README.md` says what was tried); the test split is only
-reported.
+`benchmarks/README.md` says how the settings were chosen: on the validation split; the test split is only reported.
+Parts can be asked for by name, see `--part`; the committed results are those of all.
 """
 
 import argparse
-import json
 import os
-import shlex
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from runs import (
+    HEADINGS,
+    ROOT,
+    Clone,
+    Run,
+    Setting,
+    cells,
+    draw_curves,
+    markdown,
+    peers,
+    spread,
+    summarise,
+    train_all,
+    write_readme,
+)
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
-from tqdm import tqdm
 
-ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT / "src"))
-
-from potstill import files  # noqa: E402
-from potstill.corpus import from_files  # noqa: E402
-from potstill.corpus.dataset import SPLITS  # noqa: E402
-from potstill.evaluate import figure, table  # noqa: E402
-from potstill.evaluate.scores import interval  # noqa: E402
-from potstill.params.prepare import PrepareParams  # noqa: E402
+from potstill import files
+from potstill.corpus import from_files
+from potstill.corpus.dataset import SPLITS
+from potstill.evaluate import figure
+from potstill.params.prepare import PrepareParams
 
 RESULTS = ROOT / "benchmarks" / "emotion"
-WORK = ROOT / "benchmarks" / ".work" / "emotion"
-SEEDS = (0, 1, 2)
-LABELS = "[sadness,joy,love,anger,fear,surprise]"
+SEEDS = range(5)
+LABELS = ["sadness", "joy", "love", "anger", "fear", "surprise"]
+VARIANTS = {"pool.replace": 1.0, "pool.drop": 0.3, "pool.splice": 0.3}
+REAL_TEXT = dict.fromkeys((*VARIANTS, "pool.generated"), 0)
 
 
-@dataclass(frozen=True)
-class Setting:
-    """A number of labels, and what the teacher and the pool are then made of."""
-
-    name: str
-    params: dict[str, Any]
+def setting(name: str, **params: Any) -> Setting:
+    """The Emotion tweets with the in-domain unlabelled ones."""
+    base = {"prepare.unlabelled": ["unlabeled/carer_balanced.txt"], "prepare.labels": LABELS}
+    return Setting(name, base | {key.replace("__", "."): value for key, value in params.items()})
 
 
-SETTINGS = (
-    Setting(
-        "all labels",
-        {
-            "prepare.labelled": "null",
-            "teacher.epochs": 4,
-            "teacher.seed": 1,
-            "pool.replace": 1.0,
-            "pool.drop": 0.3,
-            "pool.splice": 0.3,
-            "pool.generated": 1.0,
-        },
-    ),
-    Setting(
-        "1,000 labels",
-        {
-            "prepare.labelled": 1000,
-            "teacher.epochs": 12,
-            "teacher.seed": 0,
-            "pool.replace": 0,
-            "pool.drop": 0,
-            "pool.splice": 0,
-            "pool.generated": 0,
-        },
-    ),
-)
+def few(number: int, draw: int, epochs: int) -> Setting:
+    """A few labels, drawn with a seed. A quarter as many validation labels, added to them, chooses epochs."""
+    drawn = {"prepare__labelled": number, "prepare__validated": number // 4, "prepare__seed": draw}
+    return setting(f"{number:,} labels, draw {draw}", **drawn, teacher__epochs=epochs, **REAL_TEXT)
 
-REGULAR = {"word_dropout": 0, "weight_decay": 0}
 
-# The network, which hard and soft labels share; then what suits each kind of label. The bag of words comes twice:
-# with single words alone, as in the article, and with some of its 5,000 rows given to pairs of words.
+ALL = setting("all labels", **VARIANTS, teacher__epochs=4, teacher__seed=1, pool__generated=1.0)
+FEW = {(1000, draw): few(1000, draw, 12) for draw in range(3)}
+
+MLP = {"architecture": "mlp", "words": 5000, "hidden": 16, "bits": 8, "fingerprint": 8}
+WIDE = {"bits": 8, "fingerprint": 8, "learning_rate": 0.005}
+
+# The network, which hard and soft labels share.
 NETWORKS: dict[str, dict[str, Any]] = {
-    "mlp-80k": {"architecture": "mlp", "words": 5000, "hidden": 16, "influence": 0.6, "ngrams": 2},
-    "mlp-80k-words": {"architecture": "mlp", "words": 5000, "hidden": 16, "influence": 0.0, "ngrams": 1},
-    "cnn-80k": {"architecture": "cnn", "words": 5000, "embedding": 15, "hidden": 48, "influence": 0.8},
-    "bigru-80k": {"architecture": "bigru", "words": 5000, "embedding": 14, "hidden": 32, "influence": 0.8},
-    "cnn-10k": {"architecture": "cnn", "words": 1500, "embedding": 6, "hidden": 24, "influence": 0.8},
-    "bigru-10k": {"architecture": "bigru", "words": 1300, "embedding": 6, "hidden": 10, "influence": 0.85},
+    "mlp-80k": {**MLP, "influence": 0.6, "ngrams": 2},
+    "mlp-80k-words": {**MLP, "influence": 0.0, "ngrams": 1},  # the article's own
+    "bigru-80k": {"words": 3700, "embedding": 16, "hidden": 48, "influence": 0.9, **WIDE},
+    "bigru-10k": {"words": 1500, "embedding": 5, "hidden": 16, "influence": 0.9, **WIDE},
+    "bigru-3k": {"words": 755, "embedding": 3, "hidden": 8, "influence": 0.9, "bits": 8, "fingerprint": 8},
+    "bigru-1k": {"words": 425, "embedding": 2, "hidden": 4, "influence": 0.9, "bits": 8, "fingerprint": 8},
+    "bigru-qr": {"words": 940, "embedding": 4, "hidden": 10, "influence": 0.9, "bits": 3, "fingerprint": 4},
 }
+DROPOUT = {"bigru-80k": 0.3, "bigru-10k": 0.1}
+RATE = {"bigru-80k": 0.005, "bigru-10k": 0.005, "bigru-1k": 0.02}
 
 
-def hard(setting: Setting, network: str) -> dict[str, Any]:
-    """The training of a network on hard labels."""
-    mlp = NETWORKS[network]["architecture"] == "mlp"
-    if setting.name == "all labels":
-        training = {"epochs": 20, "batch_size": 64, "learning_rate": 0.005, "dropout": 0 if mlp else 0.3} | REGULAR
-        # Pairs are rare and hard labels few: words made unknown at random were best on validation.
-        return training | {"word_dropout": 0.2} if network == "mlp-80k" else training
-    rate = 0.01 if NETWORKS[network]["architecture"] == "cnn" else 0.02
-    return {"epochs": 60, "batch_size": 32, "learning_rate": rate, "dropout": 0 if mlp else 0.3} | REGULAR
-
-
-def soft(setting: Setting, network: str) -> dict[str, Any]:
-    """The training of a network on soft labels."""
-    if NETWORKS[network]["architecture"] == "mlp":
+def soft(network: str) -> dict[str, Any]:
+    """A network and its training on soft labels."""
+    params = {"architecture": "bigru", **NETWORKS[network]}
+    if params["architecture"] == "mlp":
         # A bag of words learns best from text that somebody might have written, and from rare words in it.
-        sources = {"sources": "[train,unlabelled,replace,splice]"}
-        return {"epochs": 6, "batch_size": 64, "learning_rate": 0.005, "weight_decay": 0.05, "dropout": 0} | sources
-    dropout = 0.3 if network.endswith("80k") else 0.1
-    return {"epochs": 10, "batch_size": 256, "learning_rate": 0.005, "dropout": dropout} | REGULAR
+        sources = {"sources": ["train", "unlabelled", "replace", "splice"]}
+        return params | {"epochs": 6, "batch_size": 64, "learning_rate": 0.005, "weight_decay": 0.05} | sources
+    training = {"epochs": 10, "batch_size": 256, "learning_rate": RATE.get(network, 0.01)}
+    return params | training | {"dropout": DROPOUT.get(network, 0.0)}
 
 
-def command(data: Path, setting: Setting, network: str | None = None, seed: int = 0) -> list[str]:
-    """The DVC command of one run. Without a network it stops at the transfer set, which all students share."""
-    params = {
-        "prepare.source": "files",
-        "prepare.path": data.resolve(),
-        "prepare.unlabelled": "[unlabeled/carer_balanced.txt]",
-        "prepare.labels": LABELS,
-        "evaluate.published": "true",
-        **setting.params,
-    }
-    if network is not None:
-        shared = {**NETWORKS[network], "seed": seed}
-        params |= {f"baseline.{key}": value for key, value in {**shared, **hard(setting, network)}.items()}
-        params |= {f"student.{key}": value for key, value in {**shared, **soft(setting, network)}.items()}
-    changes = [part for key, value in params.items() for part in ("-S", f"{key}={value}")]
-    name = slug(setting.name) if network is None else slug(setting.name, network, seed)
-    return ["dvc", "exp", "run", "--temp", "--name", name, *changes, *([] if network else ["transfer"])]
+def hard(network: str) -> dict[str, Any]:
+    """The same network and its training on hard labels."""
+    params = {"architecture": "bigru", **NETWORKS[network]}
+    mlp = params["architecture"] == "mlp"
+    training = {"epochs": 20, "batch_size": 64, "learning_rate": 0.005, "dropout": 0.0 if mlp else 0.3}
+    # Pairs are rare and hard labels few: words made unknown at random were best on validation.
+    return params | training | {"weight_decay": 0.0, "word_dropout": 0.2 if network == "mlp-80k" else 0.0}
 
 
-def slug(*parts: Any) -> str:
-    """A name for an experiment."""
-    return "-".join(str(part).replace(",", "").replace(" ", "-") for part in parts)
+def table_runs() -> list[Run]:
+    """All labels: every network distilled and on hard labels."""
+    runs = [Run(ALL, name, "distilled", soft(name), seed) for name in NETWORKS for seed in SEEDS]
+    return runs + [Run(ALL, name, "hard", hard(name), seed) for name in NETWORKS for seed in SEEDS]
 
 
-class Clone:
-    """A clone of this repository to run experiments in."""
-
-    def __init__(self, folder: Path) -> None:
-        """Make the clone, or bring an existing one up to this repository's commit; its cache stays."""
-        self.folder = folder
-        head = git(ROOT, "rev-parse", "HEAD")
-        if git(ROOT, "status", "--porcelain", "--", "src", "dvc.yaml", "params.yaml"):
-            print("note: what is not committed is not benchmarked", file=sys.stderr)
-        if not folder.exists():
-            git(ROOT, "clone", "--quiet", str(ROOT), str(folder))
-        git(folder, "fetch", "--quiet", "origin")
-        git(folder, "checkout", "--quiet", "--force", head)
-        # Every experiment's threads would otherwise want both cores.
-        self.environment = os.environ | {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "2")}
-
-    def run(self, arguments: list[str]) -> None:
-        """Run a command there; what it prints goes to a log beside the clone."""
-        log = self.folder.with_suffix(".log")
-        with log.open("a") as stream:
-            done = subprocess.run(arguments, cwd=self.folder, stdout=stream, stderr=stream, env=self.environment)
-        if done.returncode:
-            raise SystemExit(f"error: {shlex.join(arguments)} failed, see the end of {log}")
-
-    def read(self, experiment: str, path: str) -> Any:
-        """A JSON file that an experiment wrote, or None if there is no such experiment."""
-        ref = self.find(experiment)
-        return json.loads(git(self.folder, "show", f"{ref}:{path}")) if ref else None
-
-    def find(self, experiment: str) -> str | None:
-        """The Git ref of an experiment, refs/exps/<commit it started from>/<name>, or None."""
-        refs = git(self.folder, "for-each-ref", "--format=%(refname)", f"refs/exps/**/{experiment}").splitlines()
-        return refs[-1] if refs else None
-
-    def commit(self, experiment: str) -> str:
-        """The commit that an experiment started from, which says what code it ran."""
-        return "".join((self.find(experiment) or "").split("/")[2:4])[:10]
+FEW_NETWORKS = ("bigru-80k", "bigru-3k")
 
 
-def git(folder: Path, *arguments: str) -> str:
-    """Run Git and return what it prints."""
-    return subprocess.run(["git", *arguments], cwd=folder, check=True, capture_output=True, text=True).stdout.strip()
+def few_runs() -> list[Run]:
+    """Few labels; for the first seed also what the full validation split would have chosen."""
+    runs = []
+    for setting in FEW.values():
+        for name in FEW_NETWORKS:
+            runs += [Run(setting, name, "distilled", soft(name), seed) for seed in SEEDS]
+            runs.append(Run(setting, name, "distilled", soft(name), 0, ALL))
+            params = hard(name) | {"epochs": 60, "batch_size": 32, "learning_rate": 0.02}
+            runs += [Run(setting, name, "hard", params, seed) for seed in SEEDS[:3]]
+    return runs
 
 
-def measure(clone: Clone, data: Path, jobs: int) -> list[dict[str, Any]]:
-    """Do the runs that are not done yet, several at a time, and collect the rows of all."""
-    for setting in SETTINGS:
-        if clone.read(slug(setting.name), "metrics/pool/metrics.json") is None:
-            print(f"{setting.name}: teacher and transfer set (minutes)", file=sys.stderr)
-            clone.run(command(data, setting))
-    runs = [(setting, network, seed) for setting in SETTINGS for seed in SEEDS for network in NETWORKS]
-    todo = [run for run in runs if clone.read(slug(run[0].name, *run[1:]), "metrics/evaluate/metrics.json") is None]
-    with ThreadPoolExecutor(jobs) as pool, tqdm(total=len(todo), unit="run", desc="students") as bar:
-        for _ in pool.map(lambda run: clone.run(command(data, *run)), todo):
-            bar.update()
-    reproduced = article(data)
-    rows: dict[tuple[str, str, str | None, int], dict[str, Any]] = {("article", "", None, 0): reproduced}
-    for run in runs:
-        for row in collect(clone, data, *run):
-            rows.setdefault((row["setting"], row["model"], row.get("training"), row["seed"]), row)
-    return list(rows.values())
+# What the transfer set holds, one source of text after the other; as many steps for each.
+SOURCES = {
+    "soft labels on train": (["train"], 78),
+    "+ variants": (["train", "replace", "drop", "splice"], 17),
+    "+ generated": (["train", "replace", "drop", "splice", "generated"], 12),
+    "+ unlabelled": (None, 10),
+}
+ABLATED = "bigru-3k"
 
 
-def collect(clone: Clone, data: Path, setting: Setting, network: str, seed: int) -> list[dict[str, Any]]:
-    """The rows of one run: the network on hard labels and distilled, and the teacher and TF-IDF beside it."""
-    experiment = slug(setting.name, network, seed)
-    tested = clone.read(experiment, "metrics/evaluate/metrics.json")["models"]
-    validated = clone.read(experiment, "metrics/baseline/metrics.json")["baseline"]
-    validated["student"] = clone.read(experiment, "metrics/student/metrics.json")["student"]
-    validated |= clone.read(experiment, "metrics/teacher/minilm/metrics.json")
-    prepared = clone.read(experiment, "metrics/prepare/metrics.json")["prepare"]
-    typed = shlex.join(command(data, setting, network, seed)).replace(str(data.resolve()), "$DATA")
-    names = {
-        "tfidf": ("TF-IDF + logistic regression", None, 0),
-        "minilm": ("MiniLM (teacher)", None, 0),
-        "hard": (network, "hard", seed),
-        "student": (network, "distilled", seed),
-    }
-    rows = []
-    for key, (model, training, row_seed) in names.items():
-        row = {
-            "setting": setting.name,
-            "labels": prepared["rows"]["train"],
-            "model": model,
-            "parameters": tested[key]["parameters"],
-            "bytes": tested[key]["bytes"],
-            "seed": row_seed,
-            "validation_accuracy": validated[key]["validation_accuracy"],
-            "test_accuracy": tested[key]["accuracy"],
-            "test_rows": prepared["rows"]["test"],
-            "commit": clone.commit(experiment),
-            "command": typed,
-        }
-        rows.append(row if training is None else row | {"training": training})
-    return rows
+def ablation_runs() -> list[Run]:
+    """One network: hard labels, then soft ones on more and more text; frequent words, and chosen ones."""
+    runs = []
+    for words, influence in (("frequent words", 0.0), ("chosen words", 0.9)):
+        changes = {"influence": influence}
+        runs += [Run(ALL, f"hard labels, {words}", "hard", hard(ABLATED) | changes, seed) for seed in SEEDS[:3]]
+        for name, (sources, epochs) in SOURCES.items():
+            params = soft(ABLATED) | changes | {"sources": sources, "epochs": epochs}
+            runs += [Run(ALL, f"{name}, {words}", "distilled", params, seed) for seed in SEEDS[:3]]
+    return runs
 
 
 def article(data: Path) -> dict[str, Any]:
@@ -246,93 +151,137 @@ def article(data: Path) -> dict[str, Any]:
     model = make_pipeline(TfidfVectorizer(), LogisticRegression()).fit(train["text"], train["label"])
     coefficients = model[-1].coef_
     return {
-        "setting": SETTINGS[0].name,
-        "labels": len(train),
-        "model": "TF-IDF + logistic regression, files as they are",
-        "parameters": coefficients.size + len(coefficients) + coefficients.shape[1],
-        "bytes": None,
-        "seed": 0,
+        "setting": ALL.name, "labels": len(train), "model": "TF-IDF + logistic regression, files as they are",
+        "training": "", "parameters": coefficients.size + len(coefficients) + coefficients.shape[1], "bytes": None,
+        "seed": 0, "validation_rows": len(validation),
         "validation_accuracy": round(float(model.score(validation["text"], validation["label"])), 6),
-        "test_accuracy": round(float(model.score(test["text"], test["label"])), 6),
-        "test_rows": len(test),
-        "command": "make benchmark-emotion DATA=$DATA",
-    }
+        "test_accuracy": round(float(model.score(test["text"], test["label"])), 6), "test_matthews": None,
+        "test_rows": len(test), "transfer_texts": 0, "command": "make benchmark-emotion DATA=$DATA",
+    }  # fmt: skip
 
 
-def summarise(rows: list[dict[str, Any]]) -> pd.DataFrame:
-    """One row per setting, model and training: the mean over the seeds, and how far the seeds spread."""
-    table = pd.DataFrame(rows)
-    table["training"] = table["training"].fillna("")
-    grouped = table.groupby(["setting", "labels", "model", "training", "parameters"], sort=False)
-    summary = grouped.agg(
-        seeds=("seed", "count"),
-        bytes=("bytes", "max"),
-        validation=("validation_accuracy", "mean"),
-        test=("test_accuracy", "mean"),
-        lowest=("test_accuracy", "min"),
-        highest=("test_accuracy", "max"),
-        test_rows=("test_rows", "max"),
-    ).reset_index()
-    bounds = [interval(round(row.test * row.test_rows), row.test_rows) for row in summary.itertuples()]
-    summary[["low", "high"]] = bounds
-    return summary
+def table_rows(clone: Clone, data: Path, jobs: int) -> list[dict[str, Any]]:
+    """All labels."""
+    folders = {ALL.name: clone.prepare(ALL)}
+    return [article(data), *peers(ALL, folders[ALL.name]), *train_all(table_runs(), folders, jobs)]
 
 
-def markdown(summary: pd.DataFrame) -> str:
-    """The table for the README."""
-    lines = [
-        "| labels | model | training | parameters | validation, % | test, % (mean, 95% interval) | seeds, range |",
-        "| ---: | --- | --- | ---: | ---: | ---: | ---: |",
-    ]
-    for row in summary.sort_values(["labels", "test"], ascending=[False, True]).itertuples():
-        spread = f"{row.seeds}, {100 * row.lowest:.2f}–{100 * row.highest:.2f}" if row.seeds > 1 else "1"
-        lines.append(
-            f"| {row.labels:,} | {row.model} | {row.training or '–'} | {table.amount(row.parameters)} "
-            f"| {100 * row.validation:.2f} | {100 * row.test:.2f} ({100 * row.low:.1f}–{100 * row.high:.1f}) "
-            f"| {spread} |"
-        )
-    return "\n".join(lines) + "\n"
+def qr_rows(clone: Clone, data: Path, jobs: int) -> list[dict[str, Any]]:
+    """The student of the first seed that fits one QR code."""
+    return train_all([Run(ALL, "bigru-qr", "distilled", soft("bigru-qr"), 0)], {ALL.name: clone.prepare(ALL)}, jobs)
 
 
-def points(summary: pd.DataFrame) -> list[dict[str, Any]]:
-    """The rows of the figure, for the setting with all labels; colours tell hard labels from distilled."""
+def few_rows(clone: Clone, data: Path, jobs: int) -> list[dict[str, Any]]:
+    """Few labels."""
+    folders = {used.name: clone.prepare(used) for used in (*FEW.values(), ALL)}
+    rows = [row for used in FEW.values() for row in peers(used, folders[used.name])]
+    return rows + train_all(few_runs(), folders, jobs)
+
+
+def ablation_rows(clone: Clone, data: Path, jobs: int) -> list[dict[str, Any]]:
+    """What each part of the transfer set, and the choice of words, brings."""
+    return train_all(ablation_runs(), {ALL.name: clone.prepare(ALL)}, jobs)
+
+
+def write_table(rows: list[dict[str, Any]]) -> None:
+    """The README's table and the article's figure."""
+    summary = summarise(rows)
+    text = markdown(HEADINGS, map(cells, summary.sort_values("test").itertuples()))
+    files.write_text(RESULTS / "table.md", text)
+    write_readme(ROOT / "README.md", "emotion", text)
     kinds = {"distilled": "student", "hard": "baseline"}
-    rows = []
-    for row in summary[summary["setting"] == SETTINGS[0].name].itertuples():
-        kind = "teacher" if "teacher" in row.model else kinds.get(row.training, "baseline")
-        if row.model.endswith("as they are"):
-            continue
-        point = {"name": row.model.split(" ")[0], "kind": kind, "parameters": row.parameters}
-        rows.append(point | {"accuracy": row.test, "accuracy_low": row.low, "accuracy_high": row.high})
-    return rows
+    points = [
+        {
+            "name": row.model.split(" ")[0],
+            "kind": "teacher" if "teacher" in row.model else kinds.get(row.training, "baseline"),
+            "parameters": row.parameters,
+            "accuracy": row.test,
+            "accuracy_low": row.low,
+            "accuracy_high": row.high,
+        }
+        for row in summary.itertuples()
+        if not row.model.endswith("as they are")
+    ]
+    figure.size_figure(points, "MiniLM", RESULTS / "size.png", published=True)
+
+
+def write_qr(rows: list[dict[str, Any]]) -> None:
+    """The picture, which holds no text of the data."""
+    subprocess.run(
+        [sys.executable, ROOT / "src" / "qr.py", "--student", rows[0]["file"], "--image", RESULTS / "qr.png"],
+        check=True,
+    )
+
+
+def write_few(rows: list[dict[str, Any]]) -> None:
+    """Means over three draws of the labels and five seeds each."""
+    table = pd.DataFrame(rows)
+    table["draw"] = table["setting"].str.split().str[-1]
+    table["setting"] = table["labels"].map("{:,}".format)
+    table["chosen by"] = table["validation_rows"].map("{:,}".format)
+    summary = summarise(table.to_dict("records"), ("setting", "model", "training", "chosen by"))
+    by_draw = table.groupby(["setting", "model", "training", "chosen by", "draw"])["test_accuracy"].mean()
+    lines = []
+    for row in summary.sort_values(["labels", "test"], ascending=[False, True]).itertuples():
+        draws = by_draw[row.setting, row.model, row.training, row._4]
+        lines.append([
+            row.setting, row.model, row.training or "–", f"{row.parameters:,}", row._4, f"{100 * row.test:.2f}",
+            ", ".join(f"{100 * draw:.2f}" for draw in draws), spread(row),
+        ])  # fmt: skip
+    headings = {
+        "labels": "---:", "model": "---", "training": "---", "parameters": "---:", "validation labels": "---:",
+        "test, % (mean)": "---:", "draws": "---:", "runs, range": "---:",
+    }  # fmt: skip
+    text = markdown(headings, lines)
+    files.write_text(RESULTS / "few.md", text)
+    write_readme(ROOT / "README.md", "few", text)
+
+
+def write_ablation(rows: list[dict[str, Any]]) -> None:
+    """A table, and a picture of it."""
+    summary = summarise(rows)
+    summary[["what", "words"]] = summary["model"].str.rsplit(", ", n=1, expand=True).to_numpy()
+    wide = summary.pivot(index="what", columns="words", values=["validation", "test"])
+    order = summary["what"].drop_duplicates()
+    columns = [(score, words) for words in ("frequent words", "chosen words") for score in ("validation", "test")]
+    headings = {"trained on": "---"} | {f"{words}: {score}, %": "---:" for score, words in columns}
+    lines = [[what, *(f"{100 * wide.loc[what, column]:.2f}" for column in columns)] for what in order]
+    files.write_text(RESULTS / "ablation.md", markdown(headings, lines))
+    curves = {
+        words: (list(order), [100 * wide.loc[what, ("test", words)] for what in order])
+        for words in ("frequent words", "chosen words")
+    }
+    draw_curves(curves, f"{ABLATED} on more and more text", "", RESULTS / "ablation.png", log=False)
+
+
+PARTS = {
+    "table": (table_rows, write_table),
+    "qr": (qr_rows, write_qr),
+    "few": (few_rows, write_few),
+    "ablation": (ablation_rows, write_ablation),
+}
 
 
 def main() -> None:
-    """Run what is missing and write `benchmarks/emotion/` and the README's table."""
+    """Run what is missing and write `benchmarks/emotion/` and the README's tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="the folder with train.txt, val.txt, test.txt")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="runs at a time (default: a core each)")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="students at a time (default: a core each)")
+    parser.add_argument("--part", choices=PARTS, action="append", help="do these alone (default: all)")
     arguments = parser.parse_args()
     if not (arguments.data / "train.txt").is_file():
         raise SystemExit(f"error: {arguments.data} holds no train.txt: give the folder, DATA=…")
-    clone = Clone(WORK)
-    rows = measure(clone, arguments.data, arguments.jobs)
-    summary = summarise(rows)
-    files.write_json(RESULTS / "results.json", rows)
-    files.write_text(RESULTS / "table.md", markdown(summary))
-    figure.size_figure(points(summary), "MiniLM", RESULTS / "size.png", published=True)
+    clone = Clone("emotion", arguments.data)
+    for part in arguments.part or PARTS:
+        print(part, file=sys.stderr)
+        measure, write = PARTS[part]
+        rows = measure(clone, arguments.data, arguments.jobs)
+        kept = [{key: value for key, value in row.items() if key != "file"} for row in rows]
+        files.write_json(RESULTS / f"{'results' if part == 'table' else part}.json", kept)
+        write(rows)
     packages = ("torch", "transformers", "scikit-learn", "numpy", "dvc")
     versions = {package: version(package) for package in packages}
     files.write_json(RESULTS / "versions.json", versions | {"python": sys.version.split()[0]})
-    write_readme(ROOT / "README.md", "emotion", markdown(summary))
-    print(markdown(summary))
-
-
-def write_readme(path: Path, name: str, text: str) -> None:
-    """Replace what stands between the README's two comments of that name."""
-    start, end = f"<!-- {name} -->\n", f"<!-- /{name} -->"
-    before, rest = path.read_text("utf-8").split(start)
-    files.write_text(path, before + start + "\n" + text + "\n" + end + rest.split(end)[1])
 
 
 if __name__ == "__main__":

@@ -1,0 +1,343 @@
+"""What the benchmarks share: teachers and transfer sets through the real DAG, students on them, tables.
+
+A teacher and the transfer set it labels are a `dvc exp run` in a clone of this repository under `benchmarks/.work/`,
+so that the committed default state is left alone. Its students are then trained by the library, several at a time, with
+what `dvc exp run` would pass to the stages `student` and `baseline`: the same functions, threads and seeds, hence the
+same weights; each row holds that command. What is done is kept and not repeated: stop a benchmark, and start it again.
+"""
+
+import hashlib
+import io
+import json
+import multiprocessing
+import os
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, NullFormatter
+from ruamel.yaml import YAML
+from tqdm import tqdm
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / "src"))
+
+from potstill import device, files  # noqa: E402
+from potstill.baseline import Tfidf  # noqa: E402
+from potstill.corpus.dataset import Dataset  # noqa: E402
+from potstill.evaluate import table  # noqa: E402
+from potstill.evaluate.canvas import SOFT, save  # noqa: E402
+from potstill.evaluate.figure import SERIES  # noqa: E402
+from potstill.evaluate.scores import interval, scores  # noqa: E402
+from potstill.params.baseline import BaselineParams  # noqa: E402
+from potstill.params.student import StudentParams  # noqa: E402
+from potstill.student import distil, transfer  # noqa: E402
+
+WORK = ROOT / "benchmarks" / ".work"
+CODE = ("student", "runtime", "params")  # what a student's numbers depend on
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Data, labels and teacher: what is changed in params.yaml, and what of the DAG is run."""
+
+    name: str
+    params: dict[str, Any]
+
+    @property
+    def experiment(self) -> str:
+        """Its name in DVC."""
+        return self.name.replace(",", "").replace(" ", "-")
+
+    def command(self, data: Path | str, section: str | None = None, changes: dict[str, Any] | None = None) -> list[str]:
+        """The DVC command that makes its transfer set, or with a section what follows from it."""
+        params = {"prepare.source": "files", "prepare.path": data, **self.params}
+        params |= {f"{section}.{key}": value for key, value in (changes or {}).items()}
+        settings = [part for key, value in params.items() for part in ("-S", f"{key}={_yaml(value)}")]
+        return ["dvc", "exp", "run", *settings, *([] if section else ["transfer"])]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A student to train.
+
+    Attributes:
+        setting: its data and teacher.
+        model: its name in the tables.
+        training: `hard` labels, or `distilled`.
+        params: what differs from params.yaml.
+        seed: of its weights and batches.
+        validation: another setting, whose validation split chooses the epoch instead of this one's.
+        texts: so many texts of the transfer set, drawn at random; None for all.
+    """
+
+    setting: Setting
+    model: str
+    training: str
+    params: dict[str, Any]
+    seed: int
+    validation: Setting | None = None
+    texts: int | None = None
+
+
+def _yaml(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return f"[{','.join(map(str, value))}]"
+    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+
+
+class Clone:
+    """A clone of this repository to run experiments in."""
+
+    def __init__(self, name: str, data: Path) -> None:
+        """Make the clone, or bring an existing one up to this repository's commit; its cache stays."""
+        self.folder = WORK / name
+        self.data = data.resolve()
+        head = git(ROOT, "rev-parse", "HEAD")
+        if git(ROOT, "status", "--porcelain", "--", "src", "dvc.yaml", "params.yaml"):
+            print("note: what is not committed is not benchmarked", file=sys.stderr)
+        if not self.folder.exists():
+            git(ROOT, "clone", "--quiet", str(ROOT), str(self.folder))
+        git(self.folder, "fetch", "--quiet", "origin")
+        git(self.folder, "checkout", "--quiet", "--force", head)
+
+    def prepare(self, setting: Setting) -> Path:
+        """Run a setting up to its transfer set, unless that is done, and fetch what it made."""
+        command = setting.command(self.data)
+        where = WORK / "data" / self.folder.name / setting.experiment
+        key = _hash([command, *(files.sha256(ROOT / "src" / part) for part in ("potstill/teacher", "potstill/pool"))])
+        if (where / "key").is_file() and (where / "key").read_text() == key:
+            return where
+        print(f"{setting.name}: teacher and transfer set (minutes)", file=sys.stderr)
+        name = ["--temp", "--force", "--name", setting.experiment]
+        log = self.folder.with_suffix(".log")
+        environment = os.environ | {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(os.cpu_count()))}
+        with log.open("a") as stream:
+            run = [*command[:3], *name, *command[3:]]
+            done = subprocess.run(run, cwd=self.folder, stdout=stream, stderr=stream, env=environment)
+        if done.returncode:
+            raise SystemExit(f"error: {shlex.join(run)} failed, see the end of {log}")
+        references = git(
+            self.folder, "for-each-ref", "--sort=-committerdate", "--format=%(refname) %(objectname)", "refs/exps"
+        )
+        commit = next(
+            line.split()[1] for line in references.splitlines() if line.split()[0].endswith(f"/{setting.experiment}")
+        )
+        with files.whole(where) as part:
+            part.mkdir(parents=True)
+            for path in ("data/prepared", "data/transfer"):
+                get = [
+                    "dvc",
+                    "get",
+                    "--quiet",
+                    str(self.folder),
+                    path,
+                    "--rev",
+                    commit,
+                    "--out",
+                    str(part / Path(path).name),
+                ]
+                subprocess.run(get, check=True)
+            for path in ("metrics/teacher/minilm/test.csv", "metrics/teacher/minilm/metrics.json"):
+                (part / Path(path).name).write_text(git(self.folder, "show", f"{commit}:{path}") + "\n")
+            (part / "key").write_text(key)
+        return where
+
+
+def git(folder: Path, *arguments: str) -> str:
+    """Run Git and return what it prints."""
+    return subprocess.run(["git", *arguments], cwd=folder, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def _hash(parts: Any) -> str:
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def train_all(runs: Iterable[Run], folders: dict[str, Path], jobs: int) -> list[dict[str, Any]]:
+    """Train what is not trained yet, several at a time; a row per run, in their order. `file` is the student's."""
+    code = [files.sha256(ROOT / "src" / "potstill" / part) for part in CODE]
+    keep = WORK / "students"
+    keep.mkdir(parents=True, exist_ok=True)
+    wanted = []
+    for run in runs:
+        used = [folders[s.name] for s in (run.setting, run.validation) if s]
+        hashes = [files.sha256(folder / part) for folder in used for part in ("prepared", "transfer")]
+        wanted.append((run, keep / f"{_hash([run.__dict__, hashes, code])[:24]}.json"))
+    todo = [(run, path) for run, path in wanted if not path.is_file()]
+    todo.sort(key=lambda item: item[0].seed)  # every row early, its further seeds later
+    with multiprocessing.get_context("spawn").Pool(jobs) as pool:
+        for _ in tqdm(pool.imap_unordered(partial(_train, folders), todo), total=len(todo), unit="student"):
+            pass
+    return [json.loads(path.read_text()) | {"file": str(path.with_suffix(".pot"))} for _, path in wanted]
+
+
+@cache
+def _load(folder: Path, sources: tuple[str, ...] | None) -> tuple[Dataset, list[str], np.ndarray]:
+    return Dataset.load(folder / "prepared"), *transfer.read(folder / "transfer", list(sources) if sources else None)
+
+
+def _train(folders: dict[str, Path], item: tuple[Run, Path]) -> None:
+    run, path = item
+    device.use_threads(1)
+    section = "student" if run.training == "distilled" else "baseline"
+    base = YAML(typ="safe").load(ROOT / "params.yaml")[section]
+    changes = run.params | {"seed": run.seed}
+    model = StudentParams if section == "student" else BaselineParams
+    params = model.model_validate(base | changes)
+    sources = tuple(params.sources) if section == "student" and params.sources else None
+    data, texts, logits = _load(folders[run.setting.name], sources)
+    validation = (
+        Dataset.load(folders[run.validation.name] / "prepared").validation if run.validation else data.validation
+    )
+    if run.texts is not None:
+        chosen = np.sort(np.random.default_rng(run.seed).permutation(len(texts))[: run.texts])
+        texts, logits = [texts[i] for i in chosen], logits[chosen]
+    if section == "student":
+        trained = distil.distil(data.labels, texts, logits, validation, params)
+    else:
+        trained = distil.train_on_labels(data.labels, data.train, validation, params)
+    tested = scores(data.test["label"].to_numpy(), trained.student.predict_proba(data.test["text"]))
+    row = {
+        "setting": run.setting.name,
+        "labels": len(data.train),
+        "model": run.model,
+        "training": run.training,
+        "parameters": trained.student.parameters,
+        "bytes": len(trained.student.to_bytes()),
+        "seed": run.seed,
+        "validation_rows": len(validation),
+        "validation_accuracy": round(trained.best["validation_accuracy"], 6),
+        "test_accuracy": tested["accuracy"],
+        "test_matthews": tested["matthews"],
+        "test_rows": len(data.test),
+        "transfer_texts": len(texts) if section == "student" else 0,
+        "command": shlex.join(run.setting.command("$DATA", section, changes)),
+    }
+    trained.student.save(path.with_suffix(".pot"))
+    files.write_json(path, row)
+
+
+def peers(setting: Setting, folder: Path) -> list[dict[str, Any]]:
+    """The rows of the teacher and of TF-IDF with logistic regression."""
+    data = Dataset.load(folder / "prepared")
+    answers = pd.read_csv(io.StringIO((folder / "test.csv").read_text()))
+    logits = answers[[f"logit {name}" for name in data.labels]].to_numpy()
+    facts = files.read_json(folder / "metrics.json")["minilm"]
+    tfidf = Tfidf.fit(data.train, 1.0)
+    right = tfidf.predict_proba(data.validation["text"].tolist()).argmax(1) == data.validation["label"]
+    rows = []
+    for model, probabilities, parameters, validation in (
+        (
+            "TF-IDF + logistic regression",
+            tfidf.predict_proba(data.test["text"].tolist()),
+            tfidf.parameters,
+            right.mean(),
+        ),
+        (
+            "MiniLM (teacher)",
+            np.exp(logits) / np.exp(logits).sum(1, keepdims=True),
+            facts["parameters"],
+            facts["validation_accuracy"],
+        ),
+    ):
+        tested = scores(data.test["label"].to_numpy(), probabilities)
+        rows.append({
+            "setting": setting.name, "labels": len(data.train), "model": model, "training": "",
+            "parameters": parameters,
+            "bytes": None, "seed": 0, "validation_rows": len(data.validation),
+            "validation_accuracy": round(float(validation), 6), "test_accuracy": tested["accuracy"],
+            "test_matthews": tested["matthews"], "test_rows": len(data.test), "transfer_texts": 0,
+            "command": shlex.join(setting.command("$DATA")),
+        })  # fmt: skip
+    return rows
+
+
+def summarise(rows: list[dict[str, Any]], by: tuple[str, ...] = ("setting", "model", "training")) -> pd.DataFrame:
+    """One row per setting, model and training: the mean over the seeds, and how far the seeds spread."""
+    grouped = pd.DataFrame(rows).groupby(list(by), sort=False)
+    summary = grouped.agg(
+        labels=("labels", "first"),
+        parameters=("parameters", "max"),
+        bytes=("bytes", "max"),
+        seeds=("seed", "count"),
+        validation=("validation_accuracy", "mean"),
+        test=("test_accuracy", "mean"),
+        lowest=("test_accuracy", "min"),
+        highest=("test_accuracy", "max"),
+        matthews=("test_matthews", "mean"),
+        test_rows=("test_rows", "max"),
+        transfer_texts=("transfer_texts", "max"),
+    ).reset_index()
+    # The interval is that of the noise of the test split; runs share it, so more of them do not make it narrower.
+    bounds = [interval(round(row.test * row.test_rows), row.test_rows) for row in summary.itertuples()]
+    summary[["low", "high"]] = bounds
+    return summary
+
+
+def spread(row: Any) -> str:
+    """The seeds of a row of `summarise`, and the lowest and the highest accuracy in percent."""
+    return f"{row.seeds}: {100 * row.lowest:.2f}–{100 * row.highest:.2f}" if row.seeds > 1 else "1"
+
+
+def markdown(headings: dict[str, str], rows: Iterable[Iterable[str]]) -> str:
+    """A table; `headings` maps each to its alignment, `---` or `---:`."""
+    lines = [" | ".join(headings), " | ".join(headings.values()), *(" | ".join(row) for row in rows)]
+    return "".join(f"| {line} |\n" for line in lines)
+
+
+def cells(row: Any) -> list[str]:
+    """What every table shows of a row of `summarise`."""
+    return [
+        row.model,
+        row.training or "–",
+        table.amount(row.parameters),
+        "–" if pd.isna(row.bytes) else f"{row.bytes:,.0f}",
+        f"{100 * row.validation:.2f}",
+        f"{100 * row.test:.2f} ({100 * row.low:.1f}–{100 * row.high:.1f})",
+        spread(row),
+    ]
+
+
+HEADINGS = {
+    "model": "---", "training": "---", "parameters": "---:", "bytes": "---:", "validation, %": "---:",
+    "test, % (mean, 95% interval)": "---:", "seeds, range": "---:",
+}  # fmt: skip
+
+
+def write_readme(path: Path, name: str, text: str) -> None:
+    """Replace what stands between the README's two comments of that name."""
+    start, end = f"<!-- {name} -->\n", f"<!-- /{name} -->"
+    before, rest = path.read_text("utf-8").split(start)
+    files.write_text(path, before + start + "\n" + text + "\n" + end + rest.split(end)[1])
+
+
+def draw_curves(
+    curves: dict[str, tuple[list[Any], list[float]]], title: str, label: str, path: Path, log: bool = True
+) -> None:
+    """Draw test accuracy in percent: per name its places on the axis and its values."""
+
+    def draw(figure: Figure) -> None:
+        axes = figure.subplots()
+        figure.subplots_adjust(left=0.09, right=0.97, top=0.84, bottom=0.13)
+        figure.text(0.012, 0.972, title, size=13, weight="bold", va="top")
+        figure.text(0.012, 0.9, "test accuracy, mean over the seeds", color=SOFT, va="top")
+        for (name, (x, y)), colour in zip(curves.items(), SERIES, strict=False):
+            axes.plot(x, y, "o-", color=colour, ms=4, label=name)
+        if log:
+            axes.set_xscale("log")
+            axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.0f}"))
+            axes.xaxis.set_minor_formatter(NullFormatter())
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:g}%"))
+        axes.set_xlabel(label)
+        axes.grid(axis="y")
+        figure.legend(loc="upper right", bbox_to_anchor=(0.985, 0.985), ncols=2)
+
+    save(draw, path, 8, 4.2)
