@@ -133,10 +133,10 @@ def ablation_runs() -> list[Run]:
     runs = []
     for words, influence in (("frequent words", 0.0), ("chosen words", 0.9)):
         changes = {"influence": influence}
-        runs += [Run(ALL, f"hard labels, {words}", "hard", hard(ABLATED) | changes, seed) for seed in SEEDS[:3]]
+        runs += [Run(ALL, f"hard labels, {words}", "hard", hard(ABLATED) | changes, seed) for seed in SEEDS[:1]]
         for name, (sources, epochs) in SOURCES.items():
             params = soft(ABLATED) | changes | {"sources": sources, "epochs": epochs}
-            runs += [Run(ALL, f"{name}, {words}", "distilled", params, seed) for seed in SEEDS[:3]]
+            runs += [Run(ALL, f"{name}, {words}", "distilled", params, seed) for seed in SEEDS[:1]]
     return runs
 
 
