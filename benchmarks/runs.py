@@ -7,7 +7,6 @@ same weights; each row holds that command. What is done is kept and not repeated
 """
 
 import hashlib
-import io
 import json
 import multiprocessing
 import os
@@ -24,13 +23,13 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
-from ruamel.yaml import YAML
+from scipy.special import softmax
 from tqdm import tqdm
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "src"))
 
-from potstill import device, files  # noqa: E402
+from potstill import device, files, record  # noqa: E402
 from potstill.baseline import Tfidf  # noqa: E402
 from potstill.corpus.dataset import Dataset  # noqa: E402
 from potstill.evaluate import table  # noqa: E402
@@ -166,10 +165,12 @@ def train_all(runs: Iterable[Run], folders: dict[str, Path], jobs: int) -> list[
     code = [files.sha256(ROOT / "src" / "potstill" / part) for part in CODE]
     keep = WORK / "students"
     keep.mkdir(parents=True, exist_ok=True)
+    data = {
+        name: [files.sha256(folder / part) for part in ("prepared", "transfer")] for name, folder in folders.items()
+    }
     wanted = []
     for run in runs:
-        used = [folders[s.name] for s in (run.setting, run.validation) if s]
-        hashes = [files.sha256(folder / part) for folder in used for part in ("prepared", "transfer")]
+        hashes = [digest for setting in (run.setting, run.validation) if setting for digest in data[setting.name]]
         wanted.append((run, keep / f"{_hash([run.__dict__, hashes, code])[:24]}.json"))
     todo = [(run, path) for run, path in wanted if not path.is_file()]
     todo.sort(key=lambda item: item[0].seed)  # every row early, its further seeds later
@@ -188,10 +189,9 @@ def _train(folders: dict[str, Path], item: tuple[Run, Path]) -> None:
     run, path = item
     device.use_threads(1)
     section = "student" if run.training == "distilled" else "baseline"
-    base = YAML(typ="safe").load(ROOT / "params.yaml")[section]
     changes = run.params | {"seed": run.seed}
     model = StudentParams if section == "student" else BaselineParams
-    params = model.model_validate(base | changes)
+    params = model.model_validate(model.load(ROOT / "params.yaml").model_dump() | changes)
     sources = tuple(params.sources) if section == "student" and params.sources else None
     data, texts, logits = _load(folders[run.setting.name], sources)
     validation = (
@@ -228,8 +228,7 @@ def _train(folders: dict[str, Path], item: tuple[Run, Path]) -> None:
 def peers(setting: Setting, folder: Path) -> list[dict[str, Any]]:
     """The rows of the teacher and of TF-IDF with logistic regression."""
     data = Dataset.load(folder / "prepared")
-    answers = pd.read_csv(io.StringIO((folder / "test.csv").read_text()))
-    logits = answers[[f"logit {name}" for name in data.labels]].to_numpy()
+    logits = record.read_answers(folder / "test.csv", data.labels)
     facts = files.read_json(folder / "metrics.json")["minilm"]
     tfidf = Tfidf.fit(data.train, 1.0)
     right = tfidf.predict_proba(data.validation["text"].tolist()).argmax(1) == data.validation["label"]
@@ -243,7 +242,7 @@ def peers(setting: Setting, folder: Path) -> list[dict[str, Any]]:
         ),
         (
             "MiniLM (teacher)",
-            np.exp(logits) / np.exp(logits).sum(1, keepdims=True),
+            softmax(logits, axis=1),
             facts["parameters"],
             facts["validation_accuracy"],
         ),

@@ -79,8 +79,9 @@ def report(results: list[Result], unit: str, budget: int) -> None:
     teacher = files.read_json(paths.METRICS / "teacher" / name / "metrics.json")[name].get("validation_accuracy")
     max_loss = EvaluateParams.load().max_loss
     best = recommend(results, unit, teacher, max_loss) if teacher else None
-    chosen = best or front(results, unit)[-1]
-    lines = [markdown(front(results, unit), chosen)]
+    best_of_size = front(results, unit)
+    chosen = best or best_of_size[-1]
+    lines = [markdown(best_of_size, chosen)]
     if best:
         lines.append(f"The smallest that loses at most {max_loss:.1%} against the teacher's {teacher:.2%}:")
     elif teacher:
@@ -95,7 +96,7 @@ def report(results: list[Result], unit: str, budget: int) -> None:
     files.write_json(
         METRICS / "results.json", {"unit": unit, "budget": budget, "results": [r.__dict__ for r in results]}
     )
-    front_figure(results, front(results, unit), chosen, unit, teacher, METRICS / "front.png")
+    front_figure(results, best_of_size, chosen, unit, teacher, METRICS / "front.png")
     print(f"\n{text}\n{METRICS / 'front.png'} shows them all")
 
 
