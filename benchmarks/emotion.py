@@ -6,28 +6,13 @@ Parts can be asked for by name, see `--part`; the committed results are those of
 
 import argparse
 import os
-import subprocess
 import sys
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-from runs import (
-    HEADINGS,
-    ROOT,
-    Clone,
-    Run,
-    Setting,
-    cells,
-    draw_curves,
-    markdown,
-    peers,
-    spread,
-    summarise,
-    train_all,
-    write_readme,
-)
+import report
+from runs import ROOT, Clone, Run, Setting, peers, train_all
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
@@ -35,7 +20,6 @@ from sklearn.pipeline import make_pipeline
 from potstill import files
 from potstill.corpus import from_files
 from potstill.corpus.dataset import SPLITS
-from potstill.evaluate import figure
 from potstill.params.prepare import PrepareParams
 
 RESULTS = ROOT / "benchmarks" / "emotion"
@@ -58,7 +42,11 @@ def few(number: int, draw: int, epochs: int) -> Setting:
 
 
 ALL = setting("all labels", **VARIANTS, teacher__epochs=4, teacher__seed=1, pool__generated=1.0)
-FEW = {(1000, draw): few(1000, draw, 12) for draw in range(3)}
+DRAWS = range(3)
+FEW = [few(number, draw, epochs) for number, epochs in ((1000, 12), (200, 40)) for draw in DRAWS]
+# The curve over the number of labels: one draw where draws hardly differ.
+FEWER = [few(100, draw, 60) for draw in DRAWS]
+MORE = [few(4000, 0, 6), setting("16,000 labels", teacher__epochs=4, teacher__seed=1, **REAL_TEXT)]
 
 MLP = {"architecture": "mlp", "words": 5000, "hidden": 16, "bits": 8, "fingerprint": 8}
 WIDE = {"bits": 8, "fingerprint": 8, "learning_rate": 0.005}
@@ -73,13 +61,19 @@ NETWORKS: dict[str, dict[str, Any]] = {
     "bigru-1k": {"words": 425, "embedding": 2, "hidden": 4, "influence": 0.9, "bits": 8, "fingerprint": 8},
     "bigru-qr": {"words": 940, "embedding": 4, "hidden": 10, "influence": 0.9, "bits": 3, "fingerprint": 4},
 }
-DROPOUT = {"bigru-80k": 0.3, "bigru-10k": 0.1}
-RATE = {"bigru-80k": 0.005, "bigru-10k": 0.005, "bigru-1k": 0.02}
+# Between and below these, for the curve over the number of parameters.
+SIZES: dict[str, dict[str, Any]] = {
+    "bigru-30k": {"words": 2100, "embedding": 10, "hidden": 32, "influence": 0.9, **WIDE},
+    "bigru-2k": {"words": 600, "embedding": 3, "hidden": 5, "influence": 0.9, "bits": 8, "fingerprint": 8},
+    "bigru-500": {"words": 166, "embedding": 2, "hidden": 3, "influence": 0.9, "bits": 8, "fingerprint": 8},
+}
+DROPOUT = {"bigru-80k": 0.3, "bigru-30k": 0.2, "bigru-10k": 0.1}
+RATE = {"bigru-80k": 0.005, "bigru-30k": 0.005, "bigru-10k": 0.005, "bigru-1k": 0.02, "bigru-500": 0.02}
 
 
 def soft(network: str) -> dict[str, Any]:
     """A network and its training on soft labels."""
-    params = {"architecture": "bigru", **NETWORKS[network]}
+    params = {"architecture": "bigru", **(NETWORKS | SIZES)[network]}
     if params["architecture"] == "mlp":
         # A bag of words learns best from text that somebody might have written, and from rare words in it.
         sources = {"sources": ["train", "unlabelled", "replace", "splice"]}
@@ -90,7 +84,7 @@ def soft(network: str) -> dict[str, Any]:
 
 def hard(network: str) -> dict[str, Any]:
     """The same network and its training on hard labels."""
-    params = {"architecture": "bigru", **NETWORKS[network]}
+    params = {"architecture": "bigru", **(NETWORKS | SIZES)[network]}
     mlp = params["architecture"] == "mlp"
     training = {"epochs": 20, "batch_size": 64, "learning_rate": 0.005, "dropout": 0.0 if mlp else 0.3}
     # Pairs are rare and hard labels few: words made unknown at random were best on validation.
@@ -103,19 +97,56 @@ def table_runs() -> list[Run]:
     return runs + [Run(ALL, name, "hard", hard(name), seed) for name in NETWORKS for seed in SEEDS]
 
 
+FEW_HARD = {"epochs": 60, "batch_size": 32, "learning_rate": 0.02}
 FEW_NETWORKS = ("bigru-80k", "bigru-3k")
 
 
 def few_runs() -> list[Run]:
     """Few labels; for the first seed also what the full validation split would have chosen."""
     runs = []
-    for setting in FEW.values():
+    for setting in FEW:
         for name in FEW_NETWORKS:
             runs += [Run(setting, name, "distilled", soft(name), seed) for seed in SEEDS]
             runs.append(Run(setting, name, "distilled", soft(name), 0, ALL))
-            params = hard(name) | {"epochs": 60, "batch_size": 32, "learning_rate": 0.02}
-            runs += [Run(setting, name, "hard", params, seed) for seed in SEEDS[:3]]
+            runs += [Run(setting, name, "hard", hard(name) | FEW_HARD, seed) for seed in SEEDS[:3]]
     return runs
+
+
+def labels_runs() -> list[Run]:
+    """From 100 to 16,000 labels, on real text alone."""
+    runs = []
+    for setting in (*FEWER, *FEW, *MORE):
+        for name in FEW_NETWORKS:
+            on_labels = hard(name) | (FEW_HARD if setting not in MORE else {})
+            runs += [Run(setting, name, "distilled", soft(name), seed) for seed in SEEDS[:3]]
+            runs += [Run(setting, name, "hard", on_labels, seed) for seed in SEEDS[:3]]
+    return runs
+
+
+POOL = (1000, 2000, 4000, 8000, 16_000, 34_000)  # texts; the train texts and the unlabelled ones are a few more
+STEPS = 1400  # as many as ten epochs on all of them
+
+
+def pool_runs() -> list[Run]:
+    """1,000 labels, one draw, and more and more real text for the teacher to label; as many steps for each."""
+    runs = []
+    for texts in POOL:
+        for name in FEW_NETWORKS:
+            params = soft(name)
+            params["epochs"] = min(100, round(STEPS * params["batch_size"] / texts))
+            runs += [Run(FEW[0], name, "distilled", params, seed, texts=texts) for seed in SEEDS[:3]]
+    return runs
+
+
+def parameters_runs() -> list[Run]:
+    """Recurrent students from 500 to 80,000 parameters, all labels."""
+    names = [name for name in (*NETWORKS, *SIZES) if name.startswith("bigru")]
+    return [
+        Run(ALL, name, training, params(name), seed)
+        for name in names
+        for training, params in (("distilled", soft), ("hard", hard))
+        for seed in SEEDS[:3]
+    ]
 
 
 # What the transfer set holds, one source of text after the other; as many steps for each.
@@ -133,10 +164,10 @@ def ablation_runs() -> list[Run]:
     runs = []
     for words, influence in (("frequent words", 0.0), ("chosen words", 0.9)):
         changes = {"influence": influence}
-        runs += [Run(ALL, f"hard labels, {words}", "hard", hard(ABLATED) | changes, seed) for seed in SEEDS[:1]]
+        runs += [Run(ALL, f"hard labels, {words}", "hard", hard(ABLATED) | changes, seed) for seed in SEEDS[:3]]
         for name, (sources, epochs) in SOURCES.items():
             params = soft(ABLATED) | changes | {"sources": sources, "epochs": epochs}
-            runs += [Run(ALL, f"{name}, {words}", "distilled", params, seed) for seed in SEEDS[:1]]
+            runs += [Run(ALL, f"{name}, {words}", "distilled", params, seed) for seed in SEEDS[:3]]
     return runs
 
 
@@ -173,9 +204,28 @@ def qr_rows(clone: Clone, data: Path, jobs: int) -> list[dict[str, Any]]:
 
 def few_rows(clone: Clone, data: Path, jobs: int) -> list[dict[str, Any]]:
     """Few labels."""
-    folders = {used.name: clone.prepare(used) for used in (*FEW.values(), ALL)}
-    rows = [row for used in FEW.values() for row in peers(used, folders[used.name])]
+    folders = {used.name: clone.prepare(used) for used in (*FEW, ALL)}
+    rows = [row for used in FEW for row in peers(used, folders[used.name])]
     return rows + train_all(few_runs(), folders, jobs)
+
+
+def labels_rows(clone: Clone, data: Path, jobs: int) -> list[dict[str, Any]]:
+    """Accuracy against the number of labels."""
+    folders = {used.name: clone.prepare(used) for used in (*FEWER, *FEW, *MORE)}
+    rows = [row for used in (*FEWER, *FEW, *MORE) for row in peers(used, folders[used.name])]
+    return rows + train_all(labels_runs(), folders, jobs)
+
+
+def pool_rows(clone: Clone, data: Path, jobs: int) -> list[dict[str, Any]]:
+    """Accuracy against the number of texts that the teacher labels."""
+    folders = {FEW[0].name: clone.prepare(FEW[0])}
+    return peers(FEW[0], folders[FEW[0].name]) + train_all(pool_runs(), folders, jobs)
+
+
+def parameters_rows(clone: Clone, data: Path, jobs: int) -> list[dict[str, Any]]:
+    """Accuracy against the number of parameters."""
+    folders = {ALL.name: clone.prepare(ALL)}
+    return peers(ALL, folders[ALL.name]) + train_all(parameters_runs(), folders, jobs)
 
 
 def ablation_rows(clone: Clone, data: Path, jobs: int) -> list[dict[str, Any]]:
@@ -183,82 +233,14 @@ def ablation_rows(clone: Clone, data: Path, jobs: int) -> list[dict[str, Any]]:
     return train_all(ablation_runs(), {ALL.name: clone.prepare(ALL)}, jobs)
 
 
-def write_table(rows: list[dict[str, Any]]) -> None:
-    """The README's table and the article's figure."""
-    summary = summarise(rows)
-    text = markdown(HEADINGS, map(cells, summary.sort_values("test").itertuples()))
-    files.write_text(RESULTS / "table.md", text)
-    write_readme(ROOT / "README.md", "emotion", text)
-    kinds = {"distilled": "student", "hard": "baseline"}
-    points = [
-        {
-            "name": row.model.split(" ")[0],
-            "kind": "teacher" if "teacher" in row.model else kinds.get(row.training, "baseline"),
-            "parameters": row.parameters,
-            "accuracy": row.test,
-            "accuracy_low": row.low,
-            "accuracy_high": row.high,
-        }
-        for row in summary.itertuples()
-        if not row.model.endswith("as they are")
-    ]
-    figure.size_figure(points, "MiniLM", RESULTS / "size.png", published=True)
-
-
-def write_qr(rows: list[dict[str, Any]]) -> None:
-    """The picture, which holds no text of the data."""
-    subprocess.run(
-        [sys.executable, ROOT / "src" / "qr.py", "--student", rows[0]["file"], "--image", RESULTS / "qr.png"],
-        check=True,
-    )
-
-
-def write_few(rows: list[dict[str, Any]]) -> None:
-    """Means over three draws of the labels and five seeds each."""
-    table = pd.DataFrame(rows)
-    table["draw"] = table["setting"].str.split().str[-1]
-    table["setting"] = table["labels"].map("{:,}".format)
-    table["chosen by"] = table["validation_rows"].map("{:,}".format)
-    summary = summarise(table.to_dict("records"), ("setting", "model", "training", "chosen by"))
-    by_draw = table.groupby(["setting", "model", "training", "chosen by", "draw"])["test_accuracy"].mean()
-    lines = []
-    for row in summary.sort_values(["labels", "test"], ascending=[False, True]).itertuples():
-        draws = by_draw[row.setting, row.model, row.training, row._4]
-        lines.append([
-            row.setting, row.model, row.training or "–", f"{row.parameters:,}", row._4, f"{100 * row.test:.2f}",
-            ", ".join(f"{100 * draw:.2f}" for draw in draws), spread(row),
-        ])  # fmt: skip
-    headings = {
-        "labels": "---:", "model": "---", "training": "---", "parameters": "---:", "validation labels": "---:",
-        "test, % (mean)": "---:", "draws": "---:", "runs, range": "---:",
-    }  # fmt: skip
-    text = markdown(headings, lines)
-    files.write_text(RESULTS / "few.md", text)
-    write_readme(ROOT / "README.md", "few", text)
-
-
-def write_ablation(rows: list[dict[str, Any]]) -> None:
-    """A table, and a picture of it."""
-    summary = summarise(rows)
-    summary[["what", "words"]] = summary["model"].str.rsplit(", ", n=1, expand=True).to_numpy()
-    wide = summary.pivot(index="what", columns="words", values=["validation", "test"])
-    order = summary["what"].drop_duplicates()
-    columns = [(score, words) for words in ("frequent words", "chosen words") for score in ("validation", "test")]
-    headings = {"trained on": "---"} | {f"{words}: {score}, %": "---:" for score, words in columns}
-    lines = [[what, *(f"{100 * wide.loc[what, column]:.2f}" for column in columns)] for what in order]
-    files.write_text(RESULTS / "ablation.md", markdown(headings, lines))
-    curves = {
-        words: (list(order), [100 * wide.loc[what, ("test", words)] for what in order])
-        for words in ("frequent words", "chosen words")
-    }
-    draw_curves(curves, f"{ABLATED} on more and more text", "", RESULTS / "ablation.png", log=False)
-
-
 PARTS = {
-    "table": (table_rows, write_table),
-    "qr": (qr_rows, write_qr),
-    "few": (few_rows, write_few),
-    "ablation": (ablation_rows, write_ablation),
+    "table": (table_rows, report.emotion),
+    "qr": (qr_rows, report.qr),
+    "few": (few_rows, report.few),
+    "ablation": (ablation_rows, report.ablation),
+    "labels": (labels_rows, report.labels),
+    "pool": (pool_rows, report.pool),
+    "parameters": (parameters_rows, report.parameters),
 }
 
 
@@ -278,7 +260,7 @@ def main() -> None:
         rows = measure(clone, arguments.data, arguments.jobs)
         kept = [{key: value for key, value in row.items() if key != "file"} for row in rows]
         files.write_json(RESULTS / f"{'results' if part == 'table' else part}.json", kept)
-        write(rows)
+        write(rows, RESULTS)
     packages = ("torch", "transformers", "scikit-learn", "numpy", "dvc")
     versions = {package: version(package) for package in packages}
     files.write_json(RESULTS / "versions.json", versions | {"python": sys.version.split()[0]})

@@ -20,9 +20,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
-from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, NullFormatter
 from scipy.special import softmax
 from tqdm import tqdm
 
@@ -32,10 +29,7 @@ sys.path.insert(0, str(ROOT / "src"))
 from potstill import device, files, record  # noqa: E402
 from potstill.baseline import Tfidf  # noqa: E402
 from potstill.corpus.dataset import Dataset  # noqa: E402
-from potstill.evaluate import table  # noqa: E402
-from potstill.evaluate.canvas import SOFT, save  # noqa: E402
-from potstill.evaluate.figure import SERIES  # noqa: E402
-from potstill.evaluate.scores import interval, scores  # noqa: E402
+from potstill.evaluate.scores import scores  # noqa: E402
 from potstill.params.baseline import BaselineParams  # noqa: E402
 from potstill.params.student import StudentParams  # noqa: E402
 from potstill.student import distil, transfer  # noqa: E402
@@ -257,86 +251,3 @@ def peers(setting: Setting, folder: Path) -> list[dict[str, Any]]:
             "command": shlex.join(setting.command("$DATA")),
         })  # fmt: skip
     return rows
-
-
-def summarise(rows: list[dict[str, Any]], by: tuple[str, ...] = ("setting", "model", "training")) -> pd.DataFrame:
-    """One row per setting, model and training: the mean over the seeds, and how far the seeds spread."""
-    grouped = pd.DataFrame(rows).groupby(list(by), sort=False)
-    summary = grouped.agg(
-        labels=("labels", "first"),
-        parameters=("parameters", "max"),
-        bytes=("bytes", "max"),
-        seeds=("seed", "count"),
-        validation=("validation_accuracy", "mean"),
-        test=("test_accuracy", "mean"),
-        lowest=("test_accuracy", "min"),
-        highest=("test_accuracy", "max"),
-        matthews=("test_matthews", "mean"),
-        test_rows=("test_rows", "max"),
-        transfer_texts=("transfer_texts", "max"),
-    ).reset_index()
-    # The interval is that of the noise of the test split; runs share it, so more of them do not make it narrower.
-    bounds = [interval(round(row.test * row.test_rows), row.test_rows) for row in summary.itertuples()]
-    summary[["low", "high"]] = bounds
-    return summary
-
-
-def spread(row: Any) -> str:
-    """The seeds of a row of `summarise`, and the lowest and the highest accuracy in percent."""
-    return f"{row.seeds}: {100 * row.lowest:.2f}–{100 * row.highest:.2f}" if row.seeds > 1 else "1"
-
-
-def markdown(headings: dict[str, str], rows: Iterable[Iterable[str]]) -> str:
-    """A table; `headings` maps each to its alignment, `---` or `---:`."""
-    lines = [" | ".join(headings), " | ".join(headings.values()), *(" | ".join(row) for row in rows)]
-    return "".join(f"| {line} |\n" for line in lines)
-
-
-def cells(row: Any) -> list[str]:
-    """What every table shows of a row of `summarise`."""
-    return [
-        row.model,
-        row.training or "–",
-        table.amount(row.parameters),
-        "–" if pd.isna(row.bytes) else f"{row.bytes:,.0f}",
-        f"{100 * row.validation:.2f}",
-        f"{100 * row.test:.2f} ({100 * row.low:.1f}–{100 * row.high:.1f})",
-        spread(row),
-    ]
-
-
-HEADINGS = {
-    "model": "---", "training": "---", "parameters": "---:", "bytes": "---:", "validation, %": "---:",
-    "test, % (mean, 95% interval)": "---:", "seeds, range": "---:",
-}  # fmt: skip
-
-
-def write_readme(path: Path, name: str, text: str) -> None:
-    """Replace what stands between the README's two comments of that name."""
-    start, end = f"<!-- {name} -->\n", f"<!-- /{name} -->"
-    before, rest = path.read_text("utf-8").split(start)
-    files.write_text(path, before + start + "\n" + text + "\n" + end + rest.split(end)[1])
-
-
-def draw_curves(
-    curves: dict[str, tuple[list[Any], list[float]]], title: str, label: str, path: Path, log: bool = True
-) -> None:
-    """Draw test accuracy in percent: per name its places on the axis and its values."""
-
-    def draw(figure: Figure) -> None:
-        axes = figure.subplots()
-        figure.subplots_adjust(left=0.09, right=0.97, top=0.84, bottom=0.13)
-        figure.text(0.012, 0.972, title, size=13, weight="bold", va="top")
-        figure.text(0.012, 0.9, "test accuracy, mean over the seeds", color=SOFT, va="top")
-        for (name, (x, y)), colour in zip(curves.items(), SERIES, strict=False):
-            axes.plot(x, y, "o-", color=colour, ms=4, label=name)
-        if log:
-            axes.set_xscale("log")
-            axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.0f}"))
-            axes.xaxis.set_minor_formatter(NullFormatter())
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:g}%"))
-        axes.set_xlabel(label)
-        axes.grid(axis="y")
-        figure.legend(loc="upper right", bbox_to_anchor=(0.985, 0.985), ncols=2)
-
-    save(draw, path, 8, 4.2)

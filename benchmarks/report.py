@@ -1,0 +1,216 @@
+"""Tables and pictures of what `runs` measured."""
+
+import subprocess
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, NullFormatter
+from runs import ROOT
+
+from potstill import files
+from potstill.evaluate import figure, table
+from potstill.evaluate.canvas import SOFT, save
+from potstill.evaluate.figure import SERIES
+from potstill.evaluate.scores import interval
+
+Rows = Sequence[dict[str, Any]]
+
+
+def summarise(rows: Rows, by: tuple[str, ...] = ("setting", "model", "training")) -> pd.DataFrame:
+    """One row per setting, model and training: the mean over the seeds, and how far the seeds spread."""
+    grouped = pd.DataFrame(rows).groupby(list(by), sort=False)
+    summary = grouped.agg(
+        labels=("labels", "first"),
+        parameters=("parameters", "max"),
+        bytes=("bytes", "max"),
+        seeds=("seed", "count"),
+        validation=("validation_accuracy", "mean"),
+        test=("test_accuracy", "mean"),
+        lowest=("test_accuracy", "min"),
+        highest=("test_accuracy", "max"),
+        matthews=("test_matthews", "mean"),
+        test_rows=("test_rows", "max"),
+        transfer_texts=("transfer_texts", "max"),
+    ).reset_index()
+    # The interval is that of the noise of the test split; runs share it, so more of them do not make it narrower.
+    bounds = [interval(round(row.test * row.test_rows), row.test_rows) for row in summary.itertuples()]
+    summary[["low", "high"]] = bounds
+    return summary
+
+
+def spread(row: Any) -> str:
+    """The seeds of a row of `summarise`, and the lowest and the highest accuracy in percent."""
+    return f"{row.seeds}: {100 * row.lowest:.2f}–{100 * row.highest:.2f}" if row.seeds > 1 else "1"
+
+
+def markdown(headings: dict[str, str], rows: Iterable[Iterable[str]]) -> str:
+    """A table; `headings` maps each to its alignment, `---` or `---:`."""
+    lines = [" | ".join(headings), " | ".join(headings.values()), *(" | ".join(row) for row in rows)]
+    return "".join(f"| {line} |\n" for line in lines)
+
+
+def cells(row: Any) -> list[str]:
+    """What every table shows of a row of `summarise`."""
+    return [
+        row.model,
+        row.training or "–",
+        table.amount(row.parameters),
+        "–" if pd.isna(row.bytes) else f"{row.bytes:,.0f}",
+        f"{100 * row.validation:.2f}",
+        f"{100 * row.test:.2f} ({100 * row.low:.1f}–{100 * row.high:.1f})",
+        spread(row),
+    ]
+
+
+HEADINGS = {
+    "model": "---", "training": "---", "parameters": "---:", "bytes": "---:", "validation, %": "---:",
+    "test, % (mean, 95% interval)": "---:", "seeds, range": "---:",
+}  # fmt: skip
+
+
+def write_readme(path: Path, name: str, text: str) -> None:
+    """Replace what stands between the README's two comments of that name."""
+    start, end = f"<!-- {name} -->\n", f"<!-- /{name} -->"
+    before, rest = path.read_text("utf-8").split(start)
+    files.write_text(path, before + start + "\n" + text + "\n" + end + rest.split(end)[1])
+
+
+def draw_curves(
+    curves: dict[str, tuple[list[Any], list[float]]], title: str, label: str, path: Path, log: bool = True
+) -> None:
+    """Draw test accuracy in percent: per name its places on the axis and its values.
+
+    Names that end in "hard labels" are dashed and have the colour of what they begin with; a single place, or none, is
+    a level line.
+    """
+
+    def draw(figure: Figure) -> None:
+        axes = figure.subplots()
+        figure.subplots_adjust(left=0.08, right=0.97 if len(curves) < 3 else 0.72, top=0.84, bottom=0.13)
+        figure.text(0.012, 0.972, title, size=13, weight="bold", va="top")
+        figure.text(0.012, 0.9, "test accuracy, mean over the seeds", color=SOFT, va="top")
+        colours: dict[str, str] = {}
+        for name, (x, y) in curves.items():
+            kind, _, training = name.partition(", ")
+            colour = colours.setdefault(kind, SERIES[len(colours) % len(SERIES)])
+            if len(x) < 2:
+                axes.axhline(y[0], color=colour, lw=1.2, label=name)
+            else:
+                axes.plot(x, y, "o:" if training == "hard labels" else "o-", color=colour, ms=4, label=name)
+        if log:
+            axes.set_xscale("log")
+            axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.0f}"))
+            axes.xaxis.set_minor_formatter(NullFormatter())
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:g}%"))
+        axes.set_xlabel(label)
+        axes.grid(axis="y")
+        if len(curves) < 3:
+            figure.legend(loc="upper right", bbox_to_anchor=(0.985, 0.985), ncols=2)
+        else:
+            figure.legend(loc="center left", bbox_to_anchor=(0.725, 0.5))
+
+    save(draw, path, 8, 4.2)
+
+
+def emotion(rows: Rows, folder: Path) -> None:
+    """The README's table and the article's figure."""
+    summary = summarise(rows)
+    text = markdown(HEADINGS, map(cells, summary.sort_values("test").itertuples()))
+    files.write_text(folder / "table.md", text)
+    write_readme(ROOT / "README.md", "emotion", text)
+    kinds = {"distilled": "student", "hard": "baseline"}
+    points = [
+        {
+            "name": row.model.split(" ")[0],
+            "kind": "teacher" if "teacher" in row.model else kinds.get(row.training, "baseline"),
+            "parameters": row.parameters,
+            "accuracy": row.test,
+            "accuracy_low": row.low,
+            "accuracy_high": row.high,
+        }
+        for row in summary.itertuples()
+        if not row.model.endswith("as they are")
+    ]
+    figure.size_figure(points, "MiniLM", folder / "size.png", published=True)
+
+
+def qr(rows: Rows, folder: Path) -> None:
+    """The picture, which holds no text of the data."""
+    subprocess.run(
+        [sys.executable, ROOT / "src" / "qr.py", "--student", rows[0]["file"], "--image", folder / "qr.png"],
+        check=True,
+    )
+
+
+def few(rows: Rows, folder: Path) -> None:
+    """Means over three draws of the labels and five seeds each."""
+    table = pd.DataFrame(rows)
+    table["draw"] = table["setting"].str.split().str[-1]
+    table["setting"] = table["labels"].map("{:,}".format)
+    table["chosen by"] = table["validation_rows"].map("{:,}".format)
+    summary = summarise(table.to_dict("records"), ("setting", "model", "training", "chosen by"))
+    by_draw = table.groupby(["setting", "model", "training", "chosen by", "draw"])["test_accuracy"].mean()
+    lines = []
+    for row in summary.sort_values(["labels", "test"], ascending=[False, True]).itertuples():
+        draws = by_draw[row.setting, row.model, row.training, row._4]
+        lines.append([
+            row.setting, row.model, row.training or "–", f"{row.parameters:,}", row._4, f"{100 * row.test:.2f}",
+            ", ".join(f"{100 * draw:.2f}" for draw in draws), spread(row),
+        ])  # fmt: skip
+    headings = {
+        "labels": "---:", "model": "---", "training": "---", "parameters": "---:", "validation labels": "---:",
+        "test, % (mean)": "---:", "draws": "---:", "runs, range": "---:",
+    }  # fmt: skip
+    text = markdown(headings, lines)
+    files.write_text(folder / "few.md", text)
+    write_readme(ROOT / "README.md", "few", text)
+
+
+def ablation(rows: Rows, folder: Path) -> None:
+    """A table, and a picture of it."""
+    summary = summarise(rows)
+    summary[["what", "words"]] = summary["model"].str.rsplit(", ", n=1, expand=True).to_numpy()
+    wide = summary.pivot(index="what", columns="words", values=["validation", "test"])
+    order = summary["what"].drop_duplicates()
+    columns = [(score, words) for words in ("frequent words", "chosen words") for score in ("validation", "test")]
+    headings = {"trained on": "---"} | {f"{words}: {score}, %": "---:" for score, words in columns}
+    lines = [[what, *(f"{100 * wide.loc[what, column]:.2f}" for column in columns)] for what in order]
+    files.write_text(folder / "ablation.md", markdown(headings, lines))
+    curves = {
+        words: (list(order), [100 * wide.loc[what, ("test", words)] for what in order])
+        for words in ("frequent words", "chosen words")
+    }
+    draw_curves(curves, "bigru-3k on more and more text", "", folder / "ablation.png", log=False)
+
+
+def labels(rows: Rows, folder: Path) -> None:
+    """Accuracy against the number of labels, as a picture."""
+    curves(rows, "labels", "Accuracy against the number of labels", "labels", folder / "labels.png")
+
+
+def pool(rows: Rows, folder: Path) -> None:
+    """Accuracy against the number of texts that the teacher labels, as a picture."""
+    title = "1,000 labels: accuracy against the texts that the teacher labels"
+    curves(rows, "transfer_texts", title, "texts that the teacher labels", folder / "pool.png")
+
+
+def parameters(rows: Rows, folder: Path) -> None:
+    """Accuracy against the number of parameters, as a picture."""
+    kept = [row | {"model": row["model"].split("-")[0]} if row["training"] else row for row in rows]
+    kept = [row for row in kept if row["training"] or "teacher" in row["model"]]
+    title = "Accuracy against the number of parameters"
+    curves(kept, "parameters", title, "parameters", folder / "parameters.png")
+
+
+def curves(rows: Rows, along: str, title: str, label: str, path: Path) -> None:
+    """A line for each model and training."""
+    data = pd.DataFrame(rows)
+    data["name"] = data["model"].where(data["training"] != "hard", data["model"] + ", hard labels")
+    means = 100 * data.groupby(["name", along])["test_accuracy"].mean()
+    order = means.groupby("name").last().sort_values(ascending=False).index  # as the lines end, so the legend
+    lines = {name: means[name] for name in order}
+    draw_curves({name: (list(line.index), list(line)) for name, line in lines.items()}, title, label, path)
