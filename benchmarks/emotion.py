@@ -44,9 +44,8 @@ def few(number: int, draw: int, epochs: int) -> Setting:
 ALL = setting("all labels", **VARIANTS, teacher__epochs=4, teacher__seed=1, pool__generated=1.0)
 DRAWS = range(3)
 FEW = [few(number, draw, epochs) for number, epochs in ((1000, 12), (200, 40)) for draw in DRAWS]
-# The curve over the number of labels: one draw where draws hardly differ.
-FEWER = [few(100, draw, 60) for draw in DRAWS]
-MORE = [few(4000, 0, 6), setting("16,000 labels", teacher__epochs=4, teacher__seed=1, **REAL_TEXT)]
+# Further points, of one draw each, for the curve over the number of labels.
+CURVE = [few(100, 0, 60), few(4000, 0, 4), setting("16,000 labels", teacher__epochs=4, teacher__seed=1, **REAL_TEXT)]
 
 MLP = {"architecture": "mlp", "words": 5000, "hidden": 16, "bits": 8, "fingerprint": 8}
 WIDE = {"bits": 8, "fingerprint": 8, "learning_rate": 0.005}
@@ -115,9 +114,9 @@ def few_runs() -> list[Run]:
 def labels_runs() -> list[Run]:
     """From 100 to 16,000 labels, on real text alone."""
     runs = []
-    for setting in (*FEWER, *FEW, *MORE):
+    for setting in (*CURVE, *FEW):
         for name in FEW_NETWORKS:
-            on_labels = hard(name) | (FEW_HARD if setting not in MORE else {})
+            on_labels = hard(name) | (FEW_HARD if setting in (CURVE[0], *FEW) else {})
             runs += [Run(setting, name, "distilled", soft(name), seed) for seed in SEEDS[:3]]
             runs += [Run(setting, name, "hard", on_labels, seed) for seed in SEEDS[:3]]
     return runs
@@ -211,8 +210,8 @@ def few_rows(clone: Clone, data: Path, jobs: int) -> list[dict[str, Any]]:
 
 def labels_rows(clone: Clone, data: Path, jobs: int) -> list[dict[str, Any]]:
     """Accuracy against the number of labels."""
-    folders = {used.name: clone.prepare(used) for used in (*FEWER, *FEW, *MORE)}
-    rows = [row for used in (*FEWER, *FEW, *MORE) for row in peers(used, folders[used.name])]
+    folders = {used.name: clone.prepare(used) for used in (*CURVE, *FEW)}
+    rows = [row for used in (*CURVE, *FEW) for row in peers(used, folders[used.name])]
     return rows + train_all(labels_runs(), folders, jobs)
 
 
