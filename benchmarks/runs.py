@@ -110,20 +110,7 @@ class Clone:
         if (where / "key").is_file() and (where / "key").read_text() == key:
             return where
         print(f"{setting.name}: teacher and transfer set (minutes)", file=sys.stderr)
-        name = ["--temp", "--force", "--name", setting.experiment]
-        log = self.folder.with_suffix(".log")
-        environment = os.environ | {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(os.cpu_count()))}
-        with log.open("a") as stream:
-            run = [*command[:3], *name, *command[3:]]
-            done = subprocess.run(run, cwd=self.folder, stdout=stream, stderr=stream, env=environment)
-        if done.returncode:
-            raise SystemExit(f"error: {shlex.join(run)} failed, see the end of {log}")
-        references = git(
-            self.folder, "for-each-ref", "--sort=-committerdate", "--format=%(refname) %(objectname)", "refs/exps"
-        )
-        commit = next(
-            line.split()[1] for line in references.splitlines() if line.split()[0].endswith(f"/{setting.experiment}")
-        )
+        commit = self.run(command, setting.experiment)
         with files.whole(where) as part:
             part.mkdir(parents=True)
             for path in ("data/prepared", "data/transfer"):
@@ -143,6 +130,19 @@ class Clone:
                 (part / Path(path).name).write_text(git(self.folder, "show", f"{commit}:{path}") + "\n")
             (part / "key").write_text(key)
         return where
+
+    def run(self, command: list[str], name: str) -> str:
+        """Run an experiment under a name, and return its commit."""
+        log = self.folder.with_suffix(".log")
+        environment = os.environ | {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(os.cpu_count()))}
+        whole = [*command[:3], "--temp", "--force", "--name", name, *command[3:]]
+        with log.open("a") as stream:
+            done = subprocess.run(whole, cwd=self.folder, stdout=stream, stderr=stream, env=environment)
+        if done.returncode:
+            raise SystemExit(f"error: {shlex.join(whole)} failed, see the end of {log}")
+        listing = ("for-each-ref", "--sort=-committerdate", "--format=%(refname) %(objectname)", "refs/exps")
+        references = map(str.split, git(self.folder, *listing).splitlines())
+        return next(commit for reference, commit in references if reference.endswith(f"/{name}"))
 
 
 def git(folder: Path, *arguments: str) -> str:
