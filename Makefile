@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup repro search qr test quick check fresh format show lock benchmark-emotion benchmark-glue benchmark-teacher clean
+.PHONY: help setup repro search qr test quick check fresh format show lock benchmark-emotion benchmark-teacher clean
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -60,10 +60,6 @@ lock: ## write the versions of this environment to constraints.txt
 
 benchmark-emotion: setup ## the article's experiment on the Emotion tweets in DATA
 	python benchmarks/emotion.py --data $(DATA)
-
-benchmark-glue: DATA = ../shared/data
-benchmark-glue: setup ## the article's follow-up data, SST-2 and CoLA, in DATA
-	python benchmarks/glue.py --data $(DATA)
 
 benchmark-teacher: setup ## fine-tuning speed against the stock Trainer, on the train file in DATA
 	python benchmarks/teacher.py --data $(DATA)

@@ -214,17 +214,3 @@ def curves(rows: Rows, along: str, title: str, label: str, path: Path) -> None:
     order = means.groupby("name").last().sort_values(ascending=False).index  # as the lines end, so the legend
     lines = {name: means[name] for name in order}
     draw_curves({name: (list(line.index), list(line)) for name, line in lines.items()}, title, label, path)
-
-
-def glue(rows: Rows, verdicts: dict[str, str], folder: Path) -> None:
-    """A table per data set, with what `evaluate` says of the small student under it."""
-    summary = summarise(rows)
-    parts = []
-    for setting, verdict in verdicts.items():
-        of_setting = summary[summary["setting"] == setting].sort_values("test")
-        headings = {**HEADINGS, "Matthews × 100": "---:"}
-        lines = [[*cells(row), f"{100 * row.matthews:.1f}"] for row in of_setting.itertuples()]
-        parts.append(f"{setting}:\n\n{markdown(headings, lines)}\n> {verdict}\n")
-    text = "\n".join(parts)
-    files.write_text(folder / "table.md", text)
-    write_readme(ROOT / "README.md", "glue", text)
