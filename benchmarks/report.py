@@ -8,12 +8,12 @@ from typing import Any
 
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, NullFormatter
+from matplotlib.ticker import FuncFormatter
 from runs import ROOT
 
 from potstill import files
 from potstill.evaluate import figure, table
-from potstill.evaluate.canvas import SOFT, save
+from potstill.evaluate.canvas import heading, log_axis, save
 from potstill.evaluate.figure import SERIES
 from potstill.evaluate.scores import interval
 
@@ -91,8 +91,7 @@ def draw_curves(
     def draw(figure: Figure) -> None:
         axes = figure.subplots()
         figure.subplots_adjust(left=0.08, right=0.97 if len(curves) < 3 else 0.72, top=0.84, bottom=0.13)
-        figure.text(0.012, 0.972, title, size=13, weight="bold", va="top")
-        figure.text(0.012, 0.9, "test accuracy, mean over the seeds", color=SOFT, va="top")
+        heading(figure, title, "test accuracy, mean over the seeds")
         colours: dict[str, str] = {}
         for name, (x, y) in curves.items():
             kind, _, training = name.partition(", ")
@@ -103,8 +102,7 @@ def draw_curves(
                 axes.plot(x, y, "o:" if training == "hard labels" else "o-", color=colour, ms=4, label=name)
         if log:
             axes.set_xscale("log")
-            axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.0f}"))
-            axes.xaxis.set_minor_formatter(NullFormatter())
+            log_axis(axes.xaxis)
         axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:g}%"))
         axes.set_xlabel(label)
         axes.grid(axis="y")

@@ -5,8 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib.style
+from matplotlib.axis import XAxis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from potstill import files
 
@@ -49,6 +51,19 @@ def save(draw: Callable[[Figure], None], path: Path, width: float, height: float
         FigureCanvasAgg(figure)
         draw(figure)
         figure.savefig(part, format="png", metadata={"Software": None})
+
+
+def heading(figure: Figure, title: str, caption: str) -> None:
+    """Put a title and a line below it into the upper left corner."""
+    figure.text(0.012, 0.972, title, size=13, weight="bold", va="top")
+    figure.text(0.012, 0.91, caption, color=SOFT, va="top")
+
+
+def log_axis(axis: XAxis) -> None:
+    """Write the numbers of a logarithmic axis out: 3,000."""
+    axis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.0f}"))
+    axis.set_minor_formatter(NullFormatter())
+    axis.set_major_locator(LogLocator(10, subs=(1, 2, 5), numticks=20))
 
 
 def short(name: str) -> str:

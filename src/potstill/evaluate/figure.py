@@ -16,7 +16,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 from matplotlib.transforms import Bbox, IdentityTransform
 
 from potstill.errors import PotstillError
-from potstill.evaluate.canvas import DPI, INK, PALE, SOFT, save, short
+from potstill.evaluate.canvas import DPI, INK, PALE, SOFT, heading, log_axis, save, short
 from potstill.evaluate.placement import place
 
 # Marker and colour per kind; the colours (Okabe and Ito) stay apart for the colour-blind.
@@ -92,9 +92,8 @@ def size_figure(rows: Sequence[Mapping[str, Any]], reference: str, path: Path, p
     def draw(figure: Figure) -> None:
         axes = figure.subplots()
         figure.subplots_adjust(left=0.08, right=0.985, top=0.85, bottom=0.105)
-        figure.text(0.012, 0.972, "Accuracy against size", size=13, weight="bold", va="top")
         caption = f"relative to {short(reference)} ({whole:.1%} accuracy); bars show 95% intervals"
-        figure.text(0.012, 0.91, caption, color=SOFT, va="top")
+        heading(figure, "Accuracy against size", caption)
         _legend(figure, marks)
         _size_axes(axes, marks)
         _draw_marks(axes, _apart(axes, marks))
@@ -122,8 +121,7 @@ def front_figure(
     def draw(figure: Figure) -> None:
         axes = figure.subplots()
         figure.subplots_adjust(left=0.09, right=0.97, top=0.86, bottom=0.11)
-        figure.text(0.012, 0.972, "Students within the budget", size=13, weight="bold", va="top")
-        figure.text(0.012, 0.91, "validation accuracy, one run each", color=SOFT, va="top")
+        heading(figure, "Students within the budget", "validation accuracy, one run each")
         for name, colour in zip(sorted({r.params["architecture"] for r in tried}), SERIES, strict=False):
             of_kind = [result for result in tried if result.params["architecture"] == name]
             axes.plot(*place(of_kind), "o", color=colour, alpha=0.6, ms=5, label=name)
@@ -136,9 +134,7 @@ def front_figure(
         axes.set(
             xscale="log", xlim=(min(sizes) / 1.3, max(sizes) * 1.3), ylim=(max(min(scores), max(scores) - 15) - 1, None)
         )
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.0f}"))
-        axes.xaxis.set_minor_formatter(NullFormatter())
-        axes.xaxis.set_major_locator(LogLocator(10, subs=(1, 2, 5), numticks=20))
+        log_axis(axes.xaxis)
         axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:g}%"))
         axes.set_xlabel(unit)
         axes.grid(axis="y")
