@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import report
-from runs import ROOT, Clone, Run, Setting, peers, train_all
+from runs import ROOT, Clone, Run, Setting, measure, result
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
@@ -94,6 +94,11 @@ def table_runs() -> list[Run]:
     """All labels: every network distilled and on hard labels."""
     runs = [Run(ALL, name, "distilled", soft(name), seed) for name in NETWORKS for seed in SEEDS]
     return runs + [Run(ALL, name, "hard", hard(name), seed) for name in NETWORKS for seed in SEEDS]
+
+
+def qr_runs() -> list[Run]:
+    """The student of the first seed that fits one QR code."""
+    return [Run(ALL, "bigru-qr", "distilled", soft("bigru-qr"), 0)]
 
 
 FEW_HARD = {"epochs": 60, "batch_size": 32, "learning_rate": 0.02}
@@ -180,66 +185,26 @@ def article(data: Path) -> dict[str, Any]:
     train, validation, test = (raw.splits[split].rows for split in SPLITS)
     model = make_pipeline(TfidfVectorizer(), LogisticRegression()).fit(train["text"], train["label"])
     coefficients = model[-1].coef_
-    return {
-        "setting": ALL.name, "labels": len(train), "model": "TF-IDF + logistic regression, files as they are",
-        "training": "", "parameters": coefficients.size + len(coefficients) + coefficients.shape[1], "bytes": None,
-        "seed": 0, "validation_rows": len(validation),
-        "validation_accuracy": round(float(model.score(validation["text"], validation["label"])), 6),
-        "test_accuracy": round(float(model.score(test["text"], test["label"])), 6), "test_matthews": None,
-        "test_rows": len(test), "transfer_texts": 0, "command": "make benchmark-emotion DATA=$DATA",
-    }  # fmt: skip
+    return result(
+        ALL,
+        "TF-IDF + logistic regression, files as they are",
+        coefficients.size + len(coefficients) + coefficients.shape[1],
+        rows=(len(train), len(validation), len(test)),
+        validation=model.score(validation["text"], validation["label"]),
+        tested={"accuracy": round(float(model.score(test["text"], test["label"])), 6), "matthews": None},
+        command="make benchmark-emotion DATA=$DATA",
+    )
 
 
-def table_rows(clone: Clone, data: Path, jobs: int) -> list[dict[str, Any]]:
-    """All labels."""
-    folders = {ALL.name: clone.prepare(ALL)}
-    return [article(data), *peers(ALL, folders[ALL.name]), *train_all(table_runs(), folders, jobs)]
-
-
-def qr_rows(clone: Clone, data: Path, jobs: int) -> list[dict[str, Any]]:
-    """The student of the first seed that fits one QR code."""
-    return train_all([Run(ALL, "bigru-qr", "distilled", soft("bigru-qr"), 0)], {ALL.name: clone.prepare(ALL)}, jobs)
-
-
-def few_rows(clone: Clone, data: Path, jobs: int) -> list[dict[str, Any]]:
-    """Few labels."""
-    folders = {used.name: clone.prepare(used) for used in (*FEW, ALL)}
-    rows = [row for used in FEW for row in peers(used, folders[used.name])]
-    return rows + train_all(few_runs(), folders, jobs)
-
-
-def labels_rows(clone: Clone, data: Path, jobs: int) -> list[dict[str, Any]]:
-    """Accuracy against the number of labels."""
-    folders = {used.name: clone.prepare(used) for used in (*CURVE, *FEW)}
-    rows = [row for used in (*CURVE, *FEW) for row in peers(used, folders[used.name])]
-    return rows + train_all(labels_runs(), folders, jobs)
-
-
-def pool_rows(clone: Clone, data: Path, jobs: int) -> list[dict[str, Any]]:
-    """Accuracy against the number of texts that the teacher labels."""
-    folders = {FEW[0].name: clone.prepare(FEW[0])}
-    return peers(FEW[0], folders[FEW[0].name]) + train_all(pool_runs(), folders, jobs)
-
-
-def parameters_rows(clone: Clone, data: Path, jobs: int) -> list[dict[str, Any]]:
-    """Accuracy against the number of parameters."""
-    folders = {ALL.name: clone.prepare(ALL)}
-    return peers(ALL, folders[ALL.name]) + train_all(parameters_runs(), folders, jobs)
-
-
-def ablation_rows(clone: Clone, data: Path, jobs: int) -> list[dict[str, Any]]:
-    """What each part of the transfer set, and the choice of words, brings."""
-    return train_all(ablation_runs(), {ALL.name: clone.prepare(ALL)}, jobs)
-
-
+# What is run, whether TF-IDF and the teacher stand beside it, and what is written of it.
 PARTS = {
-    "table": (table_rows, report.emotion),
-    "qr": (qr_rows, report.qr),
-    "few": (few_rows, report.few),
-    "ablation": (ablation_rows, report.ablation),
-    "labels": (labels_rows, report.labels),
-    "pool": (pool_rows, report.pool),
-    "parameters": (parameters_rows, report.parameters),
+    "table": (table_runs, True, report.emotion),
+    "qr": (qr_runs, False, report.qr),
+    "few": (few_runs, True, report.few),
+    "ablation": (ablation_runs, False, report.ablation),
+    "labels": (labels_runs, True, report.labels),
+    "pool": (pool_runs, True, report.pool),
+    "parameters": (parameters_runs, True, report.parameters),
 }
 
 
@@ -255,8 +220,10 @@ def main() -> None:
     clone = Clone("emotion", arguments.data)
     for part in arguments.part or PARTS:
         print(part, file=sys.stderr)
-        measure, write = PARTS[part]
-        rows = measure(clone, arguments.data, arguments.jobs)
+        runs, compared, write = PARTS[part]
+        rows = measure(clone, runs(), arguments.jobs, compared)
+        if part == "table":
+            rows = [article(arguments.data), *rows]
         kept = [{key: value for key, value in row.items() if key != "file"} for row in rows]
         files.write_json(RESULTS / f"{'results' if part == 'table' else part}.json", kept)
         write(rows, RESULTS)

@@ -80,20 +80,20 @@ def write_readme(path: Path, name: str, text: str) -> None:
 
 
 def draw_curves(
-    curves: dict[str, tuple[list[Any], list[float]]], title: str, label: str, path: Path, log: bool = True
+    lines: dict[str, tuple[list[Any], list[float]]], title: str, label: str, path: Path, log: bool = True
 ) -> None:
     """Draw test accuracy in percent: per name its places on the axis and its values.
 
-    Names that end in "hard labels" are dashed and have the colour of what they begin with; a single place, or none, is
-    a level line.
+    Names that end in "hard labels" are dotted and have the colour of what they begin with; a single place is a level
+    line.
     """
 
     def draw(figure: Figure) -> None:
         axes = figure.subplots()
-        figure.subplots_adjust(left=0.08, right=0.97 if len(curves) < 3 else 0.72, top=0.84, bottom=0.13)
+        figure.subplots_adjust(left=0.08, right=0.97 if len(lines) < 3 else 0.72, top=0.84, bottom=0.13)
         heading(figure, title, "test accuracy, mean over the seeds")
         colours: dict[str, str] = {}
-        for name, (x, y) in curves.items():
+        for name, (x, y) in lines.items():
             kind, _, training = name.partition(", ")
             colour = colours.setdefault(kind, SERIES[len(colours) % len(SERIES)])
             if len(x) < 2:
@@ -106,7 +106,7 @@ def draw_curves(
         axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:g}%"))
         axes.set_xlabel(label)
         axes.grid(axis="y")
-        if len(curves) < 3:
+        if len(lines) < 3:
             figure.legend(loc="upper right", bbox_to_anchor=(0.985, 0.985), ncols=2)
         else:
             figure.legend(loc="center left", bbox_to_anchor=(0.725, 0.5))
@@ -178,11 +178,11 @@ def ablation(rows: Rows, folder: Path) -> None:
     headings = {"trained on": "---"} | {f"{words}: {score}, %": "---:" for score, words in columns}
     lines = [[what, *(f"{100 * wide.loc[what, column]:.2f}" for column in columns)] for what in order]
     files.write_text(folder / "ablation.md", markdown(headings, lines))
-    curves = {
+    by_words = {
         words: (list(order), [100 * wide.loc[what, ("test", words)] for what in order])
         for words in ("frequent words", "chosen words")
     }
-    draw_curves(curves, "bigru-3k on more and more text", "", folder / "ablation.png", log=False)
+    draw_curves(by_words, "bigru-3k on more and more text", "", folder / "ablation.png", log=False)
 
 
 def labels(rows: Rows, folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""What the benchmarks share: teachers and transfer sets through the real DAG, students on them, tables.
+"""What the benchmarks share: teachers and transfer sets through the real DAG, and students on them.
 
 A teacher and the transfer set it labels are a `dvc exp run` in a clone of this repository under `benchmarks/.work/`,
 so that the committed default state is left alone. Its students are then trained by the library, several at a time, with
@@ -13,7 +13,7 @@ import os
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
@@ -199,24 +199,75 @@ def _train(folders: dict[str, Path], item: tuple[Run, Path]) -> None:
     else:
         trained = distil.train_on_labels(data.labels, data.train, validation, params)
     tested = scores(data.test["label"].to_numpy(), trained.student.predict_proba(data.test["text"]))
-    row = {
-        "setting": run.setting.name,
-        "labels": len(data.train),
-        "model": run.model,
-        "training": run.training,
-        "parameters": trained.student.parameters,
-        "bytes": len(trained.student.to_bytes()),
-        "seed": run.seed,
-        "validation_rows": len(validation),
-        "validation_accuracy": round(trained.best["validation_accuracy"], 6),
+    trained.student.save(path.with_suffix(".pot"))
+    files.write_json(
+        path,
+        result(
+            run.setting,
+            run.model,
+            trained.student.parameters,
+            rows=(len(data.train), len(validation), len(data.test)),
+            validation=trained.best["validation_accuracy"],
+            tested=tested,
+            command=shlex.join(run.setting.command("$DATA", section, changes)),
+            training=run.training,
+            size=len(trained.student.to_bytes()),
+            seed=run.seed,
+            transfer_texts=len(texts) if section == "student" else 0,
+        ),
+    )
+
+
+def result(
+    setting: Setting,
+    model: str,
+    parameters: int,
+    *,
+    rows: tuple[int, int, int],
+    validation: float,
+    tested: Mapping[str, Any],
+    command: str,
+    training: str = "",
+    size: int | None = None,
+    seed: int = 0,
+    transfer_texts: int = 0,
+) -> dict[str, Any]:
+    """A row of the results.
+
+    Args:
+        setting, model, parameters, training, seed: what was measured.
+        rows: of train, validation and test.
+        validation: accuracy there, a fraction.
+        tested: `accuracy` and `matthews` on test.
+        command: what makes it again.
+        size: bytes of its file, if there is one.
+        transfer_texts: how many texts it learnt from that the teacher labelled.
+    """
+    labels, validation_rows, test_rows = rows
+    return {
+        "setting": setting.name,
+        "labels": labels,
+        "model": model,
+        "training": training,
+        "parameters": parameters,
+        "bytes": size,
+        "seed": seed,
+        "validation_rows": validation_rows,
+        "validation_accuracy": round(float(validation), 6),
         "test_accuracy": tested["accuracy"],
         "test_matthews": tested["matthews"],
-        "test_rows": len(data.test),
-        "transfer_texts": len(texts) if section == "student" else 0,
-        "command": shlex.join(run.setting.command("$DATA", section, changes)),
+        "test_rows": test_rows,
+        "transfer_texts": transfer_texts,
+        "command": command,
     }
-    trained.student.save(path.with_suffix(".pot"))
-    files.write_json(path, row)
+
+
+def measure(clone: Clone, runs: Sequence[Run], jobs: int, compared: bool) -> list[dict[str, Any]]:
+    """Make what is missing of runs and their settings; a row per run, after those of their peers if `compared`."""
+    settings = {setting.name: setting for run in runs for setting in (run.setting, run.validation) if setting}
+    folders = {name: clone.prepare(setting) for name, setting in settings.items()}
+    names = dict.fromkeys(run.setting.name for run in runs) if compared else ()
+    return [row for name in names for row in peers(settings[name], folders[name])] + train_all(runs, folders, jobs)
 
 
 def peers(setting: Setting, folder: Path) -> list[dict[str, Any]]:
@@ -241,13 +292,15 @@ def peers(setting: Setting, folder: Path) -> list[dict[str, Any]]:
             facts["validation_accuracy"],
         ),
     ):
-        tested = scores(data.test["label"].to_numpy(), probabilities)
-        rows.append({
-            "setting": setting.name, "labels": len(data.train), "model": model, "training": "",
-            "parameters": parameters,
-            "bytes": None, "seed": 0, "validation_rows": len(data.validation),
-            "validation_accuracy": round(float(validation), 6), "test_accuracy": tested["accuracy"],
-            "test_matthews": tested["matthews"], "test_rows": len(data.test), "transfer_texts": 0,
-            "command": shlex.join(setting.command("$DATA")),
-        })  # fmt: skip
+        rows.append(
+            result(
+                setting,
+                model,
+                parameters,
+                rows=(len(data.train), len(data.validation), len(data.test)),
+                validation=validation,
+                tested=scores(data.test["label"].to_numpy(), probabilities),
+                command=shlex.join(setting.command("$DATA")),
+            )
+        )
     return rows
