@@ -2,12 +2,16 @@ import random
 
 import pandas as pd
 import pytest
+from tokenizers import Tokenizer
+from tokenizers.models import Unigram
+from transformers import PreTrainedTokenizerFast
 
+from conftest import make_checkpoint
 from potstill.corpus.clean import key
 from potstill.corpus.dataset import Dataset
 from potstill.errors import PotstillError
 from potstill.params.pool import PoolParams
-from potstill.pool import variants
+from potstill.pool import lexicon, variants
 from potstill.pool.build import build
 from potstill.pool.generate import NgramModel
 
@@ -16,6 +20,7 @@ SETTINGS = {
     "unlabelled": None,
     "replace": 0.5,
     "replace_rate": 0.3,
+    "borrow": 0.5,
     "drop": 0.5,
     "drop_rate": 0.3,
     "splice": 0.5,
@@ -23,7 +28,7 @@ SETTINGS = {
     "order": 3,
     "seed": 0,
 }
-NOTHING = {"replace": 0, "drop": 0, "splice": 0, "generated": 0}
+NOTHING = {"replace": 0, "borrow": 0, "drop": 0, "splice": 0, "generated": 0}
 
 
 def counts(data, **changes):
@@ -101,3 +106,39 @@ def test_an_ngram_model_says_only_what_it_has_seen():
     seen = {pair for text in texts for pair in zip(["", *text], [*text, ""], strict=True)}
     assert all(pair in seen for s in samples for pair in zip(["", *s], [*s, ""], strict=True))
     assert len(model.sample(rng, longest=1)) == 1
+
+
+def test_borrowed_words_are_those_that_the_texts_lack(data):
+    only = PoolParams(**(SETTINGS | NOTHING | {"borrow": 1.0}))
+    pool = build(data, only, ["happy", "jubilant", "wistful"])
+    borrowed = pool.loc[pool["source"] == "borrow", "text"]
+    assert 0.9 * 340 < len(borrowed) <= 340
+    assert {"jubilant", "wistful"} <= set(" ".join(borrowed).split())
+    own = set(" ".join([*data.train["text"], *data.unlabelled["text"]]).split())
+    assert set(" ".join(borrowed).split()) <= own | {"jubilant", "wistful"}
+    for nothing_new in ([], ["happy"]):
+        assert "borrow" not in set(build(data, only, nothing_new)["source"])
+
+
+@pytest.mark.parametrize("kind", ["bert", "roberta"])
+def test_the_words_of_a_teacher_are_whole(kind, data, tmp_path):
+    texts = [text.rsplit(" ", 1)[0] for text in data.train["text"]]  # without the number
+    words = lexicon.words(str(make_checkpoint(kind, tmp_path / kind, texts)))
+    assert {"feel", "today"} <= set(words)
+    assert words == sorted(set(words))
+    assert all(word.isalpha() and word == word.lower() and len(word) > 2 for word in words)
+    known = {word for text in texts for word in text.split()}
+    assert all(any(other.startswith(word) for other in known) for word in words)  # none is the end of a word
+
+
+def test_of_sentencepiece_the_pieces_that_begin_a_word_are_taken(tmp_path):
+    pieces = ["<unk>", "▁feel", "▁Today", "ing", "▁", "▁42", "▁so", "ness"]
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=Tokenizer(Unigram([(piece, -1.0) for piece in pieces], 0)))
+    tokenizer.save_pretrained(tmp_path)
+    assert lexicon.words(str(tmp_path)) == ["feel", "today"]
+
+
+def test_a_folder_without_a_tokenizer_is_named(tmp_path):
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(PotstillError, match="tokenizer"):
+        lexicon.words(str(tmp_path))

@@ -2,7 +2,7 @@
 
 import random
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pandas as pd
 
@@ -12,13 +12,19 @@ from potstill.errors import PotstillError
 from potstill.params.pool import PoolParams
 from potstill.pool import variants
 from potstill.pool.generate import NgramModel
+from potstill.runtime import tokenizer
 
 
-def build(data: Dataset, params: PoolParams) -> pd.DataFrame:
+def build(data: Dataset, params: PoolParams, lexicon: Sequence[str] = ()) -> pd.DataFrame:
     """Collect the texts of every source that is switched on.
 
     A text that occurs in validation or test, or that an earlier source gave, is left out (compared as in
     `corpus.clean.key`). A source that cannot give as many distinct texts as it should gives what it can.
+
+    Args:
+        data: the prepared data; of validation and test only what to leave out is taken.
+        params: the settings.
+        lexicon: the words that `borrow` draws from, lower-cased; those that the texts hold are left out.
 
     Returns:
         A table with the columns `text` and `source`, one of `sources.SOURCES`.
@@ -72,4 +78,11 @@ def build(data: Dataset, params: PoolParams) -> pd.DataFrame:
     if params.generated:
         model = NgramModel(texts, params.order)
         fill("generated", round(params.generated * count), lambda: model.sample(rng))
+    known = {word for words in texts for word in tokenizer.words(" ".join(words))}
+    if foreign := [word for word in lexicon if word not in known]:
+        fill(
+            "borrow",
+            round(params.borrow * count),
+            lambda: variants.replace(pick(texts), params.replace_rate, foreign, rng),
+        )
     return pd.DataFrame(rows, columns=["text", "source"])

@@ -2,5 +2,5 @@
 
 from typing import Literal, get_args
 
-Source = Literal["train", "unlabelled", "replace", "drop", "splice", "generated"]
+Source = Literal["train", "unlabelled", "replace", "drop", "splice", "generated", "borrow"]
 SOURCES: tuple[Source, ...] = get_args(Source)
