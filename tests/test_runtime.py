@@ -19,16 +19,17 @@ WORDS = ["one", "two", "three", "café", "☕", "two three"]
 ODD = ["", "  ", "unheard-of wörds ☕", "one " * 500, "two three one TWO", "\ud800 lone", "İ ﬁ \x00", "one"]
 
 
-def lookup(words=WORDS, bits=20, longest=1, max_length=32, salts=(7, 0, 255, 3)):
+def lookup(words=WORDS, bits=20, longest=1, max_length=32, salts=(7, 0, 255, 3), rows=None):
     known = sorted(tokenizer.fingerprint(tokenizer.checksum(word), salts, bits) for word in words)
-    return Lookup(known, list(salts), bits, longest, max_length)
+    return Lookup(known, rows, list(salts), bits, longest, max_length)
 
 
-def student(architecture="bigru", bits=(32, 32), labels=("a", "b", "ç"), **changes):
+def student(architecture="bigru", bits=(32, 32), labels=("a", "b", "ç"), rows=None):
     """A student of random weights, and the torch network with the same."""
-    params = settings(architecture=architecture, **changes)
+    params = settings(architecture=architecture)
+    found = lookup(longest=2, rows=rows)
     rng = torch.Generator().manual_seed(0)
-    network = networks.build(params, 1 + len(WORDS), len(labels)).eval()
+    network = networks.build(params, found.size, len(labels)).eval()
     steps = {}
     with torch.no_grad():
         for name, weight in network.named_parameters():
@@ -40,7 +41,7 @@ def student(architecture="bigru", bits=(32, 32), labels=("a", "b", "ç"), **chan
                 weight.copy_((weight / steps[name]).round().clamp(-most, most) * steps[name])
     weights = {name: weight.numpy() for name, weight in network.state_dict().items()}
     shape = Shape(architecture, params.embedding, params.hidden)
-    return Student(list(labels), lookup(longest=2), shape, weights, bits, steps), network
+    return Student(list(labels), found, shape, weights, bits, steps), network
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
@@ -76,8 +77,9 @@ def test_company_changes_nothing(architecture):
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 @pytest.mark.parametrize("bits", [(32, 32), (2, 6), (3, 6), (8, 8)])
-def test_a_file_holds_all_of_a_student_to_the_bit(architecture, bits, tmp_path):
-    made, _ = student(architecture, bits)
+@pytest.mark.parametrize("rows", [None, [2, 1, 2, 3, 1, 2], [1] * 6], ids=["own", "shared", "one"])
+def test_a_file_holds_all_of_a_student_to_the_bit(architecture, bits, rows, tmp_path):
+    made, _ = student(architecture, bits, rows=rows)
     made.save(tmp_path / "a.pot")
     again = Student.load(tmp_path / "a.pot")
     assert again.labels == made.labels
@@ -95,7 +97,7 @@ def test_fingerprints_of_any_width_are_kept(bits, tmp_path):
     made, _ = student()
     known = sorted({int(x) for x in np.random.default_rng(0).integers(0, 2**bits, len(WORDS) + 9)})[: len(WORDS)]
     known = known if bits > 3 else [0, 1, 2, 5, 6, 7]
-    made = Student(made.labels, Lookup(known, [9], bits, 1, 5), made.shape, made.weights, made.bits, made.steps)
+    made = Student(made.labels, Lookup(known, None, [9], bits, 1, 5), made.shape, made.weights, made.bits, made.steps)
     made.save(tmp_path / "a.pot")
     assert Student.load(tmp_path / "a.pot").lookup.fingerprints == known
 
@@ -129,6 +131,12 @@ def test_texts_are_cut_and_never_empty():
     a, b = (lookup(["a", "b"]).row(word) for word in "ab")
     assert {a, b} == {1, 2}
     assert encoded.ids.tolist() == [b, a, b, tokenizer.UNKNOWN, tokenizer.UNKNOWN]
+
+
+def test_words_can_share_a_row():
+    one = lookup(["a", "b", "c"], rows=[1, 2, 1])
+    assert one.size == 3
+    assert sorted(one.row(word) for word in "abc") == [1, 1, 2]
 
 
 def test_runs_with_a_row_come_after_the_words():

@@ -28,20 +28,23 @@ def test_the_smallest_that_loses_little_is_recommended():
 
 @pytest.mark.parametrize("architecture", ["mlp", "attention", "cnn", "bigru"])
 @pytest.mark.parametrize("budget", [500, 3000, 80_102])
-def test_a_budget_of_parameters_is_filled_to_the_last_word(architecture, budget):
-    params = search.fill(settings(architecture=architecture, embedding=3, hidden=5), 6, budget, "parameters")
-    row = search.expected_size(params, 6, "parameters")
-    more = search.expected_size(params.model_copy(update={"words": params.words + 1}), 6, "parameters")
-    assert row <= budget < more
+@pytest.mark.parametrize("sharing", [1.0, 2.0])
+def test_a_budget_of_parameters_is_filled_to_the_last_row(architecture, budget, sharing):
+    params = search.fill(settings(architecture=architecture, embedding=3, hidden=5), 6, budget, "parameters", sharing)
+    rows = params.rows or params.words
+    assert params.words == pytest.approx(sharing * rows, abs=1)
+    more = params.model_copy(update={"words": params.words + 2, "rows": rows + 1})
+    assert search.expected_size(params, 6, "parameters") <= budget < search.expected_size(more, 6, "parameters")
 
 
 def test_what_does_not_fit_is_none():
     assert search.fill(settings(architecture="bigru", hidden=64), 6, 1000, "parameters") is None
 
 
-@pytest.mark.parametrize("bits", [2, 4, None])
-def test_bytes_are_foreseen_within_some_percent(bits, data):
-    params = settings(architecture="cnn", words=90, embedding=8, hidden=16, bits=bits, fingerprint=4, epochs=1)
+@pytest.mark.parametrize(("bits", "rows"), [(2, None), (4, None), (None, None), (4, 30)])
+def test_bytes_are_foreseen_within_some_percent(bits, rows, data):
+    sizes = {"words": 90, "rows": rows, "embedding": 8, "hidden": 16, "bits": bits, "fingerprint": 4}
+    params = settings(architecture="cnn", epochs=1, **sizes)
     trained = distil(data.labels, data.train["text"].tolist(), soft_labels(data), data.validation, params)
     size = len(trained.student.to_bytes())
     expected = search.expected_size(params, 3, "bytes")

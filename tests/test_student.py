@@ -14,6 +14,7 @@ from potstill.student.rounding import Rounding
 SETTINGS = {
     "architecture": "mlp",
     "words": 60,
+    "rows": None,
     "influence": 0.5,
     "ngrams": 1,
     "embedding": 4,
@@ -177,6 +178,34 @@ def test_every_row_has_a_word_that_finds_it(words, fingerprint):
     assert lookup.fingerprints == sorted(set(lookup.fingerprints))
 
 
+def test_words_that_say_the_same_share_a_row():
+    texts = ["good day", "great day", "bad day", "awful day", "so so"] * 5
+    targets = np.array([[0.1, 0.9], [0.1, 0.9], [0.9, 0.1], [0.9, 0.1], [0.5, 0.5]] * 5)
+    lookup, names = vocabulary.build(texts, targets, settings(words=7, rows=4))
+    good, great, bad, awful, day, so = (lookup.row(word) for word in ("good", "great", "bad", "awful", "day", "so"))
+    assert {good, bad, day} == {1, 2, 3}
+    assert (great, awful, so) == (good, bad, day)
+    assert lookup.row("else") == tokenizer.UNKNOWN
+    assert lookup.size == 4
+    assert sorted(names) == ["awful", "bad", "day", "good", "great", "so"]
+
+
+@pytest.mark.parametrize("architecture", ["mlp", "bigru"])
+def test_sharing_rows_takes_fewer_parameters(architecture, data):
+    params = settings(architecture=architecture, rows=20)
+    trained = distil(data.labels, data.train["text"].tolist(), soft_labels(data), data.validation, params)
+    assert len(trained.words) == 59
+    assert len(trained.student.weights["embedding.weight"]) == 20
+    assert (trained.student.predict_proba(data.test["text"]).argmax(1) == data.test["label"]).mean() > 0.9
+
+
+@pytest.mark.parametrize("words", [5, 50])
+def test_as_many_rows_as_words_is_a_row_each(words):
+    lookup, names = vocabulary.build(["b a d", "c"], np.full((2, 2), 0.5), settings(words=words, rows=words))
+    assert lookup.rows is None or words == 5
+    assert sorted(map(lookup.row, names)) == [1, 2, 3, 4]
+
+
 def test_more_rows_than_words_is_all_words():
     _, names = vocabulary.build(["b a", "c"], np.full((2, 2), 0.5), settings(words=50))
     assert sorted(names) == ["a", "b", "c"]
@@ -187,7 +216,7 @@ def test_salts_keep_words_without_a_row_from_being_mistaken():
     lookup, names = vocabulary.build(texts, targets, settings(words=200, fingerprint=3))
     others = {word for text in texts for word in text.split()} - set(names)
     mistaken = sum(lookup.row(word) != tokenizer.UNKNOWN for word in others)
-    plain = tokenizer.Lookup(lookup.fingerprints, [0] * len(lookup.salts), lookup.bits, 1, 32)
+    plain = tokenizer.Lookup(lookup.fingerprints, None, [0] * len(lookup.salts), lookup.bits, 1, 32)
     assert mistaken < 0.7 * sum(plain.row(word) != tokenizer.UNKNOWN for word in others)
 
 

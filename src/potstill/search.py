@@ -23,10 +23,10 @@ FIXED_BYTES = 30  # of a file: header, checksum, steps
 # What is tried first: recurrent students, which are best where order counts, and a convolution, which is faster.
 _GRU = {"architecture": "bigru", "influence": 0.9, "learning_rate": 0.01, "dropout": 0.0, "bits": 3, "fingerprint": 4}
 FIRST = (
-    {**_GRU, "hidden": 8, "embedding": 3, "share": 1.0},
-    {**_GRU, "hidden": 6, "embedding": 3, "share": 0.5},
-    {**_GRU, "hidden": 4, "embedding": 2, "share": 0.25},
-    {**_GRU, "architecture": "cnn", "hidden": 16, "embedding": 4, "share": 1.0},
+    {**_GRU, "hidden": 8, "embedding": 3, "sharing": 1.0, "share": 1.0},
+    {**_GRU, "hidden": 6, "embedding": 3, "sharing": 2.0, "share": 0.5},
+    {**_GRU, "hidden": 4, "embedding": 2, "sharing": 2.0, "share": 0.25},
+    {**_GRU, "architecture": "cnn", "hidden": 16, "embedding": 4, "sharing": 1.0, "share": 1.0},
 )
 ARCHITECTURES = ("bigru", "cnn", "attention", "mlp")
 
@@ -50,7 +50,7 @@ class Result:
 
 def settings(params: StudentParams) -> dict[str, Any]:
     """What is searched, of a student's settings."""
-    names = {"words", "architecture", "influence", "learning_rate", "dropout", "hidden", "ngrams"}
+    names = {"words", "rows", "architecture", "influence", "learning_rate", "dropout", "hidden", "ngrams"}
     if params.architecture in ("bigru", "cnn"):
         names.add("embedding")
     return params.model_dump(include=names | {"bits", "fingerprint"})
@@ -59,27 +59,34 @@ def settings(params: StudentParams) -> dict[str, Any]:
 def expected_size(params: StudentParams, classes: int, unit: Unit) -> float:
     """The size of a student before it is trained: its parameters, or about the bytes of its file."""
     shape = Shape(params.architecture, params.embedding, params.hidden)
-    weights = {name: math.prod(size) for name, size in shape.weights(params.words, classes).items()}
+    rows = params.rows or params.words
+    weights = {name: math.prod(size) for name, size in shape.weights(rows, classes).items()}
     if unit == "parameters":
         return sum(weights.values())
     bits = sum(count * (bits_of(name, params.bits) if params.bits else 32) for name, count in weights.items())
     buckets, width = layout(params.words - 1, params.fingerprint)
-    gap = 2**width / (params.words - 1)
-    return FIXED_BYTES + 10 * classes + buckets + (bits + params.words * (math.log2(gap) + RICE_BITS)) / 8
+    word = math.log2(2**width / (params.words - 1)) + RICE_BITS + (math.log2(rows) if params.rows else 0)
+    return FIXED_BYTES + 10 * classes + buckets + (bits + params.words * word) / 8
 
 
-def fill(params: StudentParams, classes: int, budget: float, unit: Unit) -> StudentParams | None:
-    """Give a student as many words as its budget allows; None if that leaves it next to none."""
+def fill(
+    params: StudentParams, classes: int, budget: float, unit: Unit, sharing: float = 1.0
+) -> StudentParams | None:
+    """Give a student as many words as its budget allows, `sharing` on a row; None if that leaves it next to none."""
+
+    def of(words: int) -> StudentParams:
+        return params.model_copy(update={"words": words, "rows": round(words / sharing) if sharing > 1 else None})
+
     low, high = 8, max(8, 8 * int(budget))  # a word is at least a bit
-    if expected_size(params.model_copy(update={"words": low}), classes, unit) > budget:
+    if expected_size(of(low), classes, unit) > budget:
         return None
     while low < high:
         middle = (low + high + 1) // 2
-        if expected_size(params.model_copy(update={"words": middle}), classes, unit) <= budget:
+        if expected_size(of(middle), classes, unit) <= budget:
             low = middle
         else:
             high = middle - 1
-    return params.model_copy(update={"words": low})
+    return of(low)
 
 
 def suggest(trial: optuna.Trial, base: StudentParams, classes: int, budget: int, unit: Unit) -> StudentParams | None:
@@ -104,12 +111,13 @@ def suggest(trial: optuna.Trial, base: StudentParams, classes: int, budget: int,
         draw(embedding=trial.suggest_int("embedding", 1, widest("embedding", 16, 0.8), log=True))
     if architecture == "mlp":
         draw(ngrams=trial.suggest_int("ngrams", 1, 3))
+    sharing = trial.suggest_float("sharing", 1.0, 4.0, step=0.25)
     draw(
         influence=round(trial.suggest_float("influence", 0.5, 1.0, step=0.05), 2),
         learning_rate=round(trial.suggest_float("learning_rate", 0.002, 0.03, log=True), 4),
         dropout=round(trial.suggest_float("dropout", 0.0, 0.3, step=0.05), 2),
     )
-    return fill(params, classes, room, unit)
+    return fill(params, classes, room, unit, sharing)
 
 
 def search(

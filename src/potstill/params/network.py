@@ -12,6 +12,7 @@ class NetworkParams(Section):
 
     architecture: Literal["mlp", "attention", "cnn", "bigru", "bilstm"]
     words: int = Field(ge=2)
+    rows: int | None = Field(ge=2)
     influence: float = Field(ge=0, le=1)
     ngrams: int = Field(ge=1, le=5)
     embedding: int = Field(ge=1)

@@ -2,12 +2,13 @@
 
     4 bytes   "pot1"
     4 bytes   CRC-32 of all that follows
-    header    see `_HEADER`, numbers little-endian
+    header    see `_HEADER`, numbers little-endian; with `SHARED` in its first byte, behind it the number of rows
     labels    UTF-8, a line each
     salts     a byte for each bucket
     a stream of bits, the high ones first, filled up with zeros:
       the gaps between the ascending fingerprints, less one (the first: from -1), Rice-coded (Rice 1979):
       the quotient by 2^r in ones and a zero, then r bits of remainder
+      with `SHARED`, the row of each less one, in as many bits as the last row less one takes
       the weights, tensor by tensor in the order of `Shape.weights`, the last index running fastest:
       a half-precision step (16 bits), then whole numbers of `bits` bits, each with 2^(bits-1) added;
       or with 32 bits, floats, and no step
@@ -29,8 +30,11 @@ TABLE = "embedding.weight"
 FLOAT = 32  # bits of a weight that is not rounded
 
 # architecture (its place in ARCHITECTURES), bits of the table, of the rest, of a fingerprint, of a Rice remainder,
-# words in the longest run, log2 of the buckets, embedding, hidden, words per text, rows, bytes of the labels
+# words in the longest run, log2 of the buckets, embedding, hidden, words per text, words, bytes of the labels; the
+# unknown word counts among words and rows
 _HEADER = struct.Struct("<7B3HIH")
+_ROWS = struct.Struct("<I")
+SHARED = 128  # added to the architecture: words share rows
 
 
 def pack(
@@ -44,8 +48,10 @@ def pack(
     """Put a student into bytes. The arguments are the attributes of `model.Student`."""
     names = "\n".join(labels).encode()
     rice, gaps = _rice(np.array(lookup.fingerprints, np.int64))
+    rows = len(weights[TABLE])
+    shared = lookup.rows is not None
     head = _HEADER.pack(
-        list(ARCHITECTURES).index(shape.architecture),
+        list(ARCHITECTURES).index(shape.architecture) + SHARED * shared,
         *bits,
         lookup.bits,
         rice,
@@ -58,7 +64,10 @@ def pack(
         len(names),
     )
     stream = [gaps]
-    for name in shape.weights(1 + len(lookup.fingerprints), len(labels)):
+    if lookup.rows is not None:
+        head += _ROWS.pack(rows)
+        stream.append(_bits(np.array(lookup.rows) - 1, _width(rows)))
+    for name in shape.weights(rows, len(labels)):
         width = bits[name != TABLE]
         if width == FLOAT:
             stream.append(np.unpackbits(weights[name].astype(">f4").view(np.uint8).reshape(-1)))
@@ -92,23 +101,36 @@ def unpack(data: bytes) -> dict[str, Any]:
 
 def _unpack(body: bytes) -> dict[str, Any]:
     numbers = _HEADER.unpack_from(body)
-    architecture, *bits, length, rice, longest, buckets, embedding, hidden, max_length, rows, named = numbers
+    architecture, *bits, length, rice, longest, buckets, embedding, hidden, max_length, words, named = numbers
+    shared, architecture = divmod(architecture, SHARED)
+    at = _HEADER.size
+    rows = words
+    if shared:
+        [rows] = _ROWS.unpack_from(body, at)
+        at += _ROWS.size
     if (
         not all(2 <= width <= 8 or width == FLOAT for width in bits)
         or not 1 <= buckets + 1 <= length + 1 <= 33
-        or min(embedding, hidden, max_length, rows, longest) < 1
+        or min(embedding, hidden, max_length, words, rows, longest) < 1
         or rice > 31
-        or rows > 8 * len(body)
+        or max(words, rows) > 8 * len(body)
     ):
         raise IndexError("numbers out of range")
-    at = _HEADER.size + named
-    labels = body[_HEADER.size : at].decode().split("\n")
+    labels = body[at : at + named].decode().split("\n")
+    at += named
     salts = list(body[at : at + (1 << buckets)])
     if len(salts) != 1 << buckets:
         raise IndexError("it ends too early")
     shape = Shape(list(ARCHITECTURES)[architecture], embedding, hidden)
     stream = np.unpackbits(np.frombuffer(body, np.uint8, offset=at + len(salts)))
-    fingerprints, start = _unrice(stream, rows - 1, rice)
+    fingerprints, start = _unrice(stream, words - 1, rice)
+    row_of = None
+    if shared:
+        width = _width(rows)
+        row_of = (1 + _numbers(_take(stream, start, (words - 1) * width), width)).tolist()
+        if max(row_of, default=0) >= rows:
+            raise IndexError("numbers out of range")
+        start += (words - 1) * width
     weights, steps = {}, {}
     for name, size in shape.weights(rows, len(labels)).items():
         width = bits[name != TABLE]
@@ -126,12 +148,17 @@ def _unpack(body: bytes) -> dict[str, Any]:
         start += 16 + count * width
     return {
         "labels": labels,
-        "lookup": Lookup(fingerprints.tolist(), salts, length, longest, max_length),
+        "lookup": Lookup(fingerprints.tolist(), row_of, salts, length, longest, max_length),
         "shape": shape,
         "weights": weights,
         "bits": (bits[0], bits[1]),
         "steps": steps,
     }
+
+
+def _width(rows: int) -> int:
+    """Bits of a row less one, where row 0, of the unknown word, does not occur."""
+    return max(1, (rows - 2).bit_length())
 
 
 def _take(stream: np.ndarray, start: int, count: int) -> np.ndarray:

@@ -12,6 +12,7 @@ import zlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import count
 from typing import Any, TypeVar
 
 import numpy as np
@@ -86,10 +87,11 @@ class Encoded:
 
 @dataclass(frozen=True)
 class Lookup:
-    """The rows of words, and of the runs of words that have a row of their own.
+    """The rows of words, and of the runs of words that have a row.
 
     Attributes:
-        fingerprints: ascending, each once; the i-th is that of row 1 + i.
+        fingerprints: ascending, each once.
+        rows: the row of each fingerprint, from 1 on; None if the i-th has row 1 + i.
         salts: one for each bucket of words, a power of two of them, each from 0 to 255.
         bits: of a fingerprint.
         longest: words in the longest run that may have a row; 1 for single words only.
@@ -98,6 +100,7 @@ class Lookup:
     """
 
     fingerprints: Sequence[int]
+    rows: Sequence[int] | None
     salts: Sequence[int]
     bits: int
     longest: int
@@ -106,13 +109,18 @@ class Lookup:
     row: Callable[[str], int] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        rows = {known: row for row, known in enumerate(self.fingerprints, start=1)}
+        rows = dict(zip(self.fingerprints, self.rows or count(1)))
 
         @lru_cache(_REMEMBERED)
         def row(entry: str) -> int:
             return rows.get(fingerprint(checksum(entry), self.salts, self.bits), UNKNOWN)
 
         object.__setattr__(self, "row", row)
+
+    @property
+    def size(self) -> int:
+        """Rows of the table, that of the unknown word included."""
+        return 1 + (len(self.fingerprints) if self.rows is None else max(self.rows, default=0))
 
     def encode(self, texts: Iterable[str]) -> Encoded:
         """Look up the words of texts."""

@@ -27,7 +27,7 @@ class Trained:
 
     Attributes:
         student: what ships.
-        words: the words of its rows, from row 1 on.
+        words: the words that it knows, one for each fingerprint.
         best: the dictionary of its best epoch, see `training.fit`.
     """
 
@@ -93,7 +93,7 @@ def _train(
 ) -> Trained:
     lookup, words = vocabulary.build(texts, probabilities, params)
     torch.manual_seed(params.seed)
-    network = networks.build(params, 1 + len(words), len(labels))
+    network = networks.build(params, lookup.size, len(labels))
     best, steps = training.fit(
         network,
         lookup.encode(texts),

@@ -1,9 +1,11 @@
-"""Which words, and runs of words, get a row of the table, and the fingerprints that they are found by."""
+"""Which words, and runs of words, the table knows, which of them share a row, and how they are found."""
 
 from dataclasses import dataclass
 from itertools import islice
 
 import numpy as np
+from sklearn.cluster import KMeans
+from threadpoolctl import threadpool_limits
 
 from potstill.params.network import NetworkParams
 from potstill.runtime import tokenizer
@@ -91,11 +93,11 @@ def build(texts: list[str], targets: np.ndarray, params: NetworkParams) -> tuple
     Args:
         texts: what the student will train on.
         targets: their probabilities, of shape (texts, classes).
-        params: `words`, `influence`, `ngrams`, `max_length` and `fingerprint` are used.
+        params: `words`, `rows`, `influence`, `ngrams`, `max_length` and `fingerprint` are used.
 
     Returns:
-        The look-up, and the words of its rows from row 1 on. Of chosen words with the same fingerprint, which
-        share a row, the most telling is named. Rows are fewer than `params.words` only if there are no more words.
+        The look-up, and a word for each of its fingerprints. Of chosen words with the same fingerprint, which
+        nothing can tell apart, the most telling is named. They are fewer than `params.words` only if there are no more.
     """
     counts = count(texts, targets, params.ngrams)
     size = params.words - 1
@@ -108,9 +110,32 @@ def build(texts: list[str], targets: np.ndarray, params: NetworkParams) -> tuple
             named.setdefault(tokenizer.fingerprint(tokenizer.checksum(entry), salts, bits), entry)
         if len(named) >= size:
             break
-    rows = dict(sorted(islice(named.items(), size)))
-    lookup = Lookup(list(rows), salts, bits, params.ngrams, params.max_length)
-    return lookup, list(rows.values())
+    known = dict(sorted(islice(named.items(), size)))
+    entries = list(known.values())
+    rows = share(counts, entries, params.rows - 1) if params.rows and params.rows <= len(entries) else None
+    return Lookup(list(known), rows, salts, bits, params.ngrams, params.max_length), entries
+
+
+def share(counts: Counts, entries: list[str], rows: int) -> list[int]:
+    """Let entries whose texts have like targets share a row.
+
+    Weighted k-means (Lloyd 1982) of log p(y|w) − log p(y), each entry's centred: what it adds to the logits.
+
+    Args:
+        counts: of the texts that the student will train on.
+        entries: words and runs of words in them.
+        rows: how many there are for them, at most as many as entries.
+
+    Returns:
+        The row of each entry, from 1 to `rows`.
+    """
+    of = [counts.row[entry] for entry in entries]
+    says = _log(counts.mean[of]) - _log(counts.prior)
+    says -= says.mean(1, keepdims=True)
+    # On one thread: the order in which sums are added up would otherwise differ from run to run.
+    with threadpool_limits(1):
+        clusters = KMeans(rows, n_init=1, random_state=0).fit_predict(says, sample_weight=counts.texts[of])
+    return (clusters + 1).tolist()
 
 
 def layout(entries: int, fingerprint: int) -> tuple[int, int]:
