@@ -49,6 +49,7 @@ CURVE = [few(100, 0, 60), few(4000, 0, 4), setting("16,000 labels", teacher__epo
 
 MLP = {"architecture": "mlp", "words": 5000, "hidden": 16, "bits": 8, "fingerprint": 8}
 WIDE = {"bits": 8, "fingerprint": 8, "learning_rate": 0.005}
+SHARED = {"influence": 0.9, "bits": 8, "fingerprint": 8, "learning_rate": 0.02}
 
 # The network, which hard and soft labels share.
 NETWORKS: dict[str, dict[str, Any]] = {
@@ -57,17 +58,16 @@ NETWORKS: dict[str, dict[str, Any]] = {
     "bigru-80k": {"words": 3700, "embedding": 16, "hidden": 48, "influence": 0.9, **WIDE},
     "bigru-10k": {"words": 1500, "embedding": 5, "hidden": 16, "influence": 0.9, **WIDE},
     "bigru-3k": {"words": 755, "embedding": 3, "hidden": 8, "influence": 0.9, "bits": 8, "fingerprint": 8},
-    "bigru-1k": {"words": 425, "embedding": 2, "hidden": 4, "influence": 0.9, "bits": 8, "fingerprint": 8},
+    "bigru-1k": {"words": 1100, "rows": 331, "embedding": 2, "hidden": 6, **SHARED},
+    "bigru-500": {"words": 900, "rows": 127, "embedding": 2, "hidden": 4, **SHARED},
     "bigru-qr": {"words": 940, "embedding": 4, "hidden": 10, "influence": 0.9, "bits": 3, "fingerprint": 4},
 }
 # Between and below these, for the curve over the number of parameters.
 SIZES: dict[str, dict[str, Any]] = {
     "bigru-30k": {"words": 2100, "embedding": 10, "hidden": 32, "influence": 0.9, **WIDE},
-    "bigru-2k": {"words": 600, "embedding": 3, "hidden": 5, "influence": 0.9, "bits": 8, "fingerprint": 8},
-    "bigru-500": {"words": 166, "embedding": 2, "hidden": 3, "influence": 0.9, "bits": 8, "fingerprint": 8},
+    "bigru-250": {"words": 700, "rows": 40, "embedding": 2, "hidden": 3, **SHARED},
 }
 DROPOUT = {"bigru-80k": 0.3, "bigru-30k": 0.2, "bigru-10k": 0.1}
-RATE = {"bigru-80k": 0.005, "bigru-30k": 0.005, "bigru-10k": 0.005, "bigru-1k": 0.02, "bigru-500": 0.02}
 
 
 def soft(network: str) -> dict[str, Any]:
@@ -77,8 +77,8 @@ def soft(network: str) -> dict[str, Any]:
         # A bag of words learns best from text that somebody might have written, and from rare words in it.
         sources = {"sources": ["train", "unlabelled", "replace", "splice"]}
         return params | {"epochs": 6, "batch_size": 64, "learning_rate": 0.005, "weight_decay": 0.05} | sources
-    training = {"epochs": 10, "batch_size": 256, "learning_rate": RATE.get(network, 0.01)}
-    return params | training | {"dropout": DROPOUT.get(network, 0.0)}
+    training = {"epochs": 10, "batch_size": 256, "learning_rate": 0.01}
+    return training | params | {"dropout": DROPOUT.get(network, 0.0)}
 
 
 def hard(network: str) -> dict[str, Any]:
@@ -143,7 +143,7 @@ def pool_runs() -> list[Run]:
 
 
 def parameters_runs() -> list[Run]:
-    """Recurrent students from 500 to 80,000 parameters, all labels."""
+    """Recurrent students from 250 to 80,000 parameters, all labels."""
     names = [name for name in (*NETWORKS, *SIZES) if name.startswith("bigru")]
     return [
         Run(ALL, name, training, params(name), seed)

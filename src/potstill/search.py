@@ -69,9 +69,7 @@ def expected_size(params: StudentParams, classes: int, unit: Unit) -> float:
     return FIXED_BYTES + 10 * classes + buckets + (bits + params.words * word) / 8
 
 
-def fill(
-    params: StudentParams, classes: int, budget: float, unit: Unit, sharing: float = 1.0
-) -> StudentParams | None:
+def fill(params: StudentParams, classes: int, budget: float, unit: Unit, sharing: float = 1.0) -> StudentParams | None:
     """Give a student as many words as its budget allows, `sharing` on a row; None if that leaves it next to none."""
 
     def of(words: int) -> StudentParams:

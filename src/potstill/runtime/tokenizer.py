@@ -109,7 +109,7 @@ class Lookup:
     row: Callable[[str], int] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        rows = dict(zip(self.fingerprints, self.rows or count(1)))
+        rows = dict(zip(self.fingerprints, self.rows or count(1), strict=False))
 
         @lru_cache(_REMEMBERED)
         def row(entry: str) -> int:
