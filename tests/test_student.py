@@ -190,6 +190,16 @@ def test_words_that_say_the_same_share_a_row():
     assert sorted(names) == ["awful", "bad", "day", "good", "great", "so"]
 
 
+def test_rows_are_no_more_than_what_there_is_to_say():
+    texts, targets = (
+        ["good", "great", "bad", "awful"] * 5,
+        np.array([[0.0, 1.0], [0.0, 1.0], [1.0, 0.0], [1.0, 0.0]] * 5),
+    )
+    lookup, _ = vocabulary.build(texts, targets, settings(words=5, rows=4))
+    assert lookup.size == 3
+    assert sorted(lookup.rows) == [1, 1, 2, 2]
+
+
 @pytest.mark.parametrize("architecture", ["mlp", "bigru"])
 def test_sharing_rows_takes_fewer_parameters(architecture, data):
     params = settings(architecture=architecture, rows=20)

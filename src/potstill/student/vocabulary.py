@@ -127,11 +127,12 @@ def share(counts: Counts, entries: list[str], rows: int) -> list[int]:
         rows: how many there are for them, at most as many as entries.
 
     Returns:
-        The row of each entry, from 1 to `rows`.
+        The row of each entry, from 1 to `rows`, or to fewer if there are not so many different ones.
     """
     of = [counts.row[entry] for entry in entries]
     says = _log(counts.mean[of]) - _log(counts.prior)
     says -= says.mean(1, keepdims=True)
+    rows = min(rows, len(np.unique(says, axis=0)))
     # On one thread: the order in which sums are added up would otherwise differ from run to run.
     with threadpool_limits(1):
         clusters = KMeans(rows, n_init=1, random_state=0).fit_predict(says, sample_weight=counts.texts[of])
