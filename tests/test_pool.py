@@ -21,6 +21,7 @@ SETTINGS = {
     "replace": 0.5,
     "replace_rate": 0.3,
     "borrow": 0.5,
+    "lexicon": "unused: the words are given",
     "drop": 0.5,
     "drop_rate": 0.3,
     "splice": 0.5,

@@ -17,6 +17,7 @@ class PoolParams(Section):
     replace: float = Field(ge=0)
     replace_rate: float = Field(gt=0, lt=1)
     borrow: float = Field(ge=0)
+    lexicon: str
     drop: float = Field(ge=0)
     drop_rate: float = Field(gt=0, lt=1)
     splice: float = Field(ge=0)

@@ -78,7 +78,8 @@ def build(data: Dataset, params: PoolParams, lexicon: Sequence[str] = ()) -> pd.
     if params.generated:
         model = NgramModel(texts, params.order)
         fill("generated", round(params.generated * count), lambda: model.sample(rng))
-    known = {word for words in texts for word in tokenizer.words(" ".join(words))}
+    # What the texts hold is looked for only if there is something to borrow.
+    known = {word for words in texts for word in tokenizer.words(" ".join(words))} if lexicon else set()
     if foreign := [word for word in lexicon if word not in known]:
         fill(
             "borrow",

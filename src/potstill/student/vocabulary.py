@@ -4,8 +4,6 @@ from dataclasses import dataclass
 from itertools import islice
 
 import numpy as np
-from sklearn.cluster import KMeans
-from threadpoolctl import threadpool_limits
 
 from potstill.params.network import NetworkParams
 from potstill.runtime import tokenizer
@@ -129,6 +127,10 @@ def share(counts: Counts, entries: list[str], rows: int) -> list[int]:
     Returns:
         The row of each entry, from 1 to `rows`, or to fewer if there are not so many different ones.
     """
+    # Imported late: it costs a second, and not every student shares rows.
+    from sklearn.cluster import KMeans
+    from threadpoolctl import threadpool_limits
+
     of = [counts.row[entry] for entry in entries]
     says = _log(counts.mean[of]) - _log(counts.prior)
     says -= says.mean(1, keepdims=True)
