@@ -1,5 +1,6 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup repro search qr test quick check fresh format show lock benchmark-emotion benchmark-teacher clean
+.PHONY: help setup repro search qr test quick check fresh format show lock clean \
+	benchmark-emotion benchmark-glue benchmark-search benchmark-teacher
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -60,6 +61,13 @@ lock: ## write the versions of this environment to constraints.txt
 
 benchmark-emotion: setup ## the article's experiment on the Emotion tweets in DATA
 	python benchmarks/emotion.py --data $(DATA)
+
+benchmark-glue: DATA = ../shared/data
+benchmark-glue: setup ## SST-2 and CoLA, in the folder DATA
+	python benchmarks/glue.py --data $(DATA)
+
+benchmark-search: setup ## `make search` on the Emotion tweets in DATA, for one QR code
+	python benchmarks/search.py --data $(DATA)
 
 benchmark-teacher: setup ## fine-tuning speed against the stock Trainer, on the train file in DATA
 	python benchmarks/teacher.py --data $(DATA)

@@ -136,6 +136,21 @@ def emotion(rows: Rows, folder: Path) -> None:
     figure.size_figure(points, "MiniLM", folder / "size.png", published=True)
 
 
+def glue(name: str, rows: Rows, verdict: str, folder: Path) -> None:
+    """The README's table of one task, and what the pipeline says of its student."""
+    summary = summarise(rows).sort_values("test")
+    matthews = [f"{100 * row.matthews:.1f}" for row in summary.itertuples()]
+    lines = [[*cells(row), value] for row, value in zip(summary.itertuples(), matthews, strict=True)]
+    text = markdown(HEADINGS | {"Matthews × 100": "---:"}, lines) + f"\n> {verdict}\n"
+    files.write_text(folder / f"{name}.md", text)
+    write_readme(ROOT / "README.md", name, text)
+
+
+def searched(rows: Rows, folder: Path) -> None:
+    """What the recommended student is worth, as a table."""
+    files.write_text(folder / "test.md", markdown(HEADINGS, map(cells, summarise(rows).itertuples())))
+
+
 def qr(rows: Rows, folder: Path) -> None:
     """The picture, which holds no text of the data."""
     subprocess.run(

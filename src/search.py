@@ -93,9 +93,8 @@ def report(results: list[Result], unit: str, budget: int) -> None:
     lines.append("Each was trained once and picked by its validation accuracy, which therefore flatters it.\n")
     text = "\n".join(lines)
     files.write_text(METRICS / "table.md", text)
-    files.write_json(
-        METRICS / "results.json", {"unit": unit, "budget": budget, "results": [r.__dict__ for r in results]}
-    )
+    facts = {"unit": unit, "budget": budget, "chosen": chosen.__dict__, "results": [r.__dict__ for r in results]}
+    files.write_json(METRICS / "results.json", facts)
     front_figure(results, best_of_size, chosen, unit, teacher, METRICS / "front.png")
     print(f"\n{text}\n{METRICS / 'front.png'} shows them all")
 

@@ -1,0 +1,108 @@
+"""What the article's follow-ups ask of SST-2 and CoLA. Run it with `make benchmark-glue`.
+
+On SST-2 a small student keeps what its teacher knows; on CoLA, where all hangs on grammar, none does, and the pipeline
+has to say so. `benchmarks/README.md` says how the settings were chosen: on the validation split.
+"""
+
+import argparse
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import report
+from runs import ROOT, Clone, Run, Setting, git, measure
+
+from potstill import files
+
+RESULTS = ROOT / "benchmarks" / "glue"
+SEEDS = range(5)
+
+Network = dict[str, Any]
+BAG: Network = {
+    "architecture": "mlp", "words": 5000, "hidden": 16, "influence": 0.6, "ngrams": 2, "bits": 8, "fingerprint": 8,
+}  # fmt: skip
+GRU: Network = {"architecture": "bigru", "influence": 0.5, "bits": 8, "fingerprint": 8}
+
+
+@dataclass(frozen=True)
+class Task:
+    """Data, and the students that are tried on them.
+
+    Attributes:
+        setting: the data, the teacher and the transfer set.
+        networks: by name. The pipeline runs whole with the first, whose verdict is reported.
+    """
+
+    setting: Setting
+    networks: dict[str, Network]
+
+
+TASKS = {
+    "cola": Task(
+        Setting(
+            "CoLA",
+            {"prepare.labels": ["unacceptable", "acceptable"]}
+            | {"pool.replace": 2.0, "pool.drop": 1.0, "pool.splice": 1.0, "pool.generated": 3.0},
+        ),
+        {
+            "bigru-80k": {**GRU, "words": 20000, "rows": 4800, "embedding": 14, "hidden": 32},
+            "bigru-3k": {**GRU, "words": 6000, "rows": 755, "embedding": 3, "hidden": 8},
+            "mlp-80k": BAG,
+        },
+    ),
+}
+
+
+def soft(network: Network) -> dict[str, Any]:
+    """A network and its training on soft labels."""
+    if network["architecture"] == "mlp":
+        # A bag of words learns best from text that somebody might have written.
+        sources = ["train", "unlabelled", "replace", "splice", "borrow"]
+        return network | {"epochs": 6, "batch_size": 64, "learning_rate": 0.005, "sources": sources}
+    return network | {"epochs": 8, "batch_size": 256, "learning_rate": 0.005, "dropout": 0.1}
+
+
+def hard(network: Network) -> dict[str, Any]:
+    """The same network and its training on hard labels."""
+    dropout = 0.0 if network["architecture"] == "mlp" else 0.3
+    return network | {"epochs": 20, "batch_size": 64, "learning_rate": 0.005, "dropout": dropout}
+
+
+def verdict(clone: Clone, task: Task) -> str:
+    """What `evaluate` says first when the whole pipeline runs with the task's first student."""
+    [network, *_] = task.networks.values()
+    command = task.setting.command(clone.data, "student", soft(network))
+    commit = clone.run(command, f"{task.setting.experiment}-whole")
+    return git(clone.folder, "show", f"{commit}:metrics/evaluate/table.md").splitlines()[0]
+
+
+def main() -> None:
+    """Run what is missing and write `benchmarks/glue/` and the README's tables."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, required=True, help="the folder with sst2/ and cola/")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="students at a time (default: a core each)")
+    parser.add_argument("--task", choices=TASKS, action="append", help="do these alone (default: all)")
+    arguments = parser.parse_args()
+    for name in arguments.task or TASKS:
+        if not (arguments.data / name / "train.csv").is_file():
+            raise SystemExit(f"error: {arguments.data} holds no {name}/train.csv: give the folder, DATA=…")
+    for name in arguments.task or TASKS:
+        print(name, file=sys.stderr)
+        task, clone = TASKS[name], Clone(name, arguments.data / name)
+        runs = [
+            Run(task.setting, network, training, params(task.networks[network]), seed)
+            for network in task.networks
+            for training, params in (("distilled", soft), ("hard", hard))
+            for seed in SEEDS
+        ]
+        rows = measure(clone, runs, arguments.jobs, compared=True)
+        kept = [{key: value for key, value in row.items() if key != "file"} for row in rows]
+        said = verdict(clone, task)
+        files.write_json(RESULTS / f"{name}.json", {"verdict": said, "rows": kept})
+        report.glue(name, rows, said, RESULTS)
+
+
+if __name__ == "__main__":
+    main()
