@@ -147,8 +147,10 @@ def glue(name: str, rows: Rows, verdict: str, folder: Path) -> None:
 
 
 def searched(rows: Rows, folder: Path) -> None:
-    """What the recommended student is worth, as a table."""
-    files.write_text(folder / "test.md", markdown(HEADINGS, map(cells, summarise(rows).itertuples())))
+    """What the recommended student is worth, as a table, in the README too."""
+    text = markdown(HEADINGS, map(cells, summarise(rows).itertuples()))
+    files.write_text(folder / "test.md", text)
+    write_readme(ROOT / "README.md", "search", text)
 
 
 def qr(rows: Rows, folder: Path) -> None:
