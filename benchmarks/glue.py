@@ -17,7 +17,7 @@ from runs import ROOT, Clone, Run, Setting, git, measure
 from potstill import files
 
 RESULTS = ROOT / "benchmarks" / "glue"
-SEEDS = range(5)
+SEEDS = range(3)
 
 Network = dict[str, Any]
 BAG: Network = {
