@@ -89,6 +89,7 @@ def hard(network: Network) -> dict[str, Any]:
 
 def verdict(clone: Clone, task: Task) -> str:
     """What `evaluate` says first when the whole pipeline runs with the task's first student."""
+    clone.resume(task.setting)
     [network, *_] = task.networks.values()
     command = task.setting.command(clone.data, "student", soft(network, task.epochs))
     commit = clone.run(command, f"{task.setting.experiment}-whole")

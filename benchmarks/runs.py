@@ -140,9 +140,16 @@ class Clone:
             done = subprocess.run(whole, cwd=self.folder, stdout=stream, stderr=stream, env=environment)
         if done.returncode:
             raise SystemExit(f"error: {shlex.join(whole)} failed, see the end of {log}")
+        return self._commit(name)
+
+    def resume(self, setting: Setting) -> None:
+        """Put what DVC knows of a prepared setting into the clone, so that an experiment starts from there."""
+        git(self.folder, "checkout", self._commit(setting.experiment), "--", "dvc.lock", "metrics")
+
+    def _commit(self, experiment: str) -> str:
         listing = ("for-each-ref", "--sort=-committerdate", "--format=%(refname) %(objectname)", "refs/exps")
         references = map(str.split, git(self.folder, *listing).splitlines())
-        return next(commit for reference, commit in references if reference.endswith(f"/{name}"))
+        return next(commit for reference, commit in references if reference.endswith(f"/{experiment}"))
 
 
 def git(folder: Path, *arguments: str) -> str:
