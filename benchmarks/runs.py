@@ -132,10 +132,11 @@ class Clone:
         return where
 
     def run(self, command: list[str], name: str) -> str:
-        """Run an experiment under a name, and return its commit."""
+        """Run an experiment under a name, which an older one loses, and return its commit."""
         log = self.folder.with_suffix(".log")
         environment = os.environ | {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(os.cpu_count()))}
-        whole = [*command[:3], "--temp", "--force", "--name", name, *command[3:]]
+        subprocess.run(["dvc", "exp", "remove", "--quiet", name], cwd=self.folder, stderr=subprocess.DEVNULL)
+        whole = [*command[:3], "--temp", "--name", name, *command[3:]]
         with log.open("a") as stream:
             done = subprocess.run(whole, cwd=self.folder, stdout=stream, stderr=stream, env=environment)
         if done.returncode:
