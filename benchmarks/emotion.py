@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import report
-from runs import ROOT, Clone, Run, Setting, measure, result
+from runs import ROOT, Clone, Run, Setting, committed, measure, result
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
@@ -224,8 +224,7 @@ def main() -> None:
         rows = measure(clone, runs(), arguments.jobs, compared)
         if part == "table":
             rows = [article(arguments.data), *rows]
-        kept = [{key: value for key, value in row.items() if key != "file"} for row in rows]
-        files.write_json(RESULTS / f"{'results' if part == 'table' else part}.json", kept)
+        files.write_json(RESULTS / f"{'results' if part == 'table' else part}.json", committed(rows))
         write(rows, RESULTS)
     packages = ("torch", "transformers", "scikit-learn", "numpy", "dvc")
     versions = {package: version(package) for package in packages}

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import report
-from runs import ROOT, Clone, Run, Setting, git, measure
+from runs import ROOT, Clone, Run, Setting, committed, git, measure
 
 from potstill import files
 
@@ -24,6 +24,12 @@ BAG: Network = {
     "architecture": "mlp", "words": 5000, "hidden": 16, "influence": 0.6, "ngrams": 2, "bits": 8, "fingerprint": 8,
 }  # fmt: skip
 GRU: Network = {"architecture": "bigru", "influence": 0.5, "bits": 8, "fingerprint": 8}
+
+SMALL = {
+    "bigru-80k": {**GRU, "words": 20000, "rows": 4800, "embedding": 14, "hidden": 32},
+    "bigru-3k": {**GRU, "words": 6000, "rows": 755, "embedding": 3, "hidden": 8},
+    "mlp-80k": BAG,
+}
 
 
 @dataclass(frozen=True)
@@ -50,9 +56,7 @@ TASKS = {
         ),
         {
             "bigru-620k": {**GRU, "words": 12000, "embedding": 48, "hidden": 64},
-            "bigru-80k": {**GRU, "words": 20000, "rows": 4800, "embedding": 14, "hidden": 32},
-            "bigru-3k": {**GRU, "words": 6000, "rows": 755, "embedding": 3, "hidden": 8},
-            "mlp-80k": BAG,
+            **SMALL,
         },
         epochs=4,
     ),
@@ -62,11 +66,7 @@ TASKS = {
             {"prepare.labels": ["unacceptable", "acceptable"]}
             | {"pool.replace": 2.0, "pool.drop": 1.0, "pool.splice": 1.0, "pool.generated": 3.0},
         ),
-        {
-            "bigru-80k": {**GRU, "words": 20000, "rows": 4800, "embedding": 14, "hidden": 32},
-            "bigru-3k": {**GRU, "words": 6000, "rows": 755, "embedding": 3, "hidden": 8},
-            "mlp-80k": BAG,
-        },
+        SMALL,
         epochs=8,
     ),
 }
@@ -74,11 +74,12 @@ TASKS = {
 
 def soft(network: Network, epochs: int) -> dict[str, Any]:
     """A network and its training on soft labels."""
+    training = network | {"epochs": epochs, "learning_rate": 0.005}
     if network["architecture"] == "mlp":
         # A bag of words learns best from text that somebody might have written.
         sources = ["train", "unlabelled", "replace", "splice", "borrow"]
-        return network | {"epochs": epochs, "batch_size": 64, "learning_rate": 0.005, "sources": sources}
-    return network | {"epochs": epochs, "batch_size": 256, "learning_rate": 0.005, "dropout": 0.1}
+        return training | {"batch_size": 64, "sources": sources}
+    return training | {"batch_size": 256, "dropout": 0.1}
 
 
 def hard(network: Network) -> dict[str, Any]:
@@ -106,20 +107,19 @@ def main() -> None:
     for name in arguments.task or TASKS:
         if not (arguments.data / name / "train.csv").is_file():
             raise SystemExit(f"error: {arguments.data} holds no {name}/train.csv: give the folder, DATA=…")
-    for of in arguments.task or TASKS:
-        print(of, file=sys.stderr)
-        task, clone = TASKS[of], Clone(of, arguments.data / of)
+    for name in arguments.task or TASKS:
+        print(name, file=sys.stderr)
+        task, clone = TASKS[name], Clone(name, arguments.data / name)
         runs = [
-            Run(task.setting, name, training, params, seed)
-            for name, network in task.networks.items()
+            Run(task.setting, model, training, params, seed)
+            for model, network in task.networks.items()
             for training, params in (("distilled", soft(network, task.epochs)), ("hard", hard(network)))
             for seed in SEEDS
         ]
         rows = measure(clone, runs, arguments.jobs, compared=True)
-        kept = [{key: value for key, value in row.items() if key != "file"} for row in rows]
         said = verdict(clone, task)
-        files.write_json(RESULTS / f"{of}.json", {"verdict": said, "rows": kept})
-        report.glue(of, rows, said, RESULTS)
+        files.write_json(RESULTS / f"{name}.json", {"verdict": said, "rows": committed(rows)})
+        report.glue(name, rows, said, RESULTS)
 
 
 if __name__ == "__main__":

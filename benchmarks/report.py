@@ -72,11 +72,13 @@ HEADINGS = {
 }  # fmt: skip
 
 
-def write_readme(path: Path, name: str, text: str) -> None:
-    """Replace what stands between the README's two comments of that name."""
+def publish(table: Path, name: str, text: str) -> None:
+    """Write a table to its file, and into the README between the two comments of that name."""
+    files.write_text(table, text)
+    readme = ROOT / "README.md"
     start, end = f"<!-- {name} -->\n", f"<!-- /{name} -->"
-    before, rest = path.read_text("utf-8").split(start)
-    files.write_text(path, before + start + "\n" + text + "\n" + end + rest.split(end)[1])
+    before, rest = readme.read_text("utf-8").split(start)
+    files.write_text(readme, before + start + "\n" + text + "\n" + end + rest.split(end)[1])
 
 
 def draw_curves(
@@ -118,8 +120,7 @@ def emotion(rows: Rows, folder: Path) -> None:
     """The README's table and the article's figure."""
     summary = summarise(rows)
     text = markdown(HEADINGS, map(cells, summary.sort_values("test").itertuples()))
-    files.write_text(folder / "table.md", text)
-    write_readme(ROOT / "README.md", "emotion", text)
+    publish(folder / "table.md", "emotion", text)
     kinds = {"distilled": "student", "hard": "baseline"}
     points = [
         {
@@ -142,15 +143,13 @@ def glue(name: str, rows: Rows, verdict: str, folder: Path) -> None:
     matthews = [f"{100 * row.matthews:.1f}" for row in summary.itertuples()]
     lines = [[*cells(row), value] for row, value in zip(summary.itertuples(), matthews, strict=True)]
     text = markdown(HEADINGS | {"Matthews × 100": "---:"}, lines) + f"\n> {verdict}\n"
-    files.write_text(folder / f"{name}.md", text)
-    write_readme(ROOT / "README.md", name, text)
+    publish(folder / f"{name}.md", name, text)
 
 
 def searched(rows: Rows, folder: Path) -> None:
     """What the recommended student is worth, as a table, in the README too."""
     text = markdown(HEADINGS, map(cells, summarise(rows).itertuples()))
-    files.write_text(folder / "test.md", text)
-    write_readme(ROOT / "README.md", "search", text)
+    publish(folder / "test.md", "search", text)
 
 
 def qr(rows: Rows, folder: Path) -> None:
@@ -181,8 +180,7 @@ def few(rows: Rows, folder: Path) -> None:
         "test, % (mean)": "---:", "draws": "---:", "runs, range": "---:",
     }  # fmt: skip
     text = markdown(headings, lines)
-    files.write_text(folder / "few.md", text)
-    write_readme(ROOT / "README.md", "few", text)
+    publish(folder / "few.md", "few", text)
 
 
 def ablation(rows: Rows, folder: Path) -> None:

@@ -278,6 +278,11 @@ def measure(clone: Clone, runs: Sequence[Run], jobs: int, compared: bool) -> lis
     return [row for name in names for row in peers(settings[name], folders[name])] + train_all(runs, folders, jobs)
 
 
+def committed(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows as they are committed: without the place of the student's file, which is of this machine alone."""
+    return [{key: value for key, value in row.items() if key != "file"} for row in rows]
+
+
 def peers(setting: Setting, folder: Path) -> list[dict[str, Any]]:
     """The rows of the teacher and of TF-IDF with logistic regression."""
     data = Dataset.load(folder / "prepared")

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import report
 from emotion import ALL
-from runs import ROOT, Clone, Run, measure
+from runs import ROOT, Clone, Run, committed, measure
 
 from potstill import files
 
@@ -50,8 +50,7 @@ def main() -> None:
     chosen = files.read_json(RESULTS / "results.json")["chosen"]["params"]
     runs = [Run(ALL, "searched", "distilled", chosen, seed) for seed in SEEDS]
     rows = measure(clone, runs, arguments.jobs, compared=False)
-    kept = [{key: value for key, value in row.items() if key != "file"} for row in rows]
-    files.write_json(RESULTS / "test.json", kept)
+    files.write_json(RESULTS / "test.json", committed(rows))
     report.searched(rows, RESULTS)
 
 
