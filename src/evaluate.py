@@ -1,10 +1,12 @@
 """Stage `evaluate`: every model on the test split, side by side."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from safetensors.numpy import load_file
 from scipy.special import softmax
 
 from potstill import device, files, paths, record
@@ -19,7 +21,7 @@ from potstill.evaluate.verdict import Verdict, judge
 from potstill.params.evaluate import EvaluateParams
 from potstill.params.label import LabelParams
 from potstill.params.teacher import TeacherParams
-from potstill.runtime.model import FILE, Student
+from potstill.runtime.model import FILE, UNROUNDED, Student
 from potstill.teacher import model as teachers
 from potstill.teacher.average import average
 
@@ -48,15 +50,17 @@ def main() -> None:
     texts = data.test["text"].tolist()
     timings |= {name: throughput(answer, texts, params.seconds) for name, answer in predict.items()}
 
+    student = next(model for model in models if model.name == "student")
+    rounding = cost_of_rounding(student, data)
     answer = verdict(rows, models, teacher, data, params.max_loss)
     print(answer.sentence)
-    write_scores(rows, answer, teacher, timings)
+    write_scores(rows, answer, teacher, rounding, timings)
     write_pictures(rows, reference, models, data, params.published)
 
 
 def load_small(data: Dataset) -> tuple[list[Model], dict[str, Predict]]:
     """The baselines and the student: their answers, and what to time."""
-    tfidf, hard, student = paths.BASELINE / "tfidf", paths.BASELINE / "hard" / FILE, paths.STUDENT / FILE
+    tfidf, hard, student = paths.BASELINE / "tfidf", paths.BASELINE / "hard" / FILE, paths.EXPORT / FILE
     loaded = {
         "tfidf": ("baseline", Tfidf.load(tfidf), tfidf),
         "hard": ("baseline", Student.load(hard), hard),
@@ -98,6 +102,18 @@ def load_teachers(
     return list(found.values()), timings
 
 
+def cost_of_rounding(student: Model, data: Dataset) -> dict[str, Any] | None:
+    """The student against itself before its weights were rounded to a few bits; None if they are not."""
+    unrounded = load_file(paths.STUDENT / UNROUNDED)
+    if not unrounded:
+        return None
+    before = replace(Student.load(paths.STUDENT / FILE), weights=unrounded)
+    labels = data.test["label"].to_numpy()
+    answers = (before.predict_proba(data.test["text"]), student.probabilities)
+    right = [probabilities.argmax(1) == labels for probabilities in answers]
+    return {"accuracy_unrounded": round(float(right[0].mean()), 6), **mcnemar(*right)}
+
+
 def verdict(
     rows: list[dict[str, Any]], models: list[Model], teacher: str | None, data: Dataset, max_loss: float
 ) -> Verdict:
@@ -110,7 +126,11 @@ def verdict(
 
 
 def write_scores(
-    rows: list[dict[str, Any]], answer: Verdict, teacher: str | None, timings: dict[str, dict[str, float]]
+    rows: list[dict[str, Any]],
+    answer: Verdict,
+    teacher: str | None,
+    rounding: dict[str, Any] | None,
+    timings: dict[str, dict[str, float]],
 ) -> None:
     """The numbers, for programs and for people. What takes time, and so varies, is in files of its own."""
     models = {row["name"]: {key: value for key, value in row.items() if key != "name"} for row in rows}
@@ -121,6 +141,9 @@ def write_scores(
     if teacher:
         scores["teacher"] = {"accuracy": models[teacher]["accuracy"]}
         lines.append(table.sentence("the student", f"the teacher ({teacher})", student["paired"]))
+    if rounding:
+        scores["rounding"] = rounding
+        lines.append(table.sentence("the student before its weights were rounded", "the one that ships", rounding))
     files.write_json(METRICS / "metrics.json", scores)
     files.write_text(METRICS / "table.md", "\n".join(lines))
     files.write_json(METRICS / "timing.json", {"timing": timings})

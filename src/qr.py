@@ -1,9 +1,11 @@
 """Write the student as a QR code: `make qr`.
 
-Any reader that gives a code's bytes gives back the file that `potstill.runtime` loads, bit for bit.
+Any reader that gives a code's bytes gives back a file that `potstill.Student` loads, bit for bit: all of the student's
+but what it says of itself.
 """
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 from potstill import files, paths
@@ -15,16 +17,16 @@ from potstill.runtime.model import FILE, Student
 def main() -> None:
     """Read a student's file; write a picture."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--student", type=Path, default=paths.STUDENT / FILE, help="a student's file (%(default)s)")
+    parser.add_argument("--student", type=Path, default=paths.EXPORT / FILE, help="a student's file (%(default)s)")
     parser.add_argument("--image", type=Path, default=Path("qr.png"), help="the picture to write (%(default)s)")
     arguments = parser.parse_args()
     student = Student.load(arguments.student)
-    code = encode(arguments.student)
+    data = replace(student, facts={}).to_bytes()
+    code = encode(data)
     with files.whole(arguments.image) as part:
         code.save(str(part), kind="png", scale=4, border=4)
-    size = arguments.student.stat().st_size
     print(
-        f"{arguments.image}: QR code version {code.version}-{code.error}, {size:,} bytes, "
+        f"{arguments.image}: QR code version {code.version}-{code.error}, {len(data):,} bytes, "
         f"a classifier of {student.parameters:,} parameters for {', '.join(student.labels)}"
     )
 

@@ -9,6 +9,7 @@ from conftest import ROOT
 from potstill import paths
 from potstill.params.baseline import BaselineParams
 from potstill.params.evaluate import EvaluateParams
+from potstill.params.export import ExportParams
 from potstill.params.label import LabelParams
 from potstill.params.network import NetworkParams
 from potstill.params.pool import PoolParams
@@ -21,7 +22,8 @@ STAGES = YAML(typ="safe").load(ROOT / "dvc.yaml")["stages"]
 SECTIONS = {
     model.section: model
     for model in (
-        PrepareParams, BaselineParams, TeacherParams, PoolParams, LabelParams, StudentParams, EvaluateParams
+        PrepareParams, BaselineParams, TeacherParams, PoolParams, LabelParams, StudentParams, ExportParams,
+        EvaluateParams,
     )
 }  # fmt: skip
 

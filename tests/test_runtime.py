@@ -11,7 +11,7 @@ from potstill.errors import PotstillError
 from potstill.runtime import tokenizer
 from potstill.runtime.model import Student
 from potstill.runtime.networks import ARCHITECTURES, Shape
-from potstill.runtime.tokenizer import Lookup
+from potstill.runtime.tokenizer import Fingerprints, Lookup
 from potstill.student import networks, training
 from test_student import settings
 
@@ -21,7 +21,7 @@ ODD = ["", "  ", "unheard-of wörds ☕", "one " * 500, "two three one TWO", "\u
 
 def lookup(words=WORDS, bits=20, longest=1, max_length=32, salts=(7, 0, 255, 3), rows=None):
     known = sorted(tokenizer.fingerprint(tokenizer.checksum(word), salts, bits) for word in words)
-    return Lookup(known, rows, list(salts), bits, longest, max_length)
+    return Lookup(Fingerprints(known, list(salts), bits), rows, longest, max_length)
 
 
 def student(architecture="bigru", bits=(32, 32), labels=("a", "b", "ç"), rows=None):
@@ -97,9 +97,11 @@ def test_fingerprints_of_any_width_are_kept(bits, tmp_path):
     made, _ = student()
     known = sorted({int(x) for x in np.random.default_rng(0).integers(0, 2**bits, len(WORDS) + 9)})[: len(WORDS)]
     known = known if bits > 3 else [0, 1, 2, 5, 6, 7]
-    made = Student(made.labels, Lookup(known, None, [9], bits, 1, 5), made.shape, made.weights, made.bits, made.steps)
+    made = Student(
+        made.labels, Lookup(Fingerprints(known, [9], bits), None, 1, 5), made.shape, made.weights, made.bits, made.steps
+    )
     made.save(tmp_path / "a.pot")
-    assert Student.load(tmp_path / "a.pot").lookup.fingerprints == known
+    assert Student.load(tmp_path / "a.pot").lookup.known.prints == known
 
 
 def test_a_file_is_about_as_small_as_its_numbers(tmp_path):

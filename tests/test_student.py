@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -170,12 +172,21 @@ def make_words(number, seed=0):
     return texts, targets
 
 
+def test_words_are_known_by_their_strings():
+    texts, targets = make_words(600)
+    lookup, names = vocabulary.build(texts, targets, settings(words=200, fingerprint=None))
+    assert [lookup.row(name) for name in names] == list(range(1, 200))
+    assert lookup.known.entries == names == sorted(names)
+    others = {word for text in texts for word in text.split()} - set(names)
+    assert {lookup.row(word) for word in others} == {tokenizer.UNKNOWN}
+
+
 @pytest.mark.parametrize(("words", "fingerprint"), [(2, 1), (20, 2), (200, 4), (500, 1)])
 def test_every_row_has_a_word_that_finds_it(words, fingerprint):
     texts, targets = make_words(600)
     lookup, names = vocabulary.build(texts, targets, settings(words=words, fingerprint=fingerprint))
     assert [lookup.row(name) for name in names] == list(range(1, words))
-    assert lookup.fingerprints == sorted(set(lookup.fingerprints))
+    assert lookup.known.prints == sorted(set(lookup.known.prints))
 
 
 def test_words_that_say_the_same_share_a_row():
@@ -224,7 +235,8 @@ def test_salts_keep_words_without_a_row_from_being_mistaken():
     lookup, names = vocabulary.build(texts, targets, settings(words=200, fingerprint=3))
     others = {word for text in texts for word in text.split()} - set(names)
     mistaken = sum(lookup.row(word) != tokenizer.UNKNOWN for word in others)
-    plain = tokenizer.Lookup(lookup.fingerprints, None, [0] * len(lookup.salts), lookup.bits, 1, 32)
+    unsalted = dataclasses.replace(lookup.known, salts=[0] * len(lookup.known.salts))
+    plain = dataclasses.replace(lookup, known=unsalted)
     assert mistaken < 0.7 * sum(plain.row(word) != tokenizer.UNKNOWN for word in others)
 
 

@@ -1,3 +1,13 @@
 """potstill: distil a Transformer text classifier into a few kilobytes."""
 
+from importlib import import_module
+from typing import Any
+
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    """`Student`, when it is asked for: most of potstill does without what it needs."""
+    if name == "Student":
+        return import_module("potstill.runtime.model").Student
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

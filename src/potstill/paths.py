@@ -12,6 +12,7 @@ TRANSFER = Path("data/transfer")
 BASELINE = Path("models/baseline")
 TEACHER = Path("models/teacher")
 STUDENT = Path("models/student")
+EXPORT = Path("models/export")
 
 METRICS = Path("metrics")
 

@@ -18,6 +18,7 @@ Unit = Literal["parameters", "bytes"]
 
 # Rice's code of a gap takes about so many bits more than the logarithm of the mean gap.
 RICE_BITS = 1.5
+STRING_BITS = 26.0  # of a word of a sorted list, deflated
 FIXED_BYTES = 30  # of a file: header, checksum, steps
 
 # What is tried first: recurrent students, which are best where order counts, and a convolution, which is faster.
@@ -64,8 +65,11 @@ def expected_size(params: StudentParams, classes: int, unit: Unit) -> float:
     if unit == "parameters":
         return sum(weights.values())
     bits = sum(count * (bits_of(name, params.bits) if params.bits else 32) for name, count in weights.items())
-    buckets, width = layout(params.words - 1, params.fingerprint)
-    word = math.log2(2**width / (params.words - 1)) + RICE_BITS + (math.log2(rows) if params.rows else 0)
+    buckets, word = 0, STRING_BITS
+    if params.fingerprint is not None:
+        buckets, width = layout(params.words - 1, params.fingerprint)
+        word = math.log2(2**width / (params.words - 1)) + RICE_BITS
+    word += math.log2(rows) if params.rows else 0
     return FIXED_BYTES + 10 * classes + buckets + (bits + params.words * word) / 8
 
 

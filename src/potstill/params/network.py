@@ -18,7 +18,7 @@ class NetworkParams(Section):
     embedding: int = Field(ge=1)
     hidden: int = Field(ge=1)
     bits: int | None = Field(ge=2, le=8)
-    fingerprint: int = Field(ge=1, le=16)
+    fingerprint: int | None = Field(ge=1, le=16)
     max_length: int = Field(ge=1)
     dropout: float = Field(ge=0, lt=1)
     word_dropout: float = Field(ge=0, lt=1)

@@ -2,39 +2,50 @@
 
     4 bytes   "pot1"
     4 bytes   CRC-32 of all that follows
-    header    see `_HEADER`, numbers little-endian; with `SHARED` in its first byte, behind it the number of rows
+    header    see `_HEADER`, numbers little-endian; its first byte holds flags besides
+    4 bytes   with `SHARED`, the number of rows
+    4 bytes   with `CALIBRATED`, the temperature, a float
     labels    UTF-8, a line each
-    salts     a byte for each bucket
+    salts     a byte for each bucket; without `STRINGS`
     a stream of bits, the high ones first, filled up with zeros:
-      the gaps between the ascending fingerprints, less one (the first: from -1), Rice-coded (Rice 1979):
-      the quotient by 2^r in ones and a zero, then r bits of remainder
+      without `STRINGS`, the gaps between the ascending fingerprints, less one (the first: from -1), Rice-coded
+      (Rice 1979): the quotient by 2^r in ones and a zero, then r bits of remainder
       with `SHARED`, the row of each less one, in as many bits as the last row less one takes
       the weights, tensor by tensor in the order of `Shape.weights`, the last index running fastest:
       a half-precision step (16 bits), then whole numbers of `bits` bits, each with 2^(bits-1) added;
       or with 32 bits, floats, and no step
+    facts     all that is left, which may be nothing: a JSON object, deflated (RFC 1951). `words` are the entries of the
+              vocabulary in the order of their rows, a line each; with `STRINGS` a student knows them by these. The rest
+              is for people, see `model.Student`.
 
 Word vectors and all other weights differ in their bits. A weight is its whole number times its tensor's step.
 """
 
+import json
 import struct
 import zlib
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from potstill.runtime.networks import ARCHITECTURES, Shape, Weights
-from potstill.runtime.tokenizer import Lookup
+from potstill.runtime.tokenizer import Fingerprints, Lookup, Words
 
 MAGIC = b"pot1"
 TABLE = "embedding.weight"
 FLOAT = 32  # bits of a weight that is not rounded
+LARGEST = 1 << 28  # bytes of a file
+LARGEST_FACTS = 1 << 26  # bytes, inflated
 
 # architecture (its place in ARCHITECTURES), bits of the table, of the rest, of a fingerprint, of a Rice remainder,
 # words in the longest run, log2 of the buckets, embedding, hidden, words per text, words, bytes of the labels; the
 # unknown word counts among words and rows
 _HEADER = struct.Struct("<7B3HIH")
 _ROWS = struct.Struct("<I")
-SHARED = 128  # added to the architecture: words share rows
+_TEMPERATURE = struct.Struct("<f")
+# Added to the architecture: words share rows, are known by their strings, logits are divided by a temperature.
+SHARED, STRINGS, CALIBRATED = 128, 64, 32
 
 
 def pack(
@@ -44,29 +55,40 @@ def pack(
     weights: Weights,
     bits: tuple[int, int],
     steps: dict[str, float],
+    temperature: float,
+    facts: dict[str, Any],
 ) -> bytes:
     """Put a student into bytes. The arguments are the attributes of `model.Student`."""
     names = "\n".join(labels).encode()
-    rice, gaps = _rice(np.array(lookup.fingerprints, np.int64))
     rows = len(weights[TABLE])
-    shared = lookup.rows is not None
+    flags, extra, salts, width, rice, stream = 0, b"", b"", 0, 0, []
+    if isinstance(lookup.known, Fingerprints):
+        salts, width = bytes(lookup.known.salts), lookup.known.bits
+        rice, gaps = _rice(np.array(lookup.known.prints, np.int64))
+        stream.append(gaps)
+    else:
+        flags |= STRINGS
+        facts = {**facts, "words": "\n".join(lookup.known.entries)}
+    if lookup.rows is not None:
+        flags |= SHARED
+        extra += _ROWS.pack(rows)
+        stream.append(_bits(np.array(lookup.rows) - 1, _width(rows)))
+    if temperature != 1:
+        flags |= CALIBRATED
+        extra += _TEMPERATURE.pack(temperature)
     head = _HEADER.pack(
-        list(ARCHITECTURES).index(shape.architecture) + SHARED * shared,
+        list(ARCHITECTURES).index(shape.architecture) | flags,
         *bits,
-        lookup.bits,
+        width,
         rice,
         lookup.longest,
-        len(lookup.salts).bit_length() - 1,
+        max(0, len(salts).bit_length() - 1),
         shape.embedding,
         shape.hidden,
         lookup.max_length,
-        1 + len(lookup.fingerprints),
+        1 + len(lookup.known),
         len(names),
     )
-    stream = [gaps]
-    if lookup.rows is not None:
-        head += _ROWS.pack(rows)
-        stream.append(_bits(np.array(lookup.rows) - 1, _width(rows)))
     for name in shape.weights(rows, len(labels)):
         width = bits[name != TABLE]
         if width == FLOAT:
@@ -75,7 +97,7 @@ def pack(
         stream.append(np.unpackbits(np.array([steps[name]], ">f2").view(np.uint8)))
         whole = np.rint(weights[name].reshape(-1) / np.float32(steps[name])).astype(np.int64)
         stream.append(_bits(whole + (1 << (width - 1)), width))
-    body = head + names + bytes(lookup.salts) + np.packbits(np.concatenate(stream)).tobytes()
+    body = head + extra + names + salts + np.packbits(np.concatenate(stream)).tobytes() + _deflate(facts)
     return MAGIC + zlib.crc32(body).to_bytes(4, "little") + body
 
 
@@ -94,38 +116,48 @@ def unpack(data: bytes) -> dict[str, Any]:
         raise ValueError("it is damaged, fetch or make it anew")
     try:
         return _unpack(body)
-    except (struct.error, IndexError, UnicodeDecodeError) as error:
+    except (struct.error, IndexError, UnicodeDecodeError, zlib.error, RecursionError, json.JSONDecodeError) as error:
         # The checksum is right, so somebody wrote it so.
         raise ValueError(f"it is no student's file ({error})") from None
 
 
 def _unpack(body: bytes) -> dict[str, Any]:
     numbers = _HEADER.unpack_from(body)
-    architecture, *bits, length, rice, longest, buckets, embedding, hidden, max_length, words, named = numbers
-    shared, architecture = divmod(architecture, SHARED)
+    flags, *bits, length, rice, longest, buckets, embedding, hidden, max_length, words, named = numbers
+    architecture = flags & (CALIBRATED - 1)
     at = _HEADER.size
-    rows = words
-    if shared:
+    rows, temperature = words, 1.0
+    if flags & SHARED:
         [rows] = _ROWS.unpack_from(body, at)
         at += _ROWS.size
+    if flags & CALIBRATED:
+        [temperature] = _TEMPERATURE.unpack_from(body, at)
+        at += _TEMPERATURE.size
     if (
         not all(2 <= width <= 8 or width == FLOAT for width in bits)
-        or not 1 <= buckets + 1 <= length + 1 <= 33
+        or not (flags & STRINGS or 1 <= buckets + 1 <= length + 1 <= 33)
         or min(embedding, hidden, max_length, words, rows, longest) < 1
         or rice > 31
-        or max(words, rows) > 8 * len(body)
+        or rows > 8 * len(body)
+        or words > (LARGEST_FACTS if flags & STRINGS else 8 * len(body))
+        or not 0 < temperature < np.inf
     ):
         raise IndexError("numbers out of range")
     labels = body[at : at + named].decode().split("\n")
     at += named
-    salts = list(body[at : at + (1 << buckets)])
-    if len(salts) != 1 << buckets:
-        raise IndexError("it ends too early")
     shape = Shape(list(ARCHITECTURES)[architecture], embedding, hidden)
-    stream = np.unpackbits(np.frombuffer(body, np.uint8, offset=at + len(salts)))
-    fingerprints, start = _unrice(stream, words - 1, rice)
+    salts: list[int] = []
+    if not flags & STRINGS:
+        salts = list(body[at : at + (1 << buckets)])
+        if len(salts) != 1 << buckets:
+            raise IndexError("it ends too early")
+        at += len(salts)
+    stream = np.unpackbits(np.frombuffer(body, np.uint8, offset=at))
+    start = 0
+    if not flags & STRINGS:
+        fingerprints, start = _unrice(stream, words - 1, rice)
     row_of = None
-    if shared:
+    if flags & SHARED:
         width = _width(rows)
         row_of = (1 + _numbers(_take(stream, start, (words - 1) * width), width)).tolist()
         if max(row_of, default=0) >= rows:
@@ -146,14 +178,46 @@ def _unpack(body: bytes) -> dict[str, Any]:
         whole = _numbers(_take(stream, start + 16, count * width), width) - (1 << (width - 1))
         weights[name] = (whole.astype(np.float32) * np.float32(steps[name])).reshape(size)
         start += 16 + count * width
+    facts = _inflate(body[at + -(-start // 8) :])
+    known: Words | Fingerprints
+    if flags & STRINGS:
+        listed = facts.pop("words", None)
+        known = Words(listed.split("\n") if words > 1 and isinstance(listed, str) else [])
+        if len(known) != words - 1 or any(a >= b for a, b in pairwise(known.entries)):
+            raise IndexError("its words are not in order")
+    else:
+        known = Fingerprints(fingerprints.tolist(), salts, length)
     return {
         "labels": labels,
-        "lookup": Lookup(fingerprints.tolist(), row_of, salts, length, longest, max_length),
+        "lookup": Lookup(known, row_of, longest, max_length),
         "shape": shape,
         "weights": weights,
         "bits": (bits[0], bits[1]),
         "steps": steps,
+        "temperature": temperature,
+        "facts": facts,
     }
+
+
+def _deflate(facts: dict[str, Any]) -> bytes:
+    if not facts:
+        return b""
+    # With sorted keys, so that equal facts give equal bytes.
+    text = json.dumps(facts, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return zlib.compress(text.encode(), 9, wbits=-zlib.MAX_WBITS)
+
+
+def _inflate(data: bytes) -> dict[str, Any]:
+    if not data:
+        return {}
+    inflator = zlib.decompressobj(-zlib.MAX_WBITS)
+    text = inflator.decompress(data, LARGEST_FACTS)
+    if not inflator.eof or inflator.unused_data:
+        raise IndexError("its facts are too long, or cut off")
+    facts = json.loads(text)
+    if not isinstance(facts, dict):
+        raise IndexError("its facts are no JSON object")
+    return facts
 
 
 def _width(rows: int) -> int:

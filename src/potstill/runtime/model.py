@@ -1,25 +1,33 @@
 """A student: what loads its file, and answers."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
+from functools import cached_property
+from itertools import count
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 
 from potstill.errors import PotstillError
 from potstill.files import whole
-from potstill.runtime import file
+from potstill.runtime import fast, file
+from potstill.runtime.fast import Output
 from potstill.runtime.networks import ARCHITECTURES, Shape, Weights
-from potstill.runtime.tokenizer import Encoded, Lookup
+from potstill.runtime.tokenizer import Encoded, Lookup, Words
 
-FILE = "student.pot"  # what ships, in the folder of a trained student
-BATCH = 512  # texts scored at once
+FILE = "student.pot"  # in the folder of a trained student, and in that of an exported one
+# Besides, in the former: the words that it knows, which a file with fingerprints does not tell, and what its weights
+# were before they were rounded, which says what rounding costs.
+WORDS, UNROUNDED = "words.json", "unrounded.safetensors"
+BATCH = 512  # texts scored at once without the kernel
 
 
 @dataclass(frozen=True)
 class Student:
     """A small text classifier.
+
+    Texts are given as a list, a numpy array, a pandas Series, or anything that Arrow can read (its arrays, a Polars
+    Series); one string is one text. What is no string raises a TypeError that names its place.
 
     Attributes:
         labels: the names of the classes.
@@ -28,6 +36,8 @@ class Student:
         weights: float32 arrays, see `networks`.
         bits: of the numbers of the table of word vectors and of the others in the file: 2 to 8, or 32 for floats.
         steps: by the name of the weights, what their whole numbers are multiples of; empty for floats.
+        temperature: what logits are divided by, so that probabilities are as sure as they may be.
+        facts: what there is to know besides: `version`, `metrics`, `data`, `params`, and with fingerprints `words`.
     """
 
     labels: list[str]
@@ -36,6 +46,8 @@ class Student:
     weights: Weights
     bits: tuple[int, int]
     steps: dict[str, float]
+    temperature: float = 1.0
+    facts: dict[str, Any] = field(default_factory=dict)
 
     @property
     def classes_(self) -> np.ndarray:
@@ -47,25 +59,50 @@ class Student:
         """How many trained numbers the network holds."""
         return sum(weight.size for weight in self.weights.values())
 
-    def predict(self, texts: Iterable[str]) -> np.ndarray:
-        """The name of each text's most probable class, an array of shape (texts,)."""
-        return self.classes_[self.predict_proba(texts).argmax(1)]
+    @property
+    def words(self) -> list[str] | None:
+        """The entries of the vocabulary in the order of their rows, if the file names them."""
+        if isinstance(self.lookup.known, Words):
+            return list(self.lookup.known.entries)
+        words = self.facts.get("words")
+        return words.split("\n") if isinstance(words, str) else None
 
-    def predict_proba(self, texts: Iterable[str]) -> np.ndarray:
+    def predict(self, texts: Any) -> np.ndarray:
+        """The name of each text's most probable class, an array of shape (texts,)."""
+        return self.classes_[self._score(texts, Output.CLASSES)]
+
+    def predict_proba(self, texts: Any) -> np.ndarray:
         """Probabilities, float32 of shape (texts, classes), in the order of `classes_`."""
-        logits = self.logits(self.lookup.encode(texts))
-        odds = np.exp(logits - logits.max(1, keepdims=True))
-        return odds / odds.sum(1, keepdims=True)
+        return self._score(texts, Output.PROBABILITIES)
+
+    def decision_function(self, texts: Any) -> np.ndarray:
+        """Calibrated logits, float32 of shape (texts, classes): `predict_proba` before the softmax."""
+        return self._score(texts, Output.LOGITS)
 
     def logits(self, texts: Encoded) -> np.ndarray:
-        """Score texts whose words are looked up: float32 of shape (texts, classes), in their order."""
+        """The portable path: score texts whose words are looked up, float32 of shape (texts, classes)."""
         forward = ARCHITECTURES[self.shape.architecture].forward
         order = np.argsort(-texts.lengths, kind="stable")
         scored = np.empty((len(texts), len(self.labels)), np.float32)
         for start in range(0, len(texts), BATCH):
             chosen = order[start : start + BATCH]
             scored[chosen] = forward(self.weights, *pad(texts, chosen))
-        return scored
+        return scored / np.float32(self.temperature)
+
+    @cached_property
+    def _kernel(self) -> fast.Score | None:
+        return fast.scorer(self.lookup, self.shape, self.weights, self.temperature)
+
+    def _score(self, texts: Any, output: Output) -> np.ndarray:
+        if self._kernel:
+            return self._kernel(texts if _is_arrow(texts) else as_list(texts), output)
+        logits = self.logits(self.lookup.encode(map(_checked, as_list(texts), count())))
+        if output == Output.CLASSES:
+            return logits.argmax(1)
+        if output == Output.LOGITS:
+            return logits
+        odds = np.exp(logits - logits.max(1, keepdims=True))
+        return odds / odds.sum(1, keepdims=True)
 
     def to_bytes(self) -> bytes:
         """The contents of the student's file."""
@@ -84,11 +121,35 @@ class Student:
             PotstillError: the file is missing, damaged, or no student's.
         """
         try:
+            if Path(path).stat().st_size > file.LARGEST:
+                raise ValueError("it is larger than any student's file")
             return cls(**file.unpack(Path(path).read_bytes()))
         except FileNotFoundError:
             raise PotstillError(f"{path} is missing: run `dvc repro` (or `dvc pull`) to make it") from None
         except (OSError, ValueError) as error:
             raise PotstillError(f"{path} cannot be loaded: {error}") from None
+
+
+def as_list(texts: Any) -> list[Any]:
+    """Any collection of texts as a list; one string is one text."""
+    if isinstance(texts, str):
+        return [texts]
+    for convert in ("to_pylist", "tolist"):  # Arrow's; numpy's and pandas'
+        if hasattr(texts, convert):
+            return getattr(texts, convert)()
+    return list(texts)
+
+
+def _checked(text: Any, number: int) -> str:
+    if not isinstance(text, str):
+        raise TypeError(f"text {number} is of type {type(text).__name__}, and no string")
+    return text
+
+
+def _is_arrow(texts: Any) -> bool:
+    """Whether Arrow can hand over the texts; those of pandas are strings of Python's mostly, and faster as a list."""
+    handed = hasattr(texts, "__arrow_c_stream__") or hasattr(texts, "__arrow_c_array__")
+    return handed and not hasattr(texts, "iloc")
 
 
 def pad(texts: Encoded, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -1,10 +1,10 @@
 """From text to rows of the table: the same for training and for what ships.
 
-A student's file holds no words, only short fingerprints of those that have a row. A word is its CRC-32 (of its UTF-8
-bytes); the CRC chooses a bucket, and the bucket's salt stirs it anew before it is cut to a few bits. Another word with
-the same fingerprint is taken for it: with k bits more than the rows need, that befalls about one in 2^k of the words
-without a row. The student is trained on rows as they are, such words included, and the salts are chosen so that it does
-little harm (`student.vocabulary`).
+A student knows its words by their strings, or, where every byte counts, by short fingerprints. Then a word is its
+CRC-32 (of its UTF-8 bytes); the CRC chooses a bucket, and the bucket's salt stirs it anew before it is cut to a few
+bits. Another word with the same fingerprint is taken for it: with k bits more than the rows need, that befalls about
+one in 2^k of the words without a row. The student is trained on rows as they are, such words included, and the salts
+are chosen so that it does little harm (`student.vocabulary`).
 """
 
 import re
@@ -12,7 +12,6 @@ import zlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from itertools import count
 from typing import Any, TypeVar
 
 import numpy as np
@@ -25,9 +24,20 @@ _LOW = 0xFFFFFFFF
 Hash = TypeVar("Hash", int, np.ndarray)
 
 
+def lower(text: str) -> str:
+    """Lower-case a text, character by character, as every other runtime of a student does.
+
+    That differs from `str.lower` in two: a Σ at the end of a word is an σ, and İ is an i. What is no valid Unicode
+    (half of a surrogate pair) becomes a question mark.
+    """
+    if text.isascii():
+        return text.lower()
+    return text.encode("utf-8", "replace").decode().replace("İ", "i").replace("Σ", "σ").lower()
+
+
 def words(text: str) -> list[str]:
     """Lower-case a text and split it into runs of word characters and single other signs."""
-    return _WORD.findall(text.lower())
+    return _WORD.findall(lower(text))
 
 
 def runs(words: list[str], longest: int) -> list[str]:
@@ -37,7 +47,7 @@ def runs(words: list[str], longest: int) -> list[str]:
 
 def checksum(entry: str) -> int:
     """The CRC-32 of a word, or of a run of words."""
-    return zlib.crc32(entry.encode("utf-8", "replace"))
+    return zlib.crc32(entry.encode())
 
 
 def stir(checksum: Hash, salt: Any) -> Hash:
@@ -86,49 +96,91 @@ class Encoded:
 
 
 @dataclass(frozen=True)
+class Words:
+    """Entries, words and runs of words, that are known by their strings.
+
+    Attributes:
+        entries: sorted, each once.
+    """
+
+    entries: Sequence[str]
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def find(self) -> Callable[[str], int | None]:
+        """A function that gives the place of an entry, or None."""
+        return {entry: i for i, entry in enumerate(self.entries)}.get
+
+
+@dataclass(frozen=True)
+class Fingerprints:
+    """Entries that are known by their fingerprints.
+
+    Attributes:
+        prints: ascending, each once.
+        salts: one for each bucket of entries, a power of two of them, each from 0 to 255.
+        bits: of a fingerprint.
+    """
+
+    prints: Sequence[int]
+    salts: Sequence[int]
+    bits: int
+
+    def __len__(self) -> int:
+        return len(self.prints)
+
+    def find(self) -> Callable[[str], int | None]:
+        """A function that gives the place of an entry's fingerprint, or None."""
+        place = {number: i for i, number in enumerate(self.prints)}
+        return lambda entry: place.get(fingerprint(checksum(entry), self.salts, self.bits))
+
+
+@dataclass(frozen=True)
 class Lookup:
     """The rows of words, and of the runs of words that have a row.
 
     Attributes:
-        fingerprints: ascending, each once.
-        rows: the row of each fingerprint, from 1 on; None if the i-th has row 1 + i.
-        salts: one for each bucket of words, a power of two of them, each from 0 to 255.
-        bits: of a fingerprint.
+        known: what has a row.
+        rows: the row of each, from 1 on; None if the i-th has row 1 + i.
         longest: words in the longest run that may have a row; 1 for single words only.
         max_length: words per text; the rest is cut off.
         row: gives the row of a word, or of a run of words.
     """
 
-    fingerprints: Sequence[int]
+    known: Words | Fingerprints
     rows: Sequence[int] | None
-    salts: Sequence[int]
-    bits: int
     longest: int
     max_length: int
 
     row: Callable[[str], int] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        rows = dict(zip(self.fingerprints, self.rows or count(1), strict=False))
+        find, rows = self.known.find(), self.rows
 
         @lru_cache(_REMEMBERED)
         def row(entry: str) -> int:
-            return rows.get(fingerprint(checksum(entry), self.salts, self.bits), UNKNOWN)
+            place = find(entry)
+            return UNKNOWN if place is None else 1 + place if rows is None else rows[place]
 
         object.__setattr__(self, "row", row)
 
     @property
     def size(self) -> int:
         """Rows of the table, that of the unknown word included."""
-        return 1 + (len(self.fingerprints) if self.rows is None else max(self.rows, default=0))
+        return 1 + (len(self.known) if self.rows is None else max(self.rows, default=0))
 
     def encode(self, texts: Iterable[str]) -> Encoded:
         """Look up the words of texts."""
+        return self.encode_words(map(words, texts))
+
+    def encode_words(self, texts: Iterable[list[str]]) -> Encoded:
+        """Look up words that are already told apart."""
         row = self.row
         ids: list[int] = []
         starts = [0]
         for text in texts:
-            found = words(text)[: self.max_length]
+            found = text[: self.max_length]
             ids.extend([row(word) for word in found] or [UNKNOWN])
             if self.longest > 1:
                 ids.extend(id_ for id_ in map(row, runs(found, self.longest)) if id_ != UNKNOWN)

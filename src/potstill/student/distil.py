@@ -7,14 +7,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
+from safetensors.numpy import save_file
 from scipy.special import softmax
 
 from potstill import files
 from potstill.params.network import NetworkParams
 from potstill.params.student import StudentParams
 from potstill.runtime.file import FLOAT, TABLE
-from potstill.runtime.model import FILE, Student
-from potstill.runtime.networks import Shape
+from potstill.runtime.model import FILE, UNROUNDED, WORDS, Student
+from potstill.runtime.networks import Shape, Weights
 from potstill.student import networks, training, vocabulary
 from potstill.student.rounding import bits_of
 
@@ -27,20 +28,23 @@ class Trained:
 
     Attributes:
         student: what ships.
-        words: the words that it knows, one for each fingerprint.
+        words: the words that it knows, in the order of their rows.
         best: the dictionary of its best epoch, see `training.fit`.
+        unrounded: its weights before they were rounded; empty if they are not.
     """
 
     student: Student
     words: list[str]
     best: dict[str, float]
+    unrounded: Weights
 
     def save(self, folder: Path) -> int:
-        """Write a new folder: `FILE`, what ships, and for people `words.json`. Returns the bytes of the former."""
+        """Write a new folder: `FILE`, `WORDS` and `UNROUNDED`. Returns the bytes of the first."""
         with files.whole(folder) as part:
             part.mkdir(parents=True)
             self.student.save(part / FILE)
-            files.write_json(part / "words.json", self.words)
+            files.write_json(part / WORDS, self.words)
+            save_file(self.unrounded, part / UNROUNDED)
         return files.size(folder / FILE)
 
 
@@ -94,7 +98,7 @@ def _train(
     lookup, words = vocabulary.build(texts, probabilities, params)
     torch.manual_seed(params.seed)
     network = networks.build(params, lookup.size, len(labels))
-    best, steps = training.fit(
+    fitted = training.fit(
         network,
         lookup.encode(texts),
         targets,
@@ -107,4 +111,6 @@ def _train(
     weights = {name: weight.numpy() for name, weight in network.state_dict().items()}
     shape = Shape(params.architecture, params.embedding, params.hidden)
     bits = (bits_of(TABLE, params.bits), bits_of("head.weight", params.bits)) if params.bits else (FLOAT, FLOAT)
-    return Trained(Student(labels, lookup, shape, weights, bits, steps), words, best)
+    student = Student(labels, lookup, shape, weights, bits, fitted.steps)
+    unrounded = {name: weight.numpy() for name, weight in fitted.unrounded.items()}
+    return Trained(student, words, fitted.best, unrounded)

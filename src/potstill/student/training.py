@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -48,6 +49,21 @@ def cross_entropy(student: Tensor, labels: Tensor) -> Tensor:
     return functional.cross_entropy(student, labels)
 
 
+@dataclass(frozen=True)
+class Fitted:
+    """What `fit` found, besides the network's weights.
+
+    Attributes:
+        best: the dictionary of the best epoch, as it was logged.
+        steps: what its weights are multiples of, see `Rounding.settle`; empty without `params.bits`.
+        unrounded: its weights before they were rounded; empty without `params.bits`.
+    """
+
+    best: dict[str, float]
+    steps: dict[str, float]
+    unrounded: dict[str, Tensor]
+
+
 def fit(
     network: nn.Module,
     texts: Encoded,
@@ -57,12 +73,12 @@ def fit(
     labels: np.ndarray,
     params: NetworkParams,
     log: Callable[[dict[str, float]], None] = lambda epoch: None,
-) -> tuple[dict[str, float], dict[str, float]]:
+) -> Fitted:
     """Train a network in place; at the end it holds the weights of its best epoch by validation accuracy.
 
     Adam with a one-cycle learning rate. Word dropout turns words into the unknown word, anew in every epoch, so
     that no two epochs see the same texts. With `params.bits` the second half of the epochs trains rounded weights, and
-    the best is one of these.
+    the best is one of these. Of two equally accurate epochs the one with the lower loss is better.
 
     Args:
         network: maps `ids` and `mask` to logits, see `networks`.
@@ -71,10 +87,6 @@ def fit(
         validation, labels: the texts, and their int64 class ids, that choose the epoch.
         params: batch size, epochs, learning rate, weight decay, word dropout, bits, seed.
         log: receives one dictionary per epoch: `epoch`, `loss`, `validation_loss`, `validation_accuracy`.
-
-    Returns:
-        The dictionary of the best epoch; of two equally accurate epochs the one with the lower loss is better. And
-        the steps that its weights are multiples of, see `Rounding.settle`; empty without `params.bits`.
     """
     rng = np.random.default_rng(params.seed)
     torch.manual_seed(params.seed)
@@ -88,7 +100,7 @@ def fit(
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, params.learning_rate, params.epochs * batches)
     best: dict[str, float] = {}
     weights: dict[str, Tensor] = {}
-    steps: dict[str, float] = {}
+    fitted = Fitted({}, {}, {})
     for epoch in range(1, params.epochs + 1):
         rounds = rounding if epoch >= rounded_from else None
         if rounds and epoch == rounded_from:
@@ -118,10 +130,11 @@ def fit(
         }
         log(answer)
         if not best or _rank(answer) > _rank(best):
-            best, weights, steps = answer, settled.state_dict(), settled_steps
+            best, weights = answer, settled.state_dict()
+            fitted = Fitted(best, settled_steps, copy.deepcopy(network.state_dict()) if rounds else {})
     network.load_state_dict(weights)
     network.eval()
-    return best, steps
+    return fitted
 
 
 def _rank(epoch: dict[str, float]) -> tuple[float, float]:

@@ -7,7 +7,7 @@ import numpy as np
 
 from potstill.params.network import NetworkParams
 from potstill.runtime import tokenizer
-from potstill.runtime.tokenizer import Lookup
+from potstill.runtime.tokenizer import Fingerprints, Lookup, Words
 
 # How much a word has to be seen before its mean label counts: with n texts, the mean is mixed with this many
 # texts of the overall distribution; and what is rarer than RARE is left out.
@@ -86,7 +86,7 @@ def choose(counts: Counts, size: int, influence: float) -> list[str]:
 
 
 def build(texts: list[str], targets: np.ndarray, params: NetworkParams) -> tuple[Lookup, list[str]]:
-    """Choose the vocabulary of a student and its fingerprints.
+    """Choose the vocabulary of a student.
 
     Args:
         texts: what the student will train on.
@@ -94,24 +94,36 @@ def build(texts: list[str], targets: np.ndarray, params: NetworkParams) -> tuple
         params: `words`, `rows`, `influence`, `ngrams`, `max_length` and `fingerprint` are used.
 
     Returns:
-        The look-up, and a word for each of its fingerprints. Of chosen words with the same fingerprint, which
-        nothing can tell apart, the most telling is named. They are fewer than `params.words` only if there are no more.
+        The look-up, and a word for each of its entries. They are fewer than `params.words` only if there are no more.
     """
     counts = count(texts, targets, params.ngrams)
-    size = params.words - 1
-    chosen = choose(counts, size, params.influence)
-    buckets, bits = layout(len(chosen), params.fingerprint)
+    known: Words | Fingerprints
+    if params.fingerprint is None:
+        entries = sorted(choose(counts, params.words - 1, params.influence))
+        known = Words(entries)
+    else:
+        known, entries = _fingerprints(counts, params.words - 1, params.influence, params.fingerprint)
+    rows = share(counts, entries, params.rows - 1) if params.rows and params.rows <= len(entries) else None
+    return Lookup(known, rows, params.ngrams, params.max_length), entries
+
+
+def _fingerprints(counts: Counts, size: int, influence: float, spare: int) -> tuple[Fingerprints, list[str]]:
+    """The fingerprints of at most `size` entries, with `spare` bits more than they need, and an entry for each.
+
+    Of chosen entries with the same fingerprint, which nothing can tell apart, the most telling is named; others are
+    chosen in their place.
+    """
+    chosen = choose(counts, size, influence)
+    buckets, bits = layout(len(chosen), spare)
     salts = _salts(counts, chosen, buckets, bits)
     named: dict[int, str] = {}
     for attempt in range(size, 2 * size + 1, max(1, size // 50)):
-        for entry in choose(counts, attempt, params.influence):
+        for entry in choose(counts, attempt, influence):
             named.setdefault(tokenizer.fingerprint(tokenizer.checksum(entry), salts, bits), entry)
         if len(named) >= size:
             break
     known = dict(sorted(islice(named.items(), size)))
-    entries = list(known.values())
-    rows = share(counts, entries, params.rows - 1) if params.rows and params.rows <= len(entries) else None
-    return Lookup(list(known), rows, salts, bits, params.ngrams, params.max_length), entries
+    return Fingerprints(list(known), salts, bits), list(known.values())
 
 
 def share(counts: Counts, entries: list[str], rows: int) -> list[int]:

@@ -1,0 +1,69 @@
+"""Stage `export`: calibrate the student, and write what ships."""
+
+from dataclasses import replace
+
+from potstill import files, paths, record
+from potstill.corpus.dataset import Dataset
+from potstill.errors import run
+from potstill.evaluate.scores import scores
+from potstill.export import calibrate, to_onnx
+from potstill.export.card import ONNX, card
+from potstill.export.facts import collect
+from potstill.params.export import ExportParams
+from potstill.params.label import LabelParams
+from potstill.params.student import StudentParams
+from potstill.runtime.model import FILE, WORDS, Student
+from potstill.runtime.tokenizer import Fingerprints
+
+
+def main() -> None:
+    """Read the trained student, the prepared data and the teachers' answers; write `models/export`."""
+    params = ExportParams.load()
+    data = Dataset.load(paths.PREPARED)
+    trained = Student.load(paths.STUDENT / FILE)
+    labels = data.validation["label"].to_numpy()
+    temperature = calibrate.temperature(trained.decision_function(data.validation["text"]), labels)
+    student = replace(trained, temperature=temperature)
+
+    named = params.words and isinstance(student.lookup.known, Fingerprints)
+    words = files.read_json(paths.STUDENT / WORDS) if named else None
+    hashes = {path.name: files.sha256(path) for path in (paths.PREPARED, paths.TRANSFER)}
+    student = replace(student, facts=collect(student, words, data, hashes, teachers(data), StudentParams.load()))
+    model = to_onnx.build(student).SerializeToString()
+    with files.whole(paths.EXPORT) as folder:
+        folder.mkdir(parents=True)
+        student.save(folder / FILE)
+        (folder / ONNX).write_bytes(model)
+        files.write_text(folder / "README.md", card(student, files.size(folder / FILE), len(model)))
+
+    before = scores(labels, trained.predict_proba(data.validation["text"]))
+    after = student.facts["metrics"]["validation"]
+    facts = {
+        "bytes": files.size(paths.EXPORT / FILE),
+        "onnx_bytes": len(model),
+        "temperature": temperature,
+        "validation_log_loss_before": before["log_loss"],
+        "validation_log_loss": after["log_loss"],
+        "validation_calibration_error_before": before["calibration_error"],
+        "validation_calibration_error": after["calibration_error"],
+    }
+    files.write_json(paths.METRICS / "export" / "metrics.json", {"export": facts})
+    print(f"{paths.EXPORT / FILE}: {facts['bytes']:,} bytes; {ONNX}: {len(model):,} bytes; temperature {temperature:g}")
+
+
+def teachers(data: Dataset) -> dict[str, float]:
+    """The test accuracy of those who labelled the transfer set; a table may lack texts, and then has none."""
+    right = data.test["label"].to_numpy()
+    answers = {
+        name: record.read_answers(paths.METRICS / "teacher" / name / "test.csv", data.labels)
+        for name in LabelParams.load().teachers
+    }
+    return {
+        name: round(float((logits.argmax(1) == right).mean()), 6)
+        for name, logits in answers.items()
+        if logits.shape == (len(right), len(data.labels)) and (logits == logits).all()
+    }
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,69 @@
+"""The model card, so that the exported folder can be pushed to the Hugging Face hub as it is."""
+
+from huggingface_hub import EvalResult, ModelCard, ModelCardData
+
+from potstill.runtime.model import FILE, Student
+from potstill.runtime.tokenizer import Words
+
+ONNX = "model.onnx"
+
+
+def card(student: Student, size: int, onnx_size: int) -> str:
+    """The card's text, with the hub's metadata in front.
+
+    Args:
+        student: an exported student, with its facts.
+        size: bytes of its file.
+        onnx_size: bytes of the ONNX model.
+    """
+    facts, tested = student.facts, student.facts["metrics"]["test"]
+    metrics = {"accuracy": tested["accuracy"], "f1": tested["macro_f1"], "matthews_correlation": tested["matthews"]}
+    results = [
+        EvalResult("text-classification", "potstill", "test split", kind, value) for kind, value in metrics.items()
+    ]
+    metadata = ModelCardData(
+        model_name="student",
+        eval_results=results,
+        library_name="potstill",
+        metrics=list(metrics),
+        pipeline_tag="text-classification",
+        tags=["distillation", "onnx", "potstill"],
+    )
+    rows, shape = facts["rows"], student.shape
+    by_strings = isinstance(student.lookup.known, Words)
+    takes = "text in, label and probabilities out" if by_strings else "ids of rows in, label and probabilities out"
+    low, high = tested["accuracy_low"], tested["accuracy_high"]
+    classes = ", ".join(f"`{label}`" for label in student.labels)
+    taught = ", ".join(f"{name} ({accuracy:.2%} on the same texts)" for name, accuracy in facts["teachers"].items())
+    body = f"""
+# A text classifier in {size:,} bytes
+
+It tells apart {len(student.labels)} classes: {classes}. It was distilled with potstill {facts["version"]} from
+{taught or "a larger model"}.
+
+| | |
+| --- | --- |
+| network | {shape.architecture}, {student.parameters:,} parameters, {len(student.lookup.known):,} words |
+| accuracy | {tested["accuracy"]:.2%} (95% interval {low:.2%} to {high:.2%}), {rows["test"]:,} test texts |
+| macro F1, Matthews correlation | {tested["macro_f1"]:.4f}, {tested["matthews"]:.4f} |
+| calibration | temperature {student.temperature:g}, expected error {tested["calibration_error"]:.4f} |
+| trained on | {rows["train"]:,} labelled and {rows["unlabelled"]:,} unlabelled texts, and variants of them |
+
+## Use
+
+```python
+from potstill import Student
+
+student = Student.load("{FILE}")
+student.predict(["a text", "another"])
+```
+
+`{FILE}` ({size:,} bytes) needs potstill and numpy alone; `potstill inspect {FILE}` prints all it says of itself.
+`{ONNX}` ({onnx_size:,} bytes; {takes}) needs onnxruntime alone.
+
+## Limits
+
+It knows the words of the texts that it learnt from, and takes all others for one. Text of another kind or language than
+these it answers as surely, and worse. The test texts are of the same kind.
+"""
+    return str(ModelCard(f"---\n{metadata.to_yaml()}\n---\n{body}"))

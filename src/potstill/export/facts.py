@@ -1,0 +1,46 @@
+"""What a student's file says of itself."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+import potstill
+from potstill.corpus.dataset import Dataset
+from potstill.evaluate.scores import scores
+from potstill.params.student import StudentParams
+from potstill.runtime.model import Student
+
+
+def collect(
+    student: Student,
+    words: Sequence[str] | None,
+    data: Dataset,
+    hashes: Mapping[str, str],
+    teachers: Mapping[str, float],
+    params: StudentParams,
+) -> dict[str, Any]:
+    """All there is to know of a student: where it comes from, and how good it is.
+
+    Args:
+        student: the student, calibrated.
+        words: what it knows, in the order of its rows, for a file that does not say it otherwise; or None.
+        data: what it was trained on.
+        hashes: SHA-256 by the name of the data.
+        teachers: accuracy on the test split by the name of those who labelled its texts.
+        params: how it was trained.
+    """
+    splits = {"validation": data.validation, "test": data.test}
+    facts: dict[str, Any] = {
+        "version": potstill.__version__,
+        "params": params.model_dump(),
+        "rows": {name: len(getattr(data, name)) for name in ("train", "validation", "test", "unlabelled")},
+        "sha256": dict(hashes),
+        "metrics": {name: _metrics(student, table) for name, table in splits.items()},
+        "teachers": dict(teachers),
+    }
+    return facts | ({} if words is None else {"words": "\n".join(words)})
+
+
+def _metrics(student: Student, table: pd.DataFrame) -> dict[str, float]:
+    return scores(table["label"], student.predict_proba(table["text"]))

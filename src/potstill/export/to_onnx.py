@@ -1,0 +1,238 @@
+"""A student as an ONNX model that takes text.
+
+Words are told apart by operators that every build of onnxruntime has: `StringNormalizer`, and `Tokenizer` of its own
+domain com.microsoft. Weights stay whole numbers of 8 bits. A student that knows its words by fingerprints cannot be
+expressed so, since ONNX has no way from a string to its bytes: its model takes the ids of rows.
+"""
+
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from potstill.runtime.file import TABLE
+from potstill.runtime.model import Student
+from potstill.runtime.tokenizer import Words
+
+OPSET = 20
+LOCALE = "C.UTF-8"  # others may be missing, and lower-case other letters
+# `\w+|[^\w\s]` of Python: letters, numbers and the underscore; all but these and its white space.
+_WORD = r"\pL\pN_"
+_SPACE = r"\x{09}-\x{0d}\x{1c}-\x{20}\x{85}\x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000}"
+TOKEN = rf"[{_WORD}]+|[^{_WORD}{_SPACE}]"
+PAD = -1  # the id where there is no word
+_GATES = {"bigru": ("GRU", [1, 0, 2]), "bilstm": ("LSTM", [0, 3, 1, 2])}  # ONNX's operator, and its order of gates
+
+
+class _Graph:
+    """Nodes and constants, put together call by call; values are known by their names."""
+
+    def __init__(self) -> None:
+        self.nodes: list[onnx.NodeProto] = []
+        self.constants: dict[str, onnx.TensorProto] = {}
+
+    def __call__(self, operator: str, *inputs: Any, output: str = "", domain: str = "", **attributes: Any) -> str:
+        """Add a node with one output, and name it."""
+        output = output or f"{operator.lower()}{len(self.nodes)}"
+        names = [value if isinstance(value, str) else self.constant(value) for value in inputs]
+        self.nodes.append(helper.make_node(operator, names, [output], domain=domain, **attributes))
+        return output
+
+    def constant(self, value: Any, name: str = "") -> str:
+        """Add a constant, once, and name it."""
+        tensor = numpy_helper.from_array(np.asarray(value))
+        for known, other in self.constants.items():
+            if other == tensor:
+                return known
+        name = name or f"constant{len(self.constants)}"
+        self.constants[name] = tensor
+        return name
+
+    def cut(self, value: str, start: int, end: int) -> str:
+        """Columns `start` to `end` of a matrix."""
+        return self("Slice", value, _ints(start), _ints(end), _ints(1))
+
+
+_ALL = np.iinfo(np.int64).max
+
+
+def _ints(*values: int) -> np.ndarray:
+    return np.array(values, np.int64)
+
+
+def _floats(*values: float) -> np.ndarray:
+    return np.array(values, np.float32)
+
+
+def build(student: Student) -> onnx.ModelProto:
+    """The model: `text`, strings (texts,), or `ids`, int64 (texts, words) with -1 where there is no word.
+
+    It gives `label`, strings (texts,), and `probabilities`, float32 (texts, classes).
+    """
+    graph = _Graph()
+    if isinstance(student.lookup.known, Words):
+        given = helper.make_tensor_value_info("text", TensorProto.STRING, ["texts"])
+        ids = _ids(graph, student)
+    else:
+        given = helper.make_tensor_value_info("ids", TensorProto.INT64, ["texts", "words"])
+        ids = "ids"
+    logits = _logits(graph, student, ids)
+    classes = np.array(student.labels, object)
+    graph("Softmax", graph("Div", logits, _floats(student.temperature)), axis=1, output="probabilities")
+    best = graph("ArgMax", "probabilities", axis=1, keepdims=0)
+    graph(
+        "LabelEncoder", best, domain="ai.onnx.ml", output="label", keys_int64s=list(range(len(classes))),
+        values_strings=student.labels,
+    )  # fmt: skip
+    made = helper.make_graph(
+        graph.nodes,
+        "student",
+        [given],
+        [
+            helper.make_tensor_value_info("label", TensorProto.STRING, ["texts"]),
+            helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["texts", len(classes)]),
+        ],
+        [_named(tensor, name) for name, tensor in graph.constants.items()],
+    )
+    domains = [("", OPSET), ("ai.onnx.ml", 2), ("com.microsoft", 1)]
+    model = helper.make_model(
+        made,
+        producer_name="potstill",
+        ir_version=9,
+        opset_imports=[helper.make_opsetid(*domain) for domain in domains],
+    )
+    onnx.checker.check_model(model, full_check=False)
+    return model
+
+
+def _named(tensor: onnx.TensorProto, name: str) -> onnx.TensorProto:
+    tensor.name = name
+    return tensor
+
+
+def _ids(graph: _Graph, student: Student) -> str:
+    """From texts to the ids of their rows."""
+    lookup = student.lookup
+    entries = student.words or []
+    lowered = graph("StringNormalizer", "text", case_change_action="LOWER", locale=LOCALE)
+    tokens = graph(
+        "Tokenizer", lowered, domain="com.microsoft", mark=0, mincharnum=1, pad_value="", tokenexp=TOKEN
+    )  # fmt: skip
+    tokens = graph.cut(tokens, 0, lookup.max_length)
+
+    def rows(found: str, longest: bool, other: int) -> str:
+        some = [entry for entry in entries if (" " in entry) == longest]
+        values = [lookup.row(entry) for entry in some]
+        return graph(
+            "LabelEncoder", found, domain="ai.onnx.ml", keys_strings=["", *some], values_int64s=[PAD, *values],
+            default_int64=other,
+        )  # fmt: skip
+
+    single = rows(tokens, False, 0)
+    # A text without words is one unknown word; and there is always a column, since no text may have a word.
+    shape = graph("Shape", single)
+    column = graph("ConstantOfShape", graph("Concat", graph("Gather", shape, _ints(0)), _ints(1), axis=0),
+                   value=numpy_helper.from_array(_ints(PAD)))  # fmt: skip
+    single = graph("Concat", single, column, axis=1)
+    parts = [graph("Max", graph.cut(single, 0, 1), _ints(0)), graph.cut(single, 1, _ALL)]
+    for length in range(2, lookup.longest + 1):
+        joined = graph.cut(tokens, 0, 1 - length)
+        for i in range(1, length):
+            end = _ALL if i == length - 1 else 1 + i - length
+            joined = graph(
+                "StringConcat", graph("StringConcat", joined, np.array(" ", object)), graph.cut(tokens, i, end)
+            )
+        parts.append(rows(joined, True, PAD))
+    return graph("Concat", *parts, axis=1)
+
+
+def _logits(graph: _Graph, student: Student, ids: str) -> str:
+    """From ids to logits, as in `runtime.networks`."""
+    known = graph("GreaterOrEqual", ids, _ints(0))
+    there = graph("Cast", known, to=TensorProto.FLOAT)
+    mask = graph("Unsqueeze", there, _ints(2))
+    vectors = _vectors(graph, student, graph("Max", ids, _ints(0)))
+    vectors = graph("Mul", vectors, mask)  # (texts, words, width)
+    architecture = student.shape.architecture
+    if architecture == "mlp":
+        total = graph("ReduceSum", vectors, _ints(1), keepdims=0)
+        features = graph("Div", total, graph("ReduceSum", there, _ints(1), keepdims=1))
+    elif architecture == "attention":
+        turned = graph("Transpose", vectors, perm=[0, 2, 1])
+        scores = graph(
+            "Conv",
+            turned,
+            _weight(graph, student, "weight.weight"),
+            _weight(graph, student, "weight.bias"),
+            pads=[2, 2],
+        )
+        scores = graph("Where", graph("Unsqueeze", known, _ints(1)), scores, _floats(-np.inf))
+        features = graph("Squeeze", graph("MatMul", graph("Softmax", scores, axis=2), vectors), _ints(1))
+    elif architecture == "cnn":
+        turned = graph("Transpose", vectors, perm=[0, 2, 1])
+        found = graph(
+            "Conv",
+            turned,
+            _weight(graph, student, "convolution.weight"),
+            _weight(graph, student, "convolution.bias"),
+            pads=[1, 1],
+        )
+        found = graph("Mul", graph("Relu", found), graph("Unsqueeze", there, _ints(1)))
+        features = graph("ReduceMax", found, _ints(2), keepdims=0)
+    else:
+        features = _recurrent(graph, student, vectors, known)
+    return graph(
+        "Gemm", features, _weight(graph, student, "head.weight"), _weight(graph, student, "head.bias"), transB=1
+    )
+
+
+def _recurrent(graph: _Graph, student: Student, vectors: str, known: str) -> str:
+    operator, order = _GATES[student.shape.architecture]
+    lengths = graph("ReduceSum", graph("Cast", known, to=TensorProto.INT32), _ints(1), keepdims=0)
+
+    def both(*names: str) -> str:
+        """Weights of both directions, (2, gates × hidden, …)."""
+        sides = []
+        for side in ("forwards", "backwards"):
+            parts = [_weight(graph, student, f"{side}.{name}", order) for name in names]
+            sides.append(graph("Unsqueeze", graph("Concat", *parts, axis=0), _ints(0)))
+        return graph("Concat", *sides, axis=0)
+
+    only_gru: dict[str, Any] = {"linear_before_reset": 1} if operator == "GRU" else {}
+    states = graph(
+        operator,
+        graph("Transpose", vectors, perm=[1, 0, 2]),
+        both("weight_ih_l0"),
+        both("weight_hh_l0"),
+        both("bias_ih_l0", "bias_hh_l0"),
+        lengths,
+        direction="bidirectional",
+        hidden_size=student.shape.hidden,
+        **only_gru,
+    )  # (words, 2, texts, hidden), zeros where a text has ended
+    there = graph("Unsqueeze", graph("Transpose", known, perm=[1, 0]), _ints(1, 3))
+    states = graph("Where", there, states, _floats(-1))  # states lie above
+    features = graph("Transpose", graph("ReduceMax", states, _ints(0), keepdims=0), perm=[1, 0, 2])
+    return graph("Reshape", features, _ints(0, 2 * student.shape.hidden))
+
+
+def _weight(graph: _Graph, student: Student, name: str, order: list[int] | None = None) -> str:
+    """A weight, as whole numbers of 8 bits and their step if the student has these; its gates in ONNX's order."""
+    values = student.weights[name]
+    if order:
+        hidden = student.shape.hidden
+        values = np.concatenate([values[gate * hidden : (gate + 1) * hidden] for gate in order])
+    if name not in student.steps:
+        return graph.constant(values, name)
+    step = np.float32(student.steps[name])
+    return graph("DequantizeLinear", graph.constant(np.rint(values / step).astype(np.int8), name), np.array(step))
+
+
+def _vectors(graph: _Graph, student: Student, ids: str) -> str:
+    """The word vectors of ids: rows are looked up while they are whole numbers."""
+    if TABLE not in student.steps:
+        return graph("Gather", student.weights[TABLE], ids)
+    step = np.float32(student.steps[TABLE])
+    whole = np.rint(student.weights[TABLE] / step).astype(np.int8)
+    return graph("DequantizeLinear", graph("Gather", whole, ids), np.array(step))

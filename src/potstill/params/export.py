@@ -1,0 +1,13 @@
+"""The `export` section."""
+
+from typing import ClassVar
+
+from potstill.params.section import Section
+
+
+class ExportParams(Section):
+    """What the exported files hold; `params.yaml` says what each key means."""
+
+    section: ClassVar[str] = "export"
+
+    words: bool

@@ -1,0 +1,136 @@
+"""The fast path: folds a student for the compiled kernel (`kernel.c`), where there is one.
+
+What a word brings to a network's first layer is the same wherever the word stands. So the table of word vectors and the
+weights behind it are multiplied when a student is loaded, and scoring only adds up rows.
+"""
+
+from collections.abc import Callable
+from enum import IntEnum
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+
+from potstill.runtime import tokenizer
+from potstill.runtime.networks import ARCHITECTURES, Shape, Weights
+from potstill.runtime.tokenizer import Lookup, Words
+
+kernel: Any
+try:
+    kernel = import_module("potstill.runtime._kernel")
+except ImportError:  # there was no compiler when potstill was installed
+    kernel = None
+
+LANES = 8  # as in kernel.c
+
+
+class Output(IntEnum):
+    """What the kernel gives for a text."""
+
+    LOGITS = 0
+    PROBABILITIES = 1
+    CLASSES = 2
+
+
+Score = Callable[[Any, Output], np.ndarray]
+
+
+def scorer(lookup: Lookup, shape: Shape, weights: Weights, temperature: float) -> Score | None:
+    """A function that scores a list of strings, or what Arrow can hand over; None without a kernel.
+
+    Its second argument says what it gives: float32 of shape (texts, classes), or int64 of shape (texts,).
+    """
+    if kernel is None:
+        return None
+    known, words, ends, salts, bits = lookup.known, None, b"", b"\0", 0
+    if isinstance(known, Words):
+        entries = [entry.encode() for entry in known.entries]
+        keys = [tokenizer.checksum(entry) for entry in known.entries]
+        words, ends = b"".join(entries), np.cumsum([len(entry) for entry in entries], dtype=np.uint32).tobytes()
+    else:
+        keys, salts, bits = list(known.prints), bytes(known.salts), known.bits
+    rows = np.arange(1, 1 + len(known)) if lookup.rows is None else np.array(lookup.rows)
+    classes = len(weights["head.bias"])
+    folded = _FOLD[shape.architecture](weights, shape.hidden, temperature)
+    model = kernel.build(
+        list(ARCHITECTURES).index(shape.architecture),
+        classes,
+        shape.hidden,
+        lookup.longest,
+        lookup.max_length,
+        np.array(keys, np.uint32).tobytes(),
+        words,
+        ends,
+        salts,
+        bits,
+        rows.astype(np.uint32).tobytes(),
+        tuple(np.ascontiguousarray(part, np.float32).tobytes() for part in folded),
+        tokenizer.lower,
+    )
+
+    def score(texts: Any, output: Output) -> np.ndarray:
+        if hasattr(texts, "__arrow_c_stream__"):
+            scored = kernel.score_arrow_stream(model, texts.__arrow_c_stream__(), output)
+        elif hasattr(texts, "__arrow_c_array__"):
+            scored = kernel.score_arrow_array(model, texts.__arrow_c_array__(), output)
+        else:
+            scored = kernel.score_list(model, texts, output)
+        if output == Output.CLASSES:
+            return np.frombuffer(scored, np.int64)
+        return np.frombuffer(scored, np.float32).reshape(-1, classes)
+
+    return score
+
+
+def _pad(array: np.ndarray, *axes: int) -> np.ndarray:
+    """Zeros behind some axes, up to a multiple of LANES."""
+    return np.pad(array, [(0, -size % LANES if axis in axes else 0) for axis, size in enumerate(array.shape)])
+
+
+def _head(weights: Weights, temperature: float) -> tuple[np.ndarray, np.ndarray]:
+    """The last layer, (features, classes) and (classes,)."""
+    return weights["head.weight"].T / np.float32(temperature), weights["head.bias"] / np.float32(temperature)
+
+
+def _bag(weights: Weights, hidden: int, temperature: float) -> list[np.ndarray]:
+    head, bias = _head(weights, temperature)
+    return [_pad(weights["embedding.weight"] @ head, 1), _pad(bias, 0)]
+
+
+def _attention(weights: Weights, hidden: int, temperature: float) -> list[np.ndarray]:
+    # A bias that all words share does not change their shares.
+    scores = weights["embedding.weight"] @ weights["weight.weight"][0]
+    return [*_bag(weights, hidden, temperature), _pad(scores, 1)]
+
+
+def _cnn(weights: Weights, hidden: int, temperature: float) -> list[np.ndarray]:
+    head, bias = _head(weights, temperature)
+    table = np.einsum("re,cew->rwc", weights["embedding.weight"], weights["convolution.weight"], optimize=True)
+    return [_pad(table, 2), _pad(weights["convolution.bias"], 0), _pad(head, 1), _pad(bias, 0)]
+
+
+def _recurrent(gates: int) -> Callable[[Weights, int, float], list[np.ndarray]]:
+    def fold(weights: Weights, hidden: int, temperature: float) -> list[np.ndarray]:
+        head, bias = _head(weights, temperature)
+        tables, kernels, news = [], [], []
+        for side in ("forwards", "backwards"):
+            last = weights[f"{side}.bias_hh_l0"].reshape(gates, hidden).copy()
+            if gates == 3:  # a GRU's reset gate stands before the last bias
+                news.append(last[2].copy())
+                last[2] = 0
+            words = weights["embedding.weight"] @ weights[f"{side}.weight_ih_l0"].T + weights[f"{side}.bias_ih_l0"]
+            tables.append(words.reshape(-1, gates, hidden) + last)
+            kernels.append(weights[f"{side}.weight_hh_l0"].reshape(gates, hidden, hidden).transpose(2, 0, 1))
+        heads = _pad(head.reshape(2, hidden, -1), 1, 2)
+        return [
+            _pad(np.stack(tables, 1), 3),
+            _pad(np.stack(kernels), 3),
+            _pad(np.stack(news or [np.zeros(hidden)]), 1),
+            heads,
+            _pad(bias, 0),
+        ]
+
+    return fold
+
+
+_FOLD = {"mlp": _bag, "attention": _attention, "cnn": _cnn, "bigru": _recurrent(3), "bilstm": _recurrent(4)}

@@ -1,0 +1,642 @@
+/* The fast path: from texts to probabilities in one loop, without an object per word.
+
+   It knows a student as `fast.py` folds it: since what a word brings to the first layer is the same wherever it stands,
+   that layer is a table of what each row brings, and scoring is look-ups, sums and a maximum. Words are told apart and
+   found exactly as in `tokenizer.py`, networks answer as in `networks.py`; the tests hold both to that.
+
+   Texts come as Python strings, or as Arrow arrays by its C data interface; neither is copied. Text that is not ASCII is
+   lower-cased by Python, whose tables also say which characters make words. Everything else runs without the GIL.
+
+   Widths are padded to multiples of LANES by zeros. Vectors are those of GCC and Clang, which cut them to what a
+   processor has. */
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
+#define INLINE static inline __attribute__((always_inline))
+#define LANES 8
+#define CODE_POINTS 0x110000
+
+enum { MLP, ATTENTION, CNN, BIGRU, BILSTM, ARCHITECTURES };
+enum { LOGITS, PROBABILITIES, CLASSES, OUTPUTS };
+enum { UNSEEN, SPACE, WORD, SIGN }; /* what a character is */
+
+typedef struct {
+    int architecture, classes, hidden; /* as the student says */
+    int width, cells;                  /* classes and hidden, padded */
+    uint32_t longest, max_length;
+    /* what is known */
+    int strings; /* whether entries are known by their strings, or by fingerprints */
+    int bits, buckets_log2;
+    uint8_t *salts;
+    char *words; /* with strings: the entries, one behind the other */
+    uint32_t *word_ends;
+    uint32_t slots; /* a power of two */
+    struct slot {
+        uint32_t key, place; /* the checksum or the fingerprint, and 1 + the place of the entry; 0: empty */
+    } *slot;
+    uint32_t *row_of; /* by place */
+    uint32_t rows;
+    float *weights[8]; /* see `fast.py` */
+    PyObject *lower;   /* a function of Python's */
+} Model;
+
+typedef struct {
+    const char *data;
+    size_t size;
+    int ascii;
+} Text;
+
+/* Words of up to 15 bytes, which are nearly all, that were looked up before: the bytes and the length, and the row. */
+typedef struct {
+    uint64_t low, high;
+    uint32_t row;
+} Seen;
+
+#define SEEN_LOG2 12
+
+typedef struct {
+    char *lowered; /* the text, or its words with a space between them, and room to read and write behind */
+    size_t room;
+    size_t *starts, *ends; /* of words in `lowered`, and room for a block more */
+    uint32_t *ids;
+    float *scratch;
+    Seen *seen; /* or NULL */
+} Work;
+
+static uint8_t kinds[CODE_POINTS]; /* of characters; filled in as they are met, with the GIL held */
+static uint32_t crc_table[256];
+
+/* ---- words ---- */
+
+static uint32_t checksum(const char *entry, size_t size) {
+    uint32_t crc = 0xFFFFFFFF;
+    for (size_t i = 0; i < size; i++) crc = crc_table[(crc ^ (uint8_t)entry[i]) & 255] ^ crc >> 8;
+    return ~crc;
+}
+
+static uint32_t fingerprint(const Model *model, uint32_t crc) {
+    uint32_t bucket = (uint32_t)((uint64_t)(crc * 0x9E3779B1u) << model->buckets_log2 >> 32);
+    uint32_t mixed = (crc ^ (model->salts[bucket] + 1u) * 0x9E3779B1u) * 0x85EBCA6Bu;
+    mixed = (mixed ^ mixed >> 13) * 0xC2B2AE35u;
+    mixed ^= mixed >> 16;
+    int width = model->bits - model->buckets_log2;
+    return width ? bucket << (width & 31) | (uint32_t)((uint64_t)mixed >> (32 - width)) : bucket;
+}
+
+static uint32_t slot_of(const Model *model, uint32_t key) { return key * 0x9E3779B1u & (model->slots - 1); }
+
+static uint32_t find(const Model *model, const char *entry, size_t size) {
+    uint32_t key = checksum(entry, size);
+    if (!model->strings) key = fingerprint(model, key);
+    for (uint32_t i = slot_of(model, key);; i = (i + 1) & (model->slots - 1)) {
+        struct slot slot = model->slot[i];
+        if (!slot.place) return 0;
+        if (slot.key != key) continue;
+        if (model->strings) {
+            uint32_t start = slot.place > 1 ? model->word_ends[slot.place - 2] : 0;
+            if (model->word_ends[slot.place - 1] - start != size || memcmp(model->words + start, entry, size)) continue;
+        }
+        return model->row_of[slot.place - 1];
+    }
+}
+
+static uint32_t look_up(const Model *model, Work *work, const char *entry, size_t size) {
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    if (work->seen && size < 16) {
+        uint64_t low, high; /* there is room behind the words */
+        memcpy(&low, entry, 8);
+        memcpy(&high, entry + 8, 8);
+        if (size < 8) {
+            low &= ((uint64_t)1 << 8 * size) - 1;
+            high = 0;
+        } else {
+            high &= ((uint64_t)1 << 8 * (size - 8)) - 1;
+        }
+        high |= (uint64_t)size << 56;
+        Seen *seen = work->seen + ((low * 0x9E3779B97F4A7C15u ^ high * 0xC2B2AE3D27D4EB4Fu) >> (64 - SEEN_LOG2));
+        if (seen->low != low || seen->high != high) *seen = (Seen){low, high, find(model, entry, size)};
+        return seen->row;
+    }
+#endif
+    return find(model, entry, size);
+}
+
+/* The code point at a byte above 127 of valid UTF-8, and its bytes. */
+static uint32_t decode(const uint8_t *at, int *bytes) {
+    if (at[0] < 0xE0) return *bytes = 2, (at[0] & 31u) << 6 | (at[1] & 63u);
+    if (at[0] < 0xF0) return *bytes = 3, (at[0] & 15u) << 12 | (at[1] & 63u) << 6 | (at[2] & 63u);
+    return *bytes = 4, (at[0] & 7u) << 18 | (at[1] & 63u) << 12 | (at[2] & 63u) << 6 | (at[3] & 63u);
+}
+
+/* Finds the first words of any text, copies them with a space behind each, and returns how many. */
+static size_t split(const Model *model, Work *work, Text text) {
+    const uint8_t *at = (const uint8_t *)text.data, *end = at + text.size;
+    char *out = work->lowered;
+    size_t count = 0;
+    while (at < end && count < model->max_length) {
+        int bytes = 1;
+        uint8_t kind = kinds[*at < 128 ? *at : decode(at, &bytes)];
+        if (kind == SPACE) {
+            at += bytes;
+            continue;
+        }
+        work->starts[count] = out - work->lowered;
+        do {
+            for (int i = 0; i < bytes; i++) *out++ = *at >= 'A' && *at <= 'Z' ? *at++ | 32 : *at++;
+            if (kind != WORD || at == end) break;
+            bytes = 1;
+        } while (kinds[*at < 128 ? *at : decode(at, &bytes)] == WORD);
+        work->ends[count++] = out - work->lowered;
+        *out++ = ' ';
+    }
+    return count;
+}
+
+#ifdef __SSE2__
+INLINE __m128i within(__m128i bytes, char first, int number) {
+    /* Comparison is signed, so the range is moved to the lowest numbers. */
+    return _mm_cmplt_epi8(_mm_add_epi8(bytes, _mm_set1_epi8((char)(128 - first))), _mm_set1_epi8((char)(number - 128)));
+}
+
+INLINE size_t positions(uint64_t bits, size_t base, size_t *out) {
+    size_t count = 0;
+    for (; bits; bits &= bits - 1) out[count++] = base + __builtin_ctzll(bits);
+    return count;
+}
+
+/* Finds the first words of an ASCII text, which it lower-cases where it stands, 64 bytes at a time. */
+static size_t split_ascii(const Model *model, Work *work, Text text) {
+    size_t starts = 0, ends = 0;
+    uint64_t word_before = 0, sign_before = 0; /* the last bit of the block before */
+    for (size_t base = 0; base <= text.size && ends < model->max_length; base += 64) {
+        char padded[64];
+        const char *from = text.data + base;
+        if (base + 64 > text.size) {
+            memset(padded, ' ', 64);
+            memcpy(padded, from, text.size - base);
+            from = padded;
+        }
+        uint64_t word = 0, sign = 0;
+        for (int i = 0; i < 64; i += 16) {
+            __m128i bytes = _mm_loadu_si128((const __m128i *)(from + i));
+            bytes = _mm_or_si128(bytes, _mm_and_si128(within(bytes, 'A', 26), _mm_set1_epi8(32)));
+            _mm_storeu_si128((__m128i *)(work->lowered + base + i), bytes);
+            __m128i words = _mm_or_si128(_mm_or_si128(within(bytes, 'a', 26), within(bytes, '0', 10)),
+                                         _mm_cmpeq_epi8(bytes, _mm_set1_epi8('_')));
+            __m128i spaces = _mm_or_si128(_mm_or_si128(within(bytes, 9, 5), within(bytes, 28, 4)),
+                                          _mm_cmpeq_epi8(bytes, _mm_set1_epi8(' ')));
+            word |= (uint64_t)_mm_movemask_epi8(words) << i;
+            sign |= (uint64_t)(~_mm_movemask_epi8(_mm_or_si128(words, spaces)) & 0xFFFF) << i;
+        }
+        uint64_t after_word = word << 1 | word_before, after_sign = sign << 1 | sign_before;
+        starts += positions((word & ~after_word) | sign, base, work->starts + starts);
+        ends += positions((~word & after_word) | after_sign, base, work->ends + ends);
+        word_before = word >> 63;
+        sign_before = sign >> 63;
+    }
+    size_t count = ends < model->max_length ? ends : model->max_length;
+    if (model->longest > 1) /* runs are read where they stand: one space between words, or the slow way */
+        for (size_t i = 1; i < count; i++)
+            if (work->starts[i] != work->ends[i - 1] + 1 || work->lowered[work->ends[i - 1]] != ' ')
+                return split(model, work, text);
+    return count;
+}
+#else
+#define split_ascii split
+#endif
+
+/* Looks up the words of a text, and then its runs of words; returns how many rows. Room is there. */
+static size_t encode(const Model *model, Work *work, Text text) {
+    size_t count = text.ascii ? split_ascii(model, work, text) : split(model, work, text);
+    if (!count) return work->ids[0] = 0, 1;
+    for (size_t i = 0; i < count; i++)
+        work->ids[i] = look_up(model, work, work->lowered + work->starts[i], work->ends[i] - work->starts[i]);
+    size_t found = count;
+    for (size_t length = 2; length <= model->longest; length++)
+        for (size_t i = 0; i + length <= count; i++) {
+            size_t start = work->starts[i];
+            uint32_t row = look_up(model, work, work->lowered + start, work->ends[i + length - 1] - start);
+            if (row) work->ids[found++] = row;
+        }
+    return found;
+}
+
+/* ---- networks ---- */
+
+typedef float Floats __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
+typedef int32_t Ints __attribute__((vector_size(4 * LANES)));
+
+#define TARGET
+#define NAMED(name) name##_plain
+#include "networks.h"
+
+typedef void Forward(const Model *, const uint32_t *, size_t, float *, float *);
+static Forward *forward = forward_plain;
+static void (*softmax)(const Model *, float *) = softmax_plain;
+
+/* On x86 one binary holds loops for processors with and without AVX2, and picks when it is loaded. */
+#if defined(__x86_64__) && !defined(__AVX2__)
+#undef TARGET
+#undef NAMED
+#define TARGET __attribute__((target("avx2,fma")))
+#define NAMED(name) name##_avx2
+#include "networks.h"
+
+static void pick_loops(void) {
+    __builtin_cpu_init();
+    if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma")) return;
+    forward = forward_avx2;
+    softmax = softmax_avx2;
+}
+#else
+static void pick_loops(void) {}
+#endif
+
+static void answer(const Model *model, float *logits, int output, char *out) {
+    if (output == CLASSES) {
+        int64_t most = 0;
+        for (int i = 1; i < model->classes; i++)
+            if (logits[i] > logits[most]) most = i;
+        memcpy(out, &most, sizeof most);
+        return;
+    }
+    if (output == PROBABILITIES) softmax(model, logits);
+    memcpy(out, logits, model->classes * sizeof(float));
+}
+
+static size_t item_size(const Model *model, int output) {
+    return output == CLASSES ? sizeof(int64_t) : model->classes * sizeof(float);
+}
+
+/* ---- memory for a call ---- */
+
+static void work_free(Work *work) {
+    free(work->lowered);
+    free(work->starts);
+    free(work->ends);
+    free(work->ids);
+    free(work->scratch);
+    free(work->seen);
+}
+
+static int work_init(const Model *model, Work *work, size_t texts) {
+    size_t entries = (size_t)model->max_length * model->longest + LANES;
+    memset(work, 0, sizeof *work);
+    work->starts = malloc((model->max_length + 65) * sizeof(size_t));
+    work->ends = malloc((model->max_length + 65) * sizeof(size_t));
+    work->ids = malloc(entries * sizeof(uint32_t));
+    work->scratch = malloc((entries + model->width + 32 * (size_t)model->cells) * sizeof(float));
+    if (texts >= 64) work->seen = calloc((size_t)1 << SEEN_LOG2, sizeof(Seen)); /* it costs as much as a few texts */
+    return work->starts && work->ends && work->ids && work->scratch && (texts < 64 || work->seen);
+}
+
+/* Scores texts into `out`, without the GIL; false if memory runs out. */
+static int score(const Model *model, Work *work, const Text *texts, size_t count, int output, char *out) {
+    float *logits = work->scratch, *scratch = work->scratch + model->width;
+    for (size_t i = 0; i < count; i++) {
+        size_t needed = 2 * texts[i].size + 128;
+        if (needed > work->room) {
+            free(work->lowered);
+            work->lowered = malloc(work->room = 2 * needed);
+            if (!work->lowered) return work->room = 0;
+        }
+        size_t rows = encode(model, work, texts[i]);
+        forward(model, work->ids, rows, scratch, logits);
+        answer(model, logits, output, out + i * item_size(model, output));
+    }
+    return 1;
+}
+
+/* ---- Python ---- */
+
+/* Learns the kinds of a text's characters from Python. */
+static int learn_kinds(const char *data, size_t size) {
+    const uint8_t *at = (const uint8_t *)data, *end = at + size;
+    while (at < end) {
+        int bytes = 1;
+        uint32_t point = *at < 128 ? *at : decode(at, &bytes);
+        at += bytes;
+        if (kinds[point]) continue;
+        PyObject *character = PyUnicode_FromFormat("%c", (int)point);
+        PyObject *word = character ? PyObject_CallMethod(character, "isalnum", NULL) : NULL;
+        PyObject *space = word ? PyObject_CallMethod(character, "isspace", NULL) : NULL;
+        int failed = !space;
+        if (!failed) kinds[point] = word == Py_True || point == '_' ? WORD : space == Py_True ? SPACE : SIGN;
+        Py_XDECREF(character);
+        Py_XDECREF(word);
+        Py_XDECREF(space);
+        if (failed) return 0;
+    }
+    return 1;
+}
+
+/* Lower-cases a text that is not ASCII, by Python; `held` keeps the result alive. */
+static int lower(const Model *model, PyObject *string, PyObject *held, Text *text) {
+    PyObject *lowered = PyObject_CallFunctionObjArgs(model->lower, string, NULL);
+    if (!lowered) return 0;
+    Py_ssize_t size;
+    text->data = PyUnicode_AsUTF8AndSize(lowered, &size);
+    text->ascii = 0;
+    int done = text->data && !PyList_Append(held, lowered) && learn_kinds(text->data, text->size = size);
+    Py_DECREF(lowered);
+    return done;
+}
+
+static int from_string(const Model *model, PyObject *string, Py_ssize_t number, PyObject *held, Text *text) {
+    if (!PyUnicode_Check(string)) {
+        PyObject *type = PyObject_GetAttrString((PyObject *)Py_TYPE(string), "__name__");
+        if (type) PyErr_Format(PyExc_TypeError, "text %zd is of type %U, and no string", number, type);
+        Py_XDECREF(type);
+        return 0;
+    }
+    Py_ssize_t size;
+    text->data = PyUnicode_AsUTF8AndSize(string, &size);
+    if (!text->data) {
+        if (!PyErr_ExceptionMatches(PyExc_UnicodeEncodeError)) return 0;
+        PyErr_Clear(); /* half of a surrogate pair */
+        return lower(model, string, held, text);
+    }
+    text->size = size;
+    text->ascii = size == PyUnicode_GetLength(string);
+    return text->ascii || lower(model, string, held, text);
+}
+
+static int from_bytes(const Model *model, const char *data, size_t size, PyObject *held, Text *text) {
+    uint8_t any = 0;
+    for (size_t i = 0; i < size; i++) any |= (uint8_t)data[i];
+    text->data = data;
+    text->size = size;
+    text->ascii = any < 128;
+    if (text->ascii) return 1;
+    PyObject *string = PyUnicode_DecodeUTF8(data, size, "replace");
+    int done = string && lower(model, string, held, text);
+    Py_XDECREF(string);
+    return done;
+}
+
+/* Scores gathered texts and appends what comes out to a bytearray. */
+static int score_into(const Model *model, const Text *texts, size_t count, int output, PyObject *result) {
+    Work work;
+    Py_ssize_t before = PyByteArray_Size(result);
+    int done = work_init(model, &work, count);
+    if (done && PyByteArray_Resize(result, before + count * item_size(model, output))) {
+        work_free(&work);
+        return 0;
+    }
+    if (done) {
+        char *out = PyByteArray_AsString(result) + before;
+        if (count < 64) {
+            done = score(model, &work, texts, count, output, out);
+        } else {
+            Py_BEGIN_ALLOW_THREADS
+            done = score(model, &work, texts, count, output, out);
+            Py_END_ALLOW_THREADS
+        }
+    }
+    work_free(&work);
+    if (!done) PyErr_NoMemory();
+    return done;
+}
+
+static Model *model_of(PyObject *capsule) { return PyCapsule_GetPointer(capsule, "potstill.student"); }
+
+static PyObject *score_list(PyObject *self, PyObject *arguments) {
+    PyObject *capsule, *sequence, *result = NULL;
+    int output;
+    if (!PyArg_ParseTuple(arguments, "OOi", &capsule, &sequence, &output)) return NULL;
+    Model *model = model_of(capsule);
+    if (!model) return NULL;
+    PyObject *texts = PySequence_Tuple(sequence); /* what nobody else can change meanwhile */
+    if (!texts) return NULL;
+    Py_ssize_t count = PyTuple_Size(texts);
+    Text *gathered = malloc((count + 1) * sizeof(Text));
+    PyObject *held = PyList_New(0);
+    int done = held && gathered;
+    if (!gathered) PyErr_NoMemory();
+    for (Py_ssize_t i = 0; done && i < count; i++)
+        done = from_string(model, PyTuple_GetItem(texts, i), i, held, gathered + i);
+    if (done && (result = PyByteArray_FromStringAndSize(NULL, 0)) && !score_into(model, gathered, count, output, result))
+        Py_CLEAR(result);
+    free(gathered);
+    Py_XDECREF(held);
+    Py_DECREF(texts);
+    return result;
+}
+
+/* ---- Arrow's C data and C stream interfaces: https://arrow.apache.org/docs/format/CDataInterface.html ---- */
+
+struct ArrowSchema {
+    const char *format, *name, *metadata;
+    int64_t flags, n_children;
+    struct ArrowSchema **children, *dictionary;
+    void (*release)(struct ArrowSchema *);
+    void *private_data;
+};
+
+struct ArrowArray {
+    int64_t length, null_count, offset, n_buffers, n_children;
+    const void **buffers;
+    struct ArrowArray **children, *dictionary;
+    void (*release)(struct ArrowArray *);
+    void *private_data;
+};
+
+struct ArrowArrayStream {
+    int (*get_schema)(struct ArrowArrayStream *, struct ArrowSchema *);
+    int (*get_next)(struct ArrowArrayStream *, struct ArrowArray *);
+    const char *(*get_last_error)(struct ArrowArrayStream *);
+    void (*release)(struct ArrowArrayStream *);
+    void *private_data;
+};
+
+/* The i-th text of an array of strings ("u"), large strings ("U") or string views ("vu"). */
+static Text arrow_text(const struct ArrowArray *array, const char *format, int64_t i) {
+    i += array->offset;
+    if (format[0] == 'v') {
+        const char *view = (const char *)array->buffers[1] + 16 * i;
+        int32_t part[4];
+        memcpy(part, view, 16);
+        if (part[0] <= 12) return (Text){view + 4, part[0], 0};
+        return (Text){(const char *)array->buffers[2 + part[2]] + part[3], part[0], 0};
+    }
+    int64_t start, end;
+    if (format[0] == 'U') {
+        start = ((const int64_t *)array->buffers[1])[i];
+        end = ((const int64_t *)array->buffers[1])[i + 1];
+    } else {
+        start = ((const int32_t *)array->buffers[1])[i];
+        end = ((const int32_t *)array->buffers[1])[i + 1];
+    }
+    return (Text){(const char *)array->buffers[2] + start, end - start, 0};
+}
+
+static int score_chunk(const Model *model, const struct ArrowArray *array, const char *format, int64_t before,
+                       int output, PyObject *result) {
+    Text *gathered = malloc((array->length + 1) * sizeof(Text));
+    PyObject *held = PyList_New(0);
+    const uint8_t *valid = array->null_count ? array->buffers[0] : NULL;
+    int done = held && gathered;
+    if (!gathered) PyErr_NoMemory();
+    for (int64_t i = 0; done && i < array->length; i++) {
+        int64_t bit = i + array->offset;
+        if (valid && !(valid[bit >> 3] >> (bit & 7) & 1)) {
+            PyErr_Format(PyExc_TypeError, "text %lld is missing", (long long)(before + i));
+            done = 0;
+            break;
+        }
+        Text text = arrow_text(array, format, i);
+        done = from_bytes(model, text.data, text.size, held, gathered + i);
+    }
+    done = done && score_into(model, gathered, array->length, output, result);
+    free(gathered);
+    Py_XDECREF(held);
+    return done;
+}
+
+static int arrow_holds_strings(const struct ArrowSchema *schema) {
+    const char *format = schema->format;
+    if (!schema->dictionary && (!strcmp(format, "u") || !strcmp(format, "U") || !strcmp(format, "vu"))) return 1;
+    PyErr_SetString(PyExc_TypeError, strcmp(format, "+s") ? "the Arrow array holds no strings"
+                                                          : "that is a table: give its column of texts");
+    return 0;
+}
+
+static PyObject *score_arrow_array(PyObject *self, PyObject *arguments) {
+    PyObject *capsule, *of_schema, *of_array;
+    int output;
+    if (!PyArg_ParseTuple(arguments, "O(OO)i", &capsule, &of_schema, &of_array, &output)) return NULL;
+    Model *model = model_of(capsule);
+    struct ArrowSchema *schema = model ? PyCapsule_GetPointer(of_schema, "arrow_schema") : NULL;
+    struct ArrowArray *array = schema ? PyCapsule_GetPointer(of_array, "arrow_array") : NULL;
+    if (!array || !arrow_holds_strings(schema)) return NULL;
+    PyObject *result = PyByteArray_FromStringAndSize(NULL, 0);
+    if (result && !score_chunk(model, array, schema->format, 0, output, result)) Py_CLEAR(result);
+    return result;
+}
+
+static PyObject *score_arrow_stream(PyObject *self, PyObject *arguments) {
+    PyObject *capsule, *source, *result = NULL;
+    int output;
+    if (!PyArg_ParseTuple(arguments, "OOi", &capsule, &source, &output)) return NULL;
+    Model *model = model_of(capsule);
+    struct ArrowArrayStream *stream = model ? PyCapsule_GetPointer(source, "arrow_array_stream") : NULL;
+    if (!stream) return NULL;
+    struct ArrowSchema schema = {0};
+    struct ArrowArray array = {0};
+    int64_t before = 0;
+    if (stream->get_schema(stream, &schema)) {
+        PyErr_SetString(PyExc_ValueError, "the Arrow stream failed");
+        return NULL;
+    }
+    if (arrow_holds_strings(&schema)) result = PyByteArray_FromStringAndSize(NULL, 0);
+    while (result) {
+        if (stream->get_next(stream, &array)) {
+            PyErr_SetString(PyExc_ValueError, "the Arrow stream failed");
+            Py_CLEAR(result);
+            break;
+        }
+        if (!array.release) break; /* the end */
+        if (!score_chunk(model, &array, schema.format, before, output, result)) Py_CLEAR(result);
+        before += array.length;
+        array.release(&array);
+    }
+    schema.release(&schema);
+    return result;
+}
+
+/* ---- building ---- */
+
+static void model_free(Model *model) {
+    free(model->salts);
+    free(model->words);
+    free(model->word_ends);
+    free(model->slot);
+    free(model->row_of);
+    for (int i = 0; i < 8; i++) free(model->weights[i]);
+    Py_XDECREF(model->lower);
+    free(model);
+}
+
+static void capsule_free(PyObject *capsule) { model_free(model_of(capsule)); }
+
+/* A copy of a bytes object, aligned for vectors. */
+static void *copy_of(PyObject *bytes, Py_ssize_t *size) {
+    char *data;
+    if (PyBytes_AsStringAndSize(bytes, &data, size)) return NULL;
+    void *copy = malloc(*size + 1);
+    if (copy) memcpy(copy, data, *size);
+    return copy;
+}
+
+/* build(architecture, classes, hidden, longest, max_length, keys, words, salts, bits, row_of, weights, lower): a student.
+
+   `keys` (uint32) are the checksums of the entries or their fingerprints; `words` is None, or the strings with the
+   places (uint32) where they end; `row_of` (uint32) and `weights` (float32) are arrays as bytes. */
+static PyObject *build(PyObject *self, PyObject *arguments) {
+    PyObject *keys, *words, *ends, *salts, *row_of, *weights, *lower;
+    int architecture, classes, hidden, bits;
+    unsigned int longest, max_length;
+    if (!PyArg_ParseTuple(arguments, "iiiIIOOOOiOOO", &architecture, &classes, &hidden, &longest, &max_length, &keys,
+                          &words, &ends, &salts, &bits, &row_of, &weights, &lower))
+        return NULL;
+    Model *model = calloc(1, sizeof *model);
+    if (!model) return PyErr_NoMemory();
+    *model = (Model){.architecture = architecture, .classes = classes, .hidden = hidden, .longest = longest,
+                     .max_length = max_length, .bits = bits, .strings = words != Py_None, .lower = lower};
+    Py_INCREF(lower);
+    model->width = (classes + LANES - 1) / LANES * LANES;
+    model->cells = (hidden + LANES - 1) / LANES * LANES;
+    Py_ssize_t entries = 0, size = 0, buckets = 0;
+    uint32_t *key = copy_of(keys, &entries);
+    entries /= 4;
+    int done = key && (model->row_of = copy_of(row_of, &size)) && (model->salts = copy_of(salts, &buckets));
+    if (done && model->strings)
+        done = (model->words = copy_of(words, &size)) && (model->word_ends = copy_of(ends, &size));
+    while (1 << model->buckets_log2 < buckets) model->buckets_log2++;
+    for (model->slots = 4; model->slots < 2 * (size_t)entries; model->slots *= 2) continue;
+    done = done && (model->slot = calloc(model->slots, sizeof *model->slot));
+    for (Py_ssize_t i = 0; done && i < entries; i++) {
+        uint32_t at = slot_of(model, key[i]);
+        while (model->slot[at].place) at = (at + 1) & (model->slots - 1);
+        model->slot[at] = (struct slot){key[i], (uint32_t)i + 1};
+    }
+    free(key);
+    for (Py_ssize_t i = 0; done && i < PyTuple_Size(weights) && i < 8; i++)
+        done = (model->weights[i] = copy_of(PyTuple_GetItem(weights, i), &size)) != NULL;
+    PyObject *capsule = done ? PyCapsule_New(model, "potstill.student", capsule_free) : NULL;
+    if (!capsule) {
+        model_free(model);
+        if (!PyErr_Occurred()) PyErr_NoMemory();
+    }
+    return capsule;
+}
+
+static PyMethodDef methods[] = {
+    {"build", build, METH_VARARGS, "Build a student from folded weights."},
+    {"score_list", score_list, METH_VARARGS, "Score a sequence of strings: a bytearray of logits, probabilities or ids."},
+    {"score_arrow_array", score_arrow_array, METH_VARARGS, "The same for what `__arrow_c_array__` gives."},
+    {"score_arrow_stream", score_arrow_stream, METH_VARARGS, "The same for what `__arrow_c_stream__` gives."},
+    {NULL, NULL, 0, NULL},
+};
+
+static struct PyModuleDef definition = {PyModuleDef_HEAD_INIT, "_kernel", NULL, -1, methods, NULL, NULL, NULL, NULL};
+
+PyMODINIT_FUNC PyInit__kernel(void) {
+    for (uint32_t i = 0; i < 256; i++) {
+        uint32_t crc = i;
+        for (int bit = 0; bit < 8; bit++) crc = crc & 1 ? crc >> 1 ^ 0xEDB88320u : crc >> 1;
+        crc_table[i] = crc;
+    }
+    pick_loops();
+    char ascii[128];
+    for (int i = 0; i < 128; i++) ascii[i] = (char)i;
+    if (!learn_kinds(ascii, 128)) return NULL;
+    return PyModule_Create(&definition);
+}
