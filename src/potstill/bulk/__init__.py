@@ -1,0 +1,1 @@
+"""Scoring files of any size, a batch at a time."""

@@ -1,0 +1,90 @@
+"""From a table of texts to a table of answers."""
+
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import numpy as np
+
+from potstill.bulk.formats import STANDARD, Format, format_of
+from potstill.bulk.read import Batch, Skipped, read
+from potstill.bulk.write import Answers, writer
+from potstill.errors import PotstillError
+from potstill.runtime.model import Student
+
+
+def answer(student: Student, batch: Batch, top: int, threshold: float, numbered: bool) -> Answers:
+    """Score a batch."""
+    scored = student.predict_proba(batch.texts)
+    best = scored.argmax(1)[:, None] if top == 1 else np.argsort(-scored, axis=1, kind="stable")[:, :top]
+    probabilities = np.take_along_axis(scored, best, axis=1)
+    labels = np.array(student.labels, object)[best]
+    labels[probabilities[:, 0] < threshold, 0] = None
+    return Answers(labels, probabilities, batch.numbers if numbered else None)
+
+
+@contextmanager
+def progress() -> Iterator[Callable[[int], None]]:
+    """Give a function that is told of rows done, and shows them on a terminal's standard error once a second."""
+    start = shown = time.monotonic()
+    total = 0
+
+    def told(rows: int) -> None:
+        nonlocal total, shown
+        total += rows
+        now = time.monotonic()
+        if sys.stderr.isatty() and now - shown >= 1:
+            shown = now
+            print(f"\r{total:,} texts, {total / (now - start):,.0f} a second ", end="", file=sys.stderr, flush=True)
+
+    yield told
+    if sys.stderr.isatty() and shown != start:
+        print(file=sys.stderr)
+
+
+def predict(
+    student: Student,
+    source: str,
+    target: str,
+    *,
+    source_format: Format | None = None,
+    target_format: Format | None = None,
+    column: str = "text",
+    top: int = 1,
+    threshold: float = 0.0,
+    skip_bad: bool = False,
+) -> tuple[int, int]:
+    """Score a file in constant memory.
+
+    Args:
+        student: what to score with.
+        source, target: files, or `-` for standard input and output.
+        source_format, target_format: None to go by the files' names; txt and jsonl for standard input and output.
+        column: the name of the column, or key, that holds the text.
+        top: how many classes to write, the most probable ones.
+        threshold: below this probability the best class is left empty.
+        skip_bad: whether to leave out rows without a text, and number the others.
+
+    Returns:
+        How many rows were scored, and how many left out.
+
+    Raises:
+        PotstillError: a file cannot be read or written, or a row is bad.
+    """
+    reads, writes = format_of(source, source_format, "txt"), format_of(target, target_format, "jsonl")
+    if target != STANDARD and source != STANDARD and os.path.abspath(source) == os.path.abspath(target):
+        raise PotstillError(f"{target} is read and written: name another output")
+    top = min(top, len(student.labels))
+    skipped = Skipped(0 if skip_bad else None)
+    done = 0
+    empty = Answers(np.empty((0, top), object), np.empty((0, top), np.float32), [] if skip_bad else None)
+    with writer(target, writes) as write, progress() as told:
+        for batch in read(source, reads, column, skipped):
+            write(answer(student, batch, top, threshold, skip_bad))
+            done += len(batch.numbers)
+            told(len(batch.numbers))
+        if not done:
+            write(empty)  # a header, if there is any
+    return done, skipped.count or 0

@@ -1,0 +1,182 @@
+"""The command `potstill`: what one does with a student's file."""
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import potstill
+from potstill import files
+from potstill.bulk.formats import FORMATS, STANDARD
+from potstill.bulk.predict import predict
+from potstill.errors import PotstillError, run
+from potstill.runtime import explain, fast
+from potstill.runtime.file import FLOAT
+from potstill.runtime.model import Student
+from potstill.runtime.tokenizer import Words
+
+TELLING = 8  # words shown per class
+
+
+def main() -> None:
+    """Run the command line; ends the process with status 1 and one line if something is wrong."""
+    run(lambda: _main(sys.argv[1:]))
+
+
+def _main(arguments: Sequence[str]) -> None:
+    asked = _parser().parse_args(arguments)
+    try:
+        asked.call(asked)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read the output has seen enough; and nothing more can be written to it, not even at the end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="potstill", description="Classify texts with a distilled student.")
+    parser.add_argument("--version", action="version", version=f"potstill {potstill.__version__}")
+    commands = parser.add_subparsers(required=True, metavar="command")
+
+    def command(name: str, call: Any, says: str) -> argparse.ArgumentParser:
+        added = commands.add_parser(name, help=says, description=says)
+        added.set_defaults(call=call)
+        added.add_argument("model", type=Path, help="a student's file, such as models/export/student.pot")
+        return added
+
+    added = command("predict", _predict, "Classify the texts of a file, or of standard input.")
+    added.add_argument("input", nargs="?", default=STANDARD, help="txt, csv, tsv, jsonl or parquet (default: -)")
+    added.add_argument("-o", "--output", default=STANDARD, help="the file to write (default: -)")
+    added.add_argument("--input-format", choices=FORMATS, help="default: by the name; txt for standard input")
+    added.add_argument("--output-format", choices=FORMATS, help="default: by the name; jsonl for standard output")
+    added.add_argument("--column", default="text", help="the column, or key, that holds the text (default: text)")
+    added.add_argument("--top-k", type=_count, default=1, metavar="K", help="write the K most probable classes")
+    added.add_argument(
+        "--threshold",
+        type=_share,
+        default=0.0,
+        metavar="P",
+        help="leave the class empty where its probability is below P",
+    )
+    added.add_argument(
+        "--skip-bad", action="store_true", help="leave out rows without a text, count them, and number the others"
+    )
+
+    added = command("inspect", _inspect, "Say what a student is, where it comes from and how good it is.")
+    added.add_argument("--json", action="store_true", help="for programs")
+
+    added = command("explain", _explain, "Show each word's part in the answer to a text.")
+    added.add_argument("text", help="the text")
+    added.add_argument("--label", help="the class to explain (default: the most probable one)")
+    added.add_argument("--json", action="store_true", help="for programs")
+    return parser
+
+
+def _count(value: str) -> int:
+    if not value.isdecimal() or not int(value):
+        raise argparse.ArgumentTypeError(f"{value!r} is no whole number from 1 on")
+    return int(value)
+
+
+def _share(value: str) -> float:
+    try:
+        share = float(value)
+    except ValueError:
+        share = -1
+    if not 0 <= share <= 1:
+        raise argparse.ArgumentTypeError(f"{value!r} is no number from 0 to 1")
+    return share
+
+
+def _predict(asked: argparse.Namespace) -> None:
+    done, skipped = predict(
+        Student.load(asked.model),
+        asked.input,
+        asked.output,
+        source_format=asked.input_format,
+        target_format=asked.output_format,
+        column=asked.column,
+        top=asked.top_k,
+        threshold=asked.threshold,
+        skip_bad=asked.skip_bad,
+    )
+    if skipped:
+        print(f"{done:,} texts classified, {skipped:,} bad rows left out", file=sys.stderr)
+
+
+def describe(student: Student, size: int) -> dict[str, Any]:
+    """What there is to know of a student, for programs."""
+    facts = {key: value for key, value in student.facts.items() if key != "words"}
+    return {
+        "architecture": student.shape.architecture,
+        "labels": student.labels,
+        "parameters": student.parameters,
+        "words": len(student.lookup.known),
+        "bytes": size,
+        "bits": list(student.bits),
+        "temperature": round(student.temperature, 6),
+        "matches": "strings" if isinstance(student.lookup.known, Words) else "fingerprints",
+        **facts,
+        "telling": {label: dict(found) for label, found in explain.telling(student, TELLING).items()},
+    }
+
+
+def _inspect(asked: argparse.Namespace) -> None:
+    student = Student.load(asked.model)
+    known = describe(student, files.size(asked.model))
+    if asked.json:
+        print(json.dumps(known, indent=2, ensure_ascii=False))
+        return
+    facts, (table, rest) = student.facts, student.bits
+    bits = "floats" if table == FLOAT else f"{table} bits each in the table, {rest} elsewhere"
+    loops = "compiled" if fast.kernel else "numpy; for compiled ones reinstall where there is a C compiler"
+    print(f"{asked.model}: {known['architecture']}, {known['parameters']:,} parameters, {known['bytes']:,} bytes")
+    print(f"classes   {', '.join(student.labels)}")
+    print(f"words     {known['words']:,}, known by their {known['matches']}")
+    print(f"reads     the first {student.lookup.max_length} words of a text")
+    print(f"numbers   {bits}; probabilities at temperature {known['temperature']:g}")
+    print(f"loops     {loops}")
+    if "metrics" in facts:
+        rows = facts["rows"]
+        print(f"made by   potstill {facts['version']}")
+        print(f"from      {rows['train']:,} labelled and {rows['unlabelled']:,} unlabelled texts")
+        for name, accuracy in facts["teachers"].items():
+            print(f"teacher   {name}, {accuracy:.2%} on test")
+        for split, found in facts["metrics"].items():
+            print(
+                f"{split:<10}{found['accuracy']:.2%} of {rows[split]:,} right "
+                f"({found['accuracy_low']:.2%} to {found['accuracy_high']:.2%}), macro F1 {found['macro_f1']:.4f}, "
+                f"calibration error {found['calibration_error']:.4f}"
+            )
+        for name, digest in facts["sha256"].items():
+            print(f"sha256    {digest}  {name}")
+    if not known["telling"]:
+        print("The file does not name its words.")
+        return
+    print("words that speak most for a class, and how much they raise the logarithm of its probability:")
+    for label, found in known["telling"].items():
+        print(f"  {label}: " + ", ".join(f"{word} {gain:+.1f}" for word, gain in found.items()))
+
+
+def _explain(asked: argparse.Namespace) -> None:
+    student = Student.load(asked.model)
+    if asked.label is not None and asked.label not in student.labels:
+        raise PotstillError(f"{asked.model} knows no class {asked.label!r}, but {', '.join(student.labels)}")
+    label, probability, parts = explain.explain(student, asked.text, asked.label)
+    if asked.json:
+        found = {"label": label, "probability": round(probability, 6), "words": [asdict(part) for part in parts]}
+        print(json.dumps(found, indent=2, ensure_ascii=False))
+        return
+    print(f"{label} {probability:.4f}")
+    width = max((len(part.word) for part in parts), default=0)
+    for part in parts:
+        bar = ("+" if part.part > 0 else "-") * min(40, round(8 * abs(part.part)))
+        print(f"  {part.word:<{width}}  {part.part:+.3f} {bar}" + ("" if part.known else "(unknown)"))
+
+
+if __name__ == "__main__":
+    main()
