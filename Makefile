@@ -34,8 +34,12 @@ search: setup ## look for the best student of at most BUDGET, in UNIT=parameters
 qr: setup ## write the student as a QR code, qr.png
 	python src/qr.py
 
-test: setup ## run all tests
-	python -m pytest
+test: setup tests/js/node_modules ## run all tests
+	python -m pytest -rs
+
+tests/js/node_modules: tests/js/package-lock.json
+	@if command -v npm >/dev/null; then npm ci --prefix tests/js --ignore-scripts --no-audit --no-fund; \
+		else echo "note: without Node.js and npm, the tests of JavaScript are skipped"; fi
 
 quick: setup ## run the unit tests, in under a minute
 	python -m pytest -m "not slow"

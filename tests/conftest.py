@@ -12,6 +12,16 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 
 from potstill.corpus.dataset import Dataset
 
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport():
+    """Where nothing may be skipped (STRICT=1), a skipped test has failed."""
+    report = yield
+    if report.skipped and os.environ.get("STRICT") == "1":
+        report.outcome = "failed"
+    return report
+
+
 ROOT = Path(__file__).parents[1]
 FEELINGS = {
     "joy": ["happy", "glad", "merry", "cheerful"],

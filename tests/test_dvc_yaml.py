@@ -89,7 +89,16 @@ def test_paths_are_those_of_the_library():
         for out in definition.get("outs", [])
     }
     declared = {out for out in outs if not out.startswith("metrics/")}
-    known = (paths.PREPARED, paths.POOL, paths.LABEL, paths.TRANSFER, paths.BASELINE, paths.TEACHER, paths.STUDENT)
+    known = (
+        paths.PREPARED,
+        paths.POOL,
+        paths.LABEL,
+        paths.TRANSFER,
+        paths.BASELINE,
+        paths.TEACHER,
+        paths.STUDENT,
+        paths.EXPORT,
+    )
     assert declared == {str(path) for path in known}
 
 

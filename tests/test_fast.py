@@ -97,7 +97,7 @@ def test_it_answers_as_numpy_does_on_any_text(architecture, strings, texts):
 def test_it_does_so_at_any_width(architecture, classes, hidden):
     made = student(architecture, rows=[1, 2, 1, 3, 4, 5, 5, 5, 6, 7, 8, 9, 2, 1], classes=classes, hidden=hidden)
     agree(made, ODD)
-    agree(made, ODD * 20)  # many texts take another way through memory
+    agree(made, ODD[:7] * 20)  # many texts take another way through memory
 
 
 @pytest.mark.parametrize("longest", [1, 2, 5])

@@ -132,11 +132,13 @@ def test_repro_leaves_models_metrics_and_pictures(origin):
     assert wanted | {"parameters", "bytes"} <= set(metrics["models"]["student"])
     timing = json.loads((origin / "metrics/evaluate/timing.json").read_text())["timing"]
     assert set(timing) == set(metrics["models"])
+    for name in ("student.pot", "model.onnx", "README.md"):
+        assert (origin / "models/export" / name).stat().st_size
     for name in ("size.png", "curves.png", "confusion/student.png", "confusion/minilm.png"):
         assert (origin / "metrics/evaluate" / name).read_bytes().startswith(b"\x89PNG")
     assert "| student |" in (origin / "metrics/evaluate/table.md").read_text()
     assert (origin / "metrics/student/plots/metrics/loss.tsv").is_file()
-    for name in ("prepare", "baseline", "teacher/minilm", "pool", "student", "evaluate"):
+    for name in ("prepare", "baseline", "teacher/minilm", "pool", "student", "export", "evaluate"):
         run(origin, "git", "ls-files", "--error-unmatch", f"metrics/{name}/metrics.json")
 
 
@@ -158,7 +160,7 @@ def test_a_search_recommends_a_student_that_an_experiment_can_train(pulled):
     assert max(result["parameters"] for result in found["results"]) <= 900
     assert (pulled / "metrics/search/front.png").read_bytes().startswith(b"\x89PNG")
     command = next(line.split() for line in output.splitlines() if line.startswith("    dvc exp run"))
-    assert RAN.findall(run(pulled, *command)) in (["student", "evaluate"], [])
+    assert RAN.findall(run(pulled, *command)) in (["student", "export", "evaluate"], [])
     best = json.loads((pulled / "metrics/student/metrics.json").read_text())["student"]
     assert best["parameters"] in {result["parameters"] for result in found["results"]}
     assert best["validation_accuracy"] in {result["accuracy"] for result in found["results"]}
@@ -191,7 +193,7 @@ def test_running_again_gives_the_same_bytes(pulled):
 
 def test_changing_the_student_runs_only_what_follows(pulled):
     output = run(pulled, "dvc", "exp", "run", "-S", "student.hidden=3")
-    assert RAN.findall(output) == ["student", "evaluate"]
+    assert RAN.findall(output) == ["student", "export", "evaluate"]
 
 
 def test_a_pulled_clone_has_nothing_to_do(pulled):
@@ -200,7 +202,7 @@ def test_a_pulled_clone_has_nothing_to_do(pulled):
 
 def test_a_clone_that_pulls_what_it_needs_never_trains_the_teacher(clone):
     output = run(clone, "dvc", "exp", "run", "--pull", "--allow-missing", "-S", "student.hidden=16")
-    assert RAN.findall(output) == ["student", "evaluate"]
+    assert RAN.findall(output) == ["student", "export", "evaluate"]
     assert not (clone / "data/label/minilm").exists()
     run(clone, "dvc", "pull")
     assert not RAN.findall(run(clone, "dvc", "repro"))
@@ -258,7 +260,7 @@ def test_several_teachers_are_compared_and_averaged(pulled, tmp_path):
     text = text.replace("teachers: [minilm]", "teachers: [minilm, bert]")
     params.write_text(text.replace("google-bert/bert-base-uncased", str(other)))
     ran = RAN.findall(run(pulled, "dvc", "repro"))
-    assert ran == ["teacher@bert", "label@bert", "transfer", "student", "evaluate"]
+    assert ran == ["teacher@bert", "label@bert", "transfer", "student", "export", "evaluate"]
     models = json.loads((pulled / "metrics/evaluate/metrics.json").read_text())["models"]
     assert {"minilm", "bert", "ensemble"} <= set(models)
     # Taking one out again labels nothing, and leaves nothing behind that would count.
@@ -330,7 +332,7 @@ def test_a_bad_parameter_ends_in_one_line_and_writes_nothing(pulled, change, say
 def test_a_tiny_learning_rate_survives_the_command_line(pulled):
     # `-S` writes 1e-05, which a YAML 1.1 reader takes for a string.
     output = run(pulled, "dvc", "exp", "run", "-S", "student.learning_rate=0.00001")
-    assert RAN.findall(output) == ["student", "evaluate"]
+    assert RAN.findall(output) == ["student", "export", "evaluate"]
 
 
 def test_a_checkpoint_out_of_reach_ends_in_one_line(pulled):

@@ -1,4 +1,5 @@
 import contextlib
+import dataclasses
 import subprocess
 import sys
 import zlib
@@ -8,10 +9,10 @@ import pytest
 import torch
 
 from potstill.errors import PotstillError
-from potstill.runtime import tokenizer
+from potstill.runtime import file, tokenizer
 from potstill.runtime.model import Student
 from potstill.runtime.networks import ARCHITECTURES, Shape
-from potstill.runtime.tokenizer import Fingerprints, Lookup
+from potstill.runtime.tokenizer import Fingerprints, Lookup, Words
 from potstill.student import networks, training
 from test_student import settings
 
@@ -90,6 +91,37 @@ def test_a_file_holds_all_of_a_student_to_the_bit(architecture, bits, rows, tmp_
     assert again.parameters == made.parameters
     again.save(tmp_path / "b.pot")
     assert (tmp_path / "a.pot").read_bytes() == (tmp_path / "b.pot").read_bytes()
+
+
+@pytest.mark.parametrize("rows", [None, [2, 1, 2, 3, 1, 2]], ids=["own", "shared"])
+def test_a_file_can_hold_its_words_a_temperature_and_facts(rows, tmp_path):
+    made, _ = student("mlp", (3, 5), rows=rows)
+    known = dataclasses.replace(made.lookup, known=Words(sorted(WORDS)))
+    made = dataclasses.replace(made, lookup=known, temperature=1.37, facts={"version": "1", "déjà": [1, None]})
+    made.save(tmp_path / "a.pot")
+    again = Student.load(tmp_path / "a.pot")
+    assert again.lookup == known
+    assert again.words == sorted(WORDS)
+    assert again.facts == made.facts
+    assert again.temperature == pytest.approx(1.37)
+    np.testing.assert_allclose(again.predict_proba(ODD), made.predict_proba(ODD), atol=1e-6)
+    again.save(tmp_path / "b.pot")
+    assert (tmp_path / "a.pot").read_bytes() == (tmp_path / "b.pot").read_bytes()
+
+
+def test_a_temperature_softens_and_changes_no_label():
+    made, _ = student()
+    softer = dataclasses.replace(made, temperature=3.0)
+    assert softer.predict(ODD).tolist() == made.predict(ODD).tolist()
+    assert softer.predict_proba(ODD).max() < made.predict_proba(ODD).max()
+
+
+def test_a_file_of_no_words(tmp_path):
+    made, _ = student("mlp")
+    empty = dataclasses.replace(made.lookup, known=Words([]))
+    weights = made.weights | {"embedding.weight": made.weights["embedding.weight"][:1]}
+    dataclasses.replace(made, lookup=empty, weights=weights).save(tmp_path / "a.pot")
+    assert Student.load(tmp_path / "a.pot").words == []
 
 
 @pytest.mark.parametrize("bits", [3, 12, 32])
@@ -173,9 +205,13 @@ def test_it_needs_neither_torch_nor_pandas(tmp_path):
 
 
 class TestDamage:
-    @pytest.fixture
-    def path(self, tmp_path):
-        student("cnn", (4, 6))[0].save(tmp_path / "a.pot")
+    @pytest.fixture(params=["fingerprints", "strings"])
+    def path(self, tmp_path, request):
+        made, _ = student("cnn", (4, 6))
+        if request.param == "strings":
+            known = dataclasses.replace(made.lookup, known=Words(sorted(WORDS)))
+            made = dataclasses.replace(made, lookup=known, temperature=2.0)
+        made.save(tmp_path / "a.pot")
         return tmp_path / "a.pot"
 
     def refused(self, path, content, message):
@@ -212,3 +248,40 @@ class TestDamage:
                 path.write_bytes(b"pot1" + zlib.crc32(forged).to_bytes(4, "little") + forged)
                 with contextlib.suppress(PotstillError):
                     Student.load(path).predict_proba(["one two three"])
+
+    @pytest.fixture
+    def forge(self, tmp_path):
+        """Puts other bytes in the place of a student's deflated facts."""
+        made, _ = student("cnn", (4, 6))
+        known = dataclasses.replace(made.lookup, known=Words(sorted(WORDS)))
+        body = dataclasses.replace(made, lookup=known).to_bytes()[8:]
+        real = zlib.compress(b'{"words":"' + "\\n".join(sorted(WORDS)).encode() + b'"}', 9, wbits=-15)
+        assert body.endswith(real)
+
+        def refused(forged, message):
+            whole = body.removesuffix(real) + forged
+            content = b"pot1" + zlib.crc32(whole).to_bytes(4, "little") + whole
+            self.refused(tmp_path / "a.pot", content, message)
+
+        return real, refused
+
+    @pytest.mark.parametrize(
+        ("facts", "message"),
+        [
+            (b"[1]", "no JSON object"),
+            (b"{", "no student's file"),
+            (b'{"words": 3}', "not in order"),
+            (b'{"words": "a\\nb"}', "not in order"),
+            (b'{"words": "two\\none\\nthree\\na\\nb\\nc"}', "not in order"),
+            (b"\xff", "no student's file"),
+            (b"[" * 1_000_000, "no student's file"),
+            (bytes(file.LARGEST_FACTS + 1), "too long"),
+        ],
+    )
+    def test_forged_facts_are_refused(self, facts, message, forge):
+        forge[1](zlib.compress(facts, 9, wbits=-15), message)
+
+    def test_facts_end_where_the_file_ends(self, forge):
+        real, refused = forge
+        refused(real[:-3], "cut off")
+        refused(real + b"more", "cut off")

@@ -15,9 +15,10 @@ from potstill.runtime import tokenizer
 from potstill.runtime.networks import ARCHITECTURES, Shape, Weights
 from potstill.runtime.tokenizer import Lookup, Words
 
+# Not inside the package: an experiment of DVC's runs in a copy of the sources, which holds nothing compiled.
 kernel: Any
 try:
-    kernel = import_module("potstill.runtime._kernel")
+    kernel = import_module("_potstill")
 except ImportError:  # there was no compiler when potstill was installed
     kernel = None
 

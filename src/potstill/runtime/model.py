@@ -114,7 +114,7 @@ class Student:
             part.write_bytes(self.to_bytes())
 
     @classmethod
-    def load(cls, path: Path) -> Self:
+    def load(cls, path: Path | str) -> Self:
         """Read a student's file.
 
         Raises:

@@ -1,0 +1,267 @@
+"""The command `potstill`, as a user runs it: files in, files out, and what happens when something is wrong."""
+
+import csv
+import io
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from potstill import cli
+from potstill.bulk import predict as bulk
+from potstill.bulk import read
+from potstill.runtime.model import Student
+from test_fast import student
+
+TEXTS = ["the ab not good", "", "日本 ça", 'a,"quoted" ab', "the ☕ the", "ab " * 500]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    path = tmp_path_factory.mktemp("model") / "student.pot"
+    student("bigru").save(path)
+    return path
+
+
+def run(*arguments, given=b"", expected=0):
+    """A process of its own, as from a shell."""
+    done = subprocess.run(
+        [sys.executable, "-m", "potstill.cli", *map(str, arguments)], input=given, capture_output=True
+    )
+    assert done.returncode == expected, done.stderr.decode()
+    return done.stdout.decode(), done.stderr.decode()
+
+
+def call(capsys, *arguments):
+    """The same in this process, which is faster."""
+    cli._main([str(argument) for argument in arguments])
+    return capsys.readouterr().out
+
+
+def refused(*arguments):
+    with pytest.raises(cli.PotstillError) as caught:
+        cli._main([str(argument) for argument in arguments])
+    return str(caught.value)
+
+
+def write(path, texts):
+    """A table of texts in the format that the name says, with a column before the text."""
+    if path.suffix == ".txt":
+        path.write_text("".join(f"{text}\n" for text in texts))
+    elif path.suffix == ".jsonl":
+        path.write_text("".join(json.dumps({"id": 1, "text": text}, ensure_ascii=False) + "\n" for text in texts))
+    elif path.suffix == ".parquet":
+        pq.write_table(pa.table({"id": range(len(texts)), "text": texts}), path)
+    else:
+        with path.open("w", newline="") as stream:
+            rows = csv.writer(stream, delimiter="\t" if path.suffix == ".tsv" else ",")
+            rows.writerows([["id", "text"], *enumerate(texts)])
+    return path
+
+
+def answers(path):
+    """Labels and probabilities of a table of answers."""
+    if path.suffix == ".jsonl":
+        rows = [json.loads(line) for line in path.read_text().splitlines()]
+    elif path.suffix == ".parquet":
+        rows = pq.read_table(path).to_pylist()
+    else:
+        rows = list(csv.DictReader(path.open(newline=""), delimiter="\t" if path.suffix == ".tsv" else ","))
+    return [row["label"] for row in rows], [float(row["probability"]) for row in rows]
+
+
+def test_lines_in_objects_out(model):
+    given = "".join(f"{text}\n" for text in TEXTS)
+    out, _ = run("predict", model, given=given.encode())
+    rows = [json.loads(line) for line in out.splitlines()]
+    expected = Student.load(model)
+    assert [row["label"] for row in rows] == expected.predict(TEXTS).tolist()
+    np.testing.assert_allclose([row["probability"] for row in rows], expected.predict_proba(TEXTS).max(1), atol=1e-6)
+
+
+@pytest.mark.parametrize("source", ["a.txt", "a.csv", "a.tsv", "a.jsonl", "a.parquet"])
+@pytest.mark.parametrize("target", ["b.jsonl", "b.csv", "b.tsv", "b.parquet"])
+def test_any_table_in_any_table_out(model, source, target, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(read, "ROWS", 4)  # more than one batch
+    texts = TEXTS * 3
+    call(capsys, "predict", model, write(tmp_path / source, texts), "-o", tmp_path / target)
+    labels, probabilities = answers(tmp_path / target)
+    expected = Student.load(model)
+    assert labels == expected.predict(texts).tolist()
+    np.testing.assert_allclose(probabilities, expected.predict_proba(texts).max(1), atol=1e-6)
+
+
+def test_labels_alone(model, tmp_path, capsys):
+    call(capsys, "predict", model, write(tmp_path / "a.txt", TEXTS), "-o", tmp_path / "b.txt")
+    assert (tmp_path / "b.txt").read_text().splitlines() == Student.load(model).predict(TEXTS).tolist()
+
+
+def test_several_classes_and_none_where_none_is_likely(model, tmp_path, capsys):
+    source = write(tmp_path / "a.txt", TEXTS)
+    out = call(capsys, "predict", model, source, "--top-k", 9, "--threshold", 0.8)
+    scored = Student.load(model).predict_proba(TEXTS)
+    sure = 0
+    for line, probabilities in zip(out.splitlines(), scored, strict=True):
+        row = json.loads(line)
+        order = np.argsort(-probabilities)
+        assert [row["label_2"], row["label_3"]] == [f"c{i}" for i in order[1:]]
+        assert row["label"] == (f"c{order[0]}" if probabilities.max() >= 0.8 else None)
+        sure += row["label"] is not None
+    assert 0 < sure < len(TEXTS)
+
+
+@pytest.mark.parametrize("target", ["b.jsonl", "b.csv", "b.parquet"])
+def test_no_rows_are_no_error(model, target, tmp_path, capsys):
+    call(capsys, "predict", model, write(tmp_path / "a.csv", []), "-o", tmp_path / target)
+    assert answers(tmp_path / target) == ([], [])
+
+
+def test_another_column(model, tmp_path, capsys):
+    (tmp_path / "a.csv").write_text("body\nthe ab\n")
+    assert "has no column 'text', but 'body': name one with --column" in refused("predict", model, tmp_path / "a.csv")
+    assert json.loads(call(capsys, "predict", model, tmp_path / "a.csv", "--column", "body"))["label"]
+
+
+BAD = {
+    "a.txt": (b"the\n\xff\xfe\nab\n", "row 2: it is no UTF-8"),
+    "a.csv": (b"text,x\nthe,1\nthe\nab,2\n", "row 2: it has 1 fields, and the header has 2"),
+    "b.csv": (b"text,x\nthe,1\n\xff,1\nab,2\n", "row 2: it is no UTF-8"),
+    "a.jsonl": (b'{"text": "the"}\n{"text": 3}\n{"text": "ab"}\n', "row 2: it has no string under 'text'"),
+    "b.jsonl": (b'{"text": "the"}\n{"tex\n{"text": "ab"}\n', "row 2: it is no JSON"),
+    "c.jsonl": (b'{"text": "the"}\n' + b"[" * 100_000 + b'\n{"text": "ab"}\n', "row 2: it is no JSON"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_bad_row_ends_it_or_is_left_out_and_counted(model, name, tmp_path, capsys):
+    content, message = BAD[name]
+    (tmp_path / name).write_bytes(content)
+    assert message in refused("predict", model, tmp_path / name, "-o", tmp_path / "out.jsonl")
+    assert not (tmp_path / "out.jsonl").exists()
+    cli._main(["predict", str(model), str(tmp_path / name), "--skip-bad"])
+    shown = capsys.readouterr()
+    assert [json.loads(line)["row"] for line in shown.out.splitlines()] == [1, 3]
+    assert shown.err == "2 texts classified, 1 bad rows left out\n"
+
+
+def test_a_missing_text_of_a_parquet_file_likewise(model, tmp_path, capsys):
+    pq.write_table(pa.table({"text": ["the", None, "ab"]}), tmp_path / "a.parquet")
+    assert "row 2: it has no text" in refused("predict", model, tmp_path / "a.parquet")
+    cli._main(["predict", str(model), str(tmp_path / "a.parquet"), "--skip-bad", "-o", str(tmp_path / "b.parquet")])
+    assert pq.read_table(tmp_path / "b.parquet")["row"].to_pylist() == [1, 3]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["none.csv"], "none.csv is missing"),
+        (["a.xyz"], "its name tells no format, say one of txt, csv"),
+        (["number.parquet"], "the column 'text' holds int64, and no strings"),
+        (["foreign.parquet"], "is no Parquet file"),
+        (["a.csv", "-o", "a.csv"], "is read and written: name another output"),
+        (["empty.csv"], "has no column 'text', but none"),
+    ],
+)
+def test_bad_files_are_named(model, arguments, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "a.csv", TEXTS)
+    (tmp_path / "empty.csv").touch()
+    (tmp_path / "foreign.parquet").write_bytes(b"PAR1 nonsense")
+    pq.write_table(pa.table({"text": [1, 2]}), tmp_path / "number.parquet")
+    before = sorted(path.name for path in tmp_path.iterdir())
+    assert message in refused("predict", model, *arguments)
+    assert sorted(path.name for path in tmp_path.iterdir()) == before
+
+
+def test_errors_are_one_line_and_a_status(model, tmp_path):
+    out, error = run("predict", tmp_path / "none.pot", expected=1)
+    assert out == ""
+    assert error.startswith("error: ")
+    assert error.count("\n") == 1
+    run("predict", model, "--top-k", "0", expected=2)
+    run("predict", model, "--threshold", "1.5", expected=2)
+
+
+def test_a_reader_who_has_seen_enough_is_no_error(model):
+    command = f"yes the ab | {sys.executable} -m potstill.cli predict {model} | head -1"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
+    assert done.stdout.startswith('{"label"')
+    assert done.stderr == ""
+
+
+def test_memory_does_not_grow_with_the_file(model, tmp_path):
+    import tracemalloc
+
+    made = Student.load(model)
+    write(tmp_path / "a.csv", ["the ab not good"] * 200_000)
+    tracemalloc.start()
+    bulk.predict(made, str(tmp_path / "a.csv"), str(tmp_path / "b.csv"))
+    assert tracemalloc.get_traced_memory()[1] < 30e6
+    tracemalloc.stop()
+
+
+def test_dictionaries_and_views_are_strings_too(model, tmp_path, capsys):
+    for kind in (pa.large_string(), pa.string_view(), pa.dictionary(pa.int32(), pa.string())):
+        pq.write_table(pa.table({"text": pa.array(["the", "ab", "the"]).cast(kind)}), tmp_path / "a.parquet")
+        out = call(capsys, "predict", model, tmp_path / "a.parquet")
+        assert [json.loads(line)["label"] for line in out.splitlines()] == Student.load(model).predict(
+            ["the", "ab", "the"]
+        ).tolist()
+
+
+class TestInspect:
+    def test_what_a_file_says(self, model, capsys):
+        known = json.loads(call(capsys, "inspect", model, "--json"))
+        assert known["labels"] == ["c0", "c1", "c2"]
+        assert known["bytes"] == model.stat().st_size
+        assert known["words"] == 14
+        made = Student.load(model)
+        for label, words in known["telling"].items():
+            for word, gain in words.items():
+                found = np.log(made.predict_proba([word, "unheard"])[:, made.labels.index(label)])
+                assert " " in word or gain == pytest.approx(found[0] - found[1], abs=1e-4)
+
+    def test_people_can_read_it(self, model, capsys):
+        out = call(capsys, "inspect", model)
+        assert "bigru" in out
+        assert "words that speak most" in out
+
+    def test_a_file_without_words_says_so(self, tmp_path, capsys):
+        student("mlp", strings=False).save(tmp_path / "a.pot")
+        assert "does not name its words" in call(capsys, "inspect", tmp_path / "a.pot")
+
+
+class TestExplain:
+    @pytest.mark.parametrize("architecture", ["mlp", "bigru"])
+    def test_a_part_is_what_the_answer_loses_without_the_word(self, architecture, tmp_path, capsys):
+        made = student(architecture)
+        made.save(tmp_path / "a.pot")
+        found = json.loads(call(capsys, "explain", tmp_path / "a.pot", "The not good ab", "--json"))
+        texts = ["the not good ab", "? not good ab", "the ? good ab", "the not ? ab", "the not good ?"]
+        texts = [text.replace("?", "unheard") for text in texts]
+        probabilities = made.predict_proba(texts)
+        column = made.labels.index(found["label"])
+        assert column == probabilities[0].argmax()
+        assert found["probability"] == pytest.approx(probabilities[0, column], abs=1e-5)
+        losses = np.log(probabilities[0, column]) - np.log(probabilities[1:, column])
+        assert [word["part"] for word in found["words"]] == pytest.approx(losses, abs=1e-4)
+        runs = architecture == "mlp"  # only a bag knows "not good"
+        assert [word["known"] for word in found["words"]] == [True, runs, runs, True]
+
+    def test_another_class_and_no_words(self, model, capsys):
+        assert call(capsys, "explain", model, "the", "--label", "c1").startswith("c1 ")
+        assert call(capsys, "explain", model, "  ").count("\n") == 1
+        assert "knows no class 'c9', but c0, c1, c2" in refused("explain", model, "the", "--label", "c9")
+
+
+def test_standard_input_may_hold_any_format(model, monkeypatch, capsys):
+    class Input:
+        buffer = io.BytesIO(b'{"text": "the ab"}\n')
+
+    monkeypatch.setattr(sys, "stdin", Input)
+    out = call(capsys, "predict", model, "--input-format", "jsonl", "--output-format", "csv")
+    assert out.startswith("label,probability\n")

@@ -1,0 +1,85 @@
+"""The README's examples of the ONNX model, run as they stand there."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from conftest import ROOT
+from potstill.corpus import demo
+from potstill.export import to_onnx
+from test_fast import ODD, student
+
+MODULES = ROOT / "tests" / "js" / "node_modules"
+TEXTS = ["i feel rather wonderful today", "i was so startled"]
+
+
+def example(name):
+    """The block of code under its name."""
+    [code] = re.findall(rf"<!-- {name} -->\n\n```\w+\n(.*?)```\n", (ROOT / "README.md").read_text(), re.DOTALL)
+    return code
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A folder as the examples expect it, with a student and its model."""
+    made = student("bigru")
+    (tmp_path / "models/export").mkdir(parents=True)
+    (tmp_path / "models/export/model.onnx").write_bytes(to_onnx.build(made).SerializeToString())
+    return tmp_path, made
+
+
+@pytest.fixture
+def node():
+    if not shutil.which("node") or not MODULES.is_dir():
+        pytest.skip("Node.js, or what `make test` installs with npm, is missing")
+    return shutil.which("node")
+
+
+def run(*command, cwd, given=""):
+    done = subprocess.run(command, cwd=cwd, input=given, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def expected(made):
+    rows = zip(made.predict(TEXTS), made.predict_proba(TEXTS).max(1), TEXTS, strict=True)
+    return [f"{label} {sure:.4f} {text}" for label, sure, text in rows]
+
+
+def test_python(folder):
+    where, made = folder
+    (where / "example.py").write_text(example("example.py"))
+    assert run(sys.executable, "example.py", cwd=where).splitlines() == expected(made)
+
+
+def test_javascript(folder, node):
+    where, made = folder
+    (where / "node_modules").symlink_to(MODULES)
+    (where / "example.mjs").write_text(example("example.mjs"))
+    assert run(node, "example.mjs", cwd=where).splitlines() == expected(made)
+
+
+def test_javascript_answers_as_python_on_a_test_split_and_on_odd_text(folder, node):
+    where, made = folder
+    (where / "node_modules").symlink_to(MODULES)
+    (where / "all.mjs").write_text(
+        """
+        import ort from "onnxruntime-web";
+        import { readFileSync } from "node:fs";
+        const texts = JSON.parse(readFileSync(0, "utf8"));
+        const session = await ort.InferenceSession.create("models/export/model.onnx");
+        const { label, probabilities } = await session.run({ text: new ort.Tensor("string", texts, [texts.length]) });
+        console.log(JSON.stringify([label.data, Array.from(probabilities.data)]));
+        """
+    )
+    texts = demo.generate(10, 10, 1000, 10, seed=0).test["text"].tolist()
+    # onnxruntime's JavaScript ends a string at a NUL.
+    texts += [text.encode("utf-8", "replace").decode().replace("\0", "?") for text in ODD]
+    labels, probabilities = json.loads(run(node, "all.mjs", cwd=where, given=json.dumps(texts)))
+    assert labels == made.predict(texts).tolist()
+    np.testing.assert_allclose(np.reshape(probabilities, (len(texts), -1)), made.predict_proba(texts), atol=1e-5)
