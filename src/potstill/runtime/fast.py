@@ -4,7 +4,7 @@ What a word brings to a network's first layer is the same wherever the word stan
 weights behind it are multiplied when a student is loaded, and scoring only adds up rows.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from enum import IntEnum
 from importlib import import_module
 from typing import Any
@@ -13,7 +13,7 @@ import numpy as np
 
 from potstill.runtime import tokenizer
 from potstill.runtime.networks import ARCHITECTURES, Shape, Weights
-from potstill.runtime.tokenizer import Lookup, Words
+from potstill.runtime.tokenizer import Fingerprints, Lookup, Words
 
 # Not inside the package: an experiment of DVC's runs in a copy of the sources, which holds nothing compiled.
 kernel: Any
@@ -43,14 +43,6 @@ def scorer(lookup: Lookup, shape: Shape, weights: Weights, temperature: float) -
     """
     if kernel is None:
         return None
-    known, words, ends, salts, bits = lookup.known, None, b"", b"\0", 0
-    if isinstance(known, Words):
-        entries = [entry.encode() for entry in known.entries]
-        keys = [tokenizer.checksum(entry) for entry in known.entries]
-        words, ends = b"".join(entries), np.cumsum([len(entry) for entry in entries], dtype=np.uint32).tobytes()
-    else:
-        keys, salts, bits = list(known.prints), bytes(known.salts), known.bits
-    rows = np.arange(1, 1 + len(known)) if lookup.rows is None else np.array(lookup.rows)
     classes = len(weights["head.bias"])
     folded = _FOLD[shape.architecture](weights, shape.hidden, temperature)
     model = kernel.build(
@@ -59,12 +51,7 @@ def scorer(lookup: Lookup, shape: Shape, weights: Weights, temperature: float) -
         shape.hidden,
         lookup.longest,
         lookup.max_length,
-        np.array(keys, np.uint32).tobytes(),
-        words,
-        ends,
-        salts,
-        bits,
-        rows.astype(np.uint32).tobytes(),
+        *(_tree(lookup.known, lookup) if isinstance(lookup.known, Words) else _table(lookup.known, lookup)),
         tuple(np.ascontiguousarray(part, np.float32).tobytes() for part in folded),
         tokenizer.lower,
     )
@@ -81,6 +68,40 @@ def scorer(lookup: Lookup, shape: Shape, weights: Weights, temperature: float) -
         return np.frombuffer(scored, np.float32).reshape(-1, classes)
 
     return score
+
+
+def _uint32(numbers: Iterable[Any]) -> bytes:
+    return np.array(list(numbers), np.uint32).tobytes()
+
+
+def _tree(known: Words, lookup: Lookup) -> tuple[Any, ...]:
+    """What is known, for the kernel: single words by their strings, and the runs that they begin as a tree."""
+    place: dict[str, int] = {}
+    split = [entry.split(" ") for entry in known.entries]
+    for word in (word for entry in split for word in entry):
+        place.setdefault(word, 1 + len(place))
+    words = [word.encode() for word in place]
+    row_of = [0] * (1 + len(place))
+    edges: dict[tuple[int, int], int] = {}
+    for entry, words_of in zip(known.entries, split, strict=True):
+        at = place[words_of[0]]
+        for word in words_of[1:]:
+            step = at, place[word]
+            if step not in edges:
+                edges[step] = len(row_of)
+                row_of.append(0)
+            at = edges[step]
+        row_of[at] = lookup.row(entry)
+    keys = map(tokenizer.checksum, place)
+    ends = np.cumsum([len(word) for word in words], dtype=np.uint32).tobytes()
+    triples = ((*step, to) for step, to in edges.items())
+    return _uint32(keys), b"".join(words), ends, b"\0", 0, _uint32(row_of), _uint32(triples)
+
+
+def _table(known: Fingerprints, lookup: Lookup) -> tuple[Any, ...]:
+    """What is known, for the kernel: entries by their fingerprints."""
+    rows = lookup.rows or range(1, 1 + len(known))
+    return _uint32(known.prints), None, b"", bytes(known.salts), known.bits, _uint32([0, *rows]), b""
 
 
 def _pad(array: np.ndarray, *axes: int) -> np.ndarray:
@@ -110,18 +131,21 @@ def _cnn(weights: Weights, hidden: int, temperature: float) -> list[np.ndarray]:
     return [_pad(table, 2), _pad(weights["convolution.bias"], 0), _pad(head, 1), _pad(bias, 0)]
 
 
-def _recurrent(gates: int) -> Callable[[Weights, int, float], list[np.ndarray]]:
+def _recurrent(*signs: float) -> Callable[[Weights, int, float], list[np.ndarray]]:
+    """By gate -1 for a sigmoid and 2 for a tangent, which the kernel makes of powers of 2."""
+    gates, scale = len(signs), np.array(signs, np.float32)[:, None] * np.float32(np.log2(np.e))
+
     def fold(weights: Weights, hidden: int, temperature: float) -> list[np.ndarray]:
         head, bias = _head(weights, temperature)
         tables, kernels, news = [], [], []
         for side in ("forwards", "backwards"):
-            last = weights[f"{side}.bias_hh_l0"].reshape(gates, hidden).copy()
+            last = weights[f"{side}.bias_hh_l0"].reshape(gates, hidden) * scale
             if gates == 3:  # a GRU's reset gate stands before the last bias
                 news.append(last[2].copy())
                 last[2] = 0
             words = weights["embedding.weight"] @ weights[f"{side}.weight_ih_l0"].T + weights[f"{side}.bias_ih_l0"]
-            tables.append(words.reshape(-1, gates, hidden) + last)
-            kernels.append(weights[f"{side}.weight_hh_l0"].reshape(gates, hidden, hidden).transpose(2, 0, 1))
+            tables.append(words.reshape(-1, gates, hidden) * scale + last)
+            kernels.append((weights[f"{side}.weight_hh_l0"].reshape(gates, hidden, hidden).transpose(2, 0, 1)) * scale)
         heads = _pad(head.reshape(2, hidden, -1), 1, 2)
         return [
             _pad(np.stack(tables, 1), 3),
@@ -134,4 +158,10 @@ def _recurrent(gates: int) -> Callable[[Weights, int, float], list[np.ndarray]]:
     return fold
 
 
-_FOLD = {"mlp": _bag, "attention": _attention, "cnn": _cnn, "bigru": _recurrent(3), "bilstm": _recurrent(4)}
+_FOLD = {
+    "mlp": _bag,
+    "attention": _attention,
+    "cnn": _cnn,
+    "bigru": _recurrent(-1, -1, 2),
+    "bilstm": _recurrent(-1, -1, 2, -1),
+}

@@ -16,33 +16,54 @@
 #include <stdlib.h>
 #include <string.h>
 #ifdef __SSE2__
-#include <emmintrin.h>
+#include <immintrin.h>
 #endif
 
 #define INLINE static inline __attribute__((always_inline))
 #define LANES 8
 #define CODE_POINTS 0x110000
+#define LOG2_E 1.44269504f
+#define MANY 64 /* texts, for which some preparation pays */
+#define LOW_FIRST (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__)
 
 enum { MLP, ATTENTION, CNN, BIGRU, BILSTM, ARCHITECTURES };
 enum { LOGITS, PROBABILITIES, CLASSES, OUTPUTS };
 enum { UNSEEN, SPACE, WORD, SIGN }; /* what a character is */
 
 typedef struct {
+    uint32_t row, place; /* the row of a word, and its place among what is known; 0, 0: it is not known */
+} Found;
+
+/* A word of up to 15 bytes, which nearly all are: its bytes, its length in the last of 16, and what there is to find. */
+typedef struct {
+    uint64_t low, high; /* 0, 0: empty */
+    Found found;
+} Short;
+
+typedef struct {
     int architecture, classes, hidden; /* as the student says */
     int width, cells;                  /* classes and hidden, padded */
     uint32_t longest, max_length;
-    /* what is known */
-    int strings; /* whether entries are known by their strings, or by fingerprints */
+    /* What is known: by strings single words, the parts of entries; or entries by their fingerprints. */
+    int strings;
     int bits, buckets_log2;
     uint8_t *salts;
-    char *words; /* with strings: the entries, one behind the other */
+    char *words; /* with strings: one behind the other */
     uint32_t *word_ends;
     uint32_t slots; /* a power of two */
     struct slot {
-        uint32_t key, place; /* the checksum or the fingerprint, and 1 + the place of the entry; 0: empty */
+        uint32_t key, place; /* the checksum or the fingerprint, and the place, from 1 on; 0: empty */
     } *slot;
-    uint32_t *row_of; /* by place */
-    uint32_t rows;
+    Short *shorts; /* with strings: those that are short, each in the slot that its hash has; or NULL */
+    uint16_t *shifts;
+    int shorts_log2, shifts_log2;
+    uint32_t *row_of; /* by place; 0 for a word that only occurs in runs */
+    /* With strings, runs of words are a tree: from a place, by a word's place, to a place behind those of the words. */
+    uint32_t edges_log2;
+    struct edge {
+        uint64_t key; /* the two places; 0: empty */
+        uint32_t to;
+    } *edge;
     float *weights[8]; /* see `fast.py` */
     PyObject *lower;   /* a function of Python's */
 } Model;
@@ -53,25 +74,21 @@ typedef struct {
     int ascii;
 } Text;
 
-/* Words of up to 15 bytes, which are nearly all, that were looked up before: the bytes and the length, and the row. */
-typedef struct {
-    uint64_t low, high;
-    uint32_t row;
-} Seen;
-
 #define SEEN_LOG2 12
+#define MOST_IN_GROUP 32 /* words that share a shift; three on average */
 
 typedef struct {
     char *lowered; /* the text, or its words with a space between them, and room to read and write behind */
     size_t room;
     size_t *starts, *ends; /* of words in `lowered`, and room for a block more */
-    uint32_t *ids;
+    uint32_t *places, *ids;
     float *scratch;
-    Seen *seen; /* or NULL */
+    Short *seen; /* with fingerprints: words looked up before; or NULL */
 } Work;
 
 static uint8_t kinds[CODE_POINTS]; /* of characters; filled in as they are met, with the GIL held */
 static uint32_t crc_table[256];
+static uint64_t low_mask[16], high_mask[16]; /* by a word's length, its bytes among the first eight and the next */
 
 /* ---- words ---- */
 
@@ -92,40 +109,66 @@ static uint32_t fingerprint(const Model *model, uint32_t crc) {
 
 static uint32_t slot_of(const Model *model, uint32_t key) { return key * 0x9E3779B1u & (model->slots - 1); }
 
-static uint32_t find(const Model *model, const char *entry, size_t size) {
-    uint32_t key = checksum(entry, size);
+static Found find(const Model *model, const char *word, size_t size) {
+    uint32_t key = checksum(word, size);
     if (!model->strings) key = fingerprint(model, key);
     for (uint32_t i = slot_of(model, key);; i = (i + 1) & (model->slots - 1)) {
         struct slot slot = model->slot[i];
-        if (!slot.place) return 0;
+        if (!slot.place) return (Found){0, 0};
         if (slot.key != key) continue;
         if (model->strings) {
             uint32_t start = slot.place > 1 ? model->word_ends[slot.place - 2] : 0;
-            if (model->word_ends[slot.place - 1] - start != size || memcmp(model->words + start, entry, size)) continue;
+            if (model->word_ends[slot.place - 1] - start != size || memcmp(model->words + start, word, size)) continue;
         }
-        return model->row_of[slot.place - 1];
+        return (Found){model->row_of[slot.place], slot.place};
     }
 }
 
-static uint32_t look_up(const Model *model, Work *work, const char *entry, size_t size) {
-#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-    if (work->seen && size < 16) {
-        uint64_t low, high; /* there is room behind the words */
-        memcpy(&low, entry, 8);
-        memcpy(&high, entry + 8, 8);
-        if (size < 8) {
-            low &= ((uint64_t)1 << 8 * size) - 1;
-            high = 0;
-        } else {
-            high &= ((uint64_t)1 << 8 * (size - 8)) - 1;
+static uint64_t hash_of(uint64_t low, uint64_t high) {
+    return (low * 0x9E3779B97F4A7C15u) ^ (high * 0xC2B2AE3D27D4EB4Fu);
+}
+
+/* A perfect hash by displacement (Belazzougui, Botelho and Dietzfelbinger 2009): no two known words have the same slot,
+   since those that share a shift were shifted until they had not. */
+static size_t slot_of_short(const Model *model, uint64_t hash) {
+    uint64_t shift = model->shifts[hash >> (64 - model->shifts_log2)];
+    return ((hash >> 16) + shift * 0x9E3779B1u) & (((size_t)1 << model->shorts_log2) - 1);
+}
+
+static struct edge *edge_of(const Model *model, uint64_t key) {
+    uint64_t mask = ((uint64_t)1 << model->edges_log2) - 1, i = key * 0x9E3779B97F4A7C15u >> 32 & mask;
+    while (model->edge[i].key && model->edge[i].key != key) i = (i + 1) & mask;
+    return model->edge + i;
+}
+
+/* Adds the rows of runs of words behind those of the words; returns how many rows there are. */
+static size_t add_runs(const Model *model, Work *work, size_t count) {
+    size_t found = count;
+    if (model->strings) {
+        for (size_t i = 0; i < count; i++) {
+            uint32_t place = work->places[i];
+            for (size_t end = i + 1; place && end < count && end < i + model->longest && work->places[end]; end++) {
+                place = edge_of(model, (uint64_t)place << 32 | work->places[end])->to;
+                if (model->row_of[place]) work->ids[found++] = model->row_of[place];
+            }
         }
-        high |= (uint64_t)size << 56;
-        Seen *seen = work->seen + ((low * 0x9E3779B97F4A7C15u ^ high * 0xC2B2AE3D27D4EB4Fu) >> (64 - SEEN_LOG2));
-        if (seen->low != low || seen->high != high) *seen = (Seen){low, high, find(model, entry, size)};
-        return seen->row;
+        return found;
     }
-#endif
-    return find(model, entry, size);
+    /* Fingerprints are of a run's bytes, with one space between words. */
+    char *joined = work->lowered + work->room / 2;
+    for (size_t i = 0; i < count; i++) {
+        char *out = joined;
+        for (size_t end = i; end < count && end < i + model->longest; end++) {
+            size_t size = work->ends[end] - work->starts[end];
+            if (end > i) *out++ = ' ';
+            memcpy(out, work->lowered + work->starts[end], size);
+            out += size;
+            if (end == i) continue;
+            Found run = find(model, joined, out - joined);
+            if (run.row) work->ids[found++] = run.row;
+        }
+    }
+    return found;
 }
 
 /* The code point at a byte above 127 of valid UTF-8, and its bytes. */
@@ -136,7 +179,7 @@ static uint32_t decode(const uint8_t *at, int *bytes) {
 }
 
 /* Finds the first words of any text, copies them with a space behind each, and returns how many. */
-static size_t split(const Model *model, Work *work, Text text) {
+static size_t split_any(const Model *model, Work *work, Text text) {
     const uint8_t *at = (const uint8_t *)text.data, *end = at + text.size;
     char *out = work->lowered;
     size_t count = 0;
@@ -159,128 +202,26 @@ static size_t split(const Model *model, Work *work, Text text) {
     return count;
 }
 
-#ifdef __SSE2__
-INLINE __m128i within(__m128i bytes, char first, int number) {
-    /* Comparison is signed, so the range is moved to the lowest numbers. */
-    return _mm_cmplt_epi8(_mm_add_epi8(bytes, _mm_set1_epi8((char)(128 - first))), _mm_set1_epi8((char)(number - 128)));
-}
-
-INLINE size_t positions(uint64_t bits, size_t base, size_t *out) {
-    size_t count = 0;
-    for (; bits; bits &= bits - 1) out[count++] = base + __builtin_ctzll(bits);
-    return count;
-}
-
-/* Finds the first words of an ASCII text, which it lower-cases where it stands, 64 bytes at a time. */
-static size_t split_ascii(const Model *model, Work *work, Text text) {
-    size_t starts = 0, ends = 0;
-    uint64_t word_before = 0, sign_before = 0; /* the last bit of the block before */
-    for (size_t base = 0; base <= text.size && ends < model->max_length; base += 64) {
-        char padded[64];
-        const char *from = text.data + base;
-        if (base + 64 > text.size) {
-            memset(padded, ' ', 64);
-            memcpy(padded, from, text.size - base);
-            from = padded;
-        }
-        uint64_t word = 0, sign = 0;
-        for (int i = 0; i < 64; i += 16) {
-            __m128i bytes = _mm_loadu_si128((const __m128i *)(from + i));
-            bytes = _mm_or_si128(bytes, _mm_and_si128(within(bytes, 'A', 26), _mm_set1_epi8(32)));
-            _mm_storeu_si128((__m128i *)(work->lowered + base + i), bytes);
-            __m128i words = _mm_or_si128(_mm_or_si128(within(bytes, 'a', 26), within(bytes, '0', 10)),
-                                         _mm_cmpeq_epi8(bytes, _mm_set1_epi8('_')));
-            __m128i spaces = _mm_or_si128(_mm_or_si128(within(bytes, 9, 5), within(bytes, 28, 4)),
-                                          _mm_cmpeq_epi8(bytes, _mm_set1_epi8(' ')));
-            word |= (uint64_t)_mm_movemask_epi8(words) << i;
-            sign |= (uint64_t)(~_mm_movemask_epi8(_mm_or_si128(words, spaces)) & 0xFFFF) << i;
-        }
-        uint64_t after_word = word << 1 | word_before, after_sign = sign << 1 | sign_before;
-        starts += positions((word & ~after_word) | sign, base, work->starts + starts);
-        ends += positions((~word & after_word) | after_sign, base, work->ends + ends);
-        word_before = word >> 63;
-        sign_before = sign >> 63;
-    }
-    size_t count = ends < model->max_length ? ends : model->max_length;
-    if (model->longest > 1) /* runs are read where they stand: one space between words, or the slow way */
-        for (size_t i = 1; i < count; i++)
-            if (work->starts[i] != work->ends[i - 1] + 1 || work->lowered[work->ends[i - 1]] != ' ')
-                return split(model, work, text);
-    return count;
-}
-#else
-#define split_ascii split
-#endif
-
-/* Looks up the words of a text, and then its runs of words; returns how many rows. Room is there. */
-static size_t encode(const Model *model, Work *work, Text text) {
-    size_t count = text.ascii ? split_ascii(model, work, text) : split(model, work, text);
-    if (!count) return work->ids[0] = 0, 1;
-    for (size_t i = 0; i < count; i++)
-        work->ids[i] = look_up(model, work, work->lowered + work->starts[i], work->ends[i] - work->starts[i]);
-    size_t found = count;
-    for (size_t length = 2; length <= model->longest; length++)
-        for (size_t i = 0; i + length <= count; i++) {
-            size_t start = work->starts[i];
-            uint32_t row = look_up(model, work, work->lowered + start, work->ends[i + length - 1] - start);
-            if (row) work->ids[found++] = row;
-        }
-    return found;
-}
-
-/* ---- networks ---- */
-
-typedef float Floats __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
-typedef int32_t Ints __attribute__((vector_size(4 * LANES)));
-
-#define TARGET
-#define NAMED(name) name##_plain
-#include "networks.h"
-
-typedef void Forward(const Model *, const uint32_t *, size_t, float *, float *);
-static Forward *forward = forward_plain;
-static void (*softmax)(const Model *, float *) = softmax_plain;
-
-/* On x86 one binary holds loops for processors with and without AVX2, and picks when it is loaded. */
-#if defined(__x86_64__) && !defined(__AVX2__)
-#undef TARGET
-#undef NAMED
-#define TARGET __attribute__((target("avx2,fma")))
-#define NAMED(name) name##_avx2
-#include "networks.h"
-
-static void pick_loops(void) {
-    __builtin_cpu_init();
-    if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma")) return;
-    forward = forward_avx2;
-    softmax = softmax_avx2;
-}
-#else
-static void pick_loops(void) {}
-#endif
-
-static void answer(const Model *model, float *logits, int output, char *out) {
-    if (output == CLASSES) {
-        int64_t most = 0;
-        for (int i = 1; i < model->classes; i++)
-            if (logits[i] > logits[most]) most = i;
-        memcpy(out, &most, sizeof most);
-        return;
-    }
-    if (output == PROBABILITIES) softmax(model, logits);
-    memcpy(out, logits, model->classes * sizeof(float));
-}
+/* ---- memory for a call ---- */
 
 static size_t item_size(const Model *model, int output) {
     return output == CLASSES ? sizeof(int64_t) : model->classes * sizeof(float);
 }
 
-/* ---- memory for a call ---- */
+/* Room for a text twice, see `add_runs`, each time with a space behind every byte and a block to write behind. */
+static int make_room(Work *work, size_t size) {
+    size_t needed = 4 * size + 512;
+    if (needed <= work->room) return 1;
+    free(work->lowered);
+    work->lowered = malloc(work->room = 2 * needed);
+    return work->lowered || (work->room = 0);
+}
 
 static void work_free(Work *work) {
     free(work->lowered);
     free(work->starts);
     free(work->ends);
+    free(work->places);
     free(work->ids);
     free(work->scratch);
     free(work->seen);
@@ -289,30 +230,47 @@ static void work_free(Work *work) {
 static int work_init(const Model *model, Work *work, size_t texts) {
     size_t entries = (size_t)model->max_length * model->longest + LANES;
     memset(work, 0, sizeof *work);
-    work->starts = malloc((model->max_length + 65) * sizeof(size_t));
-    work->ends = malloc((model->max_length + 65) * sizeof(size_t));
+    work->starts = malloc((model->max_length + 80) * sizeof(size_t));
+    work->ends = malloc((model->max_length + 80) * sizeof(size_t));
+    work->places = malloc(model->max_length * sizeof(uint32_t));
     work->ids = malloc(entries * sizeof(uint32_t));
     work->scratch = malloc((entries + model->width + 32 * (size_t)model->cells) * sizeof(float));
-    if (texts >= 64) work->seen = calloc((size_t)1 << SEEN_LOG2, sizeof(Seen)); /* it costs as much as a few texts */
-    return work->starts && work->ends && work->ids && work->scratch && (texts < 64 || work->seen);
+    if (texts < MANY || model->strings) return work->starts && work->ends && work->places && work->ids && work->scratch;
+    work->seen = calloc((size_t)1 << SEEN_LOG2, sizeof(Short));
+    return work->starts && work->ends && work->places && work->ids && work->scratch && work->seen;
 }
 
-/* Scores texts into `out`, without the GIL; false if memory runs out. */
-static int score(const Model *model, Work *work, const Text *texts, size_t count, int output, char *out) {
-    float *logits = work->scratch, *scratch = work->scratch + model->width;
-    for (size_t i = 0; i < count; i++) {
-        size_t needed = 2 * texts[i].size + 128;
-        if (needed > work->room) {
-            free(work->lowered);
-            work->lowered = malloc(work->room = 2 * needed);
-            if (!work->lowered) return work->room = 0;
-        }
-        size_t rows = encode(model, work, texts[i]);
-        forward(model, work->ids, rows, scratch, logits);
-        answer(model, logits, output, out + i * item_size(model, output));
-    }
-    return 1;
+/* ---- loops ---- */
+
+typedef float Floats __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
+typedef int32_t Ints __attribute__((vector_size(4 * LANES)));
+
+#define TARGET
+#define NAMED(name) name##_plain
+#define WIDE 0
+#include "loops.h"
+
+static int (*score)(const Model *, Work *, const Text *, size_t, int, char *) = score_plain;
+
+/* On x86 one binary holds loops for processors with and without AVX2, and picks when it is loaded. */
+#if defined(__x86_64__) && !defined(__AVX2__) && !defined(PLAIN)
+#undef TARGET
+#undef NAMED
+#undef WIDE
+#define TARGET __attribute__((target("avx2,fma,bmi,popcnt")))
+#define NAMED(name) name##_avx2
+#define WIDE 1
+#include "loops.h"
+
+static void pick_loops(void) {
+    __builtin_cpu_init();
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi") &&
+        __builtin_cpu_supports("popcnt"))
+        score = score_avx2;
 }
+#else
+static void pick_loops(void) {}
+#endif
 
 /* ---- Python ---- */
 
@@ -392,7 +350,7 @@ static int score_into(const Model *model, const Text *texts, size_t count, int o
     }
     if (done) {
         char *out = PyByteArray_AsString(result) + before;
-        if (count < 64) {
+        if (count < MANY) {
             done = score(model, &work, texts, count, output, out);
         } else {
             Py_BEGIN_ALLOW_THREADS
@@ -559,6 +517,9 @@ static void model_free(Model *model) {
     free(model->word_ends);
     free(model->slot);
     free(model->row_of);
+    free(model->edge);
+    free(model->shorts);
+    free(model->shifts);
     for (int i = 0; i < 8; i++) free(model->weights[i]);
     Py_XDECREF(model->lower);
     free(model);
@@ -575,16 +536,108 @@ static void *copy_of(PyObject *bytes, Py_ssize_t *size) {
     return copy;
 }
 
-/* build(architecture, classes, hidden, longest, max_length, keys, words, salts, bits, row_of, weights, lower): a student.
+static int add_edges(Model *model, PyObject *bytes) {
+    Py_ssize_t size;
+    uint32_t *edges = copy_of(bytes, &size);
+    size /= 12;
+    for (model->edges_log2 = 2; (Py_ssize_t)1 << model->edges_log2 < 2 * size; model->edges_log2++) continue;
+    model->edge = calloc((size_t)1 << model->edges_log2, sizeof *model->edge);
+    for (Py_ssize_t i = 0; edges && model->edge && i < size; i++) {
+        uint64_t key = (uint64_t)edges[3 * i] << 32 | edges[3 * i + 1];
+        *edge_of(model, key) = (struct edge){key, edges[3 * i + 2]};
+    }
+    free(edges);
+    return edges && model->edge;
+}
 
-   `keys` (uint32) are the checksums of the entries or their fingerprints; `words` is None, or the strings with the
-   places (uint32) where they end; `row_of` (uint32) and `weights` (float32) are arrays as bytes. */
+typedef struct {
+    uint64_t hash;
+    Short word;
+} Hashed;
+
+static int by_hash(const void *a, const void *b) {
+    uint64_t first = ((const Hashed *)a)->hash, second = ((const Hashed *)b)->hash;
+    return (first > second) - (first < second);
+}
+
+/* Shifts the words of a group, all of them unlike, until each has a slot of its own; false if nothing helps. */
+static int place_group(Model *model, const Hashed *group, size_t count) {
+    uint16_t *shift = model->shifts + (group->hash >> (64 - model->shifts_log2));
+    for (uint32_t tried = 0; tried <= UINT16_MAX; tried++) {
+        *shift = (uint16_t)tried;
+        size_t placed = 0;
+        for (; placed < count; placed++) {
+            Short *at = model->shorts + slot_of_short(model, group[placed].hash);
+            if (at->high) break;
+            *at = group[placed].word;
+        }
+        if (placed == count) return 1;
+        while (placed--) model->shorts[slot_of_short(model, group[placed].hash)] = (Short){0};
+    }
+    return 0;
+}
+
+static int place_all(Model *model, const Hashed *words, size_t count) {
+    /* Large groups first, while there is room. */
+    for (size_t size = MOST_IN_GROUP; size; size--)
+        for (size_t i = 0, end; i < count; i = end) {
+            uint64_t group = words[i].hash >> (64 - model->shifts_log2);
+            for (end = i; end < count && words[end].hash >> (64 - model->shifts_log2) == group; end++) continue;
+            if (end - i > MOST_IN_GROUP || (end - i == size && !place_group(model, words + i, size))) return 0;
+        }
+    return 1;
+}
+
+/* Makes the table of short words. Words that someone chose to defeat it go the slow way, by `find`. */
+static int add_shorts(Model *model, uint32_t words) {
+    Hashed *hashed = malloc((words + 1) * sizeof *hashed);
+    size_t count = 0;
+    for (uint32_t i = 0; hashed && i < words; i++) {
+        uint32_t start = i ? model->word_ends[i - 1] : 0, size = model->word_ends[i] - start;
+        if (size > 15) continue;
+        char bytes[16] = {0};
+        memcpy(bytes, model->words + start, size);
+        bytes[15] = (char)size;
+        Short word = {0, 0, {model->row_of[i + 1], i + 1}};
+        memcpy(&word.low, bytes, 8);
+        memcpy(&word.high, bytes + 8, 8);
+        hashed[count++] = (Hashed){hash_of(word.low, word.high), word};
+    }
+    if (!hashed) return 0;
+    qsort(hashed, count, sizeof *hashed, by_hash);
+    for (model->shifts_log2 = 2; (size_t)3 << model->shifts_log2 < count; model->shifts_log2++) continue;
+    for (model->shorts_log2 = model->shifts_log2 + 1; (size_t)1 << model->shorts_log2 < count + count / 4;)
+        model->shorts_log2++;
+    int placed = 0;
+    for (int tries = 0; !placed && tries < 3; tries++, model->shorts_log2++) {
+        free(model->shorts);
+        free(model->shifts);
+        model->shorts = calloc((size_t)1 << model->shorts_log2, sizeof *model->shorts);
+        model->shifts = calloc((size_t)1 << model->shifts_log2, sizeof *model->shifts);
+        if (!model->shorts || !model->shifts) break;
+        if ((placed = place_all(model, hashed, count))) break;
+    }
+    int done = model->shorts && model->shifts;
+    free(hashed);
+    if (!placed) {
+        free(model->shorts);
+        model->shorts = NULL;
+    }
+    return done;
+}
+
+/* build(architecture, classes, hidden, longest, max_length, keys, words, ends, salts, bits, row_of, edges, weights, lower):
+   a student.
+
+   `keys` are the checksums of the words or the fingerprints of the entries; `words` is None, or the words' bytes, which end
+   at `ends`; `row_of` are rows by place, that of nothing first; `edges` are triples, from a place by a word's place to a
+   place; all uint32 in bytes. `weights` are float32 in bytes. */
 static PyObject *build(PyObject *self, PyObject *arguments) {
-    PyObject *keys, *words, *ends, *salts, *row_of, *weights, *lower;
+    PyObject *keys, *words, *ends, *salts, *row_of, *edges, *weights, *lower;
     int architecture, classes, hidden, bits;
     unsigned int longest, max_length;
-    if (!PyArg_ParseTuple(arguments, "iiiIIOOOOiOOO", &architecture, &classes, &hidden, &longest, &max_length, &keys,
-                          &words, &ends, &salts, &bits, &row_of, &weights, &lower))
+    if (!PyArg_ParseTuple(arguments, "iiiIIOOOOiOOOO", &architecture, &classes, &hidden, &longest, &max_length, &keys,
+                          &words, &ends, &salts, &bits, &row_of, &edges, &weights, &lower))
         return NULL;
     Model *model = calloc(1, sizeof *model);
     if (!model) return PyErr_NoMemory();
@@ -593,16 +646,17 @@ static PyObject *build(PyObject *self, PyObject *arguments) {
     Py_INCREF(lower);
     model->width = (classes + LANES - 1) / LANES * LANES;
     model->cells = (hidden + LANES - 1) / LANES * LANES;
-    Py_ssize_t entries = 0, size = 0, buckets = 0;
-    uint32_t *key = copy_of(keys, &entries);
-    entries /= 4;
+    Py_ssize_t known = 0, size = 0, buckets = 0;
+    uint32_t *key = copy_of(keys, &known);
+    known /= 4;
     int done = key && (model->row_of = copy_of(row_of, &size)) && (model->salts = copy_of(salts, &buckets));
     if (done && model->strings)
-        done = (model->words = copy_of(words, &size)) && (model->word_ends = copy_of(ends, &size));
+        done = (model->words = copy_of(words, &size)) && (model->word_ends = copy_of(ends, &size)) &&
+               add_shorts(model, (uint32_t)known);
     while (1 << model->buckets_log2 < buckets) model->buckets_log2++;
-    for (model->slots = 4; model->slots < 2 * (size_t)entries; model->slots *= 2) continue;
-    done = done && (model->slot = calloc(model->slots, sizeof *model->slot));
-    for (Py_ssize_t i = 0; done && i < entries; i++) {
+    for (model->slots = 4; model->slots < 2 * (size_t)known; model->slots *= 2) continue;
+    done = done && add_edges(model, edges) && (model->slot = calloc(model->slots, sizeof *model->slot));
+    for (Py_ssize_t i = 0; done && i < known; i++) {
         uint32_t at = slot_of(model, key[i]);
         while (model->slot[at].place) at = (at + 1) & (model->slots - 1);
         model->slot[at] = (struct slot){key[i], (uint32_t)i + 1};
@@ -633,6 +687,10 @@ PyMODINIT_FUNC PyInit__potstill(void) {
         uint32_t crc = i;
         for (int bit = 0; bit < 8; bit++) crc = crc & 1 ? crc >> 1 ^ 0xEDB88320u : crc >> 1;
         crc_table[i] = crc;
+    }
+    for (int size = 0; size < 16; size++) {
+        low_mask[size] = size < 8 ? ((uint64_t)1 << 8 * size) - 1 : ~(uint64_t)0;
+        high_mask[size] = size < 8 ? 0 : ((uint64_t)1 << 8 * (size - 8)) - 1;
     }
     pick_loops();
     char ascii[128];
