@@ -1,6 +1,6 @@
 .DEFAULT_GOAL := help
 .PHONY: help setup repro search qr test quick check fresh format show lock clean \
-	benchmark-emotion benchmark-glue benchmark-search benchmark-teacher
+	benchmark-emotion benchmark-glue benchmark-search benchmark-speed benchmark-teacher
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -72,6 +72,9 @@ benchmark-glue: setup ## SST-2 and CoLA, in the folder DATA
 
 benchmark-search: setup ## `make search` on the Emotion tweets in DATA, for one QR code
 	python benchmarks/search.py --data $(DATA)
+
+benchmark-speed: setup ## texts per second next to fastText, model2vec and others, on the Emotion tweets in DATA
+	python benchmarks/speed.py --data $(DATA)
 
 benchmark-teacher: setup ## fine-tuning speed against the stock Trainer, on the train file in DATA
 	python benchmarks/teacher.py --data $(DATA)

@@ -160,6 +160,58 @@ def qr(rows: Rows, folder: Path) -> None:
     )
 
 
+def speed(rows: Rows, facts: dict[str, Any], folder: Path) -> None:
+    """The README's table of speeds, and accuracy against speed as a picture."""
+    headings = {
+        "model": "---", "texts per second": "---:", "fastText = 1 (range)": "---:", "one text, µs": "---:",
+        "bytes": "---:", "memory, MB": "---:", "import, load, first answer, s": "---:", "test accuracy, %": "---:",
+    }  # fmt: skip
+    ordered = sorted(rows, key=lambda row: -row["texts_per_second"])
+    lines = [
+        [
+            row["model"],
+            f"{row['texts_per_second']:,}",
+            f"{row['ratio_to_fasttext']:.3g} ({row['lowest_ratio']:.3g}–{row['highest_ratio']:.3g})",
+            f"{row['microseconds_for_one']:,.1f}",
+            f"{row['bytes']:,}",
+            f"{row['megabytes']:,.0f}",
+            f"{row['load_seconds']:.2f}",
+            f"{100 * row['test_accuracy']:.2f}",
+        ]
+        for row in ordered
+    ]
+    parquet = facts["parquet"]
+    text = markdown(headings, lines) + (
+        f"\nA fresh Python gives its first answer after {facts['startup_seconds']:.2f} s. `potstill predict` takes "
+        f"{parquet['rows']:,} texts from a Parquet file to another in {parquet['seconds']:.0f} s, "
+        f"{parquet['texts_per_second']:,} a second, with {parquet['megabytes']} MB of memory at most ({rows[0]['model']}).\n"
+    )
+    publish(folder / "table.md", "speed", text)
+
+    def draw(figure: Figure) -> None:
+        axes = figure.subplots()
+        figure.subplots_adjust(left=0.08, right=0.96, top=0.84, bottom=0.13)
+        heading(figure, "Accuracy against speed", "Emotion tweets, one thread; students filled, peers hollow")
+        axes.set_xscale("log")
+        axes.set_xlim(ordered[-1]["texts_per_second"] / 3, ordered[0]["texts_per_second"] * 3)
+        log_axis(axes.xaxis)
+        for row in rows:
+            ours = "parameters" in row
+            at = row["texts_per_second"], 100 * row["test_accuracy"]
+            axes.plot(*at, "o", color=SERIES[0] if ours else SERIES[1], mfc=None if ours else "white")
+            above = row["model"] != "bigru, 3K"
+            axes.annotate(
+                row["model"], at, (0, 7 if above else -7), textcoords="offset points", ha="center",
+                va="bottom" if above else "top", fontsize=8,
+            )  # fmt: skip
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:g}%"))
+        axes.margins(y=0.12)
+        axes.set_xlabel("texts per second")
+        axes.grid(axis="y")
+
+    save(draw, folder / "speed.png", 8, 4.2)
+
+
 def few(rows: Rows, folder: Path) -> None:
     """Means over three draws of the labels and five seeds each."""
     table = pd.DataFrame(rows)

@@ -114,18 +114,7 @@ class Clone:
         with files.whole(where) as part:
             part.mkdir(parents=True)
             for path in ("data/prepared", "data/transfer"):
-                get = [
-                    "dvc",
-                    "get",
-                    "--quiet",
-                    str(self.folder),
-                    path,
-                    "--rev",
-                    commit,
-                    "--out",
-                    str(part / Path(path).name),
-                ]
-                subprocess.run(get, check=True)
+                self.fetch(setting, path, part / Path(path).name)
             for path in ("metrics/teacher/minilm/test.csv", "metrics/teacher/minilm/metrics.json"):
                 (part / Path(path).name).write_text(git(self.folder, "show", f"{commit}:{path}") + "\n")
             (part / "key").write_text(key)
@@ -142,6 +131,14 @@ class Clone:
         if done.returncode:
             raise SystemExit(f"error: {shlex.join(whole)} failed, see the end of {log}")
         return self._commit(name)
+
+    def fetch(self, setting: Setting, path: str, target: Path) -> Path:
+        """Fetch an output of a prepared setting, unless it is there; returns where it is."""
+        if not target.exists():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            get = ["dvc", "get", "--quiet", str(self.folder), path, "--out", str(target)]
+            subprocess.run([*get, "--rev", self._commit(setting.experiment)], check=True)
+        return target
 
     def resume(self, setting: Setting) -> None:
         """Put what DVC knows of a prepared setting into the clone, so that an experiment starts from there."""

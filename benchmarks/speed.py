@@ -1,0 +1,239 @@
+"""How fast students are, and how large, next to their peers. Run it with `make benchmark-speed`.
+
+Every model is a process of its own on one thread. In each round each of them classifies all texts once, in turns; a rate is
+the median over the rounds, and a ratio the median of the rounds' ratios. The peers (fastText, model2vec, scikit-learn) have
+an environment of their own, `speed/requirements.txt`, and settings chosen on validation.
+"""
+
+import argparse
+import json
+import os
+import platform
+import shlex
+import statistics
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import report
+from emotion import ALL, soft
+from runs import ROOT, WORK, Clone, Run, train_all
+
+from potstill import files
+from potstill.corpus.dataset import Dataset
+from potstill.teacher import checkpoints
+
+RESULTS = ROOT / "benchmarks" / "speed"
+PEERS = WORK / "peers"
+ROUNDS = 9
+SINGLES = 2000  # texts that are classified one by one
+SLOW = 500  # texts a teacher is timed on
+PEER = "fastText"
+MINILM = "sentence-transformers/all-MiniLM-L6-v2"
+
+_WIDE = {"bits": 8, "fingerprint": None, "learning_rate": 0.005, "influence": 0.8}
+# Our rows are named by their architecture; what they are besides comes behind it.
+STUDENTS: dict[str, dict[str, Any]] = {
+    "mlp": {**soft("mlp-80k-words"), "influence": 0.5, "fingerprint": None},
+    "mlp with pairs of words": {**soft("mlp-80k"), "fingerprint": None},
+    "attention": {**soft("bigru-80k"), **_WIDE, "architecture": "attention", "words": 5000, "hidden": 15},
+    "cnn": {**soft("bigru-80k"), **_WIDE, "architecture": "cnn", "words": 5000, "embedding": 15, "hidden": 48},
+    "bigru": {**soft("bigru-10k"), "fingerprint": None},
+    "bigru, 3K": {**soft("bigru-3k"), "fingerprint": None},
+    "bigru, QR code": soft("bigru-qr"),
+}
+
+
+@dataclass
+class Worker:
+    """A model in a process of its own.
+
+    Attributes:
+        name: in the results.
+        python: of its environment.
+        kind, path: what `speed/worker.py` takes.
+        texts: how many it is timed on.
+    """
+
+    name: str
+    python: Path
+    kind: str
+    path: Path
+    texts: int
+
+    def __post_init__(self) -> None:
+        command = [str(self.python), str(RESULTS / "worker.py"), self.kind, str(self.path)]
+        environment = os.environ | {"PYTHONPATH": str(ROOT / "src")} if self.kind in ("potstill", "teacher") else None
+        self.process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=environment,
+            text=True,
+        )
+
+    def ask(self, **command: Any) -> dict[str, Any]:
+        """Send a command and wait for its answer."""
+        assert self.process.stdin and self.process.stdout
+        print(json.dumps(command), file=self.process.stdin, flush=True)
+        line = self.process.stdout.readline()
+        if not line:
+            raise SystemExit(f"error: the process of {self.name} ended: run {shlex.join(map(str, self.process.args))}")
+        return json.loads(line)
+
+
+def peers(data: Dataset) -> tuple[Path, dict[str, Any]]:
+    """Make the peers' environment and train them, unless that is done; where, and what was tried."""
+    python = PEERS / "bin" / "python"
+    requirements = RESULTS / "requirements.txt"
+    stamp = PEERS / files.sha256(requirements)[:12]
+    if not stamp.exists():
+        print("an environment for the peers (minutes)", file=sys.stderr)
+        subprocess.run([sys.executable, "-m", "venv", "--clear", str(PEERS)], check=True)
+        subprocess.run([str(python), "-m", "pip", "install", "--quiet", "-r", str(requirements)], check=True)
+        stamp.touch()
+    key = files.sha256(RESULTS / "peers.py")[:12]
+    folder = PEERS / f"models-{key}"
+    if not (folder / "tried.json").exists():
+        print("training the peers (minutes)", file=sys.stderr)
+        folder.mkdir(exist_ok=True)
+        for split in ("train", "validation"):
+            table = getattr(data, split)
+            rows = [[text, data.labels[label]] for text, label in zip(table["text"], table["label"], strict=True)]
+            files.write_json(folder / f"{split}.json", rows)
+        command = [python, RESULTS / "peers.py", folder / "train.json", folder / "validation.json", folder]
+        command.append(checkpoints.find(MINILM))
+        done = subprocess.run(list(map(str, command)), stdout=subprocess.PIPE, text=True, check=True)
+        files.write_json(folder / "tried.json", json.loads(done.stdout.splitlines()[-1]))
+    return folder, files.read_json(folder / "tried.json")
+
+
+def measure(workers: list[Worker], data: Dataset, where: Path) -> list[dict[str, Any]]:
+    """Time all in turns; a row per model."""
+    tables = (data.train, data.validation, data.test)
+    texts = [text for table in tables for text in table["text"]]
+    tested = data.test["text"].tolist()
+    right = np.array(data.labels)[data.test["label"]]
+    rows: dict[str, dict[str, Any]] = {}
+    for worker in workers:
+        loaded = worker.ask(load=texts[0])
+        files.write_json(where, tested)
+        worker.ask(texts=str(where))
+        labels = worker.ask(score="labels")["labels"]
+        files.write_json(where, texts[: worker.texts])
+        worker.ask(texts=str(where))
+        rows[worker.name] = {
+            "model": worker.name,
+            "texts": min(worker.texts, len(texts)),
+            "bytes": files.size(worker.path),
+            "load_seconds": loaded["seconds"],
+            "test_accuracy": round(float((np.array(labels) == right).mean()), 6),
+        }
+    rates: dict[str, list[float]] = {worker.name: [] for worker in workers}
+    for number in range(ROUNDS):
+        print(f"round {number + 1} of {ROUNDS}", file=sys.stderr)
+        for worker in workers:
+            answer = worker.ask(score=True)
+            rates[worker.name].append(rows[worker.name]["texts"] / answer["seconds"])
+    for worker in workers:
+        row, answer = rows[worker.name], worker.ask(one=min(SINGLES, worker.texts))
+        ratios = [ours / peer for ours, peer in zip(rates[worker.name], rates[PEER], strict=True)]
+        row["texts_per_second"] = round(statistics.median(rates[worker.name]))
+        row["ratio_to_fasttext"] = round(statistics.median(ratios), 3)
+        row["lowest_ratio"], row["highest_ratio"] = round(min(ratios), 3), round(max(ratios), 3)
+        row["microseconds_for_one"] = round(1e6 * answer["median"], 2)
+        row["megabytes"] = round(answer["megabytes"] - answer["before"], 1)
+    return list(rows.values())
+
+
+def bulk(student: Path, data: Dataset, rows: int) -> dict[str, Any]:
+    """Score a Parquet file of texts that all differ into another, and watch the memory."""
+    source, target = WORK / "speed" / "texts.parquet", WORK / "speed" / "answers.parquet"
+    texts = data.train["text"].to_numpy()
+    rng = np.random.default_rng(0)
+    with pq.ParquetWriter(source, pa.schema([("text", pa.string())])) as writer:
+        for start in range(0, rows, 1 << 18):
+            count = min(1 << 18, rows - start)
+            pairs = zip(texts[rng.integers(len(texts), size=count)], range(start, start + count), strict=True)
+            writer.write_table(pa.table({"text": [f"{text} {number}" for text, number in pairs]}))
+    command = [sys.executable, "-c", PROGRAM, str(student), str(source), str(target)]
+    found = json.loads(subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout)
+    found |= {"rows": rows, "texts_per_second": round(rows / found["seconds"]), "bytes_read": source.stat().st_size}
+    if pq.ParquetFile(target).metadata.num_rows != rows:
+        raise SystemExit("error: rows are missing")
+    source.unlink()
+    target.unlink()
+    return found
+
+
+PROGRAM = """
+import json, resource, sys, time
+start = time.perf_counter()
+from potstill import cli
+cli._main(["predict", sys.argv[1], sys.argv[2], "-o", sys.argv[3]])
+seconds = round(time.perf_counter() - start, 2)
+print(json.dumps({"seconds": seconds, "megabytes": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)}))
+"""
+
+
+def startup(student: Path) -> float:
+    """Seconds from the start of a fresh process to its first answer, the median of several."""
+    program = "import sys; from potstill import Student; print(Student.load(sys.argv[1]).predict(['i feel fine'])[0])"
+    times = []
+    for _ in range(11):
+        start = perf_counter()
+        subprocess.run([sys.executable, "-c", program, str(student)], check=True, stdout=subprocess.DEVNULL)
+        times.append(perf_counter() - start)
+    return round(statistics.median(times), 3)
+
+
+def main() -> None:
+    """Train what is missing, measure, and write `benchmarks/speed/`."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, required=True, help="the folder with train.txt, val.txt, test.txt")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="students at a time (default: a core each)")
+    parser.add_argument("--rows", type=int, default=10_000_000, help="rows of the Parquet file (default: 10 million)")
+    arguments = parser.parse_args()
+    clone = Clone("emotion", arguments.data)
+    folder = clone.prepare(ALL)
+    data = Dataset.load(folder / "prepared")
+    runs = [Run(ALL, name, "distilled", params, 0) for name, params in STUDENTS.items()]
+    trained = train_all(runs, {ALL.name: folder}, arguments.jobs)
+    models, tried = peers(data)
+    teacher = clone.fetch(ALL, "models/teacher/minilm", WORK / "speed" / "teacher")
+    python, theirs, everything = Path(sys.executable), PEERS / "bin" / "python", 1 << 30
+    workers = [
+        *(Worker(row["model"], python, "potstill", Path(row["file"]), everything) for row in trained),
+        Worker(PEER, theirs, "fasttext", models / "fasttext.bin", everything),
+        Worker("model2vec", theirs, "model2vec", models / "model2vec", everything),
+        Worker("TF-IDF + logistic regression", theirs, "scikit-learn", models / "tfidf.joblib", everything),
+        Worker("MiniLM (teacher)", python, "teacher", teacher, SLOW),
+    ]
+    rows = measure(workers, data, WORK / "speed" / "texts.json")
+    for row, ours in zip(rows, trained, strict=False):
+        row["parameters"], row["command"] = ours["parameters"], ours["command"]
+    for worker in workers:
+        worker.process.kill()
+    file = Path(trained[0]["file"])
+    facts = {
+        "processor": platform.processor() or platform.machine(),
+        "python": platform.python_version(),
+        "rounds": ROUNDS,
+        "startup_seconds": startup(file),
+        "peers_tried": tried,
+        "parquet": bulk(file, data, arguments.rows),
+    }
+    files.write_json(RESULTS / "results.json", rows)
+    files.write_json(RESULTS / "facts.json", facts)
+    report.speed(rows, facts, RESULTS)
+
+
+if __name__ == "__main__":
+    main()
