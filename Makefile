@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup repro search qr test quick check fresh format show lock clean \
+.PHONY: help setup repro search qr test browser quick check fresh format show lock clean \
 	benchmark-emotion benchmark-glue benchmark-search benchmark-speed benchmark-teacher
 
 PYTHON ?= python3
@@ -34,12 +34,18 @@ search: setup ## look for the best student of at most BUDGET, in UNIT=parameters
 qr: setup ## write the student as a QR code, qr.png
 	python src/qr.py
 
-test: setup tests/js/node_modules ## run all tests
+test: setup tests/js/node_modules browser ## run all tests
 	python -m pytest -rs
 
 tests/js/node_modules: tests/js/package-lock.json
 	@if command -v npm >/dev/null; then npm ci --prefix tests/js --ignore-scripts --no-audit --no-fund; \
 		else echo "note: without Node.js and npm, the tests of JavaScript are skipped"; fi
+
+browser:
+	@command -v chromium >/dev/null && command -v chromedriver >/dev/null || { \
+		if command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then apt-get update -qq && \
+			DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium chromium-driver; \
+		else echo "note: without Chromium and its driver, the tests of the page are skipped"; fi; }
 
 quick: setup ## run the unit tests, in under a minute
 	python -m pytest -m "not slow"

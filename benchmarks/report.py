@@ -164,7 +164,8 @@ def speed(rows: Rows, facts: dict[str, Any], folder: Path) -> None:
     """The README's table of speeds, and accuracy against speed as a picture."""
     headings = {
         "model": "---", "texts per second": "---:", "fastText = 1 (range)": "---:", "one text, µs": "---:",
-        "bytes": "---:", "memory, MB": "---:", "import, load, first answer, s": "---:", "test accuracy, %": "---:",
+        "bytes": "---:",
+        "memory of the process, MB": "---:", "import, load, first answer, s": "---:", "test accuracy, %": "---:",
     }  # fmt: skip
     ordered = sorted(rows, key=lambda row: -row["texts_per_second"])
     lines = [
@@ -184,7 +185,8 @@ def speed(rows: Rows, facts: dict[str, Any], folder: Path) -> None:
     text = markdown(headings, lines) + (
         f"\nA fresh Python gives its first answer after {facts['startup_seconds']:.2f} s. `potstill predict` takes "
         f"{parquet['rows']:,} texts from a Parquet file to another in {parquet['seconds']:.0f} s, "
-        f"{parquet['texts_per_second']:,} a second, with {parquet['megabytes']} MB of memory at most ({rows[0]['model']}).\n"
+        f"{parquet['texts_per_second']:,} a second, with {parquet['megabytes']} MB of memory at most "
+        f"({rows[0]['model']}).\n"
     )
     publish(folder / "table.md", "speed", text)
 

@@ -1,13 +1,13 @@
-"""A model in a process of its own: `python worker.py KIND PATH`, commands on standard input, answers on standard output.
+"""A model in a process of its own: `python worker.py KIND PATH`, commands come in and answers go out.
 
-It runs in potstill's environment or in the peers', and imports only what its model needs. Commands, a line of JSON each:
-`{"load": text}` loads the model and classifies one text, `{"texts": path}` reads a JSON list, `{"score": true}` classifies
-it, `{"one": number}` classifies that many texts one by one. Each is answered by its seconds and what else there is.
+It runs in potstill's environment or in the peers', and imports only what its model needs. Commands, a line of JSON
+each: `{"load": text}` loads the model and classifies one text, `{"texts": path}` reads a JSON list, `{"labels": true}`
+classifies it, `{"score": seconds}` does so again and again for that long at least, `{"one": number}` classifies that
+many texts one by one. Each is answered by its seconds and what else there is.
 """
 
 import json
 import os
-import resource
 import sys
 from collections.abc import Callable
 from time import perf_counter
@@ -50,10 +50,15 @@ def load(kind: str, path: str) -> Callable[[list[str]], list[str]]:
     raise ValueError(kind)
 
 
+def peak() -> float:
+    """The most memory that this process has had, in megabytes."""
+    with open("/proc/self/status") as stream:
+        return next(int(line.split()[1]) for line in stream if line.startswith("VmHWM")) / 1024
+
+
 def main() -> None:
     """Answer commands until there are no more."""
     predict, texts = None, []
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     for line in sys.stdin:
         command = json.loads(line)
         start = perf_counter()
@@ -64,11 +69,14 @@ def main() -> None:
         elif "texts" in command:
             with open(command["texts"]) as stream:
                 texts = json.load(stream)
+        elif "labels" in command:
+            answer["labels"] = list(map(str, predict(texts)))
         elif "score" in command:
-            labels = predict(texts)
-            answer["seconds"] = perf_counter() - start
-            if command["score"] == "labels":
-                answer["labels"] = list(map(str, labels))
+            passes = 0
+            while perf_counter() - start < command["score"]:
+                predict(texts)
+                passes += 1
+            answer["seconds"] = (perf_counter() - start) / passes
         else:
             times = []
             for text in texts[: command["one"]]:
@@ -77,8 +85,7 @@ def main() -> None:
                 times.append(perf_counter() - begin)
             answer["median"] = sorted(times)[len(times) // 2]
         answer.setdefault("seconds", perf_counter() - start)
-        answer["megabytes"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        answer["before"] = before / 1024
+        answer["megabytes"] = peak()
         print(json.dumps(answer), flush=True)
 
 

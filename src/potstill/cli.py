@@ -18,6 +18,7 @@ from potstill.runtime import explain, fast
 from potstill.runtime.file import FLOAT
 from potstill.runtime.model import Student
 from potstill.runtime.tokenizer import Words
+from potstill.web.page import page
 
 TELLING = 8  # words shown per class
 
@@ -73,6 +74,17 @@ def _parser() -> argparse.ArgumentParser:
     added.add_argument("text", help="the text")
     added.add_argument("--label", help="the class to explain (default: the most probable one)")
     added.add_argument("--json", action="store_true", help="for programs")
+
+    added = command("page", _page, "Write a page that classifies while one types, in one file that needs no server.")
+    added.add_argument("-o", "--output", type=Path, required=True, help="the file to write, such as demo.html")
+    added.add_argument("--title", help="of the page (default: the classes)")
+
+    added = command("serve", _serve, "Answer over HTTP: /predict, /model, /healthz, /metrics, and a page at /.")
+    added.add_argument("--host", default="127.0.0.1", help="default: %(default)s, which only this machine can reach")
+    added.add_argument("--port", type=int, default=8000, help="default: %(default)s; 0 for any that is free")
+    added.add_argument("--max-body", type=_count, default=1 << 22, help="bytes of a request (default: %(default)s)")
+    added.add_argument("--max-batch", type=_count, default=1000, help="texts in a request (default: %(default)s)")
+    added.add_argument("--max-length", type=_count, default=100_000, help="characters of a text (default: %(default)s)")
     return parser
 
 
@@ -135,25 +147,25 @@ def _inspect(asked: argparse.Namespace) -> None:
     bits = "floats" if table == FLOAT else f"{table} bits each in the table, {rest} elsewhere"
     loops = "compiled" if fast.kernel else "numpy; for compiled ones reinstall where there is a C compiler"
     print(f"{asked.model}: {known['architecture']}, {known['parameters']:,} parameters, {known['bytes']:,} bytes")
-    print(f"classes   {', '.join(student.labels)}")
-    print(f"words     {known['words']:,}, known by their {known['matches']}")
-    print(f"reads     the first {student.lookup.max_length} words of a text")
-    print(f"numbers   {bits}; probabilities at temperature {known['temperature']:g}")
-    print(f"loops     {loops}")
+    print(f"classes     {', '.join(student.labels)}")
+    print(f"words       {known['words']:,}, known by their {known['matches']}")
+    print(f"reads       the first {student.lookup.max_length} words of a text")
+    print(f"numbers     {bits}; probabilities at temperature {known['temperature']:g}")
+    print(f"loops       {loops}")
     if "metrics" in facts:
         rows = facts["rows"]
-        print(f"made by   potstill {facts['version']}")
-        print(f"from      {rows['train']:,} labelled and {rows['unlabelled']:,} unlabelled texts")
+        print(f"made by     potstill {facts['version']}")
+        print(f"from        {rows['train']:,} labelled and {rows['unlabelled']:,} unlabelled texts")
         for name, accuracy in facts["teachers"].items():
-            print(f"teacher   {name}, {accuracy:.2%} on test")
+            print(f"teacher     {name}, {accuracy:.2%} on test")
         for split, found in facts["metrics"].items():
             print(
-                f"{split:<10}{found['accuracy']:.2%} of {rows[split]:,} right "
+                f"{split:<12}{found['accuracy']:.2%} of {rows[split]:,} right "
                 f"({found['accuracy_low']:.2%} to {found['accuracy_high']:.2%}), macro F1 {found['macro_f1']:.4f}, "
                 f"calibration error {found['calibration_error']:.4f}"
             )
         for name, digest in facts["sha256"].items():
-            print(f"sha256    {digest}  {name}")
+            print(f"sha256      {digest}  {name}")
     if not known["telling"]:
         print("The file does not name its words.")
         return
@@ -176,6 +188,34 @@ def _explain(asked: argparse.Namespace) -> None:
     for part in parts:
         bar = ("+" if part.part > 0 else "-") * min(40, round(8 * abs(part.part)))
         print(f"  {part.word:<{width}}  {part.part:+.3f} {bar}" + ("" if part.known else "(unknown)"))
+
+
+def _title(student: Student) -> str:
+    return f"Is it {', '.join(student.labels[:-1])} or {student.labels[-1]}?"
+
+
+def _page(asked: argparse.Namespace) -> None:
+    student = Student.load(asked.model)
+    files.write_text(asked.output, page(asked.model.read_bytes(), asked.title or _title(student)))
+    print(f"{asked.output}: {files.size(asked.output):,} bytes")
+
+
+def _serve(asked: argparse.Namespace) -> None:
+    try:
+        from potstill import serve
+    except ImportError as error:
+        raise PotstillError(f"{error.name} is missing: pip install 'potstill[serve]'") from None
+    student = Student.load(asked.model)
+    content = asked.model.read_bytes()
+    app = serve.create(
+        student,
+        describe(student, len(content)),
+        page(content, _title(student)),
+        max_body=asked.max_body,
+        max_batch=asked.max_batch,
+        max_length=asked.max_length,
+    )
+    serve.run(app, asked.host, asked.port)
 
 
 if __name__ == "__main__":

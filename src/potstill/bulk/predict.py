@@ -20,9 +20,8 @@ def answer(student: Student, batch: Batch, top: int, threshold: float, numbered:
     scored = student.predict_proba(batch.texts)
     best = scored.argmax(1)[:, None] if top == 1 else np.argsort(-scored, axis=1, kind="stable")[:, :top]
     probabilities = np.take_along_axis(scored, best, axis=1)
-    labels = np.array(student.labels, object)[best]
-    labels[probabilities[:, 0] < threshold, 0] = None
-    return Answers(labels, probabilities, batch.numbers if numbered else None)
+    best[probabilities[:, 0] < threshold, 0] = -1
+    return Answers(student.labels, best, probabilities, batch.numbers if numbered else None)
 
 
 @contextmanager
@@ -79,7 +78,8 @@ def predict(
     top = min(top, len(student.labels))
     skipped = Skipped(0 if skip_bad else None)
     done = 0
-    empty = Answers(np.empty((0, top), object), np.empty((0, top), np.float32), [] if skip_bad else None)
+    nothing = np.empty((0, top), np.int64), np.empty((0, top), np.float32)
+    empty = Answers(student.labels, *nothing, [] if skip_bad else None)
     with writer(target, writes) as write, progress() as told:
         for batch in read(source, reads, column, skipped):
             write(answer(student, batch, top, threshold, skip_bad))

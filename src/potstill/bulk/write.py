@@ -21,22 +21,37 @@ class Answers:
     """The most probable classes of some texts, the best first.
 
     Attributes:
-        labels: object array (texts, classes asked for); None where a text's best is below the threshold.
+        names: of all classes.
+        ids: int64 (texts, classes asked for): the places of the names; -1 where a text's best is below the threshold.
         probabilities: float32, of the same shape.
         numbers: which rows they are; None to leave them out.
     """
 
-    labels: np.ndarray
+    names: Sequence[str]
+    ids: np.ndarray
     probabilities: np.ndarray
     numbers: Sequence[int] | None
 
-    def columns(self) -> dict[str, Any]:
-        """By name: `row` if rows are numbered, `label` and `probability`, then `label_2` and so on."""
-        found: dict[str, Any] = {} if self.numbers is None else {"row": np.array(self.numbers, np.int64)}
-        for i in range(self.labels.shape[1]):
+    def columns(self) -> dict[str, np.ndarray]:
+        """By name: `row` if rows are numbered, `label` (ids) and `probability`, then `label_2` and so on."""
+        found = {} if self.numbers is None else {"row": np.array(self.numbers, np.int64)}
+        for i in range(self.ids.shape[1]):
             end = "" if i == 0 else f"_{i + 1}"
-            found |= {f"label{end}": self.labels[:, i], f"probability{end}": self.probabilities[:, i]}
+            found |= {f"label{end}": self.ids[:, i], f"probability{end}": self.probabilities[:, i]}
         return found
+
+    def shown(self, labels: Sequence[str], form: str = "{}") -> list[list[str]]:
+        """The columns as text: `labels` for the ids, the last one for -1; `form` is put around each, with its name."""
+        columns = []
+        for name, values in self.columns().items():
+            around = form.replace("NAME", name)
+            if name.startswith("label"):
+                texts = [around.replace("{}", label) for label in labels]
+                columns.append([texts[id_] for id_ in values.tolist()])
+            else:
+                around = around.replace("{}", "{:.6f}" if name.startswith("probability") else "{}")
+                columns.append([around.format(value) for value in values.tolist()])
+        return columns
 
 
 Write = Callable[[Answers], None]
@@ -66,20 +81,14 @@ def _to_standard(text: str) -> None:
 
 
 def _to_text(answers: Answers) -> str:
-    return "".join("\t".join(str(label or "") for label in row) + "\n" for row in answers.labels)
+    labels = [*answers.names, ""]
+    return "".join("\t".join([labels[id_] for id_ in row]) + "\n" for row in answers.ids.tolist())
 
 
 def _to_jsonl(answers: Answers) -> str:
-    columns = answers.columns()
-    shown = []
-    for name, values in columns.items():
-        key = json.dumps(name)
-        if name.startswith("probability"):
-            shown.append([f"{key}: {value:.6f}" for value in values.tolist()])
-        else:
-            texts = {value: f"{key}: {json.dumps(value, ensure_ascii=False)}" for value in set(values.tolist())}
-            shown.append([texts[value] for value in values.tolist()])
-    return "".join(f"{{{', '.join(row)}}}\n" for row in zip(*shown, strict=True))
+    labels = [json.dumps(name, ensure_ascii=False) for name in answers.names]
+    columns = answers.shown([*labels, "null"], '"NAME": {}')
+    return "".join(f"{{{', '.join(row)}}}\n" for row in zip(*columns, strict=True))
 
 
 def _to_fields(kind: Format) -> Callable[[Answers], str]:
@@ -87,17 +96,12 @@ def _to_fields(kind: Format) -> Callable[[Answers], str]:
 
     def make(answers: Answers) -> str:
         nonlocal headed
-        columns = answers.columns()
         stream = io.StringIO()
         rows = csv.writer(stream, delimiter="\t" if kind == "tsv" else ",", lineterminator="\n")
         if not headed:
-            rows.writerow(columns)
+            rows.writerow(answers.columns())
             headed = True
-        shown = [
-            [f"{value:.6f}" for value in values.tolist()] if name.startswith("probability") else values.tolist()
-            for name, values in columns.items()
-        ]
-        rows.writerows(zip(*shown, strict=True))
+        rows.writerows(zip(*answers.shown([*answers.names, ""]), strict=True))
         return stream.getvalue()
 
     return make
@@ -110,12 +114,14 @@ def _parquet_writer(part: Any) -> Iterator[Write]:
 
     def write(answers: Answers) -> None:
         nonlocal made
-        table = arrow.table({name: arrow.array(values) for name, values in answers.columns().items()})
-        fields = [
-            arrow.field(field.name, arrow.string()) if field.name.startswith("label") else field
-            for field in table.schema
-        ]
-        table = table.cast(arrow.schema(fields))
+        names = arrow.array(answers.names, arrow.string())
+        columns = answers.columns()
+        table = arrow.table(
+            {
+                name: names.take(arrow.array(values, mask=values < 0)) if name.startswith("label") else values
+                for name, values in columns.items()
+            }
+        )
         made = made or arrow.parquet.ParquetWriter(sys.stdout.buffer if part == STANDARD else part, table.schema)
         made.write_table(table)
 

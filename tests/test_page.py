@@ -1,0 +1,125 @@
+"""The page in a real browser: typed into, looked at, with a keyboard and on a narrow screen."""
+
+import json
+import os
+import shutil
+
+import numpy as np
+import pytest
+from selenium import webdriver
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+
+from potstill import cli
+from potstill.runtime.explain import explain
+from potstill.runtime.model import Student
+from test_fast import student
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    """A page with a student inside, and the student."""
+    folder = tmp_path_factory.mktemp("page")
+    student("bigru").save(folder / "student.pot")
+    cli._main(["page", str(folder / "student.pot"), "-o", str(folder / "demo.html"), "--title", "<b>Demo</b> & more"])
+    return folder / "demo.html", Student.load(folder / "student.pot")
+
+
+@pytest.fixture(scope="module")
+def chromium(tmp_path_factory):
+    browser, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if not browser or not driver:
+        pytest.skip("Chromium with its driver is missing: Debian's packages chromium and chromium-driver")
+    options = webdriver.ChromeOptions()
+    options.binary_location = browser
+    quiet = (
+        "no-first-run",
+        "disable-background-networking",
+        "disable-component-update",
+        "disable-sync",
+        "disable-quic",
+    )
+    for flag in ("headless", "disable-gpu", *quiet, f"user-data-dir={tmp_path_factory.mktemp('profile')}"):
+        options.add_argument(f"--{flag}")
+    if os.getuid() == 0:
+        options.add_argument("--no-sandbox")
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    running = webdriver.Chrome(options, webdriver.ChromeService(driver))
+    yield running
+    running.quit()
+
+
+@pytest.fixture
+def opened(chromium, page):
+    path, made = page
+    chromium.set_window_size(1000, 900)
+    chromium.get_log("performance")  # what came before
+    chromium.get(path.as_uri())
+    yield chromium, made
+    assert [entry for entry in chromium.get_log("browser") if entry["level"] == "SEVERE"] == []
+    sent = [json.loads(entry["message"])["message"] for entry in chromium.get_log("performance")]
+    urls = [m["params"]["request"]["url"] for m in sent if m["method"] == "Network.requestWillBeSent"]
+    assert {url for url in urls if not url.startswith("data:")} <= {path.as_uri()}  # nothing leaves the page
+
+
+def text(browser, name):
+    return browser.find_element(By.ID, name).text
+
+
+def shares(browser):
+    return [float(output.text.rstrip("%")) / 100 for output in browser.find_elements(By.CSS_SELECTOR, "output")]
+
+
+def test_classes_move_while_one_types(opened):
+    browser, made = opened
+    area = browser.find_element(By.ID, "text")
+    typed = ""
+    for part in ("The", " not", " good", " ab ☕"):
+        area.send_keys(part)
+        typed += part
+        np.testing.assert_allclose(shares(browser), made.predict_proba(typed)[0], atol=6e-4)
+    assert text(browser, "answer").startswith(made.predict(typed)[0])
+    _, _, parts = explain(made, typed)
+    words = browser.find_elements(By.CSS_SELECTOR, "#words span")
+    assert [word.text for word in words] == [part.word for part in parts]
+    assert [word.get_attribute("class") == "unknown" for word in words] == [not part.known for part in parts]
+    tints = [word.value_of_css_property("background-color") for word in words]
+    strengths = [float(tint.removesuffix(")").split(",")[3]) if tint.startswith("rgba") else 1.0 for tint in tints]
+    expected = np.abs([part.part for part in parts])
+    np.testing.assert_allclose(strengths, 0.6 * expected / max(1, expected.max()), atol=0.01)
+
+
+def test_a_keyboard_is_enough(opened):
+    browser, made = opened
+    browser.switch_to.active_element.send_keys("the ab", Keys.TAB)  # the text has the focus at the start
+    radio = browser.switch_to.active_element
+    assert radio.get_attribute("type") == "radio"
+    assert radio.get_attribute("value") == made.predict("the ab")[0]
+    radio.send_keys(Keys.ARROW_DOWN)
+    chosen = browser.switch_to.active_element.get_attribute("value")
+    assert chosen == made.labels[(made.labels.index(made.predict("the ab")[0]) + 1) % 3]
+    _, _, parts = explain(made, "the ab", chosen)
+    titles = [word.get_attribute("title") for word in browser.find_elements(By.CSS_SELECTOR, "#words span")]
+    np.testing.assert_allclose([float(title) for title in titles], [part.part for part in parts], atol=0.006)
+
+
+@pytest.mark.parametrize("width", [320, 1000])
+def test_nothing_sticks_out(opened, width):
+    browser, _ = opened
+    browser.set_window_size(width, 700)
+    browser.execute_cdp_cmd(
+        "Emulation.setDeviceMetricsOverride",
+        {"width": width, "height": 700, "deviceScaleFactor": 1, "mobile": width < 500},
+    )
+    browser.find_element(By.ID, "text").send_keys("the ab " * 40 + "x" * 300)
+    wide = browser.execute_script("return document.documentElement.scrollWidth")
+    assert wide <= width
+    browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def test_the_title_is_text(opened):
+    browser, _ = opened
+    assert browser.title == "<b>Demo</b> & more"
+    assert browser.find_element(By.TAG_NAME, "h1").text == "<b>Demo</b> & more"

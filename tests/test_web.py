@@ -1,0 +1,115 @@
+"""The runtime in JavaScript reads the same file and answers as Python does."""
+
+import dataclasses
+import json
+import subprocess
+
+import numpy as np
+import pytest
+
+from conftest import ROOT
+from potstill.corpus import demo
+from potstill.runtime.explain import explain
+from potstill.runtime.networks import ARCHITECTURES
+from test_examples import node  # noqa: F401
+from test_fast import ODD, student
+from test_runtime import student as trained
+
+SCRIPT = ROOT / "src" / "potstill" / "web" / "student.js"
+PROGRAM = """
+import { readFileSync } from "node:fs";
+import { load } from %s;
+const { files, texts, label } = JSON.parse(readFileSync(0, "utf8"));
+const out = [];
+for (const file of files) {
+  try {
+    const student = await load(new Uint8Array(readFileSync(file)));
+    const some = texts.filter((text) => text.length < 1000);
+    const explained = some.map((text) => student.explain(text, label ?? undefined));
+    out.push([texts.map(student.predict), explained, student.labels]);
+  } catch (error) {
+    out.push(error.message);
+  }
+}
+console.log(JSON.stringify(out));
+"""
+
+
+@pytest.fixture
+def javascript(node, tmp_path):  # noqa: F811
+    """Runs students in Node.js: per file the answers to all texts, explanations of the short ones; or an error."""
+    program = tmp_path / "program.mjs"
+    program.write_text(PROGRAM % json.dumps(SCRIPT.as_uri()))
+
+    def run(files, texts, label=None):
+        given = json.dumps({"files": list(map(str, files)), "texts": texts, "label": label})
+        done = subprocess.run([node, str(program)], input=given, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    return run
+
+
+def test_it_is_small():
+    assert SCRIPT.stat().st_size <= 10_000
+
+
+@pytest.mark.parametrize("strings", [True, False], ids=["strings", "fingerprints"])
+def test_it_answers_as_python_on_a_test_split_and_on_odd_text(javascript, strings, tmp_path):
+    texts = demo.generate(10, 10, 300, 10, seed=0).test["text"].tolist() + [text[:50_000] for text in ODD]
+    made = [student(architecture, strings) for architecture in ARCHITECTURES]
+    files = [tmp_path / f"{one.shape.architecture}.pot" for one in made]
+    for one, file in zip(made, files, strict=True):
+        one.save(file)
+    for one, (answers, explained, labels) in zip(made, javascript(files, texts), strict=True):
+        assert labels == one.labels
+        np.testing.assert_allclose(answers, one.predict_proba(texts), atol=1e-5)
+        assert np.argmax(answers, 1).tolist() == one.predict_proba(texts).argmax(1).tolist()
+        for found, text in zip(explained, [text for text in texts if len(text) < 1000], strict=True):
+            label, probability, parts = explain(one, text)
+            assert found["label"] == label
+            assert found["probability"] == pytest.approx(probability, abs=1e-5)
+            assert [(word["word"], word["known"]) for word in found["words"]] == [(p.word, p.known) for p in parts]
+            np.testing.assert_allclose(
+                [word["part"] for word in found["words"]], [part.part for part in parts], atol=1e-3, rtol=1e-3
+            )
+
+
+@pytest.mark.parametrize("rows", [None, [2, 1, 2, 3, 1, 2]], ids=["own", "shared"])
+def test_it_reads_rounded_weights_of_any_width(javascript, rows, tmp_path):
+    files, made = [], []
+    for bits in [(2, 4), (3, 5), (8, 8), (32, 32)]:
+        one, _ = trained("bigru", bits, rows=rows)
+        made.append(one)
+        files.append(tmp_path / f"{bits}.pot")
+        one.save(files[-1])
+    for one, (answers, _, labels) in zip(made, javascript(files, ["one two café", "☕ three"]), strict=True):
+        np.testing.assert_allclose(answers, one.predict_proba(["one two café", "☕ three"]), atol=1e-5)
+        assert labels == one.labels
+
+
+def test_another_class_is_explained_on_demand(javascript, tmp_path):
+    made = student("bigru")
+    made.save(tmp_path / "a.pot")
+    [[_, [found], _]] = javascript([tmp_path / "a.pot"], ["the not good ab"], "c1")
+    label, _, parts = explain(made, "the not good ab", "c1")
+    assert found["label"] == label == "c1"
+    np.testing.assert_allclose([word["part"] for word in found["words"]], [part.part for part in parts], atol=1e-4)
+
+
+def test_foreign_and_damaged_files_are_refused(javascript, tmp_path):
+    student("mlp").save(tmp_path / "a.pot")
+    whole = (tmp_path / "a.pot").read_bytes()
+    contents = [b"", b"{}", whole[:100], whole[:60] + b"?" + whole[61:], b"pot9" + whole[4:]]
+    files = [tmp_path / f"{i}.pot" for i in range(len(contents))]
+    for file, content in zip(files, contents, strict=True):
+        file.write_bytes(content)
+    expected = ["no student's file"] * 2 + ["the file is damaged"] * 2 + ["no student's file"]
+    assert javascript(files, ["a"]) == expected
+
+
+def test_facts_come_along(javascript, tmp_path):
+    made = dataclasses.replace(student("mlp"), facts={"version": "9"})
+    made.save(tmp_path / "a.pot")
+    [[answers, _, _]] = javascript([tmp_path / "a.pot"], ["the"])
+    np.testing.assert_allclose(answers, made.predict_proba(["the"]), atol=1e-5)
