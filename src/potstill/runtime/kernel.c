@@ -55,8 +55,8 @@ typedef struct {
         uint32_t key, place; /* the checksum or the fingerprint, and the place, from 1 on; 0: empty */
     } *slot;
     Short *shorts; /* with strings: those that are short, each in the slot that its hash has; or NULL */
-    uint16_t *shifts;
-    int shorts_log2, shifts_log2;
+    uint16_t *factors; /* by group of words */
+    int shorts_log2, groups_log2;
     uint32_t *row_of; /* by place; 0 for a word that only occurs in runs */
     /* With strings, runs of words are a tree: from a place, by a word's place, to a place behind those of the words. */
     uint32_t edges_log2;
@@ -75,7 +75,7 @@ typedef struct {
 } Text;
 
 #define SEEN_LOG2 12
-#define MOST_IN_GROUP 32 /* words that share a shift; three on average */
+#define MOST_IN_GROUP 32 /* words that share a factor; three on average */
 
 typedef struct {
     char *lowered; /* the text, or its words with a space between them, and room to read and write behind */
@@ -83,7 +83,7 @@ typedef struct {
     size_t *starts, *ends; /* of words in `lowered`, and room for a block more */
     uint32_t *places, *ids;
     float *scratch;
-    Short *seen; /* with fingerprints: words looked up before; or NULL */
+    Short *seen; /* words looked up before, where a student has no `shorts`; or NULL */
 } Work;
 
 static uint8_t kinds[CODE_POINTS]; /* of characters; filled in as they are met, with the GIL held */
@@ -125,14 +125,16 @@ static Found find(const Model *model, const char *word, size_t size) {
 }
 
 static uint64_t hash_of(uint64_t low, uint64_t high) {
-    return (low * 0x9E3779B97F4A7C15u) ^ (high * 0xC2B2AE3D27D4EB4Fu);
+    uint64_t mixed = (low * 0x9E3779B97F4A7C15u) ^ (high * 0xC2B2AE3D27D4EB4Fu);
+    /* Only the high bits depend on all of a word so far: bring them down, and mix again. */
+    return (mixed ^ mixed >> 32) * 0x9E3779B97F4A7C15u;
 }
 
 /* A perfect hash by displacement (Belazzougui, Botelho and Dietzfelbinger 2009): no two known words have the same slot,
-   since those that share a shift were shifted until they had not. */
+   since the words of a group were given one factor after the other until they had not. */
 static size_t slot_of_short(const Model *model, uint64_t hash) {
-    uint64_t shift = model->shifts[hash >> (64 - model->shifts_log2)];
-    return ((hash >> 16) + shift * 0x9E3779B1u) & (((size_t)1 << model->shorts_log2) - 1);
+    uint32_t factor = model->factors[hash >> (64 - model->groups_log2)] * 0x9E3779B1u | 1;
+    return (uint32_t)(hash >> 16) * factor >> (32 - model->shorts_log2);
 }
 
 static struct edge *edge_of(const Model *model, uint64_t key) {
@@ -235,7 +237,7 @@ static int work_init(const Model *model, Work *work, size_t texts) {
     work->places = malloc(model->max_length * sizeof(uint32_t));
     work->ids = malloc(entries * sizeof(uint32_t));
     work->scratch = malloc((entries + model->width + 32 * (size_t)model->cells) * sizeof(float));
-    if (texts < MANY || model->strings) return work->starts && work->ends && work->places && work->ids && work->scratch;
+    if (texts < MANY || model->shorts) return work->starts && work->ends && work->places && work->ids && work->scratch;
     work->seen = calloc((size_t)1 << SEEN_LOG2, sizeof(Short));
     return work->starts && work->ends && work->places && work->ids && work->scratch && work->seen;
 }
@@ -519,7 +521,7 @@ static void model_free(Model *model) {
     free(model->row_of);
     free(model->edge);
     free(model->shorts);
-    free(model->shifts);
+    free(model->factors);
     for (int i = 0; i < 8; i++) free(model->weights[i]);
     Py_XDECREF(model->lower);
     free(model);
@@ -560,11 +562,11 @@ static int by_hash(const void *a, const void *b) {
     return (first > second) - (first < second);
 }
 
-/* Shifts the words of a group, all of them unlike, until each has a slot of its own; false if nothing helps. */
+/* Finds a factor with which each word of a group has a slot of its own; false if there is none. */
 static int place_group(Model *model, const Hashed *group, size_t count) {
-    uint16_t *shift = model->shifts + (group->hash >> (64 - model->shifts_log2));
+    uint16_t *factor = model->factors + (group->hash >> (64 - model->groups_log2));
     for (uint32_t tried = 0; tried <= UINT16_MAX; tried++) {
-        *shift = (uint16_t)tried;
+        *factor = (uint16_t)tried;
         size_t placed = 0;
         for (; placed < count; placed++) {
             Short *at = model->shorts + slot_of_short(model, group[placed].hash);
@@ -581,8 +583,8 @@ static int place_all(Model *model, const Hashed *words, size_t count) {
     /* Large groups first, while there is room. */
     for (size_t size = MOST_IN_GROUP; size; size--)
         for (size_t i = 0, end; i < count; i = end) {
-            uint64_t group = words[i].hash >> (64 - model->shifts_log2);
-            for (end = i; end < count && words[end].hash >> (64 - model->shifts_log2) == group; end++) continue;
+            uint64_t group = words[i].hash >> (64 - model->groups_log2);
+            for (end = i; end < count && words[end].hash >> (64 - model->groups_log2) == group; end++) continue;
             if (end - i > MOST_IN_GROUP || (end - i == size && !place_group(model, words + i, size))) return 0;
         }
     return 1;
@@ -605,19 +607,19 @@ static int add_shorts(Model *model, uint32_t words) {
     }
     if (!hashed) return 0;
     qsort(hashed, count, sizeof *hashed, by_hash);
-    for (model->shifts_log2 = 2; (size_t)3 << model->shifts_log2 < count; model->shifts_log2++) continue;
-    for (model->shorts_log2 = model->shifts_log2 + 1; (size_t)1 << model->shorts_log2 < count + count / 4;)
+    for (model->groups_log2 = 2; (size_t)3 << model->groups_log2 < count; model->groups_log2++) continue;
+    for (model->shorts_log2 = model->groups_log2 + 1; (size_t)1 << model->shorts_log2 < count + count / 4;)
         model->shorts_log2++;
     int placed = 0;
     for (int tries = 0; !placed && tries < 3; tries++, model->shorts_log2++) {
         free(model->shorts);
-        free(model->shifts);
+        free(model->factors);
         model->shorts = calloc((size_t)1 << model->shorts_log2, sizeof *model->shorts);
-        model->shifts = calloc((size_t)1 << model->shifts_log2, sizeof *model->shifts);
-        if (!model->shorts || !model->shifts) break;
+        model->factors = calloc((size_t)1 << model->groups_log2, sizeof *model->factors);
+        if (!model->shorts || !model->factors) break;
         if ((placed = place_all(model, hashed, count))) break;
     }
-    int done = model->shorts && model->shifts;
+    int done = model->shorts && model->factors;
     free(hashed);
     if (!placed) {
         free(model->shorts);
