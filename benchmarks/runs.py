@@ -161,7 +161,8 @@ def _hash(parts: Any) -> str:
 
 def train_all(runs: Iterable[Run], folders: dict[str, Path], jobs: int) -> list[dict[str, Any]]:
     """Train what is not trained yet, several at a time; a row per run, in their order. `file` is the student's."""
-    code = [files.sha256(ROOT / "src" / "potstill" / part) for part in CODE]
+    sources = [path for part in CODE for path in sorted((ROOT / "src" / "potstill" / part).rglob("*.py"))]
+    code = [files.sha256(path) for path in sources]  # the kernel makes nothing but speed
     keep = WORK / "students"
     keep.mkdir(parents=True, exist_ok=True)
     data = {

@@ -310,18 +310,16 @@ static int lower(const Model *model, PyObject *string, PyObject *held, Text *tex
 }
 
 static int from_string(const Model *model, PyObject *string, Py_ssize_t number, PyObject *held, Text *text) {
-    if (!PyUnicode_Check(string)) {
+    Py_ssize_t size;
+    text->data = PyUnicode_AsUTF8AndSize(string, &size);
+    if (!text->data) {
+        if (!PyErr_ExceptionMatches(PyUnicode_Check(string) ? PyExc_UnicodeEncodeError : PyExc_TypeError)) return 0;
+        PyErr_Clear();
+        if (PyUnicode_Check(string)) return lower(model, string, held, text); /* half of a surrogate pair */
         PyObject *type = PyObject_GetAttrString((PyObject *)Py_TYPE(string), "__name__");
         if (type) PyErr_Format(PyExc_TypeError, "text %zd is of type %U, and no string", number, type);
         Py_XDECREF(type);
         return 0;
-    }
-    Py_ssize_t size;
-    text->data = PyUnicode_AsUTF8AndSize(string, &size);
-    if (!text->data) {
-        if (!PyErr_ExceptionMatches(PyExc_UnicodeEncodeError)) return 0;
-        PyErr_Clear(); /* half of a surrogate pair */
-        return lower(model, string, held, text);
     }
     text->size = size;
     text->ascii = size == PyUnicode_GetLength(string);

@@ -51,9 +51,13 @@ INLINE TARGET size_t NAMED(split)(const Model *model, Work *work, Text text) {
     size_t starts = 0, ends = 0;
     uint64_t word_before = 0, sign_before = 0; /* the last bit of the block before */
     for (size_t base = 0; base <= text.size && ends < model->max_length; base += 64) {
-        char padded[64];
+        char padded[64], *to = work->lowered + base;
         const char *from = text.data + base;
-        if (base + 64 > text.size) {
+        size_t over = base + 64 > text.size ? base + 64 - text.size : 0;
+        if (over && text.size >= 64) { /* the last 64 bytes, some of which were seen before */
+            from -= over;
+            to -= over;
+        } else if (over) {
             memset(padded, ' ', 64);
             memcpy(padded, from, text.size - base);
             from = padded;
@@ -62,11 +66,15 @@ INLINE TARGET size_t NAMED(split)(const Model *model, Work *work, Text text) {
         for (int i = 0; i < 64; i += BLOCK) {
             NAMED(Bytes) bytes = LOAD(from + i);
             bytes = EITHER(bytes, BOTH(NAMED(among)(bytes, 'A', 26), EACH(32)));
-            STORE(work->lowered + base + i, bytes);
+            STORE(to + i, bytes);
             NAMED(Bytes) letters = EITHER(NAMED(among)(bytes, 'a', 26), NAMED(among)(bytes, '0', 10));
             NAMED(Bytes) spaces = EITHER(NAMED(among)(bytes, 9, 5), NAMED(among)(bytes, 28, 5));
             word |= MASK(EITHER(letters, SAME(bytes, EACH('_')))) << i;
             space |= MASK(spaces) << i;
+        }
+        if (over && text.size >= 64) {
+            word = over < 64 ? word >> over : 0;
+            space = over < 64 ? space >> over | ~(uint64_t)0 << (64 - over) : ~(uint64_t)0;
         }
         uint64_t sign = ~(word | space), after_word = word << 1 | word_before, after_sign = sign << 1 | sign_before;
         starts += NAMED(places)((word & ~after_word) | sign, base, work->starts + starts);
