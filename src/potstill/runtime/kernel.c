@@ -23,7 +23,8 @@
 #define LANES 8
 #define CODE_POINTS 0x110000
 #define LOG2_E 1.44269504f
-#define MANY 64 /* texts, for which some preparation pays */
+#define GATHERED 256 /* texts */
+#define MANY 64      /* texts, for which some preparation pays */
 #define LOW_FIRST (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__)
 
 enum { MLP, ATTENTION, CNN, BIGRU, BILSTM, ARCHITECTURES };
@@ -339,53 +340,75 @@ static int from_bytes(const Model *model, const char *data, size_t size, PyObjec
     return done;
 }
 
-/* Scores gathered texts and appends what comes out to a bytearray. */
-static int score_into(const Model *model, const Text *texts, size_t count, int output, PyObject *result) {
+/* A call: texts are gathered with the GIL and scored without it, as many at a time as stay in the nearest cache. */
+typedef struct {
+    const Model *model;
+    int output;
     Work work;
-    Py_ssize_t before = PyByteArray_Size(result);
-    int done = work_init(model, &work, count);
-    if (done && PyByteArray_Resize(result, before + count * item_size(model, output))) {
-        work_free(&work);
+    Text texts[GATHERED];
+    size_t count;     /* of those gathered */
+    PyObject *held;   /* keeps alive what they point to */
+    PyObject *result; /* a bytearray */
+    size_t done;      /* texts scored into it */
+} Call;
+
+static void call_free(Call *call) {
+    work_free(&call->work);
+    Py_CLEAR(call->held);
+}
+
+static int call_init(Call *call, const Model *model, int output, size_t texts) {
+    memset(call, 0, sizeof *call);
+    call->model = model;
+    call->output = output;
+    if (!work_init(model, &call->work, texts)) {
+        PyErr_NoMemory();
         return 0;
     }
-    if (done) {
-        char *out = PyByteArray_AsString(result) + before;
-        if (count < MANY) {
-            done = score(model, &work, texts, count, output, out);
-        } else {
-            Py_BEGIN_ALLOW_THREADS
-            done = score(model, &work, texts, count, output, out);
-            Py_END_ALLOW_THREADS
-        }
+    return (call->held = PyList_New(0)) && (call->result = PyByteArray_FromStringAndSize(NULL, 0));
+}
+
+/* Makes room for more texts; their places may move. */
+static int expect(Call *call, size_t texts) {
+    return !PyByteArray_Resize(call->result, (call->done + texts) * item_size(call->model, call->output));
+}
+
+static int score_gathered(Call *call) {
+    char *out = PyByteArray_AsString(call->result) + call->done * item_size(call->model, call->output);
+    int done;
+    if (call->count < MANY) {
+        done = score(call->model, &call->work, call->texts, call->count, call->output, out);
+    } else {
+        Py_BEGIN_ALLOW_THREADS
+        done = score(call->model, &call->work, call->texts, call->count, call->output, out);
+        Py_END_ALLOW_THREADS
     }
-    work_free(&work);
+    call->done += call->count;
+    call->count = 0;
     if (!done) PyErr_NoMemory();
-    return done;
+    return done && !PyList_SetSlice(call->held, 0, PyList_Size(call->held), NULL);
 }
 
 static Model *model_of(PyObject *capsule) { return PyCapsule_GetPointer(capsule, "potstill.student"); }
 
 static PyObject *score_list(PyObject *self, PyObject *arguments) {
-    PyObject *capsule, *sequence, *result = NULL;
+    PyObject *capsule, *sequence;
     int output;
     if (!PyArg_ParseTuple(arguments, "OOi", &capsule, &sequence, &output)) return NULL;
     Model *model = model_of(capsule);
-    if (!model) return NULL;
-    PyObject *texts = PySequence_Tuple(sequence); /* what nobody else can change meanwhile */
+    PyObject *texts = model ? PySequence_Tuple(sequence) : NULL; /* what nobody else can change meanwhile */
     if (!texts) return NULL;
-    Py_ssize_t count = PyTuple_Size(texts);
-    Text *gathered = malloc((count + 1) * sizeof(Text));
-    PyObject *held = PyList_New(0);
-    int done = held && gathered;
-    if (!gathered) PyErr_NoMemory();
-    for (Py_ssize_t i = 0; done && i < count; i++)
-        done = from_string(model, PyTuple_GetItem(texts, i), i, held, gathered + i);
-    if (done && (result = PyByteArray_FromStringAndSize(NULL, 0)) && !score_into(model, gathered, count, output, result))
-        Py_CLEAR(result);
-    free(gathered);
-    Py_XDECREF(held);
+    Py_ssize_t number = PyTuple_Size(texts);
+    Call call;
+    int done = call_init(&call, model, output, number) && expect(&call, number);
+    for (Py_ssize_t i = 0; done && i < number;) {
+        done = from_string(model, PyTuple_GetItem(texts, i), i, call.held, call.texts + call.count++);
+        if (done && (++i == number || call.count == GATHERED)) done = score_gathered(&call);
+    }
     Py_DECREF(texts);
-    return result;
+    call_free(&call);
+    if (!done) Py_CLEAR(call.result);
+    return call.result;
 }
 
 /* ---- Arrow's C data and C stream interfaces: https://arrow.apache.org/docs/format/CDataInterface.html ---- */
@@ -435,26 +458,20 @@ static Text arrow_text(const struct ArrowArray *array, const char *format, int64
     return (Text){(const char *)array->buffers[2] + start, end - start, 0};
 }
 
-static int score_chunk(const Model *model, const struct ArrowArray *array, const char *format, int64_t before,
-                       int output, PyObject *result) {
-    Text *gathered = malloc((array->length + 1) * sizeof(Text));
-    PyObject *held = PyList_New(0);
+static int score_array(Call *call, const struct ArrowArray *array, const char *format) {
     const uint8_t *valid = array->null_count ? array->buffers[0] : NULL;
-    int done = held && gathered;
-    if (!gathered) PyErr_NoMemory();
-    for (int64_t i = 0; done && i < array->length; i++) {
+    int64_t before = call->done;
+    int done = expect(call, array->length);
+    for (int64_t i = 0; done && i < array->length;) {
         int64_t bit = i + array->offset;
         if (valid && !(valid[bit >> 3] >> (bit & 7) & 1)) {
             PyErr_Format(PyExc_TypeError, "text %lld is missing", (long long)(before + i));
-            done = 0;
-            break;
+            return 0;
         }
         Text text = arrow_text(array, format, i);
-        done = from_bytes(model, text.data, text.size, held, gathered + i);
+        done = from_bytes(call->model, text.data, text.size, call->held, call->texts + call->count++);
+        if (done && (++i == array->length || call->count == GATHERED)) done = score_gathered(call);
     }
-    done = done && score_into(model, gathered, array->length, output, result);
-    free(gathered);
-    Py_XDECREF(held);
     return done;
 }
 
@@ -474,13 +491,15 @@ static PyObject *score_arrow_array(PyObject *self, PyObject *arguments) {
     struct ArrowSchema *schema = model ? PyCapsule_GetPointer(of_schema, "arrow_schema") : NULL;
     struct ArrowArray *array = schema ? PyCapsule_GetPointer(of_array, "arrow_array") : NULL;
     if (!array || !arrow_holds_strings(schema)) return NULL;
-    PyObject *result = PyByteArray_FromStringAndSize(NULL, 0);
-    if (result && !score_chunk(model, array, schema->format, 0, output, result)) Py_CLEAR(result);
-    return result;
+    Call call;
+    int done = call_init(&call, model, output, array->length) && score_array(&call, array, schema->format);
+    call_free(&call);
+    if (!done) Py_CLEAR(call.result);
+    return call.result;
 }
 
 static PyObject *score_arrow_stream(PyObject *self, PyObject *arguments) {
-    PyObject *capsule, *source, *result = NULL;
+    PyObject *capsule, *source;
     int output;
     if (!PyArg_ParseTuple(arguments, "OOi", &capsule, &source, &output)) return NULL;
     Model *model = model_of(capsule);
@@ -488,25 +507,26 @@ static PyObject *score_arrow_stream(PyObject *self, PyObject *arguments) {
     if (!stream) return NULL;
     struct ArrowSchema schema = {0};
     struct ArrowArray array = {0};
-    int64_t before = 0;
     if (stream->get_schema(stream, &schema)) {
         PyErr_SetString(PyExc_ValueError, "the Arrow stream failed");
         return NULL;
     }
-    if (arrow_holds_strings(&schema)) result = PyByteArray_FromStringAndSize(NULL, 0);
-    while (result) {
+    Call call;
+    int done = call_init(&call, model, output, MANY) && arrow_holds_strings(&schema);
+    while (done) {
         if (stream->get_next(stream, &array)) {
             PyErr_SetString(PyExc_ValueError, "the Arrow stream failed");
-            Py_CLEAR(result);
+            done = 0;
             break;
         }
         if (!array.release) break; /* the end */
-        if (!score_chunk(model, &array, schema.format, before, output, result)) Py_CLEAR(result);
-        before += array.length;
+        done = score_array(&call, &array, schema.format);
         array.release(&array);
     }
     schema.release(&schema);
-    return result;
+    call_free(&call);
+    if (!done) Py_CLEAR(call.result);
+    return call.result;
 }
 
 /* ---- building ---- */
