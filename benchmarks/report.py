@@ -9,12 +9,14 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
+from matplotlib.transforms import Bbox, IdentityTransform
 from runs import ROOT
 
 from potstill import files
 from potstill.evaluate import figure, table
 from potstill.evaluate.canvas import heading, log_axis, save
 from potstill.evaluate.figure import SERIES
+from potstill.evaluate.placement import place
 from potstill.evaluate.scores import interval
 
 Rows = Sequence[dict[str, Any]]
@@ -196,20 +198,23 @@ def speed(rows: Rows, facts: dict[str, Any], folder: Path) -> None:
         heading(figure, "Accuracy against speed", "Emotion tweets, one thread; students filled, peers hollow")
         axes.set_xscale("log")
         axes.set_xlim(ordered[-1]["texts_per_second"] / 3, ordered[0]["texts_per_second"] * 3)
-        log_axis(axes.xaxis)
-        for row in rows:
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.0f}"))
+        points = [(row["texts_per_second"], 100 * row["test_accuracy"]) for row in rows]
+        texts = []
+        for row, point in zip(rows, points, strict=True):
             ours = "parameters" in row
-            at = row["texts_per_second"], 100 * row["test_accuracy"]
-            axes.plot(*at, "o", color=SERIES[0] if ours else SERIES[1], mfc=None if ours else "white")
-            above = row["model"] != "bigru, 3K"
-            axes.annotate(
-                row["model"], at, (0, 7 if above else -7), textcoords="offset points", ha="center",
-                va="bottom" if above else "top", fontsize=8,
-            )  # fmt: skip
+            axes.plot(*point, "o", color=SERIES[0] if ours else SERIES[1], mfc=None if ours else "white")
+            texts.append(
+                axes.text(0, 0, row["model"], ha="center", va="center", fontsize=8, transform=IdentityTransform())
+            )
         axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:g}%"))
         axes.margins(y=0.12)
         axes.set_xlabel("texts per second")
         axes.grid(axis="y")
+        axes.get_ylim()  # settles the limits, which names are placed by
+        middles = axes.transData.transform(points)
+        reach = 5 * figure.dpi / 72
+        place(axes, points, texts, [Bbox([middle - reach, middle + reach]) for middle in middles])
 
     save(draw, folder / "speed.png", 8, 4.2)
 
