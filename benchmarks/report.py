@@ -183,12 +183,15 @@ def speed(rows: Rows, facts: dict[str, Any], folder: Path) -> None:
         ]
         for row in ordered
     ]
-    parquet = facts["parquet"]
+    parquet, asked = facts["parquet"], facts["service"]
     text = markdown(headings, lines) + (
         f"\nA fresh Python gives its first answer after {facts['startup_seconds']:.2f} s. `potstill predict` takes "
         f"{parquet['rows']:,} texts from a Parquet file to another in {parquet['seconds']:.0f} s, "
         f"{parquet['texts_per_second']:,} a second, with {parquet['megabytes']} MB of memory at most "
-        f"({rows[0]['model']}).\n"
+        f"({rows[0]['model']}). Asked by {asked['clients']} clients at once, a text at a time, `potstill serve` "
+        f"answers {asked['requests_per_second']:,} requests a second, half within "
+        f"{asked['milliseconds_median']:.0f} ms, 99% within {asked['milliseconds_p99']:.0f} ms; the clients run beside "
+        "it on two cores.\n"
     )
     publish(folder / "table.md", "speed", text)
 

@@ -7,6 +7,7 @@ validation.
 """
 
 import argparse
+import asyncio
 import json
 import os
 import platform
@@ -19,6 +20,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
+import aiohttp
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -36,6 +38,7 @@ ROUNDS = 9
 SECONDS = 0.5  # that a model is timed for in a round, at least
 SINGLES = 2000  # texts that are classified one by one
 SLOW = 500  # texts a teacher is timed on
+CLIENTS, REQUESTS = 200, 20  # of the service: at once, and of each
 PEER = "fastText"
 MINILM = "sentence-transformers/all-MiniLM-L6-v2"
 
@@ -187,6 +190,45 @@ print(json.dumps({"seconds": seconds, "megabytes": round(peak / 1024)}))
 """
 
 
+def service(student: Path, texts: list[str]) -> dict[str, Any]:
+    """Ask the service from `CLIENTS` connections at once, a text at a time."""
+    command = [sys.executable, "-m", "potstill.cli", "serve", str(student), "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        url = f"{process.stdout.readline().split()[0]}predict"
+        times: list[float] = []
+        failed = 0
+
+        async def client(session: aiohttp.ClientSession, some: list[str]) -> None:
+            nonlocal failed
+            for text in some:
+                start = perf_counter()
+                async with session.post(url, json={"texts": [text]}) as answer:
+                    failed += answer.status != 200
+                    await answer.read()
+                times.append(perf_counter() - start)
+
+        async def all_clients() -> None:
+            connector = aiohttp.TCPConnector(limit=CLIENTS)
+            async with aiohttp.ClientSession(connector=connector) as session:
+                shares = [texts[number :: len(texts) // REQUESTS][:REQUESTS] for number in range(CLIENTS)]
+                await asyncio.gather(*(client(session, some) for some in shares))
+
+        start = perf_counter()
+        asyncio.run(all_clients())
+        seconds = perf_counter() - start
+        process.terminate()
+    middle, high = np.quantile(times, (0.5, 0.99))
+    return {
+        "clients": CLIENTS,
+        "requests": len(times),
+        "failed": failed,
+        "requests_per_second": round(len(times) / seconds),
+        "milliseconds_median": round(1000 * middle, 1),
+        "milliseconds_p99": round(1000 * high, 1),
+    }
+
+
 def startup(student: Path) -> float:
     """Seconds from the start of a fresh process to its first answer, the median of several."""
     program = "import sys; from potstill import Student; print(Student.load(sys.argv[1]).predict(['i feel fine'])[0])"
@@ -232,6 +274,7 @@ def main() -> None:
         "rounds": ROUNDS,
         "startup_seconds": startup(file),
         "peers_tried": tried,
+        "service": service(file, data.test["text"].tolist()),
         "parquet": bulk(file, data, arguments.rows),
     }
     files.write_json(RESULTS / "results.json", rows)

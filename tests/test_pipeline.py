@@ -148,6 +148,16 @@ def test_the_table_begins_with_the_verdict(origin):
     assert first.startswith("**Ship**: " if ship else "**Do not ship**: ")
 
 
+def test_a_released_student_is_fetched_without_a_service(origin, tmp_path):
+    run(origin, "gto", "register", "student", "--version", "v1.0.0")
+    run(tmp_path, "dvc", "artifacts", "get", str(origin), "student", "--rev", "v1.0.0", "--out", "student")
+    for name in ("student.pot", "model.onnx", "README.md"):
+        assert (tmp_path / "student" / name).read_bytes() == (origin / "models/export" / name).read_bytes()
+    command = [sys.executable, "-m", "potstill.cli", "predict", "student/student.pot"]
+    done = subprocess.run(command, cwd=tmp_path, input="i am happy\n", capture_output=True, text=True)
+    assert json.loads(done.stdout)["label"]
+
+
 def test_a_search_recommends_a_student_that_an_experiment_can_train(pulled):
     search = ("python", "src/search.py", "--budget", "900", "--jobs", "2", "--trials")
     first = run(pulled, *search, "2")
@@ -212,7 +222,7 @@ def test_a_queue_runs_and_shows_one_readable_row_each(pulled):
     run(pulled, "dvc", "exp", "run", "--queue", "-S", "student.hidden=2,4,6")
     run(pulled, "dvc", "queue", "start", "-j", "2")
     wait_for_queue(pulled)
-    noise = ["--hide-workspace", "--only-changed", "--drop", ".*(models|timing|plots)"]  # as in the README
+    noise = ["--hide-workspace", "--only-changed", "--drop", ".*(models|timing|plots|rounding|export)"]  # as in the README
     header = list(shown(pulled, *noise)[0])
     assert len(header) <= 15, header
     assert not any("/" in name or "step" in name for name in header), header

@@ -7,6 +7,9 @@ import zlib
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import settings as settings_of
+from hypothesis import strategies as st
 
 from potstill.errors import PotstillError
 from potstill.runtime import file, tokenizer
@@ -285,3 +288,32 @@ class TestDamage:
         real, refused = forge
         refused(real[:-3], "cut off")
         refused(real + b"more", "cut off")
+
+
+@pytest.fixture(scope="module")
+def bodies():
+    """What stands behind the checksum, of students of every kind."""
+    made = [student(architecture, bits)[0] for architecture in ARCHITECTURES for bits in ((3, 5), (32, 32))]
+    strings = [
+        dataclasses.replace(one, lookup=dataclasses.replace(one.lookup, known=Words(sorted(WORDS)))) for one in made
+    ]
+    return [one.to_bytes()[8:] for one in made + strings]
+
+
+@settings_of(max_examples=400, deadline=None)
+@given(data=st.data())
+def test_any_forgery_is_refused_or_answers(bodies, data):
+    """Bytes changed, cut, doubled or put in, under a right checksum."""
+    body = bytearray(data.draw(st.sampled_from(bodies)))
+    for _ in range(data.draw(st.integers(1, 4))):
+        # Half of the changes in the header, where they do most.
+        at = data.draw(st.one_of(st.integers(0, 30), st.integers(0, len(body))))
+        end = at + data.draw(st.integers(0, 8))
+        body[at:end] = data.draw(st.binary(max_size=8))
+    content = b"pot1" + zlib.crc32(body).to_bytes(4, "little") + bytes(body)
+    try:
+        made = Student(**file.unpack(content))
+    except ValueError:
+        return
+    for texts in ([*ODD[:3], "one two three"], ["one two three ☕"] * 70):
+        assert made.predict_proba(texts).shape == (len(texts), len(made.labels))

@@ -170,6 +170,8 @@ def _unpack(body: bytes) -> dict[str, Any]:
         if width == FLOAT:
             values = _take(stream, start, count * FLOAT).reshape(count, 4, 8)
             weights[name] = np.packbits(values, axis=2).reshape(count, 4).view(">f4").astype(np.float32).reshape(size)
+            if not np.isfinite(weights[name]).all():
+                raise IndexError("numbers out of range")
             start += count * FLOAT
             continue
         steps[name] = float(np.packbits(_take(stream, start, 16)).view(">f2")[0])

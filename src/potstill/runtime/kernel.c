@@ -41,6 +41,13 @@ typedef struct {
     Found found;
 } Short;
 
+/* The short ones of the words known by their strings, each in the slot that its hash has; or NULL. */
+typedef struct {
+    Short *words;
+    uint16_t *factors; /* by group of words */
+    int slots_log2, groups_log2;
+} Shorts;
+
 typedef struct {
     int architecture, classes, hidden; /* as the student says */
     int width, cells;                  /* classes and hidden, padded */
@@ -55,9 +62,7 @@ typedef struct {
     struct slot {
         uint32_t key, place; /* the checksum or the fingerprint, and the place, from 1 on; 0: empty */
     } *slot;
-    Short *shorts; /* with strings: those that are short, each in the slot that its hash has; or NULL */
-    uint16_t *factors; /* by group of words */
-    int shorts_log2, groups_log2;
+    Shorts shorts;
     uint32_t *row_of; /* by place; 0 for a word that only occurs in runs */
     /* With strings, runs of words are a tree: from a place, by a word's place, to a place behind those of the words. */
     uint32_t edges_log2;
@@ -125,7 +130,7 @@ static Found find(const Model *model, const char *word, size_t size) {
     }
 }
 
-static uint64_t hash_of(uint64_t low, uint64_t high) {
+static inline uint64_t hash_of(uint64_t low, uint64_t high) {
     uint64_t mixed = (low * 0x9E3779B97F4A7C15u) ^ (high * 0xC2B2AE3D27D4EB4Fu);
     /* Only the high bits depend on all of a word so far: bring them down, and mix again. */
     return (mixed ^ mixed >> 32) * 0x9E3779B97F4A7C15u;
@@ -133,9 +138,9 @@ static uint64_t hash_of(uint64_t low, uint64_t high) {
 
 /* A perfect hash by displacement (Belazzougui, Botelho and Dietzfelbinger 2009): no two known words have the same slot,
    since the words of a group were given one factor after the other until they had not. */
-static size_t slot_of_short(const Model *model, uint64_t hash) {
-    uint32_t factor = model->factors[hash >> (64 - model->groups_log2)] * 0x9E3779B1u | 1;
-    return (uint32_t)(hash >> 16) * factor >> (32 - model->shorts_log2);
+static inline size_t slot_of_short(const Shorts *shorts, uint64_t hash) {
+    uint32_t factor = shorts->factors[hash >> (64 - shorts->groups_log2)] * 0x9E3779B1u | 1;
+    return (uint32_t)(hash >> 16) * factor >> (32 - shorts->slots_log2);
 }
 
 static struct edge *edge_of(const Model *model, uint64_t key) {
@@ -238,7 +243,7 @@ static int work_init(const Model *model, Work *work, size_t texts) {
     work->places = malloc(model->max_length * sizeof(uint32_t));
     work->ids = malloc(entries * sizeof(uint32_t));
     work->scratch = malloc((entries + model->width + 32 * (size_t)model->cells) * sizeof(float));
-    if (texts < MANY || model->shorts) return work->starts && work->ends && work->places && work->ids && work->scratch;
+    if (texts < MANY || model->shorts.words) return work->starts && work->ends && work->places && work->ids && work->scratch;
     work->seen = calloc((size_t)1 << SEEN_LOG2, sizeof(Short));
     return work->starts && work->ends && work->places && work->ids && work->scratch && work->seen;
 }
@@ -538,8 +543,8 @@ static void model_free(Model *model) {
     free(model->slot);
     free(model->row_of);
     free(model->edge);
-    free(model->shorts);
-    free(model->factors);
+    free(model->shorts.words);
+    free(model->shorts.factors);
     for (int i = 0; i < 8; i++) free(model->weights[i]);
     Py_XDECREF(model->lower);
     free(model);
@@ -581,38 +586,40 @@ static int by_hash(const void *a, const void *b) {
 }
 
 /* Finds a factor with which each word of a group has a slot of its own; false if there is none. */
-static int place_group(Model *model, const Hashed *group, size_t count) {
-    uint16_t *factor = model->factors + (group->hash >> (64 - model->groups_log2));
+static int place_group(Shorts *shorts, const Hashed *group, size_t count) {
+    uint16_t *factor = shorts->factors + (group->hash >> (64 - shorts->groups_log2));
     for (uint32_t tried = 0; tried <= UINT16_MAX; tried++) {
         *factor = (uint16_t)tried;
         size_t placed = 0;
         for (; placed < count; placed++) {
-            Short *at = model->shorts + slot_of_short(model, group[placed].hash);
+            Short *at = shorts->words + slot_of_short(shorts, group[placed].hash);
             if (at->high) break;
             *at = group[placed].word;
         }
         if (placed == count) return 1;
-        while (placed--) model->shorts[slot_of_short(model, group[placed].hash)] = (Short){0};
+        while (placed--) shorts->words[slot_of_short(shorts, group[placed].hash)] = (Short){0};
     }
     return 0;
 }
 
-static int place_all(Model *model, const Hashed *words, size_t count) {
+static int place_all(Shorts *shorts, const Hashed *words, size_t count) {
     /* Large groups first, while there is room. */
     for (size_t size = MOST_IN_GROUP; size; size--)
         for (size_t i = 0, end; i < count; i = end) {
-            uint64_t group = words[i].hash >> (64 - model->groups_log2);
-            for (end = i; end < count && words[end].hash >> (64 - model->groups_log2) == group; end++) continue;
-            if (end - i > MOST_IN_GROUP || (end - i == size && !place_group(model, words + i, size))) return 0;
+            uint64_t group = words[i].hash >> (64 - shorts->groups_log2);
+            for (end = i; end < count && words[end].hash >> (64 - shorts->groups_log2) == group; end++) continue;
+            if (end - i > MOST_IN_GROUP || (end - i == size && !place_group(shorts, words + i, size))) return 0;
         }
     return 1;
 }
 
-/* Makes the table of short words. Words that someone chose to defeat it go the slow way, by `find`. */
+/* Makes the table of short words; false if memory runs out. Words that someone chose to defeat it go the slow way, by
+   `find`. */
 static int add_shorts(Model *model, uint32_t words) {
     Hashed *hashed = malloc((words + 1) * sizeof *hashed);
     size_t count = 0;
-    for (uint32_t i = 0; hashed && i < words; i++) {
+    if (!hashed) return 0;
+    for (uint32_t i = 0; i < words; i++) {
         uint32_t start = i ? model->word_ends[i - 1] : 0, size = model->word_ends[i] - start;
         if (size > 15) continue;
         char bytes[16] = {0};
@@ -623,26 +630,23 @@ static int add_shorts(Model *model, uint32_t words) {
         memcpy(&word.high, bytes + 8, 8);
         hashed[count++] = (Hashed){hash_of(word.low, word.high), word};
     }
-    if (!hashed) return 0;
     qsort(hashed, count, sizeof *hashed, by_hash);
-    for (model->groups_log2 = 2; (size_t)3 << model->groups_log2 < count; model->groups_log2++) continue;
-    for (model->shorts_log2 = model->groups_log2 + 1; (size_t)1 << model->shorts_log2 < count + count / 4;)
-        model->shorts_log2++;
-    int placed = 0;
-    for (int tries = 0; !placed && tries < 3; tries++, model->shorts_log2++) {
-        free(model->shorts);
-        free(model->factors);
-        model->shorts = calloc((size_t)1 << model->shorts_log2, sizeof *model->shorts);
-        model->factors = calloc((size_t)1 << model->groups_log2, sizeof *model->factors);
-        if (!model->shorts || !model->factors) break;
-        if ((placed = place_all(model, hashed, count))) break;
+    Shorts shorts = {NULL, NULL, 2, 2};
+    while ((size_t)3 << shorts.groups_log2 < count) shorts.groups_log2++;
+    while ((size_t)1 << shorts.slots_log2 < count + count / 4) shorts.slots_log2++;
+    int done = 1;
+    for (int tries = 0; done && tries < 3; tries++, shorts.slots_log2++) {
+        shorts.words = calloc((size_t)1 << shorts.slots_log2, sizeof *shorts.words);
+        shorts.factors = calloc((size_t)1 << shorts.groups_log2, sizeof *shorts.factors);
+        done = shorts.words && shorts.factors;
+        if (done && place_all(&shorts, hashed, count)) break;
+        free(shorts.words);
+        free(shorts.factors);
+        shorts.words = NULL;
+        shorts.factors = NULL;
     }
-    int done = model->shorts && model->factors;
     free(hashed);
-    if (!placed) {
-        free(model->shorts);
-        model->shorts = NULL;
-    }
+    model->shorts = shorts;
     return done;
 }
 

@@ -99,35 +99,46 @@ INLINE TARGET size_t NAMED(split)(const Model *model, Work *work, Text text) {
 #define split_plain split_any
 #endif
 
-/* Finds the place of a word, and its row. */
-INLINE TARGET Found NAMED(look_up)(const Model *model, Work *work, const char *word, size_t size) {
-    if (!LOW_FIRST || size > 15) return find(model, word, size);
-    uint64_t low, high; /* there is room behind the words */
-    memcpy(&low, word, 8);
-    memcpy(&high, word + 8, 8);
-    low &= low_mask[size];
-    high = (high & high_mask[size]) | (uint64_t)size << 56;
-    uint64_t hash = hash_of(low, high);
-    if (model->shorts) { /* a word is in its one slot, or not known: no branch to foretell */
-        const Short *at = model->shorts + slot_of_short(model, hash);
-        uint32_t same = -(uint32_t)((at->low == low) & (at->high == high));
-        return (Found){at->found.row & same, at->found.place & same};
-    }
-    if (!work->seen) return find(model, word, size);
-    Short *seen = work->seen + (hash >> (64 - SEEN_LOG2));
-    if (seen->low != low || seen->high != high) *seen = (Short){low, high, find(model, word, size)};
-    return seen->found;
+/* A word of at most 15 bytes as two numbers; there is room to read behind it. */
+INLINE TARGET void NAMED(pack)(const char *word, size_t size, uint64_t *low, uint64_t *high) {
+    memcpy(low, word, 8);
+    memcpy(high, word + 8, 8);
+    *low &= low_mask[size];
+    *high = (*high & high_mask[size]) | (uint64_t)size << 56;
 }
 
 /* Looks up the words of a text, and then its runs of words; returns how many rows. Room is there. */
 INLINE TARGET size_t NAMED(encode)(const Model *model, Work *work, Text text) {
     size_t count = text.ascii ? NAMED(split)(model, work, text) : split_any(model, work, text);
     if (!count) return work->ids[0] = 0, 1;
+    /* Nothing here points to the same place, which the compiler cannot know. */
+    const char *restrict lowered = work->lowered;
+    const size_t *restrict starts = work->starts, *restrict ends = work->ends;
+    uint32_t *restrict ids = work->ids, *restrict places = work->places;
+    Shorts shorts = model->shorts;
+    Short *restrict seen = work->seen;
     for (size_t i = 0; i < count; i++) {
-        size_t start = work->starts[i];
-        Found found = NAMED(look_up)(model, work, work->lowered + start, work->ends[i] - start);
-        work->ids[i] = found.row;
-        work->places[i] = found.place;
+        size_t size = ends[i] - starts[i];
+        const char *word = lowered + starts[i];
+        Found found;
+        if (!LOW_FIRST || size > 15 || !(shorts.words || seen)) {
+            found = find(model, word, size);
+        } else {
+            uint64_t low, high;
+            NAMED(pack)(word, size, &low, &high);
+            uint64_t hash = hash_of(low, high);
+            if (shorts.words) { /* a word is in its one slot, or not known: no branch to foretell */
+                const Short *at = shorts.words + slot_of_short(&shorts, hash);
+                uint32_t same = -(uint32_t)((at->low == low) & (at->high == high));
+                found = (Found){at->found.row & same, at->found.place & same};
+            } else {
+                Short *at = seen + (hash >> (64 - SEEN_LOG2));
+                if (at->low != low || at->high != high) *at = (Short){low, high, find(model, word, size)};
+                found = at->found;
+            }
+        }
+        ids[i] = found.row;
+        places[i] = found.place;
     }
     return model->longest > 1 ? add_runs(model, work, count) : count;
 }
