@@ -193,6 +193,7 @@ def test_a_reader_who_has_seen_enough_is_no_error(model):
     assert done.stderr == ""
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_file(model, tmp_path):
     import tracemalloc
 

@@ -264,6 +264,7 @@ def test_size_figure_needs_its_reference(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("classes", [2, 6, 40])
 def test_confusion_figure_for_few_and_many_classes(tmp_path, classes):
     matrix = np.arange(classes**2).reshape(classes, classes)

@@ -64,6 +64,7 @@ def test_javascript(folder, node):
     assert run(node, "example.mjs", cwd=where).splitlines() == expected(made)
 
 
+@pytest.mark.slow
 def test_javascript_answers_as_python_on_a_test_split_and_on_odd_text(folder, node):
     where, made = folder
     (where / "node_modules").symlink_to(MODULES)

@@ -106,6 +106,7 @@ def test_runs_of_words_are_found(longest):
     agree(made, ["not good", "not", "good not good good", *ODD])
 
 
+@pytest.mark.slow
 def test_every_character_is_of_the_kind_that_python_says():
     points = [c for c in range(0x110000) if not 0xD800 <= c < 0xE000]
     texts = ["".join(f"a{chr(c)}ab{chr(c)} " for c in points[i : i + 4]) for i in range(0, len(points), 4)]

@@ -315,6 +315,7 @@ def test_a_hub_split_published_without_labels_is_refused(project: Project) -> No
     project.fails("(test) is published without labels", "`prepare.test`", source="hub", hub=hub)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("network", [{"HF_HUB_OFFLINE": "1"}, {"HF_ENDPOINT": "http://127.0.0.1:9"}])
 def test_an_unreachable_hub_is_one_line_within_seconds(project: Project, network: dict[str, str]) -> None:
     project.params(source="hub", hub={"dataset": "dair-ai/emotion", "config": None, "revision": None})

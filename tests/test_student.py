@@ -47,6 +47,7 @@ def soft_labels(data):
     return np.eye(3, dtype=np.float32)[data.train["label"]] * 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 @pytest.mark.parametrize("loss", ["kl", "mse"])
 def test_every_architecture_learns_from_soft_labels(architecture, loss, data):
@@ -110,6 +111,7 @@ def test_temperature_softens_both_sides():
     torch.testing.assert_close(training.kl(2.0)(student, teacher), expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bits", [2, 4, 8])
 def test_rounded_weights_are_few_numbers_and_still_learn(bits, data):
     params = settings(architecture="bigru", bits=bits)

@@ -38,6 +38,7 @@ def train(source, data, scratch, epochs=3, log=lambda epoch: None, rate=3e-3):
     return network, tokenizer
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", CHECKPOINTS)
 def test_every_architecture_is_finetuned_saved_labels_and_distils(kind, data, tmp_path):
     from potstill.student.distil import distil

@@ -54,6 +54,7 @@ def test_it_is_small():
     assert SCRIPT.stat().st_size <= 10_000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strings", [True, False], ids=["strings", "fingerprints"])
 def test_it_answers_as_python_on_a_test_split_and_on_odd_text(javascript, strings, tmp_path):
     texts = demo.generate(10, 10, 300, 10, seed=0).test["text"].tolist() + [text[:50_000] for text in ODD]
