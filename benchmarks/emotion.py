@@ -4,15 +4,13 @@
 Parts can be asked for by name, see `--part`; the committed results are those of all.
 """
 
-import argparse
-import os
 import sys
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import report
-from runs import ROOT, Clone, Run, Setting, committed, measure, result
+from runs import ROOT, Clone, Run, Setting, committed, measure, parser, result
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
@@ -210,11 +208,9 @@ PARTS = {
 
 def main() -> None:
     """Run what is missing and write `benchmarks/emotion/` and the README's tables."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, required=True, help="the folder with train.txt, val.txt, test.txt")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="students at a time (default: a core each)")
-    parser.add_argument("--part", choices=PARTS, action="append", help="do these alone (default: all)")
-    arguments = parser.parse_args()
+    options = parser(__doc__)
+    options.add_argument("--part", choices=PARTS, action="append", help="do these alone (default: all)")
+    arguments = options.parse_args()
     if not (arguments.data / "train.txt").is_file():
         raise SystemExit(f"error: {arguments.data} holds no train.txt: give the folder, DATA=…")
     clone = Clone("emotion", arguments.data)

@@ -4,15 +4,12 @@ On SST-2 a small student keeps what its teacher knows; on CoLA, where all hangs 
 has to say so. `benchmarks/README.md` says how the settings were chosen: on the validation split.
 """
 
-import argparse
-import os
 import sys
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import report
-from runs import ROOT, Clone, Run, Setting, committed, git, measure
+from runs import ROOT, Clone, Run, Setting, committed, git, measure, parser
 
 from potstill import files
 
@@ -99,11 +96,9 @@ def verdict(clone: Clone, task: Task) -> str:
 
 def main() -> None:
     """Run what is missing and write `benchmarks/glue/` and the README's tables."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, required=True, help="the folder with sst2/ and cola/")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="students at a time (default: a core each)")
-    parser.add_argument("--task", choices=TASKS, action="append", help="do these alone (default: all)")
-    arguments = parser.parse_args()
+    options = parser(__doc__, "the folder with sst2/ and cola/")
+    options.add_argument("--task", choices=TASKS, action="append", help="do these alone (default: all)")
+    arguments = options.parse_args()
     for name in arguments.task or TASKS:
         if not (arguments.data / name / "train.csv").is_file():
             raise SystemExit(f"error: {arguments.data} holds no {name}/train.csv: give the folder, DATA=…")

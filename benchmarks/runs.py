@@ -6,6 +6,7 @@ what `dvc exp run` would pass to the stages `student` and `baseline`: the same f
 same weights; each row holds that command. What is done is kept and not repeated: stop a benchmark, and start it again.
 """
 
+import argparse
 import hashlib
 import json
 import multiprocessing
@@ -36,6 +37,14 @@ from potstill.student import distil, transfer  # noqa: E402
 
 WORK = ROOT / "benchmarks" / ".work"
 CODE = ("student", "runtime", "params")  # what a student's numbers depend on
+
+
+def parser(says: str, data: str = "the folder with train.txt, val.txt, test.txt") -> argparse.ArgumentParser:
+    """What every benchmark that trains students is told; `says` is its docstring, `data` what its folder holds."""
+    made = argparse.ArgumentParser(description=says.splitlines()[0])
+    made.add_argument("--data", type=Path, required=True, help=data)
+    made.add_argument("--jobs", type=int, default=os.cpu_count(), help="students at a time (default: a core each)")
+    return made
 
 
 @dataclass(frozen=True)

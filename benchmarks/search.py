@@ -4,16 +4,13 @@ The search is that of the README, in a clone that holds the transfer set of a be
 split alone. The student that it recommends is then trained with five seeds, which the search did not have to please.
 """
 
-import argparse
-import os
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import report
 from emotion import ALL
-from runs import ROOT, Clone, Run, committed, measure
+from runs import ROOT, Clone, Run, committed, measure, parser
 
 from potstill import files
 
@@ -30,11 +27,9 @@ BUDGET, UNIT = 2953, "bytes"  # one QR code
 
 def main() -> None:
     """Search, unless that is done, and write `benchmarks/search/`."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, required=True, help="the folder with train.txt, val.txt, test.txt")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="students at a time (default: a core each)")
-    parser.add_argument("--trials", type=int, default=40, help="students to try (default: 40)")
-    arguments = parser.parse_args()
+    options = parser(__doc__)
+    options.add_argument("--trials", type=int, default=40, help="students to try (default: 40)")
+    arguments = options.parse_args()
     clone = Clone("emotion", arguments.data)
     made = clone.prepare(ALL)
     for source, target in PLACES.items():

@@ -6,7 +6,6 @@ at least, in turns; a rate is the median over the rounds, and a ratio the median
 validation.
 """
 
-import argparse
 import asyncio
 import json
 import os
@@ -26,7 +25,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import report
 from emotion import ALL, soft
-from runs import ROOT, WORK, Clone, Run, train_all
+from runs import ROOT, WORK, Clone, Run, parser, train_all
 
 from potstill import files
 from potstill.corpus.dataset import Dataset
@@ -169,7 +168,7 @@ def bulk(student: Path, data: Dataset, rows: int) -> dict[str, Any]:
             count = min(1 << 18, rows - start)
             pairs = zip(texts[rng.integers(len(texts), size=count)], range(start, start + count), strict=True)
             writer.write_table(pa.table({"text": [f"{text} {number}" for text, number in pairs]}))
-    command = [sys.executable, "-c", PROGRAM, str(student), str(source), str(target)]
+    command = [sys.executable, "-c", PROGRAM, str(student), str(source), str(target), str(RESULTS)]
     found = json.loads(subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout)
     found |= {"rows": rows, "texts_per_second": round(rows / found["seconds"]), "bytes_read": source.stat().st_size}
     if pq.ParquetFile(target).metadata.num_rows != rows:
@@ -185,8 +184,9 @@ start = time.perf_counter()
 from potstill import cli
 cli._main(["predict", sys.argv[1], sys.argv[2], "-o", sys.argv[3]])
 seconds = round(time.perf_counter() - start, 2)
-peak = next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM"))
-print(json.dumps({"seconds": seconds, "megabytes": round(peak / 1024)}))
+sys.path.append(sys.argv[4])
+from worker import peak
+print(json.dumps({"seconds": seconds, "megabytes": round(peak())}))
 """
 
 
@@ -242,11 +242,9 @@ def startup(student: Path) -> float:
 
 def main() -> None:
     """Train what is missing, measure, and write `benchmarks/speed/`."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, required=True, help="the folder with train.txt, val.txt, test.txt")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="students at a time (default: a core each)")
-    parser.add_argument("--rows", type=int, default=10_000_000, help="rows of the Parquet file (default: 10 million)")
-    arguments = parser.parse_args()
+    options = parser(__doc__)
+    options.add_argument("--rows", type=int, default=10_000_000, help="rows of the Parquet file (default: 10 million)")
+    arguments = options.parse_args()
     clone = Clone("emotion", arguments.data)
     folder = clone.prepare(ALL)
     data = Dataset.load(folder / "prepared")

@@ -13,6 +13,8 @@ from pydantic import BaseModel, Field
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 import potstill
+from potstill.bulk.predict import answer
+from potstill.bulk.read import Batch
 from potstill.errors import PotstillError
 from potstill.runtime.model import Student
 
@@ -123,12 +125,11 @@ def create(
 
     @app.post("/predict")
     def predict(asked: Texts) -> Predictions:
-        scored = student.predict_proba(asked.texts)
-        order = (-scored).argsort(axis=1, kind="stable")[:, : asked.top_k]
+        answers = answer(student, Batch(asked.texts, ()), asked.top_k, 0.0, False)
         found = []
-        for row, best in zip(scored.tolist(), order.tolist(), strict=True):
-            shares = {student.labels[i]: round(row[i], 6) for i in best}
-            label = student.labels[best[0]]
+        for ids, probabilities in zip(answers.ids.tolist(), answers.probabilities.tolist(), strict=True):
+            shares = {student.labels[i]: round(share, 6) for i, share in zip(ids, probabilities, strict=True)}
+            label = student.labels[ids[0]]
             texts.labels(label).inc()
             found.append(Prediction(label=label, probability=shares[label], probabilities=shares))
         return Predictions(predictions=found)

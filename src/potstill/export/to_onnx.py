@@ -78,11 +78,10 @@ def build(student: Student) -> onnx.ModelProto:
         given = helper.make_tensor_value_info("ids", TensorProto.INT64, ["texts", "words"])
         ids = "ids"
     logits = _logits(graph, student, ids)
-    classes = np.array(student.labels, object)
     graph("Softmax", graph("Div", logits, _floats(student.temperature)), axis=1, output="probabilities")
     best = graph("ArgMax", "probabilities", axis=1, keepdims=0)
     graph(
-        "LabelEncoder", best, domain="ai.onnx.ml", output="label", keys_int64s=list(range(len(classes))),
+        "LabelEncoder", best, domain="ai.onnx.ml", output="label", keys_int64s=list(range(len(student.labels))),
         values_strings=student.labels,
     )  # fmt: skip
     made = helper.make_graph(
@@ -91,7 +90,7 @@ def build(student: Student) -> onnx.ModelProto:
         [given],
         [
             helper.make_tensor_value_info("label", TensorProto.STRING, ["texts"]),
-            helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["texts", len(classes)]),
+            helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["texts", len(student.labels)]),
         ],
         [_named(tensor, name) for name, tensor in graph.constants.items()],
     )
@@ -155,30 +154,22 @@ def _logits(graph: _Graph, student: Student, ids: str) -> str:
     vectors = _vectors(graph, student, graph("Max", ids, _ints(0)))
     vectors = graph("Mul", vectors, mask)  # (texts, words, width)
     architecture = student.shape.architecture
+
+    def convolve(name: str, padding: int) -> str:
+        """A convolution over the words, (texts, channels, words)."""
+        turned = graph("Transpose", vectors, perm=[0, 2, 1])
+        kernel, bias = (_weight(graph, student, f"{name}.{part}") for part in ("weight", "bias"))
+        return graph("Conv", turned, kernel, bias, pads=[padding, padding])
+
     if architecture == "mlp":
         total = graph("ReduceSum", vectors, _ints(1), keepdims=0)
         features = graph("Div", total, graph("ReduceSum", there, _ints(1), keepdims=1))
     elif architecture == "attention":
-        turned = graph("Transpose", vectors, perm=[0, 2, 1])
-        scores = graph(
-            "Conv",
-            turned,
-            _weight(graph, student, "weight.weight"),
-            _weight(graph, student, "weight.bias"),
-            pads=[2, 2],
-        )
+        scores = convolve("weight", 2)
         scores = graph("Where", graph("Unsqueeze", known, _ints(1)), scores, _floats(-np.inf))
         features = graph("Squeeze", graph("MatMul", graph("Softmax", scores, axis=2), vectors), _ints(1))
     elif architecture == "cnn":
-        turned = graph("Transpose", vectors, perm=[0, 2, 1])
-        found = graph(
-            "Conv",
-            turned,
-            _weight(graph, student, "convolution.weight"),
-            _weight(graph, student, "convolution.bias"),
-            pads=[1, 1],
-        )
-        found = graph("Mul", graph("Relu", found), graph("Unsqueeze", there, _ints(1)))
+        found = graph("Mul", graph("Relu", convolve("convolution", 1)), graph("Unsqueeze", there, _ints(1)))
         features = graph("ReduceMax", found, _ints(2), keepdims=0)
     else:
         features = _recurrent(graph, student, vectors, known)
@@ -225,14 +216,20 @@ def _weight(graph: _Graph, student: Student, name: str, order: list[int] | None 
         values = np.concatenate([values[gate * hidden : (gate + 1) * hidden] for gate in order])
     if name not in student.steps:
         return graph.constant(values, name)
-    step = np.float32(student.steps[name])
-    return graph("DequantizeLinear", graph.constant(np.rint(values / step).astype(np.int8), name), np.array(step))
+    whole, step = _rounded(student, name, values)
+    return graph("DequantizeLinear", graph.constant(whole, name), step)
 
 
 def _vectors(graph: _Graph, student: Student, ids: str) -> str:
     """The word vectors of ids: rows are looked up while they are whole numbers."""
+    table = student.weights[TABLE]
     if TABLE not in student.steps:
-        return graph("Gather", student.weights[TABLE], ids)
-    step = np.float32(student.steps[TABLE])
-    whole = np.rint(student.weights[TABLE] / step).astype(np.int8)
-    return graph("DequantizeLinear", graph("Gather", whole, ids), np.array(step))
+        return graph("Gather", table, ids)
+    whole, step = _rounded(student, TABLE, table)
+    return graph("DequantizeLinear", graph("Gather", whole, ids), step)
+
+
+def _rounded(student: Student, name: str, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """A weight's whole numbers, and the step that they count."""
+    step = np.float32(student.steps[name])
+    return np.rint(values / step).astype(np.int8), np.array(step)

@@ -243,9 +243,9 @@ static int work_init(const Model *model, Work *work, size_t texts) {
     work->places = malloc(model->max_length * sizeof(uint32_t));
     work->ids = malloc(entries * sizeof(uint32_t));
     work->scratch = malloc((entries + model->width + 32 * (size_t)model->cells) * sizeof(float));
-    if (texts < MANY || model->shorts.words) return work->starts && work->ends && work->places && work->ids && work->scratch;
-    work->seen = calloc((size_t)1 << SEEN_LOG2, sizeof(Short));
-    return work->starts && work->ends && work->places && work->ids && work->scratch && work->seen;
+    int remembers = texts >= MANY && !model->shorts.words;
+    if (remembers) work->seen = calloc((size_t)1 << SEEN_LOG2, sizeof(Short));
+    return work->starts && work->ends && work->places && work->ids && work->scratch && (work->seen || !remembers);
 }
 
 /* ---- loops ---- */

@@ -302,7 +302,10 @@ INLINE TARGET void NAMED(forward)(const Model *model, const uint32_t *ids, size_
                                   float *logits) {
     switch (model->architecture) {
     case MLP:
-        NAMED(sum)(model->weights[0], model->width == LANES ? LANES : model->width, ids, NULL, count, logits);
+        if (model->width == LANES)
+            NAMED(sum)(model->weights[0], LANES, ids, NULL, count, logits);
+        else
+            NAMED(sum)(model->weights[0], model->width, ids, NULL, count, logits);
         NAMED(mean)(model, (float)count, logits);
         break;
     case ATTENTION:

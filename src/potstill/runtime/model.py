@@ -37,7 +37,8 @@ class Student:
         bits: of the numbers of the table of word vectors and of the others in the file: 2 to 8, or 32 for floats.
         steps: by the name of the weights, what their whole numbers are multiples of; empty for floats.
         temperature: what logits are divided by, so that probabilities are as sure as they may be.
-        facts: what there is to know besides: `version`, `metrics`, `data`, `params`, and with fingerprints `words`.
+        facts: what there is to know besides: `version`, `params`, `rows`, `sha256`, `metrics` and `teachers` (see
+            `export.facts`), and with fingerprints `words`.
     """
 
     labels: list[str]
