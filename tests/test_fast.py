@@ -1,7 +1,13 @@
 """The compiled kernel answers as the portable path does."""
 
 import dataclasses
+import importlib.util
+import shutil
+import subprocess
+import sys
+import sysconfig
 import threading
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -16,6 +22,7 @@ from potstill.runtime.networks import ARCHITECTURES, Shape
 from potstill.runtime.tokenizer import Fingerprints, Lookup, Words
 
 ENTRIES = [
+    "\0",
     "!",
     "?",
     "a",
@@ -24,6 +31,7 @@ ENTRIES = [
     "extraordinarily long word",
     "not good",
     "ss",
+    "sixteen_letters_",
     "the",
     "σασ",
     "ça",
@@ -41,6 +49,7 @@ ODD = [
     "\x00\x01 a\x00b \ud800 \udfff lone ?",
     "x" * 1_000_000,
     "the ab " * 150_000,
+    "sixteen_letters_ sixteen_letters_s sixteen_letters",
     "é" * 300_000,
 ]
 TEXTS = st.lists(
@@ -95,9 +104,40 @@ def test_it_answers_as_numpy_does_on_any_text(architecture, strings, texts):
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 @pytest.mark.parametrize(("classes", "hidden"), [(2, 1), (8, 8), (9, 16), (77, 20)])
 def test_it_does_so_at_any_width(architecture, classes, hidden):
-    made = student(architecture, rows=[1, 2, 1, 3, 4, 5, 5, 5, 6, 7, 8, 9, 2, 1], classes=classes, hidden=hidden)
+    made = student(architecture, rows=[1, 2, 1, 3, 4, 5, 5, 5, 6, 7, 8, 9, 2, 1, 10, 4], classes=classes, hidden=hidden)
     agree(made, ODD)
     agree(made, ODD[:7] * 20)  # many texts take another way through memory
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("widest", [0, 1, 2])
+def test_loops_for_every_processor_do_so(widest, tmp_path, monkeypatch):
+    compiler = shutil.which("cc")
+    if not compiler:
+        pytest.skip("there is no C compiler")
+    made = tmp_path / "_potstill.so"
+    options = [f"-DWIDEST={widest}", "-DPy_LIMITED_API=0x030b0000", "-I", sysconfig.get_path("include"), "-Wno-psabi"]
+    undefined = ["-undefined", "dynamic_lookup"] if sys.platform == "darwin" else []
+    source = Path(fast.__file__).with_name("kernel.c")
+    subprocess.run([compiler, "-O2", "-fPIC", "-shared", *options, *undefined, source, "-o", made], check=True)
+    spec = importlib.util.spec_from_file_location("_potstill", made)
+    monkeypatch.setattr(fast, "kernel", importlib.util.module_from_spec(spec))
+    spec.loader.exec_module(fast.kernel)
+    rng = np.random.default_rng(0)
+    signs = [*"".join(ENTRIES), *" \n\x00A_1.", "ab " * 40, "x" * 16, "x" * 17]
+    texts = ["".join(rng.choice(signs, size)) for size in range(150)]
+    for architecture in ARCHITECTURES:
+        for strings in (True, False):
+            # Rounding grows from step to step in large random recurrent networks.
+            for classes, hidden in ((2, 1), (8, 8), (9, 50 if architecture == "cnn" else 16)):
+                agree(student(architecture, strings, classes=classes, hidden=hidden), [*texts, *ODD])
+
+
+def test_a_table_too_large_to_fold_is_not(monkeypatch):
+    monkeypatch.setattr(fast, "_LARGEST", 100)
+    made = student("cnn")
+    assert made._kernel is None
+    assert made.predict(["not good"]).tolist() == portable(made).predict(["not good"]).tolist()
 
 
 @pytest.mark.parametrize("longest", [1, 2, 5])

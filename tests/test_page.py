@@ -14,17 +14,26 @@ from potstill import cli
 from potstill.runtime.explain import explain
 from potstill.runtime.model import Student
 from test_fast import student
+from test_serve import serving
 
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture(scope="module")
-def page(tmp_path_factory):
-    """A page with a student inside, and the student."""
+TITLE = "<b>Demo</b> & more"
+
+
+@pytest.fixture(scope="module", params=["file", "served"])
+def page(request, tmp_path_factory):
+    """Where a page with a student inside is, and the student."""
     folder = tmp_path_factory.mktemp("page")
-    student("bigru").save(folder / "student.pot")
-    cli._main(["page", str(folder / "student.pot"), "-o", str(folder / "demo.html"), "--title", "<b>Demo</b> & more"])
-    return folder / "demo.html", Student.load(folder / "student.pot")
+    path, html = folder / "student.pot", folder / "demo.html"
+    student("bigru").save(path)
+    if request.param == "served":
+        with serving(path) as (_, place):
+            yield f"http://{place}/", Student.load(path)
+    else:
+        cli._main(["page", str(path), "-o", str(html), "--title", TITLE])
+        yield html.as_uri(), Student.load(path)
 
 
 @pytest.fixture(scope="module")
@@ -53,15 +62,15 @@ def chromium(tmp_path_factory):
 
 @pytest.fixture
 def opened(chromium, page):
-    path, made = page
+    url, made = page
     chromium.set_window_size(1000, 900)
     chromium.get_log("performance")  # what came before
-    chromium.get(path.as_uri())
+    chromium.get(url)
     yield chromium, made
     assert [entry for entry in chromium.get_log("browser") if entry["level"] == "SEVERE"] == []
     sent = [json.loads(entry["message"])["message"] for entry in chromium.get_log("performance")]
     urls = [m["params"]["request"]["url"] for m in sent if m["method"] == "Network.requestWillBeSent"]
-    assert {url for url in urls if not url.startswith("data:")} <= {path.as_uri()}  # nothing leaves the page
+    assert {url for url in urls if not url.startswith("data:")} <= {url}  # nothing leaves the page
 
 
 def text(browser, name):
@@ -121,5 +130,6 @@ def test_nothing_sticks_out(opened, width):
 
 def test_the_title_is_text(opened):
     browser, _ = opened
-    assert browser.title == "<b>Demo</b> & more"
-    assert browser.find_element(By.TAG_NAME, "h1").text == "<b>Demo</b> & more"
+    title = TITLE if browser.current_url.startswith("file:") else "Is it c0, c1 or c2?"
+    assert browser.title == title
+    assert browser.find_element(By.TAG_NAME, "h1").text == title

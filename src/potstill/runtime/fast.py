@@ -23,6 +23,7 @@ except ImportError:  # there was no compiler when potstill was installed
     kernel = None
 
 LANES = 8  # as in kernel.c
+_LARGEST = 1 << 28  # numbers of a folded table: what needs more is a forged file, or better off without
 
 
 class Output(IntEnum):
@@ -37,13 +38,13 @@ Score = Callable[[Any, Output], np.ndarray]
 
 
 def scorer(lookup: Lookup, shape: Shape, weights: Weights, temperature: float) -> Score | None:
-    """A function that scores a list of strings, or what Arrow can hand over; None without a kernel.
+    """A function that scores a list of strings, or what Arrow can hand over; None without a kernel, or room.
 
     Its second argument says what it gives: float32 of shape (texts, classes), or int64 of shape (texts,).
     """
-    if kernel is None:
-        return None
     classes = len(weights["head.bias"])
+    if kernel is None or lookup.size * max(classes, 8 * shape.hidden) > _LARGEST:  # no network's table is wider
+        return None
     folded = _FOLD[shape.architecture](weights, shape.hidden, temperature)
     model = kernel.build(
         list(ARCHITECTURES).index(shape.architecture),

@@ -20,6 +20,7 @@
 #endif
 
 #define INLINE static inline __attribute__((always_inline))
+#define APART static __attribute__((noinline)) /* with all registers to itself */
 #define LANES 8
 #define CODE_POINTS 0x110000
 #define LOG2_E 1.44269504f
@@ -35,16 +36,17 @@ typedef struct {
     uint32_t row, place; /* the row of a word, and its place among what is known; 0, 0: it is not known */
 } Found;
 
-/* A word of up to 15 bytes, which nearly all are: its bytes, its length in the last of 16, and what there is to find. */
+/* A word of up to 16 bytes, which nearly all are: its bytes and then zeros, which no word holds but the sign NUL, and what
+   there is to find. */
 typedef struct {
-    uint64_t low, high; /* 0, 0: empty */
+    uint64_t low, high; /* ones only, which is no UTF-8: empty */
     Found found;
 } Short;
 
 /* The short ones of the words known by their strings, each in the slot that its hash has; or NULL. */
 typedef struct {
     Short *words;
-    uint16_t *factors; /* by group of words */
+    uint32_t *factors; /* by group of words */
     int slots_log2, groups_log2;
 } Shorts;
 
@@ -81,20 +83,29 @@ typedef struct {
 } Text;
 
 #define SEEN_LOG2 12
+#define EMPTY (~(uint64_t)0)
 #define MOST_IN_GROUP 32 /* words that share a factor; three on average */
 
+/* Some texts are split, then all their words are looked up, then they are scored: a loop over many words does not stop
+   at each text's end. */
+#define TOGETHER 32 /* texts */
+#define SPARE 80    /* places of words that are written and not read: those of a block, and of 16 more */
+
 typedef struct {
-    char *lowered; /* the text, or its words with a space between them, and room to read and write behind */
-    size_t room;
-    size_t *starts, *ends; /* of words in `lowered`, and room for a block more */
-    uint32_t *places, *ids;
+    char *lowered; /* texts, or their words with a space between them, and room to read and write behind each */
+    char *joined;  /* the words of a run */
+    size_t room, joined_room, most_words;
+    size_t *starts, *ends; /* of words in `lowered` */
+    Found *found;          /* of words */
+    Found *entries;        /* of a text's words and then of its runs of words */
     float *scratch;
     Short *seen; /* words looked up before, where a student has no `shorts`; or NULL */
 } Work;
 
 static uint8_t kinds[CODE_POINTS]; /* of characters; filled in as they are met, with the GIL held */
 static uint32_t crc_table[256];
-static uint64_t low_mask[16], high_mask[16]; /* by a word's length, its bytes among the first eight and the next */
+static uint8_t zero_to_63[64];
+static uint64_t masks[64]; /* by a word's length, its bytes among the first eight; from 32 on, among the next */
 
 /* ---- words ---- */
 
@@ -130,17 +141,24 @@ static Found find(const Model *model, const char *word, size_t size) {
     }
 }
 
+/* Both halves of a product, as in wyhash: every bit of the word moves every bit. */
 static inline uint64_t hash_of(uint64_t low, uint64_t high) {
-    uint64_t mixed = (low * 0x9E3779B97F4A7C15u) ^ (high * 0xC2B2AE3D27D4EB4Fu);
-    /* Only the high bits depend on all of a word so far: bring them down, and mix again. */
-    return (mixed ^ mixed >> 32) * 0x9E3779B97F4A7C15u;
+    unsigned __int128 product = (unsigned __int128)low * (high ^ 0xC2B2AE3D27D4EB4Fu);
+    return (uint64_t)product ^ (uint64_t)(product >> 64);
 }
 
 /* A perfect hash by displacement (Belazzougui, Botelho and Dietzfelbinger 2009): no two known words have the same slot,
    since the words of a group were given one factor after the other until they had not. */
 static inline size_t slot_of_short(const Shorts *shorts, uint64_t hash) {
-    uint32_t factor = shorts->factors[hash >> (64 - shorts->groups_log2)] * 0x9E3779B1u | 1;
+    uint32_t factor = shorts->factors[hash >> (64 - shorts->groups_log2)];
     return (uint32_t)(hash >> 16) * factor >> (32 - shorts->slots_log2);
+}
+
+static int make_room(char **buffer, size_t *room, size_t size) {
+    if (size <= *room) return 1;
+    free(*buffer);
+    *buffer = malloc(*room = 2 * size);
+    return *buffer || (*room = 0);
 }
 
 static struct edge *edge_of(const Model *model, uint64_t key) {
@@ -149,31 +167,35 @@ static struct edge *edge_of(const Model *model, uint64_t key) {
     return model->edge + i;
 }
 
-/* Adds the rows of runs of words behind those of the words; returns how many rows there are. */
-static size_t add_runs(const Model *model, Work *work, size_t count) {
+/* Writes what there is of a text's words and then of its runs of words; returns how many, or 0 without memory. */
+static size_t add_runs(const Model *model, Work *work, size_t first, size_t count) {
+    const Found *words = work->found + first;
+    Found *entries = work->entries;
+    memcpy(entries, words, count * sizeof *entries);
     size_t found = count;
     if (model->strings) {
         for (size_t i = 0; i < count; i++) {
-            uint32_t place = work->places[i];
-            for (size_t end = i + 1; place && end < count && end < i + model->longest && work->places[end]; end++) {
-                place = edge_of(model, (uint64_t)place << 32 | work->places[end])->to;
-                if (model->row_of[place]) work->ids[found++] = model->row_of[place];
+            uint32_t place = words[i].place;
+            for (size_t end = i + 1; place && end < count && end < i + model->longest && words[end].place; end++) {
+                place = edge_of(model, (uint64_t)place << 32 | words[end].place)->to;
+                if (model->row_of[place]) entries[found++] = (Found){model->row_of[place], place};
             }
         }
         return found;
     }
     /* Fingerprints are of a run's bytes, with one space between words. */
-    char *joined = work->lowered + work->room / 2;
+    const size_t *starts = work->starts + first, *ends = work->ends + first;
+    if (!make_room(&work->joined, &work->joined_room, ends[count - 1] - starts[0] + count)) return 0;
     for (size_t i = 0; i < count; i++) {
-        char *out = joined;
+        char *out = work->joined;
         for (size_t end = i; end < count && end < i + model->longest; end++) {
-            size_t size = work->ends[end] - work->starts[end];
+            size_t size = ends[end] - starts[end];
             if (end > i) *out++ = ' ';
-            memcpy(out, work->lowered + work->starts[end], size);
+            memcpy(out, work->lowered + starts[end], size);
             out += size;
             if (end == i) continue;
-            Found run = find(model, joined, out - joined);
-            if (run.row) work->ids[found++] = run.row;
+            Found run = find(model, work->joined, out - work->joined);
+            if (run.row) entries[found++] = run;
         }
     }
     return found;
@@ -186,25 +208,26 @@ static uint32_t decode(const uint8_t *at, int *bytes) {
     return *bytes = 4, (at[0] & 7u) << 18 | (at[1] & 63u) << 12 | (at[2] & 63u) << 6 | (at[3] & 63u);
 }
 
-/* Finds the first words of any text, copies them with a space behind each, and returns how many. */
-static size_t split_any(const Model *model, Work *work, Text text) {
-    const uint8_t *at = (const uint8_t *)text.data, *end = at + text.size;
-    char *out = work->lowered;
+/* Finds the first words of any text, copies them with a space behind each, and returns how many. `at` is where, in
+   `lowered`; their places go to `starts` and `ends`. */
+static size_t split_any(const Model *model, char *lowered, size_t at, Text text, size_t *starts, size_t *ends) {
+    const uint8_t *from = (const uint8_t *)text.data, *end = from + text.size;
+    char *out = lowered + at;
     size_t count = 0;
-    while (at < end && count < model->max_length) {
+    while (from < end && count < model->max_length) {
         int bytes = 1;
-        uint8_t kind = kinds[*at < 128 ? *at : decode(at, &bytes)];
+        uint8_t kind = kinds[*from < 128 ? *from : decode(from, &bytes)];
         if (kind == SPACE) {
-            at += bytes;
+            from += bytes;
             continue;
         }
-        work->starts[count] = out - work->lowered;
+        starts[count] = out - lowered;
         do {
-            for (int i = 0; i < bytes; i++) *out++ = *at >= 'A' && *at <= 'Z' ? *at++ | 32 : *at++;
-            if (kind != WORD || at == end) break;
+            for (int i = 0; i < bytes; i++) *out++ = *from >= 'A' && *from <= 'Z' ? *from++ | 32 : *from++;
+            if (kind != WORD || from == end) break;
             bytes = 1;
-        } while (kinds[*at < 128 ? *at : decode(at, &bytes)] == WORD);
-        work->ends[count++] = out - work->lowered;
+        } while (kinds[*from < 128 ? *from : decode(from, &bytes)] == WORD);
+        ends[count++] = out - lowered;
         *out++ = ' ';
     }
     return count;
@@ -212,25 +235,22 @@ static size_t split_any(const Model *model, Work *work, Text text) {
 
 /* ---- memory for a call ---- */
 
+static Short *empty_shorts(size_t count) {
+    Short *shorts = malloc(count * sizeof *shorts);
+    return shorts ? memset(shorts, 0xFF, count * sizeof *shorts) : NULL;
+}
+
 static size_t item_size(const Model *model, int output) {
     return output == CLASSES ? sizeof(int64_t) : model->classes * sizeof(float);
 }
 
-/* Room for a text twice, see `add_runs`, each time with a space behind every byte and a block to write behind. */
-static int make_room(Work *work, size_t size) {
-    size_t needed = 4 * size + 512;
-    if (needed <= work->room) return 1;
-    free(work->lowered);
-    work->lowered = malloc(work->room = 2 * needed);
-    return work->lowered || (work->room = 0);
-}
-
 static void work_free(Work *work) {
     free(work->lowered);
+    free(work->joined);
     free(work->starts);
     free(work->ends);
-    free(work->places);
-    free(work->ids);
+    free(work->found);
+    free(work->entries);
     free(work->scratch);
     free(work->seen);
 }
@@ -238,14 +258,16 @@ static void work_free(Work *work) {
 static int work_init(const Model *model, Work *work, size_t texts) {
     size_t entries = (size_t)model->max_length * model->longest + LANES;
     memset(work, 0, sizeof *work);
-    work->starts = malloc((model->max_length + 80) * sizeof(size_t));
-    work->ends = malloc((model->max_length + 80) * sizeof(size_t));
-    work->places = malloc(model->max_length * sizeof(uint32_t));
-    work->ids = malloc(entries * sizeof(uint32_t));
+    work->most_words = model->max_length + (texts < MANY ? 0 : 32 * TOGETHER);
+    if (texts >= MANY && !make_room(&work->lowered, &work->room, 256 * TOGETHER)) return 0;
+    work->starts = malloc((work->most_words + SPARE) * sizeof(size_t));
+    work->ends = malloc((work->most_words + SPARE) * sizeof(size_t));
+    work->found = malloc(work->most_words * sizeof(Found));
+    work->entries = malloc(entries * sizeof(Found));
     work->scratch = malloc((entries + model->width + 32 * (size_t)model->cells) * sizeof(float));
     int remembers = texts >= MANY && !model->shorts.words;
-    if (remembers) work->seen = calloc((size_t)1 << SEEN_LOG2, sizeof(Short));
-    return work->starts && work->ends && work->places && work->ids && work->scratch && (work->seen || !remembers);
+    if (remembers) work->seen = empty_shorts((size_t)1 << SEEN_LOG2);
+    return work->starts && work->ends && work->found && work->entries && work->scratch && (work->seen || !remembers);
 }
 
 /* ---- loops ---- */
@@ -260,21 +282,35 @@ typedef int32_t Ints __attribute__((vector_size(4 * LANES)));
 
 static int (*score)(const Model *, Work *, const Text *, size_t, int, char *) = score_plain;
 
-/* On x86 one binary holds loops for processors with and without AVX2, and picks when it is loaded. */
-#if defined(__x86_64__) && !defined(__AVX2__) && !defined(PLAIN)
+/* On x86 one binary holds loops for processors with and without AVX2 and AVX-512, and picks when it is loaded. */
+#ifndef WIDEST
+#define WIDEST 2 /* of the loops that may be picked; the tests try each */
+#endif
+#if defined(__x86_64__) && !defined(__AVX2__)
 #undef TARGET
 #undef NAMED
 #undef WIDE
-#define TARGET __attribute__((target("avx2,fma,bmi,popcnt")))
+#define TARGET __attribute__((target("avx2,fma,bmi,bmi2,popcnt")))
 #define NAMED(name) name##_avx2
 #define WIDE 1
+#include "loops.h"
+#undef TARGET
+#undef NAMED
+#undef WIDE
+#define TARGET __attribute__((target("avx2,fma,bmi,bmi2,popcnt,avx512f,avx512bw,avx512vl,avx512dq,avx512vbmi2")))
+#define NAMED(name) name##_avx512
+#define WIDE 2
 #include "loops.h"
 
 static void pick_loops(void) {
     __builtin_cpu_init();
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi") &&
-        __builtin_cpu_supports("popcnt"))
-        score = score_avx2;
+    int avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi") &&
+               __builtin_cpu_supports("bmi2") && __builtin_cpu_supports("popcnt");
+    int avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                 __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
+                 __builtin_cpu_supports("avx512vbmi2");
+    if (avx2 && WIDEST >= 1) score = score_avx2;
+    if (avx512 && WIDEST >= 2) score = score_avx512;
 }
 #else
 static void pick_loops(void) {}
@@ -587,17 +623,17 @@ static int by_hash(const void *a, const void *b) {
 
 /* Finds a factor with which each word of a group has a slot of its own; false if there is none. */
 static int place_group(Shorts *shorts, const Hashed *group, size_t count) {
-    uint16_t *factor = shorts->factors + (group->hash >> (64 - shorts->groups_log2));
+    uint32_t *factor = shorts->factors + (group->hash >> (64 - shorts->groups_log2));
     for (uint32_t tried = 0; tried <= UINT16_MAX; tried++) {
-        *factor = (uint16_t)tried;
+        *factor = tried * 0x9E3779B1u | 1;
         size_t placed = 0;
         for (; placed < count; placed++) {
             Short *at = shorts->words + slot_of_short(shorts, group[placed].hash);
-            if (at->high) break;
+            if (at->high != EMPTY) break;
             *at = group[placed].word;
         }
         if (placed == count) return 1;
-        while (placed--) shorts->words[slot_of_short(shorts, group[placed].hash)] = (Short){0};
+        while (placed--) shorts->words[slot_of_short(shorts, group[placed].hash)].high = EMPTY;
     }
     return 0;
 }
@@ -621,10 +657,9 @@ static int add_shorts(Model *model, uint32_t words) {
     if (!hashed) return 0;
     for (uint32_t i = 0; i < words; i++) {
         uint32_t start = i ? model->word_ends[i - 1] : 0, size = model->word_ends[i] - start;
-        if (size > 15) continue;
+        if (size > 16) continue;
         char bytes[16] = {0};
         memcpy(bytes, model->words + start, size);
-        bytes[15] = (char)size;
         Short word = {0, 0, {model->row_of[i + 1], i + 1}};
         memcpy(&word.low, bytes, 8);
         memcpy(&word.high, bytes + 8, 8);
@@ -636,7 +671,7 @@ static int add_shorts(Model *model, uint32_t words) {
     while ((size_t)1 << shorts.slots_log2 < count + count / 4) shorts.slots_log2++;
     int done = 1;
     for (int tries = 0; done && tries < 3; tries++, shorts.slots_log2++) {
-        shorts.words = calloc((size_t)1 << shorts.slots_log2, sizeof *shorts.words);
+        shorts.words = empty_shorts((size_t)1 << shorts.slots_log2);
         shorts.factors = calloc((size_t)1 << shorts.groups_log2, sizeof *shorts.factors);
         done = shorts.words && shorts.factors;
         if (done && place_all(&shorts, hashed, count)) break;
@@ -712,9 +747,10 @@ PyMODINIT_FUNC PyInit__potstill(void) {
         for (int bit = 0; bit < 8; bit++) crc = crc & 1 ? crc >> 1 ^ 0xEDB88320u : crc >> 1;
         crc_table[i] = crc;
     }
-    for (int size = 0; size < 16; size++) {
-        low_mask[size] = size < 8 ? ((uint64_t)1 << 8 * size) - 1 : ~(uint64_t)0;
-        high_mask[size] = size < 8 ? 0 : ((uint64_t)1 << 8 * (size - 8)) - 1;
+    for (int i = 0; i < 64; i++) zero_to_63[i] = (uint8_t)i;
+    for (int size = 0; size < 32; size++) {
+        masks[size] = size < 8 ? ((uint64_t)1 << 8 * size) - 1 : ~(uint64_t)0;
+        masks[32 + size] = size < 9 ? 0 : size < 16 ? ((uint64_t)1 << 8 * (size - 8)) - 1 : ~(uint64_t)0;
     }
     pick_loops();
     char ascii[128];

@@ -1,8 +1,39 @@
 /* What runs for every text; `kernel.c` includes this once for each kind of processor that it has loops for, with `TARGET`
-   (how to compile a function for it), `NAMED` (what to call it) and `WIDE` (whether it has AVX2). */
+   (how to compile a function for it), `NAMED` (what to call it) and `WIDE` (1 if it has AVX2, 2 if AVX-512 with VBMI2). */
 
 /* ---- words ---- */
 
+#if WIDE == 2
+#define EACH(byte) _mm512_set1_epi8((char)(byte))
+#define AMONG(bytes, first, number) _mm512_cmplt_epu8_mask(_mm512_sub_epi8(bytes, EACH(first)), EACH(number))
+
+/* Lower-cases 64 bytes of an ASCII text, behind which there are spaces, and says which are of words and which spaces. */
+INLINE TARGET void NAMED(read)(Text text, size_t base, char *to, uint64_t *word, uint64_t *space) {
+    size_t left = text.size - base;
+    __mmask64 there = left < 64 ? ((uint64_t)1 << left) - 1 : ~(uint64_t)0;
+    __m512i bytes = _mm512_mask_loadu_epi8(EACH(' '), there, text.data + base);
+    bytes = _mm512_mask_add_epi8(bytes, AMONG(bytes, 'A', 26), bytes, EACH(32));
+    _mm512_storeu_si512(to, bytes);
+    *word = AMONG(bytes, 'a', 26) | AMONG(bytes, '0', 10) | _mm512_cmpeq_epi8_mask(bytes, EACH('_'));
+    *space = AMONG(bytes, 9, 5) | AMONG(bytes, 28, 5);
+}
+
+/* Writes the places of the bits, of which there may be 16 too many, and returns how many there are. */
+INLINE TARGET size_t NAMED(places)(uint64_t bits, size_t base, size_t *out) {
+    size_t count = (size_t)__builtin_popcountll(bits);
+    __m512i found = _mm512_maskz_compress_epi8(bits, _mm512_loadu_si512(zero_to_63));
+    for (size_t i = 0; i < count; i += 16) /* hardly ever more than once */
+        for (int j = 0; j < 16; j += 8) {
+            __m512i eight = _mm512_cvtepu8_epi64(_mm512_castsi512_si128(found));
+            _mm512_storeu_si512(out + i + j, _mm512_add_epi64(eight, _mm512_set1_epi64((int64_t)base)));
+            found = _mm512_alignr_epi64(found, found, 1);
+        }
+    return count;
+}
+
+#undef EACH
+#undef AMONG
+#elif WIDE || defined(__SSE2__)
 #if WIDE
 typedef __m256i NAMED(Bytes);
 #define BLOCK 32
@@ -15,7 +46,7 @@ typedef __m256i NAMED(Bytes);
 #define SAME(a, b) _mm256_cmpeq_epi8(a, b)
 #define LESS(a, b) _mm256_cmpgt_epi8(b, a)
 #define MASK(bytes) (uint64_t)(uint32_t) _mm256_movemask_epi8(bytes)
-#elif defined(__SSE2__)
+#else
 typedef __m128i NAMED(Bytes);
 #define BLOCK 16
 #define LOAD(at) _mm_loadu_si128((const __m128i *)(at))
@@ -29,10 +60,38 @@ typedef __m128i NAMED(Bytes);
 #define MASK(bytes) (uint64_t)(uint32_t) _mm_movemask_epi8(bytes)
 #endif
 
-#ifdef BLOCK
 /* Which bytes are among `number` from `first` on; comparison is signed, so the range is moved to the lowest numbers. */
 INLINE TARGET NAMED(Bytes) NAMED(among)(NAMED(Bytes) bytes, int first, int number) {
     return LESS(SUM(bytes, EACH(128 - first)), EACH(number - 128));
+}
+
+/* Lower-cases 64 bytes of an ASCII text, behind which there are spaces, and says which are of words and which spaces. */
+INLINE TARGET void NAMED(read)(Text text, size_t base, char *to, uint64_t *word, uint64_t *space) {
+    char padded[64];
+    const char *from = text.data + base;
+    size_t over = base + 64 > text.size ? base + 64 - text.size : 0;
+    if (over && text.size >= 64) { /* the last 64 bytes, some of which were seen before */
+        from -= over;
+        to -= over;
+    } else if (over) {
+        memset(padded, ' ', 64);
+        memcpy(padded, from, text.size - base);
+        from = padded;
+    }
+    *word = *space = 0;
+    for (int i = 0; i < 64; i += BLOCK) {
+        NAMED(Bytes) bytes = LOAD(from + i);
+        bytes = EITHER(bytes, BOTH(NAMED(among)(bytes, 'A', 26), EACH(32)));
+        STORE(to + i, bytes);
+        NAMED(Bytes) letters = EITHER(NAMED(among)(bytes, 'a', 26), NAMED(among)(bytes, '0', 10));
+        NAMED(Bytes) spaces = EITHER(NAMED(among)(bytes, 9, 5), NAMED(among)(bytes, 28, 5));
+        *word |= MASK(EITHER(letters, SAME(bytes, EACH('_')))) << i;
+        *space |= MASK(spaces) << i;
+    }
+    if (over && text.size >= 64) {
+        *word = over < 64 ? *word >> over : 0;
+        *space = over < 64 ? *space >> over | ~(uint64_t)0 << (64 - over) : ~(uint64_t)0;
+    }
 }
 
 /* Writes the places of the bits, of which there may be eight too many, and returns how many there are. */
@@ -46,45 +105,6 @@ INLINE TARGET size_t NAMED(places)(uint64_t bits, size_t base, size_t *out) {
     return count;
 }
 
-/* Finds the first words of an ASCII text, which it lower-cases where it stands, 64 bytes at a time. */
-INLINE TARGET size_t NAMED(split)(const Model *model, Work *work, Text text) {
-    size_t starts = 0, ends = 0;
-    uint64_t word_before = 0, sign_before = 0; /* the last bit of the block before */
-    for (size_t base = 0; base <= text.size && ends < model->max_length; base += 64) {
-        char padded[64], *to = work->lowered + base;
-        const char *from = text.data + base;
-        size_t over = base + 64 > text.size ? base + 64 - text.size : 0;
-        if (over && text.size >= 64) { /* the last 64 bytes, some of which were seen before */
-            from -= over;
-            to -= over;
-        } else if (over) {
-            memset(padded, ' ', 64);
-            memcpy(padded, from, text.size - base);
-            from = padded;
-        }
-        uint64_t word = 0, space = 0;
-        for (int i = 0; i < 64; i += BLOCK) {
-            NAMED(Bytes) bytes = LOAD(from + i);
-            bytes = EITHER(bytes, BOTH(NAMED(among)(bytes, 'A', 26), EACH(32)));
-            STORE(to + i, bytes);
-            NAMED(Bytes) letters = EITHER(NAMED(among)(bytes, 'a', 26), NAMED(among)(bytes, '0', 10));
-            NAMED(Bytes) spaces = EITHER(NAMED(among)(bytes, 9, 5), NAMED(among)(bytes, 28, 5));
-            word |= MASK(EITHER(letters, SAME(bytes, EACH('_')))) << i;
-            space |= MASK(spaces) << i;
-        }
-        if (over && text.size >= 64) {
-            word = over < 64 ? word >> over : 0;
-            space = over < 64 ? space >> over | ~(uint64_t)0 << (64 - over) : ~(uint64_t)0;
-        }
-        uint64_t sign = ~(word | space), after_word = word << 1 | word_before, after_sign = sign << 1 | sign_before;
-        starts += NAMED(places)((word & ~after_word) | sign, base, work->starts + starts);
-        ends += NAMED(places)((~word & after_word) | after_sign, base, work->ends + ends);
-        word_before = word >> 63;
-        sign_before = sign >> 63;
-    }
-    return ends < model->max_length ? ends : model->max_length;
-}
-
 #undef BLOCK
 #undef LOAD
 #undef STORE
@@ -95,52 +115,78 @@ INLINE TARGET size_t NAMED(split)(const Model *model, Work *work, Text text) {
 #undef SAME
 #undef LESS
 #undef MASK
+#endif
+
+#if WIDE || defined(__SSE2__)
+/* Finds the first words of an ASCII text, which it lower-cases, 64 bytes at a time; see `split_any`. */
+APART TARGET size_t NAMED(split)(const Model *model, char *lowered, size_t at, Text text, size_t *first_start,
+                                 size_t *first_end) {
+    size_t starts = 0, ends = 0;
+    uint64_t word_before = 0, sign_before = 0; /* the last bit of the block before */
+    for (size_t base = 0; base <= text.size && ends < model->max_length; base += 64) {
+        uint64_t word, space;
+        NAMED(read)(text, base, lowered + at + base, &word, &space);
+        uint64_t sign = ~(word | space), after_word = word << 1 | word_before, after_sign = sign << 1 | sign_before;
+        starts += NAMED(places)((word & ~after_word) | sign, at + base, first_start + starts);
+        ends += NAMED(places)((~word & after_word) | after_sign, at + base, first_end + ends);
+        word_before = word >> 63;
+        sign_before = sign >> 63;
+    }
+    return ends < model->max_length ? ends : model->max_length;
+}
 #else
 #define split_plain split_any
 #endif
 
-/* A word of at most 15 bytes as two numbers; there is room to read behind it. */
+/* A word of at most 16 bytes as two numbers; there is room to read behind it. */
 INLINE TARGET void NAMED(pack)(const char *word, size_t size, uint64_t *low, uint64_t *high) {
     memcpy(low, word, 8);
     memcpy(high, word + 8, 8);
-    *low &= low_mask[size];
-    *high = (*high & high_mask[size]) | (uint64_t)size << 56;
+    *low &= masks[size];
+    *high &= masks[32 + size];
 }
 
-/* Looks up the words of a text, and then its runs of words; returns how many rows. Room is there. */
-INLINE TARGET size_t NAMED(encode)(const Model *model, Work *work, Text text) {
-    size_t count = text.ascii ? NAMED(split)(model, work, text) : split_any(model, work, text);
-    if (!count) return work->ids[0] = 0, 1;
-    /* Nothing here points to the same place, which the compiler cannot know. */
-    const char *restrict lowered = work->lowered;
-    const size_t *restrict starts = work->starts, *restrict ends = work->ends;
-    uint32_t *restrict ids = work->ids, *restrict places = work->places;
-    Shorts shorts = model->shorts;
-    Short *restrict seen = work->seen;
+/* Looks up words among the short ones; true if there are longer ones, of which it finds nothing. Nothing here points to
+   the same place, which the compiler cannot know. */
+APART TARGET size_t NAMED(look_up_short)(const Model *model, const char *restrict lowered, const size_t *restrict starts,
+                                         const size_t *restrict ends, size_t count, Found *restrict found) {
+    const Short *restrict shorts = model->shorts.words;
+    const uint32_t *restrict factors = model->shorts.factors;
+    int groups = 64 - model->shorts.groups_log2, slots = 32 - model->shorts.slots_log2;
+    size_t any = 0;
     for (size_t i = 0; i < count; i++) {
         size_t size = ends[i] - starts[i];
-        const char *word = lowered + starts[i];
-        Found found;
-        if (!LOW_FIRST || size > 15 || !(shorts.words || seen)) {
-            found = find(model, word, size);
-        } else {
+        any |= size + 15;
+        uint64_t low, high;
+        NAMED(pack)(lowered + starts[i], size % 32, &low, &high);
+        uint64_t hash = hash_of(low, high);
+        const Short *at = shorts + ((uint32_t)(hash >> 16) * factors[hash >> groups] >> slots);
+        uint64_t other = (at->low ^ low) | (at->high ^ high), same;
+        memcpy(&same, &at->found, sizeof same);
+        same &= -(uint64_t)!other; /* there is no branch to foretell */
+        memcpy(found + i, &same, sizeof same);
+    }
+    return any >= 32;
+}
+
+/* Looks up words. */
+INLINE TARGET void NAMED(look_up)(const Model *model, Work *work, size_t count) {
+    int all = LOW_FIRST && model->shorts.words;
+    if (all && !NAMED(look_up_short)(model, work->lowered, work->starts, work->ends, count, work->found)) return;
+    for (size_t i = 0; i < count; i++) {
+        const char *word = work->lowered + work->starts[i];
+        size_t size = work->ends[i] - work->starts[i];
+        if (all && size <= 16) continue;
+        if (LOW_FIRST && work->seen && size <= 16) {
             uint64_t low, high;
             NAMED(pack)(word, size, &low, &high);
-            uint64_t hash = hash_of(low, high);
-            if (shorts.words) { /* a word is in its one slot, or not known: no branch to foretell */
-                const Short *at = shorts.words + slot_of_short(&shorts, hash);
-                uint32_t same = -(uint32_t)((at->low == low) & (at->high == high));
-                found = (Found){at->found.row & same, at->found.place & same};
-            } else {
-                Short *at = seen + (hash >> (64 - SEEN_LOG2));
-                if (at->low != low || at->high != high) *at = (Short){low, high, find(model, word, size)};
-                found = at->found;
-            }
+            Short *at = work->seen + (hash_of(low, high) >> (64 - SEEN_LOG2));
+            if (at->low != low || at->high != high) *at = (Short){low, high, find(model, word, size)};
+            work->found[i] = at->found;
+        } else {
+            work->found[i] = find(model, word, size);
         }
-        ids[i] = found.row;
-        places[i] = found.place;
     }
-    return model->longest > 1 ? add_runs(model, work, count) : count;
 }
 
 /* ---- networks ---- */
@@ -179,22 +225,25 @@ INLINE TARGET Floats *NAMED(at)(const float *values) { return (Floats *)values; 
 INLINE TARGET void NAMED(classify)(const Model *model, const float *features, int count, const float *head,
                                    const float *bias, float *logits) {
     for (int i = 0; i < model->width; i += LANES) {
-        Floats sum = *NAMED(at)(bias + i);
-        for (int k = 0; k < count; k++) sum += features[k] * *NAMED(at)(head + k * model->width + i);
-        *NAMED(at)(logits + i) = sum;
+        Floats sums[4] = {*NAMED(at)(bias + i)}; /* several, since each addition waits for the last */
+        int k = 0;
+        for (; k + 4 <= count; k += 4)
+            for (int j = 0; j < 4; j++) sums[j] += features[k + j] * *NAMED(at)(head + (k + j) * model->width + i);
+        for (; k < count; k++) sums[0] += features[k] * *NAMED(at)(head + k * model->width + i);
+        *NAMED(at)(logits + i) = (sums[0] + sums[1]) + (sums[2] + sums[3]);
     }
 }
 
 /* The sum of rows of a table, each times its share. */
-INLINE TARGET void NAMED(sum)(const float *table, int width, const uint32_t *ids, const float *shares, size_t count,
+INLINE TARGET void NAMED(sum)(const float *table, int width, const Found *words, const float *shares, size_t count,
                               float *total) {
     for (int i = 0; i < width; i += LANES) {
         Floats even = {0}, odd = {0}; /* two sums, since each addition waits for the last */
         for (size_t t = 0; t < count; t += 2) {
-            Floats row = *NAMED(at)(table + (size_t)ids[t] * width + i);
+            Floats row = *NAMED(at)(table + (size_t)words[t].row * width + i);
             even += shares ? row * shares[t] : row * 1.0f;
             if (t + 1 == count) break;
-            row = *NAMED(at)(table + (size_t)ids[t + 1] * width + i);
+            row = *NAMED(at)(table + (size_t)words[t + 1].row * width + i);
             odd += shares ? row * shares[t + 1] : row * 1.0f;
         }
         *NAMED(at)(total + i) = even + odd;
@@ -206,39 +255,52 @@ INLINE TARGET void NAMED(mean)(const Model *model, float total, float *logits) {
         *NAMED(at)(logits + i) = *NAMED(at)(logits + i) / total + *NAMED(at)(model->weights[1] + i);
 }
 
-INLINE TARGET void NAMED(attention)(const Model *model, const uint32_t *ids, size_t count, float *scores,
+INLINE TARGET void NAMED(attention)(const Model *model, const Found *words, size_t count, float *scores,
                                     float *logits) {
     const float *weight = model->weights[2];
     float most = -INFINITY, total = 0;
     for (size_t t = 0; t < count; t++) {
         scores[t] = 0;
         for (size_t i = t < 2 ? 2 - t : 0; i < 5 && t + i < count + 2; i++)
-            scores[t] += weight[ids[t + i - 2] * LANES + i];
+            scores[t] += weight[words[t + i - 2].row * LANES + i];
         most = scores[t] > most ? scores[t] : most;
     }
     for (size_t t = 0; t < count; t += LANES) /* there is room behind */
         *NAMED(at)(scores + t) = NAMED(power)((*NAMED(at)(scores + t) - most) * LOG2_E);
     for (size_t t = 0; t < count; t++) total += scores[t];
-    NAMED(sum)(model->weights[0], model->width, ids, scores, count, logits);
+    NAMED(sum)(model->weights[0], model->width, words, scores, count, logits);
     NAMED(mean)(model, total, logits);
 }
 
-INLINE TARGET void NAMED(convolution)(const Model *model, const uint32_t *ids, size_t count, float *most,
-                                      float *logits) {
-    const float *table = model->weights[0];
-    size_t cells = model->cells;
-    for (size_t i = 0; i < cells; i += LANES) {
-        Floats high = {0}; /* the least that a rectifier gives */
-        Floats bias = *NAMED(at)(model->weights[1] + i), before = bias;
-        for (size_t t = 0; t < count; t++) {
-            const float *word = table + ids[t] * 3 * cells + i;
-            Floats value = before + *NAMED(at)(word + cells);
-            before = bias + *NAMED(at)(word);
-            if (t + 1 < count) value += *NAMED(at)(table + ids[t + 1] * 3 * cells + 2 * cells + i);
-            high = NAMED(largest)(high, value);
-        }
-        *NAMED(at)(most + i) = high;
+#define TILES (WIDE == 2 ? 6 : 3) /* as many as registers hold */
+
+/* Some vectors of cells at a time, `tile`, whose state stays in registers. */
+INLINE TARGET void NAMED(convolve)(const float *table, const float *bias, size_t cells, const Found *words, size_t count,
+                                   int tile, float *most) {
+    Floats start[TILES], high[TILES], left[TILES], middle[TILES];
+    for (int i = 0; i < tile; i++) {
+        high[i] = (Floats){0}; /* the least that a rectifier gives */
+        left[i] = start[i] = *NAMED(at)(bias + i * LANES);
+        middle[i] = (Floats){} - INFINITY; /* there is no word before the first */
     }
+    for (size_t t = 0; t < count; t++) {
+        const float *word = table + (size_t)words[t].row * 3 * cells;
+        for (int i = 0; i < tile; i++) {
+            high[i] = NAMED(largest)(high[i], middle[i] + *NAMED(at)(word + 2 * cells + i * LANES));
+            middle[i] = left[i] + *NAMED(at)(word + cells + i * LANES);
+            left[i] = start[i] + *NAMED(at)(word + i * LANES);
+        }
+    }
+    for (int i = 0; i < tile; i++) *NAMED(at)(most + i * LANES) = NAMED(largest)(high[i], middle[i]);
+}
+
+INLINE TARGET void NAMED(convolution)(const Model *model, const Found *words, size_t count, float *most,
+                                      float *logits) {
+    const float *table = model->weights[0], *bias = model->weights[1];
+    size_t cells = model->cells, i = 0;
+    for (; i + TILES * LANES <= cells; i += TILES * LANES)
+        NAMED(convolve)(table + i, bias + i, cells, words, count, TILES, most + i);
+    for (; i < cells; i += LANES) NAMED(convolve)(table + i, bias + i, cells, words, count, 1, most + i);
     NAMED(classify)(model, most, model->hidden, model->weights[2], model->weights[3], logits);
 }
 
@@ -262,7 +324,7 @@ INLINE TARGET void NAMED(gates)(const float *kernel, const float *output, int hi
 }
 
 /* A recurrent network in both directions, at once: each waits for its own last step only. */
-INLINE TARGET void NAMED(recurrence)(const Model *model, const uint32_t *ids, size_t count, float *scratch,
+INLINE TARGET void NAMED(recurrence)(const Model *model, const Found *words, size_t count, float *scratch,
                                      float *logits, int parts, int cells, int tile) {
     const float *table = model->weights[0];
     int width = parts * cells;
@@ -274,7 +336,7 @@ INLINE TARGET void NAMED(recurrence)(const Model *model, const uint32_t *ids, si
         for (int side = 0; side < 2; side++)
             for (int i = 0; i < cells; i += LANES) {
                 /* By gate: what the word brings, and what the last outputs bring. */
-                const float *word = table + ((size_t)ids[side ? count - 1 - t : t] * 2 + side) * width + i;
+                const float *word = table + ((size_t)words[side ? count - 1 - t : t].row * 2 + side) * width + i;
                 const float *last = gate + side * width + i;
                 Floats part[4], *state = NAMED(at)(output + side * cells + i);
                 for (int j = 0; j < parts; j++) part[j] = *NAMED(at)(word + j * cells);
@@ -298,32 +360,32 @@ INLINE TARGET void NAMED(recurrence)(const Model *model, const uint32_t *ids, si
 }
 
 /* Scores a text; widths that the compiler knows make small networks twice as fast. */
-INLINE TARGET void NAMED(forward)(const Model *model, const uint32_t *ids, size_t count, float *scratch,
+APART TARGET void NAMED(forward)(const Model *model, const Found *words, size_t count, float *scratch,
                                   float *logits) {
     switch (model->architecture) {
     case MLP:
         if (model->width == LANES)
-            NAMED(sum)(model->weights[0], LANES, ids, NULL, count, logits);
+            NAMED(sum)(model->weights[0], LANES, words, NULL, count, logits);
         else
-            NAMED(sum)(model->weights[0], model->width, ids, NULL, count, logits);
+            NAMED(sum)(model->weights[0], model->width, words, NULL, count, logits);
         NAMED(mean)(model, (float)count, logits);
         break;
     case ATTENTION:
-        NAMED(attention)(model, ids, count, scratch, logits);
+        NAMED(attention)(model, words, count, scratch, logits);
         break;
     case CNN:
-        NAMED(convolution)(model, ids, count, scratch, logits);
+        NAMED(convolution)(model, words, count, scratch, logits);
         break;
     case BIGRU:
         if (model->cells == LANES)
-            NAMED(recurrence)(model, ids, count, scratch, logits, 3, LANES, 3);
+            NAMED(recurrence)(model, words, count, scratch, logits, 3, LANES, 3);
         else if (model->cells == 2 * LANES)
-            NAMED(recurrence)(model, ids, count, scratch, logits, 3, 2 * LANES, 6);
+            NAMED(recurrence)(model, words, count, scratch, logits, 3, 2 * LANES, 6);
         else
-            NAMED(recurrence)(model, ids, count, scratch, logits, 3, model->cells, 3);
+            NAMED(recurrence)(model, words, count, scratch, logits, 3, model->cells, 3);
         break;
     default:
-        NAMED(recurrence)(model, ids, count, scratch, logits, 4, model->cells, 4);
+        NAMED(recurrence)(model, words, count, scratch, logits, 4, model->cells, 4);
     }
 }
 
@@ -337,27 +399,69 @@ INLINE TARGET void NAMED(softmax)(const Model *model, float *logits) {
     for (int i = 0; i < model->classes; i++) logits[i] /= total;
 }
 
+/* Which is the largest, the first of them if there are several; without a branch for each. */
+INLINE TARGET int64_t NAMED(top)(const Model *model, const float *logits) {
+#if WIDE
+    if (model->width == LANES) {
+        const Ints order = {0, 1, 2, 3, 4, 5, 6, 7};
+        __m256 all = _mm256_loadu_ps(logits), lowest = _mm256_set1_ps(-INFINITY);
+        all = _mm256_blendv_ps(lowest, all, (__m256)(order < model->classes));
+        __m256 high = _mm256_max_ps(all, _mm256_permute2f128_ps(all, all, 1));
+        high = _mm256_max_ps(high, _mm256_shuffle_ps(high, high, 0x4E));
+        high = _mm256_max_ps(high, _mm256_shuffle_ps(high, high, 0xB1));
+        return __builtin_ctz((unsigned)_mm256_movemask_ps(_mm256_cmp_ps(all, high, _CMP_EQ_OQ)) | 1u << (model->classes - 1));
+    }
+#endif
+    int64_t most = 0;
+    float highest = logits[0];
+    for (int j = 1; j < model->classes; j++) {
+        int64_t higher = -(int64_t)(logits[j] > highest);
+        highest = logits[j] > highest ? logits[j] : highest;
+        most = (most & ~higher) | (j & higher);
+    }
+    return most;
+}
+
 /* Scores texts into `out`, without the GIL; false if memory runs out. */
 TARGET static int NAMED(score)(const Model *model, Work *work, const Text *texts, size_t count, int output, char *out) {
+    static const Found nothing = {0, 0};
     float *logits = work->scratch, *scratch = work->scratch + model->width;
-    for (size_t i = 0; i < count; i++) {
-        if (!make_room(work, texts[i].size)) return 0;
-        size_t rows = NAMED(encode)(model, work, texts[i]);
-        NAMED(forward)(model, work->ids, rows, scratch, logits);
-        if (output == CLASSES) {
-            int64_t most = 0;
-            float highest = logits[0];
-            for (int j = 1; j < model->classes; j++) { /* without a branch for each */
-                int64_t higher = -(int64_t)(logits[j] > highest);
-                highest = logits[j] > highest ? logits[j] : highest;
-                most = (most & ~higher) | (j & higher);
-            }
-            memcpy(out, &most, sizeof most);
-        } else {
-            if (output == PROBABILITIES) NAMED(softmax)(model, logits);
-            memcpy(out, logits, model->classes * sizeof(float));
+    for (size_t next = 0; next < count;) {
+        size_t number = 0, words = 0, used = 0, firsts[TOGETHER + 1];
+        for (; number < TOGETHER && next + number < count; number++) {
+            Text text = texts[next + number];
+            size_t needed = (text.ascii ? 1 : 2) * text.size + 128; /* words of others have a space behind each */
+            if (number && (used + needed > work->room || words + model->max_length > work->most_words)) break;
+            if (!make_room(&work->lowered, &work->room, used + needed)) return 0;
+            size_t *starts = work->starts + words, *ends = work->ends + words;
+            firsts[number] = words;
+            words += text.ascii ? NAMED(split)(model, work->lowered, used, text, starts, ends)
+                                : split_any(model, work->lowered, used, text, starts, ends);
+            used += needed;
         }
-        out += item_size(model, output);
+        firsts[number] = words;
+        NAMED(look_up)(model, work, words);
+        for (size_t i = 0; i < number; i++, out += item_size(model, output)) {
+            size_t rows = firsts[i + 1] - firsts[i];
+            const Found *entries = work->found + firsts[i];
+            if (!rows) {
+                entries = &nothing;
+                rows = 1;
+            } else if (model->longest > 1) {
+                rows = add_runs(model, work, firsts[i], rows);
+                if (!rows) return 0;
+                entries = work->entries;
+            }
+            NAMED(forward)(model, entries, rows, scratch, logits);
+            if (output == CLASSES) {
+                int64_t most = NAMED(top)(model, logits);
+                memcpy(out, &most, sizeof most);
+            } else {
+                if (output == PROBABILITIES) NAMED(softmax)(model, logits);
+                memcpy(out, logits, model->classes * sizeof(float));
+            }
+        }
+        next += number;
     }
     return 1;
 }
