@@ -130,7 +130,7 @@ def test_loops_for_every_processor_do_so(widest, tmp_path, monkeypatch):
         for strings in (True, False):
             # Rounding grows from step to step in large random recurrent networks.
             for classes, hidden in ((2, 1), (8, 8), (9, 50 if architecture == "cnn" else 16)):
-                agree(student(architecture, strings, classes=classes, hidden=hidden), [*texts, *ODD])
+                agree(student(architecture, strings, classes=classes, hidden=hidden), [*texts, *ODD[:7]])
 
 
 def test_a_table_too_large_to_fold_is_not(monkeypatch):

@@ -241,6 +241,10 @@ class TestDamage:
             self.refused(path, whole[:at] + bytes([whole[at] ^ 4]) + whole[at + 1 :], "damaged")
             self.refused(path, whole[:at], "damaged")
 
+    def test_a_network_wider_than_any_student_is_refused(self, path, monkeypatch):
+        monkeypatch.setattr(file, "WIDEST", 2)
+        self.refused(path, path.read_bytes(), "out of range")
+
     def test_whatever_is_forged_ends_in_one_line(self, path):
         """A file with a right checksum and wrong contents: no crash, no endless loop, no gigabytes."""
         body = bytearray(path.read_bytes()[8:])

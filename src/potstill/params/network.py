@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import Field, ValidationInfo, field_validator
 
 from potstill.params.section import Section
+from potstill.runtime.file import WIDEST
 
 
 class NetworkParams(Section):
@@ -15,8 +16,8 @@ class NetworkParams(Section):
     rows: int | None = Field(ge=2)
     influence: float = Field(ge=0, le=1)
     ngrams: int = Field(ge=1, le=5)
-    embedding: int = Field(ge=1)
-    hidden: int = Field(ge=1)
+    embedding: int = Field(ge=1, le=WIDEST)
+    hidden: int = Field(ge=1, le=WIDEST)
     bits: int | None = Field(ge=2, le=8)
     fingerprint: int | None = Field(ge=1, le=16)
     max_length: int = Field(ge=1)

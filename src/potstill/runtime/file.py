@@ -37,6 +37,7 @@ TABLE = "embedding.weight"
 FLOAT = 32  # bits of a weight that is not rounded
 LARGEST = 1 << 28  # bytes of a file
 LARGEST_FACTS = 1 << 26  # bytes, inflated
+WIDEST = 1024  # embedding and hidden
 
 # architecture (its place in ARCHITECTURES), bits of the table, of the rest, of a fingerprint, of a Rice remainder,
 # words in the longest run, log2 of the buckets, embedding, hidden, words per text, words, bytes of the labels; the
@@ -137,6 +138,7 @@ def _unpack(body: bytes) -> dict[str, Any]:
         not all(2 <= width <= 8 or width == FLOAT for width in bits)
         or not (flags & STRINGS or 1 <= buckets + 1 <= length + 1 <= 33)
         or min(embedding, hidden, max_length, words, rows, longest) < 1
+        or max(embedding, hidden) > WIDEST
         or rice > 31
         or rows > 8 * len(body)
         or words > (LARGEST_FACTS if flags & STRINGS else 8 * len(body))
