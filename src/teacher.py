@@ -21,6 +21,7 @@ def main() -> None:
     if len(sys.argv) != 2 or sys.argv[1] not in params.presets:
         raise PotstillError(f"usage: python src/teacher.py NAME, one of {', '.join(params.presets)}")
     name = sys.argv[1]
+    params = params.of(name)
     metrics = paths.METRICS / "teacher" / name
     data = Dataset.load(paths.PREPARED)
     with files.whole(paths.TEACHER / name) as folder:

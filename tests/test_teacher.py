@@ -38,6 +38,12 @@ def train(source, data, scratch, epochs=3, log=lambda epoch: None, rate=3e-3):
     return network, tokenizer
 
 
+def test_a_preset_may_have_a_seed_of_its_own():
+    presets = {"mine": {"checkpoint": "anywhere"}, "second": {"checkpoint": "anywhere", "seed": 7}}
+    asked = settings(checkpoints=["mine", "second"], presets=presets, seed=3)
+    assert [asked.of(name).seed for name in asked.checkpoints] == [3, 7]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", CHECKPOINTS)
 def test_every_architecture_is_finetuned_saved_labels_and_distils(kind, data, tmp_path):

@@ -10,11 +10,12 @@ RESERVED = ("tfidf", "hard", "student", "ensemble")  # the other models that `ev
 
 
 class Preset(BaseModel):
-    """Where a teacher comes from, and the learning rate that suits it."""
+    """Where a teacher comes from, the learning rate that suits it, and a seed of its own."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     checkpoint: str = Field(min_length=1)
     learning_rate: float = Field(default=5e-5, gt=0, le=1)
+    seed: int | None = Field(default=None, ge=0)
 
 
 class TeacherParams(Section):
@@ -43,3 +44,8 @@ class TeacherParams(Section):
             if not name.replace("-", "").replace("_", "").isalnum() or name in RESERVED:
                 raise ValueError(f"`{name}` cannot name a teacher: use letters, digits, - and _, not {RESERVED}")
         return self
+
+    def of(self, name: str) -> "TeacherParams":
+        """The settings of one teacher, with its own seed if its preset has one."""
+        seed = self.presets[name].seed
+        return self if seed is None else self.model_copy(update={"seed": seed})
