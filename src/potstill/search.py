@@ -2,6 +2,7 @@
 
 import json
 import math
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -164,7 +165,10 @@ def search(
     study.sampler = optuna.samplers.TPESampler(seed=seed + 1000 * len(study.get_trials(deepcopy=False)))
     while len(done := results(study, unit, budget)) < trials:
         trial = study.ask()
-        params = suggest(trial, base, classes, budget, unit)
+        with warnings.catch_warnings():
+            # The first students may be wider than what suits a small budget; `fill` sees to it that they fit.
+            warnings.filterwarnings("ignore", "Fixed parameter")
+            params = suggest(trial, base, classes, budget, unit)
         if params is None:
             study.tell(trial, state=optuna.trial.TrialState.FAIL)
             if not done and trial.number >= 50:
