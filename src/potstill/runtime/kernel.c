@@ -154,6 +154,7 @@ static inline size_t slot_of_short(const Shorts *shorts, uint64_t hash) {
     return (uint32_t)(hash >> 16) * factor >> (32 - shorts->slots_log2);
 }
 
+/* Makes a buffer that large, unless it is; what it held is lost then. */
 static int make_room(char **buffer, size_t *room, size_t size) {
     if (size <= *room) return 1;
     free(*buffer);
