@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import shutil
 import subprocess
 import sys
 
@@ -15,6 +16,8 @@ from potstill import cli
 from potstill.bulk import predict as bulk
 from potstill.bulk import read
 from potstill.runtime.model import Student
+from potstill.teacher import finetune
+from potstill.teacher import model as teachers
 from test_fast import ENTRIES, student
 
 TEXTS = ["the ab not good", "", "日本 ça", 'a,"quoted" ab', "the ☕ the", "ab " * 500]
@@ -112,6 +115,60 @@ def test_several_classes_and_none_where_none_is_likely(model, tmp_path, capsys):
         assert row["label"] == (f"c{order[0]}" if probabilities.max() >= 0.8 else None)
         sure += row["label"] is not None
     assert 0 < sure < len(TEXTS)
+
+
+@pytest.fixture(scope="module")
+def teacher(bert, tmp_path_factory):
+    """A tiny teacher of the same classes in another order."""
+    folder, labels = tmp_path_factory.mktemp("teacher"), ["c2", "c0", "c1"]
+    network, tokenizer = finetune.load(str(bert), labels)
+    network.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    teachers.describe(folder, "checkpoint", labels, 32)
+    return folder
+
+
+@pytest.mark.parametrize("target", ["b.jsonl", "b.csv", "b.parquet"])
+def test_below_the_threshold_the_fallback_answers(model, teacher, target, tmp_path, capsys):
+    texts = [f"{text} {i}" for i, text in enumerate(TEXTS * 5)]
+    source = write(tmp_path / "a.txt", texts)
+    made = Student.load(model)
+    sure = made.predict_proba(texts).max(1)
+    threshold = float(np.median(sure)) + 1e-6
+    asked = ("predict", model, source, "-o", tmp_path / target, "--threshold", threshold, "--fallback", teacher)
+    cli._main([str(argument) for argument in asked])
+    unsure = sure < threshold
+    said = f"30 texts classified, {unsure.sum()} of them ({unsure.mean():.1%}) by {teacher}"
+    assert said in capsys.readouterr().err
+    asked = teachers.load(teacher)
+    theirs = np.array(asked.labels)[asked.logits(texts).argmax(1)]
+    labels, _ = answers(tmp_path / target)
+    assert labels == np.where(unsure, theirs, made.predict(texts)).tolist()
+    if target.endswith("parquet"):
+        found = pq.read_table(tmp_path / target)["passed_on"].to_pylist()
+    elif target.endswith("csv"):
+        with (tmp_path / target).open() as stream:
+            found = [row["passed_on"] == "true" for row in csv.DictReader(stream)]
+    else:
+        found = [json.loads(line)["passed_on"] for line in (tmp_path / target).read_text().splitlines()]
+    assert found == unsure.tolist()
+
+
+def test_a_fallback_that_cannot_be_is_refused(model, teacher, tmp_path, monkeypatch):
+    source = write(tmp_path / "a.txt", TEXTS)
+    asked = ("predict", model, source, "-o", tmp_path / "b.csv", "--fallback")
+    assert "--fallback wants --threshold" in refused(*asked, teacher)
+    assert "teacher.json is missing" in refused(*asked, tmp_path, "--threshold", "1")
+    teachers.describe(tmp_path, "table", ["c0", "c1", "c2"])
+    pq.write_table(pa.table({"text": ["a"], "c0": [1.0], "c1": [0.0], "c2": [0.0]}), tmp_path / "table.parquet")
+    assert "has none for new texts" in refused(*asked, tmp_path, "--threshold", "1")
+    other = tmp_path / "other"
+    shutil.copytree(teacher, other)
+    teachers.describe(other, "checkpoint", ["x", "y", "z"], 32)
+    assert "tells apart x, y, z, and the student c0, c1, c2" in refused(*asked, other, "--threshold", "1")
+    monkeypatch.setitem(sys.modules, "scipy.special", None)  # as where only the base is installed
+    assert "pip install 'potstill[train]'" in refused(*asked, teacher, "--threshold", "1")
+    assert not (tmp_path / "b.csv").exists()
 
 
 @pytest.mark.parametrize("target", ["b.jsonl", "b.csv", "b.parquet"])

@@ -11,6 +11,7 @@ from typing import Any
 
 import potstill
 from potstill import files
+from potstill.bulk import fallback
 from potstill.bulk.formats import FORMATS, STANDARD
 from potstill.bulk.predict import predict
 from potstill.errors import PotstillError, run
@@ -64,6 +65,12 @@ def _parser() -> argparse.ArgumentParser:
         help="leave the class empty where its probability is below P",
     )
     added.add_argument(
+        "--fallback",
+        type=Path,
+        metavar="FOLDER",
+        help="let the teacher in this folder, such as models/teacher/minilm, answer instead",
+    )
+    added.add_argument(
         "--skip-bad", action="store_true", help="leave out rows without a text, count them, and number the others"
     )
 
@@ -105,8 +112,11 @@ def _share(value: str) -> float:
 
 
 def _predict(asked: argparse.Namespace) -> None:
-    done, skipped = predict(
-        Student.load(asked.model),
+    student = Student.load(asked.model)
+    if asked.fallback and not asked.threshold:
+        raise PotstillError("--fallback wants --threshold: the probability below which the teacher answers")
+    done = predict(
+        student,
         asked.input,
         asked.output,
         source_format=asked.input_format,
@@ -115,9 +125,15 @@ def _predict(asked: argparse.Namespace) -> None:
         top=asked.top_k,
         threshold=asked.threshold,
         skip_bad=asked.skip_bad,
+        fallback=fallback.load(asked.fallback, student.labels) if asked.fallback else None,
     )
-    if skipped:
-        print(f"{done:,} texts classified, {skipped:,} bad rows left out", file=sys.stderr)
+    said = [f"{done.rows:,} texts classified"]
+    if asked.fallback:
+        said.append(f"{done.passed_on:,} of them ({done.passed_on / max(1, done.rows):.1%}) by {asked.fallback}")
+    if done.skipped:
+        said.append(f"{done.skipped:,} bad rows left out")
+    if len(said) > 1:
+        print(", ".join(said), file=sys.stderr)
 
 
 def describe(student: Student, size: int) -> dict[str, Any]:

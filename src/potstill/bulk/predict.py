@@ -5,23 +5,42 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import NamedTuple
 
 import numpy as np
 
+from potstill.bulk.fallback import Fallback
 from potstill.bulk.formats import STANDARD, Format, format_of
 from potstill.bulk.read import Batch, Skipped, read
 from potstill.bulk.write import Answers, writer
 from potstill.errors import PotstillError
-from potstill.runtime.model import Student
+from potstill.runtime.model import Student, as_list
 
 
-def answer(student: Student, batch: Batch, top: int, threshold: float, numbered: bool) -> Answers:
+class Done(NamedTuple):
+    """What became of a file's rows."""
+
+    rows: int
+    skipped: int
+    passed_on: int
+
+
+def answer(
+    student: Student, batch: Batch, top: int, threshold: float, numbered: bool, fallback: Fallback | None = None
+) -> Answers:
     """Score a batch."""
     scored = student.predict_proba(batch.texts)
+    unsure = None
+    if fallback:
+        unsure = scored.max(1) < threshold
+        threshold = 0.0
+        if unsure.any():
+            texts = as_list(batch.texts)
+            scored[unsure] = fallback([texts[i] for i in np.flatnonzero(unsure)])
     best = scored.argmax(1)[:, None] if top == 1 else np.argsort(-scored, axis=1, kind="stable")[:, :top]
     probabilities = np.take_along_axis(scored, best, axis=1)
     best[probabilities[:, 0] < threshold, 0] = -1
-    return Answers(student.labels, best, probabilities, batch.numbers if numbered else None)
+    return Answers(student.labels, best, probabilities, batch.numbers if numbered else None, unsure)
 
 
 @contextmanager
@@ -54,7 +73,8 @@ def predict(
     top: int = 1,
     threshold: float = 0.0,
     skip_bad: bool = False,
-) -> tuple[int, int]:
+    fallback: Fallback | None = None,
+) -> Done:
     """Score a file in constant memory.
 
     Args:
@@ -63,11 +83,12 @@ def predict(
         source_format, target_format: None to go by the files' names; txt and jsonl for standard input and output.
         column: the name of the column, or key, that holds the text.
         top: how many classes to write, the most probable ones.
-        threshold: below this probability the best class is left empty.
+        threshold: below this probability the best class is left empty, or the text passed on.
         skip_bad: whether to leave out rows without a text, and number the others.
+        fallback: gives the probabilities of texts that are passed on; None to pass on none.
 
     Returns:
-        How many rows were scored, and how many left out.
+        How many rows were scored, how many left out, and how many of those scored were passed on.
 
     Raises:
         PotstillError: a file cannot be read or written, or a row is bad.
@@ -77,14 +98,16 @@ def predict(
         raise PotstillError(f"{target} is read and written: name another output")
     top = min(top, len(student.labels))
     skipped = Skipped(0 if skip_bad else None)
-    done = 0
+    done = passed_on = 0
     nothing = np.empty((0, top), np.int64), np.empty((0, top), np.float32)
-    empty = Answers(student.labels, *nothing, [] if skip_bad else None)
+    empty = Answers(student.labels, *nothing, [] if skip_bad else None, np.empty(0, bool) if fallback else None)
     with writer(target, writes) as write, progress() as told:
         for batch in read(source, reads, column, skipped):
-            write(answer(student, batch, top, threshold, skip_bad))
+            answers = answer(student, batch, top, threshold, skip_bad, fallback)
+            write(answers)
             done += len(batch.numbers)
+            passed_on += 0 if answers.passed_on is None else int(answers.passed_on.sum())
             told(len(batch.numbers))
         if not done:
             write(empty)  # a header, if there is any
-    return done, skipped.count or 0
+    return Done(done, skipped.count or 0, passed_on)

@@ -25,20 +25,22 @@ class Answers:
         ids: int64 (texts, classes asked for): the places of the names; -1 where a text's best is below the threshold.
         probabilities: float32, of the same shape.
         numbers: which rows they are; None to leave them out.
+        passed_on: bool (texts,): whether another model answered; None where there is none.
     """
 
     names: Sequence[str]
     ids: np.ndarray
     probabilities: np.ndarray
     numbers: Sequence[int] | None
+    passed_on: np.ndarray | None
 
     def columns(self) -> dict[str, np.ndarray]:
-        """By name: `row` if rows are numbered, `label` (ids) and `probability`, then `label_2` and so on."""
+        """By name: `row` if rows are numbered, `label` (ids) and `probability`, then `label_2`…; and `passed_on`."""
         found = {} if self.numbers is None else {"row": np.array(self.numbers, np.int64)}
         for i in range(self.ids.shape[1]):
             end = "" if i == 0 else f"_{i + 1}"
             found |= {f"label{end}": self.ids[:, i], f"probability{end}": self.probabilities[:, i]}
-        return found
+        return found if self.passed_on is None else found | {"passed_on": self.passed_on}
 
     def shown(self, labels: Sequence[str], form: str = "{}") -> list[list[str]]:
         """The columns as text: `labels` for the ids, the last one for -1; `form` is put around each, with its name."""
@@ -48,6 +50,8 @@ class Answers:
             if name.startswith("label"):
                 texts = [around.replace("{}", label) for label in labels]
                 columns.append([texts[id_] for id_ in values.tolist()])
+            elif values.dtype == bool:
+                columns.append([around.format(str(value).lower()) for value in values.tolist()])
             else:
                 around = around.replace("{}", "{:.6f}" if name.startswith("probability") else "{}")
                 columns.append([around.format(value) for value in values.tolist()])
