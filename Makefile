@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup repro search qr test browser quick check fresh format show lock clean \
+.PHONY: help setup repro search qr test browser quick check offline fresh format show lock clean \
 	benchmark-emotion benchmark-glue benchmark-search benchmark-speed benchmark-teacher
 
 PYTHON ?= python3
@@ -54,6 +54,9 @@ check: setup ## lint, check types and docstrings
 	ruff check .
 	ruff format --check .
 	mypy
+
+offline: setup tests/js/node_modules ## write the template with which `dvc plots` draws without a network
+	python tests/offline.py
 
 fresh: setup ## check that dvc.lock belongs to the code and the parameters
 	python tests/fresh.py

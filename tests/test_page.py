@@ -3,13 +3,19 @@
 import json
 import os
 import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.ui import WebDriverWait
 
+import offline
+from conftest import ROOT
 from potstill import cli
 from potstill.runtime.explain import explain
 from potstill.runtime.model import Student
@@ -126,6 +132,38 @@ def test_nothing_sticks_out(opened, width):
     wide = browser.execute_script("return document.documentElement.scrollWidth")
     assert wide <= width
     browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def drawn(browser, url):
+    """How many pictures a page of DVC's has drawn, once nothing is awaited any more."""
+    browser.get(url)
+    WebDriverWait(browser, 20).until(lambda b: b.find_elements(By.CSS_SELECTOR, ".vega-embed canvas, .vega-embed svg"))
+    return len(browser.find_elements(By.CSS_SELECTOR, ".vega-embed"))
+
+
+def test_plots_of_dvc_are_drawn_without_a_network(chromium, tmp_path):
+    shutil.copytree(ROOT / ".dvc" / "plots", tmp_path / ".dvc" / "plots")
+    points = "name,parameters,relative\nstudent,2991,0.99\nteacher,22700000,1.0\n"
+    (tmp_path / "size.csv").write_text(points)
+    command = ["dvc", "plots", "show", "size.csv", "--template", "scatter_log", "-x", "parameters", "-y", "relative"]
+    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    settings = (ROOT / ".dvc" / "config").read_text().replace("[core]\n", "[core]\n    no_scm = true\n")
+    (tmp_path / ".dvc" / "config").write_text(settings)
+    subprocess.run(command, cwd=tmp_path, env=environment, check=True)
+    chromium.get_log("browser")
+    chromium.get_log("performance")
+    url = (tmp_path / "dvc_plots" / "index.html").as_uri()
+    assert drawn(chromium, url) == 1
+    assert [entry for entry in chromium.get_log("browser") if entry["level"] == "SEVERE"] == []
+    sent = [json.loads(entry["message"])["message"] for entry in chromium.get_log("performance")]
+    urls = {m["params"]["request"]["url"] for m in sent if m["method"] == "Network.requestWillBeSent"}
+    assert {asked for asked in urls if not asked.startswith(("data:", "blob:"))} == {url}
+
+
+def test_the_template_of_plots_is_what_the_packages_hold():
+    if not offline.MODULES.is_dir():
+        pytest.skip("npm's packages are missing: make test installs them")
+    assert offline.TEMPLATE.read_text("utf-8") == offline.template()
 
 
 def test_the_title_is_text(opened):
