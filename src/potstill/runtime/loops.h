@@ -150,17 +150,14 @@ INLINE TARGET void NAMED(pack)(const char *word, size_t size, uint64_t *low, uin
    the same place, which the compiler cannot know. */
 APART TARGET size_t NAMED(look_up_short)(const Model *model, const char *restrict lowered, const size_t *restrict starts,
                                          const size_t *restrict ends, size_t count, Found *restrict found) {
-    const Short *restrict shorts = model->shorts.words;
-    const uint32_t *restrict factors = model->shorts.factors;
-    int groups = 64 - model->shorts.groups_log2, slots = 32 - model->shorts.slots_log2;
+    const Shorts shorts = model->shorts; /* a copy, which stays in registers */
     size_t any = 0;
     for (size_t i = 0; i < count; i++) {
         size_t size = ends[i] - starts[i];
         any |= size + 15;
         uint64_t low, high;
         NAMED(pack)(lowered + starts[i], size % 32, &low, &high);
-        uint64_t hash = hash_of(low, high);
-        const Short *at = shorts + ((uint32_t)(hash >> 16) * factors[hash >> groups] >> slots);
+        const Short *at = shorts.words + slot_of_short(&shorts, hash_of(low, high));
         uint64_t other = (at->low ^ low) | (at->high ^ high), same;
         memcpy(&same, &at->found, sizeof same);
         same &= -(uint64_t)!other; /* there is no branch to foretell */
