@@ -1,0 +1,35 @@
+"""What tells which student suits a task."""
+
+import numpy as np
+import pytest
+
+from potstill.evaluate.traits import order_sensitivity, out_of_vocabulary, vocabulary
+
+TEXTS = [f"a{i} b c d e f g h" for i in range(200)]
+
+
+def bag(texts: list[str]) -> np.ndarray:
+    return np.array([[len(text.split()), "b" in text.split()] for text in texts], float)
+
+
+def test_a_bag_of_words_is_not_sensitive_to_order() -> None:
+    found = order_sensitivity(bag, TEXTS)
+    assert found == {"wos": 0.0, "survived": 1.0, "texts": 200}
+
+
+def test_a_model_of_the_first_word_is_sensitive_to_order() -> None:
+    found = order_sensitivity(lambda texts: np.array([[t[0] == "a", t[0] != "a"] for t in texts], float), TEXTS)
+    assert found["survived"] == pytest.approx(1 / 8, abs=0.07)  # a shuffle leaves one word in eight first
+    assert found["wos"] == pytest.approx(2 * (1 - found["survived"]))
+
+
+def test_texts_without_an_order_are_left_out() -> None:
+    assert order_sensitivity(bag, ["one", "two two", ""]) is None
+    assert order_sensitivity(bag, ["one", "one two"])["texts"] == 1
+
+
+def test_what_is_not_known_is_counted() -> None:
+    known = vocabulary(["A b", "c."])
+    assert known == {"a", "b", "c", "."}
+    assert out_of_vocabulary(known, ["a B", "a x y", "."]) == {"words": 0.333333, "texts": 0.333333}
+    assert out_of_vocabulary(known, []) == {"words": 0.0, "texts": 0.0}
