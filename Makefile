@@ -66,7 +66,7 @@ format: setup ## format the code
 	ruff format .
 
 show: setup ## one row per experiment
-	dvc exp show --hide-workspace --only-changed --drop '.*(models|timing|plots|rounding|export)'
+	dvc exp show --hide-workspace --only-changed --drop '.*(models|timing|plots|rounding|export|traits|cost)'
 
 lock: ## write the versions of this environment to constraints.txt
 	{ echo '# Known-good versions, written by `make lock`.'; \

@@ -3,11 +3,13 @@
 from potstill import device, files, paths, record
 from potstill.baseline import Tfidf
 from potstill.corpus.dataset import Dataset
+from potstill.cost import measured
 from potstill.errors import run
 from potstill.params.baseline import BaselineParams
 from potstill.student.distil import train_on_labels
 
 
+@measured(paths.METRICS / "baseline" / "cost.json")
 def main() -> None:
     """Read the prepared data; write `models/baseline/{tfidf,hard}` and `metrics/baseline`."""
     params = BaselineParams.load()

@@ -12,11 +12,14 @@ from scipy.special import softmax
 from potstill import device, files, paths, record
 from potstill.baseline import Tfidf
 from potstill.corpus.dataset import Dataset
+from potstill.cost import measured
 from potstill.errors import run
 from potstill.evaluate import figure, table
+from potstill.evaluate.answers import of_split
 from potstill.evaluate.compare import Model, compare
 from potstill.evaluate.scores import confusion, mcnemar
 from potstill.evaluate.timing import throughput
+from potstill.evaluate.traits import order_sensitivity, out_of_vocabulary, vocabulary
 from potstill.evaluate.verdict import Verdict, judge
 from potstill.params.evaluate import EvaluateParams
 from potstill.params.label import LabelParams
@@ -26,9 +29,11 @@ from potstill.teacher import model as teachers
 from potstill.teacher.average import average
 
 METRICS = paths.METRICS / "evaluate"
+SHUFFLED = 1000  # texts that tell how much word order matters, to some hundredths
 Predict = Callable[[list[str]], Any]
 
 
+@measured(METRICS / "cost.json")
 def main() -> None:
     """Read the models, and the teachers' own answers; write `metrics/evaluate`."""
     params = EvaluateParams.load()
@@ -52,9 +57,11 @@ def main() -> None:
 
     student = next(model for model in models if model.name == "student")
     rounding = cost_of_rounding(student, data)
+    task = traits({name: predict[name] for name in ("student", asked[0]) if name in predict}, data)
     answer = verdict(rows, models, teacher, data, params.max_loss)
     print(answer.sentence)
-    write_scores(rows, answer, teacher, rounding, timings)
+    write_scores(rows, answer, teacher, rounding, timings, task)
+    write_answers(models, data)
     write_pictures(rows, reference, models, data, params.published)
 
 
@@ -68,7 +75,14 @@ def load_small(data: Dataset) -> tuple[list[Model], dict[str, Predict]]:
     }
     texts = data.test["text"].tolist()
     models = [
-        Model(name, kind, model.predict_proba(texts), model.parameters, files.size(path))
+        Model(
+            name,
+            kind,
+            model.predict_proba(texts),
+            model.predict_proba(data.validation["text"].tolist()),
+            model.parameters,
+            files.size(path),
+        )
         for name, (kind, model, path) in loaded.items()
     ]
     return models, {name: model.predict_proba for name, (_, model, _) in loaded.items()}
@@ -83,12 +97,21 @@ def load_teachers(
     found: dict[str, Model] = {}
     timings = {}
     for name in checkpoints:
-        logits = record.read_answers(folder / name / "test.csv", data.labels)
+        logits, validation = (
+            record.read_answers(folder / name / f"{split}.csv", data.labels) for split in ("test", "validation")
+        )
         facts = files.read_json(folder / name / "metrics.json")[name]
         if not np.isfinite(logits).all():
             print(f"{name} lacks texts of the test split, and is left out")
             continue
-        found[name] = Model(name, "teacher", softmax(logits, axis=1), facts["parameters"], facts["bytes"])
+        found[name] = Model(
+            name,
+            "teacher",
+            softmax(logits, axis=1),
+            softmax(validation, axis=1),
+            facts["parameters"],
+            facts["bytes"],
+        )
         timings |= files.read_json(folder / name / "timing.json")
     if len(asked) > 1 and all(name in found for name in asked):
         members = [found[name] for name in asked]
@@ -96,6 +119,7 @@ def load_teachers(
             "ensemble",
             "teacher",
             softmax(average([np.log(member.probabilities) for member in members]), axis=1),
+            softmax(average([np.log(member.validation) for member in members]), axis=1),
             sum(member.parameters or 0 for member in members) or None,
             sum(member.bytes for member in members),
         )
@@ -112,6 +136,18 @@ def cost_of_rounding(student: Model, data: Dataset) -> dict[str, Any] | None:
     answers = (before.predict_proba(data.test["text"]), student.probabilities)
     right = [probabilities.argmax(1) == labels for probabilities in answers]
     return {"accuracy_unrounded": round(float(right[0].mean()), 6), **mcnemar(*right)}
+
+
+def traits(order: dict[str, Predict], data: Dataset) -> dict[str, Any]:
+    """What the task is like: how much order matters to some models, and how many words of the test split are new."""
+    texts = data.validation["text"].head(SHUFFLED).tolist()
+    train, test = data.train["text"].tolist(), data.test["text"].tolist()
+    known = vocabulary(train)
+    return {
+        "order": {name: order_sensitivity(answer, texts) for name, answer in order.items()},
+        "unknown_to_train": out_of_vocabulary(known, test),
+        "unknown_to_all": out_of_vocabulary(known | vocabulary(data.unlabelled["text"].tolist()), test),
+    }
 
 
 def verdict(
@@ -131,12 +167,13 @@ def write_scores(
     teacher: str | None,
     rounding: dict[str, Any] | None,
     timings: dict[str, dict[str, float]],
+    task: dict[str, Any],
 ) -> None:
     """The numbers, for programs and for people. What takes time, and so varies, is in files of its own."""
     models = {row["name"]: {key: value for key, value in row.items() if key != "name"} for row in rows}
     student = models["student"]
     headline = {key: student[key] for key in ("accuracy", "macro_f1", "relative", "agreement") if key in student}
-    scores: dict[str, Any] = {"models": models, "student": {"ship": answer.ship, **headline}}
+    scores: dict[str, Any] = {"models": models, "student": {"ship": answer.ship, **headline}, "traits": task}
     lines = [f"**{answer.sentence.replace(':', '**:', 1)}\n", table.markdown(rows)]
     if teacher:
         scores["teacher"] = {"accuracy": models[teacher]["accuracy"]}
@@ -148,6 +185,16 @@ def write_scores(
     files.write_text(METRICS / "table.md", "\n".join(lines))
     files.write_json(METRICS / "timing.json", {"timing": timings})
     files.write_text(METRICS / "timing.md", table.speeds(timings, "student"))
+
+
+def write_answers(models: list[Model], data: Dataset) -> None:
+    """What every model says of every text of validation and test."""
+    with files.whole(paths.EVALUATE) as folder:
+        folder.mkdir(parents=True)
+        of_split(data.test, {model.name: model.probabilities for model in models}).save(folder / "test.parquet")
+        of_split(data.validation, {model.name: model.validation for model in models}).save(
+            folder / "validation.parquet"
+        )
 
 
 def write_pictures(

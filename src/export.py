@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from potstill import files, paths, record
 from potstill.corpus.dataset import Dataset
+from potstill.cost import measured
 from potstill.errors import run
 from potstill.evaluate.scores import scores
 from potstill.export import calibrate, to_onnx
@@ -16,6 +17,7 @@ from potstill.runtime.model import FILE, WORDS, Student
 from potstill.runtime.tokenizer import Fingerprints
 
 
+@measured(paths.METRICS / "export" / "cost.json")
 def main() -> None:
     """Read the trained student, the prepared data and the teachers' answers; write `models/export`."""
     params = ExportParams.load()

@@ -7,6 +7,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from potstill import device, files, paths
+from potstill.cost import measured
 from potstill.errors import PotstillError, run
 from potstill.params.label import LabelParams
 from potstill.teacher import model, shards
@@ -17,7 +18,12 @@ def main() -> None:
     params = LabelParams.load()
     if len(sys.argv) != 2:
         raise PotstillError("usage: python src/label.py NAME, a trained teacher's")
-    name = sys.argv[1]
+    with measured(paths.METRICS / "label" / sys.argv[1] / "cost.json"):
+        label(sys.argv[1], params)
+
+
+def label(name: str, params: LabelParams) -> None:
+    """Have one teacher label the pool."""
     texts = pd.read_parquet(paths.POOL / "pool.parquet")["text"].tolist()
     device.use_threads(params.threads)
     teacher = model.load(paths.TEACHER / name, params.batch_size, params.precision)

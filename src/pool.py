@@ -2,6 +2,7 @@
 
 from potstill import files, paths
 from potstill.corpus.dataset import Dataset
+from potstill.cost import measured
 from potstill.errors import run
 from potstill.params.pool import PoolParams
 from potstill.pool import lexicon
@@ -10,6 +11,7 @@ from potstill.pool.sources import SOURCES
 from potstill.teacher import checkpoints
 
 
+@measured(paths.METRICS / "pool" / "cost.json")
 def main() -> None:
     """Read the prepared data; write `data/pool/pool.parquet` and how many rows each source gave."""
     params = PoolParams.load()

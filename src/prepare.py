@@ -8,6 +8,7 @@ from potstill.corpus import from_demo, from_files, from_hub
 from potstill.corpus.assemble import assemble
 from potstill.corpus.dataset import SPLITS
 from potstill.corpus.tables import Raw
+from potstill.cost import measured
 from potstill.errors import run
 from potstill.params.prepare import PrepareParams
 
@@ -21,6 +22,7 @@ def read(params: PrepareParams) -> Raw:
     return from_demo.read(params)
 
 
+@measured(paths.METRICS / "prepare" / "cost.json")
 def main() -> None:
     """Write the prepared data and what was counted on the way."""
     params = PrepareParams.load()

@@ -2,12 +2,14 @@
 
 from potstill import device, paths, record
 from potstill.corpus.dataset import Dataset
+from potstill.cost import measured
 from potstill.errors import run
 from potstill.params.student import StudentParams
 from potstill.student import transfer
 from potstill.student.distil import distil
 
 
+@measured(paths.METRICS / "student" / "cost.json")
 def main() -> None:
     """Read the prepared data and the transfer set; write `models/student` and `metrics/student`."""
     params = StudentParams.load()

@@ -9,6 +9,7 @@ import numpy as np
 
 from potstill import device, files, paths, record
 from potstill.corpus.dataset import Dataset
+from potstill.cost import measured
 from potstill.errors import PotstillError, run
 from potstill.evaluate.timing import throughput
 from potstill.params.teacher import TeacherParams
@@ -21,7 +22,12 @@ def main() -> None:
     if len(sys.argv) != 2 or sys.argv[1] not in params.presets:
         raise PotstillError(f"usage: python src/teacher.py NAME, one of {', '.join(params.presets)}")
     name = sys.argv[1]
-    params = params.of(name)
+    with measured(paths.METRICS / "teacher" / name / "cost.json"):
+        teach(name, params.of(name))
+
+
+def teach(name: str, params: TeacherParams) -> None:
+    """Make one teacher, and have it answer validation and test."""
     metrics = paths.METRICS / "teacher" / name
     data = Dataset.load(paths.PREPARED)
     with files.whole(paths.TEACHER / name) as folder:
@@ -38,6 +44,7 @@ def main() -> None:
         test = teacher.logits(texts)
         validation = teacher.logits(data.validation["text"].tolist())
     record.write_answers(metrics / "test.csv", test, data.test["label"].to_numpy(), data.labels)
+    record.write_answers(metrics / "validation.csv", validation, data.validation["label"].to_numpy(), data.labels)
     covered = np.isfinite(validation).all(1)
     right = validation.argmax(1)[covered] == data.validation["label"].to_numpy()[covered]
     facts = {

@@ -8,12 +8,14 @@ import numpy as np
 import pandas as pd
 
 from potstill import files, paths
+from potstill.cost import measured
 from potstill.errors import PotstillError, run
 from potstill.params.label import LabelParams
 from potstill.teacher import shards
 from potstill.teacher.average import average
 
 
+@measured(paths.METRICS / "transfer" / "cost.json")
 def main() -> None:
     """Read the pool and `data/label/<teacher>` of each; write `data/transfer`."""
     teachers = LabelParams.load().teachers

@@ -98,6 +98,7 @@ def test_paths_are_those_of_the_library():
         paths.TEACHER,
         paths.STUDENT,
         paths.EXPORT,
+        paths.EVALUATE,
     )
     assert declared == {str(path) for path in known}
 

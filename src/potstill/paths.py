@@ -8,6 +8,7 @@ PREPARED = Path("data/prepared")
 POOL = Path("data/pool")
 LABEL = Path("data/label")
 TRANSFER = Path("data/transfer")
+EVALUATE = Path("data/evaluate")
 
 BASELINE = Path("models/baseline")
 TEACHER = Path("models/teacher")

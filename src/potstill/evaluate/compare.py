@@ -18,6 +18,7 @@ class Model:
         name: unique among those compared.
         kind: `baseline`, `teacher` or `student`.
         probabilities: of shape (texts, classes), for the test split.
+        validation: the same for the validation split; NaN where a table of probabilities lacks the text.
         parameters: how many, or None where that has no meaning.
         bytes: size on disk.
     """
@@ -25,6 +26,7 @@ class Model:
     name: str
     kind: str
     probabilities: np.ndarray
+    validation: np.ndarray
     parameters: int | None
     bytes: int
 

@@ -44,7 +44,7 @@ def _shuffled(parts: list[str], rng: random.Random) -> str | None:
 
 
 def out_of_vocabulary(known: set[str], texts: Sequence[str]) -> dict[str, float]:
-    """Count what one who knows some words only does not know: the share of all `words`, and of `texts` that hold one."""
+    """Count what is not `known` of some texts: the share of their `words`, and of `texts` that hold one of these."""
     missing = [[word not in known for word in words(text)] for text in texts]
     total = sum(map(len, missing))
     return {
