@@ -7,6 +7,7 @@ from ruamel.yaml import YAML
 
 from conftest import ROOT
 from potstill import paths
+from potstill.params.ablate import AblateParams
 from potstill.params.baseline import BaselineParams
 from potstill.params.evaluate import EvaluateParams
 from potstill.params.export import ExportParams
@@ -14,6 +15,7 @@ from potstill.params.label import LabelParams
 from potstill.params.network import NetworkParams
 from potstill.params.pool import PoolParams
 from potstill.params.prepare import PrepareParams
+from potstill.params.report import ReportParams
 from potstill.params.student import StudentParams
 from potstill.params.teacher import TeacherParams
 
@@ -23,7 +25,7 @@ SECTIONS = {
     model.section: model
     for model in (
         PrepareParams, BaselineParams, TeacherParams, PoolParams, LabelParams, StudentParams, ExportParams,
-        EvaluateParams,
+        AblateParams, EvaluateParams, ReportParams,
     )
 }  # fmt: skip
 
@@ -60,7 +62,8 @@ def needed(script):
         if path not in found:
             found.add(path)
             waiting.extend(imported(path))
-    data = {f for path in found for f in path.parent.glob("*.json") if f.name in path.read_text()}
+    kinds = (".json", ".html", ".md")
+    data = {f for path in found for f in path.parent.iterdir() if f.suffix in kinds and f.name in path.read_text()}
     return {str(path.relative_to(ROOT)) for path in found | data}
 
 

@@ -14,10 +14,10 @@ from potstill import files
 
 INK, SOFT, PALE, FAINT = "#1f2933", "#5f6b78", "#b8c0c8", "#e3e7eb"
 DPI = 200
+TIP = "tip:"  # begins an artist's `gid` that says what one reads where one points at it, in an SVG
 LONGEST = 28  # letters of a name before it is cut
 
 STYLE = {
-    "figure.dpi": DPI,
     "font.size": 9,
     "text.color": INK,
     "text.parse_math": False,  # a class may be called "$"
@@ -32,11 +32,13 @@ STYLE = {
     "xtick.color": SOFT,
     "ytick.color": SOFT,
     "legend.frameon": False,
+    "svg.fonttype": "none",  # letters, not their outlines
+    "svg.hashsalt": "potstill",
 }
 
 
 def save(draw: Callable[[Figure], None], path: Path, width: float, height: float, **options: Any) -> None:
-    """Make a figure of `width` by `height` inches, have it drawn on, and write it to `path` as a PNG file.
+    """Make a figure of `width` by `height` inches, have it drawn on, and write it to `path`, a PNG or an SVG file.
 
     Args:
         draw: puts what is to be seen on the figure.
@@ -47,10 +49,12 @@ def save(draw: Callable[[Figure], None], path: Path, width: float, height: float
     """
     # The user's own matplotlibrc must not change the bytes; the process's settings come back after.
     with matplotlib.style.context(["default", STYLE]), files.whole(path) as part:
-        figure = Figure(figsize=(width, height), **options)
+        kind = path.suffix.removeprefix(".")
+        # An SVG's unit is the point; names are placed in what are pixels here.
+        figure = Figure(figsize=(width, height), dpi=72 if kind == "svg" else DPI, **options)
         FigureCanvasAgg(figure)
         draw(figure)
-        figure.savefig(part, format="png", metadata={"Software": None})
+        figure.savefig(part, format=kind, metadata={"Date" if kind == "svg" else "Software": None})
 
 
 def heading(figure: Figure, title: str, caption: str) -> None:

@@ -16,7 +16,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 from matplotlib.transforms import Bbox, IdentityTransform
 
 from potstill.errors import PotstillError
-from potstill.evaluate.canvas import DPI, INK, PALE, SOFT, heading, log_axis, save, short
+from potstill.evaluate.canvas import INK, PALE, SOFT, TIP, heading, log_axis, save, short
 from potstill.evaluate.placement import place
 
 # Marker and colour per kind; the colours (Okabe and Ito) stay apart for the colour-blind.
@@ -49,10 +49,11 @@ class Tried(Protocol):
 
 @dataclass(frozen=True)
 class _Mark:
-    """A point of the size figure; `y` and its interval in percent of the reference's accuracy."""
+    """A point of the size figure: parameters, and where it is drawn; `y` in percent of the reference's accuracy."""
 
     name: str
     kind: str
+    size: float
     x: float
     y: float
     low: float
@@ -60,7 +61,14 @@ class _Mark:
     published: bool = False
 
 
-def size_figure(rows: Sequence[Mapping[str, Any]], reference: str, path: Path, published: bool = False) -> None:
+def size_figure(
+    rows: Sequence[Mapping[str, Any]],
+    reference: str,
+    path: Path,
+    published: bool = False,
+    width: float = 8,
+    titled: bool = True,
+) -> None:
     """Draw the article's figure: accuracy relative to a reference model against size.
 
     Args:
@@ -69,8 +77,10 @@ def size_figure(rows: Sequence[Mapping[str, Any]], reference: str, path: Path, p
             None, such as a table of an API's answers, has no place on the axis and is left out.
             Models of nearly the same size stand a little apart so that all can be seen.
         reference: the name of the row that is 100%.
-        path: the PNG file to write.
+        path: the PNG or SVG file to write.
         published: add the article's own figures, which hold for the Emotion tweets only.
+        width: inches.
+        titled: whether the picture says what it shows; a page says it beside it.
 
     Raises:
         PotstillError: no row is called `reference`, or that one gets nothing right.
@@ -81,24 +91,25 @@ def size_figure(rows: Sequence[Mapping[str, Any]], reference: str, path: Path, p
 
     def mark(row: Mapping[str, Any]) -> _Mark:
         y, low, high = (100 * row[key] / whole for key in ("accuracy", "accuracy_low", "accuracy_high"))
-        return _Mark(row["name"], row["kind"], row["parameters"], y, low, high)
+        return _Mark(row["name"], row["kind"], row["parameters"], row["parameters"], y, low, high)
 
     marks = [mark(row) for row in rows if row.get("parameters")]
     if published:
         for name, kind, parameters, accuracy in PUBLISHED:
             y = 100 * accuracy / whole
-            marks.append(_Mark(name, kind, parameters, y, y, y, published=True))
+            marks.append(_Mark(name, kind, parameters, parameters, y, y, y, published=True))
 
     def draw(figure: Figure) -> None:
         axes = figure.subplots()
-        figure.subplots_adjust(left=0.08, right=0.985, top=0.85, bottom=0.105)
+        figure.subplots_adjust(left=0.64 / width, right=1 - 0.12 / width, top=0.85 if titled else 0.92, bottom=0.105)
         caption = f"relative to {short(reference)} ({whole:.1%} accuracy); bars show 95% intervals"
-        heading(figure, "Accuracy against size", caption)
+        if titled:
+            heading(figure, "Accuracy against size", caption)
         _legend(figure, marks)
         _size_axes(axes, marks)
         _draw_marks(axes, _apart(axes, marks))
 
-    save(draw, path, 8, 5)
+    save(draw, path, width, 5)
 
 
 def front_figure(
@@ -201,7 +212,8 @@ def _draw_marks(axes: Axes, marks: list[_Mark]) -> None:
         marker, colour = KINDS[mark.kind]
         axes.vlines(mark.x, mark.low, mark.high, color=colour, lw=1.2, alpha=0.55, zorder=2)
         face, edge, size = ("white", colour, 5) if mark.published else (colour, "white", 7.5)
-        axes.plot(mark.x, mark.y, marker, mfc=face, mec=edge, ms=size, zorder=3)
+        tip = f"{TIP}{_tip(mark)}"
+        axes.plot(mark.x, mark.y, marker, mfc=face, mec=edge, ms=size, zorder=3, gid=tip)
         text = axes.text(0, 0, short(mark.name), ha="center", va="center", transform=IdentityTransform())
         if mark.published:
             text.set(color=SOFT, size=8)
@@ -213,9 +225,15 @@ def _draw_marks(axes: Axes, marks: list[_Mark]) -> None:
     place(axes, [(mark.x, mark.y) for mark in marks], texts, taken)
 
 
+def _tip(mark: _Mark) -> str:
+    interval = "" if mark.published else f" ({mark.low:.1f} to {mark.high:.1f})"
+    source = ", as published" if mark.published else ""
+    return f"{mark.name}: {mark.y:.1f}%{interval} of the reference's accuracy, {mark.size:,.0f} parameters{source}"
+
+
 def _box(axes: Axes, start: tuple[float, float], end: tuple[float, float], margin: float) -> Bbox:
     """Span a box in pixels between two data points, `margin` points wider on every side."""
-    return Bbox(axes.transData.transform([start, end])).padded(margin * DPI / 72)
+    return Bbox(axes.transData.transform([start, end])).padded(margin * axes.get_figure(root=True).dpi / 72)
 
 
 def confusion_figure(matrix: Any, names: Sequence[str], path: Path) -> None:

@@ -56,3 +56,12 @@ def out_of_vocabulary(known: set[str], texts: Sequence[str]) -> dict[str, float]
 def vocabulary(texts: Sequence[str]) -> set[str]:
     """All different words of some texts, as a student sees words."""
     return {word for text in texts for word in words(text)}
+
+
+def family(wos: float) -> str:
+    """Which student the article expects to suffice, by word-order sensitivity (Wasserblat 2021, part 3)."""
+    if wos < 0.2:
+        return "a bag of words should be enough"
+    if wos < 0.6:
+        return "a student that sees some order is wanted, such as a recurrent one"
+    return "a small Transformer is wanted, and a tiny student should not be enough"

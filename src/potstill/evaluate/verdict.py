@@ -12,10 +12,12 @@ class Verdict:
     Attributes:
         ship: whether all that is asked of a student holds.
         sentence: the answer with its numbers, for people.
+        reasons: what is asked of a student: whether it holds, and in what numbers.
     """
 
     ship: bool
     sentence: str
+    reasons: tuple[tuple[bool, str], ...]
 
 
 def judge(
@@ -37,10 +39,10 @@ def judge(
         max_loss: how much accuracy may be lost, as a fraction.
     """
     allowed = f"{100 * max_loss:g} point{'s' * (max_loss != 0.01)}"
-    reasons = []
+    reasons: list[tuple[bool, str]] = []
     if against_teacher is None:
         good = False
-        reasons.append("the teacher has no answers for the test split, so nobody knows what is lost")
+        reasons.append((False, "the teacher has no answers for the test split, so nobody knows what is lost"))
     else:
         low = against_teacher["difference_low"]
         good = low >= -max_loss
@@ -49,16 +51,16 @@ def judge(
             if low < 0
             else "it loses nothing against its teacher"
         )
-        reasons.append(f"{lost} (95% interval {_span(against_teacher)}; {allowed} allowed)")
+        reasons.append((good, f"{lost} (95% interval {_span(against_teacher)}; {allowed} allowed)"))
     better = against_baseline["difference_low"] > 0
     gain = "beats" if better else "is not surely better than"
-    reasons.append(f"it {gain} TF-IDF with logistic regression ({_span(against_baseline)})")
+    reasons.append((better, f"it {gain} TF-IDF with logistic regression ({_span(against_baseline)})"))
     ship = good and better
     head = (
         f"{'Ship' if ship else 'Do not ship'}: the student is right on {100 * student['accuracy']:.1f}% of the test "
         f"split with {student['parameters']:,} parameters in {student['bytes']:,} bytes"
     )
-    return Verdict(ship, f"{head}; {'; '.join(reasons)}.")
+    return Verdict(ship, f"{head}; {'; '.join(reason for _, reason in reasons)}.", tuple(reasons))
 
 
 def _span(test: Mapping[str, Any]) -> str:

@@ -7,11 +7,13 @@ from pydantic import Field, ValidationInfo, field_validator
 from potstill.params.section import Section
 from potstill.runtime.file import WIDEST
 
+Architecture = Literal["mlp", "attention", "cnn", "bigru", "bilstm"]
+
 
 class NetworkParams(Section):
     """A network and its training; `params.yaml` says what every key means."""
 
-    architecture: Literal["mlp", "attention", "cnn", "bigru", "bilstm"]
+    architecture: Architecture
     words: int = Field(ge=2)
     rows: int | None = Field(ge=2)
     influence: float = Field(ge=0, le=1)

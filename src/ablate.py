@@ -1,0 +1,75 @@
+"""Stage `ablate`: what the teacher, each kind of text, the choice of words and the amount of text bring."""
+
+import hashlib
+import json
+import os
+import signal
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict
+from functools import cache
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from potstill import device, files, paths
+from potstill.ablate import Transfer, Trial, plan, run
+from potstill.corpus.dataset import Dataset
+from potstill.cost import measured
+from potstill.errors import run as run_stage
+from potstill.params.ablate import AblateParams
+from potstill.params.baseline import BaselineParams
+
+
+@measured(paths.METRICS / "ablate" / "cost.json")
+def main() -> None:
+    """Read the prepared data and the transfer set; write `metrics/ablate`. A run that was killed goes on."""
+    params, baseline = AblateParams.load(), BaselineParams.load()
+    present = pd.read_parquet(paths.TRANSFER / "pool.parquet", columns=["source"])["source"].unique()
+    trials = plan(params, baseline, present)
+    inputs = [files.sha256(paths.PREPARED), files.sha256(paths.TRANSFER), params.model_dump_json(exclude={"jobs"})]
+    scratch = paths.SCRATCH / "ablate" / _hash(*inputs, baseline.model_dump_json())
+    found: dict[str, dict[str, Any]] = {}
+    jobs = min(params.jobs or os.cpu_count() or 1, max(1, len(trials)))
+    pool = ProcessPoolExecutor(jobs, get_context("spawn"), start)
+    try:
+        waiting = [pool.submit(result, trial, params, baseline, scratch) for trial in trials]
+        for trial, done in tqdm(list(zip(trials, waiting, strict=True)), unit="model", desc="ablate"):
+            found.setdefault(trial.group, {})[trial.name] = row = done.result()
+            tqdm.write(f"{trial.group}, {trial.name}: {row['accuracy']:.2%} on test, {row['texts']:,} texts")
+    finally:
+        pool.shutdown(cancel_futures=True)
+    files.write_json(paths.METRICS / "ablate" / "metrics.json", {"ablate": found})
+
+
+def start() -> None:
+    """Make a process one of several, which an interrupt ends without a word."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    device.use_threads(1)
+
+
+def result(trial: Trial, params: AblateParams, baseline: BaselineParams, scratch: Path) -> dict[str, Any]:
+    """One trial's result, as an earlier run left it or a new one."""
+    path = scratch / f"{_hash(json.dumps(asdict(trial)))}.json"
+    if not path.is_file():
+        files.write_json(path, run(trial, *read(), params, baseline))
+    return files.read_json(path)
+
+
+@cache
+def read() -> tuple[Dataset, Transfer]:
+    """What is learned from, once per process."""
+    pool = pd.read_parquet(paths.TRANSFER / "pool.parquet")
+    logits = pd.read_parquet(paths.TRANSFER / "logits.parquet").to_numpy(np.float32)
+    return Dataset.load(paths.PREPARED), Transfer(pool["text"].tolist(), pool["source"].to_numpy(str), logits)
+
+
+def _hash(*parts: str) -> str:
+    return hashlib.sha256(" ".join(parts).encode()).hexdigest()[:16]
+
+
+if __name__ == "__main__":
+    run_stage(main)

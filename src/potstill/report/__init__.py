@@ -1,0 +1,1 @@
+"""One page about what was trained: the verdict, and the evidence for it."""

@@ -1,0 +1,57 @@
+"""Where a report comes from: what it cost, and what it was made with."""
+
+import os
+import platform
+import subprocess
+from importlib.metadata import version
+
+from potstill import files, paths
+from potstill.runtime.model import FILE
+
+STAGES = (
+    "prepare",
+    "baseline",
+    "teacher",
+    "pool",
+    "label",
+    "transfer",
+    "student",
+    "export",
+    "ablate",
+    "evaluate",
+)
+PACKAGES = ("potstill", "torch", "transformers", "scikit-learn", "numpy", "dvc")
+
+
+def costs() -> dict[str, dict[str, float]]:
+    """What each stage cost when it last ran, in the order of the pipeline."""
+    found = {}
+    for stage in STAGES:
+        for path in sorted((paths.METRICS / stage).rglob("cost.json")):
+            name = " ".join(path.parent.relative_to(paths.METRICS).parts)
+            found[name] = files.read_json(path)["cost"]
+    return found
+
+
+def origin() -> dict[str, str]:
+    """What made this: commit, machine, versions, and the hashes of what went in."""
+    facts = {
+        "commit": git("rev-parse", "HEAD") + (" and changes" if git("status", "--porcelain", "-uno") else ""),
+        "machine": f"{os.cpu_count()} cores, {platform.machine()}, {platform.system()}",
+        "versions": ", ".join(
+            [f"python {platform.python_version()}", *(f"{name} {version(name)}" for name in PACKAGES)]
+        ),
+    }
+    for split, digest in files.read_json(paths.PREPARED / "dataset.json")["sha256"].items():
+        facts[f"sha256 of {split}"] = digest
+    facts["sha256 of the transfer set"] = files.sha256(paths.TRANSFER)
+    facts["sha256 of the student"] = files.sha256(paths.EXPORT / FILE)
+    return facts
+
+
+def git(*command: str) -> str:
+    """What Git says; nothing where there is none."""
+    try:
+        return subprocess.run(["git", *command], capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return ""

@@ -1,0 +1,63 @@
+"""Which pictures the report has, and of what."""
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+import pandas as pd
+
+from potstill.evaluate import figure
+from potstill.report import charts
+from potstill.report.facts import STUDENT, Inputs
+
+
+def draw(
+    inputs: Inputs, facts: Mapping[str, Any], curves: Mapping[str, pd.DataFrame], reference: str, published: bool
+) -> dict[str, str]:
+    """Draw all pictures.
+
+    Args:
+        inputs: what the stages left.
+        facts: what `facts.collect` made of it.
+        curves: the training curves by name, see `figure.curves_figure`.
+        reference: the name of the model that accuracy is relative to.
+        published: whether to add the article's own figures.
+
+    Returns:
+        By name an SVG element, or an empty text where there is nothing to draw.
+    """
+    named = [{**row, "name": inputs.name if row["name"] == STUDENT else row["name"]} for row in facts["table"]]
+    reference = inputs.name if reference == STUDENT else reference
+    size = partial(figure.size_figure, named, reference, published=published, titled=False)
+    found = {
+        "size": charts.inline(size, "Accuracy against size"),
+        "size_narrow": charts.inline(partial(size, width=4.4), "Accuracy against size, narrow"),
+        "curves": charts.inline(partial(figure.curves_figure, curves), "Training curves"),
+    }
+    labels, answers = inputs.test.labels, inputs.test.models[STUDENT]
+    sure = {inputs.name: (answers.max(1), answers.argmax(1) == labels)}
+    if facts["when"]["order"]:
+        found["order"] = charts.inline(partial(charts.order, facts["when"]["order"]), "Word-order sensitivity")
+    if inputs.teacher:
+        of_teacher = inputs.test.models[inputs.teacher]
+        sure[inputs.teacher] = (of_teacher.max(1), of_teacher.argmax(1) == labels)
+        agrees = of_teacher.argmax(1) == answers.argmax(1)
+        found["agreement"] = charts.inline(partial(charts.agreement, of_teacher.max(1), agrees), "Agreement")
+    if facts["cascade"]:
+        cascade = facts["cascade"]["found"]
+        shown = partial(charts.cascade, cascade.curve, cascade.teacher, cascade.threshold)
+        found["cascade"] = charts.inline(shown, "Cascade")
+    found["reliability"] = charts.inline(partial(charts.reliability, sure), "Reliability")
+    ablation = facts["ablation"]
+    level = (inputs.name, facts["table"][-1]["accuracy"])
+    for name in ("ladder", "architectures"):
+        if len(ablation[name]) > 1:
+            found[name] = charts.inline(partial(charts.bars, ablation[name]), f"Ablation, {name}")
+    if ablation["pool"]:
+        hard = ("hard labels alone", ablation["ladder"][0]["accuracy"]) if ablation["ladder"] else None
+        found["pool"] = charts.inline(partial(charts.lines, {"distilled": ablation["pool"]}, hard), "Ablation, pool")
+    if ablation["hard"]:
+        series = {"network": ablation["hard"], "TF-IDF + LR": ablation["tfidf"]}
+        found["labels"] = charts.inline(partial(charts.lines, series, level), "Ablation, labels")
+    every = ("order", "architectures", "ladder", "pool", "labels", "agreement", "cascade")
+    return dict.fromkeys(every, "") | found

@@ -1,0 +1,107 @@
+"""Stage `report`: one page with the verdict and the evidence for it, as HTML and as Markdown."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+from scipy.special import softmax
+
+from potstill import files, paths, record
+from potstill.corpus.dataset import SPLITS, Dataset
+from potstill.cost import measured
+from potstill.errors import run
+from potstill.evaluate.answers import Answers
+from potstill.params.evaluate import EvaluateParams
+from potstill.params.label import LabelParams
+from potstill.params.report import ReportParams
+from potstill.report.facts import Inputs, collect
+from potstill.report.origin import costs, origin
+from potstill.report.page import html, markdown
+from potstill.report.pictures import draw
+from potstill.runtime.model import FILE, Student
+
+METRICS = paths.METRICS / "report"
+
+
+@measured(METRICS / "cost.json")
+def main() -> None:
+    """Read what all stages left; write `metrics/report`."""
+    params, evaluate = ReportParams.load(), EvaluateParams.load()
+    data, teachers = Dataset.load(paths.PREPARED), LabelParams.load().teachers
+    inputs = read(data, teachers, evaluate.max_loss)
+    facts = collect(inputs, params)
+    reference = evaluate.reference or inputs.teacher or max(facts["table"], key=lambda row: row["accuracy"])["name"]
+    shown = facts | {
+        "title": f"{inputs.name}: {', '.join(data.labels[:8])}{' …' if len(data.labels) > 8 else ''}",
+        "labels": data.labels,
+        "labeller": teachers[0],
+        "reference": reference,
+        "published": evaluate.published,
+        "rows": {name: len(data.split(name)) for name in (*SPLITS, "unlabelled")} | {"transfer": len(inputs.pool)},
+        "costs": costs(),
+        "origin": origin(),
+        "parameters": paths.PARAMS.read_text("utf-8"),
+        "charts": draw(inputs, facts, curves(inputs), reference, evaluate.published),
+    }
+    files.write_text(METRICS / "index.html", html(shown))
+    files.write_text(METRICS / "report.md", markdown(shown))
+    files.write_json(METRICS / "metrics.json", {"report": summary(facts)})
+    print(f"{'Ship it' if facts['verdict']['ship'] else 'Do not ship it'}: {facts['verdict']['headline']}.")
+    print(f"{METRICS / 'index.html'} says why")
+
+
+def read(data: Dataset, teachers: list[str], max_loss: float) -> Inputs:
+    """What the stages left."""
+    student = Student.load(paths.EXPORT / FILE)
+    test = Answers.load(paths.EVALUATE / "test.parquet")
+    teacher = teachers[0] if len(teachers) == 1 else "ensemble"
+    logits = pd.read_parquet(paths.TRANSFER / "logits.parquet").to_numpy()
+    return Inputs(
+        labels=data.labels,
+        name=f"{student.shape.architecture}-{amount(student.parameters)}",
+        teacher=teacher if teacher in test.models else None,
+        validation=Answers.load(paths.EVALUATE / "validation.parquet"),
+        test=test,
+        train=data.train,
+        pool=pd.read_parquet(paths.TRANSFER / "pool.parquet"),
+        answers=softmax(logits, axis=1),
+        scores=files.read_json(paths.METRICS / "evaluate" / "metrics.json"),
+        timing=files.read_json(paths.METRICS / "evaluate" / "timing.json")["timing"],
+        prepared=files.read_json(paths.METRICS / "prepare" / "metrics.json")["prepare"],
+        ablation=files.read_json(paths.METRICS / "ablate" / "metrics.json")["ablate"],
+        max_loss=max_loss,
+    )
+
+
+def amount(parameters: int) -> str:
+    """A number of parameters as in a model's name: 4.2K."""
+    return f"{parameters / 1000:.3g}K" if parameters >= 1000 else str(parameters)
+
+
+def curves(inputs: Inputs) -> dict[str, pd.DataFrame]:
+    """The training curves of the network on hard labels, of the student and of those teachers that have some."""
+    recorded = {"hard": paths.METRICS / "baseline", inputs.name: paths.METRICS / "student"}
+    for name in inputs.test.models:
+        folder = paths.METRICS / "teacher" / name
+        if any(folder.glob("plots/metrics/*.tsv")):
+            recorded[name] = folder
+    return {name: record.read_curves(folder) for name, folder in recorded.items()}
+
+
+def summary(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """The numbers that the page adds to those of other stages, for programs."""
+    cascade = facts["cascade"]
+    return {
+        "ship": facts["verdict"]["ship"],
+        "label_noise": facts["suspects"]["noise"],
+        "cascade": cascade
+        and {
+            "threshold": cascade["found"].threshold,
+            "share": cascade["found"].share,
+            "accuracy": cascade["found"].accuracy,
+        },
+    }
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,200 @@
+"""The report: its numbers, its sentences, and the page that holds them."""
+
+from xml.etree import ElementTree
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.special import softmax
+
+from potstill.evaluate import figure
+from potstill.evaluate.answers import Answers
+from potstill.evaluate.compare import Model, compare
+from potstill.params.report import ReportParams
+from potstill.report import charts
+from potstill.report.cascade import cascade
+from potstill.report.facts import Inputs, collect, two_digits
+from potstill.report.page import clip
+from potstill.report.suspects import find
+
+LABELS = ["joy", "<b>anger</b>", "fear | awe"]
+PARAMS = ReportParams(samples=2, errors=5, suspects=5)
+
+
+def answering(labels, accuracy, seed, sure=4.0):
+    """Probabilities of a model that is right so often, and surer where it is."""
+    rng = np.random.default_rng(seed)
+    right = rng.random(len(labels)) < accuracy
+    chosen = np.where(right, labels, (labels + 1) % len(LABELS))
+    logits = rng.normal(0, 0.3, (len(labels), len(LABELS)))
+    logits[np.arange(len(labels)), chosen] += np.where(right, sure, sure / 2)
+    return softmax(logits, axis=1)
+
+
+def make(student=0.9, teacher=0.93, texts=2000, with_teacher=True):
+    """What the stages might have left."""
+    rng = np.random.default_rng(0)
+    splits, rows = {}, []
+    accuracies = {"tfidf": 0.7, "hard": 0.8, "student": student} | ({"minilm": teacher} if with_teacher else {})
+    sizes = {"tfidf": 9000, "hard": 4000, "student": 2500, "minilm": 22_000_000}
+    kinds = {"student": "student", "minilm": "teacher"}
+    for split in ("validation", "test"):
+        labels = rng.integers(0, 3, texts)
+        models = {name: answering(labels, share, i) for i, (name, share) in enumerate(accuracies.items())}
+        splits[split] = Answers(
+            [f"{split} text {i} <script>alert(1)</script> | x" for i in range(texts)], labels, models
+        )
+    test = splits["test"]
+    models = [
+        Model(name, kinds.get(name, "baseline"), test.models[name], test.models[name], sizes[name], 2 * sizes[name])
+        for name in accuracies
+    ]
+    rows, _ = compare(models, test.labels, "minilm" if with_teacher else None, None)
+    row = {"texts": 100, "parameters": 2500, "validation_accuracy": 0.8} | {
+        end: rows[0][end] for end in ("accuracy", "accuracy_low", "accuracy_high")
+    }
+    train = rng.integers(0, 3, 90)
+    order = {"student": {"wos": 0.2, "survived": 0.9, "texts": 9}, "minilm": {"wos": 0.3, "survived": 0.85, "texts": 9}}
+    unknown = {"words": 0.1, "texts": 0.3}
+    return Inputs(
+        labels=LABELS,
+        name="bigru-2.5K",
+        teacher="minilm" if with_teacher else None,
+        validation=splits["validation"],
+        test=test,
+        train=pd.DataFrame({"text": [f"train {i}" for i in range(90)], "label": train}),
+        pool=pd.DataFrame(
+            {
+                "text": [*(f"train {i}" for i in range(90)), *(f"made {i}" for i in range(10))],
+                "source": ["train"] * 90 + ["generated"] * 10,
+            }
+        ),
+        answers=answering(np.r_[train, np.zeros(10, int)], 0.98, 9),
+        scores={
+            "models": {row["name"]: row for row in rows},
+            "traits": {"order": order if with_teacher else {}, "unknown_to_train": unknown, "unknown_to_all": unknown},
+        },
+        timing={name: {"texts_per_second": 1e6 / size, "milliseconds_per_text": 0.1} for name, size in sizes.items()},
+        prepared={"removed": {"train": {"rows": 1}}, "two_labels": 2},
+        ablation={
+            "sources": {"train": row, "unlabelled": row},
+            "words": {"frequent": row},
+            "architectures": {"bigru": row, "mlp": row},
+            "pool": {"0.1": row},
+            "labels": {"hard 0.1": row, "tfidf 0.1": row},
+        },
+        max_loss=0.01,
+    )
+
+
+def test_a_student_as_good_as_its_teacher_ships_and_the_sentence_says_what_is_kept():
+    verdict = collect(make(student=0.95, teacher=0.93, texts=5000), PARAMS)["verdict"]
+    assert verdict["ship"]
+    assert all(holds for holds, _ in verdict["reasons"])
+    assert verdict["headline"].startswith("bigru-2.5K keeps 10")
+    assert verdict["headline"].endswith("at 1/8,800 of its size and 8,800 times its speed")
+
+
+def test_a_student_that_loses_three_points_does_not_ship_and_the_reason_says_so():
+    verdict = collect(make(), PARAMS)["verdict"]
+    assert not verdict["ship"]
+    assert [holds for holds, _ in verdict["reasons"]] == [False, True]
+    assert "against its teacher" in verdict["reasons"][0][1]
+
+
+def test_without_a_teacher_that_answers_the_test_split_nothing_is_claimed_of_one():
+    facts = collect(make(with_teacher=False), PARAMS)
+    assert not facts["verdict"]["ship"]
+    assert facts["cascade"] is None
+    assert facts["suspects"]["noise"] is None
+    assert "teacher's accuracy" not in facts["verdict"]["headline"]
+
+
+def test_bold_is_what_is_not_surely_worse_than_the_best():
+    rows = {row["name"]: row["best"] for row in collect(make(student=0.929, teacher=0.93), PARAMS)["table"]}
+    assert rows == {"tfidf": False, "hard": False, "minilm": True, "student": True}
+
+
+def test_the_cascade_takes_the_lowest_threshold_that_reaches_the_teacher_on_validation():
+    labels = np.array([0, 0, 0, 0, 1, 1])
+    student = np.array([[0.9, 0.1], [0.8, 0.2], [0.45, 0.55], [0.35, 0.65], [0.1, 0.9], [0.4, 0.6]])
+    teacher = np.array([[0.9, 0.1], [0.9, 0.1], [0.9, 0.1], [0.9, 0.1], [0.1, 0.9], [0.9, 0.1]])
+    found = cascade((labels, student, teacher), (labels, student, teacher))
+    # Alone the student has 4 of 6, as the teacher has 5; below 0.56 one text is passed on, and put right.
+    assert found.needed
+    assert found.threshold == 0.56
+    assert found.share == pytest.approx(1 / 6)
+    assert found.accuracy == pytest.approx(5 / 6)
+    assert found.curve[0][1:] == (0.0, pytest.approx(4 / 6))
+    assert found.curve[-1][1:] == (1.0, pytest.approx(5 / 6))
+
+
+def test_no_cascade_is_needed_where_the_student_is_no_worse():
+    labels = np.array([0, 1])
+    sure = np.array([[0.9, 0.1], [0.1, 0.9]])
+    found = cascade((labels, sure, sure), (labels, sure, sure))
+    assert not found.needed
+    assert found.threshold is None
+    assert found.share == 0
+
+
+def test_texts_that_a_teacher_has_no_answer_for_do_not_count():
+    labels = np.array([0, 1])
+    student, teacher = np.array([[0.4, 0.6], [0.1, 0.9]]), np.array([[0.9, 0.1], [np.nan, np.nan]])
+    assert cascade((labels, student, teacher), (labels, student, teacher)).teacher == 1.0
+
+
+def test_swapped_labels_are_found():
+    rng = np.random.default_rng(0)
+    truth = rng.integers(0, 3, 600)
+    given = truth.copy()
+    swapped = rng.permutation(600)[:30]
+    given[swapped] = (truth[swapped] + 1) % 3
+    found = find(given, answering(truth, 1.0, 1))
+    assert set(found.rows[:30]) == set(swapped)
+    assert (found.suggested[:30] == truth[found.rows[:30]]).all()
+    assert found.noise == pytest.approx(0.05, abs=0.01)
+
+
+def test_right_labels_are_not_suspected_and_gaps_are_left_out():
+    labels = np.array([0, 1, 2, 0])
+    answers = np.eye(3)[labels] * 0.9 + 0.03
+    answers[3] = np.nan
+    assert find(labels, answers).noise == 0
+    assert not len(find(labels[:0], answers[:0]).rows)
+
+
+def test_a_class_without_texts_is_never_suggested():
+    found = find(np.array([0, 0]), np.array([[0.1, 0.9], [0.9, 0.1]]))
+    assert not len(found.rows)
+
+
+def test_a_picture_takes_the_pages_colours_and_says_more_where_one_points():
+    rows = collect(make(), PARAMS)["table"]
+    svg = charts.inline(lambda path: figure.size_figure(rows, "minilm", path, titled=False), "Size & all")
+    root = ElementTree.fromstring(svg)
+    tips = [element.get("data-tip") for element in root.iter() if element.get("data-tip")]
+    assert len(tips) == len(rows)
+    assert any(tip.startswith("student: 9") and "2,500 parameters" in tip for tip in tips)
+    assert root.get("aria-label") == "Size & all"
+    assert "var(--ink)" in svg
+    assert "#1f2933" not in svg
+    # What one picture names, no other may.
+    ids = [element.get("id") for element in root.iter() if element.get("id")]
+    assert ids
+    assert all(name.startswith("size-all-") for name in ids)
+
+
+def test_pictures_are_the_same_for_the_same_numbers():
+    rows = collect(make(), PARAMS)["ablation"]["ladder"]
+    one, two = (charts.inline(lambda path: charts.bars(rows, path), "Bars") for _ in range(2))
+    assert one == two
+
+
+def test_ratios_are_told_to_two_digits():
+    assert [two_digits(value) for value in (8825, 104.2, 12.3, 3.14)] == ["8,800", "100", "12", "3.1"]
+
+
+def test_a_long_text_is_cut_and_stays_on_one_line():
+    assert clip("a\nb  c") == "a b c"
+    assert len(clip("a" * 1000)) == 240
