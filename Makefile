@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup repro search qr test browser quick check offline fresh format show lock clean \
+.PHONY: help setup repro search compare qr test browser quick check offline fresh format show lock clean \
 	benchmark-emotion benchmark-glue benchmark-search benchmark-speed benchmark-teacher
 
 PYTHON ?= python3
@@ -22,20 +22,23 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[train,dev]'
 	@touch $@
 
-repro: setup ## run the pipeline; print the table of models and where the pictures lie
+repro: setup ## run the pipeline; print the table of models and where the report lies
 	dvc repro
 	@cat metrics/evaluate/table.md && echo && cat metrics/evaluate/timing.md
-	@echo && echo "pictures:" && ls metrics/evaluate/*.png metrics/evaluate/confusion/*.png
+	@echo && echo "All there is to know, to open in a browser: $(CURDIR)/metrics/report/index.html"
 
 search: setup ## look for the best student of at most BUDGET, in UNIT=parameters or bytes
 	@test -n "$(BUDGET)" || { echo "error: say how large it may be: make search BUDGET=3000" >&2; exit 1; }
 	python src/search.py --budget $(BUDGET) --unit $(UNIT) --trials $(TRIALS)
 
+compare: setup ## the last run and the experiments of this commit on one page, or those named in EXPS="one another"
+	python src/compare.py $(EXPS)
+
 qr: setup ## write the student as a QR code, qr.png
 	python src/qr.py
 
 test: setup tests/js/node_modules browser ## run all tests
-	python -m pytest -rs
+	python -m pytest -rs --numprocesses auto --dist loadfile
 
 tests/js/node_modules: tests/js/package-lock.json
 	@if command -v npm >/dev/null; then npm ci --prefix tests/js --ignore-scripts --no-audit --no-fund; \
@@ -66,7 +69,7 @@ format: setup ## format the code
 	ruff format .
 
 show: setup ## one row per experiment
-	dvc exp show --hide-workspace --only-changed --drop '.*(models|timing|plots|rounding|export|traits|cost)'
+	dvc exp show --hide-workspace --only-changed --drop '.*(models|timing|plots|rounding|export|traits|cost|ablate)'
 
 lock: ## write the versions of this environment to constraints.txt
 	{ echo '# Known-good versions, written by `make lock`.'; \

@@ -16,7 +16,7 @@ from potstill.params.label import LabelParams
 from potstill.params.report import ReportParams
 from potstill.report.facts import Inputs, collect
 from potstill.report.origin import costs, origin
-from potstill.report.page import html, markdown
+from potstill.report.page import render
 from potstill.report.pictures import draw
 from potstill.runtime.model import FILE, Student
 
@@ -43,8 +43,8 @@ def main() -> None:
         "parameters": paths.PARAMS.read_text("utf-8"),
         "charts": draw(inputs, facts, curves(inputs), reference, evaluate.published),
     }
-    files.write_text(METRICS / "index.html", html(shown))
-    files.write_text(METRICS / "report.md", markdown(shown))
+    files.write_text(METRICS / "index.html", render("page.html", shown))
+    files.write_text(METRICS / "report.md", render("page.md", shown))
     files.write_json(METRICS / "metrics.json", {"report": summary(facts)})
     print(f"{'Ship it' if facts['verdict']['ship'] else 'Do not ship it'}: {facts['verdict']['headline']}.")
     print(f"{METRICS / 'index.html'} says why")

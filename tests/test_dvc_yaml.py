@@ -62,8 +62,10 @@ def needed(script):
         if path not in found:
             found.add(path)
             waiting.extend(imported(path))
-    kinds = (".json", ".html", ".md")
-    data = {f for path in found for f in path.parent.iterdir() if f.suffix in kinds and f.name in path.read_text()}
+    beside = {f for path in found for f in path.parent.iterdir() if f.suffix in (".json", ".html", ".md")}
+    data: set[Path] = set()
+    while new := {f for f in beside - data if any(f'"{f.name}"' in path.read_text() for path in found | data)}:
+        data |= new
     return {str(path.relative_to(ROOT)) for path in found | data}
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from selenium import webdriver
+from selenium.webdriver import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
@@ -20,6 +22,7 @@ from potstill import cli
 from potstill.runtime.explain import explain
 from potstill.runtime.model import Student
 from test_fast import student
+from test_report import page as reported_page
 from test_serve import serving
 
 pytestmark = pytest.mark.slow
@@ -137,6 +140,66 @@ def test_nothing_sticks_out(opened, width):
     wide = browser.execute_script("return document.documentElement.scrollWidth")
     assert wide <= width
     browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+@pytest.fixture(scope="module")
+def reported(tmp_path_factory):
+    """Where a report is."""
+    path = tmp_path_factory.mktemp("report") / "index.html"
+    path.write_text(reported_page(), "utf-8")
+    return path.as_uri()
+
+
+@pytest.mark.parametrize("width", [320, 768, 1280])
+def test_the_report_fits_and_nothing_in_its_pictures_overlaps(chromium, reported, width):
+    chromium.get_log("browser")
+    chromium.get_log("performance")
+    size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
+    chromium.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    chromium.get(reported)
+    assert requested(chromium) == {reported}
+    assert chromium.execute_script("return document.documentElement.scrollWidth") <= width
+    overlaps = """
+        const found = [];
+        for (const svg of document.querySelectorAll("svg")) {
+          const texts = [...svg.querySelectorAll("text")].filter((text) => text.textContent.trim());
+          const boxes = texts.map((text) => text.getBoundingClientRect());
+          boxes.forEach((a, i) => boxes.slice(0, i).forEach((b, j) => {
+            const wide = Math.min(a.right, b.right) - Math.max(a.left, b.left);
+            const high = Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top);
+            if (a.width && wide > 1 && high > 2) found.push([texts[i].textContent, texts[j].textContent]);
+          }));
+        }
+        return found;
+    """
+    assert chromium.execute_script(overlaps) == []
+    chromium.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def test_a_mark_in_the_report_says_its_numbers_where_one_points(chromium, reported):
+    chromium.set_window_size(1000, 900)
+    chromium.get(reported)
+    mark = chromium.find_element(By.CSS_SELECTOR, "[data-tip^='bigru-2.5K: 9']")
+    tip = chromium.find_element(By.ID, "tip")
+    assert not tip.is_displayed()
+    ActionChains(chromium).move_to_element(mark).perform()
+    assert tip.is_displayed()
+    assert tip.text == mark.get_attribute("data-tip")
+    assert "2,500 parameters" in tip.text
+    ActionChains(chromium).send_keys(Keys.ESCAPE).perform()
+    assert not tip.is_displayed()
+
+
+def test_the_report_is_readable_in_the_dark(chromium, reported):
+    dark = {"features": [{"name": "prefers-color-scheme", "value": "dark"}]}
+    chromium.execute_cdp_cmd("Emulation.setEmulatedMedia", dark)
+    chromium.get(reported)
+    colours = "return [...document.querySelectorAll('body, svg text')].map((e) => getComputedStyle(e))"
+    back, *inks = chromium.execute_script(f"{colours}.map((s, i) => i ? s.fill : s.backgroundColor)")
+    brightness = [sum(map(int, re.findall(r"\d+", colour)[:3])) for colour in inks]
+    assert sum(map(int, re.findall(r"\d+", back)[:3])) < 150
+    assert min(brightness) > 250
+    chromium.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
 
 
 def test_plots_of_dvc_are_drawn_without_a_network(chromium, tmp_path):

@@ -33,6 +33,10 @@ SMALL = {
     "demo.test": ("test: 3000", "test: 60"),
     "demo.unlabelled": ("unlabelled: 8000", "unlabelled: 200"),
     "label.shard_rows": ("shard_rows: 8192", "shard_rows: 300"),
+    "ablate.steps": ("steps: 1500", "steps: 10"),
+    "ablate.architectures": ("architectures: [mlp, cnn]", "architectures: [mlp]"),
+    "ablate.pool": ("pool: [0.03, 0.1, 0.3]", "pool: [0.3]"),
+    "ablate.labels": ("labels: [0.1, 0.3]", "labels: [0.3]"),
     "evaluate.seconds": ("seconds: 2.0", "seconds: 0.2"),
 }
 RAN = re.compile(r"Running stage '([^']+)'")
@@ -138,7 +142,7 @@ def test_repro_leaves_models_metrics_and_pictures(origin):
         assert (origin / "metrics/evaluate" / name).read_bytes().startswith(b"\x89PNG")
     assert "| student |" in (origin / "metrics/evaluate/table.md").read_text()
     assert (origin / "metrics/student/plots/metrics/loss.tsv").is_file()
-    for name in ("prepare", "baseline", "teacher/minilm", "pool", "student", "export", "evaluate"):
+    for name in ("prepare", "baseline", "teacher/minilm", "pool", "student", "export", "ablate", "evaluate", "report"):
         run(origin, "git", "ls-files", "--error-unmatch", f"metrics/{name}/metrics.json")
 
 
@@ -146,6 +150,45 @@ def test_the_table_begins_with_the_verdict(origin):
     first = (origin / "metrics/evaluate/table.md").read_text().splitlines()[0]
     ship = json.loads((origin / "metrics/evaluate/metrics.json").read_text())["student"]["ship"]
     assert first.startswith("**Ship**: " if ship else "**Do not ship**: ")
+
+
+def test_the_report_says_what_the_metrics_say(origin):
+    page = (origin / "metrics/report/index.html").read_text()
+    evaluated = json.loads((origin / "metrics/evaluate/metrics.json").read_text())
+    assert ("<strong>Ship it<" in page) == evaluated["student"]["ship"]
+    cells = [re.findall(r"<td[^>]*>(.*?)</td>", row) for row in re.findall(r"<tr>(.*?)</tr>", page)]
+    found = {row[0]: row for row in cells if len(row) == 11}
+    assert set(found) == set(evaluated["models"])
+    for name, scores in evaluated["models"].items():
+        shares = [100 * scores[f"accuracy{end}"] for end in ("", "_low", "_high")]
+        assert found[name][2] == "{:.2f} ({:.1f}–{:.1f})".format(*shares)
+        assert found[name][3] == f"{100 * scores['macro_f1']:.1f}"
+        assert found[name][4] == f"{scores['matthews']:.3f}"
+    assert "http" not in re.sub(r"http://www.w3.org/\S+", "", page)  # nothing is fetched
+    markdown = (origin / "metrics/report/report.md").read_text()
+    assert all(row[2] in markdown for row in found.values())
+    ablated = json.loads((origin / "metrics/ablate/metrics.json").read_text())["ablate"]
+    assert list(ablated["sources"]) == ["generated", "train", "unlabelled", "variants"]
+    assert ablated["sources"]["train"]["texts"] == 240
+    assert ablated["pool"]["0.3"]["texts"] == round(0.3 * ablated["architectures"]["bigru"]["texts"])
+    assert set(ablated["labels"]) == {"hard 0.3", "tfidf 0.3"}
+
+
+def test_experiments_are_compared_on_one_page(pulled):
+    run(pulled, "dvc", "exp", "run", "--name", "tiny", "-S", "student.hidden=3")
+    run(pulled, "git", "checkout", ".")
+    run(pulled, "dvc", "checkout")
+    output = run(pulled, "python", "src/compare.py")
+    rows = {line.split(" | ")[0]: line for line in output.splitlines() if line.startswith("| ")}
+    assert "student.hidden=3 |" in rows["| tiny"]
+    assert "| – |" in rows["| workspace"]
+    tiny = at(pulled, experiment(pulled, "tiny"), "metrics/evaluate/metrics.json")["models"]["student"]
+    assert f"{100 * tiny['accuracy']:.2f} (" in rows["| tiny"]
+    assert f" {tiny['bytes']:,} " in rows["| tiny"]
+    assert "<code>student.hidden=3</code>" in (pulled / "metrics/compare/index.html").read_text()
+    assert "| tiny" not in run(pulled, "python", "src/compare.py", "main", "workspace")
+    says = run(pulled, "python", "src/compare.py", "huge", fails=True)
+    assert says == "error: there is no experiment 'huge' (of this commit: tiny): see `dvc exp list`\n"
 
 
 def test_a_released_student_is_fetched_without_a_service(origin, tmp_path):
@@ -170,7 +213,7 @@ def test_a_search_recommends_a_student_that_an_experiment_can_train(pulled):
     assert max(result["parameters"] for result in found["results"]) <= 900
     assert (pulled / "metrics/search/front.png").read_bytes().startswith(b"\x89PNG")
     command = next(line.split() for line in output.splitlines() if line.startswith("    dvc exp run"))
-    assert RAN.findall(run(pulled, *command)) in (["student", "export", "evaluate"], [])
+    assert RAN.findall(run(pulled, *command)) in (["student", "export", "evaluate", "report"], [])
     best = json.loads((pulled / "metrics/student/metrics.json").read_text())["student"]
     assert best["parameters"] in {result["parameters"] for result in found["results"]}
     assert best["validation_accuracy"] in {result["accuracy"] for result in found["results"]}
@@ -192,18 +235,21 @@ def test_running_again_gives_the_same_bytes(pulled):
     run(pulled, "dvc", "repro", "--force")
     assert hashes(pulled) == before
     status = run(pulled, "git", "status", "--porcelain").splitlines()
-    # Timings vary, and so do what records their hash and their table.
-    assert {line[3:] for line in status} <= {
+    # Timings vary, and so do what records their hash, and what shows them.
+    varied = {line[3:] for line in status if not line.endswith("/cost.json")}
+    assert varied <= {
         "dvc.lock",
         "metrics/evaluate/timing.json",
         "metrics/evaluate/timing.md",
+        "metrics/report/index.html",
+        "metrics/report/report.md",
         "metrics/teacher/minilm/timing.json",
     }
 
 
 def test_changing_the_student_runs_only_what_follows(pulled):
     output = run(pulled, "dvc", "exp", "run", "-S", "student.hidden=3")
-    assert RAN.findall(output) == ["student", "export", "evaluate"]
+    assert RAN.findall(output) == ["student", "export", "evaluate", "report"]
 
 
 def test_a_pulled_clone_has_nothing_to_do(pulled):
@@ -212,7 +258,7 @@ def test_a_pulled_clone_has_nothing_to_do(pulled):
 
 def test_a_clone_that_pulls_what_it_needs_never_trains_the_teacher(clone):
     output = run(clone, "dvc", "exp", "run", "--pull", "--allow-missing", "-S", "student.hidden=16")
-    assert RAN.findall(output) == ["student", "export", "evaluate"]
+    assert RAN.findall(output) == ["student", "export", "evaluate", "report"]
     assert not (clone / "data/label/minilm").exists()
     run(clone, "dvc", "pull")
     assert not RAN.findall(run(clone, "dvc", "repro"))
@@ -222,7 +268,7 @@ def test_a_queue_runs_and_shows_one_readable_row_each(pulled):
     run(pulled, "dvc", "exp", "run", "--queue", "-S", "student.hidden=2,4,6")
     run(pulled, "dvc", "queue", "start", "-j", "2")
     wait_for_queue(pulled)
-    noise = ".*(models|timing|plots|rounding|export)"  # as in the README
+    noise = ".*(models|timing|plots|rounding|export|traits|cost|ablate)"  # as in the README
     header = list(shown(pulled, "--hide-workspace", "--only-changed", "--drop", noise)[0])
     assert len(header) <= 15, header
     assert not any("/" in name or "step" in name for name in header), header
@@ -342,7 +388,7 @@ def test_a_bad_parameter_ends_in_one_line_and_writes_nothing(pulled, change, say
 def test_a_tiny_learning_rate_survives_the_command_line(pulled):
     # `-S` writes 1e-05, which a YAML 1.1 reader takes for a string.
     output = run(pulled, "dvc", "exp", "run", "-S", "student.learning_rate=0.00001")
-    assert RAN.findall(output) == ["student", "export", "evaluate"]
+    assert RAN.findall(output) == ["student", "export", "evaluate", "report"]
 
 
 def test_a_checkpoint_out_of_reach_ends_in_one_line(pulled):

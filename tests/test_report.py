@@ -14,7 +14,8 @@ from potstill.params.report import ReportParams
 from potstill.report import charts
 from potstill.report.cascade import cascade
 from potstill.report.facts import Inputs, collect, two_digits
-from potstill.report.page import clip
+from potstill.report.page import clip, render
+from potstill.report.pictures import draw
 from potstill.report.suspects import find
 
 LABELS = ["joy", "<b>anger</b>", "fear | awe"]
@@ -85,6 +86,40 @@ def make(student=0.9, teacher=0.93, texts=2000, with_teacher=True):
         },
         max_loss=0.01,
     )
+
+
+def page(inputs=None):
+    """The whole page, as the stage makes it."""
+    inputs = inputs or make()
+    facts = collect(inputs, PARAMS)
+    curve = pd.DataFrame({"epoch": [1, 2, 3], "loss": [1, 0.5, 0.3], "validation_accuracy": [0.5, 0.6, 0.7]})
+    shown = {
+        "title": "bigru-2.5K: <joy>",
+        "labels": inputs.labels,
+        "labeller": "minilm",
+        "reference": inputs.teacher or "student",
+        "published": True,
+        "rows": {"train": 90, "validation": 2000, "test": 2000, "unlabelled": 0, "transfer": 100},
+        "costs": {"prepare": {"seconds": 1.5, "core_seconds": 2.0, "peak_megabytes": 300.0}},
+        "origin": {"commit": "abc"},
+        "parameters": "a: <1>",
+        "charts": draw(inputs, facts, {"hard": curve}, inputs.teacher or inputs.name, published=True),
+    }
+    return render("page.html", facts | shown)
+
+
+def test_the_page_shows_text_as_text():
+    html = page()
+    assert "<script>alert" not in html
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in html
+    assert "<b>anger" not in html
+    assert "a: &lt;1&gt;" in html
+
+
+def test_the_page_does_without_a_teacher_of_its_own():
+    html = page(make(with_teacher=False))
+    assert "nothing can be passed on to it" in html
+    assert "labels look wrong to the teacher" not in html
 
 
 def test_a_student_as_good_as_its_teacher_ships_and_the_sentence_says_what_is_kept():

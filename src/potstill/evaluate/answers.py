@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import pandas as pd
@@ -37,8 +38,8 @@ class Answers:
             pd.concat([table, *answers], axis=1).to_parquet(part, index=False)
 
     @classmethod
-    def load(cls, path: Path) -> "Answers":
-        """Read what `save` wrote.
+    def load(cls, path: Path | BinaryIO) -> "Answers":
+        """Read what `save` wrote, from a file or an open one.
 
         Raises:
             PotstillError: the file is missing or damaged.

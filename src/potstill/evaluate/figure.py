@@ -233,7 +233,8 @@ def _tip(mark: _Mark) -> str:
 
 def _box(axes: Axes, start: tuple[float, float], end: tuple[float, float], margin: float) -> Bbox:
     """Span a box in pixels between two data points, `margin` points wider on every side."""
-    return Bbox(axes.transData.transform([start, end])).padded(margin * axes.get_figure(root=True).dpi / 72)
+    pixel = axes.get_figure(root=True).dpi / 72  # type: ignore[union-attr]
+    return Bbox(axes.transData.transform([start, end])).padded(margin * pixel)
 
 
 def confusion_figure(matrix: Any, names: Sequence[str], path: Path) -> None:

@@ -210,7 +210,7 @@ def order(found: Mapping[str, float], path: Path) -> None:
         for step, (name, value) in enumerate(ELSEWHERE):
             axes.plot(value, 0, "|", color=SOFT, ms=9)
             below = -8 - 18 * (step % 2)  # those near each other take turns
-            label = {"ha": "center", "va": "top", "size": 7, "color": SOFT}
+            label: dict[str, Any] = {"ha": "center", "va": "top", "size": 7, "color": SOFT}
             axes.annotate(f"{name}\n{value:g}", (value, 0), xytext=(0, below), textcoords="offset points", **label)
         for step, (name, value) in enumerate(sorted(found.items(), key=lambda item: item[1])):
             colour = KINDS["student" if name == "student" else "teacher"][1]

@@ -11,17 +11,8 @@ LONGEST = 240  # letters of a text that are shown
 SHADED = 25  # classes up to which a confusion matrix is shown whole
 
 
-def html(facts: Mapping[str, Any]) -> str:
-    """The page: one file that needs nothing else. What is not marked safe in its template is escaped."""
-    return _render("page.html", facts)
-
-
-def markdown(facts: Mapping[str, Any]) -> str:
-    """The same in GitHub's Markdown, without the pictures."""
-    return _render("page.md", facts)
-
-
-def _render(template: str, facts: Mapping[str, Any]) -> str:
+def render(template: str, facts: Mapping[str, Any]) -> str:
+    """Fill a template of this folder, HTML or Markdown. In HTML all that is not marked safe is escaped."""
     environment = Environment(
         loader=PackageLoader("potstill", "report"),
         autoescape=template.endswith(".html"),

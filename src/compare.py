@@ -1,0 +1,114 @@
+"""Several experiments on one page: `make compare`, or `make compare EXPS="one another"`.
+
+Without names: the last `dvc repro`, and all experiments that were made of the commit that is checked out.
+"""
+
+import argparse
+import io
+import json
+import subprocess
+from functools import partial
+from typing import Any
+
+import dvc.api
+from dvc.exceptions import DvcException
+from ruamel.yaml import YAML
+
+from potstill import files, paths
+from potstill.errors import PotstillError, run
+from potstill.evaluate import figure
+from potstill.evaluate.answers import Answers
+from potstill.report import charts
+from potstill.report.experiments import Experiment, compare, flat, sentence
+from potstill.report.page import render
+
+METRICS = paths.METRICS / "compare"
+WORKSPACE = "workspace"
+SCORES, TIMING = paths.METRICS / "evaluate" / "metrics.json", paths.METRICS / "evaluate" / "timing.json"
+ANSWERS = paths.EVALUATE / "test.parquet"
+
+
+def main() -> None:
+    """Read what the experiments left; write `metrics/compare`."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("names", nargs="*", help="experiments, branches, tags or commits; workspace is the last repro")
+    names = parser.parse_args().names or [WORKSPACE, *of_head()]
+    experiments = [read(name) for name in dict.fromkeys(names)]
+    rows = compare(experiments)
+    teachers = [row for row in experiments[0].scores["models"].items() if row[1]["kind"] == "teacher"]
+    points = [{**values, "name": name} for name, values in teachers] + rows
+    reference = teachers[0][0] if teachers else rows[0]["name"]
+    size = partial(figure.size_figure, points, reference, titled=False)
+    shown = {
+        "title": f"{len(rows)} experiments" if len(rows) > 1 else "One experiment",
+        "sentence": sentence(rows),
+        "rows": rows,
+        "reference": reference,
+        "charts": {
+            "size": charts.inline(size, "Accuracy against size"),
+            "size_narrow": charts.inline(partial(size, width=4.4), "Accuracy against size, narrow"),
+        },
+    }
+    files.write_text(METRICS / "index.html", render("compare.html", shown))
+    files.write_text(METRICS / "compare.md", text := render("compare.md", shown))
+    print(f"{text}\n{METRICS / 'index.html'} shows them")
+
+
+def of_head() -> list[str]:
+    """The names of the experiments that start from the commit that is checked out."""
+    head = git("rev-parse", "HEAD")
+    refs = git("for-each-ref", "--format=%(refname)", f"refs/exps/{head[:2]}/{head[2:]}").split()
+    return [ref.rsplit("/", 1)[1] for ref in refs]
+
+
+def read(name: str) -> Experiment:
+    """What an experiment left, from the workspace or from Git and DVC's cache.
+
+    Raises:
+        PotstillError: there is no such experiment, or it has no evaluation.
+    """
+    if name == WORKSPACE:
+        params = YAML(typ="safe", pure=True).load(paths.PARAMS)
+        test = Answers.load(ANSWERS) if ANSWERS.is_file() else None
+        return Experiment(name, flat(params), files.read_json(SCORES), files.read_json(TIMING)["timing"], test)
+    revision = resolve(name)
+    try:
+        scores, timing = (json.loads(git("show", f"{revision}:{path}")) for path in (SCORES, TIMING))
+        params = YAML(typ="safe", pure=True).load(git("show", f"{revision}:{paths.PARAMS}"))
+    except subprocess.CalledProcessError:
+        raise PotstillError(f"{name} has no {SCORES}: it is older than that, or `evaluate` did not run") from None
+    return Experiment(name, flat(params), scores, timing["timing"], answers(revision))
+
+
+def resolve(name: str) -> str:
+    """The commit of an experiment, branch, tag or commit.
+
+    Raises:
+        PotstillError: there is none.
+    """
+    refs = git("for-each-ref", "--format=%(objectname)", f"refs/exps/**/{name}").split()
+    if refs:
+        return refs[-1]
+    try:
+        return git("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}")
+    except subprocess.CalledProcessError:
+        known = ", ".join(of_head()) or "none"
+        raise PotstillError(f"there is no experiment {name!r} (of this commit: {known}): see `dvc exp list`") from None
+
+
+def answers(revision: str) -> Answers | None:
+    """An experiment's answers, if DVC has them here or in the remote."""
+    try:
+        content: Any = dvc.api.read(str(ANSWERS), rev=revision, mode="rb")
+    except (DvcException, OSError):
+        return None
+    return Answers.load(io.BytesIO(content))
+
+
+def git(*command: str) -> str:
+    """What Git says."""
+    return subprocess.run(["git", *command], capture_output=True, text=True, check=True).stdout.strip()
+
+
+if __name__ == "__main__":
+    run(main)
