@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+from tqdm import tqdm
 
 from potstill import device, files, paths, record
 from potstill.corpus.dataset import Dataset
@@ -34,6 +35,11 @@ def teach(name: str, params: TeacherParams) -> None:
         folder.mkdir()
         checkpoint = params.presets[name].checkpoint
         if table.is_table(checkpoint):
+            if params.adapt:
+                raise PotstillError(
+                    f"{checkpoint} is a table, which cannot be adapted: set `adapt: 0` in teacher.presets.{name}, "
+                    "or teacher.adapt=0"
+                )
             table.read(Path(checkpoint), data.labels).to_parquet(folder / "table.parquet", index=False)
             model.describe(folder, "table", data.labels)
             (metrics / "plots").mkdir(parents=True, exist_ok=True)  # no curves, but DVC expects the folder
@@ -61,7 +67,7 @@ def teach(name: str, params: TeacherParams) -> None:
 
 
 def train(folder: Path, metrics: Path, data: Dataset, params: TeacherParams, name: str) -> None:
-    """Fine-tune into `folder`; a run that was killed goes on from its last finished epoch."""
+    """Adapt if asked, and fine-tune into `folder`; a run that was killed goes on from its last finished epoch."""
     from potstill.teacher import finetune
 
     device.use_threads(params.threads)
@@ -70,6 +76,11 @@ def train(folder: Path, metrics: Path, data: Dataset, params: TeacherParams, nam
     settings = f"{params.model_dump_json(exclude={'checkpoints', 'presets'})} {preset} {source}"
     key = hashlib.sha256(f"{settings} {files.sha256(paths.PREPARED)}".encode()).hexdigest()[:16]
     scratch = paths.SCRATCH / "teacher" / key
+    if params.adapt:
+        from potstill.teacher import adapt
+
+        texts = [*data.train["text"], *data.unlabelled["text"]]
+        source = adapt.adapt(source, texts, params, scratch, say)
     network, tokenizer = finetune.load(source, data.labels, params.seed)
     with record.curves(metrics) as log:
         finetune.finetune(network, tokenizer, data.train, data.validation, params, preset.learning_rate, scratch, log)
@@ -77,6 +88,11 @@ def train(folder: Path, metrics: Path, data: Dataset, params: TeacherParams, nam
     tokenizer.save_pretrained(folder)
     model.describe(folder, "checkpoint", data.labels, params.max_length)
     shutil.rmtree(scratch)
+
+
+def say(epoch: dict[str, float]) -> None:
+    """Print what adapting says of a pass."""
+    tqdm.write(f"adapted, pass {epoch['epoch']}: loss {epoch['loss']:.4g}")
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from potstill.teacher.average import average
 SETTINGS = {
     "checkpoints": ["mine"],
     "presets": {"mine": {"checkpoint": "anywhere"}},
+    "adapt": 0,
     "epochs": 3,
     "batch_size": 16,
     "weight_decay": 0.01,

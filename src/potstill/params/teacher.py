@@ -10,12 +10,13 @@ RESERVED = ("tfidf", "hard", "student", "ensemble")  # the other models that `ev
 
 
 class Preset(BaseModel):
-    """Where a teacher comes from, the learning rate that suits it, and a seed of its own."""
+    """Where a teacher comes from, the learning rate that suits it, and what it has of its own."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     checkpoint: str = Field(min_length=1)
     learning_rate: float = Field(default=5e-5, gt=0, le=1)
     seed: int | None = Field(default=None, ge=0)
+    adapt: int | None = Field(default=None, ge=0)
 
 
 class TeacherParams(Section):
@@ -25,6 +26,7 @@ class TeacherParams(Section):
 
     checkpoints: list[str] = Field(min_length=1)
     presets: dict[str, Preset]
+    adapt: int = Field(ge=0)
     epochs: int = Field(ge=1)
     batch_size: int = Field(ge=1)
     weight_decay: float = Field(ge=0)
@@ -46,6 +48,5 @@ class TeacherParams(Section):
         return self
 
     def of(self, name: str) -> "TeacherParams":
-        """The settings of one teacher, with its own seed if its preset has one."""
-        seed = self.presets[name].seed
-        return self if seed is None else self.model_copy(update={"seed": seed})
+        """The settings of one teacher, with its own seed and passes of adaptation if its preset has them."""
+        return self.model_copy(update=self.presets[name].model_dump(include={"seed", "adapt"}, exclude_none=True))

@@ -43,7 +43,6 @@ def load(
     Raises:
         PotstillError: `source` cannot be loaded as a sequence classifier.
     """
-    set_seed(seed)
     head: dict[str, Any] = {}
     if labels is not None:
         head = {
@@ -52,14 +51,31 @@ def load(
             "ignore_mismatched_sizes": True,
         }
         head["label2id"] = {name: i for i, name in enumerate(labels)}
+    return load_as(AutoModelForSequenceClassification, "a text classifier", source, seed, **head)
+
+
+def load_as(
+    kind: Any, name: str, source: str, seed: int, **options: Any
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """Load a checkpoint as a model of some kind, and its tokenizer.
+
+    Args:
+        kind: one of the auto classes of `transformers`.
+        name: what that is, for people.
+        source: a folder, or a hub id. Only safetensors are read and no code from the source is run.
+        seed: for the first weights that the checkpoint lacks.
+        options: what `from_pretrained` takes besides.
+
+    Raises:
+        PotstillError: `source` cannot be loaded as that.
+    """
+    set_seed(seed)
     try:
         tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
-        model = AutoModelForSequenceClassification.from_pretrained(
-            source, trust_remote_code=False, use_safetensors=True, dtype="float32", **head
-        )
+        model = kind.from_pretrained(source, trust_remote_code=False, use_safetensors=True, dtype="float32", **options)
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         reason = str(error).split("\n")[0]
-        raise PotstillError(f"{source} cannot be loaded as a text classifier: {reason}") from None
+        raise PotstillError(f"{source} cannot be loaded as {name}: {reason}") from None
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
         model.config.pad_token_id = tokenizer.pad_token_id
@@ -114,18 +130,35 @@ def finetune(
     """
     rows = examples(tokenizer, train, params.max_length)
     by_length = validation.iloc[validation["text"].str.len().argsort(kind="stable")]
-    arguments = TrainingArguments(
+    trainer = Trainer(
+        model=model,
+        args=arguments(
+            params,
+            scratch,
+            num_train_epochs=params.epochs,
+            per_device_train_batch_size=params.batch_size,
+            per_device_eval_batch_size=params.batch_size,
+            learning_rate=learning_rate,
+            warmup_steps=params.warmup,
+            eval_strategy="epoch",
+        ),
+        train_dataset=rows,  # a list of rows is all that the sampler needs
+        eval_dataset=examples(tokenizer, by_length, params.max_length),
+        data_collator=DataCollatorWithPadding(tokenizer),
+        compute_metrics=lambda scored: {"accuracy": float(np.mean(_logits(scored).argmax(-1) == scored.label_ids))},
+        callbacks=[_Epochs(log)],
+    )
+    run(trainer)
+
+
+def arguments(params: TeacherParams, scratch: Path, **own: Any) -> TrainingArguments:
+    """What the Trainer is told, whatever it trains: `own`, and what all trainings share."""
+    return TrainingArguments(
         output_dir=str(scratch),
-        num_train_epochs=params.epochs,
-        per_device_train_batch_size=params.batch_size,
-        per_device_eval_batch_size=params.batch_size,
-        learning_rate=learning_rate,
         weight_decay=params.weight_decay,
-        warmup_steps=params.warmup,
         max_grad_norm=params.max_grad_norm,
         bf16=device.bf16(params.precision),
         train_sampling_strategy="group_by_length",
-        eval_strategy="epoch",
         save_strategy="epoch",
         logging_strategy="epoch",
         save_total_limit=1,
@@ -134,19 +167,15 @@ def finetune(
         disable_tqdm=False,
         use_cpu=device.device().type == "cpu",
         dataloader_pin_memory=device.device().type == "cuda",
+        **own,
     )
-    trainer = Trainer(
-        model=model,
-        args=arguments,
-        train_dataset=rows,  # a list of rows is all that the sampler needs
-        eval_dataset=examples(tokenizer, by_length, params.max_length),
-        data_collator=DataCollatorWithPadding(tokenizer),
-        compute_metrics=lambda scored: {"accuracy": float(np.mean(_logits(scored).argmax(-1) == scored.label_ids))},
-        callbacks=[_Epochs(log)],
-    )
+
+
+def run(trainer: Trainer) -> None:
+    """Train under a progress bar, from the last whole checkpoint on if there is one."""
     trainer.remove_callback(ProgressCallback)
     trainer.add_callback(_Bar())
-    trainer.train(resume_from_checkpoint=_resume(scratch))
+    trainer.train(resume_from_checkpoint=_resume(Path(trainer.args.output_dir)))
 
 
 def examples(tokenizer: PreTrainedTokenizerBase, table: pd.DataFrame, max_length: int) -> list[dict[str, Any]]:
