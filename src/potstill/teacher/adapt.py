@@ -8,6 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import torch
+from torch.nn.functional import cross_entropy
 from transformers import (
     MODEL_FOR_MASKED_LM_MAPPING,
     AutoModelForMaskedLM,
@@ -26,6 +28,7 @@ MASKED = 0.15
 BATCH_SIZE = 64
 LEARNING_RATE = 3e-4
 WARMUP = 100
+IGNORED = -100  # the collator's label of a token that is not to be foretold
 
 
 def adapt(
@@ -56,14 +59,15 @@ def adapt(
     if adapted.is_dir():
         return str(adapted)
     classifier, tokenizer = finetune.load(source, seed=params.seed)
-    if type(classifier.config) not in MODEL_FOR_MASKED_LM_MAPPING or tokenizer.mask_token is None:
+    config = classifier.config
+    if type(config) not in MODEL_FOR_MASKED_LM_MAPPING or config.is_encoder_decoder or tokenizer.mask_token is None:
         raise PotstillError(
-            f"{source} cannot be adapted: {classifier.config.model_type} is not made to foretell masked words; "
+            f"{source} cannot be adapted: {config.model_type} is not made to foretell masked words; "
             "set `adapt: 0` in its preset, or teacher.adapt=0"
         )
     model, _ = finetune.load_as(AutoModelForMaskedLM, "a masked-language model", source, params.seed)
     steps = params.adapt * -(-len(texts) // BATCH_SIZE)
-    trainer = Trainer(
+    trainer = _Trainer(
         model=model,
         args=finetune.arguments(
             params,
@@ -85,6 +89,22 @@ def adapt(
         tokenizer.save_pretrained(folder)
     shutil.rmtree(passes)
     return str(adapted)
+
+
+class _Trainer(Trainer):
+    """Scores the vocabulary where a word is masked only: at every token, that would cost more than all the rest."""
+
+    def compute_loss(self, model: Any, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> torch.Tensor:
+        labels = inputs.pop("labels")
+        masked = labels != IGNORED
+        # The model itself: wrapped for several GPUs, it would see a part of the batch, and `masked` is of all.
+        hook = self.model.get_output_embeddings().register_forward_pre_hook(lambda head, hidden: hidden[0][masked])
+        try:
+            scores = self.model(**inputs).logits
+        finally:
+            hook.remove()
+        # A batch of a few short texts may have no masked word at all.
+        return cross_entropy(scores, labels[masked], reduction="sum") / max(1, len(scores))
 
 
 class _Passes(TrainerCallback):
