@@ -39,10 +39,14 @@ def train(source, data, scratch, epochs=3, log=lambda epoch: None, rate=3e-3):
     return network, tokenizer
 
 
-def test_a_preset_may_have_a_seed_of_its_own():
-    presets = {"mine": {"checkpoint": "anywhere"}, "second": {"checkpoint": "anywhere", "seed": 7}}
-    asked = settings(checkpoints=["mine", "second"], presets=presets, seed=3)
-    assert [asked.of(name).seed for name in asked.checkpoints] == [3, 7]
+def test_a_preset_may_have_a_seed_and_an_adaptation_of_its_own():
+    presets = {
+        "mine": {"checkpoint": "anywhere"},
+        "second": {"checkpoint": "anywhere", "seed": 7},
+        "third": {"checkpoint": "anywhere", "adapt": 0},
+    }
+    asked = settings(checkpoints=list(presets), presets=presets, seed=3, adapt=2)
+    assert [(asked.of(name).seed, asked.of(name).adapt) for name in presets] == [(3, 2), (7, 2), (3, 0)]
 
 
 @pytest.mark.slow

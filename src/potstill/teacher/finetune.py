@@ -148,7 +148,7 @@ def finetune(
         compute_metrics=lambda scored: {"accuracy": float(np.mean(_logits(scored).argmax(-1) == scored.label_ids))},
         callbacks=[_Epochs(log)],
     )
-    run(trainer)
+    run(trainer, scratch)
 
 
 def arguments(params: TeacherParams, scratch: Path, **own: Any) -> TrainingArguments:
@@ -171,11 +171,11 @@ def arguments(params: TeacherParams, scratch: Path, **own: Any) -> TrainingArgum
     )
 
 
-def run(trainer: Trainer) -> None:
+def run(trainer: Trainer, scratch: Path) -> None:
     """Train under a progress bar, from the last whole checkpoint on if there is one."""
     trainer.remove_callback(ProgressCallback)
     trainer.add_callback(_Bar())
-    trainer.train(resume_from_checkpoint=_resume(Path(trainer.args.output_dir)))
+    trainer.train(resume_from_checkpoint=_resume(scratch))
 
 
 def examples(tokenizer: PreTrainedTokenizerBase, table: pd.DataFrame, max_length: int) -> list[dict[str, Any]]:
