@@ -23,8 +23,12 @@ from potstill.errors import run as run_stage
 from potstill.params.ablate import AblateParams
 from potstill.params.baseline import BaselineParams
 
+METRICS = paths.METRICS / "ablate"
+GROUPS = ("sources", "pool")  # that `dvc plots` shows
+COLUMNS = ("name", "texts", "accuracy")
 
-@measured(paths.METRICS / "ablate" / "cost.json")
+
+@measured(METRICS / "cost.json")
 def main() -> None:
     """Read the prepared data and the transfer set; write `metrics/ablate`. A run that was killed goes on."""
     params, baseline = AblateParams.load(), BaselineParams.load()
@@ -42,7 +46,10 @@ def main() -> None:
             tqdm.write(f"{trial.group}, {trial.name}: {row['accuracy']:.2%} on test, {row['texts']:,} texts")
     finally:
         pool.shutdown(cancel_futures=True)
-    files.write_json(paths.METRICS / "ablate" / "metrics.json", {"ablate": found})
+    files.write_json(METRICS / "metrics.json", {"ablate": found})
+    for group in GROUPS:
+        rows = pd.DataFrame([{"name": name, **row} for name, row in found.get(group, {}).items()], columns=COLUMNS)
+        files.write_text(METRICS / f"{group}.csv", rows.to_csv(index=False))
 
 
 def start() -> None:

@@ -46,6 +46,8 @@ def main() -> None:
     files.write_text(METRICS / "index.html", render("page.html", shown))
     files.write_text(METRICS / "report.md", render("page.md", shown))
     files.write_json(METRICS / "metrics.json", {"report": summary(facts)})
+    for name, table in tables(facts).items():
+        files.write_text(METRICS / f"{name}.csv", table.to_csv(index=False))
     print(f"{'Ship it' if facts['verdict']['ship'] else 'Do not ship it'}: {facts['verdict']['headline']}.")
     print(f"{METRICS / 'index.html'} says why")
 
@@ -86,6 +88,16 @@ def curves(inputs: Inputs) -> dict[str, pd.DataFrame]:
         if any(folder.glob("plots/metrics/*.tsv")):
             recorded[name] = folder
     return {name: record.read_curves(folder) for name, folder in recorded.items()}
+
+
+def tables(facts: Mapping[str, Any]) -> dict[str, pd.DataFrame]:
+    """The page's curves for `dvc plots`."""
+    cascade = facts["cascade"]["found"].curve if facts["cascade"] else []
+    sure = [dict(zip(("confidence", "right", "texts"), point, strict=True)) for point in facts["fails"]["reliability"]]
+    return {
+        "cascade": pd.DataFrame(cascade, columns=["threshold", "share", "accuracy"]),
+        "reliability": pd.DataFrame(sure),
+    }
 
 
 def summary(facts: Mapping[str, Any]) -> dict[str, Any]:

@@ -14,11 +14,11 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, PercentF
 
 from potstill.evaluate.canvas import FAINT, INK, PALE, SOFT, TIP, save, short
 from potstill.evaluate.figure import KINDS, SERIES
+from potstill.report.reliability import BINS, binned
 
 WIDTH, HEIGHT = 4.2, 2.9  # inches: what a phone shows in full
 # What the page calls the colours, so that they suit a dark page as well.
 COLOURS = {INK: "--ink", SOFT: "--soft", PALE: "--pale", FAINT: "--line", "#ffffff": "--paper"}
-BINS = 10  # of confidence
 
 _SVG = "http://www.w3.org/2000/svg"
 _LINK = "http://www.w3.org/1999/xlink"
@@ -134,16 +134,6 @@ def reliability(models: Mapping[str, tuple[np.ndarray, np.ndarray]], path: Path)
         figure.legend(loc="outside upper left", ncols=3, fontsize=8, columnspacing=1, handlelength=1.5)
 
     save(draw, path, WIDTH, HEIGHT, layout="constrained")
-
-
-def binned(confidence: np.ndarray, right: np.ndarray) -> list[tuple[float, float, int]]:
-    """Mean confidence, share that is right and number of texts, per tenth of confidence that has any."""
-    bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
-    return [
-        (float(confidence[bins == i].mean()), float(right[bins == i].mean()), int((bins == i).sum()))
-        for i in range(BINS)
-        if (bins == i).any()
-    ]
 
 
 def agreement(confidence: np.ndarray, agrees: np.ndarray, path: Path) -> None:

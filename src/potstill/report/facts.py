@@ -14,6 +14,7 @@ from potstill.evaluate.traits import family
 from potstill.evaluate.verdict import judge
 from potstill.params.report import ReportParams
 from potstill.report.cascade import Cascade, cascade
+from potstill.report.reliability import binned
 from potstill.report.suspects import find
 
 STUDENT, BASELINE = "student", "tfidf"
@@ -241,6 +242,7 @@ def fails(inputs: Inputs, number: int) -> dict[str, Any]:
         "errors": errors,
         "pairs": pairs[:number],
         "wrong": len(wrong),
+        "reliability": binned(answers.max(1), predicted == labels),
     }
 
 
