@@ -1,10 +1,12 @@
+import string
+
 import numpy as np
 import pytest
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
-from potstill.baseline import Tfidf
+from potstill.baseline import Tfidf, words
 from potstill.errors import PotstillError
 
 
@@ -14,6 +16,13 @@ def test_it_is_scikit_learns_with_defaults(data):
     ours = Tfidf.fit(data.train, C=1.0)
     np.testing.assert_allclose(ours.predict_proba(texts), stock.predict_proba(texts), atol=1e-3)
     assert (ours.predict_proba(texts).argmax(1) == data.test["label"]).mean() > 0.9
+
+
+def test_its_words_are_scikit_learns_and_those_of_scripts_without_spaces_and_emoji():
+    stock = TfidfVectorizer().build_analyzer()
+    for text in (string.printable, "Don't a_b I'm 3 x2 __ A", "Ça, déjà vu – “naïve”, я в Москве"):
+        assert TfidfVectorizer(tokenizer=words, token_pattern=None).build_analyzer()(text) == stock(text)
+    assert words("今天，好 ❤️👍🏽!") == ["今", "天", "好", "❤", "👍"]
 
 
 @pytest.mark.parametrize("classes", [2, 3])

@@ -162,6 +162,23 @@ def test_words_and_signs_are_told_apart():
     assert tokenizer.words("Don't STOP,  ça va? ☕") == ["don", "'", "t", "stop", ",", "ça", "va", "?", "☕"]
 
 
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("今天很好，iPhone手机2024年", ["今", "天", "很", "好", "，", "iphone", "手", "机", "2024", "年"]),
+        ("コーヒーが\u3099好き", ["コ", "ー", "ヒ", "ー", "が\u3099", "好", "き"]),
+        ("น้ำ กี่", ["น้", "ำ", "กี่"]),
+        ("हिन्दी में।", ["हिन्दी", "में", "।"]),
+        ("مَرْحَبًا می\u200cخواهم", ["مَرْحَبًا", "می\u200cخواهم"]),
+        ("Привет, 한국어ㅋㅋ", ["привет", ",", "한국어ㅋㅋ"]),
+        ("cafe\u0301s", ["cafe\u0301s"]),
+        ("❤️good👍🏽👩‍👩‍👧🇩🇪 1️⃣#️⃣", ["❤", "good", "👍", "🏽", "👩", "👩", "👧", "🇩", "🇪", "1️⃣", "#"]),
+    ],
+)
+def test_words_are_found_in_any_script(text, words):
+    assert tokenizer.words(text) == words
+
+
 def test_texts_are_cut_and_never_empty():
     encoded = lookup(["a", "b"], max_length=3).encode(["b a b a", "", "c"])
     assert encoded.lengths.tolist() == [3, 1, 1]

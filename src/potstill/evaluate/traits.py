@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from potstill.runtime.tokenizer import words
+from potstill.runtime.tokenizer import join, pieces, words
 
 SEED = 0
 
@@ -26,7 +26,7 @@ def order_sensitivity(answer: Callable[[list[str]], Any], texts: Sequence[str]) 
         `wos`, `survived` (p as a fraction) and `texts` (how many were shuffled); None if there are none.
     """
     rng = random.Random(SEED)
-    pairs = [(text, mixed) for text in texts if (mixed := _shuffled(text.split(), rng)) is not None]
+    pairs = [(text, mixed) for text in texts if (mixed := _shuffled(pieces(text), rng)) is not None]
     if not pairs:
         return None
     before, after = (np.asarray(answer(list(side))) for side in zip(*pairs, strict=True))
@@ -40,7 +40,7 @@ def _shuffled(parts: list[str], rng: random.Random) -> str | None:
     mixed = rng.sample(parts, len(parts))
     while mixed == parts:
         mixed = rng.sample(parts, len(parts))
-    return " ".join(mixed)
+    return join(mixed)
 
 
 def out_of_vocabulary(known: set[str], texts: Sequence[str]) -> dict[str, float]:

@@ -13,14 +13,17 @@ from onnx import TensorProto, helper, numpy_helper
 
 from potstill.runtime.file import TABLE
 from potstill.runtime.model import Student
-from potstill.runtime.tokenizer import Words
+from potstill.runtime.tokenizer import JOINERS, SPACELESS, Words
 
 OPSET = 20
 LOCALE = "C.UTF-8"  # others may be missing, and lower-case other letters
-# `\w+|[^\w\s]` of Python: letters, numbers and the underscore; all but these and its white space.
-_WORD = r"\pL\pN_"
+# `tokenizer.words` as a regular expression of RE2, where no class can be taken from another: [^\PL…] are letters but ….
 _SPACE = r"\x{09}-\x{0d}\x{1c}-\x{20}\x{85}\x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000}"
-TOKEN = rf"[{_WORD}]+|[^{_WORD}{_SPACE}]"
+_MARK = rf"\pM{JOINERS}"
+_LETTER = rf"[^\PL{SPACELESS}]|[^\PN{SPACELESS}]"
+_EDGES = [0, *(ord(edge) + i % 2 for i, edge in enumerate(SPACELESS.replace("-", ""))), 0x110000]
+_SPACED = "".join(rf"\x{{{start:x}}}-\x{{{end - 1:x}}}" for start, end in zip(_EDGES[::2], _EDGES[1::2], strict=True))
+TOKEN = rf"(?:{_LETTER}|_)(?:{_LETTER}|[_{_MARK}])*|[^{_MARK}{_SPACED}][{_MARK}]*|[^\pL\pN_{_MARK}{SPACELESS}{_SPACE}]"
 PAD = -1  # the id where there is no word
 _GATES = {"bigru": ("GRU", [1, 0, 2]), "bilstm": ("LSTM", [0, 3, 1, 2])}  # ONNX's operator, and its order of gates
 

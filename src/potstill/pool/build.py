@@ -48,7 +48,7 @@ def build(data: Dataset, params: PoolParams, lexicon: Sequence[str] = ()) -> pd.
         # Twice as many tries as rows: enough to skip duplicates, and an end where there is nothing new.
         tries = 2 * wanted
         while wanted and tries:
-            wanted -= add(" ".join(make()), source)
+            wanted -= add(tokenizer.join(make()), source)
             tries -= 1
 
     if params.train:
@@ -62,7 +62,7 @@ def build(data: Dataset, params: PoolParams, lexicon: Sequence[str] = ()) -> pd.
     if not rows:
         raise PotstillError("the pool has no text: set pool.train to true, or pool.unlabelled above 0 with such text")
 
-    texts = [text.split() for text, _ in rows]
+    texts = [tokenizer.pieces(text) for text, _ in rows]
     # Every word as often as any other, so that the teacher labels rare words too; most that occur once are noise.
     uses = Counter(word for words in texts for word in words)
     vocabulary = sorted(word for word, number in uses.items() if number > 1) or sorted(uses)

@@ -55,6 +55,7 @@ def scorer(lookup: Lookup, shape: Shape, weights: Weights, temperature: float) -
         *(_tree(lookup.known, lookup) if isinstance(lookup.known, Words) else _table(lookup.known, lookup)),
         tuple(np.ascontiguousarray(part, np.float32).tobytes() for part in folded),
         tokenizer.lower,
+        tokenizer.kind,
     )
 
     def score(texts: Any, output: Output) -> np.ndarray:

@@ -30,7 +30,7 @@
 
 enum { MLP, ATTENTION, CNN, BIGRU, BILSTM, ARCHITECTURES };
 enum { LOGITS, PROBABILITIES, CLASSES, OUTPUTS };
-enum { UNSEEN, SPACE, WORD, SIGN }; /* what a character is */
+enum { UNSEEN, SPACE = ' ', MARK = 'm', ALONE = 'a', WORD = 'w', SIGN = 's' }; /* kinds of characters, as Python says */
 
 typedef struct {
     uint32_t row, place; /* the row of a word, and its place among what is known; 0, 0: it is not known */
@@ -72,8 +72,8 @@ typedef struct {
         uint64_t key; /* the two places; 0: empty */
         uint32_t to;
     } *edge;
-    float *weights[8]; /* see `fast.py` */
-    PyObject *lower;   /* a function of Python's */
+    float *weights[8];      /* see `fast.py` */
+    PyObject *lower, *kind; /* functions of Python's */
 } Model;
 
 typedef struct {
@@ -218,16 +218,18 @@ static size_t split_any(const Model *model, char *lowered, size_t at, Text text,
     while (from < end && count < model->max_length) {
         int bytes = 1;
         uint8_t kind = kinds[*from < 128 ? *from : decode(from, &bytes)];
-        if (kind == SPACE) {
+        if (kind == SPACE || kind == MARK) {
             from += bytes;
             continue;
         }
+        uint8_t next;
         starts[count] = out - lowered;
         do {
             for (int i = 0; i < bytes; i++) *out++ = *from >= 'A' && *from <= 'Z' ? *from++ | 32 : *from++;
-            if (kind != WORD || from == end) break;
+            if (kind == SIGN || from == end) break;
             bytes = 1;
-        } while (kinds[*from < 128 ? *from : decode(from, &bytes)] == WORD);
+            next = kinds[*from < 128 ? *from : decode(from, &bytes)];
+        } while (next == MARK || (next == WORD && kind == WORD));
         ends[count++] = out - lowered;
         *out++ = ' ';
     }
@@ -319,8 +321,8 @@ static void pick_loops(void) {}
 
 /* ---- Python ---- */
 
-/* Learns the kinds of a text's characters from Python. */
-static int learn_kinds(const char *data, size_t size) {
+/* Learns the kinds of a text's characters from a function of Python's. */
+static int learn_kinds(PyObject *kind, const char *data, size_t size) {
     const uint8_t *at = (const uint8_t *)data, *end = at + size;
     while (at < end) {
         int bytes = 1;
@@ -328,14 +330,12 @@ static int learn_kinds(const char *data, size_t size) {
         at += bytes;
         if (kinds[point]) continue;
         PyObject *character = PyUnicode_FromFormat("%c", (int)point);
-        PyObject *word = character ? PyObject_CallMethod(character, "isalnum", NULL) : NULL;
-        PyObject *space = word ? PyObject_CallMethod(character, "isspace", NULL) : NULL;
-        int failed = !space;
-        if (!failed) kinds[point] = word == Py_True || point == '_' ? WORD : space == Py_True ? SPACE : SIGN;
+        PyObject *found = character ? PyObject_CallFunctionObjArgs(kind, character, NULL) : NULL;
+        const char *name = found ? PyUnicode_AsUTF8AndSize(found, NULL) : NULL;
+        if (name) kinds[point] = (uint8_t)name[0];
         Py_XDECREF(character);
-        Py_XDECREF(word);
-        Py_XDECREF(space);
-        if (failed) return 0;
+        Py_XDECREF(found);
+        if (!name) return 0;
     }
     return 1;
 }
@@ -347,7 +347,7 @@ static int lower(const Model *model, PyObject *string, PyObject *held, Text *tex
     Py_ssize_t size;
     text->data = PyUnicode_AsUTF8AndSize(lowered, &size);
     text->ascii = 0;
-    int done = text->data && !PyList_Append(held, lowered) && learn_kinds(text->data, text->size = size);
+    int done = text->data && !PyList_Append(held, lowered) && learn_kinds(model->kind, text->data, text->size = size);
     Py_DECREF(lowered);
     return done;
 }
@@ -584,6 +584,7 @@ static void model_free(Model *model) {
     free(model->shorts.factors);
     for (int i = 0; i < 8; i++) free(model->weights[i]);
     Py_XDECREF(model->lower);
+    Py_XDECREF(model->kind);
     free(model);
 }
 
@@ -686,24 +687,28 @@ static int add_shorts(Model *model, uint32_t words) {
     return done;
 }
 
-/* build(architecture, classes, hidden, longest, max_length, keys, words, ends, salts, bits, row_of, edges, weights, lower):
-   a student.
+/* build(architecture, classes, hidden, longest, max_length, keys, words, ends, salts, bits, row_of, edges, weights, lower,
+   kind): a student.
 
    `keys` are the checksums of the words or the fingerprints of the entries; `words` is None, or the words' bytes, which end
    at `ends`; `row_of` are rows by place, that of nothing first; `edges` are triples, from a place by a word's place to a
    place; all uint32 in bytes. `weights` are float32 in bytes. */
 static PyObject *build(PyObject *self, PyObject *arguments) {
-    PyObject *keys, *words, *ends, *salts, *row_of, *edges, *weights, *lower;
+    PyObject *keys, *words, *ends, *salts, *row_of, *edges, *weights, *lower, *kind;
     int architecture, classes, hidden, bits;
     unsigned int longest, max_length;
-    if (!PyArg_ParseTuple(arguments, "iiiIIOOOOiOOOO", &architecture, &classes, &hidden, &longest, &max_length, &keys,
-                          &words, &ends, &salts, &bits, &row_of, &edges, &weights, &lower))
+    if (!PyArg_ParseTuple(arguments, "iiiIIOOOOiOOOOO", &architecture, &classes, &hidden, &longest, &max_length, &keys,
+                          &words, &ends, &salts, &bits, &row_of, &edges, &weights, &lower, &kind))
         return NULL;
+    char ascii[128];
+    for (int i = 0; i < 128; i++) ascii[i] = (char)i;
+    if (!learn_kinds(kind, ascii, 128)) return NULL;
     Model *model = calloc(1, sizeof *model);
     if (!model) return PyErr_NoMemory();
     *model = (Model){.architecture = architecture, .classes = classes, .hidden = hidden, .longest = longest,
-                     .max_length = max_length, .bits = bits, .strings = words != Py_None, .lower = lower};
+                     .max_length = max_length, .bits = bits, .strings = words != Py_None, .lower = lower, .kind = kind};
     Py_INCREF(lower);
+    Py_INCREF(kind);
     model->width = (classes + LANES - 1) / LANES * LANES;
     model->cells = (hidden + LANES - 1) / LANES * LANES;
     Py_ssize_t known = 0, size = 0, buckets = 0;
@@ -754,8 +759,5 @@ PyMODINIT_FUNC PyInit__potstill(void) {
         masks[32 + size] = size < 9 ? 0 : size < 16 ? ((uint64_t)1 << 8 * (size - 8)) - 1 : ~(uint64_t)0;
     }
     pick_loops();
-    char ascii[128];
-    for (int i = 0; i < 128; i++) ascii[i] = (char)i;
-    if (!learn_kinds(ascii, 128)) return NULL;
     return PyModule_Create(&definition);
 }

@@ -8,6 +8,7 @@ are chosen so that it does little harm (`student.vocabulary`).
 """
 
 import re
+import unicodedata
 import zlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -17,7 +18,18 @@ from typing import Any, TypeVar
 import numpy as np
 
 UNKNOWN = 0  # the row of every word that has none of its own
-_WORD = re.compile(r"\w+|[^\w\s]")
+# Scripts without spaces between words: Thai and Lao; Myanmar; Khmer; Han, kana and bopomofo. Signs that may be emoji
+# lie between these ranges.
+SPACELESS = (
+    "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u3007\u3041-\u312f\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff"
+    "\ua9e0-\ua9ff\uaa60-\uaa7f\uf900-\ufaff\uff66-\uff9f\U0001aff0-\U0001b16f\U00020000-\U0003fffd"
+)
+JOINERS = "\u200c\u200d"  # of letters in Persian or Sinhala, and of emoji
+_SPACELESS = re.compile(f"[{SPACELESS}]")
+_ASCII = re.compile(r"\w+|[^\w\s]")
+_WORD = re.compile("w[wm]*|am*|s")  # by the kinds of its characters; what is left over is no word
+_PIECE = re.compile("am*|[^ a]+")
+_TIGHT = re.compile(f"(?<=[{SPACELESS}]) | (?=[{SPACELESS}])")
 _REMEMBERED = 1 << 17  # words whose row is not looked up anew
 _LOW = 0xFFFFFFFF
 
@@ -35,9 +47,57 @@ def lower(text: str) -> str:
     return text.encode("utf-8", "replace").decode().replace("İ", "i").replace("Σ", "σ").lower()
 
 
+def kind(character: str) -> str:
+    """What a character is: a space, `m` mark, `a` letter that stands alone, `w` part of a word, or `s` sign.
+
+    Marks are vowel signs, accents and the like that combine with the letter before, and joiners.
+    """
+    if character.isspace():
+        return " "
+    if unicodedata.category(character)[0] == "M" or character in JOINERS:
+        return "m"
+    if _SPACELESS.match(character):
+        return "a"
+    return "w" if character.isalnum() or character == "_" else "s"
+
+
+class _Kinds(dict[int, str]):
+    """Kinds by code point, filled in as they are met."""
+
+    def __missing__(self, point: int) -> str:
+        found = self[point] = kind(chr(point))
+        return found
+
+
+_kinds = _Kinds()
+
+
 def words(text: str) -> list[str]:
-    """Lower-case a text and split it into runs of word characters and single other signs."""
-    return _WORD.findall(lower(text))
+    """Lower-case a text and split it into words.
+
+    A word is a run of letters, numbers and underscores with their marks; in a script without spaces between words, each
+    character with its marks (as BERT does it for Chinese); and any single sign. A mark that follows no letter, as that
+    which asks for a coloured heart, or joins two emoji, is left out as spaces are.
+    """
+    lowered = lower(text)
+    if lowered.isascii():
+        return _ASCII.findall(lowered)
+    return _cut(lowered, _WORD)
+
+
+def pieces(text: str) -> list[str]:
+    """Split a text where there are spaces, or could be: around the letters of scripts without."""
+    return text.split() if text.isascii() else _cut(text, _PIECE)
+
+
+def join(pieces: Iterable[str]) -> str:
+    """Make a text of pieces, with spaces where its scripts have them."""
+    return _TIGHT.sub("", " ".join(pieces))
+
+
+def _cut(text: str, pattern: re.Pattern[str]) -> list[str]:
+    """The parts of a text whose kinds of characters match a pattern."""
+    return [text[slice(*found.span())] for found in pattern.finditer(text.translate(_kinds))]
 
 
 def runs(words: list[str], longest: int) -> list[str]:

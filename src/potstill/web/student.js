@@ -7,7 +7,12 @@
 const ARCHITECTURES = ["mlp", "attention", "cnn", "bigru", "bilstm"];
 const SHARED = 128, STRINGS = 64, CALIBRATED = 32, LARGEST_FACTS = 1 << 26;
 const SPACE = "\\t-\\r\\x1c-\\x20\\x85\\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000";
-const WORD = new RegExp(`[\\p{L}\\p{N}_]+|[^\\p{L}\\p{N}_${SPACE}]`, "gu");
+// Scripts without spaces between words.
+const ALONE = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u3007\u3041-\u312f\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff" +
+  "\ua9e0-\ua9ff\uaa60-\uaa7f\uf900-\ufaff\uff66-\uff9f\u{1aff0}-\u{1b16f}\u{20000}-\u{3fffd}";
+const MARK = "\\p{M}\\u200c\\u200d", LETTER = "\\p{L}\\p{N}_";
+const WORD = new RegExp(
+  `(?![${MARK}])(?:[${ALONE}][${MARK}]*|(?:(?![${ALONE}])[${LETTER}]|[${MARK}])+|[^${LETTER}${SPACE}])`, "gu");
 const CRC = Uint32Array.from({ length: 256 }, (_, i) => {
   for (let bit = 0; bit < 8; bit++) i = i & 1 ? (i >>> 1) ^ 0xedb88320 : i >>> 1;
   return i;

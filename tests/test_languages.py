@@ -1,0 +1,111 @@
+"""A task in any script is learnt, and answered alike by every runtime."""
+
+import random
+
+import numpy as np
+import onnxruntime
+import pandas as pd
+import pytest
+
+from potstill.baseline import Tfidf
+from potstill.corpus.dataset import Dataset
+from potstill.evaluate.traits import order_sensitivity
+from potstill.export import to_onnx
+from potstill.params.pool import PoolParams
+from potstill.pool.build import build
+from potstill.runtime import tokenizer
+from potstill.runtime.model import Student
+from potstill.student.distil import train_on_labels
+from test_examples import node  # noqa: F401
+from test_fast import portable
+from test_student import settings
+from test_web import javascript  # noqa: F401
+
+# By language: what stands between words, words of two classes, and words of both.
+LANGUAGES = {
+    "chinese": (
+        "",
+        ["高兴", "快乐", "喜欢", "美好"],
+        ["悲伤", "难过", "讨厌", "糟糕"],
+        ["今天", "我们", "天气", "电影"],
+    ),
+    "japanese": ("", ["嬉しい", "楽しい", "すてき"], ["悲しい", "寂しい", "つらい"], ["今日は", "コーヒー", "映画が"]),
+    "thai": ("", ["ดีใจ", "สุข", "ชื่นชอบ"], ["เศร้า", "ทุกข์", "แย่"], ["วันนี้", "อากาศ", "เรา"]),
+    "hindi": (" ", ["खुशी", "अच्छी", "सुंदर"], ["दुःखी", "बुरी", "ख़राब"], ["आज", "हिन्दी", "फ़िल्में"]),
+    "arabic": (" ", ["سَعِيد", "جميل", "رائع"], ["حَزين", "سيئ", "مؤلم"], ["اليومَ", "الفيلم", "كُتُب"]),
+    "russian": (" ", ["Рад", "хорошо", "чудесно"], ["грустно", "плохо", "ужасно"], ["Сегодня", "фильм", "в", "и"]),
+    "emoji": ("", ["😀", "❤️", "👍🏽", "👩‍❤️‍👩"], ["😢", "💔", "👎🏽", "☹️"], ["☕️", "🇩🇪", "1️⃣", "👩‍💻", "🏴󠁧󠁢󠁥󠁮󠁧󠁿"]),
+}
+
+
+def make(language, number, seed):
+    between, *classes, neutral = LANGUAGES[language]
+    rng = random.Random(seed)
+    rows = []
+    for _ in range(number):
+        label = rng.randrange(2)
+        chosen = [rng.choice(classes[label]), *rng.choices(neutral, k=rng.randint(1, 4))]
+        rng.shuffle(chosen)
+        rows.append((between.join(chosen), label))
+    return pd.DataFrame(rows, columns=["text", "label"])
+
+
+@pytest.fixture(scope="module", params=LANGUAGES)
+def learnt(request):
+    """A student trained on hard labels, and texts that it has not seen, of words that it has."""
+    train, held_out = make(request.param, 200, 0), make(request.param, 60, 1)
+    held_out = held_out[~held_out["text"].isin(train["text"])]
+    params = settings(architecture="bigru", words=100, fingerprint=None, epochs=8)
+    student = train_on_labels(["good", "bad"], train, train, params).student
+    return student, train, held_out["text"].tolist(), held_out["label"].to_numpy()
+
+
+def test_it_is_learnt(learnt):
+    student, _, texts, labels = learnt
+    assert len(texts) > 10
+    assert (student.predict_proba(texts).argmax(1) == labels).mean() > 0.95
+
+
+def test_tf_idf_learns_it_too(learnt):
+    _, train, texts, labels = learnt
+    assert (Tfidf.fit(train, 10.0).predict_proba(texts).argmax(1) == labels).mean() > 0.9
+
+
+def test_every_runtime_answers_alike(learnt, javascript, tmp_path):  # noqa: F811
+    student, _, texts, _ = learnt
+    texts = [*texts, "".join(texts), " ".join(texts)]
+    student.save(tmp_path / "a.pot")
+    loaded = Student.load(tmp_path / "a.pot")
+    expected = portable(loaded).predict_proba(texts)
+    session = onnxruntime.InferenceSession(to_onnx.build(loaded).SerializeToString())
+    [[answers, explained, _]] = javascript([tmp_path / "a.pot"], texts)
+    np.testing.assert_allclose(loaded.predict_proba(texts), expected, atol=1e-5)
+    np.testing.assert_allclose(session.run(None, {"text": np.array(texts, object)})[1], expected, atol=1e-5)
+    np.testing.assert_allclose(answers, expected, atol=1e-5)
+    assert [part["word"] for part in explained[0]["words"]] == tokenizer.words(texts[0])
+
+
+def test_the_pool_varies_words_in_scripts_without_spaces():
+    texts = make("chinese", 50, 0)
+    data = Dataset(["good", "bad"], texts, texts[:0], texts[:0], texts[:0][["text"]])
+    params = PoolParams(
+        train=True, unlabelled=None, replace=1.0, replace_rate=0.5, borrow=0, lexicon="none", drop=1.0, drop_rate=0.5,
+        splice=1.0, generated=1.0, order=3, seed=0,
+    )  # fmt: skip
+    pool = build(data, params)
+    known = set("".join(texts["text"]))
+    assert set(pool["source"]) == {"train", "replace", "drop", "splice", "generated"}
+    assert {character for text in pool["text"] for character in text} == known  # and no space
+
+
+@pytest.mark.parametrize("text", ["我们 see 电影 now", "a  b\tc", "é à", "น้ำ ดี", "❤️ 日、本"])
+def test_pieces_make_the_text_again(text):
+    found = tokenizer.pieces(text)
+    assert "".join(found) == "".join(text.split())
+    assert tokenizer.pieces(tokenizer.join(found)) == found
+
+
+def test_word_order_matters_in_scripts_without_spaces():
+    texts = ["好不好看" * 3, "今天天气很好"]
+    first = order_sensitivity(lambda some: np.array([[text[0] == "好", text[0] == "今"] for text in some]), texts)
+    assert first["texts"] == 2
