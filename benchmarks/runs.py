@@ -212,7 +212,7 @@ def _train(folders: dict[str, Path], item: tuple[Run, Path]) -> None:
     if section == "student":
         trained = distil.distil(data.labels, texts, logits, validation, params)
     else:
-        trained = distil.train_on_labels(data.labels, data.train, validation, params)
+        trained = distil.train_on_labels(data.labels, data.train, validation, params, class_weight=params.class_weight)
     tested = scores(data.test["label"].to_numpy(), trained.student.predict_proba(data.test["text"]))
     trained.student.save(path.with_suffix(".pot"))
     files.write_json(

@@ -1,6 +1,7 @@
 """Stage `baseline`: the models that no teacher helps."""
 
 from potstill import device, files, paths, record
+from potstill.balance import macro_f1
 from potstill.baseline import Tfidf
 from potstill.corpus.dataset import Dataset
 from potstill.cost import measured
@@ -17,15 +18,17 @@ def main() -> None:
     device.use_threads(params.threads)
     metrics = paths.METRICS / "baseline"
     with files.whole(paths.BASELINE) as folder:
-        tfidf = Tfidf.fit(data.train, params.C)
+        tfidf = Tfidf.fit(data.train, params.C, params.class_weight)
         tfidf.save(folder / "tfidf")
         with record.curves(metrics) as log:
-            trained = train_on_labels(data.labels, data.train, data.validation, params, log)
+            trained = train_on_labels(data.labels, data.train, data.validation, params, log, params.class_weight)
         size = trained.save(folder / "hard")
-    right = tfidf.predict_proba(data.validation["text"].tolist()).argmax(1) == data.validation["label"]
+    labels = data.validation["label"].to_numpy()
+    predicted = tfidf.predict_proba(data.validation["text"].tolist()).argmax(1)
     hard = record.summary(trained.best, trained.student.parameters, size)
     linear = {
-        "validation_accuracy": round(float(right.mean()), 6),
+        "validation_accuracy": round(float((predicted == labels).mean()), 6),
+        "validation_macro_f1": round(macro_f1(labels, predicted, len(data.labels)), 6),
         "parameters": tfidf.parameters,
         "bytes": files.size(paths.BASELINE / "tfidf"),
     }

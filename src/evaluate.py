@@ -158,7 +158,8 @@ def verdict(
     labels = data.test["label"].to_numpy()
     right = {model.name: model.probabilities.argmax(1) == labels for model in models}
     against_teacher = student["paired"] if teacher else None
-    return judge(student, against_teacher, mcnemar(right["student"], right["tfidf"]), max_loss)
+    majority = float(np.bincount(labels).max() / len(labels))
+    return judge(student, against_teacher, mcnemar(right["student"], right["tfidf"]), max_loss, majority)
 
 
 def write_scores(

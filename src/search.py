@@ -50,7 +50,7 @@ def main() -> None:
         arguments.jobs, signal.signal, (signal.SIGINT, signal.SIG_IGN)
     ) as pool:
         results = max(pool.map(work, range(arguments.jobs), chunksize=1), key=len)
-    report(results, arguments.unit, arguments.budget)
+    report(results, arguments.unit, arguments.budget, params.metric)
 
 
 def worker(params: StudentParams, budget: int, unit: str, trials: int, journal: Path, number: int) -> list[Result]:
@@ -62,21 +62,21 @@ def worker(params: StudentParams, budget: int, unit: str, trials: int, journal: 
 
     def train(tried: StudentParams) -> Result:
         trained = distil(data.labels, texts, logits, data.validation, tried)
-        accuracy = round(trained.best["validation_accuracy"], 6)
-        return Result(settings(tried), trained.student.parameters, len(trained.student.to_bytes()), accuracy)
+        score = round(trained.best[f"validation_{tried.metric}"], 6)
+        return Result(settings(tried), trained.student.parameters, len(trained.student.to_bytes()), score)
 
     def progress(result: Result, done: int) -> None:
         size = f"{result.parameters:,} parameters, {result.bytes:,} bytes"
-        print(f"{done}/{trials}: {result.accuracy:.2%}, {size}, {result.params}", flush=True)
+        print(f"{done}/{trials}: {result.score:.2%}, {size}, {result.params}", flush=True)
 
     storage = optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(str(journal)))
     return search(train, params, len(data.labels), budget, unit, trials, storage, params.seed + number, progress)
 
 
-def report(results: list[Result], unit: str, budget: int) -> None:
+def report(results: list[Result], unit: str, budget: int, metric: str) -> None:
     """Write the table and the picture, and say which student to take."""
     name = LabelParams.load().teachers[0]
-    teacher = files.read_json(paths.METRICS / "teacher" / name / "metrics.json")[name].get("validation_accuracy")
+    teacher = files.read_json(paths.METRICS / "teacher" / name / "metrics.json")[name].get(f"validation_{metric}")
     max_loss = EvaluateParams.load().max_loss
     best = recommend(results, unit, teacher, max_loss) if teacher else None
     best_of_size = front(results, unit)
@@ -85,17 +85,18 @@ def report(results: list[Result], unit: str, budget: int) -> None:
     if best:
         lines.append(f"The smallest that loses at most {max_loss:.1%} against the teacher's {teacher:.2%}:")
     elif teacher:
-        lines.append(f"None loses at most {max_loss:.1%} against the teacher's {teacher:.2%}; the most accurate:")
+        lines.append(f"None loses at most {max_loss:.1%} against the teacher's {teacher:.2%}; the best:")
     else:
-        lines.append("The most accurate:")
+        lines.append("The best:")
     changes = " ".join(f"-S student.{key}={'null' if value is None else value}" for key, value in chosen.params.items())
     lines.append(f"\n    dvc exp run {changes}\n")
-    lines.append("Each was trained once and picked by its validation accuracy, which therefore flatters it.\n")
+    named = metric.replace("_f1", "-F1")
+    lines.append(f"Each was trained once and picked by its validation {named}, which therefore flatters it.\n")
     text = "\n".join(lines)
     files.write_text(METRICS / "table.md", text)
     facts = {"unit": unit, "budget": budget, "chosen": chosen.__dict__, "results": [r.__dict__ for r in results]}
     files.write_json(METRICS / "results.json", facts)
-    front_figure(results, best_of_size, chosen, unit, teacher, METRICS / "front.png")
+    front_figure(results, best_of_size, chosen, unit, teacher, named, METRICS / "front.png")
     print(f"\n{text}\n{METRICS / 'front.png'} shows them all")
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from tqdm import tqdm
 
 from potstill import device, files, paths, record
+from potstill.balance import macro_f1
 from potstill.corpus.dataset import Dataset
 from potstill.cost import measured
 from potstill.errors import PotstillError, run
@@ -52,9 +53,10 @@ def teach(name: str, params: TeacherParams) -> None:
     record.write_answers(metrics / "test.csv", test, data.test["label"].to_numpy(), data.labels)
     record.write_answers(metrics / "validation.csv", validation, data.validation["label"].to_numpy(), data.labels)
     covered = np.isfinite(validation).all(1)
-    right = validation.argmax(1)[covered] == data.validation["label"].to_numpy()[covered]
+    predicted, labels = validation.argmax(1)[covered], data.validation["label"].to_numpy()[covered]
     facts = {
-        "validation_accuracy": round(float(right.mean()), 6) if covered.any() else None,
+        "validation_accuracy": round(float((predicted == labels).mean()), 6) if covered.any() else None,
+        "validation_macro_f1": round(macro_f1(labels, predicted, len(data.labels)), 6) if covered.any() else None,
         "parameters": teacher.parameters,
         "bytes": files.size(paths.TEACHER / name),
     }

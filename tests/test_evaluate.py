@@ -346,7 +346,7 @@ def paired(low, high):
     return {"difference": (low + high) / 2, "difference_low": low, "difference_high": high}
 
 
-STUDENT = {"accuracy": 0.929, "parameters": 2574, "bytes": 2900}
+STUDENT = {"accuracy": 0.929, "accuracy_low": 0.917, "macro_f1": 0.88, "parameters": 2574, "bytes": 2900}
 
 
 @pytest.mark.parametrize(
@@ -360,7 +360,7 @@ STUDENT = {"accuracy": 0.929, "parameters": 2574, "bytes": 2900}
     ],
 )
 def test_a_student_ships_if_it_surely_loses_little_and_beats_the_simplest(teacher, baseline, ship, says):
-    answer = judge(STUDENT, teacher, baseline, 0.01)
+    answer = judge(STUDENT, teacher, baseline, 0.01, 0.35)
     assert answer.ship is ship
     assert answer.sentence.startswith("Ship: " if ship else "Do not ship: ")
     assert says in answer.sentence
@@ -368,9 +368,15 @@ def test_a_student_ships_if_it_surely_loses_little_and_beats_the_simplest(teache
 
 
 def test_what_may_be_lost_is_the_users_choice():
-    assert judge(STUDENT, paired(-0.015, 0), paired(0.1, 0.2), 0.02).ship
-    assert "2 points allowed" in judge(STUDENT, paired(-0.015, 0), paired(0.1, 0.2), 0.02).sentence
+    assert judge(STUDENT, paired(-0.015, 0), paired(0.1, 0.2), 0.02, 0.35).ship
+    assert "2 points allowed" in judge(STUDENT, paired(-0.015, 0), paired(0.1, 0.2), 0.02, 0.35).sentence
     assert (
         "(95% interval −1.5 to +0.0 points; 1 point allowed)"
-        in judge(STUDENT, paired(-0.015, 0), paired(0.1, 0.2), 0.01).sentence
+        in judge(STUDENT, paired(-0.015, 0), paired(0.1, 0.2), 0.01, 0.35).sentence
     )
+
+
+def test_an_accuracy_that_one_class_alone_has_is_said_to_be_none():
+    says = "always answering the most frequent class is right on 92.0%, so go by its macro-F1, 88.0%"
+    assert says in judge(STUDENT, paired(0, 0.1), paired(0.1, 0.2), 0.01, 0.92).sentence
+    assert "most frequent" not in judge(STUDENT, paired(0, 0.1), paired(0.1, 0.2), 0.01, 0.91).sentence

@@ -216,7 +216,7 @@ def test_a_search_recommends_a_student_that_an_experiment_can_train(pulled):
     assert RAN.findall(run(pulled, *command)) in (["student", "export", "evaluate", "report"], [])
     best = json.loads((pulled / "metrics/student/metrics.json").read_text())["student"]
     assert best["parameters"] in {result["parameters"] for result in found["results"]}
-    assert best["validation_accuracy"] in {result["accuracy"] for result in found["results"]}
+    assert best["validation_accuracy"] in {result["score"] for result in found["results"]}
 
 
 def test_a_search_without_a_transfer_set_says_what_to_do(clone):

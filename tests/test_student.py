@@ -24,6 +24,7 @@ SETTINGS = {
     "bits": None,
     "fingerprint": 8,
     "max_length": 32,
+    "metric": "accuracy",
     "dropout": 0.0,
     "word_dropout": 0.0,
     "sources": None,

@@ -22,6 +22,7 @@ SETTINGS = {
     "weight_decay": 0.01,
     "warmup": 0.1,
     "max_grad_norm": 1.0,
+    "class_weight": None,
     "max_length": 32,
     "precision": "fp32",
     "threads": 0,

@@ -33,12 +33,16 @@ class Tfidf:
         self.classifier = classifier
 
     @classmethod
-    def fit(cls, train: pd.DataFrame, C: float) -> Self:
-        """Fit on a table with `text` and `label`; `C` is the inverse of the regularisation's strength."""
+    def fit(cls, train: pd.DataFrame, C: float, class_weight: str | None = None) -> Self:
+        """Fit on a table with `text` and `label`.
+
+        `C` is the inverse of the regularisation's strength; with the class weight `balanced` all classes count alike.
+        """
         vectorizer = TfidfVectorizer(tokenizer=words, token_pattern=None)
         features = vectorizer.fit_transform(train["text"])
         # More iterations than the default 100 change nothing but the warning that they did not suffice.
-        return cls(vectorizer, LogisticRegression(C=C, max_iter=1000).fit(features, train["label"]))
+        classifier = LogisticRegression(C=C, class_weight=class_weight, max_iter=1000)
+        return cls(vectorizer, classifier.fit(features, train["label"]))
 
     def predict_proba(self, texts: list[str]) -> np.ndarray:
         """Probabilities of shape (texts, classes)."""

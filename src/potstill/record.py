@@ -71,6 +71,7 @@ def summary(best: dict[str, float], parameters: int, size: int) -> dict[str, flo
     """The headline of a network that `training.fit` trained: its best epoch, its parameters, its bytes on disk."""
     return {
         "validation_accuracy": round(best["validation_accuracy"], 6),
+        "validation_macro_f1": round(best["validation_macro_f1"], 6),
         "best_epoch": best["epoch"],
         "parameters": parameters,
         "bytes": size,

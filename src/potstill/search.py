@@ -41,13 +41,13 @@ class Result:
         params: its settings.
         parameters: how many.
         bytes: of its file.
-        accuracy: on the validation split, a fraction.
+        score: on the validation split, a fraction: the accuracy, or what else `student.metric` is.
     """
 
     params: dict[str, Any]
     parameters: int
     bytes: int
-    accuracy: float
+    score: float
 
 
 def settings(params: StudentParams) -> dict[str, Any]:
@@ -136,7 +136,7 @@ def search(
 ) -> list[Result]:
     """Try students until there are `trials` results, those of earlier calls with the same storage included.
 
-    Accuracy and size are two goals (multi-objective TPE, Ozaki et al. 2020), so that small students are looked for as
+    Score and size are two goals (multi-objective TPE, Ozaki et al. 2020), so that small students are looked for as
     hard as good ones.
 
     Args:
@@ -176,7 +176,7 @@ def search(
             continue
         result = train(params)
         trial.set_user_attr("result", json.dumps(result.__dict__))
-        study.tell(trial, [result.accuracy, math.log(getattr(result, unit))])
+        study.tell(trial, [result.score, math.log(getattr(result, unit))])
         progress(result, 1 + len(done))
     return done
 
@@ -189,17 +189,17 @@ def results(study: optuna.Study, unit: Unit, budget: int) -> list[Result]:
 
 
 def front(results: Sequence[Result], unit: Unit) -> list[Result]:
-    """The results than which none is both smaller and at least as accurate, from small to large."""
+    """The results than which none is both smaller and at least as good, from small to large."""
     best: list[Result] = []
-    for result in sorted(results, key=lambda r: (getattr(r, unit), -r.accuracy)):
-        if not best or result.accuracy > best[-1].accuracy:
+    for result in sorted(results, key=lambda r: (getattr(r, unit), -r.score)):
+        if not best or result.score > best[-1].score:
             best.append(result)
     return best
 
 
 def recommend(results: Sequence[Result], unit: Unit, teacher: float, max_loss: float) -> Result | None:
-    """The smallest student that loses at most `max_loss` against its teacher's validation accuracy, if there is one."""
-    good = [result for result in front(results, unit) if teacher - result.accuracy <= max_loss]
+    """The smallest student that loses at most `max_loss` against its teacher on validation, if there is one."""
+    good = [result for result in front(results, unit) if teacher - result.score <= max_loss]
     return good[0] if good else None
 
 
@@ -210,7 +210,7 @@ def markdown(rows: Sequence[Result], chosen: Result) -> str:
         bold = "**" if row is chosen else ""
         shown = " ".join(f"{key}={_short(value)}" for key, value in row.params.items())
         lines.append(
-            f"| {bold}{row.parameters:,}{bold} | {bold}{row.bytes:,}{bold} | {bold}{100 * row.accuracy:.2f}{bold} "
+            f"| {bold}{row.parameters:,}{bold} | {bold}{row.bytes:,}{bold} | {bold}{100 * row.score:.2f}{bold} "
             f"| {shown} |"
         )
     return "\n".join(lines) + "\n"

@@ -44,7 +44,7 @@ class Tried(Protocol):
     """A student that a search tried."""
 
     params: dict[str, Any]
-    accuracy: float
+    score: float
 
 
 @dataclass(frozen=True)
@@ -113,26 +113,33 @@ def size_figure(
 
 
 def front_figure(
-    tried: Sequence[Tried], front: Sequence[Tried], chosen: Tried, unit: str, teacher: float | None, path: Path
+    tried: Sequence[Tried],
+    front: Sequence[Tried],
+    chosen: Tried,
+    unit: str,
+    teacher: float | None,
+    metric: str,
+    path: Path,
 ) -> None:
-    """Draw what a search tried: validation accuracy against size, and the front of the best.
+    """Draw what a search tried: the score on validation against size, and the front of the best.
 
     Args:
         tried: all students, see `potstill.search.Result`.
         front: those than which none is both smaller and better, from small to large.
         chosen: the one that is recommended.
         unit: "parameters" or "bytes".
-        teacher: the teacher's accuracy, a fraction, if it has one.
+        teacher: the teacher's score, a fraction, if it has one.
+        metric: what the score is, in words.
         path: the PNG file to write.
     """
 
     def place(results: Sequence[Tried]) -> tuple[list[float], list[float]]:
-        return [getattr(result, unit) for result in results], [100 * result.accuracy for result in results]
+        return [getattr(result, unit) for result in results], [100 * result.score for result in results]
 
     def draw(figure: Figure) -> None:
         axes = figure.subplots()
         figure.subplots_adjust(left=0.09, right=0.97, top=0.86, bottom=0.11)
-        heading(figure, "Students within the budget", "validation accuracy, one run each")
+        heading(figure, "Students within the budget", f"validation {metric}, one run each")
         for name, colour in zip(sorted({r.params["architecture"] for r in tried}), SERIES, strict=False):
             of_kind = [result for result in tried if result.params["architecture"] == name]
             axes.plot(*place(of_kind), "o", color=colour, alpha=0.6, ms=5, label=name)

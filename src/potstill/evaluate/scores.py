@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from scipy.stats import binomtest, norm
-from sklearn.metrics import confusion_matrix, f1_score, matthews_corrcoef
+from sklearn.metrics import confusion_matrix, matthews_corrcoef
 
+from potstill.balance import macro_f1
 from potstill.errors import PotstillError
 
 BINS = 15  # of confidence, as in Guo 2017
@@ -95,13 +96,12 @@ def scores(labels: Any, probabilities: Any, reference: Any | None = None) -> dic
     predicted = probabilities.argmax(axis=1)
     correct = predicted == labels
     low, high = interval(int(correct.sum()), len(correct))
-    classes = range(probabilities.shape[1])
     likelihood = probabilities[np.arange(len(labels)), labels].clip(FLOOR, 1)
     result = {
         "accuracy": correct.mean(),
         "accuracy_low": low,
         "accuracy_high": high,
-        "macro_f1": f1_score(labels, predicted, labels=classes, average="macro", zero_division=0),
+        "macro_f1": macro_f1(labels, predicted, probabilities.shape[1]),
         "matthews": matthews_corrcoef(labels, predicted),
         "log_loss": -np.log(likelihood).mean(),
         "calibration_error": calibration_error(probabilities.max(axis=1), correct),

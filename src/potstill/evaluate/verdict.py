@@ -12,12 +12,12 @@ class Verdict:
     Attributes:
         ship: whether all that is asked of a student holds.
         sentence: the answer with its numbers, for people.
-        reasons: what is asked of a student: whether it holds, and in what numbers.
+        reasons: what is asked of a student: whether it holds, and in what numbers; with None, what to know besides.
     """
 
     ship: bool
     sentence: str
-    reasons: tuple[tuple[bool, str], ...]
+    reasons: tuple[tuple[bool | None, str], ...]
 
 
 def judge(
@@ -25,6 +25,7 @@ def judge(
     against_teacher: Mapping[str, Any] | None,
     against_baseline: Mapping[str, Any],
     max_loss: float,
+    majority: float,
 ) -> Verdict:
     """Say whether a student should ship.
 
@@ -33,13 +34,15 @@ def judge(
     logistic regression by more than noise, because otherwise that is the simpler thing to ship.
 
     Args:
-        student: a row with `accuracy` (fraction), `parameters` and `bytes`.
+        student: a row with `accuracy`, `accuracy_low` and `macro_f1` (fractions), `parameters` and `bytes`.
         against_teacher: what `scores.mcnemar` gives for student and teacher; None if the teacher has no answers.
         against_baseline: the same for student and TF-IDF with logistic regression.
         max_loss: how much accuracy may be lost, as a fraction.
+        majority: the accuracy of always answering the most frequent class. Where a student is not surely better, the
+            sentence says so: its accuracy then says nothing.
     """
     allowed = f"{100 * max_loss:g} point{'s' * (max_loss != 0.01)}"
-    reasons: list[tuple[bool, str]] = []
+    reasons: list[tuple[bool | None, str]] = []
     if against_teacher is None:
         good = False
         reasons.append((False, "the teacher has no answers for the test split, so nobody knows what is lost"))
@@ -55,6 +58,12 @@ def judge(
     better = against_baseline["difference_low"] > 0
     gain = "beats" if better else "is not surely better than"
     reasons.append((better, f"it {gain} TF-IDF with logistic regression ({_span(against_baseline)})"))
+    if student["accuracy_low"] <= majority:
+        advice = (
+            f"always answering the most frequent class is right on {100 * majority:.1f}%, so go by its macro-F1, "
+            f"{100 * student['macro_f1']:.1f}%, and not by its accuracy"
+        )
+        reasons.append((None, advice))
     ship = good and better
     head = (
         f"{'Ship' if ship else 'Do not ship'}: the student is right on {100 * student['accuracy']:.1f}% of the test "

@@ -1,6 +1,6 @@
 """The `baseline` section."""
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -13,3 +13,4 @@ class BaselineParams(NetworkParams):
     section: ClassVar[str] = "baseline"
 
     C: float = Field(gt=0)
+    class_weight: Literal["balanced"] | None

@@ -23,6 +23,7 @@ class NetworkParams(Section):
     bits: int | None = Field(ge=2, le=8)
     fingerprint: int | None = Field(ge=1, le=16)
     max_length: int = Field(ge=1)
+    metric: Literal["accuracy", "macro_f1"]
     dropout: float = Field(ge=0, lt=1)
     word_dropout: float = Field(ge=0, lt=1)
     epochs: int = Field(ge=1)

@@ -32,6 +32,7 @@ class TeacherParams(Section):
     weight_decay: float = Field(ge=0)
     warmup: float = Field(ge=0, lt=1)
     max_grad_norm: float = Field(gt=0)
+    class_weight: Literal["balanced"] | None
     max_length: int = Field(ge=2)
     precision: Literal["auto", "bf16", "fp32"]
     threads: int = Field(ge=0)

@@ -77,7 +77,8 @@ def verdict(inputs: Inputs) -> dict[str, Any]:
     models = inputs.scores["models"]
     student = models[STUDENT]
     against = student.get("paired") if inputs.teacher else None
-    judged = judge(student, against, mcnemar(inputs.right(STUDENT), inputs.right(BASELINE)), inputs.max_loss)
+    majority = float(np.bincount(inputs.test.labels).max() / len(inputs.test.labels))
+    judged = judge(student, against, mcnemar(inputs.right(STUDENT), inputs.right(BASELINE)), inputs.max_loss, majority)
     accuracy = f"{100 * student['accuracy']:.1f}%"
     bounds = f"95% interval {100 * student['accuracy_low']:.1f} to {100 * student['accuracy_high']:.1f}"
     told = f"{inputs.name} is right on {accuracy} of the test texts ({bounds})"

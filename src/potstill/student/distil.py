@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from safetensors.numpy import save_file
 from scipy.special import softmax
 
 from potstill import files
+from potstill.balance import class_weights
 from potstill.params.network import NetworkParams
 from potstill.params.student import StudentParams
 from potstill.runtime.file import FLOAT, TABLE
@@ -77,12 +79,18 @@ def train_on_labels(
     validation: pd.DataFrame,
     params: NetworkParams,
     log: Log = lambda epoch: None,
+    class_weight: str | None = None,
 ) -> Trained:
-    """Train the same network on hard labels alone. Arguments and results are `distil`'s."""
+    """Train the same network on hard labels alone; with `balanced` all classes count alike.
+
+    The other arguments and the results are `distil`'s.
+    """
     ids = train["label"].to_numpy()
     targets = torch.tensor(ids)
     sure = np.eye(len(labels))[ids]
-    return _train(labels, train["text"].tolist(), sure, targets, training.cross_entropy, validation, params, log)
+    weight = torch.from_numpy(class_weights(ids, len(labels))) if class_weight else None
+    loss = partial(training.cross_entropy, weight=weight)
+    return _train(labels, train["text"].tolist(), sure, targets, loss, validation, params, log)
 
 
 def _train(

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional
 
+from potstill.balance import macro_f1
 from potstill.params.network import NetworkParams
 from potstill.runtime import model
 from potstill.runtime.tokenizer import UNKNOWN, Encoded
@@ -44,9 +45,15 @@ def mse(student: Tensor, teacher: Tensor) -> Tensor:
     return functional.mse_loss(student, teacher - teacher.mean(-1, keepdim=True))
 
 
-def cross_entropy(student: Tensor, labels: Tensor) -> Tensor:
-    """The loss of hard labels, int64 ids (batch,): what `kl` is for a teacher that is always sure."""
-    return functional.cross_entropy(student, labels)
+def cross_entropy(student: Tensor, labels: Tensor, weight: Tensor | None = None) -> Tensor:
+    """The loss of hard labels, int64 ids (batch,): what `kl` is for a teacher that is always sure.
+
+    `weight`, float32 (classes,), is what a text of each class counts. Batches are divided by their texts, not by what
+    these count: otherwise one without any of a rare class would count as much as one with.
+    """
+    if weight is None:
+        return functional.cross_entropy(student, labels)
+    return functional.cross_entropy(student, labels, weight, reduction="sum") / len(labels)
 
 
 @dataclass(frozen=True)
@@ -74,19 +81,20 @@ def fit(
     params: NetworkParams,
     log: Callable[[dict[str, float]], None] = lambda epoch: None,
 ) -> Fitted:
-    """Train a network in place; at the end it holds the weights of its best epoch by validation accuracy.
+    """Train a network in place; at the end it holds the weights of its best epoch by `params.metric` on validation.
 
     Adam with a one-cycle learning rate. Word dropout turns words into the unknown word, anew in every epoch, so
     that no two epochs see the same texts. With `params.bits` the second half of the epochs trains rounded weights, and
-    the best is one of these. Of two equally accurate epochs the one with the lower loss is better.
+    the best is one of these. Of two equally good epochs the one with the lower loss is better.
 
     Args:
         network: maps `ids` and `mask` to logits, see `networks`.
         texts, targets: what to learn from; `targets` is what `loss` takes beside the logits, a row per text.
         loss: `kl(temperature)`, `mse` or `cross_entropy`.
         validation, labels: the texts, and their int64 class ids, that choose the epoch.
-        params: batch size, epochs, learning rate, weight decay, word dropout, bits, seed.
-        log: receives one dictionary per epoch: `epoch`, `loss`, `validation_loss`, `validation_accuracy`.
+        params: batch size, epochs, learning rate, weight decay, word dropout, bits, metric, seed.
+        log: receives one dictionary per epoch: `epoch`, `loss`, `validation_loss`, `validation_accuracy`,
+            `validation_macro_f1`.
     """
     rng = np.random.default_rng(params.seed)
     torch.manual_seed(params.seed)
@@ -122,14 +130,16 @@ def fit(
         settled = copy.deepcopy(network)
         settled_steps = rounds.settle(settled) if rounds else {}
         scored = torch.from_numpy(logits(settled, validation))
+        predicted = scored.argmax(1).numpy()
         answer = {
             "epoch": epoch,
             "loss": total / len(texts),
             "validation_loss": functional.cross_entropy(scored, torch.tensor(labels)).item(),
-            "validation_accuracy": float((scored.argmax(1).numpy() == labels).mean()),
+            "validation_accuracy": float((predicted == labels).mean()),
+            "validation_macro_f1": macro_f1(labels, predicted, scored.shape[1]),
         }
         log(answer)
-        if not best or _rank(answer) > _rank(best):
+        if not best or _rank(answer, params.metric) > _rank(best, params.metric):
             best, weights = answer, settled.state_dict()
             fitted = Fitted(best, settled_steps, copy.deepcopy(network.state_dict()) if rounds else {})
     network.load_state_dict(weights)
@@ -137,8 +147,8 @@ def fit(
     return fitted
 
 
-def _rank(epoch: dict[str, float]) -> tuple[float, float]:
-    return epoch["validation_accuracy"], -epoch["validation_loss"]
+def _rank(epoch: dict[str, float], metric: str) -> tuple[float, float]:
+    return epoch[f"validation_{metric}"], -epoch["validation_loss"]
 
 
 def _batches(lengths: np.ndarray, size: int, rng: np.random.Generator) -> Iterator[np.ndarray]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 import transformers
 from transformers import (
     AutoModelForSequenceClassification,
@@ -23,6 +24,7 @@ from transformers import (
 from transformers.trainer_utils import get_last_checkpoint, set_seed
 
 from potstill import device
+from potstill.balance import class_weights
 from potstill.errors import PotstillError
 from potstill.params.teacher import TeacherParams
 
@@ -145,6 +147,7 @@ def finetune(
         train_dataset=rows,  # a list of rows is all that the sampler needs
         eval_dataset=examples(tokenizer, by_length, params.max_length),
         data_collator=DataCollatorWithPadding(tokenizer),
+        compute_loss_func=_balanced(train["label"].to_numpy()) if params.class_weight else None,
         compute_metrics=lambda scored: {"accuracy": float(np.mean(_logits(scored).argmax(-1) == scored.label_ids))},
         callbacks=[_Epochs(log)],
     )
@@ -182,6 +185,18 @@ def examples(tokenizer: PreTrainedTokenizerBase, table: pd.DataFrame, max_length
     """What the Trainer takes: a dictionary of token lists and `labels` per row of a table."""
     encoded = encode(tokenizer, table["text"].tolist(), max_length)
     return [{**row, "labels": label} for row, label in zip(encoded, table["label"].tolist(), strict=True)]
+
+
+def _balanced(labels: np.ndarray) -> Callable[..., torch.Tensor]:
+    """The cross entropy for which all classes count alike, see `student.training.cross_entropy`."""
+    weights = torch.from_numpy(class_weights(labels, labels.max() + 1))
+
+    def loss(outputs: Any, labels: torch.Tensor, num_items_in_batch: Any = None) -> torch.Tensor:
+        logits = outputs.logits.float()
+        weight = weights.to(logits.device)
+        return torch.nn.functional.cross_entropy(logits, labels, weight, reduction="sum") / len(labels)
+
+    return loss
 
 
 def _logits(scored: Any) -> np.ndarray:
