@@ -3,10 +3,11 @@
 import hashlib
 import sys
 
+import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from potstill import device, files, paths
+from potstill import device, files, paths, truncation
 from potstill.cost import measured
 from potstill.errors import PotstillError, run
 from potstill.params.label import LabelParams
@@ -32,9 +33,14 @@ def label(name: str, params: LabelParams) -> None:
     # The shards grow in a place that DVC leaves alone, and move when the last one is there.
     scratch = paths.SCRATCH / "label" / f"{name}-{fingerprint[:16]}"
     with tqdm(total=len(texts), unit="text", desc=f"label with {name}", mininterval=1) as bar:
-        shards.label(
+
+        def score(chunk: list[str]) -> tuple[np.ndarray, int]:
+            cut: list[int] = []
+            return teacher.logits(chunk, bar.update, cut.append), sum(cut)
+
+        cut = shards.label(
             texts,
-            lambda chunk: teacher.logits(chunk, bar.update),
+            score,
             teacher.labels,
             scratch,
             params.shard_rows,
@@ -44,8 +50,10 @@ def label(name: str, params: LabelParams) -> None:
     with files.whole(paths.LABEL / name) as folder:
         scratch.rename(folder)
     # In Git, so that `transfer` knows in a clone that holds no logits whether they have changed.
-    facts = {"rows": len(texts), "sha256": files.sha256(paths.LABEL / name)}
+    truncated = round(cut / len(texts), 6)
+    facts = {"rows": len(texts), "sha256": files.sha256(paths.LABEL / name), "truncated": truncated}
     files.write_json(paths.METRICS / "label" / name / "metrics.json", {"label": {name: facts}})
+    truncation.note("teacher.max_length", {"pool's": truncated})
 
 
 if __name__ == "__main__":

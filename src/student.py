@@ -1,12 +1,13 @@
 """Stage `student`: distil the teacher into a tiny network."""
 
-from potstill import device, paths, record
+from potstill import device, paths, record, truncation
 from potstill.corpus.dataset import Dataset
 from potstill.cost import measured
 from potstill.errors import run
 from potstill.params.student import StudentParams
 from potstill.student import transfer
 from potstill.student.distil import distil
+from potstill.student.vocabulary import truncated
 
 
 @measured(paths.METRICS / "student" / "cost.json")
@@ -20,7 +21,11 @@ def main() -> None:
     with record.curves(metrics) as log:
         trained = distil(data.labels, texts, logits, data.validation, params, log)
     size = trained.save(paths.STUDENT)
-    record.headline(metrics, "student", record.summary(trained.best, trained.student.parameters, size))
+    facts = record.summary(trained.best, trained.student.parameters, size)
+    read = {"transfer": texts, "validation": data.validation["text"].tolist()}
+    shares = {name: truncated(some, params.max_length) for name, some in read.items()}
+    record.headline(metrics, "student", {**facts, "truncated": shares})
+    truncation.note("student.max_length", shares)
 
 
 if __name__ == "__main__":

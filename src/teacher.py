@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from potstill import device, files, paths, record
+from potstill import device, files, paths, record, truncation
 from potstill.balance import macro_f1
 from potstill.corpus.dataset import Dataset
 from potstill.cost import measured
@@ -32,6 +32,7 @@ def teach(name: str, params: TeacherParams) -> None:
     """Make one teacher, and have it answer validation and test."""
     metrics = paths.METRICS / "teacher" / name
     data = Dataset.load(paths.PREPARED)
+    cut: dict[str, int] = {}
     with files.whole(paths.TEACHER / name) as folder:
         folder.mkdir()
         checkpoint = params.presets[name].checkpoint
@@ -45,11 +46,11 @@ def teach(name: str, params: TeacherParams) -> None:
             model.describe(folder, "table", data.labels)
             (metrics / "plots").mkdir(parents=True, exist_ok=True)  # no curves, but DVC expects the folder
         else:
-            train(folder, metrics, data, params, name)
+            cut["train"] = train(folder, metrics, data, params, name)
         teacher = model.load(folder, params.batch_size, params.precision)
         texts = data.test["text"].tolist()
-        test = teacher.logits(texts)
-        validation = teacher.logits(data.validation["text"].tolist())
+        test = teacher.logits(texts, cut=lambda number: cut.update(test=number))
+        validation = teacher.logits(data.validation["text"].tolist(), cut=lambda number: cut.update(validation=number))
     record.write_answers(metrics / "test.csv", test, data.test["label"].to_numpy(), data.labels)
     record.write_answers(metrics / "validation.csv", validation, data.validation["label"].to_numpy(), data.labels)
     covered = np.isfinite(validation).all(1)
@@ -60,6 +61,9 @@ def teach(name: str, params: TeacherParams) -> None:
         "parameters": teacher.parameters,
         "bytes": files.size(paths.TEACHER / name),
     }
+    if cut:
+        facts["truncated"] = {split: round(number / len(data.split(split)), 6) for split, number in cut.items()}
+        truncation.note("teacher.max_length", facts["truncated"])
     record.headline(metrics, name, facts)
     timings = {}
     if teacher.parameters:
@@ -68,8 +72,12 @@ def teach(name: str, params: TeacherParams) -> None:
     files.write_json(metrics / "timing.json", timings)
 
 
-def train(folder: Path, metrics: Path, data: Dataset, params: TeacherParams, name: str) -> None:
-    """Adapt if asked, and fine-tune into `folder`; a run that was killed goes on from its last finished epoch."""
+def train(folder: Path, metrics: Path, data: Dataset, params: TeacherParams, name: str) -> int:
+    """Adapt if asked, and fine-tune into `folder`; a run that was killed goes on from its last finished epoch.
+
+    Returns:
+        How many train texts were cut off.
+    """
     from potstill.teacher import finetune
 
     device.use_threads(params.threads)
@@ -85,11 +93,14 @@ def train(folder: Path, metrics: Path, data: Dataset, params: TeacherParams, nam
         source = adapt.adapt(source, texts, params, scratch, say)
     network, tokenizer = finetune.load(source, data.labels, params.seed)
     with record.curves(metrics) as log:
-        finetune.finetune(network, tokenizer, data.train, data.validation, params, preset.learning_rate, scratch, log)
+        cut = finetune.finetune(
+            network, tokenizer, data.train, data.validation, params, preset.learning_rate, scratch, log
+        )
     network.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     model.describe(folder, "checkpoint", data.labels, params.max_length)
     shutil.rmtree(scratch)
+    return cut
 
 
 def say(epoch: dict[str, float]) -> None:

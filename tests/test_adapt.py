@@ -64,7 +64,7 @@ def test_the_loss_is_the_models_own_without_its_cost(kind, data, tmp_path):
     source = make_checkpoint(kind, tmp_path / "checkpoint", texts)
     model, tokenizer = finetune.load_as(AutoModelForMaskedLM, "a masked-language model", str(source), 0)
     collate = DataCollatorForLanguageModeling(tokenizer, mlm_probability=0.15)
-    batch = collate(finetune.encode(tokenizer, texts[:32], 32))
+    batch = collate(finetune.encode(tokenizer, texts[:32], 32)[0])
     trainer = adapt._Trainer(model=model.eval(), args=finetune.arguments(settings(), tmp_path / "scratch"))
     assert trainer.compute_loss(model, dict(batch)).item() == pytest.approx(model(**batch).loss.item(), rel=1e-5)
     nothing = batch | {"labels": torch.full_like(batch["labels"], adapt.IGNORED)}

@@ -192,6 +192,10 @@ def test_every_row_has_a_word_that_finds_it(words, fingerprint):
     assert lookup.known.prints == sorted(set(lookup.known.prints))
 
 
+def test_texts_that_are_too_long_are_counted():
+    assert vocabulary.truncated(["a b c", "a b c d", "abcdef", "今天很好", ""], 3) == 0.4
+
+
 def test_words_that_say_the_same_share_a_row():
     texts = ["good day", "great day", "bad day", "awful day", "so so"] * 5
     targets = np.array([[0.1, 0.9], [0.1, 0.9], [0.9, 0.1], [0.9, 0.1], [0.5, 0.5]] * 5)

@@ -7,6 +7,7 @@ import pytest
 from scipy.special import softmax
 
 from conftest import CHECKPOINTS, make_checkpoint
+from potstill import truncation
 from potstill.errors import PotstillError
 from potstill.evaluate.compare import Model, compare
 from potstill.params.teacher import TeacherParams
@@ -132,6 +133,29 @@ def test_scores_do_not_depend_on_batches_or_order(bert, data):
     assert scored([], 16).shape == (0, 3)
 
 
+@pytest.mark.parametrize("fast", [True, False])
+def test_texts_that_are_cut_off_are_counted(bert, fast, monkeypatch):
+    network, tokenizer = finetune.load(str(bert), ["a", "b"])
+    if not fast:
+        monkeypatch.setattr("transformers.BatchEncoding.encodings", None)
+    short, fits = "happy", " ".join(["happy"] * (14 if fast else 13))  # of 16 tokens two mark its ends
+    rows, cut = finetune.encode(tokenizer, [short, fits, fits + " happy happy", fits * 9], 16)
+    assert (len(rows), cut) == (4, 2)
+    assert {len(row["input_ids"]) for row in rows} == {3, 16 if fast else 15, 16}
+    told = []
+    score.logits(network, tokenizer, [short, fits * 9], max_length=16, batch_size=2, cut=told.append)
+    assert told == [1]
+
+
+def test_many_texts_cut_off_are_said(capsys):
+    truncation.note("teacher.max_length", {"train": 0.01, "test": 0.0})
+    assert not capsys.readouterr().out
+    truncation.note("teacher.max_length", {"train": 0.123, "test": 0.002, "validation": 0.05})
+    said = capsys.readouterr().out
+    assert "`teacher.max_length`" in said
+    assert "12.3% of the train texts, 5.0% of the validation texts;" in said
+
+
 def test_labelling_goes_on_where_it_stopped(tmp_path):
     texts = [str(i) for i in range(10)]
     calls = []
@@ -140,14 +164,15 @@ def test_labelling_goes_on_where_it_stopped(tmp_path):
         calls.append(chunk[0])
         if len(calls) == 3:
             raise KeyboardInterrupt
-        return np.array([[float(text), 0.0] for text in chunk])
+        return np.array([[float(text), 0.0] for text in chunk]), len(chunk)
 
     with pytest.raises(KeyboardInterrupt):
         shards.label(texts, score_numbers, ["a", "b"], tmp_path, 3, "mine")
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "00000.done", "00000.parquet", "00001.done", "00001.parquet",
     ]  # fmt: skip
-    shards.label(texts, score_numbers, ["a", "b"], tmp_path, 3, "mine")
+    cut = shards.label(texts, score_numbers, ["a", "b"], tmp_path, 3, "mine")
+    assert cut == 10  # of kept shards too
     assert calls == ["0", "3", "6", "6", "9"]
     assert shards.read(tmp_path)["a"].tolist() == list(range(10))
 

@@ -58,6 +58,13 @@ def count(texts: list[str], targets: np.ndarray, longest: int = 1) -> Counts:
     return Counts(row, np.bincount(occurring, minlength=len(row)), counts, mean, prior)
 
 
+def truncated(texts: list[str], max_length: int) -> float:
+    """The share of texts that have more than `max_length` words."""
+    # What has no more characters has no more words.
+    long = sum(len(text) > max_length and len(tokenizer.words(text)) > max_length for text in texts)
+    return round(long / len(texts), 6)
+
+
 def choose(counts: Counts, size: int, influence: float) -> list[str]:
     """Choose the words, and runs of words, that get a row of their own.
 

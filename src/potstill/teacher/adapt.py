@@ -77,7 +77,7 @@ def adapt(
             learning_rate=LEARNING_RATE,
             warmup_steps=min(WARMUP, steps // 10),
         ),
-        train_dataset=finetune.encode(tokenizer, texts, params.max_length),
+        train_dataset=finetune.encode(tokenizer, texts, params.max_length)[0],
         data_collator=DataCollatorForLanguageModeling(tokenizer, mlm_probability=MASKED),
         callbacks=[_Passes(log)],
     )

@@ -96,10 +96,21 @@ def _positions(model: PreTrainedModel) -> int:
     return positions if reserved is None else positions - reserved - 1
 
 
-def encode(tokenizer: PreTrainedTokenizerBase, texts: list[str], max_length: int) -> list[dict[str, list[int]]]:
-    """Tokenise texts, cut to `max_length` tokens or what the model can take: a dictionary of lists per text."""
-    encoded = tokenizer(texts, truncation=True, max_length=min(max_length, tokenizer.model_max_length))
-    return [dict(zip(encoded.keys(), row, strict=True)) for row in zip(*encoded.values(), strict=True)]
+def encode(
+    tokenizer: PreTrainedTokenizerBase, texts: list[str], max_length: int
+) -> tuple[list[dict[str, list[int]]], int]:
+    """Tokenise texts, cut to `max_length` tokens or what the model can take.
+
+    Returns:
+        A dictionary of lists per text, and how many texts were cut. A tokenizer written in Python does not tell:
+        then texts that just fit are counted too.
+    """
+    limit = min(max_length, tokenizer.model_max_length)
+    encoded = tokenizer(texts, truncation=True, max_length=limit)
+    rows = [dict(zip(encoded.keys(), row, strict=True)) for row in zip(*encoded.values(), strict=True)]
+    if encoded.encodings is None:
+        return rows, sum(len(row["input_ids"]) >= limit for row in rows)
+    return rows, sum(bool(encoding.overflowing) for encoding in encoded.encodings)
 
 
 def finetune(
@@ -111,7 +122,7 @@ def finetune(
     learning_rate: float,
     scratch: Path,
     log: Callable[[dict[str, float]], None] = lambda epoch: None,
-) -> None:
+) -> int:
     """Fine-tune a model in place; at the end it holds the weights of its last epoch.
 
     By then the learning rate has fallen to zero. The best epoch by validation accuracy is no better where there are
@@ -129,8 +140,11 @@ def finetune(
         scratch: a folder for a checkpoint per epoch; a run that finds some there goes on from the last.
         log: receives one dictionary per finished epoch: `epoch`, `loss`, `validation_loss`,
             `validation_accuracy`.
+
+    Returns:
+        How many train texts were cut off.
     """
-    rows = examples(tokenizer, train, params.max_length)
+    rows, cut = examples(tokenizer, train, params.max_length)
     by_length = validation.iloc[validation["text"].str.len().argsort(kind="stable")]
     trainer = Trainer(
         model=model,
@@ -145,13 +159,14 @@ def finetune(
             eval_strategy="epoch",
         ),
         train_dataset=rows,  # a list of rows is all that the sampler needs
-        eval_dataset=examples(tokenizer, by_length, params.max_length),
+        eval_dataset=examples(tokenizer, by_length, params.max_length)[0],
         data_collator=DataCollatorWithPadding(tokenizer),
         compute_loss_func=_balanced(train["label"].to_numpy()) if params.class_weight else None,
         compute_metrics=lambda scored: {"accuracy": float(np.mean(_logits(scored).argmax(-1) == scored.label_ids))},
         callbacks=[_Epochs(log)],
     )
     run(trainer, scratch)
+    return cut
 
 
 def arguments(params: TeacherParams, scratch: Path, **own: Any) -> TrainingArguments:
@@ -179,12 +194,15 @@ def run(trainer: Trainer, scratch: Path) -> None:
     trainer.remove_callback(ProgressCallback)
     trainer.add_callback(_Bar())
     trainer.train(resume_from_checkpoint=_resume(scratch))
+    return cut
 
 
-def examples(tokenizer: PreTrainedTokenizerBase, table: pd.DataFrame, max_length: int) -> list[dict[str, Any]]:
-    """What the Trainer takes: a dictionary of token lists and `labels` per row of a table."""
-    encoded = encode(tokenizer, table["text"].tolist(), max_length)
-    return [{**row, "labels": label} for row, label in zip(encoded, table["label"].tolist(), strict=True)]
+def examples(
+    tokenizer: PreTrainedTokenizerBase, table: pd.DataFrame, max_length: int
+) -> tuple[list[dict[str, Any]], int]:
+    """What the Trainer takes, a dictionary of token lists and `labels` per row of a table; and how many were cut."""
+    encoded, cut = encode(tokenizer, table["text"].tolist(), max_length)
+    return [{**row, "labels": label} for row, label in zip(encoded, table["label"].tolist(), strict=True)], cut
 
 
 def _balanced(labels: np.ndarray) -> Callable[..., torch.Tensor]:

@@ -25,8 +25,9 @@ class Teacher:
     Attributes:
         labels: the names of the classes.
         parameters: how many, or None for a table.
-        logits: takes texts, and optionally a function that is told the rows of each batch done; gives float32
-            of shape (texts, classes). A table gives NaN for texts that it lacks.
+        logits: takes texts, and optionally a function that is told the rows of each batch done, and one that is told
+            how many texts were cut off; gives float32 of shape (texts, classes). A table gives NaN for texts that it
+            lacks.
     """
 
     labels: list[str]
@@ -55,7 +56,7 @@ def load(folder: Path, batch_size: int = 32, precision: str = "auto") -> Teacher
     if facts["kind"] == "table":
         probabilities = pd.read_parquet(folder / "table.parquet")
 
-        def look_up(texts: list[str], progress: Progress = _ignore) -> np.ndarray:
+        def look_up(texts: list[str], progress: Progress = _ignore, cut: Progress = _ignore) -> np.ndarray:
             progress(len(texts))
             return table.logits(probabilities, pd.Series(texts, dtype="str"))
 
@@ -65,7 +66,7 @@ def load(folder: Path, batch_size: int = 32, precision: str = "auto") -> Teacher
 
     model, tokenizer = finetune.load(str(folder))
 
-    def logits(texts: list[str], progress: Progress = _ignore) -> np.ndarray:
+    def logits(texts: list[str], progress: Progress = _ignore, cut: Progress = _ignore) -> np.ndarray:
         return score.logits(
             model,
             tokenizer,
@@ -74,6 +75,7 @@ def load(folder: Path, batch_size: int = 32, precision: str = "auto") -> Teacher
             batch_size=batch_size,
             precision=precision,
             progress=progress,
+            cut=cut,
         )
 
     return Teacher(facts["labels"], model.num_parameters(), logits)

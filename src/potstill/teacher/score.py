@@ -19,6 +19,7 @@ def logits(
     batch_size: int,
     precision: str = "auto",
     progress: Callable[[int], object] = lambda rows: None,
+    cut: Callable[[int], object] = lambda texts: None,
 ) -> np.ndarray:
     """Score texts in batches of similar length, so that next to nothing is computed on padding.
 
@@ -29,6 +30,7 @@ def logits(
         batch_size: texts per batch.
         precision: `auto`, `bf16` or `fp32`, see `device.bf16`.
         progress: told the number of texts of every batch when it is done.
+        cut: told how many texts were cut off.
 
     Returns:
         The logits, of shape (texts, classes) and type float32, in the order of the texts.
@@ -36,7 +38,8 @@ def logits(
     classes = int(model.config.num_labels or 0)
     if not texts:
         return np.zeros((0, classes), np.float32)
-    rows = encode(tokenizer, texts, max_length)
+    rows, too_long = encode(tokenizer, texts, max_length)
+    cut(too_long)
     order = sorted(range(len(rows)), key=lambda i: len(rows[i]["input_ids"]))
     collate = DataCollatorWithPadding(tokenizer)
     model.eval().to(device.device())
