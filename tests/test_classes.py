@@ -1,0 +1,89 @@
+"""The whole pipeline, its teacher a table, with as few classes as there can be and with very many."""
+
+import importlib
+import json
+import random
+import sys
+
+import numpy as np
+import onnxruntime
+import pandas as pd
+import pytest
+from ruamel.yaml import YAML
+
+from conftest import ROOT
+from potstill import paths
+from potstill.evaluate.table import KINDS
+from potstill.runtime.model import Student
+
+STAGES = ("prepare", "baseline", "teacher", "pool", "label", "transfer", "student", "export", "evaluate")
+NETWORK = {
+    "architecture": "mlp",
+    "embedding": 8,
+    "hidden": 16,
+    "words": 500,
+    "epochs": 25,
+    "learning_rate": 0.03,
+    "bits": 8,
+}
+
+
+def make(classes, number):
+    """Texts with a telling word of their class, every class as often as the others."""
+    rng = random.Random(number)
+    filler = ["today", "again", "very", "home", "work", "so"]
+    rows = [
+        (f"{' '.join(rng.choices(filler, k=4))} w{i % classes} {number + i}", f"class {i % classes}")
+        for i in range(number)
+    ]
+    return pd.DataFrame(rows, columns=["text", "label"])
+
+
+@pytest.fixture
+def project(classes, tmp_path, monkeypatch):
+    """A folder in which all stages have run."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine").mkdir()
+    rows = {"train": max(200, 8 * classes), "validation": max(60, 3 * classes), "test": max(80, 4 * classes)}
+    tables = {split: make(classes, number) for split, number in rows.items()}
+    for split, table in tables.items():
+        table.to_csv(f"mine/{split}.csv", index=False)
+    texts = pd.concat(tables.values(), ignore_index=True)
+    names = list(dict.fromkeys(texts["label"]))
+    sure = 0.9 * np.eye(classes)[texts["label"].map(names.index)] + 0.1 / classes
+    pd.DataFrame(sure, columns=names).assign(text=texts["text"]).to_csv("answers.csv", index=False)
+
+    params = YAML(typ="safe").load(ROOT / "params.yaml")
+    params["prepare"] |= {"source": "files", "path": "mine"}
+    params["baseline"] |= NETWORK
+    params["teacher"] |= {"checkpoints": ["mine"], "presets": {"mine": {"checkpoint": "answers.csv"}}}
+    params["pool"] |= {"replace": 0, "drop": 0, "splice": 0, "generated": 0}
+    params["label"] |= {"teachers": ["mine"]}
+    params["student"] |= NETWORK
+    params["evaluate"] |= {"seconds": 0.01}
+    YAML(typ="safe").dump(params, tmp_path / "params.yaml")
+    for stage in STAGES:
+        monkeypatch.setattr(sys, "argv", [stage, *(["mine"] if stage in ("teacher", "label") else [])])
+        importlib.import_module(stage).main()
+    return tmp_path
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("classes", [2, 150])
+def test_every_stage_takes_as_many(project, classes):
+    scores = json.loads((project / "metrics/evaluate/metrics.json").read_text())["models"]
+    assert set(scores) == {"tfidf", "hard", "student", "mine"}
+    assert all(model["accuracy"] > 0.9 and model["macro_f1"] > 0.9 for model in scores.values()), scores
+    table = (project / "metrics/evaluate/table.md").read_text()
+    assert all(f"| {kind} |" in table for kind in KINDS)
+    assert (project / "metrics/evaluate/confusion/student.png").read_bytes().startswith(b"\x89PNG")
+
+    student = Student.load(paths.EXPORT / "student.pot")
+    texts = [f"so w{i} again" for i in range(classes)]
+    assert len(student.classes_) == classes
+    assert (student.predict(texts) == [f"class {i}" for i in range(classes)]).mean() > 0.9
+    session = onnxruntime.InferenceSession(paths.EXPORT / "model.onnx")
+    labels, probabilities = session.run(None, {"text": np.array(texts, object)})
+    np.testing.assert_allclose(probabilities, student.predict_proba(texts), atol=1e-5)
+    assert labels.tolist() == student.predict(texts).tolist()
+    assert f"{classes} classes" in (paths.EXPORT / "README.md").read_text()
