@@ -194,7 +194,6 @@ def run(trainer: Trainer, scratch: Path) -> None:
     trainer.remove_callback(ProgressCallback)
     trainer.add_callback(_Bar())
     trainer.train(resume_from_checkpoint=_resume(scratch))
-    return cut
 
 
 def examples(
