@@ -7,6 +7,7 @@ from potstill.corpus.dataset import Dataset
 from potstill.cost import measured
 from potstill.errors import run
 from potstill.params.baseline import BaselineParams
+from potstill.runtime.decision import accuracy, likely
 from potstill.student.distil import train_on_labels
 
 
@@ -23,12 +24,11 @@ def main() -> None:
         with record.curves(metrics) as log:
             trained = train_on_labels(data.labels, data.train, data.validation, params, log, params.class_weight)
         size = trained.save(folder / "hard")
-    labels = data.validation["label"].to_numpy()
-    predicted = tfidf.predict_proba(data.validation["text"].tolist()).argmax(1)
+    scores, labels = tfidf.predict_proba(data.validation["text"].tolist()), data.targets("validation")
     hard = record.summary(trained.best, trained.student.parameters, size)
     linear = {
-        "validation_accuracy": round(float((predicted == labels).mean()), 6),
-        "validation_macro_f1": round(macro_f1(labels, predicted, len(data.labels)), 6),
+        "validation_accuracy": round(accuracy(scores, labels, even=0.5), 6),
+        "validation_macro_f1": round(macro_f1(labels, likely(scores, labels, even=0.5), len(data.labels)), 6),
         "parameters": tfidf.parameters,
         "bytes": files.size(paths.BASELINE / "tfidf"),
     }

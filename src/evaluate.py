@@ -2,34 +2,39 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from safetensors.numpy import load_file
-from scipy.special import softmax
+from scipy.special import expit, logit, softmax
 
 from potstill import device, files, paths, record
+from potstill.balance import majority
 from potstill.baseline import Tfidf
 from potstill.corpus.dataset import Dataset
 from potstill.cost import measured
 from potstill.errors import run
 from potstill.evaluate import figure, table
-from potstill.evaluate.answers import of_split
+from potstill.evaluate.answers import Answers
 from potstill.evaluate.compare import Model, compare
-from potstill.evaluate.scores import confusion, mcnemar
+from potstill.evaluate.scores import confusion, counts, mcnemar
+from potstill.evaluate.thresholds import fit
 from potstill.evaluate.timing import throughput
 from potstill.evaluate.traits import order_sensitivity, out_of_vocabulary, vocabulary
 from potstill.evaluate.verdict import Verdict, judge
 from potstill.params.evaluate import EvaluateParams
 from potstill.params.label import LabelParams
 from potstill.params.teacher import TeacherParams
+from potstill.runtime.decision import choose, named, right
 from potstill.runtime.model import FILE, UNROUNDED, Student
 from potstill.teacher import model as teachers
 from potstill.teacher.average import average
 
 METRICS = paths.METRICS / "evaluate"
 SHUFFLED = 1000  # texts that tell how much word order matters, to some hundredths
+HEADLINE = ("accuracy", "macro_f1", "micro_f1", "relative", "agreement")
 Predict = Callable[[list[str]], Any]
 
 
@@ -46,7 +51,8 @@ def main() -> None:
     models += found
     name = asked[0] if len(asked) == 1 else "ensemble"
     teacher = name if any(model.name == name for model in found) else None
-    rows, reference = compare(models, data.test["label"].to_numpy(), teacher, params.reference)
+    models = with_thresholds(models, data)
+    rows, reference = compare(models, data.targets("test"), teacher, params.reference)
 
     # The teacher that labels is timed again beside the small models, so that their ratio is of one run.
     labeller = teachers.load(paths.TEACHER / asked[0])
@@ -82,6 +88,7 @@ def load_small(data: Dataset) -> tuple[list[Model], dict[str, Predict]]:
             model.predict_proba(data.validation["text"].tolist()),
             model.parameters,
             files.size(path),
+            model.thresholds if kind == "student" else None,
         )
         for name, (kind, model, path) in loaded.items()
     ]
@@ -94,6 +101,8 @@ def load_teachers(
     """The answers and timings that the stage `teacher` left; several labelling teachers make an ensemble."""
     folder = paths.METRICS / "teacher"
     files.keep_only(folder, checkpoints)
+    shares = expit if data.multi_label else partial(softmax, axis=1)
+    log_odds = logit if data.multi_label else np.log
     found: dict[str, Model] = {}
     timings = {}
     for name in checkpoints:
@@ -107,8 +116,8 @@ def load_teachers(
         found[name] = Model(
             name,
             "teacher",
-            softmax(logits, axis=1),
-            softmax(validation, axis=1),
+            shares(logits),
+            shares(validation),
             facts["parameters"],
             facts["bytes"],
         )
@@ -118,12 +127,20 @@ def load_teachers(
         found["ensemble"] = Model(
             "ensemble",
             "teacher",
-            softmax(average([np.log(member.probabilities) for member in members]), axis=1),
-            softmax(average([np.log(member.validation) for member in members]), axis=1),
+            shares(average([log_odds(member.probabilities) for member in members], data.multi_label)),
+            shares(average([log_odds(member.validation) for member in members], data.multi_label)),
             sum(member.parameters or 0 for member in members) or None,
             sum(member.bytes for member in members),
         )
     return list(found.values()), timings
+
+
+def with_thresholds(models: list[Model], data: Dataset) -> list[Model]:
+    """Where a text may have several labels, the others get thresholds as the student has them in its file."""
+    if not data.multi_label:
+        return models
+    known = data.targets("validation")
+    return [model if model.thresholds else replace(model, thresholds=fit(model.validation, known)) for model in models]
 
 
 def cost_of_rounding(student: Model, data: Dataset) -> dict[str, Any] | None:
@@ -131,11 +148,11 @@ def cost_of_rounding(student: Model, data: Dataset) -> dict[str, Any] | None:
     unrounded = load_file(paths.STUDENT / UNROUNDED)
     if not unrounded:
         return None
-    before = replace(Student.load(paths.STUDENT / FILE), weights=unrounded)
-    labels = data.test["label"].to_numpy()
-    answers = (before.predict_proba(data.test["text"]), student.probabilities)
-    right = [probabilities.argmax(1) == labels for probabilities in answers]
-    return {"accuracy_unrounded": round(float(right[0].mean()), 6), **mcnemar(*right)}
+    before = replace(Student.load(paths.EXPORT / FILE), weights=unrounded)
+    labels = data.targets("test")
+    probabilities = before.predict_proba(data.test["text"])
+    both = right(choose(probabilities, student.thresholds), labels), right(student.chosen, labels)
+    return {"accuracy_unrounded": round(float(both[0].mean()), 6), **mcnemar(*both)}
 
 
 def traits(order: dict[str, Predict], data: Dataset) -> dict[str, Any]:
@@ -155,11 +172,10 @@ def verdict(
 ) -> Verdict:
     """Whether the student should ship."""
     student = next(row for row in rows if row["name"] == "student")
-    labels = data.test["label"].to_numpy()
-    right = {model.name: model.probabilities.argmax(1) == labels for model in models}
+    labels = data.targets("test")
+    of = {model.name: right(model.chosen, labels) for model in models}
     against_teacher = student["paired"] if teacher else None
-    majority = float(np.bincount(labels).max() / len(labels))
-    return judge(student, against_teacher, mcnemar(right["student"], right["tfidf"]), max_loss, majority)
+    return judge(student, against_teacher, mcnemar(of["student"], of["tfidf"]), max_loss, majority(labels))
 
 
 def write_scores(
@@ -173,7 +189,7 @@ def write_scores(
     """The numbers, for programs and for people. What takes time, and so varies, is in files of its own."""
     models = {row["name"]: {key: value for key, value in row.items() if key != "name"} for row in rows}
     student = models["student"]
-    headline = {key: student[key] for key in ("accuracy", "macro_f1", "relative", "agreement") if key in student}
+    headline = {key: student[key] for key in HEADLINE if key in student}
     scores: dict[str, Any] = {"models": models, "student": {"ship": answer.ship, **headline}, "traits": task}
     lines = [f"**{answer.sentence.replace(':', '**:', 1)}\n", table.markdown(rows)]
     if teacher:
@@ -190,12 +206,16 @@ def write_scores(
 
 def write_answers(models: list[Model], data: Dataset) -> None:
     """What every model says of every text of validation and test."""
+    thresholds = {model.name: model.thresholds for model in models if model.thresholds}
+    found = {
+        "test": {model.name: model.probabilities for model in models},
+        "validation": {model.name: model.validation for model in models},
+    }
     with files.whole(paths.EVALUATE) as folder:
         folder.mkdir(parents=True)
-        of_split(data.test, {model.name: model.probabilities for model in models}).save(folder / "test.parquet")
-        of_split(data.validation, {model.name: model.validation for model in models}).save(
-            folder / "validation.parquet"
-        )
+        for split, answers in found.items():
+            texts = data.split(split)["text"].tolist()
+            Answers(texts, data.targets(split), answers, thresholds).save(folder / f"{split}.parquet")
 
 
 def write_pictures(
@@ -209,14 +229,19 @@ def write_pictures(
     figure.size_figure(rows, reference, METRICS / "size.png", published)
     points = pd.DataFrame(rows)[["name", "kind", "parameters", "accuracy", "relative"]]
     files.write_text(METRICS / "size.csv", points[points["parameters"].notna()].to_csv(index=False))
-    labels, names = data.test["label"].to_numpy(), np.array(data.labels)
+    labels = data.targets("test")
     with files.whole(METRICS / "confusion") as folder:
         for model in models:
-            predicted = model.probabilities.argmax(1)
-            matrix = confusion(labels, predicted, data.labels)
-            figure.confusion_figure(matrix, data.labels, folder / f"{model.name}.png")
-            pairs = pd.DataFrame({"actual": names[labels], "predicted": names[predicted]})
-            files.write_text(folder / f"{model.name}.csv", pairs.to_csv(index=False))
+            picture = folder / f"{model.name}.png"
+            if data.multi_label:
+                cases = counts(labels, model.chosen, data.labels)
+                shown = cases.drop(columns="absent")  # which would outshine what rare labels have
+                figure.confusion_figure(shown, data.labels, picture, list(shown))
+                files.write_text(folder / f"{model.name}-labels.csv", cases.to_csv())
+            else:
+                figure.confusion_figure(confusion(labels, model.chosen, data.labels), data.labels, picture)
+            pairs = {"actual": named(labels, data.labels), "predicted": named(model.chosen, data.labels)}
+            files.write_text(folder / f"{model.name}.csv", pd.DataFrame(pairs).to_csv(index=False))
     recorded = {"hard": paths.METRICS / "baseline", "student": paths.METRICS / "student"}
     for model in models:
         folder = paths.METRICS / "teacher" / model.name

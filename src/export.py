@@ -2,17 +2,22 @@
 
 from dataclasses import replace
 
+import numpy as np
+from scipy.special import expit
+
 from potstill import files, paths, record
 from potstill.corpus.dataset import Dataset
 from potstill.cost import measured
 from potstill.errors import run
 from potstill.evaluate.scores import scores
+from potstill.evaluate.thresholds import fit
 from potstill.export import calibrate, to_onnx
 from potstill.export.card import ONNX, card
 from potstill.export.facts import collect
 from potstill.params.export import ExportParams
 from potstill.params.label import LabelParams
 from potstill.params.student import StudentParams
+from potstill.runtime.decision import choose, right
 from potstill.runtime.model import FILE, WORDS, Student
 from potstill.runtime.tokenizer import Fingerprints
 
@@ -23,9 +28,11 @@ def main() -> None:
     params = ExportParams.load()
     data = Dataset.load(paths.PREPARED)
     trained = Student.load(paths.STUDENT / FILE)
-    labels = data.validation["label"].to_numpy()
+    labels = data.targets("validation")
     temperature = calibrate.temperature(trained.decision_function(data.validation["text"]), labels)
     student = replace(trained, temperature=temperature)
+    if data.multi_label:
+        student = replace(student, thresholds=fit(student.predict_proba(data.validation["text"]), labels))
 
     named = params.words and isinstance(student.lookup.known, Fingerprints)
     words = files.read_json(paths.STUDENT / WORDS) if named else None
@@ -38,7 +45,7 @@ def main() -> None:
         (folder / ONNX).write_bytes(model)
         files.write_text(folder / "README.md", card(student, files.size(folder / FILE), len(model)))
 
-    before = scores(labels, trained.predict_proba(data.validation["text"]))
+    before = scores(labels, trained.predict_proba(data.validation["text"]), thresholds=trained.thresholds)
     after = student.facts["metrics"]["validation"]
     facts = {
         "bytes": files.size(paths.EXPORT / FILE),
@@ -55,16 +62,19 @@ def main() -> None:
 
 def teachers(data: Dataset) -> dict[str, float]:
     """The test accuracy of those who labelled the transfer set; a table may lack texts, and then has none."""
-    right = data.test["label"].to_numpy()
-    answers = {
-        name: record.read_answers(paths.METRICS / "teacher" / name / "test.csv", data.labels)
-        for name in LabelParams.load().teachers
-    }
-    return {
-        name: round(float((logits.argmax(1) == right).mean()), 6)
-        for name, logits in answers.items()
-        if logits.shape == (len(right), len(data.labels)) and (logits == logits).all()
-    }
+    found = {}
+    for name in LabelParams.load().teachers:
+        test, validation = (
+            record.read_answers(paths.METRICS / "teacher" / name / f"{split}.csv", data.labels)
+            for split in ("test", "validation")
+        )
+        if test.shape != (len(data.test), len(data.labels)) or not np.isfinite(test).all():
+            continue
+        chosen = choose(test)
+        if data.multi_label:
+            chosen = choose(expit(test), fit(expit(validation), data.targets("validation")))
+        found[name] = round(float(right(chosen, data.targets("test")).mean()), 6)
+    return found
 
 
 if __name__ == "__main__":

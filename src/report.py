@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
-from scipy.special import softmax
+from scipy.special import expit, softmax
 
 from potstill import files, paths, record
 from potstill.corpus.dataset import SPLITS, Dataset
@@ -66,7 +66,7 @@ def read(data: Dataset, teachers: list[str], max_loss: float) -> Inputs:
         test=test,
         train=data.train,
         pool=pd.read_parquet(paths.TRANSFER / "pool.parquet"),
-        answers=softmax(logits, axis=1),
+        answers=expit(logits) if data.multi_label else softmax(logits, axis=1),
         scores=files.read_json(paths.METRICS / "evaluate" / "metrics.json"),
         timing=files.read_json(paths.METRICS / "evaluate" / "timing.json")["timing"],
         prepared=files.read_json(paths.METRICS / "prepare" / "metrics.json")["prepare"],

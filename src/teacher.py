@@ -15,6 +15,7 @@ from potstill.cost import measured
 from potstill.errors import PotstillError, run
 from potstill.evaluate.timing import throughput
 from potstill.params.teacher import TeacherParams
+from potstill.runtime.decision import accuracy, likely
 from potstill.teacher import checkpoints, model, table
 
 
@@ -42,8 +43,9 @@ def teach(name: str, params: TeacherParams) -> None:
                     f"{checkpoint} is a table, which cannot be adapted: set `adapt: 0` in teacher.presets.{name}, "
                     "or teacher.adapt=0"
                 )
-            table.read(Path(checkpoint), data.labels).to_parquet(folder / "table.parquet", index=False)
-            model.describe(folder, "table", data.labels)
+            answers = table.read(Path(checkpoint), data.labels, data.multi_label)
+            answers.to_parquet(folder / "table.parquet", index=False)
+            model.describe(folder, "table", data.labels, multi_label=data.multi_label)
             (metrics / "plots").mkdir(parents=True, exist_ok=True)  # no curves, but DVC expects the folder
         else:
             cut["train"] = train(folder, metrics, data, params, name)
@@ -51,13 +53,15 @@ def teach(name: str, params: TeacherParams) -> None:
         texts = data.test["text"].tolist()
         test = teacher.logits(texts, cut=lambda number: cut.update(test=number))
         validation = teacher.logits(data.validation["text"].tolist(), cut=lambda number: cut.update(validation=number))
-    record.write_answers(metrics / "test.csv", test, data.test["label"].to_numpy(), data.labels)
-    record.write_answers(metrics / "validation.csv", validation, data.validation["label"].to_numpy(), data.labels)
+    known = data.targets("validation")
+    record.write_answers(metrics / "test.csv", test, data.targets("test"), data.labels)
+    record.write_answers(metrics / "validation.csv", validation, known, data.labels)
     covered = np.isfinite(validation).all(1)
-    predicted, labels = validation.argmax(1)[covered], data.validation["label"].to_numpy()[covered]
+    validation, known = validation[covered], known[covered]
+    predicted = likely(validation, known)
     facts = {
-        "validation_accuracy": round(float((predicted == labels).mean()), 6) if covered.any() else None,
-        "validation_macro_f1": round(macro_f1(labels, predicted, len(data.labels)), 6) if covered.any() else None,
+        "validation_accuracy": round(accuracy(validation, known), 6) if covered.any() else None,
+        "validation_macro_f1": round(macro_f1(known, predicted, len(data.labels)), 6) if covered.any() else None,
         "parameters": teacher.parameters,
         "bytes": files.size(paths.TEACHER / name),
     }
@@ -91,14 +95,14 @@ def train(folder: Path, metrics: Path, data: Dataset, params: TeacherParams, nam
 
         texts = [*data.train["text"], *data.unlabelled["text"]]
         source = adapt.adapt(source, texts, params, scratch, say)
-    network, tokenizer = finetune.load(source, data.labels, params.seed)
+    network, tokenizer = finetune.load(source, data.labels, params.seed, data.multi_label)
     with record.curves(metrics) as log:
         cut = finetune.finetune(
             network, tokenizer, data.train, data.validation, params, preset.learning_rate, scratch, log
         )
     network.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
-    model.describe(folder, "checkpoint", data.labels, params.max_length)
+    model.describe(folder, "checkpoint", data.labels, params.max_length, data.multi_label)
     shutil.rmtree(scratch)
     return cut
 

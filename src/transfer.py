@@ -11,6 +11,7 @@ from potstill import files, paths
 from potstill.cost import measured
 from potstill.errors import PotstillError, run
 from potstill.params.label import LabelParams
+from potstill.params.prepare import PrepareParams
 from potstill.teacher import shards
 from potstill.teacher.average import average
 
@@ -23,7 +24,7 @@ def main() -> None:
         files.keep_only(folder, teachers)
     pool = pd.read_parquet(paths.POOL / "pool.parquet")
     tables = [shards.read(paths.LABEL / name) for name in teachers]
-    logits = average([table.to_numpy(np.float32) for table in tables])
+    logits = average([table.to_numpy(np.float32) for table in tables], PrepareParams.load().multi_label)
     labelled = np.isfinite(logits).all(1)
     if not labelled.any():
         raise PotstillError(f"{', '.join(teachers)} has no answer for any text of the pool: let the table cover it")

@@ -56,6 +56,31 @@ def data() -> Dataset:
     )
 
 
+def make_mixed_texts(number: int, seed: int) -> pd.DataFrame:
+    """Sentences with a word for each of their labels, which are none to three."""
+    rng = random.Random(seed)
+    rows = []
+    for _ in range(number):
+        ids = [id_ for id_, share in enumerate((0.5, 0.4, 0.25)) if rng.random() < share]
+        telling = [rng.choice(FEELINGS[list(FEELINGS)[id_]]) for id_ in ids]
+        words = telling + rng.choices(["today", "again", "at", "work", "home", "so", "now"], k=rng.randint(1, 5))
+        rng.shuffle(words)
+        rows.append((f"i feel {' '.join(words)} {rng.randrange(1000)}", ids))
+    return pd.DataFrame(rows, columns=["text", "label"])
+
+
+@pytest.fixture(scope="session")
+def mixed() -> Dataset:
+    """A task of three labels, of which a text may have several, or none."""
+    return Dataset(
+        labels=list(FEELINGS),
+        train=make_mixed_texts(300, 0),
+        validation=make_mixed_texts(80, 1),
+        test=make_mixed_texts(80, 2),
+        unlabelled=make_mixed_texts(100, 3)[["text"]],
+    )
+
+
 CHECKPOINTS = ("bert", "roberta", "t5", "distilbert", "distilroberta", "xlnet")
 
 

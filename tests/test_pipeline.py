@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import ROOT, make_checkpoint
+from conftest import FEELINGS, ROOT, make_checkpoint, make_mixed_texts
 from potstill.corpus import demo
 
 pytestmark = pytest.mark.slow
@@ -343,6 +343,62 @@ def test_a_table_of_probabilities_is_a_teacher(pulled, tmp_path):
     assert "llm lacks texts of the test split" in output
     metrics = json.loads((pulled / "metrics/evaluate/metrics.json").read_text())
     assert set(metrics["models"]) == {"tfidf", "hard", "student"}
+
+
+def mixed_files(folder):
+    """Texts with several labels or none, in every way to write them."""
+    folder.mkdir()
+    names = list(FEELINGS)
+    sizes = 240, 60, 60, 100
+    train, validation, test, unlabelled = (make_mixed_texts(number, seed) for seed, number in enumerate(sizes))
+    train["label"] = [[names[id_] for id_ in ids] for ids in train["label"]]
+    train.to_json(folder / "train.jsonl", orient="records", lines=True)
+    for table in (validation, test):
+        table["label"] = ["|".join(names[id_] for id_ in ids) for ids in table["label"]]
+    validation.to_csv(folder / "validation.csv", index=False)
+    (folder / "test.txt").write_text("".join(f"{text};{label}\n" for text, label in test.itertuples(index=False)))
+    (folder / "unlabelled.txt").write_text("\n".join(unlabelled["text"]))
+    return test
+
+
+def test_texts_with_several_labels_go_through_all_stages(pulled):
+    test = mixed_files(pulled / "data/mixed")
+    params = pulled / "params.yaml"
+    changes = {
+        "source: demo": "source: files",
+        "data/example": "data/mixed",
+        "multi_label: false": "multi_label: true",
+        "unlabelled: []": "unlabelled: [unlabelled.txt]",
+        "epochs: 2": "epochs: 8",
+    }
+    text = params.read_text()
+    for old, new in changes.items():
+        text = text.replace(old, new)
+    params.write_text(text)
+    run(pulled, "dvc", "repro")
+    metrics = json.loads((pulled / "metrics/evaluate/metrics.json").read_text())
+    assert set(metrics["models"]) == {"tfidf", "hard", "minilm", "student"}
+    for found in metrics["models"].values():
+        assert {"accuracy", "macro_f1", "micro_f1", "log_loss", "calibration_error"} <= set(found)
+        assert "matthews" not in found
+    assert metrics["models"]["tfidf"]["micro_f1"] > 0.9
+    assert metrics["student"]["micro_f1"] == metrics["models"]["student"]["micro_f1"]
+    told = (pulled / "metrics/evaluate/table.md").read_text()
+    assert "the student gets all labels right on" in told
+    assert "| all labels right, % (95% interval) | macro-F1, % | micro-F1, % |" in told
+    cases = list(csv.DictReader((pulled / "metrics/evaluate/confusion/student-labels.csv").open()))
+    assert [row["label"] for row in cases] == sorted(FEELINGS)
+    assert all(sum(int(row[case]) for case in ("found", "missed", "wrong", "absent")) == 60 for row in cases)
+    assert (pulled / "metrics/evaluate/confusion/student.png").read_bytes().startswith(b"\x89PNG")
+
+    texts = "".join(f"{text}\n" for text in test["text"])
+    command = [sys.executable, "-m", "potstill.cli", "predict", "models/export/student.pot"]
+    done = subprocess.run(command, cwd=pulled, env=ENVIRONMENT, input=texts, capture_output=True, text=True)
+    answers = [set(json.loads(line)["labels"]) for line in done.stdout.splitlines()]
+    known = [set(filter(None, label.split("|"))) for label in test["label"]]
+    right = [one == other for one, other in zip(answers, known, strict=True)]
+    assert sum(right) / len(right) == pytest.approx(metrics["student"]["accuracy"], abs=1e-6)
+    assert not RAN.findall(run(pulled, "dvc", "repro"))
 
 
 def test_labelling_that_was_killed_goes_on_where_it_stopped(pulled):

@@ -7,12 +7,14 @@ from typing import Any
 import numpy as np
 
 from potstill.baseline import Tfidf
-from potstill.corpus.dataset import Dataset
+from potstill.corpus.dataset import Dataset, targets
 from potstill.evaluate.scores import interval
+from potstill.evaluate.thresholds import fit
 from potstill.params.ablate import AblateParams
 from potstill.params.baseline import BaselineParams
 from potstill.params.network import NetworkParams
 from potstill.params.student import StudentParams
+from potstill.runtime.decision import accuracy, choose, right
 from potstill.student.distil import distil, train_on_labels
 
 # The transfer set, one kind of text after the other: what was there, then what is made of it.
@@ -113,14 +115,17 @@ def run(
     else:
         train = data.train.sample(frac=1, random_state=baseline.seed)
         # A row of each class, so that none is unknown; then the rest at random.
-        first = train.drop_duplicates("label").index
+        known = targets(train["label"], len(data.labels))
+        has = known if known.ndim == 2 else known[:, None] == np.arange(len(data.labels))
+        first = train.index[np.unique(has.argmax(0))]
         rows = [*first, *train.index.difference(first, sort=False)][: max(len(first), _share(trial.share, len(train)))]
         train = train.loc[rows]
         texts = len(train)
         if trial.model == "tfidf":
             tfidf = Tfidf.fit(train, baseline.C)
-            right = tfidf.predict_proba(data.validation["text"].tolist()).argmax(1) == data.validation["label"]
-            return _row(texts, tfidf.parameters, float(right.mean()), tfidf, data)
+            validation = tfidf.predict_proba(data.validation["text"].tolist())
+            chosen = accuracy(validation, data.targets("validation"), even=0.5)
+            return _row(texts, tfidf.parameters, chosen, tfidf, data)
         epochs = round(baseline.epochs * len(data.train) / texts)  # as many steps as on all of them
         trained = train_on_labels(data.labels, train, data.validation, _update(baseline, {"epochs": epochs}))
     return _row(texts, trained.student.parameters, trained.best["validation_accuracy"], trained.student, data)
@@ -149,13 +154,15 @@ def _student(params: AblateParams, baseline: BaselineParams, changes: dict[str, 
 
 
 def _row(texts: int, parameters: int, validation: float, model: Any, data: Dataset) -> dict[str, Any]:
-    right = model.predict_proba(data.test["text"].tolist()).argmax(1) == data.test["label"].to_numpy()
-    low, high = interval(int(right.sum()), len(right))
+    found, held_out = (model.predict_proba(data.split(split)["text"].tolist()) for split in ("test", "validation"))
+    thresholds = fit(held_out, data.targets("validation")) if data.multi_label else None
+    correct = right(choose(found, thresholds), data.targets("test"))
+    low, high = interval(int(correct.sum()), len(correct))
     return {
         "texts": texts,
         "parameters": parameters,
         "validation_accuracy": round(validation, 6),
-        "accuracy": round(float(right.mean()), 6),
+        "accuracy": round(float(correct.mean()), 6),
         "accuracy_low": low,
         "accuracy_high": high,
     }

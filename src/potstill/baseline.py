@@ -3,14 +3,16 @@
 import json
 import unicodedata
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
+from scipy.special import expit
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import MultiLabelBinarizer
 
 from potstill import files
 from potstill.errors import PotstillError
@@ -24,13 +26,20 @@ def words(text: str) -> list[str]:
     return [word for word in tokenizer.words(text) if len(word) > 1 or unicodedata.category(word) in ("Lo", "So")]
 
 
-class Tfidf:
-    """scikit-learn's `TfidfVectorizer` and `LogisticRegression(C)`, saved without pickle."""
+EVERY_TEXT = 10.0  # log-odds of a label that every train text has: there is nothing to fit
 
-    def __init__(self, vectorizer: TfidfVectorizer, classifier: LogisticRegression) -> None:
-        """Wrap a fitted vectorizer and a fitted classifier."""
+
+class Tfidf:
+    """scikit-learn's `TfidfVectorizer` and `LogisticRegression(C)`, saved without pickle.
+
+    Where a text may have several labels, each has a logistic regression of its own.
+    """
+
+    def __init__(self, vectorizer: TfidfVectorizer, classifier: LogisticRegression, multi_label: bool) -> None:
+        """Wrap a fitted vectorizer and a fitted classifier, of which `multi_label` takes each row by itself."""
         self.vectorizer = vectorizer
         self.classifier = classifier
+        self.multi_label = multi_label
 
     @classmethod
     def fit(cls, train: pd.DataFrame, C: float, class_weight: str | None = None) -> Self:
@@ -40,13 +49,30 @@ class Tfidf:
         """
         vectorizer = TfidfVectorizer(tokenizer=words, token_pattern=None)
         features = vectorizer.fit_transform(train["text"])
-        # More iterations than the default 100 change nothing but the warning that they did not suffice.
-        classifier = LogisticRegression(C=C, class_weight=class_weight, max_iter=1000)
-        return cls(vectorizer, classifier.fit(features, train["label"]))
+
+        def regression(labels: Any) -> LogisticRegression:
+            # More iterations than the default 100 change nothing but the warning that they did not suffice.
+            return LogisticRegression(C=C, class_weight=class_weight, max_iter=1000).fit(features, labels)
+
+        if train["label"].dtype != object:
+            return cls(vectorizer, regression(train["label"]), multi_label=False)
+        targets = MultiLabelBinarizer().fit_transform(train["label"])
+        together = LogisticRegression()
+        together.classes_ = np.arange(targets.shape[1])
+        together.coef_ = np.zeros((targets.shape[1], features.shape[1]))
+        together.intercept_ = np.full(targets.shape[1], EVERY_TEXT)
+        for label, right in enumerate(targets.T):
+            if not right.all():
+                fitted = regression(right)
+                together.coef_[label], together.intercept_[label] = fitted.coef_[0], fitted.intercept_[0]
+        return cls(vectorizer, together, multi_label=True)
 
     def predict_proba(self, texts: list[str]) -> np.ndarray:
         """Probabilities of shape (texts, classes)."""
-        return self.classifier.predict_proba(self.vectorizer.transform(texts))
+        features = self.vectorizer.transform(texts)
+        if self.multi_label:
+            return expit(self.classifier.decision_function(features))
+        return self.classifier.predict_proba(features)
 
     @property
     def parameters(self) -> int:
@@ -62,6 +88,7 @@ class Tfidf:
                 "coefficients": self.classifier.coef_,
                 "intercepts": self.classifier.intercept_,
                 "classes": self.classifier.classes_,
+                **({"multi_label": np.ones(1, bool)} if self.multi_label else {}),
             }
             save_file(
                 {name: np.ascontiguousarray(value) for name, value in weights.items()},
@@ -88,4 +115,4 @@ class Tfidf:
             classifier.classes_ = weights["classes"]
         except (OSError, KeyError, ValueError, SafetensorError) as error:
             raise PotstillError(f"{folder} is damaged ({error}): run `dvc repro baseline`") from None
-        return cls(vectorizer, classifier)
+        return cls(vectorizer, classifier, "multi_label" in weights)

@@ -56,13 +56,18 @@ def _parser() -> argparse.ArgumentParser:
     added.add_argument("--input-format", choices=FORMATS, help="default: by the name; txt for standard input")
     added.add_argument("--output-format", choices=FORMATS, help="default: by the name; jsonl for standard output")
     added.add_argument("--column", default="text", help="the column, or key, that holds the text (default: text)")
-    added.add_argument("--top-k", type=_count, default=1, metavar="K", help="write the K most probable classes")
+    added.add_argument(
+        "--top-k",
+        type=_count,
+        metavar="K",
+        help="write the K most probable classes (default: 1; where a text may have several: all that it has)",
+    )
     added.add_argument(
         "--threshold",
         type=_share,
-        default=0.0,
         metavar="P",
-        help="leave the class empty where its probability is below P",
+        help="leave the class empty where its probability is below P (default: 0; where a text may have several, each "
+        "class has a threshold of its own, in whose place this one stands)",
     )
     added.add_argument(
         "--fallback",
@@ -113,6 +118,8 @@ def _share(value: str) -> float:
 
 def _predict(asked: argparse.Namespace) -> None:
     student = Student.load(asked.model)
+    if asked.fallback and student.thresholds is not None:
+        raise PotstillError(f"--fallback is for texts of one class, and {asked.model} gives several: leave it out")
     if asked.fallback and not asked.threshold:
         raise PotstillError("--fallback wants --threshold: the probability below which the teacher answers")
     done = predict(
@@ -139,6 +146,7 @@ def _predict(asked: argparse.Namespace) -> None:
 def describe(student: Student, size: int) -> dict[str, Any]:
     """What there is to know of a student, for programs."""
     facts = {key: value for key, value in student.facts.items() if key != "words"}
+    limits = None if student.thresholds is None else [round(limit, 6) for limit in student.thresholds]
     return {
         "architecture": student.shape.architecture,
         "labels": student.labels,
@@ -147,6 +155,7 @@ def describe(student: Student, size: int) -> dict[str, Any]:
         "bytes": size,
         "bits": list(student.bits),
         "temperature": round(student.temperature, 6),
+        **({} if limits is None else {"thresholds": dict(zip(student.labels, limits, strict=True))}),
         "matches": "strings" if isinstance(student.lookup.known, Words) else "fingerprints",
         **facts,
         "telling": {label: dict(found) for label, found in explain.telling(student, TELLING).items()},
@@ -163,7 +172,11 @@ def _inspect(asked: argparse.Namespace) -> None:
     bits = "floats" if table == FLOAT else f"{table} bits each in the table, {rest} elsewhere"
     loops = "compiled" if fast.kernel else "numpy; for compiled ones reinstall where there is a C compiler"
     print(f"{asked.model}: {known['architecture']}, {known['parameters']:,} parameters, {known['bytes']:,} bytes")
-    print(f"classes     {', '.join(student.labels)}")
+    if student.thresholds is None:
+        print(f"classes     {', '.join(student.labels)}")
+    else:
+        named = (f"{name} ({limit:.3f})" for name, limit in known["thresholds"].items())
+        print(f"classes     {', '.join(named)}; a text has those that reach their threshold")
     print(f"words       {known['words']:,}, known by their {known['matches']}")
     print(f"reads       the first {student.lookup.max_length} words of a text")
     print(f"numbers     {bits}; probabilities at temperature {known['temperature']:g}")
@@ -174,9 +187,10 @@ def _inspect(asked: argparse.Namespace) -> None:
         print(f"from        {rows['train']:,} labelled and {rows['unlabelled']:,} unlabelled texts")
         for name, accuracy in facts["teachers"].items():
             print(f"teacher     {name}, {accuracy:.2%} on test")
+        right = "right" if student.thresholds is None else "right in all classes"
         for split, found in facts["metrics"].items():
             print(
-                f"{split:<12}{found['accuracy']:.2%} of {rows[split]:,} right "
+                f"{split:<12}{found['accuracy']:.2%} of {rows[split]:,} {right} "
                 f"({found['accuracy_low']:.2%} to {found['accuracy_high']:.2%}), macro F1 {found['macro_f1']:.4f}, "
                 f"calibration error {found['calibration_error']:.4f}"
             )
@@ -207,6 +221,8 @@ def _explain(asked: argparse.Namespace) -> None:
 
 
 def _title(student: Student) -> str:
+    if student.thresholds is not None:
+        return f"Which of {', '.join(student.labels)}?"
     return f"Is it {', '.join(student.labels[:-1])} or {student.labels[-1]}?"
 
 

@@ -11,6 +11,7 @@ from dvclive import Live
 from tqdm import tqdm
 
 from potstill import files
+from potstill.runtime.decision import choose, named
 
 CURVES = ("loss", "validation_loss", "validation_accuracy")
 
@@ -45,12 +46,12 @@ def write_answers(path: Path, logits: np.ndarray, actual: np.ndarray, labels: li
     """Write a model's logits for the test split, and what they amount to, as a table.
 
     `actual` and `predicted` make it a plot for DVC, which is how a file stays in Git without costing its stage
-    the run cache. Four decimals make a readable diff, and are far below what moves a probability.
+    the run cache. Four decimals make a readable diff, and are far below what moves a probability. `actual` is given as
+    `Dataset.targets`; where a text may have several labels, those of more than even odds are predicted.
     """
-    names = np.array(labels)
     answers = pd.DataFrame(logits, columns=[f"logit {name}" for name in labels])
-    answers.insert(0, "predicted", names[logits.argmax(1)])
-    answers.insert(0, "actual", names[actual])
+    answers.insert(0, "predicted", named(choose(logits, 0.0 if actual.ndim == 2 else None), labels))
+    answers.insert(0, "actual", named(actual, labels))
     files.write_text(path, answers.to_csv(index=False, float_format="%.4f"))
 
 

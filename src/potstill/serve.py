@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from typing import Annotated, Any
 
+import numpy as np
 import uvicorn
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -16,6 +17,7 @@ import potstill
 from potstill.bulk.predict import answer
 from potstill.bulk.read import Batch
 from potstill.errors import PotstillError
+from potstill.runtime.decision import choose
 from potstill.runtime.model import Student
 
 SECONDS_TO_STOP = 30  # for requests in flight
@@ -29,10 +31,17 @@ class Prediction(BaseModel):
     probabilities: dict[str, float]
 
 
+class Labels(BaseModel):
+    """The answer to a text that may have several labels: those that it has, and the probability of those asked for."""
+
+    labels: list[str]
+    probabilities: dict[str, float]
+
+
 class Predictions(BaseModel):
     """The answers, in the order of the texts."""
 
-    predictions: list[Prediction]
+    predictions: list[Prediction] | list[Labels]
 
 
 class TooLarge(Exception):
@@ -103,11 +112,14 @@ def create(
     texts = Counter("potstill_texts", "Texts classified", ["label"], registry=registry)
     seconds = Histogram("potstill_request_seconds", "Time to answer", ["path"], registry=registry)
 
+    usual = "1" if student.thresholds is None else "all"
+    asked_for = f"how many classes to give a probability for ({usual})"
+
     class Texts(BaseModel):
         """Texts to classify."""
 
         texts: Annotated[list[Annotated[str, Field(max_length=max_length)]], Field(min_length=1, max_length=max_batch)]
-        top_k: Annotated[int, Field(ge=1, description="how many classes to give a probability for")] = 1
+        top_k: Annotated[int | None, Field(ge=1, description=asked_for)] = None
 
     # The pages for people that FastAPI offers load scripts from elsewhere.
     app = FastAPI(title="potstill", version=potstill.__version__, docs_url=None, redoc_url=None)
@@ -123,9 +135,23 @@ def create(
         problems = [f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in error.errors()[:3]]
         return JSONResponse({"detail": "; ".join(problems)}, 422)
 
+    def several(thresholds: list[float], asked: Texts) -> list[Labels]:
+        scored = student.predict_proba(asked.texts)
+        found = []
+        for row, held in zip(scored, choose(scored, thresholds), strict=True):
+            order = np.argsort(-row, kind="stable")
+            labels = [student.labels[i] for i in order if held[i]]
+            for label in labels:
+                texts.labels(label).inc()
+            shares = {student.labels[i]: round(float(row[i]), 6) for i in order[: asked.top_k]}
+            found.append(Labels(labels=labels, probabilities=shares))
+        return found
+
     @app.post("/predict")
     def predict(asked: Texts) -> Predictions:
-        answers = answer(student, Batch(asked.texts, ()), asked.top_k, 0.0, False)
+        if student.thresholds is not None:
+            return Predictions(predictions=several(student.thresholds, asked))
+        answers = answer(student, Batch(asked.texts, ()), asked.top_k or 1, 0.0, False)
         found = []
         for ids, probabilities in zip(answers.ids.tolist(), answers.probabilities.tolist(), strict=True):
             shares = {student.labels[i]: round(share, 6) for i, share in zip(ids, probabilities, strict=True)}

@@ -12,8 +12,9 @@ import numpy as np
 from potstill.bulk.fallback import Fallback
 from potstill.bulk.formats import STANDARD, Format, format_of
 from potstill.bulk.read import Batch, Skipped, read
-from potstill.bulk.write import Answers, writer
+from potstill.bulk.write import Answers, LabelSets, writer
 from potstill.errors import PotstillError
+from potstill.runtime.decision import choose
 from potstill.runtime.model import Student, as_list
 
 
@@ -43,6 +44,22 @@ def answer(
     return Answers(student.labels, best, probabilities, batch.numbers if numbered else None, unsure)
 
 
+def answer_several(
+    student: Student, batch: Batch, top: int | None, threshold: float | None, numbered: bool
+) -> LabelSets:
+    """Score a batch of texts that may have several labels: the `top` most probable of those that they have.
+
+    `threshold` stands in for the student's own; None leaves these.
+    """
+    scored = student.predict_proba(batch.texts)
+    chosen = choose(scored, student.thresholds if threshold is None else threshold)
+    order = np.argsort(np.where(chosen, -scored, 1), axis=1, kind="stable")[:, :top]
+    held = np.take_along_axis(chosen, order, axis=1)
+    probabilities = np.take_along_axis(scored, order, axis=1)
+    numbers = batch.numbers if numbered else None
+    return LabelSets(student.labels, order[held], probabilities[held], held.sum(1), numbers)
+
+
 @contextmanager
 def progress() -> Iterator[Callable[[int], None]]:
     """Give a function that is told of rows done, and shows them on a terminal's standard error once a second."""
@@ -70,8 +87,8 @@ def predict(
     source_format: Format | None = None,
     target_format: Format | None = None,
     column: str = "text",
-    top: int = 1,
-    threshold: float = 0.0,
+    top: int | None = None,
+    threshold: float | None = None,
     skip_bad: bool = False,
     fallback: Fallback | None = None,
 ) -> Done:
@@ -82,10 +99,13 @@ def predict(
         source, target: files, or `-` for standard input and output.
         source_format, target_format: None to go by the files' names; txt and jsonl for standard input and output.
         column: the name of the column, or key, that holds the text.
-        top: how many classes to write, the most probable ones.
-        threshold: below this probability the best class is left empty, or the text passed on.
+        top: how many classes to write, the most probable ones; None for one, or for all that a text has where it may
+            have several.
+        threshold: below this probability the best class is left empty, or the text passed on; None for 0. Where a text
+            may have several labels, the probability from which on it has one; None for the student's own.
         skip_bad: whether to leave out rows without a text, and number the others.
-        fallback: gives the probabilities of texts that are passed on; None to pass on none.
+        fallback: gives the probabilities of texts that are passed on; None to pass on none. Only where a text has one
+            label.
 
     Returns:
         How many rows were scored, how many left out, and how many of those scored were passed on.
@@ -96,18 +116,24 @@ def predict(
     reads, writes = format_of(source, source_format, "txt"), format_of(target, target_format, "jsonl")
     if target != STANDARD and source != STANDARD and os.path.abspath(source) == os.path.abspath(target):
         raise PotstillError(f"{target} is read and written: name another output")
-    top = min(top, len(student.labels))
+    several = student.thresholds is not None
+    top = top if several else min(top or 1, len(student.labels))
     skipped = Skipped(0 if skip_bad else None)
     done = passed_on = 0
-    nothing = np.empty((0, top), np.int64), np.empty((0, top), np.float32)
-    empty = Answers(student.labels, *nothing, [] if skip_bad else None, np.empty(0, bool) if fallback else None)
+
+    def score(batch: Batch) -> Answers | LabelSets:
+        if several:
+            return answer_several(student, batch, top, threshold, skip_bad)
+        return answer(student, batch, top or 1, threshold or 0.0, skip_bad, fallback)
+
     with writer(target, writes) as write, progress() as told:
         for batch in read(source, reads, column, skipped):
-            answers = answer(student, batch, top, threshold, skip_bad, fallback)
+            answers = score(batch)
             write(answers)
             done += len(batch.numbers)
-            passed_on += 0 if answers.passed_on is None else int(answers.passed_on.sum())
+            if isinstance(answers, Answers) and answers.passed_on is not None:
+                passed_on += int(answers.passed_on.sum())
             told(len(batch.numbers))
         if not done:
-            write(empty)  # a header, if there is any
+            write(score(Batch([], [])))  # a header, if there is any
     return Done(done, skipped.count or 0, passed_on)

@@ -14,6 +14,7 @@ import numpy as np
 
 from potstill.bulk.formats import STANDARD, Format, pyarrow
 from potstill.files import whole
+from potstill.runtime.decision import JOINT
 
 
 @dataclass(frozen=True)
@@ -57,8 +58,74 @@ class Answers:
                 columns.append([around.format(value) for value in values.tolist()])
         return columns
 
+    def lines(self) -> list[str]:
+        """The labels of each text, for a text file."""
+        labels = [*self.names, ""]
+        return ["\t".join([labels[id_] for id_ in row]) for row in self.ids.tolist()]
 
-Write = Callable[[Answers], None]
+    def arrow(self, arrow: Any) -> dict[str, Any]:
+        """The columns for Arrow, which `arrow` is."""
+        names = arrow.array(self.names, arrow.string())
+        return {
+            name: names.take(arrow.array(values, mask=values < 0)) if name.startswith("label") else values
+            for name, values in self.columns().items()
+        }
+
+
+@dataclass(frozen=True)
+class LabelSets:
+    """The labels of some texts that may have several, or none.
+
+    Attributes:
+        names: of all labels.
+        ids: int64, the places of the names of all texts' labels, one text after the other, the most probable first.
+        probabilities: float32, of the same shape.
+        counts: int64 (texts,): how many of them belong to each text.
+        numbers: which rows they are; None to leave them out.
+    """
+
+    names: Sequence[str]
+    ids: np.ndarray
+    probabilities: np.ndarray
+    counts: np.ndarray
+    numbers: Sequence[int] | None
+
+    def columns(self) -> list[str]:
+        """`row` if rows are numbered, `labels` and `probabilities`."""
+        return [*([] if self.numbers is None else ["row"]), "labels", "probabilities"]
+
+    def shown(self, labels: Sequence[str], form: str = "") -> list[list[str]]:
+        """The columns as text, see `Answers.shown`; without `form` lists are joined, with it they are JSON's."""
+        columns = [] if self.numbers is None else [[str(number) for number in self.numbers]]
+        joint, around = (", ", "[{}]") if form else (JOINT, "{}")
+        for texts in ([labels[id_] for id_ in self.ids.tolist()], [f"{p:.6f}" for p in self.probabilities.tolist()]):
+            columns.append([around.format(joint.join(part)) for part in self._parts(texts)])
+        if not form:
+            return columns
+        return [
+            [form.replace("NAME", name).replace("{}", value) for value in column]
+            for name, column in zip(self.columns(), columns, strict=True)
+        ]
+
+    def lines(self) -> list[str]:
+        """The labels of each text, joined."""
+        return [JOINT.join(part) for part in self._parts([self.names[id_] for id_ in self.ids.tolist()])]
+
+    def arrow(self, arrow: Any) -> dict[str, Any]:
+        """The columns for Arrow, which `arrow` is: lists of labels and of their probabilities."""
+        ends = arrow.array(np.append(0, self.counts.cumsum()), arrow.int32())
+        labels = arrow.array(self.names, arrow.string()).take(arrow.array(self.ids))
+        lists = {"labels": labels, "probabilities": arrow.array(self.probabilities)}
+        found: dict[str, Any] = {} if self.numbers is None else {"row": np.array(self.numbers, np.int64)}
+        return found | {name: arrow.ListArray.from_arrays(ends, values) for name, values in lists.items()}
+
+    def _parts(self, texts: list[str]) -> Iterator[list[str]]:
+        ends = self.counts.cumsum().tolist()
+        for count, end in zip(self.counts.tolist(), ends, strict=True):
+            yield texts[end - count : end]
+
+
+Write = Callable[[Answers | LabelSets], None]
 
 
 @contextmanager
@@ -84,21 +151,20 @@ def _to_standard(text: str) -> None:
     sys.stdout.buffer.flush()
 
 
-def _to_text(answers: Answers) -> str:
-    labels = [*answers.names, ""]
-    return "".join("\t".join([labels[id_] for id_ in row]) + "\n" for row in answers.ids.tolist())
+def _to_text(answers: Answers | LabelSets) -> str:
+    return "".join(f"{line}\n" for line in answers.lines())
 
 
-def _to_jsonl(answers: Answers) -> str:
+def _to_jsonl(answers: Answers | LabelSets) -> str:
     labels = [json.dumps(name, ensure_ascii=False) for name in answers.names]
     columns = answers.shown([*labels, "null"], '"NAME": {}')
     return "".join(f"{{{', '.join(row)}}}\n" for row in zip(*columns, strict=True))
 
 
-def _to_fields(kind: Format) -> Callable[[Answers], str]:
+def _to_fields(kind: Format) -> Callable[[Answers | LabelSets], str]:
     headed = False
 
-    def make(answers: Answers) -> str:
+    def make(answers: Answers | LabelSets) -> str:
         nonlocal headed
         stream = io.StringIO()
         rows = csv.writer(stream, delimiter="\t" if kind == "tsv" else ",", lineterminator="\n")
@@ -116,16 +182,9 @@ def _parquet_writer(part: Any) -> Iterator[Write]:
     arrow = pyarrow()
     made: Any = None
 
-    def write(answers: Answers) -> None:
+    def write(answers: Answers | LabelSets) -> None:
         nonlocal made
-        names = arrow.array(answers.names, arrow.string())
-        columns = answers.columns()
-        table = arrow.table(
-            {
-                name: names.take(arrow.array(values, mask=values < 0)) if name.startswith("label") else values
-                for name, values in columns.items()
-            }
-        )
+        table = arrow.table(answers.arrow(arrow))
         made = made or arrow.parquet.ParquetWriter(sys.stdout.buffer if part == STANDARD else part, table.schema)
         made.write_table(table)
 

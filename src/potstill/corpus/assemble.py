@@ -6,7 +6,7 @@ import pandas as pd
 
 from potstill.corpus.clean import keys
 from potstill.corpus.dataset import SPLITS, Dataset
-from potstill.corpus.split import keep, split_off
+from potstill.corpus.split import count_labels, keep, split_off
 from potstill.corpus.tables import Raw, encode
 from potstill.errors import PotstillError
 from potstill.params.prepare import PrepareParams
@@ -65,8 +65,16 @@ def assemble(raw: Raw, params: PrepareParams) -> tuple[Dataset, dict[str, Any]]:
     facts["removed"] = {"train": removed_train, "unlabelled": removed_unlabelled}
     facts["rows"] = {split: len(dataset.split(split)) for split in (*SPLITS, "unlabelled")}
     facts["labels"] = {
-        split: {name: int((splits[split]["label"] == id_).sum()) for id_, name in enumerate(labels)} for split in SPLITS
+        split: dict(zip(labels, count_labels(splits[split]["label"], len(labels)), strict=True)) for split in SPLITS
     }
+    if dataset.multi_label:
+        facts["without_label"] = {split: int((~dataset.targets(split).any(1)).sum()) for split in SPLITS}
+    for name, count in facts["labels"]["train"].items():
+        if not count:
+            raise PotstillError(
+                f"{where}: no example of class {name!r} is left in train once the splits are made: add examples, or "
+                "remove the class"
+            )
     return dataset, facts
 
 
@@ -90,8 +98,7 @@ def _remove_leaks(splits: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, dict[s
 
 
 def _check_examples(train: pd.DataFrame, labels: list[str], where: str) -> None:
-    for id_, name in enumerate(labels):
-        count = int((train["label"] == id_).sum())
+    for name, count in zip(labels, count_labels(train["label"], len(labels)), strict=True):
         if count < 2:
             raise PotstillError(
                 f"{where}: class {name!r} has {count} example{'s' * (count != 1)} (copies of validation and "
@@ -128,4 +135,5 @@ def _clean_unlabelled(texts: list[pd.Series], splits: dict[str, pd.DataFrame]) -
 
 
 def _finish(rows: pd.DataFrame) -> pd.DataFrame:
-    return rows.astype({"text": "str", "label": "int64"}).reset_index(drop=True)
+    rows = rows.astype({"text": "str"}).reset_index(drop=True)
+    return rows.assign(label=rows["label"].map(list)) if rows["label"].dtype == object else rows

@@ -4,6 +4,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from potstill import files
@@ -12,13 +13,32 @@ from potstill.errors import PotstillError
 SPLITS = ("train", "validation", "test")
 
 
+def targets(labels: pd.Series, number: int) -> np.ndarray:
+    """What is right, as everybody computes with it.
+
+    Args:
+        labels: the column `label` of a split.
+        number: of labels that there are.
+
+    Returns:
+        int64 ids (texts,); or booleans (texts, number) where a text may have several labels.
+    """
+    if labels.dtype != object:
+        return labels.to_numpy()
+    found = np.zeros((len(labels), number), bool)
+    for row, ids in zip(found, labels, strict=True):
+        row[list(ids)] = True
+    return found
+
+
 @dataclass(frozen=True)
 class Dataset:
     """A classification task.
 
     Attributes:
         labels: the names of the classes; a label id is an index into it.
-        train, validation, test: tables with the columns `text` (string) and `label` (int64 id).
+        train, validation, test: tables with the columns `text` (string) and `label` (int64 id, or where a text may
+            have several labels a list of them).
         unlabelled: a table with the column `text`.
     """
 
@@ -32,6 +52,15 @@ class Dataset:
         """One table by its name."""
         return getattr(self, name)
 
+    @property
+    def multi_label(self) -> bool:
+        """Whether a text may have several labels, or none."""
+        return self.train["label"].dtype == object
+
+    def targets(self, name: str) -> np.ndarray:
+        """What is right in one split, see `targets`."""
+        return targets(self.split(name)["label"], len(self.labels))
+
     def save(self, folder: Path) -> None:
         """Write the folder: a Parquet table per split, and `dataset.json` with names, counts and hashes."""
         with files.whole(folder) as part:
@@ -41,6 +70,7 @@ class Dataset:
                 self.split(name).to_parquet(part / f"{name}.parquet", index=False)
             facts = {
                 "labels": self.labels,
+                **({"multi_label": True} if self.multi_label else {}),
                 "rows": {name: len(self.split(name)) for name in names},
                 "sha256": {name: files.sha256(part / f"{name}.parquet") for name in names},
             }

@@ -76,8 +76,8 @@ def _labelled(path: Path, params: PrepareParams) -> Table:
             raise PotstillError(
                 f"{path}: row {unsplit.idxmax()} has no semicolon: every line of a .txt is `text;label`"
             )
-        return columns(frame, str(path), "text", "label")
-    return columns(_load(path, text=params.text), str(path), params.text, params.label)
+        return columns(frame, str(path), "text", "label", params.multi_label)
+    return columns(_load(path, text=params.text), str(path), params.text, params.label, params.multi_label)
 
 
 def _unlabelled(path: Path, params: PrepareParams) -> Table:

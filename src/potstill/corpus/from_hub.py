@@ -34,7 +34,7 @@ def read(params: PrepareParams) -> Raw:
             table = _split(there, chosen, key, name)
             splits[split] = _labelled(table, f"{name} ({chosen})", params, key)
             if split == "train":
-                labels = getattr(table.features[params.label], "names", None)
+                labels = _names(table, params)
     if "train" not in splits:
         raise PotstillError(f"{name} has no split `train` (it has: {', '.join(there)}): set `prepare.train`")
     unlabelled = [
@@ -105,11 +105,22 @@ def _frame(table: "datasets.Dataset", wanted: list[str]) -> pd.DataFrame:
     return frame
 
 
+def _names(table: "datasets.Dataset", params: PrepareParams) -> list[str] | None:
+    """The names of a `ClassLabel`'s ids, or of those in a list of them."""
+    kind = table.features.get(params.label)
+    return getattr(getattr(kind, "feature", kind), "names", None)
+
+
 def _labelled(table: "datasets.Dataset", name: str, params: PrepareParams, key: str) -> Table:
     frame = _frame(table, [params.text, params.label])
-    names = getattr(table.features.get(params.label), "names", None)
+    names = _names(table, params)
     if names is not None and params.label in frame:
-        if len(frame) and (frame[params.label] == -1).all():
+        named = dict(enumerate(names))
+        found = frame[params.label]
+        if found.dtype == object:  # lists of ids
+            frame[params.label] = found.map(lambda ids: [named[id_] for id_ in ids])
+        elif len(frame) and (found == -1).all():
             raise PotstillError(f"{name} is published without labels: set `{key}` to a split that has them")
-        frame[params.label] = frame[params.label].map(dict(enumerate(names)))
-    return columns(frame, name, params.text, params.label)
+        else:
+            frame[params.label] = found.map(named)
+    return columns(frame, name, params.text, params.label, params.multi_label)

@@ -1,14 +1,16 @@
 """The tables of a source as they were found, and turning their labels into ids."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from numbers import Integral, Real
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from potstill.errors import PotstillError
+from potstill.runtime.decision import JOINT
 
 # Under which names a split goes about, in files and on the hub.
 SPLIT_NAMES = {
@@ -24,8 +26,8 @@ class Table:
 
     Attributes:
         name: what its owner calls it, such as a file's path.
-        rows: the columns `text` and, in a labelled table, `label`; the index is the number under
-            which its owner finds a row.
+        rows: the columns `text` and, in a labelled table, `label`, a name or id as a string, or a tuple of them
+            where a text may have several; the index is the number under which its owner finds a row.
     """
 
     name: str
@@ -67,7 +69,7 @@ def by_name(split: str, candidates: Iterable[tuple[str, str]], given: str | None
     return found[0] if found else None
 
 
-def columns(frame: pd.DataFrame, name: str, text: str, label: str | None) -> Table:
+def columns(frame: pd.DataFrame, name: str, text: str, label: str | None, multi_label: bool = False) -> Table:
     """Pick the columns that count and check every text.
 
     Args:
@@ -75,6 +77,7 @@ def columns(frame: pd.DataFrame, name: str, text: str, label: str | None) -> Tab
         name: what the table is called in messages.
         text: name of the text column.
         label: name of the label column; None for an unlabelled table.
+        multi_label: whether a text may have several labels, or none.
 
     Raises:
         PotstillError: the table is empty, a column is missing, or a text or label is missing.
@@ -93,7 +96,9 @@ def columns(frame: pd.DataFrame, name: str, text: str, label: str | None) -> Tab
         if not isinstance(value, str):
             raise PotstillError(f"{name}: row {number} holds {value!r}, no text: set `prepare.text`")
     if label is not None:
-        rows["label"] = [_label(value, f"{name}: row {number}") for number, value in rows["label"].items()]
+        read = _labels if multi_label else _label
+        found = [read(value, f"{name}: row {number}") for number, value in rows["label"].items()]
+        rows["label"] = pd.Series(found, rows.index, object)
     return Table(name, rows)
 
 
@@ -115,36 +120,60 @@ def _label(value: Any, where: str) -> str:
         return str(int(value))
     if isinstance(value, Real) and float(value).is_integer():
         return str(int(float(value)))
-    raise PotstillError(f"{where} has the label {value!r}, neither a name nor an id: set `prepare.label`")
+    listed = isinstance(value, list | np.ndarray)
+    hint = "set `prepare.multi_label` to true for lists of them" if listed else "set `prepare.label`"
+    raise PotstillError(f"{where} has the label {value!r}, neither a name nor an id: {hint}")
+
+
+def _labels(value: Any, where: str) -> tuple[str, ...]:
+    """The labels of a text, each once, from a list or from names joined by `JOINT`."""
+    if isinstance(value, list | tuple | np.ndarray):
+        found = [_label(one, where) for one in value]
+    elif _missing(value):
+        found = []
+    else:
+        found = [_label(one, where) for one in (value.split(JOINT) if isinstance(value, str) else [value])]
+    for name in found:
+        if JOINT in name:
+            raise PotstillError(f"{where} has the label {name!r}, but {JOINT} stands between labels: rename it")
+    return tuple(dict.fromkeys(found))
+
+
+def _each(table: Table) -> Iterator[tuple[Any, str]]:
+    """Every label of a table, with the number of its row."""
+    for number, found in table.rows["label"].items():
+        for label in (found,) if isinstance(found, str) else found:
+            yield number, label
 
 
 def encode(raw: Raw, names: list[str] | None) -> tuple[list[str], dict[str, Table]]:
     """Give every class its id.
 
     Args:
-        raw: labels are strings; those that are whole numbers count as ids if `names` says so.
+        raw: labels are strings, or tuples of them; those that are whole numbers count as ids if `names` says so.
         names: the names of ids 0, 1, …; None takes the source's order, or else sorts what is there.
 
     Returns:
-        The names of the classes, and the labelled tables with int64 ids for labels.
+        The names of the classes, and the labelled tables with int64 ids for labels, or ascending tuples of them.
 
     Raises:
         PotstillError: a label is not among the names, an id is out of range, train lacks a class,
             or there are fewer than two classes.
     """
-    found = {label for table in raw.splits.values() for label in table.rows["label"]}
+    found = {label for table in raw.splits.values() for _, label in _each(table)}
     numeric = all(re.fullmatch(r"-?[0-9]+", label) for label in found)
     train = raw.splits["train"]
-    in_train = set(train.rows["label"])
+    in_train = {label for _, label in _each(train)}
     for table in raw.splits.values():
-        for number, label in table.rows["label"].items():
+        for number, label in _each(table):
             if label not in in_train:
                 raise PotstillError(
                     f"{table.name}: row {number} has the label {label!r}, which no row of {train.name} has: "
                     "add examples of it there, or remove it here"
                 )
     if len(found) < 2:
-        raise PotstillError(f"{train.name} has one label only, {found.pop()!r}: it needs at least two")
+        has = f"one label only, {found.pop()!r}" if found else "no label"
+        raise PotstillError(f"{train.name} has {has}: it needs at least two")
 
     if names is None:
         labels = _order(found, raw.labels, numeric)
@@ -156,10 +185,13 @@ def encode(raw: Raw, names: list[str] | None) -> tuple[list[str], dict[str, Tabl
         if by_id:
             ids = {label: int(label) for label in found}
         _check_names(raw, names, ids, by_id)
-    return labels, {
-        split: Table(table.name, table.rows.assign(label=table.rows["label"].map(ids).astype("int64")))
-        for split, table in raw.splits.items()
-    }
+    return labels, {split: _with_ids(table, ids) for split, table in raw.splits.items()}
+
+
+def _with_ids(table: Table, ids: dict[str, int]) -> Table:
+    found = [ids[one] if isinstance(one, str) else tuple(sorted(ids[o] for o in one)) for one in table.rows["label"]]
+    kind = object if found and isinstance(found[0], tuple) else "int64"
+    return Table(table.name, table.rows.assign(label=pd.Series(found, table.rows.index, kind)))
 
 
 def _order(found: set[str], known: list[str] | None, numeric: bool) -> list[str]:
@@ -170,7 +202,7 @@ def _order(found: set[str], known: list[str] | None, numeric: bool) -> list[str]
 
 def _check_names(raw: Raw, names: list[str], ids: dict[str, int], by_id: bool) -> None:
     for table in raw.splits.values():
-        for number, label in table.rows["label"].items():
+        for number, label in _each(table):
             where = f"{table.name}: row {number} has the label {label!r}"
             if label not in ids:
                 raise PotstillError(f"{where}, which `prepare.labels` does not list: add it there")
@@ -178,7 +210,7 @@ def _check_names(raw: Raw, names: list[str], ids: dict[str, int], by_id: bool) -
                 raise PotstillError(
                     f"{where}, but `prepare.labels` names ids 0 to {len(names) - 1} only: correct one of them"
                 )
-    used = {ids[label] for label in raw.splits["train"].rows["label"]}
+    used = {ids[label] for _, label in _each(raw.splits["train"])}
     for id_, name in enumerate(names):
         if id_ not in used:
             raise PotstillError(

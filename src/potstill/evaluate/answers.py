@@ -1,15 +1,16 @@
 """Every model's answers for a split, in one table."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 import pandas as pd
 
 from potstill import files
+from potstill.corpus.dataset import targets
 from potstill.errors import PotstillError
+from potstill.runtime.decision import choose, confidence, right
 
 
 @dataclass(frozen=True)
@@ -18,24 +19,42 @@ class Answers:
 
     Attributes:
         texts: the texts.
-        labels: their true ids, int64 of shape (texts,).
+        labels: what is right, see `Dataset.targets`.
         models: by the name of the model its probabilities, of shape (texts, classes); NaN where a table of
             probabilities lacks the text.
+        thresholds: by the name of the model, where a text may have several labels: from which probability on it has
+            each; else empty.
     """
 
     texts: list[str]
     labels: np.ndarray
     models: dict[str, np.ndarray]
+    thresholds: dict[str, list[float]] = field(default_factory=dict)
+
+    def chosen(self, model: str) -> np.ndarray:
+        """What a model chooses, ids or booleans, see `runtime.decision`."""
+        return choose(self.models[model], self.thresholds.get(model))
+
+    def right(self, model: str) -> np.ndarray:
+        """Whether a model is right, booleans (texts,)."""
+        return right(self.chosen(model), self.labels)
+
+    def confidence(self, model: str) -> np.ndarray:
+        """How sure a model is of what it chooses, floats (texts,)."""
+        return confidence(self.models[model], self.chosen(model))
 
     def save(self, path: Path) -> None:
         """Write a Parquet file: `text`, `label`, and per model and class id a column such as `student 0`."""
-        table = pd.DataFrame({"text": pd.Series(self.texts, dtype="str"), "label": self.labels})
+        labels: Any = self.labels if self.labels.ndim == 1 else [np.flatnonzero(row) for row in self.labels]
+        table = pd.DataFrame({"text": pd.Series(self.texts, dtype="str"), "label": labels})
         answers = [
             pd.DataFrame(probabilities.astype(np.float32)).add_prefix(f"{name} ")
             for name, probabilities in self.models.items()
         ]
+        table = pd.concat([table, *answers], axis=1)
+        table.attrs |= {"thresholds": self.thresholds} if self.thresholds else {}
         with files.whole(path) as part:
-            pd.concat([table, *answers], axis=1).to_parquet(part, index=False)
+            table.to_parquet(part, index=False)
 
     @classmethod
     def load(cls, path: Path | BinaryIO) -> "Answers":
@@ -54,9 +73,5 @@ class Answers:
         for column in table.columns[2:]:
             columns.setdefault(column.rsplit(" ", 1)[0], []).append(column)
         models = {name: table[of_model].to_numpy(np.float64) for name, of_model in columns.items()}
-        return cls(table["text"].tolist(), table["label"].to_numpy(), models)
-
-
-def of_split(split: pd.DataFrame, models: Mapping[str, np.ndarray]) -> Answers:
-    """The answers for a prepared split."""
-    return Answers(split["text"].tolist(), split["label"].to_numpy(), dict(models))
+        labels = targets(table["label"], next(iter(models.values())).shape[1])
+        return cls(table["text"].tolist(), labels, models, table.attrs.get("thresholds", {}))

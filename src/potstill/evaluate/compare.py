@@ -8,6 +8,7 @@ import numpy as np
 
 from potstill.errors import PotstillError
 from potstill.evaluate.scores import mcnemar, scores
+from potstill.runtime.decision import choose, right
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,7 @@ class Model:
         validation: the same for the validation split; NaN where a table of probabilities lacks the text.
         parameters: how many, or None where that has no meaning.
         bytes: size on disk.
+        thresholds: from which probability on a text has each label, where it may have several; else None.
     """
 
     name: str
@@ -29,6 +31,12 @@ class Model:
     validation: np.ndarray
     parameters: int | None
     bytes: int
+    thresholds: list[float] | None = None
+
+    @property
+    def chosen(self) -> np.ndarray:
+        """What it chooses for the test split, ids or booleans, see `runtime.decision`."""
+        return choose(self.probabilities, self.thresholds)
 
 
 def compare(
@@ -38,7 +46,7 @@ def compare(
 
     Args:
         models: the models.
-        labels: the true ids of the test split, shape (texts,).
+        labels: what is right for the test split, see `Dataset.targets`.
         teacher: the name of the model whose answers the others' are compared with, if it has any.
         reference: the name of the model that accuracy is relative to; None takes the teacher, and without
             one the most accurate.
@@ -62,10 +70,9 @@ def compare(
             "parameters": model.parameters,
             "bytes": model.bytes,
         }
-        row |= scores(labels, model.probabilities, None if other is None else other.probabilities)
+        row |= scores(labels, model.probabilities, None if other is None else other.chosen, model.thresholds)
         if other is not None:
-            right = [m.probabilities.argmax(1) == labels for m in (model, other)]
-            row["paired"] = mcnemar(*right)
+            row["paired"] = mcnemar(*(right(m.chosen, labels) for m in (model, other)))
         rows.append(row)
     name = reference or (teacher if taught_by else max(rows, key=lambda row: row["accuracy"])["name"])
     if name not in by_name:

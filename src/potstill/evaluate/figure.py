@@ -244,13 +244,14 @@ def _box(axes: Axes, start: tuple[float, float], end: tuple[float, float], margi
     return Bbox(axes.transData.transform([start, end])).padded(margin * pixel)
 
 
-def confusion_figure(matrix: Any, names: Sequence[str], path: Path) -> None:
+def confusion_figure(matrix: Any, names: Sequence[str], path: Path, cases: Sequence[str] = ()) -> None:
     """Draw a confusion matrix; the shade is the share of its row, the numbers are texts.
 
     Args:
-        matrix: counts (k, k), a row per right class, a column per predicted one.
+        matrix: counts (k, k), a row per right class, a column per predicted one; or (k, cases).
         names: k names of the classes.
         path: the PNG file to write. Above 30 classes its cells bear no numbers.
+        cases: the names of the columns, where they are not those of the classes: what became of each label's texts.
     """
     counts = np.asarray(matrix)
     # The root lets a few wrong texts show beside a diagonal that holds almost all.
@@ -259,20 +260,22 @@ def confusion_figure(matrix: Any, names: Sequence[str], path: Path) -> None:
     side = min(0.66 * classes + 0.8, 3 + 0.3 * classes, 15)  # inches
     cell = 72 * side / classes  # points
     shown = [short(name) for name in names]
+    columns = cases or shown
+    width = side * len(cases) / classes if cases else side
     letters = min(9, 0.8 * cell)
 
     def draw(figure: Figure) -> None:
         axes = figure.subplots()
         axes.imshow(shades, cmap=SHADES, vmin=0, vmax=1, interpolation="nearest")
-        upright = max(map(len, shown)) * 0.6 * letters > cell
-        axes.set_xticks(range(classes), shown, size=letters, rotation=90 if upright else 0)
+        upright = max(map(len, columns)) * 0.6 * letters > cell
+        axes.set_xticks(range(len(columns)), columns, size=letters, rotation=90 if upright else 0)
         axes.set_yticks(range(classes), shown, size=letters)
-        axes.set_xticks(np.arange(1, classes) - 0.5, minor=True)
+        axes.set_xticks(np.arange(1, len(columns)) - 0.5, minor=True)
         axes.set_yticks(np.arange(1, classes) - 0.5, minor=True)
         axes.tick_params(which="both", length=0, labelcolor=INK)
         axes.grid(which="minor")
         axes.spines[:].set_visible(False)
-        axes.set(xlabel="predicted", ylabel="actual")
+        axes.set(xlabel="" if cases else "predicted", ylabel="label" if cases else "actual")
         if classes > NUMBERED:
             return
         size = min(9, 1.3 * cell / max(2, len(f"{counts.max():,}")))
@@ -280,7 +283,7 @@ def confusion_figure(matrix: Any, names: Sequence[str], path: Path) -> None:
             ink = "white" if shades[row, column] > 0.55 else INK if count else PALE
             axes.text(column, row, f"{count:,}", ha="center", va="center", color=ink, size=size)
 
-    save(draw, path, side + 1.6, side + 1.3, layout="constrained")
+    save(draw, path, width + 1.6, side + 1.3, layout="constrained")
 
 
 def curves_figure(runs: Mapping[str, pd.DataFrame], path: Path) -> None:

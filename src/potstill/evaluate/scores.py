@@ -6,10 +6,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from scipy.stats import binomtest, norm
-from sklearn.metrics import confusion_matrix, matthews_corrcoef
+from sklearn.metrics import confusion_matrix, f1_score, matthews_corrcoef
 
 from potstill.balance import macro_f1
 from potstill.errors import PotstillError
+from potstill.runtime.decision import choose, right
 
 BINS = 15  # of confidence, as in Guo 2017
 FLOOR = 1e-12  # of a probability before its logarithm: one text that is surely wrong costs 27.6, not infinity
@@ -69,13 +70,16 @@ def mcnemar(a_correct: Any, b_correct: Any) -> dict[str, Any]:
     }
 
 
-def scores(labels: Any, probabilities: Any, reference: Any | None = None) -> dict[str, float]:
+def scores(
+    labels: Any, probabilities: Any, reference: Any | None = None, thresholds: Any | None = None
+) -> dict[str, float]:
     """Score one model.
 
     Args:
-        labels: integers (n,), the right class of every text.
+        labels: integers (n,), the right class of every text; or booleans (n, k) where it may have several.
         probabilities: floats (n, k), the model's, a column per class of the task.
-        reference: floats (n, k), another model's, usually the teacher's; None leaves `agreement` out.
+        reference: what another model chose, usually the teacher, as `labels`; None leaves `agreement` out.
+        thresholds: k floats, from which probability on a text has a label, where it may have several; else None.
 
     Returns:
         Floats with 6 decimals, so that a file of them is the same to the byte on every run:
@@ -83,34 +87,43 @@ def scores(labels: Any, probabilities: Any, reference: Any | None = None) -> dic
         all k classes, where a class that is neither predicted nor right counts 0; `matthews`
         (Gorodkin 2004 for more than two classes); `log_loss` in nats; `calibration_error`
         (see there); `agreement`, the share of texts on which the reference chooses the same class.
+        Where a text may have several labels, it counts as right, or agreed upon, if all of them are; `micro_f1`
+        stands in the place of `matthews`; `log_loss` and `calibration_error` are over every text with every label.
 
     Raises:
         PotstillError: a probability is not finite.
         ValueError: the shapes do not fit together.
     """
     labels, probabilities = np.asarray(labels), np.asarray(probabilities, np.float64)
-    if probabilities.ndim != 2 or labels.shape != probabilities.shape[:1]:
+    several = thresholds is not None
+    if probabilities.ndim != 2 or labels.shape != probabilities.shape[: 1 + several]:
         raise ValueError(f"{labels.shape} labels do not fit {probabilities.shape} probabilities")
     if not np.isfinite(probabilities).all():
         raise PotstillError("a model's probabilities are not finite: it diverged, lower its learning rate")
-    predicted = probabilities.argmax(axis=1)
-    correct = predicted == labels
+    predicted = choose(probabilities, thresholds)
+    correct = right(predicted, labels)
     low, high = interval(int(correct.sum()), len(correct))
-    likelihood = probabilities[np.arange(len(labels)), labels].clip(FLOOR, 1)
+    only: dict[str, Any] = {}
+    if several:
+        likelihood = np.where(labels, probabilities, 1 - probabilities)
+        only["micro_f1"] = f1_score(labels, predicted, average="micro", zero_division=0)
+        only["calibration_error"] = calibration_error(probabilities.ravel(), labels.ravel())
+    else:
+        likelihood = probabilities[np.arange(len(labels)), labels]
+        only["matthews"] = matthews_corrcoef(labels, predicted)
+        only["calibration_error"] = calibration_error(probabilities.max(axis=1), correct)
     result = {
         "accuracy": correct.mean(),
         "accuracy_low": low,
         "accuracy_high": high,
         "macro_f1": macro_f1(labels, predicted, probabilities.shape[1]),
-        "matthews": matthews_corrcoef(labels, predicted),
-        "log_loss": -np.log(likelihood).mean(),
-        "calibration_error": calibration_error(probabilities.max(axis=1), correct),
+        "log_loss": -np.log(likelihood.clip(FLOOR, 1)).mean(),
+        **only,
     }
     if reference is not None:
-        reference = np.asarray(reference)
-        if reference.shape != probabilities.shape:
-            raise ValueError(f"{reference.shape} reference does not fit {probabilities.shape} probabilities")
-        result["agreement"] = (reference.argmax(axis=1) == predicted).mean()
+        if np.shape(reference) != labels.shape:
+            raise ValueError(f"{np.shape(reference)} reference does not fit {labels.shape} labels")
+        result["agreement"] = right(predicted, reference).mean()
     return {name: _rounded(value) for name, value in result.items()}
 
 
@@ -120,7 +133,7 @@ def calibration_error(confidence: Any, correct: Any) -> float:
     This is the expected calibration error of Guo et al. 2017 (arXiv 1706.04599).
 
     Args:
-        confidence: floats (n,) in 0 to 1, the probability of the class that was chosen.
+        confidence: floats (n,) in 0 to 1, the probability of the class that was chosen, or of one of several labels.
         correct: booleans (n,), whether it was right.
 
     Returns:
@@ -132,6 +145,28 @@ def calibration_error(confidence: Any, correct: Any) -> float:
     bins = np.digitize(confidence, np.linspace(0, 1, BINS + 1)[1:-1], right=True)
     gaps = np.bincount(bins, weights=confidence - correct, minlength=BINS)
     return float(np.abs(gaps).sum() / len(confidence))
+
+
+def counts(labels: Any, chosen: Any, names: Sequence[str]) -> pd.DataFrame:
+    """Count the texts per label and whether they have it, where a text may have several.
+
+    Args:
+        labels: booleans (n, k), which labels are right.
+        chosen: booleans (n, k), which were chosen.
+        names: k names of the labels.
+
+    Returns:
+        A table of counts: a row per label, the columns `found` (right and chosen), `missed` (right alone), `wrong`
+        (chosen alone) and `absent` (neither).
+    """
+    labels, chosen = np.asarray(labels, bool), np.asarray(chosen, bool)
+    cases = {
+        "found": labels & chosen,
+        "missed": labels & ~chosen,
+        "wrong": ~labels & chosen,
+        "absent": ~labels & ~chosen,
+    }
+    return pd.DataFrame({case: held.sum(0) for case, held in cases.items()}, pd.Index(names, name="label"))
 
 
 def confusion(labels: Any, predicted: Any, names: Sequence[str]) -> pd.DataFrame:

@@ -17,10 +17,14 @@ HEADINGS = (
     "parameters",
     "size",
 )
+# Instead, where a text may have several labels.
+SEVERAL = {"accuracy, % (95% interval)": "all labels right, % (95% interval)", "Matthews": "micro-F1, %"}
 
 
 def markdown(rows: Sequence[Mapping[str, Any]]) -> str:
     """Lay models out as a GitHub-flavoured table: baselines, teachers, students, each from small to large.
+
+    Where a text may have several labels, accuracy is that of all of them, and micro-F1 stands in the place of Matthews.
 
     Args:
         rows: per model `name`, `kind` (one of `KINDS`), and of `parameters` (count), `bytes`, what
@@ -33,8 +37,9 @@ def markdown(rows: Sequence[Mapping[str, Any]]) -> str:
     def order(row: Mapping[str, Any]) -> tuple[int, int, str]:
         return KINDS.index(row["kind"]), row.get("parameters") or 0, row["name"]
 
-    lines = [
-        HEADINGS,
+    other = SEVERAL if any("micro_f1" in row for row in rows) else {}
+    lines: list[tuple[str, ...]] = [
+        tuple(other.get(heading, heading) for heading in HEADINGS),
         ("---", "---") + ("---:",) * (len(HEADINGS) - 2),
         *map(_cells, sorted(rows, key=order)),
     ]
@@ -109,7 +114,7 @@ def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:
         row["kind"],
         accuracy,
         shown("macro_f1", ".2f", 100),
-        shown("matthews", ".3f"),
+        shown("micro_f1", ".2f", 100) if "micro_f1" in row else shown("matthews", ".3f"),
         shown("agreement", ".2f", 100),
         shown("relative", ".1f", 100),
         MISSING if row.get("parameters") is None else amount(row["parameters"]),

@@ -34,14 +34,16 @@ def judge(
     logistic regression by more than noise, because otherwise that is the simpler thing to ship.
 
     Args:
-        student: a row with `accuracy`, `accuracy_low` and `macro_f1` (fractions), `parameters` and `bytes`.
+        student: a row with `accuracy`, `accuracy_low` and `macro_f1` (fractions), `parameters` and `bytes`; one with
+            `micro_f1` is of a task whose texts may have several labels.
         against_teacher: what `scores.mcnemar` gives for student and teacher; None if the teacher has no answers.
         against_baseline: the same for student and TF-IDF with logistic regression.
         max_loss: how much accuracy may be lost, as a fraction.
-        majority: the accuracy of always answering the most frequent class. Where a student is not surely better, the
+        majority: the accuracy of always answering what is right most often. Where a student is not surely better, the
             sentence says so: its accuracy then says nothing.
     """
     allowed = f"{100 * max_loss:g} point{'s' * (max_loss != 0.01)}"
+    several = "micro_f1" in student
     reasons: list[tuple[bool | None, str]] = []
     if against_teacher is None:
         good = False
@@ -59,14 +61,16 @@ def judge(
     gain = "beats" if better else "is not surely better than"
     reasons.append((better, f"it {gain} TF-IDF with logistic regression ({_span(against_baseline)})"))
     if student["accuracy_low"] <= majority:
+        usual = "labels" if several else "class"
         advice = (
-            f"always answering the most frequent class is right on {100 * majority:.1f}%, so go by its macro-F1, "
+            f"always answering the most frequent {usual} is right on {100 * majority:.1f}%, so go by its macro-F1, "
             f"{100 * student['macro_f1']:.1f}%, and not by its accuracy"
         )
         reasons.append((None, advice))
     ship = good and better
+    does = "gets all labels right" if several else "is right"
     head = (
-        f"{'Ship' if ship else 'Do not ship'}: the student is right on {100 * student['accuracy']:.1f}% of the test "
+        f"{'Ship' if ship else 'Do not ship'}: the student {does} on {100 * student['accuracy']:.1f}% of the test "
         f"split with {student['parameters']:,} parameters in {student['bytes']:,} bytes"
     )
     return Verdict(ship, f"{head}; {'; '.join(reason for _, reason in reasons)}.", tuple(reasons))

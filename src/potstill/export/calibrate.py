@@ -2,7 +2,7 @@
 
 import numpy as np
 from scipy.optimize import minimize_scalar
-from scipy.special import log_softmax
+from scipy.special import log_expit, log_softmax
 
 # Outside of these the student is of no use, or there are too few labels to say.
 LOWEST, HIGHEST = 0.1, 10.0
@@ -15,7 +15,8 @@ def temperature(logits: np.ndarray, labels: np.ndarray) -> float:
 
     Args:
         logits: floats (texts, classes).
-        labels: integers (texts,), of texts that the student was not trained on.
+        labels: integers (texts,), of texts that the student was not trained on; or booleans (texts, classes) where each
+            may have several labels.
 
     Returns:
         A number from `LOWEST` to `HIGHEST`, with two decimals.
@@ -23,7 +24,10 @@ def temperature(logits: np.ndarray, labels: np.ndarray) -> float:
     rows = np.arange(len(labels))
 
     def loss(logarithm: float) -> float:
-        return -float(log_softmax(logits / np.exp(logarithm), axis=1)[rows, labels].mean())
+        scaled = logits / np.exp(logarithm)
+        if labels.ndim == 2:
+            return -float(log_expit(np.where(labels, scaled, -scaled)).mean())
+        return -float(log_softmax(scaled, axis=1)[rows, labels].mean())
 
     bounds = (np.log(LOWEST), np.log(HIGHEST))
     best = minimize_scalar(loss, bounds=bounds, method="bounded", options={"xatol": 1e-4})

@@ -17,7 +17,10 @@ def card(student: Student, size: int, onnx_size: int) -> str:
         onnx_size: bytes of the ONNX model.
     """
     facts, tested = student.facts, student.facts["metrics"]["test"]
-    metrics = {"accuracy": tested["accuracy"], "f1": tested["macro_f1"], "matthews_correlation": tested["matthews"]}
+    several = student.thresholds is not None
+    metrics = {"accuracy": tested["accuracy"], "f1": tested["macro_f1"]}
+    if not several:
+        metrics["matthews_correlation"] = tested["matthews"]
     results = [
         EvalResult("text-classification", "potstill", "test split", kind, value) for kind, value in metrics.items()
     ]
@@ -27,7 +30,7 @@ def card(student: Student, size: int, onnx_size: int) -> str:
         library_name="potstill",
         metrics=list(metrics),
         pipeline_tag="text-classification",
-        tags=["distillation", "onnx", "potstill"],
+        tags=["distillation", *(["multi-label-classification"] if several else []), "onnx", "potstill"],
     )
     rows, shape = facts["rows"], student.shape
     by_strings = isinstance(student.lookup.known, Words)
@@ -35,17 +38,21 @@ def card(student: Student, size: int, onnx_size: int) -> str:
     low, high = tested["accuracy_low"], tested["accuracy_high"]
     classes = ", ".join(f"`{label}`" for label in student.labels)
     taught = ", ".join(f"{name} ({accuracy:.2%} on the same texts)" for name, accuracy in facts["teachers"].items())
+    does, right, other = "tells apart", "accuracy", "Matthews correlation"
+    if several:
+        does, right, other = "gives a text any of", "all labels right", "micro F1"
+    second = tested["micro_f1" if several else "matthews"]
     body = f"""
 # A text classifier in {size:,} bytes
 
-It tells apart {len(student.labels)} classes: {classes}. It was distilled with potstill {facts["version"]} from
+It {does} {len(student.labels)} classes: {classes}. It was distilled with potstill {facts["version"]} from
 {taught or "a larger model"}.
 
 | | |
 | --- | --- |
 | network | {shape.architecture}, {student.parameters:,} parameters, {len(student.lookup.known):,} words |
-| accuracy | {tested["accuracy"]:.2%} (95% interval {low:.2%} to {high:.2%}), {rows["test"]:,} test texts |
-| macro F1, Matthews correlation | {tested["macro_f1"]:.4f}, {tested["matthews"]:.4f} |
+| {right} | {tested["accuracy"]:.2%} (95% interval {low:.2%} to {high:.2%}), {rows["test"]:,} test texts |
+| macro F1, {other} | {tested["macro_f1"]:.4f}, {second:.4f} |
 | calibration | temperature {student.temperature:g}, expected error {tested["calibration_error"]:.4f} |
 | trained on | {rows["train"]:,} labelled and {rows["unlabelled"]:,} unlabelled texts, and variants of them |
 

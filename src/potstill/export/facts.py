@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 import potstill
@@ -36,11 +37,11 @@ def collect(
         "params": params.model_dump(),
         "rows": {name: len(getattr(data, name)) for name in ("train", "validation", "test", "unlabelled")},
         "sha256": dict(hashes),
-        "metrics": {name: _metrics(student, table) for name, table in splits.items()},
+        "metrics": {name: _metrics(student, table, data.targets(name)) for name, table in splits.items()},
         "teachers": dict(teachers),
     }
     return facts | ({} if words is None else {"words": "\n".join(words)})
 
 
-def _metrics(student: Student, table: pd.DataFrame) -> dict[str, float]:
-    return scores(table["label"], student.predict_proba(table["text"]))
+def _metrics(student: Student, table: pd.DataFrame, targets: np.ndarray) -> dict[str, float]:
+    return scores(targets, student.predict_proba(table["text"]), thresholds=student.thresholds)

@@ -71,7 +71,8 @@ def _floats(*values: float) -> np.ndarray:
 def build(student: Student) -> onnx.ModelProto:
     """The model: `text`, strings (texts,), or `ids`, int64 (texts, words) with -1 where there is no word.
 
-    It gives `label`, strings (texts,), and `probabilities`, float32 (texts, classes).
+    It gives `label`, strings (texts,), and `probabilities`, float32 (texts, classes). Where a text may have several
+    labels, `label` is of shape (texts, classes): the names of those it has, each in its column, and empty strings.
     """
     graph = _Graph()
     if isinstance(student.lookup.known, Words):
@@ -81,18 +82,25 @@ def build(student: Student) -> onnx.ModelProto:
         given = helper.make_tensor_value_info("ids", TensorProto.INT64, ["texts", "words"])
         ids = "ids"
     logits = _logits(graph, student, ids)
-    graph("Softmax", graph("Div", logits, _floats(student.temperature)), axis=1, output="probabilities")
-    best = graph("ArgMax", "probabilities", axis=1, keepdims=0)
-    graph(
-        "LabelEncoder", best, domain="ai.onnx.ml", output="label", keys_int64s=list(range(len(student.labels))),
-        values_strings=student.labels,
-    )  # fmt: skip
+    logits = graph("Div", logits, _floats(student.temperature))
+    names, columns = np.array(student.labels, object), [len(student.labels)]
+    if student.thresholds is None:
+        graph("Softmax", logits, axis=1, output="probabilities")
+        graph(
+            "LabelEncoder", graph("ArgMax", "probabilities", axis=1, keepdims=0), domain="ai.onnx.ml", output="label",
+            keys_int64s=list(range(len(names))), values_strings=student.labels,
+        )  # fmt: skip
+        columns = []
+    else:
+        graph("Sigmoid", logits, output="probabilities")
+        chosen = graph("GreaterOrEqual", "probabilities", _floats(*student.thresholds))
+        graph("Where", chosen, names, np.array([""], object), output="label")
     made = helper.make_graph(
         graph.nodes,
         "student",
         [given],
         [
-            helper.make_tensor_value_info("label", TensorProto.STRING, ["texts"]),
+            helper.make_tensor_value_info("label", TensorProto.STRING, ["texts", *columns]),
             helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["texts", len(student.labels)]),
         ],
         [_named(tensor, name) for name, tensor in graph.constants.items()],

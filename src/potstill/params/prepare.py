@@ -47,6 +47,7 @@ class PrepareParams(Section):
     text: Name
     label: Name
     labels: list[LabelName] | None
+    multi_label: bool
     validation_share: Share
     test_share: Share
     labelled: PositiveInt | None

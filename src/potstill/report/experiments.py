@@ -71,8 +71,7 @@ def compare(experiments: Sequence[Experiment]) -> list[dict[str, Any]]:
 def _p(one: Answers | None, other: Answers | None) -> float | None:
     if one is None or other is None or one.texts != other.texts:
         return None
-    right = [answers.models["student"].argmax(1) == answers.labels for answers in (one, other)]
-    return mcnemar(*right)["p"]
+    return mcnemar(one.right("student"), other.right("student"))["p"]
 
 
 def _changes(params: Mapping[str, Any], first: Mapping[str, Any]) -> dict[str, Any]:

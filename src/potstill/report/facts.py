@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from potstill.balance import majority
+from potstill.corpus.dataset import targets
 from potstill.evaluate.answers import Answers
-from potstill.evaluate.scores import confusion, interval, mcnemar
+from potstill.evaluate.scores import confusion, counts, interval, mcnemar
 from potstill.evaluate.table import KINDS
 from potstill.evaluate.traits import family
 from potstill.evaluate.verdict import judge
@@ -16,6 +18,7 @@ from potstill.params.report import ReportParams
 from potstill.report.cascade import Cascade, cascade
 from potstill.report.reliability import binned
 from potstill.report.suspects import find
+from potstill.runtime.decision import JOINT, choose, confidence, named
 
 STUDENT, BASELINE = "student", "tfidf"
 SEED = 0
@@ -54,7 +57,17 @@ class Inputs:
 
     def right(self, model: str) -> np.ndarray:
         """Whether a model is right, booleans (test texts,)."""
-        return self.test.models[model].argmax(1) == self.test.labels
+        return self.test.right(model)
+
+    @property
+    def several(self) -> bool:
+        """Whether a text may have several labels, or none."""
+        return self.test.labels.ndim == 2
+
+    def named(self, chosen: np.ndarray) -> list[str]:
+        """The names of the labels of each text, for people."""
+        names = named(chosen, self.labels)
+        return [name.replace(JOINT, ", ") or "none" for name in names] if self.several else names
 
 
 def collect(inputs: Inputs, params: ReportParams) -> dict[str, Any]:
@@ -69,6 +82,7 @@ def collect(inputs: Inputs, params: ReportParams) -> dict[str, Any]:
         "fails": fails(inputs, params.errors),
         "suspects": suspects(inputs, params.suspects),
         "cascade": passed,
+        "several": inputs.several,
     }
 
 
@@ -77,11 +91,12 @@ def verdict(inputs: Inputs) -> dict[str, Any]:
     models = inputs.scores["models"]
     student = models[STUDENT]
     against = student.get("paired") if inputs.teacher else None
-    majority = float(np.bincount(inputs.test.labels).max() / len(inputs.test.labels))
-    judged = judge(student, against, mcnemar(inputs.right(STUDENT), inputs.right(BASELINE)), inputs.max_loss, majority)
+    compared = mcnemar(inputs.right(STUDENT), inputs.right(BASELINE))
+    judged = judge(student, against, compared, inputs.max_loss, majority(inputs.test.labels))
     accuracy = f"{100 * student['accuracy']:.1f}%"
     bounds = f"95% interval {100 * student['accuracy_low']:.1f} to {100 * student['accuracy_high']:.1f}"
-    told = f"{inputs.name} is right on {accuracy} of the test texts ({bounds})"
+    does = "gets all labels right" if inputs.several else "is right"
+    told = f"{inputs.name} {does} on {accuracy} of the test texts ({bounds})"
     if inputs.teacher:
         teacher = models[inputs.teacher]
         kept = 100 * student["accuracy"] / max(teacher["accuracy"], 1e-9)
@@ -182,16 +197,17 @@ def ablation(inputs: Inputs) -> dict[str, list[dict[str, Any]]]:
 def samples(inputs: Inputs, number: int) -> list[dict[str, Any]]:
     """Some texts of each source of the transfer set, with the teacher's label and how sure it is."""
     rows = []
+    chosen = choose(inputs.answers, inputs.test.thresholds.get(inputs.teacher or "", 0.5 if inputs.several else None))
+    sure = confidence(inputs.answers, chosen)
     for source in inputs.pool["source"].unique():
         places = np.flatnonzero((inputs.pool["source"] == source).to_numpy())
         for place in np.random.default_rng(SEED).permutation(places)[:number]:
-            sure = inputs.answers[place]
             rows.append(
                 {
                     "source": source,
                     "text": inputs.pool["text"].iloc[place],
-                    "label": inputs.labels[sure.argmax()],
-                    "confidence": float(sure.max()),
+                    "label": inputs.named(chosen[[place]])[0],
+                    "confidence": float(sure[place]),
                 }
             )
     return rows
@@ -199,15 +215,18 @@ def samples(inputs: Inputs, number: int) -> list[dict[str, Any]]:
 
 def fails(inputs: Inputs, number: int) -> dict[str, Any]:
     """Where the student is wrong."""
-    labels, answers = inputs.test.labels, inputs.test.models[STUDENT]
-    predicted, teacher = answers.argmax(1), inputs.test.models.get(inputs.teacher or "")
-    matrix = confusion(labels, predicted, inputs.labels).to_numpy()
+    test = inputs.test
+    predicted, sure = test.chosen(STUDENT), test.confidence(STUDENT)
+    matrix = None if inputs.several else confusion(test.labels, predicted, inputs.labels).to_numpy()
+    if matrix is None:
+        cases = counts(test.labels, predicted, inputs.labels).to_numpy().T
+        columns = cases[0], cases[0] + cases[1], cases[0] + cases[2]
+    else:
+        columns = matrix.diagonal(), matrix.sum(1), matrix.sum(0)
     classes = []
-    average = float((predicted == labels).mean())
-    for i, name in enumerate(inputs.labels):
-        texts, hits = int(matrix[i].sum()), int(matrix[i, i])
+    average = columns[0].sum() / max(1, columns[1].sum())
+    for name, hits, texts, chosen in zip(inputs.labels, *(column.tolist() for column in columns), strict=True):
         low, high = interval(hits, texts) if texts else (0.0, 1.0)
-        chosen = int(matrix[:, i].sum())
         classes.append(
             {
                 "name": name,
@@ -219,32 +238,38 @@ def fails(inputs: Inputs, number: int) -> dict[str, Any]:
                 "below": bool(texts) and high < average,
             }
         )
-    wrong = np.flatnonzero(predicted != labels)
-    wrong = wrong[np.argsort(-answers[wrong].max(1), kind="stable")]
+    wrong = np.flatnonzero(~test.right(STUDENT))
+    shown = wrong[np.argsort(-sure[wrong], kind="stable")][:number]
+    teacher = inputs.named(test.chosen(inputs.teacher)[shown]) if inputs.teacher else [None] * len(shown)
+    actual, said = inputs.named(test.labels[shown]), inputs.named(predicted[shown])
     errors = [
         {
-            "text": inputs.test.texts[i],
-            "actual": inputs.labels[labels[i]],
-            "predicted": inputs.labels[predicted[i]],
-            "confidence": float(answers[i].max()),
-            "teacher": None if teacher is None else inputs.labels[teacher[i].argmax()],
+            "text": test.texts[i],
+            "actual": actual[row],
+            "predicted": said[row],
+            "confidence": float(sure[i]),
+            "teacher": teacher[row],
         }
-        for i in wrong[:number]
+        for row, i in enumerate(shown)
     ]
+    return {
+        "matrix": None if matrix is None else matrix.tolist(),
+        "classes": classes,
+        "errors": errors,
+        "pairs": [] if matrix is None else _pairs(matrix, inputs.labels)[:number],
+        "wrong": len(wrong),
+        "reliability": binned(sure, test.right(STUDENT)),
+    }
+
+
+def _pairs(matrix: np.ndarray, labels: list[str]) -> list[dict[str, Any]]:
+    """What is confused most often, first."""
     apart = matrix * ~np.eye(len(matrix), dtype=bool)
-    pairs = [
-        {"actual": inputs.labels[a], "predicted": inputs.labels[p], "texts": int(apart[a, p])}
+    return [
+        {"actual": labels[a], "predicted": labels[p], "texts": int(apart[a, p])}
         for a, p in zip(*np.unravel_index(np.argsort(-apart, axis=None, kind="stable"), apart.shape), strict=True)
         if apart[a, p]
     ]
-    return {
-        "matrix": matrix.tolist(),
-        "classes": classes,
-        "errors": errors,
-        "pairs": pairs[:number],
-        "wrong": len(wrong),
-        "reliability": binned(answers.max(1), predicted == labels),
-    }
 
 
 def suspects(inputs: Inputs, number: int) -> dict[str, Any]:
@@ -259,22 +284,17 @@ def suspects(inputs: Inputs, number: int) -> dict[str, Any]:
     seen = inputs.train[inputs.train["text"].isin(place)]
     if len(seen):
         answers = inputs.answers[[place[text] for text in seen["text"]]]
-        splits["train"] = (seen["text"].tolist(), seen["label"].to_numpy(), answers)
-    rows, noise = [], {}
+        splits["train"] = (seen["text"].tolist(), targets(seen["label"], len(inputs.labels)), answers)
+    rows: list[dict[str, Any]] = []
+    noise = {}
     for split, (texts, labels, answers) in splits.items():
-        found = find(labels, answers)
-        noise[split] = {"share": found.noise, "texts": len(texts), "suspects": len(found.rows)}
-        for i, other in zip(found.rows, found.suggested, strict=True):
-            rows.append(
-                {
-                    "split": split,
-                    "text": texts[i],
-                    "label": inputs.labels[labels[i]],
-                    "suggested": inputs.labels[other],
-                    "confidence": float(answers[i, other]),
-                    "margin": float(answers[i, other] - answers[i, labels[i]]),
-                }
-            )
+        found = _doubts(labels, answers, inputs.labels)
+        doubted = len({i for i, *_ in found})
+        noise[split] = {"texts": len(texts), "suspects": doubted}
+        known = inputs.named(labels)
+        for i, suggested, sure, other in found:
+            row = {"split": split, "text": texts[i], "label": known[i], "suggested": suggested}
+            rows.append(row | {"confidence": sure, "margin": sure - other})
     rows.sort(key=lambda row: -row["margin"])
     held_out = [noise[split] for split in ("validation", "test") if split in noise]
     total = sum(part["texts"] for part in held_out)
@@ -282,8 +302,26 @@ def suspects(inputs: Inputs, number: int) -> dict[str, Any]:
     return {"rows": rows[:number], "splits": noise, "noise": share}
 
 
+def _doubts(labels: np.ndarray, answers: np.ndarray, names: list[str]) -> list[tuple[int, str, float, float]]:
+    """The texts whose labels look wrong: number, what it should be, the probabilities of that and of the label.
+
+    Where a text may have several labels, each is looked at by itself: whether the text has it.
+    """
+    if labels.ndim == 1:
+        found = find(labels, answers)
+        pairs = zip(found.rows.tolist(), found.suggested.tolist(), strict=True)
+        return [(i, names[other], float(answers[i, other]), float(answers[i, labels[i]])) for i, other in pairs]
+    doubts = []
+    for name, held, there in zip(names, labels.T, answers.T, strict=True):
+        found = find(held.astype(np.int64), np.stack([1 - there, there], axis=1))
+        for i, other in zip(found.rows.tolist(), found.suggested.tolist(), strict=True):
+            sure = float(there[i] if other else 1 - there[i])
+            doubts.append((i, f"{'with' if other else 'without'} {name}", sure, 1 - sure))
+    return doubts
+
+
 def _cascade(inputs: Inputs) -> dict[str, Any] | None:
-    if not inputs.teacher:
+    if not inputs.teacher or inputs.several:
         return None
     parts = [
         (answers.labels, answers.models[STUDENT], answers.models[inputs.teacher])

@@ -9,6 +9,7 @@ import pandas as pd
 from potstill.evaluate import figure
 from potstill.report import charts
 from potstill.report.facts import STUDENT, Inputs
+from potstill.runtime.decision import right
 
 
 def draw(
@@ -34,15 +35,15 @@ def draw(
         "size_narrow": charts.inline(partial(size, width=4.4), "Accuracy against size, narrow"),
         "curves": charts.inline(partial(figure.curves_figure, curves), "Training curves"),
     }
-    labels, answers = inputs.test.labels, inputs.test.models[STUDENT]
-    sure = {inputs.name: (answers.max(1), answers.argmax(1) == labels)}
+    test = inputs.test
+    sure = {inputs.name: (test.confidence(STUDENT), test.right(STUDENT))}
     if facts["when"]["order"]:
         found["order"] = charts.inline(partial(charts.order, facts["when"]["order"]), "Word-order sensitivity")
     if inputs.teacher:
-        of_teacher = inputs.test.models[inputs.teacher]
-        sure[inputs.teacher] = (of_teacher.max(1), of_teacher.argmax(1) == labels)
-        agrees = of_teacher.argmax(1) == answers.argmax(1)
-        found["agreement"] = charts.inline(partial(charts.agreement, of_teacher.max(1), agrees), "Agreement")
+        sure[inputs.teacher] = (test.confidence(inputs.teacher), test.right(inputs.teacher))
+        agrees = right(test.chosen(STUDENT), test.chosen(inputs.teacher))
+        agreement = partial(charts.agreement, test.confidence(inputs.teacher), agrees)
+        found["agreement"] = charts.inline(agreement, "Agreement")
     if facts["cascade"]:
         cascade = facts["cascade"]["found"]
         shown = partial(charts.cascade, cascade.curve, cascade.teacher, cascade.threshold)

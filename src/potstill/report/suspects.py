@@ -12,12 +12,10 @@ class Suspects:
     Attributes:
         rows: the numbers of the suspected texts, the most suspicious first.
         suggested: the class that each seems to belong to, same order.
-        noise: the share of all labels that are suspected.
     """
 
     rows: np.ndarray
     suggested: np.ndarray
-    noise: float
 
 
 def find(labels: np.ndarray, probabilities: np.ndarray) -> Suspects:
@@ -34,7 +32,7 @@ def find(labels: np.ndarray, probabilities: np.ndarray) -> Suspects:
     there = np.flatnonzero(np.isfinite(probabilities).all(1))
     labels, probabilities = labels[there], probabilities[there]
     if not len(labels):
-        return Suspects(there, there, 0.0)
+        return Suspects(there, there)
     classes = probabilities.shape[1]
     mine = labels[:, None] == np.arange(classes)
     with np.errstate(invalid="ignore"):
@@ -45,4 +43,4 @@ def find(labels: np.ndarray, probabilities: np.ndarray) -> Suspects:
     wrong = np.flatnonzero(reached.any(1) & (counted != labels))
     margin = probabilities[wrong, labels[wrong]] - probabilities[wrong, counted[wrong]]
     order = np.argsort(margin, kind="stable")
-    return Suspects(there[wrong[order]], counted[wrong[order]], len(wrong) / len(labels))
+    return Suspects(there[wrong[order]], counted[wrong[order]])

@@ -66,6 +66,8 @@ def telling(student: Student, number: int) -> dict[str, list[tuple[str, float]]]
 
 def _log_probabilities(student: Student, texts: Encoded) -> np.ndarray:
     logits = student.logits(texts).astype(np.float64)
+    if student.thresholds is not None:
+        return -np.logaddexp(0, -logits)
     logits -= logits.max(1, keepdims=True)
     return logits - np.log(np.exp(logits).sum(1, keepdims=True))
 

@@ -8,6 +8,7 @@
     labels    UTF-8, a line each
     salts     a byte for each bucket; without `STRINGS`
     a stream of bits, the high ones first, filled up with zeros:
+      with `MULTI_LABEL`, the probability from which on a text has each label, in half precision
       without `STRINGS`, the gaps between the ascending fingerprints, less one (the first: from -1), Rice-coded
       (Rice 1979): the quotient by 2^r in ones and a zero, then r bits of remainder
       with `SHARED`, the row of each less one, in as many bits as the last row less one takes
@@ -45,8 +46,9 @@ WIDEST = 1024  # embedding and hidden
 _HEADER = struct.Struct("<7B3HIH")
 _ROWS = struct.Struct("<I")
 _TEMPERATURE = struct.Struct("<f")
-# Added to the architecture: words share rows, are known by their strings, logits are divided by a temperature.
-SHARED, STRINGS, CALIBRATED = 128, 64, 32
+# Added to the architecture: words share rows, are known by their strings, logits are divided by a temperature, a text
+# may have several labels.
+SHARED, STRINGS, CALIBRATED, MULTI_LABEL = 128, 64, 32, 16
 
 
 def pack(
@@ -57,12 +59,16 @@ def pack(
     bits: tuple[int, int],
     steps: dict[str, float],
     temperature: float,
+    thresholds: list[float] | None,
     facts: dict[str, Any],
 ) -> bytes:
     """Put a student into bytes. The arguments are the attributes of `model.Student`."""
     names = "\n".join(labels).encode()
     rows = len(weights[TABLE])
     flags, extra, salts, width, rice, stream = 0, b"", b"", 0, 0, []
+    if thresholds is not None:
+        flags |= MULTI_LABEL
+        stream.append(np.unpackbits(np.array(thresholds, ">f2").view(np.uint8)))
     if isinstance(lookup.known, Fingerprints):
         salts, width = bytes(lookup.known.salts), lookup.known.bits
         rice, gaps = _rice(np.array(lookup.known.prints, np.int64))
@@ -125,7 +131,7 @@ def unpack(data: bytes) -> dict[str, Any]:
 def _unpack(body: bytes) -> dict[str, Any]:
     numbers = _HEADER.unpack_from(body)
     flags, *bits, length, rice, longest, buckets, embedding, hidden, max_length, words, named = numbers
-    architecture = flags & (CALIBRATED - 1)
+    architecture = flags & (MULTI_LABEL - 1)
     at = _HEADER.size
     rows, temperature = words, 1.0
     if flags & SHARED:
@@ -155,9 +161,15 @@ def _unpack(body: bytes) -> dict[str, Any]:
             raise IndexError("it ends too early")
         at += len(salts)
     stream = np.unpackbits(np.frombuffer(body, np.uint8, offset=at))
-    start = 0
+    start, thresholds = 0, None
+    if flags & MULTI_LABEL:
+        start = 16 * len(labels)
+        thresholds = np.packbits(_take(stream, 0, start)).view(">f2").astype(float).tolist()
+        if not all(0 <= threshold <= 1 for threshold in thresholds):
+            raise IndexError("numbers out of range")
     if not flags & STRINGS:
-        fingerprints, start = _unrice(stream, words - 1, rice)
+        fingerprints, end = _unrice(stream[start:], words - 1, rice)
+        start += end
     row_of = None
     if flags & SHARED:
         width = _width(rows)
@@ -199,6 +211,7 @@ def _unpack(body: bytes) -> dict[str, Any]:
         "bits": (bits[0], bits[1]),
         "steps": steps,
         "temperature": temperature,
+        "thresholds": thresholds,
         "facts": facts,
     }
 

@@ -11,8 +11,9 @@ import numpy as np
 from potstill.errors import PotstillError
 from potstill.files import whole
 from potstill.runtime import fast, file
+from potstill.runtime.decision import choose
 from potstill.runtime.fast import Output
-from potstill.runtime.networks import ARCHITECTURES, Shape, Weights
+from potstill.runtime.networks import ARCHITECTURES, Shape, Weights, sigmoid
 from potstill.runtime.tokenizer import Encoded, Lookup, Words
 
 FILE = "student.pot"  # in the folder of a trained student, and in that of an exported one
@@ -37,6 +38,8 @@ class Student:
         bits: of the numbers of the table of word vectors and of the others in the file: 2 to 8, or 32 for floats.
         steps: by the name of the weights, what their whole numbers are multiples of; empty for floats.
         temperature: what logits are divided by, so that probabilities are as sure as they may be.
+        thresholds: where a text may have several labels, or none: the probability from which on it has each of them.
+            None where it has one label.
         facts: what there is to know besides: `version`, `params`, `rows`, `sha256`, `metrics` and `teachers` (see
             `export.facts`), and with fingerprints `words`.
     """
@@ -48,6 +51,7 @@ class Student:
     bits: tuple[int, int]
     steps: dict[str, float]
     temperature: float = 1.0
+    thresholds: list[float] | None = None
     facts: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -69,15 +73,29 @@ class Student:
         return words.split("\n") if isinstance(words, str) else None
 
     def predict(self, texts: Any) -> np.ndarray:
-        """The name of each text's most probable class, an array of shape (texts,)."""
-        return self.classes_[self._score(texts, Output.CLASSES)]
+        """The name of each text's most probable class, an array of shape (texts,).
+
+        Where a text may have several labels, it is an array of tuples of names, in the order of `classes_`: of those
+        whose probability reaches its threshold, which may be none.
+        """
+        if self.thresholds is None:
+            return self.classes_[self._score(texts, Output.CLASSES)]
+        chosen = choose(self.predict_proba(texts), self.thresholds)
+        found = np.empty(len(chosen), object)
+        found[:] = [tuple(self.labels[i] for i in np.flatnonzero(row)) for row in chosen]
+        return found
 
     def predict_proba(self, texts: Any) -> np.ndarray:
-        """Probabilities, float32 of shape (texts, classes), in the order of `classes_`."""
-        return self._score(texts, Output.PROBABILITIES)
+        """Probabilities, float32 of shape (texts, classes), in the order of `classes_`.
+
+        Where a text may have several labels, each is that of the label for itself.
+        """
+        if self.thresholds is None:
+            return self._score(texts, Output.PROBABILITIES)
+        return sigmoid(self._score(texts, Output.LOGITS))
 
     def decision_function(self, texts: Any) -> np.ndarray:
-        """Calibrated logits, float32 of shape (texts, classes): `predict_proba` before the softmax."""
+        """Calibrated logits, float32 of shape (texts, classes): `predict_proba` before the softmax, or the sigmoid."""
         return self._score(texts, Output.LOGITS)
 
     def logits(self, texts: Encoded) -> np.ndarray:

@@ -118,14 +118,15 @@ def _recurrent_shapes(gates: int) -> Callable[[int, int, int, int], Shapes]:
     return shapes
 
 
-def _sigmoid(x: np.ndarray) -> np.ndarray:
+def sigmoid(x: np.ndarray) -> np.ndarray:
+    """The logistic function, which never overflows so."""
     return np.float32(0.5) * np.tanh(np.float32(0.5) * x) + np.float32(0.5)
 
 
 def _gru(x: np.ndarray, h: np.ndarray, state: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """One step: what comes from the word, what comes from the last output, the last output."""
     n = state.shape[1]
-    gates = _sigmoid(x[:, : 2 * n] + h[:, : 2 * n])
+    gates = sigmoid(x[:, : 2 * n] + h[:, : 2 * n])
     new = np.tanh(x[:, 2 * n :] + gates[:, :n] * h[:, 2 * n :])
     state = new + gates[:, n:] * (state - new)
     return state, state
@@ -135,7 +136,7 @@ def _lstm(x: np.ndarray, h: np.ndarray, cell: np.ndarray) -> tuple[np.ndarray, n
     """One step: what comes from the word, what comes from the last output, the last cell."""
     n = cell.shape[1]
     gates = x + h
-    kept, forgotten, out = (_sigmoid(gates[:, i * n : (i + 1) * n]) for i in (0, 1, 3))
+    kept, forgotten, out = (sigmoid(gates[:, i * n : (i + 1) * n]) for i in (0, 1, 3))
     cell = forgotten * cell + kept * np.tanh(gates[:, 2 * n : 3 * n])
     return out * np.tanh(cell), cell
 

@@ -9,10 +9,11 @@ import numpy as np
 import pandas as pd
 import torch
 from safetensors.numpy import save_file
-from scipy.special import softmax
+from scipy.special import expit, softmax
 
 from potstill import files
 from potstill.balance import class_weights
+from potstill.corpus.dataset import targets
 from potstill.params.network import NetworkParams
 from potstill.params.student import StudentParams
 from potstill.runtime.file import FLOAT, TABLE
@@ -64,13 +65,16 @@ def distil(
         labels: the names of the classes.
         texts: the transfer set.
         logits: the teacher's logits for it, float32 of shape (texts, classes).
-        validation: a table with `text` and `label`, which chooses the epoch.
+        validation: a table with `text` and `label`, which chooses the epoch, and says whether a text may have several
+            labels.
         params: the settings.
         log: receives a dictionary per epoch, see `training.fit`.
     """
-    loss = training.mse if params.loss == "mse" else training.kl(params.temperature)
-    targets = torch.tensor(logits)
-    return _train(labels, texts, softmax(logits, axis=1), targets, loss, validation, params, log)
+    several = validation["label"].dtype == object
+    mse, kl = (training.binary_mse, training.binary_kl) if several else (training.mse, training.kl)
+    loss = mse if params.loss == "mse" else kl(params.temperature)
+    probabilities = expit(logits) if several else softmax(logits, axis=1)
+    return _train(labels, texts, probabilities, torch.tensor(logits), loss, validation, params, log)
 
 
 def train_on_labels(
@@ -85,40 +89,43 @@ def train_on_labels(
 
     The other arguments and the results are `distil`'s.
     """
-    ids = train["label"].to_numpy()
-    targets = torch.tensor(ids)
-    sure = np.eye(len(labels))[ids]
-    weight = torch.from_numpy(class_weights(ids, len(labels))) if class_weight else None
-    loss = partial(training.cross_entropy, weight=weight)
-    return _train(labels, train["text"].tolist(), sure, targets, loss, validation, params, log)
+    right = targets(train["label"], len(labels))
+    several = right.ndim == 2
+    sure = right.astype(float) if several else np.eye(len(labels))[right]
+    weight = torch.from_numpy(class_weights(right, len(labels))) if class_weight else None
+    loss = partial(training.binary_cross_entropy if several else training.cross_entropy, weight=weight)
+    return _train(labels, train["text"].tolist(), sure, torch.tensor(right), loss, validation, params, log)
 
 
 def _train(
     labels: list[str],
     texts: list[str],
     probabilities: np.ndarray,
-    targets: torch.Tensor,
+    learnt: torch.Tensor,
     loss: training.Loss,
     validation: pd.DataFrame,
     params: NetworkParams,
     log: Log,
 ) -> Trained:
-    lookup, words = vocabulary.build(texts, probabilities, params)
+    judged = targets(validation["label"], len(labels))
+    several = judged.ndim == 2
+    lookup, words = vocabulary.build(texts, probabilities, params, several)
     torch.manual_seed(params.seed)
     network = networks.build(params, lookup.size, len(labels))
     fitted = training.fit(
         network,
         lookup.encode(texts),
-        targets,
+        learnt,
         loss,
         lookup.encode(validation["text"]),
-        validation["label"].to_numpy(),
+        judged,
         params,
         log,
     )
     weights = {name: weight.numpy() for name, weight in network.state_dict().items()}
     shape = Shape(params.architecture, params.embedding, params.hidden)
     bits = (bits_of(TABLE, params.bits), bits_of("head.weight", params.bits)) if params.bits else (FLOAT, FLOAT)
-    student = Student(labels, lookup, shape, weights, bits, fitted.steps)
+    thresholds = [0.5] * len(labels) if several else None
+    student = Student(labels, lookup, shape, weights, bits, fitted.steps, thresholds=thresholds)
     unrounded = {name: weight.numpy() for name, weight in fitted.unrounded.items()}
     return Trained(student, words, fitted.best, unrounded)

@@ -13,6 +13,7 @@ from torch.nn import functional
 from potstill.balance import macro_f1
 from potstill.params.network import NetworkParams
 from potstill.runtime import model
+from potstill.runtime.decision import likely, right
 from potstill.runtime.tokenizer import UNKNOWN, Encoded
 from potstill.student.rounding import Rounding
 
@@ -40,9 +41,29 @@ def kl(temperature: float) -> Loss:
     return loss
 
 
+def binary_kl(temperature: float) -> Loss:
+    """`kl` where a text may have several labels: the sum of the divergences, each of one label's own distribution."""
+
+    def loss(student: Tensor, teacher: Tensor) -> Tensor:
+        soft = (teacher / temperature).sigmoid()
+        cross, least = (_binary(logits / temperature, soft) for logits in (student, teacher))
+        return temperature**2 * (cross - least).sum(-1).mean()
+
+    return loss
+
+
+def _binary(logits: Tensor, targets: Tensor) -> Tensor:
+    return functional.binary_cross_entropy_with_logits(logits, targets, reduction="none")
+
+
 def mse(student: Tensor, teacher: Tensor) -> Tensor:
     """Mean squared difference of the logits, each text's centred: only their differences mean anything."""
     return functional.mse_loss(student, teacher - teacher.mean(-1, keepdim=True))
+
+
+def binary_mse(student: Tensor, teacher: Tensor) -> Tensor:
+    """`mse` where a text may have several labels: a logit means something by itself."""
+    return functional.mse_loss(student, teacher)
 
 
 def cross_entropy(student: Tensor, labels: Tensor, weight: Tensor | None = None) -> Tensor:
@@ -54,6 +75,17 @@ def cross_entropy(student: Tensor, labels: Tensor, weight: Tensor | None = None)
     if weight is None:
         return functional.cross_entropy(student, labels)
     return functional.cross_entropy(student, labels, weight, reduction="sum") / len(labels)
+
+
+def binary_cross_entropy(student: Tensor, labels: Tensor, weight: Tensor | None = None) -> Tensor:
+    """The same where a text may have several labels, booleans (batch, labels): summed over them.
+
+    `weight`, float32 (2, labels), is what a text without and with each label counts.
+    """
+    losses = _binary(student, labels.float())
+    if weight is not None:
+        losses = losses * torch.where(labels, weight[1], weight[0])
+    return losses.sum(-1).mean()
 
 
 @dataclass(frozen=True)
@@ -90,12 +122,13 @@ def fit(
     Args:
         network: maps `ids` and `mask` to logits, see `networks`.
         texts, targets: what to learn from; `targets` is what `loss` takes beside the logits, a row per text.
-        loss: `kl(temperature)`, `mse` or `cross_entropy`.
-        validation, labels: the texts, and their int64 class ids, that choose the epoch.
+        loss: one of those above.
+        validation, labels: the texts, and what is right for them (see `Dataset.targets`), that choose the epoch.
         params: batch size, epochs, learning rate, weight decay, word dropout, bits, metric, seed.
         log: receives one dictionary per epoch: `epoch`, `loss`, `validation_loss`, `validation_accuracy`,
             `validation_macro_f1`.
     """
+    judged = cross_entropy if labels.ndim == 1 else binary_cross_entropy
     rng = np.random.default_rng(params.seed)
     torch.manual_seed(params.seed)
     rounding = Rounding(network, params.bits) if params.bits else None
@@ -130,12 +163,12 @@ def fit(
         settled = copy.deepcopy(network)
         settled_steps = rounds.settle(settled) if rounds else {}
         scored = torch.from_numpy(logits(settled, validation))
-        predicted = scored.argmax(1).numpy()
+        predicted = likely(scored.numpy(), labels)
         answer = {
             "epoch": epoch,
             "loss": total / len(texts),
-            "validation_loss": functional.cross_entropy(scored, torch.tensor(labels)).item(),
-            "validation_accuracy": float((predicted == labels).mean()),
+            "validation_loss": judged(scored, torch.tensor(labels)).item(),
+            "validation_accuracy": float(right(predicted, labels).mean()),
             "validation_macro_f1": macro_f1(labels, predicted, scored.shape[1]),
         }
         log(answer)

@@ -92,17 +92,23 @@ def choose(counts: Counts, size: int, influence: float) -> list[str]:
     return chosen + frequent[: size - len(chosen)]
 
 
-def build(texts: list[str], targets: np.ndarray, params: NetworkParams) -> tuple[Lookup, list[str]]:
+def build(
+    texts: list[str], targets: np.ndarray, params: NetworkParams, multi_label: bool = False
+) -> tuple[Lookup, list[str]]:
     """Choose the vocabulary of a student.
 
     Args:
         texts: what the student will train on.
         targets: their probabilities, of shape (texts, classes).
         params: `words`, `rows`, `influence`, `ngrams`, `max_length` and `fingerprint` are used.
+        multi_label: whether each of the probabilities is that of a label for itself. A divergence is then the sum over
+            all labels.
 
     Returns:
         The look-up, and a word for each of its entries. They are fewer than `params.words` only if there are no more.
     """
+    if multi_label:  # a label and its absence are a distribution of their own
+        targets = np.concatenate([targets, 1 - targets], axis=1)
     counts = count(texts, targets, params.ngrams)
     known: Words | Fingerprints
     if params.fingerprint is None:
@@ -110,7 +116,9 @@ def build(texts: list[str], targets: np.ndarray, params: NetworkParams) -> tuple
         known = Words(entries)
     else:
         known, entries = _fingerprints(counts, params.words - 1, params.influence, params.fingerprint)
-    rows = share(counts, entries, params.rows - 1) if params.rows and params.rows <= len(entries) else None
+    rows = None
+    if params.rows and params.rows <= len(entries):
+        rows = share(counts, entries, params.rows - 1, multi_label)
     return Lookup(known, rows, params.ngrams, params.max_length), entries
 
 
@@ -133,7 +141,7 @@ def _fingerprints(counts: Counts, size: int, influence: float, spare: int) -> tu
     return Fingerprints(list(known), salts, bits), list(known.values())
 
 
-def share(counts: Counts, entries: list[str], rows: int) -> list[int]:
+def share(counts: Counts, entries: list[str], rows: int, multi_label: bool = False) -> list[int]:
     """Let entries whose texts have like targets share a row.
 
     Weighted k-means (Lloyd 1982) of log p(y|w) − log p(y), each entry's centred: what it adds to the logits.
@@ -142,6 +150,8 @@ def share(counts: Counts, entries: list[str], rows: int) -> list[int]:
         counts: of the texts that the student will train on.
         entries: words and runs of words in them.
         rows: how many there are for them, at most as many as entries.
+        multi_label: whether the targets are those of labels, and then of their absence. It is the log-odds then that
+            are clustered.
 
     Returns:
         The row of each entry, from 1 to `rows`, or to fewer if there are not so many different ones.
@@ -152,7 +162,11 @@ def share(counts: Counts, entries: list[str], rows: int) -> list[int]:
 
     of = [counts.row[entry] for entry in entries]
     says = _log(counts.mean[of]) - _log(counts.prior)
-    says -= says.mean(1, keepdims=True)
+    if multi_label:
+        there, absent = np.split(says, 2, axis=1)
+        says = there - absent
+    else:
+        says -= says.mean(1, keepdims=True)
     rows = min(rows, len(np.unique(says, axis=0)))
     # On one thread: the order in which sums are added up would otherwise differ from run to run.
     with threadpool_limits(1):

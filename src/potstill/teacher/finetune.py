@@ -25,15 +25,17 @@ from transformers.trainer_utils import get_last_checkpoint, set_seed
 
 from potstill import device
 from potstill.balance import class_weights
+from potstill.corpus.dataset import targets
 from potstill.errors import PotstillError
 from potstill.params.teacher import TeacherParams
+from potstill.runtime.decision import accuracy
 
 transformers.logging.set_verbosity_error()  # "newly initialized" is the head, and no news
 transformers.logging.disable_progress_bar()
 
 
 def load(
-    source: str, labels: list[str] | None = None, seed: int = 0
+    source: str, labels: list[str] | None = None, seed: int = 0, multi_label: bool = False
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """Load a classifier and its tokenizer.
 
@@ -41,6 +43,7 @@ def load(
         source: a folder, or a hub id. Only safetensors are read and no code from the source is run.
         labels: the names of the classes of a head that is to be trained; None keeps the saved head.
         seed: for the first weights of a new head.
+        multi_label: whether a text may have several of these labels.
 
     Raises:
         PotstillError: `source` cannot be loaded as a sequence classifier.
@@ -53,6 +56,8 @@ def load(
             "ignore_mismatched_sizes": True,
         }
         head["label2id"] = {name: i for i, name in enumerate(labels)}
+    if multi_label:
+        head["problem_type"] = "multi_label_classification"
     return load_as(AutoModelForSequenceClassification, "a text classifier", source, seed, **head)
 
 
@@ -144,7 +149,8 @@ def finetune(
     Returns:
         How many train texts were cut off.
     """
-    rows, cut = examples(tokenizer, train, params.max_length)
+    labels = int(model.config.num_labels or 0)
+    rows, cut = examples(tokenizer, train, params.max_length, labels)
     by_length = validation.iloc[validation["text"].str.len().argsort(kind="stable")]
     trainer = Trainer(
         model=model,
@@ -159,10 +165,10 @@ def finetune(
             eval_strategy="epoch",
         ),
         train_dataset=rows,  # a list of rows is all that the sampler needs
-        eval_dataset=examples(tokenizer, by_length, params.max_length)[0],
+        eval_dataset=examples(tokenizer, by_length, params.max_length, labels)[0],
         data_collator=DataCollatorWithPadding(tokenizer),
-        compute_loss_func=_balanced(train["label"].to_numpy()) if params.class_weight else None,
-        compute_metrics=lambda scored: {"accuracy": float(np.mean(_logits(scored).argmax(-1) == scored.label_ids))},
+        compute_loss_func=_balanced(targets(train["label"], labels)) if params.class_weight else None,
+        compute_metrics=lambda scored: {"accuracy": accuracy(_logits(scored), np.asarray(scored.label_ids))},
         callbacks=[_Epochs(log)],
     )
     run(trainer, scratch)
@@ -197,20 +203,28 @@ def run(trainer: Trainer, scratch: Path) -> None:
 
 
 def examples(
-    tokenizer: PreTrainedTokenizerBase, table: pd.DataFrame, max_length: int
+    tokenizer: PreTrainedTokenizerBase, table: pd.DataFrame, max_length: int, labels: int
 ) -> tuple[list[dict[str, Any]], int]:
-    """What the Trainer takes, a dictionary of token lists and `labels` per row of a table; and how many were cut."""
+    """What the Trainer takes, a dictionary of token lists and `labels` per row of a table; and how many were cut.
+
+    `labels` is an id, or 0.0 and 1.0 for each label where a text may have several.
+    """
     encoded, cut = encode(tokenizer, table["text"].tolist(), max_length)
-    return [{**row, "labels": label} for row, label in zip(encoded, table["label"].tolist(), strict=True)], cut
+    right = targets(table["label"], labels)
+    right = right.astype(float) if right.ndim == 2 else right
+    return [{**row, "labels": label} for row, label in zip(encoded, right.tolist(), strict=True)], cut
 
 
-def _balanced(labels: np.ndarray) -> Callable[..., torch.Tensor]:
+def _balanced(known: np.ndarray) -> Callable[..., torch.Tensor]:
     """The cross entropy for which all classes count alike, see `student.training.cross_entropy`."""
-    weights = torch.from_numpy(class_weights(labels, labels.max() + 1))
+    weights = torch.from_numpy(class_weights(known, known.max() + 1))
 
     def loss(outputs: Any, labels: torch.Tensor, num_items_in_batch: Any = None) -> torch.Tensor:
         logits = outputs.logits.float()
         weight = weights.to(logits.device)
+        if labels.ndim == 2:
+            weight = torch.where(labels > 0, weight[1], weight[0])
+            return torch.nn.functional.binary_cross_entropy_with_logits(logits, labels.float(), weight)
         return torch.nn.functional.cross_entropy(logits, labels, weight, reduction="sum") / len(labels)
 
     return loss

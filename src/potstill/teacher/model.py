@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -35,9 +36,13 @@ class Teacher:
     logits: Callable[..., np.ndarray]
 
 
-def describe(folder: Path, kind: str, labels: list[str], max_length: int | None = None) -> None:
+def describe(
+    folder: Path, kind: str, labels: list[str], max_length: int | None = None, multi_label: bool = False
+) -> None:
     """Write `teacher.json`, which makes a folder a teacher."""
-    facts = {"kind": kind, "labels": labels, "max_length": max_length}
+    facts: dict[str, Any] = {"kind": kind, "labels": labels, "max_length": max_length}
+    if multi_label:
+        facts["multi_label"] = True
     (folder / "teacher.json").write_text(json.dumps(facts, indent=2, ensure_ascii=False) + "\n", "utf-8")
 
 
@@ -58,7 +63,7 @@ def load(folder: Path, batch_size: int = 32, precision: str = "auto") -> Teacher
 
         def look_up(texts: list[str], progress: Progress = _ignore, cut: Progress = _ignore) -> np.ndarray:
             progress(len(texts))
-            return table.logits(probabilities, pd.Series(texts, dtype="str"))
+            return table.logits(probabilities, pd.Series(texts, dtype="str"), "multi_label" in facts)
 
         return Teacher(facts["labels"], None, look_up)
     # Imported late: a table needs neither torch nor transformers.

@@ -1,11 +1,11 @@
-// A student in JavaScript: reads the file that potstill writes, and answers as potstill.Student does in Python.
-//   const student = await load(bytes);        // of student.pot, a Uint8Array
-//   student.predict("a text")                 // probabilities, in the order of student.labels
-//   student.explain("a text")                 // {label, probability, words: [{word, known, part}]}
+// A student in JavaScript: reads the file that potstill writes, and answers as potstill.Student does.
+//   const student = await load(bytes);  // of student.pot, a Uint8Array
+//   student.predict("a text")           // probabilities, as student.labels; several from .thresholds on
+//   student.explain("a text")           // {label, probability, words: [{word, known, part}]}
 // potstill/runtime/file.py describes the file, tokenizer.py the words, networks.py the networks.
 
 const ARCHITECTURES = ["mlp", "attention", "cnn", "bigru", "bilstm"];
-const SHARED = 128, STRINGS = 64, CALIBRATED = 32, LARGEST_FACTS = 1 << 26;
+const SHARED = 128, STRINGS = 64, CALIBRATED = 32, SEVERAL = 16, LARGEST_FACTS = 1 << 26;
 const SPACE = "\\t-\\r\\x1c-\\x20\\x85\\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000";
 // Scripts without spaces between words.
 const ALONE = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u3007\u3041-\u312f\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff" +
@@ -78,6 +78,7 @@ export async function load(bytes) {
     for (; width; width--, bit++) value = 2 * value + ((bytes[bit >> 3] >> (7 - (bit & 7))) & 1);
     return value;
   };
+  const thresholds = flags & SEVERAL ? labels.map(() => half(take(16))) : null;
   const prints = [];
   for (let i = 1, last = -1; i < count && !(flags & STRINGS); i++) {
     let gap = 0;
@@ -95,7 +96,7 @@ export async function load(bytes) {
       return single.getFloat32(0);
     });
   };
-  const name = ARCHITECTURES[flags & (CALIBRATED - 1)];
+  const name = ARCHITECTURES[flags & (SEVERAL - 1)];
   const gates = { bigru: 3, bilstm: 4 }[name] ?? 0;
   const size = name === "mlp" || name === "attention" ? hidden : embedding;
   const net = { name, size, hidden, classes: labels.length, table: numbers(rows * size, tableBits) };
@@ -124,10 +125,11 @@ export async function load(bytes) {
       }
     return ids.length ? ids : [0];
   };
-  const answer = (ids) => softmax(scores(net, ids).map((logit) => logit / temperature));
+  const shares = thresholds ? (x) => x.map(sigmoid) : softmax;
+  const answer = (ids) => shares(scores(net, ids).map((logit) => logit / temperature));
   const cut = (text) => words(text).slice(0, maxLength);
   return {
-    labels, facts, bytes: bytes.length,
+    labels, thresholds, facts, bytes: bytes.length,
     predict: (text) => answer(encode(cut(text))),
     explain: (text, label) => {
       const found = cut(text), ids = encode(found), all = answer(ids);
