@@ -18,15 +18,14 @@ from potstill import files
 from potstill.errors import PotstillError
 from potstill.runtime import tokenizer
 
+EVERY_TEXT = 10.0  # log-odds of a label that every train text has: there is nothing to fit
+
 
 def words(text: str) -> list[str]:
     """The words that scikit-learn's default finds, those of two letters or more; and single letters of scripts without
     spaces, and emoji, which it lacks.
     """
     return [word for word in tokenizer.words(text) if len(word) > 1 or unicodedata.category(word) in ("Lo", "So")]
-
-
-EVERY_TEXT = 10.0  # log-odds of a label that every train text has: there is nothing to fit
 
 
 class Tfidf:

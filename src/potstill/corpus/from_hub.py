@@ -118,7 +118,7 @@ def _labelled(table: "datasets.Dataset", name: str, params: PrepareParams, key: 
         named = dict(enumerate(names))
         found = frame[params.label]
         if found.dtype == object:  # lists of ids
-            frame[params.label] = found.map(lambda ids: [named[id_] for id_ in ids])
+            frame[params.label] = found.map(lambda ids: [] if ids is None else [named[id_] for id_ in ids])
         elif len(frame) and (found == -1).all():
             raise PotstillError(f"{name} is published without labels: set `{key}` to a split that has them")
         else:
