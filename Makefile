@@ -1,6 +1,6 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup repro search compare qr test browser quick check offline fresh format show lock clean \
-	benchmark-emotion benchmark-glue benchmark-search benchmark-speed benchmark-teacher
+.PHONY: help setup repro advise search compare qr test browser quick check offline fresh format show lock clean \
+	benchmark-advise benchmark-emotion benchmark-glue benchmark-search benchmark-speed benchmark-teacher
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -26,6 +26,10 @@ repro: setup ## run the pipeline; print the table of models and where the report
 	dvc repro
 	@cat metrics/evaluate/table.md && echo && cat metrics/evaluate/timing.md
 	@echo && echo "All there is to know, to open in a browser: $(CURDIR)/metrics/report/index.html"
+
+advise: setup ## say which student to take and what would help, in minutes, before a full run
+	dvc repro prepare
+	python src/advise.py
 
 search: setup ## look for the best student of at most BUDGET, in UNIT=parameters or bytes
 	@test -n "$(BUDGET)" || { echo "error: say how large it may be: make search BUDGET=3000" >&2; exit 1; }
@@ -74,6 +78,10 @@ show: setup ## one row per experiment
 lock: ## write the versions of this environment to constraints.txt
 	{ echo '# Known-good versions, written by `make lock`.'; \
 	  $(BIN)/python -m pip freeze --exclude-editable | sed -E 's/\+cpu$$//'; } > constraints.txt
+
+benchmark-advise: DATA = ../shared/data
+benchmark-advise: setup ## `make advise` on Emotion, SST-2 and CoLA, in the folder DATA
+	python benchmarks/advise.py --data $(DATA)
 
 benchmark-emotion: setup ## the article's experiment on the Emotion tweets in DATA
 	python benchmarks/emotion.py --data $(DATA)

@@ -154,6 +154,16 @@ def searched(rows: Rows, folder: Path) -> None:
     publish(folder / "test.md", "search", text)
 
 
+def advice(said: dict[str, list[dict[str, Any]]], folder: Path) -> None:
+    """What `make advise` claims of each task, side by side, and how sure it is."""
+    topics = [statement["topic"] for statement in next(iter(said.values()))]
+    lines = [
+        [topic, *(f"{told[i]['claim']} *({told[i]['confidence']})*" for told in said.values())]
+        for i, topic in enumerate(topics)
+    ]
+    publish(folder / "claims.md", "advice", markdown(dict.fromkeys(("", *said), "---"), lines))
+
+
 def qr(rows: Rows, folder: Path) -> None:
     """The picture, which holds no text of the data."""
     subprocess.run(

@@ -1,0 +1,65 @@
+"""What `make advise` says of tasks whose full runs are known. Run it with `make benchmark-advise`.
+
+`benchmarks/README.md` sets the advice beside what the full runs showed. What was measured is kept; the advice is drawn
+from it anew, so that it is always that of the rules as they are.
+"""
+
+import argparse
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import report
+from emotion import ALL
+from glue import TASKS
+from runs import ROOT, WORK, Setting
+
+from potstill import files, paths
+from potstill.advise.decide import decide
+from potstill.advise.report import markdown
+from potstill.corpus import from_files
+from potstill.corpus.assemble import assemble
+from potstill.params.prepare import PrepareParams
+
+RESULTS = ROOT / "benchmarks" / "advise"
+SETTINGS: dict[str, Setting] = {"emotion": ALL, **{name: task.setting for name, task in TASKS.items()}}
+NAMES = {"emotion": "Emotion", "sst2": "SST-2", "cola": "CoLA"}
+ADVICE = paths.METRICS / "advise" / "advice.json"
+
+
+def advise(name: str, data: Path) -> None:
+    """Prepare a task's data in a folder of its own, unless that is done, and run the script there."""
+    folder = WORK / "advise" / name
+    if (folder / ADVICE).is_file():
+        return
+    changes = {key.removeprefix("prepare."): value for key, value in SETTINGS[name].params.items() if "prepare." in key}
+    defaults = PrepareParams.load(ROOT / paths.PARAMS)
+    params = defaults.model_validate(defaults.model_dump() | {"source": "files", "path": str(data)} | changes)
+    dataset, _ = assemble(from_files.read(params), params)
+    dataset.save(folder / paths.PREPARED)
+    files.write_text(folder / paths.PARAMS, (ROOT / paths.PARAMS).read_text("utf-8"))
+    start = time.monotonic()
+    subprocess.run([sys.executable, ROOT / "src" / "advise.py"], cwd=folder, check=True)
+    print(f"{name}: {time.monotonic() - start:.0f} s", file=sys.stderr)
+
+
+def main() -> None:
+    """Run what is missing and write `benchmarks/advise/`."""
+    options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    options.add_argument("--data", type=Path, required=True, help="the folder with emotion/, sst2/ and cola/")
+    arguments = options.parse_args()
+    results: dict[str, Any] = {}
+    for name in SETTINGS:
+        advise(name, arguments.data / name)
+        measured = files.read_json(WORK / "advise" / name / ADVICE)["measured"]
+        advice = decide(measured)
+        results[name] = {"measured": measured, "advice": [statement.__dict__ for statement in advice]}
+        files.write_text(RESULTS / f"{name}.md", markdown(measured, advice))
+    files.write_json(RESULTS / "results.json", results)
+    report.advice({NAMES[name]: result["advice"] for name, result in results.items()}, RESULTS)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,51 @@
+"""The advice, for people."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from potstill.advise.decide import Statement
+from potstill.advise.evidence import Measured
+
+SURE = {
+    "measured": "Measured: the 95% interval leaves no other answer on this sample.",
+    "likely": "Likely: it goes beyond what the sample can show.",
+    "open": "Open: the numbers do not tell.",
+}
+
+
+def markdown(measured: Measured, advice: Sequence[Statement]) -> str:
+    """The statements, each with its evidence, and a table of all that was trained."""
+    rows = measured["rows"]
+    others = "train texts without their labels" if measured["stands_in"] else "unlabelled texts"
+    lines = [
+        "# Advice",
+        "",
+        f"From {rows['sample']:,} labelled rows of {rows['train']:,}, {rows['pool'] - rows['sample']:,} {others}, and "
+        f"the teacher `{measured['teacher']}` fine-tuned on the sample. Measured on {rows['validation']:,} validation "
+        f"texts; the test split was not looked at. One run of each.",
+        "",
+    ]
+    for statement in advice:
+        lines += [f"**{statement.topic}** {statement.claim}", "", f"- Evidence: {statement.evidence}."]
+        lines += [f"- {SURE[statement.confidence]}"]
+        lines += [f"- `{statement.command}`"] if statement.command else []
+        lines += [""]
+    lines += [
+        "| model | training | texts | parameters | validation, % (95% interval) | Matthews × 100 | agreement, % |"
+    ]
+    lines += ["| --- | --- | ---: | ---: | ---: | ---: | ---: |"]
+    lines += [f"| {' | '.join(_cells(model))} |" for model in measured["models"]]
+    return "\n".join([*lines, f"| most frequent class | – | – | – | {100 * measured['majority']:.1f} | 0.0 | – |", ""])
+
+
+def _cells(model: dict[str, Any]) -> list[str]:
+    low, high = 100 * model["accuracy_low"], 100 * model["accuracy_high"]
+    return [
+        model["name"],
+        model["training"],
+        f"{model['texts']:,}",
+        f"{model['parameters']:,}" if model["parameters"] else "–",
+        f"{100 * model['accuracy']:.1f} ({low:.1f}–{high:.1f})",
+        f"{100 * model['matthews']:.1f}",
+        f"{100 * model['agreement']:.1f}" if "agreement" in model else "–",
+    ]
