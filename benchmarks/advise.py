@@ -11,11 +11,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-import report
 from emotion import ALL
 from glue import TASKS
 from runs import ROOT, WORK, Setting
 
+import report
 from potstill import files, paths
 from potstill.advise.decide import decide
 from potstill.advise.report import markdown

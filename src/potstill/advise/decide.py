@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from potstill.advise.curve import Curve
 from potstill.advise.evidence import (
-    LOW,
     Measured,
     available_texts,
     easy,
@@ -234,7 +233,7 @@ def larger_teacher(measured: Measured, student: str) -> Statement:
     if loss["difference_high"] < 0:
         claim = "Not first: the student does not keep all that this one knows; text and size come before."
         return Statement(topic, claim, evidence, "likely")
-    if order and order["wos"] < LOW:
+    if order and prior_of(measured) == "bag":
         claim = "The student is as good as its teacher, so a better one would show; but where order matters little, "
         claim += "larger ones are seldom much better. More labels, or two teachers, first."
         return Statement(topic, claim, evidence, "open")

@@ -4,10 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from potstill.advise.curve import Curve
+from potstill.evaluate.traits import family
 
-# Word-order sensitivity, after Wasserblat 2021: Emotion 0.14 and IMDB 0.28 were a bag's, SST-2's 0.34 a recurrent
-# network's, and on CoLA's 0.99 neither was near its teacher.
-LOW, HIGH = 0.3, 0.7
 EASY = 0.03  # error of TF-IDF that leaves nothing worth a teacher
 
 Measured = Mapping[str, Any]  # what `measure` gives
@@ -37,9 +35,7 @@ def learns(measured: Measured) -> bool:
 def prior_of(measured: Measured) -> str:
     """What the article would take at this word-order sensitivity; a bag if no text has an order."""
     order = measured["order"]
-    if order is None or order["wos"] < LOW:
-        return "bag"
-    return "recurrent network" if order["wos"] < HIGH else "small transformer"
+    return "bag" if order is None else family(order["wos"])
 
 
 def available_texts(measured: Measured) -> int:

@@ -9,6 +9,9 @@ import numpy as np
 from potstill.runtime.tokenizer import join, pieces, words
 
 SEED = 0
+# Word-order sensitivity, after Wasserblat 2021: Emotion 0.14 and IMDB 0.28 were a bag's, SST-2's 0.34 a recurrent
+# network's, and on CoLA's 0.99 neither was near its teacher.
+LOW, HIGH = 0.3, 0.7
 
 
 def order_sensitivity(answer: Callable[[list[str]], Any], texts: Sequence[str]) -> dict[str, float] | None:
@@ -59,9 +62,7 @@ def vocabulary(texts: Sequence[str]) -> set[str]:
 
 
 def family(wos: float) -> str:
-    """Which student the article expects to suffice, by word-order sensitivity (Wasserblat 2021, part 3)."""
-    if wos < 0.2:
-        return "a bag of words should be enough"
-    if wos < 0.6:
-        return "a student that sees some order is wanted, such as a recurrent one"
-    return "a small Transformer is wanted, and a tiny student should not be enough"
+    """The student that the article would take at a word-order sensitivity (Wasserblat 2021, part 3)."""
+    if wos < LOW:
+        return "bag"
+    return "recurrent network" if wos < HIGH else "small transformer"

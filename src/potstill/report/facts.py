@@ -140,7 +140,7 @@ def when(inputs: Inputs) -> dict[str, Any]:
     if of_teacher is not None:
         lines.append(
             f"Shuffling its words changes the teacher's answer to {50 * of_teacher:.0f} of 100 texts, a word-order "
-            f"sensitivity of {of_teacher:.2f}. After the article, {family(of_teacher)}."
+            f"sensitivity of {of_teacher:.2f}. The article would take a {family(of_teacher)} for that."
         )
     if measured and best:
         ranked = sorted(measured.items(), key=lambda item: -item[1]["accuracy"])
