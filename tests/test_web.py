@@ -52,7 +52,7 @@ def javascript(node, tmp_path):  # noqa: F811
 
 
 def test_it_is_small():
-    assert SCRIPT.stat().st_size <= 10_400
+    assert SCRIPT.stat().st_size <= 10_000
 
 
 @pytest.mark.slow

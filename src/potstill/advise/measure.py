@@ -125,7 +125,7 @@ def measure(
     texts, labels = sample.validation["text"].tolist(), sample.validation["label"].to_numpy()
     models: list[dict[str, Any]] = []
     right: dict[tuple[str, str, int], np.ndarray] = {}
-    expected: np.ndarray | None = None  # of the teacher
+    expected: np.ndarray | None = None  # by the teacher
 
     def note(name: str, training: str, size: int, probabilities: np.ndarray, parameters: int | None = None) -> None:
         scored = scores(labels, probabilities, expected if training == "distilled" else None)
@@ -148,8 +148,9 @@ def measure(
     pool = sample.train["text"].sample(frac=1, random_state=SEED).tolist() + sample.others
     for part in parts[-2:]:
         answer = teach(part, sample.choosers.head(SHOWN))
-        expected = softmax(answer(texts), axis=1)
-        note("teacher", "hard", len(part), expected)
+        probabilities = softmax(answer(texts), axis=1)
+        expected = probabilities.argmax(1)
+        note("teacher", "hard", len(part), probabilities)
     order = order_sensitivity(answer, texts)
     logits = answer(pool)
 

@@ -1,8 +1,8 @@
-// A student in JavaScript: reads the file that potstill writes, and answers as potstill.Student does.
+// A student in JavaScript: reads potstill's file, and answers as potstill.Student does.
 //   const student = await load(bytes);  // of student.pot, a Uint8Array
-//   student.predict("a text")           // probabilities, as student.labels; several from .thresholds on
-//   student.explain("a text")           // {label, probability, words: [{word, known, part}]}
-// potstill/runtime/file.py describes the file, tokenizer.py the words, networks.py the networks.
+//   student.predict("a text")   // probabilities, as student.labels; several from .thresholds on
+//   student.explain("a text")   // {label, probability, words: [{word, known, part}]}
+// potstill/runtime describes it: file.py, tokenizer.py, networks.py.
 
 const ARCHITECTURES = ["mlp", "attention", "cnn", "bigru", "bilstm"];
 const SHARED = 128, STRINGS = 64, CALIBRATED = 32, SEVERAL = 16, LARGEST_FACTS = 1 << 26;
@@ -38,42 +38,46 @@ function fingerprint(entry, salts, bits) {
   return bucket * 2 ** width + (width ? mixed >>> (32 - width) : 0);
 }
 
+function fail(why) {
+  throw new Error(why);
+}
+
+const strict = () => new TextDecoder("utf-8", { fatal: true });
+
 async function inflate(bytes) {
   const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate-raw"));
-  const reader = stream.getReader(), decoder = new TextDecoder("utf-8", { fatal: true });
+  const reader = stream.getReader(), decoder = strict();
   let text = "", size = 0;
   for (;;) {
     const { done, value } = await reader.read();
     if (done) return text + decoder.decode();
-    if ((size += value.length) > LARGEST_FACTS) throw new Error("its facts are too long");
+    if ((size += value.length) > LARGEST_FACTS) fail("its facts are too long");
     text += decoder.decode(value, { stream: true });
   }
 }
 
 function half(bits) {
   const sign = bits & 0x8000 ? -1 : 1, exponent = (bits >> 10) & 31, fraction = bits & 1023;
-  if (exponent === 31) throw new Error("numbers out of range");
+  if (exponent === 31) fail("numbers out of range");
   return sign * (exponent ? 2 ** (exponent - 15) * (1 + fraction / 1024) : (2 ** -14 * fraction) / 1024);
 }
 
 export async function load(bytes) {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  if (bytes.length < 29 || String.fromCharCode(...bytes.subarray(0, 4)) !== "pot1") throw new Error("no student's file");
-  if (crc32(bytes.subarray(8)) !== view.getUint32(4, true)) throw new Error("the file is damaged");
-  const [flags, ...small] = bytes.subarray(8, 15);
-  const [tableBits, otherBits, bits, rice, longest, buckets] = small;
+  if (bytes.length < 29 || view.getUint32(0) !== 0x706f7431) fail("no student's file"); // "pot1"
+  if (crc32(bytes.subarray(8)) !== view.getUint32(4, true)) fail("the file is damaged");
+  const [flags, tableBits, otherBits, bits, rice, longest, buckets] = bytes.subarray(8, 15);
   const [embedding, hidden, maxLength] = [15, 17, 19].map((at) => view.getUint16(at, true));
   const count = view.getUint32(21, true), named = view.getUint16(25, true);
   let at = 27, rows = count, temperature = 1;
   if (flags & SHARED) rows = view.getUint32((at += 4) - 4, true);
   if (flags & CALIBRATED) temperature = view.getFloat32((at += 4) - 4, true);
-  const decoder = new TextDecoder("utf-8", { fatal: true });
-  const labels = decoder.decode(bytes.subarray(at, (at += named))).split("\n");
+  const labels = strict().decode(bytes.subarray(at, (at += named))).split("\n");
   const salts = flags & STRINGS ? [] : bytes.subarray(at, (at += 1 << buckets));
 
   let bit = 8 * at;
   const take = (width) => {
-    if (bit + width > 8 * bytes.length) throw new Error("the file ends too early");
+    if (bit + width > 8 * bytes.length) fail("the file ends too early");
     let value = 0;
     for (; width; width--, bit++) value = 2 * value + ((bytes[bit >> 3] >> (7 - (bit & 7))) & 1);
     return value;
@@ -88,7 +92,7 @@ export async function load(bytes) {
   const rowWidth = Math.max(1, 32 - Math.clz32(Math.max(0, rows - 2)));
   const rowOf = Array.from({ length: count - 1 }, (_, i) => (flags & SHARED ? 1 + take(rowWidth) : 1 + i));
   const numbers = (size, width = otherBits) => {
-    if (size > 8 * bytes.length) throw new Error("numbers out of range");
+    if (size > 8 * bytes.length) fail("numbers out of range");
     const step = width === 32 ? 1 : half(take(16)), single = new DataView(new ArrayBuffer(4));
     return Float64Array.from({ length: size }, () => {
       if (width < 32) return step * (take(width) - 2 ** (width - 1));
@@ -98,12 +102,12 @@ export async function load(bytes) {
   };
   const name = ARCHITECTURES[flags & (SEVERAL - 1)];
   const gates = { bigru: 3, bilstm: 4 }[name] ?? 0;
-  const size = name === "mlp" || name === "attention" ? hidden : embedding;
-  const net = { name, size, hidden, classes: labels.length, table: numbers(rows * size, tableBits) };
+  const size = gates || name === "cnn" ? embedding : hidden;
+  const net = { name, size, hidden, table: numbers(rows * size, tableBits) };
   if (name === "attention") net.kernel = numbers(hidden * 5), net.bias = numbers(1);
   if (name === "cnn") net.kernel = numbers(hidden * size * 3), net.bias = numbers(hidden);
   if (gates) {
-    const side = () => [gates * hidden * size, gates * hidden ** 2, gates * hidden, gates * hidden].map((n) => numbers(n));
+    const side = () => [size, hidden, 1, 1].map((n) => numbers(gates * hidden * n));
     net.sides = [side(), side()];
   }
   const features = gates ? 2 * hidden : hidden;
@@ -111,11 +115,11 @@ export async function load(bytes) {
 
   const rest = bytes.subarray((bit + 7) >> 3), facts = rest.length ? JSON.parse(await inflate(rest)) : {};
   const entries = facts.words ? facts.words.split("\n") : [];
-  if (flags & STRINGS && entries.length !== count - 1) throw new Error("its words are missing");
+  if (flags & STRINGS && entries.length !== count - 1) fail("its words are missing");
   const known = new Map((flags & STRINGS ? entries : prints).map((key, i) => [key, rowOf[i]]));
   const row = (entry) => known.get(flags & STRINGS ? entry : fingerprint(entry, salts, bits)) ?? 0;
 
-  // Ids of rows; `without` is a word to take for an unknown one.
+  // Rows; `without` is a word to take for an unknown one.
   const encode = (found, without = -1) => {
     const ids = found.map((word, i) => (i === without ? 0 : row(word)));
     for (let length = 2; length <= longest; length++)
@@ -134,11 +138,11 @@ export async function load(bytes) {
     explain: (text, label) => {
       const found = cut(text), ids = encode(found), all = answer(ids);
       const column = label === undefined ? all.indexOf(Math.max(...all)) : labels.indexOf(label);
-      const parts = found.map((word, i) => {
+      const probability = all[column], parts = found.map((word, i) => {
         const less = encode(found, i);
-        return { word, known: less.join() !== ids.join(), part: Math.log(all[column]) - Math.log(answer(less)[column]) };
+        return { word, known: `${less}` !== `${ids}`, part: Math.log(probability / answer(less)[column]) };
       });
-      return { label: labels[column], probability: all[column], words: parts };
+      return { label: labels[column], probability, words: parts };
     },
   };
 }
@@ -159,7 +163,7 @@ function scores(net, ids) {
     for (let i = 0; i < vector.length; i++) sum += matrix[line * vector.length + i] * vector[i];
     return sum;
   };
-  // A convolution's value at a place, for one channel of a kernel (channel, size, width).
+  // One channel of a kernel (channel, size, width) at a place.
   const convolve = (channel, place, width) => {
     let sum = net.bias[channel];
     for (let w = 0; w < width; w++) {
@@ -170,8 +174,8 @@ function scores(net, ids) {
   };
   if (net.sides) {
     for (const [side, [input, last, inputBias, lastBias]] of net.sides.entries()) {
-      let state = new Float64Array(hidden), memory = new Float64Array(hidden);
-      const most = new Float64Array(hidden).fill(-1);
+      let state = new Float64Array(hidden), memory = state;
+      const most = state.map(() => -1);
       for (const vector of side ? [...vectors].reverse() : vectors) {
         const x = (gate, i) => dot(input, gate * hidden + i, vector) + inputBias[gate * hidden + i];
         const h = (gate, i) => dot(last, gate * hidden + i, state) + lastBias[gate * hidden + i];
@@ -192,9 +196,8 @@ function scores(net, ids) {
   } else if (net.name === "cnn") {
     for (let c = 0; c < hidden; c++) features.push(Math.max(0, ...vectors.map((_, place) => convolve(c, place, 3))));
   } else {
-    const mean = net.name === "mlp";
-    const shares = mean ? vectors.map(() => 1 / vectors.length) : softmax(vectors.map((_, place) => convolve(0, place, 5)));
+    const shares = softmax(vectors.map((_, place) => (net.name === "mlp" ? 0 : convolve(0, place, 5))));
     for (let i = 0; i < size; i++) features.push(vectors.reduce((sum, vector, t) => sum + shares[t] * vector[i], 0));
   }
-  return Array.from({ length: net.classes }, (_, label) => dot(net.head, label, features) + net.headBias[label]);
+  return Array.from(net.headBias, (bias, label) => dot(net.head, label, features) + bias);
 }
