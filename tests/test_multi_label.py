@@ -2,7 +2,10 @@
 
 import csv
 import dataclasses
+import importlib
 import json
+import random
+import sys
 
 import datasets
 import numpy as np
@@ -12,11 +15,12 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from huggingface_hub import ModelCard
+from ruamel.yaml import YAML
 from scipy.special import expit
 from selenium.webdriver.common.by import By
 from torch.nn import functional
 
-from conftest import FEELINGS, make_mixed_texts
+from conftest import FEELINGS, ROOT, make_mixed_texts
 from potstill import ablate as ablation
 from potstill import cli, record
 from potstill.ablate import Transfer, plan
@@ -47,6 +51,7 @@ from potstill.student.distil import distil, train_on_labels
 from potstill.teacher import model as teachers
 from potstill.teacher import table as answers
 from potstill.teacher.average import average
+from test_classes import NETWORK, STAGES
 from test_examples import node  # noqa: F401
 from test_fast import ENTRIES, ODD, portable, student
 from test_page import chromium, shares  # noqa: F401
@@ -734,3 +739,51 @@ def test_a_report_speaks_of_several_labels(mixed):
     assert "all labels right" in page
     assert "micro-F1" in page
     assert "where a text may have several labels" in page
+
+
+# Everything together
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("labels", [2, 40])
+def test_every_stage_takes_few_and_many_labels(labels, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine").mkdir()
+    rng, names = random.Random(0), [f"label {i}" for i in range(labels)]
+    parts = []
+    for split, number in (("train", 12 * labels + 300), ("validation", 4 * labels + 100), ("test", 4 * labels + 100)):
+        ids = [rng.sample(range(labels), rng.choice([0, 1, 1, min(2, labels)])) for _ in range(number)]
+        texts = [f"so {' '.join(f'w{i}' for i in held)} today {split} {row}" for row, held in enumerate(ids)]
+        part = pd.DataFrame({"text": texts, "label": ["|".join(names[i] for i in held) for held in ids]})
+        part.to_csv(f"mine/{split}.csv", index=False)
+        parts.append(part)
+    texts = pd.concat(parts, ignore_index=True)
+    sure = [[0.95 if name in held.split("|") else 0.02 for name in names] for held in texts["label"]]
+    pd.DataFrame(sure, columns=names).assign(text=texts["text"]).to_csv("answers.csv", index=False)
+
+    params = YAML(typ="safe").load(ROOT / "params.yaml")
+    params["prepare"] |= {"source": "files", "path": "mine", "multi_label": True}
+    network = NETWORK | {"architecture": "cnn", "hidden": 2 * labels, "batch_size": 16}
+    params["baseline"] |= network
+    params["teacher"] |= {"checkpoints": ["mine"], "presets": {"mine": {"checkpoint": "answers.csv"}}}
+    params["pool"] |= {"replace": 0, "drop": 0, "splice": 0, "generated": 0}
+    params["label"] |= {"teachers": ["mine"]}
+    params["student"] |= network
+    params["evaluate"] |= {"seconds": 0.01}
+    YAML(typ="safe").dump(params, tmp_path / "params.yaml")
+    for stage in STAGES:
+        monkeypatch.setattr(sys, "argv", [stage, *(["mine"] if stage in ("teacher", "label") else [])])
+        importlib.import_module(stage).main()
+
+    found = json.loads((tmp_path / "metrics/evaluate/metrics.json").read_text())["models"]
+    assert set(found) == {"tfidf", "hard", "student", "mine"}
+    assert found["mine"]["accuracy"] == 1
+    assert found["student"]["accuracy"] > 0.8
+    assert found["student"]["macro_f1"] > 0.9
+    made = Student.load("models/export/student.pot")
+    cases = pd.read_csv("metrics/evaluate/confusion/student-labels.csv", index_col="label")
+    known = pd.read_csv("mine/test.csv", keep_default_na=False)["label"].str.split("|")
+    assert [cases.loc[name, ["found", "missed"]].sum() for name in made.labels] == [
+        sum(name in held for held in known) for name in made.labels
+    ]
+    assert made.predict("so w0 w1 today")[0] == ("label 0", "label 1")
