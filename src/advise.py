@@ -55,7 +55,7 @@ def main() -> None:
         settings = params.of(arguments.teacher).model_copy(update={"epochs": epochs, "batch_size": BATCH_SIZE})
         facts = f"{settings.model_dump_json()} {preset} {source} {rows.to_json()}"
         device.use_threads(threads)
-        network, tokenizer = finetune.load(source, data.labels, settings.seed)
+        network, tokenizer = finetune.load(source, data.labels, settings.seed, data.multi_label)
         folder = scratch / hashlib.sha256(facts.encode()).hexdigest()[:16]
         finetune.finetune(network, tokenizer, rows, choosers, settings, preset.learning_rate, folder)
 

@@ -24,6 +24,9 @@ from conftest import FEELINGS, ROOT, make_mixed_texts
 from potstill import ablate as ablation
 from potstill import cli, record
 from potstill.ablate import Transfer, plan
+from potstill.advise.decide import decide
+from potstill.advise.measure import measure
+from potstill.advise.report import markdown
 from potstill.balance import class_weights, majority
 from potstill.baseline import Tfidf
 from potstill.corpus.dataset import Dataset
@@ -41,6 +44,7 @@ from potstill.export.facts import collect
 from potstill.params.ablate import AblateParams
 from potstill.params.baseline import BaselineParams
 from potstill.params.report import ReportParams
+from potstill.params.student import StudentParams
 from potstill.report import facts as report
 from potstill.runtime.decision import accuracy, choose, named, right
 from potstill.runtime.explain import explain, telling
@@ -51,6 +55,7 @@ from potstill.student.distil import distil, train_on_labels
 from potstill.teacher import model as teachers
 from potstill.teacher import table as answers
 from potstill.teacher.average import average
+from test_advise import quick
 from test_classes import NETWORK, STAGES
 from test_examples import node  # noqa: F401
 from test_fast import ENTRIES, ODD, portable, student
@@ -739,6 +744,23 @@ def test_a_report_speaks_of_several_labels(mixed):
     assert "all labels right" in page
     assert "micro-F1" in page
     assert "where a text may have several labels" in page
+
+
+def test_advice_speaks_of_several_labels(mixed, monkeypatch):
+    monkeypatch.setattr("potstill.advise.measure.STEPS", 4)
+
+    def teach(rows, choosers):
+        return lambda texts: np.array(
+            [[8.0 * any(w in t for w in words) - 4 for words in FEELINGS.values()] for t in texts]
+        )
+
+    measured = measure(mixed, 100, quick(BaselineParams), quick(StudentParams), teach)
+    of = {(model["name"], model["training"]): model for model in measured["models"]}
+    assert of["teacher", "hard"]["accuracy"] == 1
+    assert all("micro_f1" in model and "matthews" not in model for model in measured["models"])
+    assert "agreement" in of["bigru", "distilled"]
+    said = decide(measured | {"teacher": "oracle", "max_loss": 0.01})
+    assert "micro-F1 × 100" in markdown(measured | {"teacher": "oracle"}, said)
 
 
 # Everything together

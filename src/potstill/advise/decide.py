@@ -17,6 +17,7 @@ from potstill.advise.evidence import (
     pool_curve,
     prior_of,
     rounded,
+    second_score,
     span,
     with_curve,
 )
@@ -78,8 +79,9 @@ def worth_it(measured: Measured, student: str) -> Statement:
     headroom = paired["teacher, TF-IDF"]
     evidence = f"teacher against TF-IDF: {span(headroom)}; {student} against TF-IDF: {span(kept)}; "
     evidence += f"{with_curve(student)}, distilled against hard labels: {span(learnt)}"
-    matthews = (f"{100 * on_all(measured, name, 'hard')['matthews']:.0f}" for name in ("teacher", "TF-IDF"))
-    evidence += "; Matthews × 100: teacher {}, TF-IDF {}".format(*matthews)
+    key, called = second_score(measured)
+    found = (f"{100 * on_all(measured, name, 'hard')[key]:.0f}" for name in ("teacher", "TF-IDF"))
+    evidence += f"; {called}: " + "teacher {}, TF-IDF {}".format(*found)
     evidence += f"; the most frequent class: {measured['majority']:.0%}"
     topic = "Is distilling worth it?"
     if easy(measured):

@@ -38,6 +38,12 @@ def prior_of(measured: Measured) -> str:
     return "bag" if order is None else family(order["wos"])
 
 
+def second_score(measured: Measured) -> tuple[str, str]:
+    """The key and the name of the score beside accuracy: micro-F1 where a text may have several labels."""
+    several = "micro_f1" in measured["models"][0]
+    return ("micro_f1", "micro-F1 × 100") if several else ("matthews", "Matthews × 100")
+
+
 def available_texts(measured: Measured) -> int:
     """How many texts there are, with labels or without."""
     return measured["rows"]["train"] + measured["rows"]["unlabelled"]

@@ -6,11 +6,12 @@ from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
-from scipy.special import softmax
+from scipy.special import expit, softmax
 
 from potstill import device
+from potstill.balance import majority
 from potstill.baseline import Tfidf
-from potstill.corpus.dataset import Dataset
+from potstill.corpus.dataset import Dataset, targets
 from potstill.corpus.split import keep
 from potstill.errors import PotstillError
 from potstill.evaluate.scores import mcnemar, scores
@@ -18,6 +19,8 @@ from potstill.evaluate.traits import order_sensitivity, out_of_vocabulary, vocab
 from potstill.params.baseline import BaselineParams
 from potstill.params.network import NetworkParams
 from potstill.params.student import StudentParams
+from potstill.runtime.decision import choose
+from potstill.runtime.decision import right as correct
 from potstill.student.distil import Trained, distil, train_on_labels
 
 SEED = 0  # of the sample
@@ -80,7 +83,7 @@ def draw(data: Dataset, rows: int) -> Sample:
             f"{number} labelled rows (--rows, or four fifths of train) of {classes} classes tell nothing: "
             f"at least {fewest} are needed"
         )
-    if data.validation["label"].nunique() < 2:
+    if len(np.unique(data.targets("validation"), axis=0)) < 2:
         raise PotstillError("the validation split has one class only, which tells nothing: give `prepare.validation`")
     train, rest = _take(data.train, number, classes)
     choosers, rest = _take(rest, min(CHOOSERS, len(train) // 3), classes)
@@ -116,21 +119,22 @@ def measure(
 
     Returns:
         All that `decide` and `report` want, ready for JSON:
-        `classes`, `rows` (of each table), `majority` (share of the most frequent class), `stands_in`;
+        `classes`, `rows` (of each table), `majority` (accuracy of always answering the most frequent), `stands_in`;
         `models`, a list of `name`, `training` (hard or distilled), `texts` and `scores.scores` each; `order`, see
         `order_sensitivity`; `unknown`, see `out_of_vocabulary`, `to_sample` and `to_all` texts of the task;
         `paired`, what `mcnemar` gives for pairs of models, first minus second.
     """
     sample = draw(data, rows)
-    texts, labels = sample.validation["text"].tolist(), sample.validation["label"].to_numpy()
+    texts, labels = sample.validation["text"].tolist(), targets(sample.validation["label"], len(data.labels))
+    thresholds = [0.5] * len(data.labels) if data.multi_label else None
     models: list[dict[str, Any]] = []
     right: dict[tuple[str, str, int], np.ndarray] = {}
-    expected: np.ndarray | None = None  # by the teacher
+    expected: np.ndarray | None = None  # what the teacher chooses
 
     def note(name: str, training: str, size: int, probabilities: np.ndarray, parameters: int | None = None) -> None:
-        scored = scores(labels, probabilities, expected if training == "distilled" else None)
+        scored = scores(labels, probabilities, expected if training == "distilled" else None, thresholds)
         models.append({"name": name, "training": training, "texts": size, "parameters": parameters, **scored})
-        right[name, training, size] = probabilities.argmax(1) == labels
+        right[name, training, size] = correct(choose(probabilities, thresholds), labels)
         say(f"{name}, {training}, {size:,} texts: {scored['accuracy']:.1%}")
 
     def network(name: str, training: str, size: int, trained: Trained) -> None:
@@ -148,9 +152,10 @@ def measure(
     pool = sample.train["text"].sample(frac=1, random_state=SEED).tolist() + sample.others
     for part in parts[-2:]:
         answer = teach(part, sample.choosers.head(SHOWN))
-        probabilities = softmax(answer(texts), axis=1)
-        expected = probabilities.argmax(1)
-        note("teacher", "hard", len(part), probabilities)
+        logits = answer(texts)
+        shares = expit(logits) if data.multi_label else softmax(logits, axis=1)
+        expected = choose(shares, thresholds)
+        note("teacher", "hard", len(part), shares)
     order = order_sensitivity(answer, texts)
     logits = answer(pool)
 
@@ -189,7 +194,7 @@ def measure(
             "pool": many,
         },
         "stands_in": sample.stands_in,
-        "majority": round(float(np.bincount(labels).max() / len(labels)), 6),
+        "majority": round(majority(labels), 6),
         "models": models,
         "order": order,
         "unknown": {

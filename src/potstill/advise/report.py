@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from potstill.advise.decide import Statement
-from potstill.advise.evidence import Measured
+from potstill.advise.evidence import Measured, second_score
 
 SURE = {
     "measured": "Measured: the 95% interval leaves no other answer on this sample.",
@@ -30,15 +30,16 @@ def markdown(measured: Measured, advice: Sequence[Statement]) -> str:
         lines += [f"- {SURE[statement.confidence]}"]
         lines += [f"- `{statement.command}`"] if statement.command else []
         lines += [""]
-    lines += [
-        "| model | training | texts | parameters | validation, % (95% interval) | Matthews × 100 | agreement, % |"
-    ]
+    key, called = second_score(measured)
+    lines += [f"| model | training | texts | parameters | validation, % (95% interval) | {called} | agreement, % |"]
     lines += ["| --- | --- | ---: | ---: | ---: | ---: | ---: |"]
-    lines += [f"| {' | '.join(_cells(model))} |" for model in measured["models"]]
-    return "\n".join([*lines, f"| most frequent class | – | – | – | {100 * measured['majority']:.1f} | 0.0 | – |", ""])
+    lines += [f"| {' | '.join(_cells(model, key))} |" for model in measured["models"]]
+    chance = "0.0" if key == "matthews" else "–"
+    usual = f"| most frequent class | – | – | – | {100 * measured['majority']:.1f} | {chance} | – |"
+    return "\n".join([*lines, usual, ""])
 
 
-def _cells(model: dict[str, Any]) -> list[str]:
+def _cells(model: dict[str, Any], second: str) -> list[str]:
     low, high = 100 * model["accuracy_low"], 100 * model["accuracy_high"]
     return [
         model["name"],
@@ -46,6 +47,6 @@ def _cells(model: dict[str, Any]) -> list[str]:
         f"{model['texts']:,}",
         f"{model['parameters']:,}" if model["parameters"] else "–",
         f"{100 * model['accuracy']:.1f} ({low:.1f}–{high:.1f})",
-        f"{100 * model['matthews']:.1f}",
+        f"{100 * model[second]:.1f}",
         f"{100 * model['agreement']:.1f}" if "agreement" in model else "–",
     ]
