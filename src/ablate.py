@@ -1,11 +1,9 @@
 """Stage `ablate`: what the teacher, each kind of text, the choice of words and the amount of text bring."""
 
 import hashlib
-import json
 import os
 import signal
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict
 from functools import cache
 from multiprocessing import get_context
 from pathlib import Path
@@ -40,9 +38,10 @@ def main() -> None:
     jobs = min(params.jobs or os.cpu_count() or 1, max(1, len(trials)))
     pool = ProcessPoolExecutor(jobs, get_context("spawn"), start)
     try:
-        waiting = [pool.submit(result, trial, params, baseline, scratch) for trial in trials]
-        for trial, done in tqdm(list(zip(trials, waiting, strict=True)), unit="model", desc="ablate"):
-            found.setdefault(trial.group, {})[trial.name] = row = done.result()
+        works = {trial.work: trial for trial in trials}
+        waiting = {work: pool.submit(result, trial, params, baseline, scratch) for work, trial in works.items()}
+        for trial in tqdm(trials, unit="model", desc="ablate"):
+            found.setdefault(trial.group, {})[trial.name] = row = waiting[trial.work].result()
             tqdm.write(f"{trial.group}, {trial.name}: {row['accuracy']:.2%} on test, {row['texts']:,} texts")
     finally:
         pool.shutdown(cancel_futures=True)
@@ -60,7 +59,7 @@ def start() -> None:
 
 def result(trial: Trial, params: AblateParams, baseline: BaselineParams, scratch: Path) -> dict[str, Any]:
     """One trial's result, as an earlier run left it or a new one."""
-    path = scratch / f"{_hash(json.dumps(asdict(trial)))}.json"
+    path = scratch / f"{_hash(trial.work)}.json"
     if not path.is_file():
         files.write_json(path, run(trial, *read(), params, baseline))
     return files.read_json(path)

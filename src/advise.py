@@ -40,8 +40,6 @@ def main() -> None:
     if table.is_table(preset.checkpoint):
         raise PotstillError(f"{arguments.teacher} is a table, which cannot be asked: give another one, --teacher NAME")
     data = Dataset.load(paths.PREPARED)
-    if data.multi_label:
-        raise PotstillError("texts may have several labels (`prepare.multi_label`), of which advise knows nothing yet")
     source = checkpoints.find(preset.checkpoint)
     import torch  # after `device`, which says how its threads wait
 

@@ -32,7 +32,7 @@ def test_each_kind_of_text_is_added_to_those_before():
     assert [(trial.name, trial.sources) for trial in trials] == [
         ("train", ("train",)),
         ("variants", ("train", "replace", "drop")),
-        ("generated", ("train", "replace", "drop", "generated")),
+        ("generated", None),  # all there is
     ]
 
 
@@ -40,12 +40,22 @@ def test_nothing_that_is_not_asked_for_is_trained():
     nothing = {"sources": False, "words": False, "architectures": [], "pool": [], "labels": []}
     assert plan(asked(**nothing), BASELINE, ["train"]) == []
     only = plan(asked(**nothing | {"pool": [0.3]}), BASELINE, ["train"])
-    assert [(trial.group, trial.name) for trial in only] == [("architectures", "bigru"), ("pool", "0.3")]
+    assert [(trial.group, trial.name, trial.share) for trial in only] == [("pool", "0.3", 0.3), ("pool", "1", 1.0)]
 
 
 def test_the_baselines_own_architecture_is_trained_once():
     trials = plan(asked(architectures=["mlp", "bigru", "mlp"]), BASELINE, ["train"])
     assert [trial.name for trial in trials if trial.group == "architectures"] == ["bigru", "mlp"]
+
+
+def test_what_answers_two_questions_is_trained_once():
+    trials = plan(asked(architectures=["mlp"]), BASELINE, ["train", "unlabelled"])
+    same = [trial for trial in trials if trial.work == trials[1].work]
+    assert [(trial.group, trial.name) for trial in same] == [
+        ("sources", "unlabelled"),
+        ("architectures", "bigru"),
+        ("pool", "1"),
+    ]
 
 
 def test_every_trial_learns_from_its_share(data, transfer):
@@ -59,6 +69,7 @@ def test_every_trial_learns_from_its_share(data, transfer):
         ("architectures", "bigru"): 340,
         ("architectures", "mlp"): 340,
         ("pool", "0.5"): 170,
+        ("pool", "1"): 340,
         ("labels", "hard 0.25"): 60,
         ("labels", "tfidf 0.25"): 60,
     }

@@ -170,7 +170,8 @@ def test_the_report_says_what_the_metrics_say(origin):
     ablated = json.loads((origin / "metrics/ablate/metrics.json").read_text())["ablate"]
     assert list(ablated["sources"]) == ["generated", "train", "unlabelled", "variants"]
     assert ablated["sources"]["train"]["texts"] == 240
-    assert ablated["pool"]["0.3"]["texts"] == round(0.3 * ablated["architectures"]["bigru"]["texts"])
+    assert ablated["pool"]["1"] == ablated["architectures"]["bigru"] == ablated["sources"]["generated"]
+    assert ablated["pool"]["0.3"]["texts"] == round(0.3 * ablated["pool"]["1"]["texts"])
     assert set(ablated["labels"]) == {"hard 0.3", "tfidf 0.3"}
 
 

@@ -1,5 +1,6 @@
 """What brings what: the baseline's network, trained on more and more of what a student has."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -66,6 +67,11 @@ class Trial:
     share: float = 1.0
     model: str = "soft"
 
+    @property
+    def work(self) -> str:
+        """What is trained. One training may answer two questions."""
+        return json.dumps([self.changes, self.sources, self.share, self.model])
+
 
 def plan(params: AblateParams, baseline: BaselineParams, present: Sequence[str]) -> list[Trial]:
     """The trials that answer what `ablate` asks.
@@ -80,16 +86,16 @@ def plan(params: AblateParams, baseline: BaselineParams, present: Sequence[str])
     for name, sources in STEPS:
         if params.sources and (new := tuple(source for source in sources if source in present)):
             there += new
-            trials.append(Trial("sources", name, {}, there))
-    whole = Trial("architectures", baseline.architecture, {})
+            trials.append(Trial("sources", name, {}, None if set(there) == set(present) else there))
     if params.words:
         trials.append(Trial("words", "frequent", {"influence": 0.0}))
-    if params.words or params.architectures or params.pool:
-        trials.append(whole)
+    if params.architectures:
+        trials.append(Trial("architectures", baseline.architecture, {}))
     for name in dict.fromkeys(params.architectures):
         if name != baseline.architecture:
             trials.append(Trial("architectures", name, {"architecture": name, "ngrams": 1}))
-    trials += [Trial("pool", f"{share:g}", {}, share=share) for share in sorted(params.pool)]
+    if params.pool:
+        trials += [Trial("pool", f"{share:g}", {}, share=share) for share in (*sorted(params.pool), 1.0)]
     for share in sorted(params.labels):
         trials += [Trial("labels", f"{model} {share:g}", {}, share=share, model=model) for model in ("hard", "tfidf")]
     return trials

@@ -172,15 +172,13 @@ def ablation(inputs: Inputs) -> dict[str, list[dict[str, Any]]]:
     rows = len(inputs.train)
     hard, tfidf = (row(name, "baseline", models[model], rows) for name, model in
                    (("hard labels", "hard"), ("TF-IDF + logistic regression", BASELINE)))  # fmt: skip
-    whole = next(iter(found.get("architectures", {}).items()), None)
     ladder = [hard]
-    for name, values in found.get("sources", {}).items():
+    for name, values in sorted(found.get("sources", {}).items(), key=lambda item: item[1]["texts"]):
         ladder.append(row("soft labels on train" if name == "train" else f"+ {name}", "student", values))
     if "words" in found:
         ladder.append(row("the same, frequent words", "baseline", found["words"]["frequent"]))
     pool = [row("distilled", "student", values) for values in found.get("pool", {}).values()]
-    if pool and whole:
-        pool.append(row("distilled", "student", whole[1]))
+    pool.sort(key=lambda point: point["texts"])
     curves: dict[str, list[dict[str, Any]]] = {"hard": [], "tfidf": []}
     for name, values in found.get("labels", {}).items():
         curves[name.split()[0]].append(row(name, "baseline", values))
