@@ -55,7 +55,7 @@ browser:
 		else echo "note: without Chromium and its driver, the tests of the page are skipped"; fi; }
 
 quick: setup ## run the unit tests, in under a minute
-	python -m pytest -m "not slow"
+	python -m pytest -m "not slow" --numprocesses auto --dist loadfile
 
 check: setup ## lint, check types and docstrings
 	ruff check .

@@ -33,7 +33,7 @@ SMALL = {
     "demo.test": ("test: 3000", "test: 60"),
     "demo.unlabelled": ("unlabelled: 8000", "unlabelled: 200"),
     "label.shard_rows": ("shard_rows: 8192", "shard_rows: 300"),
-    "ablate.steps": ("steps: 1500", "steps: 10"),
+    "ablate.steps": ("steps: 1000", "steps: 10"),
     "ablate.architectures": ("architectures: [mlp, cnn]", "architectures: [mlp]"),
     "ablate.pool": ("pool: [0.03, 0.1, 0.3]", "pool: [0.3]"),
     "ablate.labels": ("labels: [0.1, 0.3]", "labels: [0.3]"),
