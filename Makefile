@@ -7,6 +7,7 @@ VENV ?= .venv
 UNIT ?= parameters
 TRIALS ?= 40
 DATA ?= ../shared/data/emotion
+PARALLEL := --numprocesses auto --dist loadfile --no-loadscope-reorder
 BIN := $(CURDIR)/$(VENV)/bin
 export PATH := $(BIN):$(PATH)
 
@@ -42,7 +43,7 @@ qr: setup ## write the student as a QR code, qr.png
 	python src/qr.py
 
 test: setup tests/js/node_modules browser ## run all tests
-	python -m pytest -rs --numprocesses auto --dist loadfile
+	python -m pytest -rs $(PARALLEL)
 
 tests/js/node_modules: tests/js/package-lock.json
 	@if command -v npm >/dev/null; then npm ci --prefix tests/js --ignore-scripts --no-audit --no-fund; \
@@ -55,7 +56,7 @@ browser:
 		else echo "note: without Chromium and its driver, the tests of the page are skipped"; fi; }
 
 quick: setup ## run the unit tests, in under a minute
-	python -m pytest -m "not slow" --numprocesses auto --dist loadfile
+	python -m pytest -m "not slow" $(PARALLEL)
 
 check: setup ## lint, check types and docstrings
 	ruff check .
@@ -73,7 +74,7 @@ format: setup ## format the code
 	ruff format .
 
 show: setup ## one row per experiment
-	dvc exp show --hide-workspace --only-changed --drop '.*(models|timing|plots|rounding|export|traits|cost|ablate)'
+	dvc exp show --hide-workspace --only-changed --drop '.*(models|timing|plots|rounding|export|traits|cost|ablate|report|truncated)'
 
 lock: ## write the versions of this environment to constraints.txt
 	{ echo '# Known-good versions, written by `make lock`.'; \

@@ -56,7 +56,10 @@ def main() -> None:
 
 def of_head() -> list[str]:
     """The names of the experiments that start from the commit that is checked out."""
-    head = git("rev-parse", "HEAD")
+    try:
+        head = git("rev-parse", "HEAD")
+    except subprocess.CalledProcessError:
+        raise PotstillError("this is no Git repository with a commit: run this in the repository's root") from None
     refs = git("for-each-ref", "--format=%(refname)", f"refs/exps/{head[:2]}/{head[2:]}").split()
     return [ref.rsplit("/", 1)[1] for ref in refs]
 

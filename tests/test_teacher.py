@@ -60,7 +60,7 @@ def test_every_architecture_is_finetuned_saved_labels_and_distils(kind, data, tm
     source = make_checkpoint(kind, tmp_path / "checkpoint", data.train["text"].tolist())
     slow = kind in ("t5", "xlnet")  # to learn, from scratch
     network, tokenizer = train(
-        source, data, tmp_path / "scratch", epochs=20 if slow else 12, rate=5e-3 if slow else 3e-3
+        source, data, tmp_path / "scratch", epochs=30 if slow else 12, rate=5e-3 if slow else 3e-3
     )
     saved = tmp_path / "saved"
     network.save_pretrained(saved)
