@@ -7,7 +7,7 @@ VENV ?= .venv
 UNIT ?= parameters
 TRIALS ?= 40
 DATA ?= ../shared/data/emotion
-PARALLEL := --numprocesses auto --dist loadfile --no-loadscope-reorder
+PARALLEL := --numprocesses auto --dist worksteal
 BIN := $(CURDIR)/$(VENV)/bin
 export PATH := $(BIN):$(PATH)
 

@@ -71,8 +71,16 @@ def read(data: Dataset, teachers: list[str], max_loss: float) -> Inputs:
         timing=files.read_json(paths.METRICS / "evaluate" / "timing.json")["timing"],
         prepared=files.read_json(paths.METRICS / "prepare" / "metrics.json")["prepare"],
         ablation=files.read_json(paths.METRICS / "ablate" / "metrics.json")["ablate"],
+        truncated=truncated(teachers[0]),
         max_loss=max_loss,
     )
+
+
+def truncated(teacher: str) -> dict[str, dict[str, float]]:
+    """The shares of texts that teacher and student do not read to their end; none for a table."""
+    of_teacher = files.read_json(paths.METRICS / "teacher" / teacher / "metrics.json")[teacher]
+    of_student = files.read_json(paths.METRICS / "student" / "metrics.json")["student"]
+    return {"teacher": of_teacher.get("truncated", {}), "student": of_student["truncated"]}
 
 
 def amount(parameters: int) -> str:

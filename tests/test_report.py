@@ -84,6 +84,7 @@ def make(student=0.9, teacher=0.93, texts=2000, with_teacher=True):
             "pool": {"0.1": row},
             "labels": {"hard 0.1": row, "tfidf 0.1": row},
         },
+        truncated={"teacher": {"train": 0.25, "test": 0.1}, "student": {}},
         max_loss=0.01,
     )
 
@@ -114,6 +115,10 @@ def test_the_page_shows_text_as_text():
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in html
     assert "<b>anger" not in html
     assert "a: &lt;1&gt;" in html
+
+
+def test_the_page_says_how_many_texts_are_cut_off():
+    assert "at most 25.0% of the texts for the teacher, 0.0% for the student" in page()
 
 
 def test_the_page_does_without_a_teacher_of_its_own():

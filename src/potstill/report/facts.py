@@ -38,6 +38,7 @@ class Inputs:
         answers: the teacher's probabilities for the pool, of shape (texts, classes).
         scores, timing: of the stage `evaluate`.
         prepared, ablation: of the stages `prepare` and `ablate`.
+        truncated: by who reads them (teacher, student) and kind of text, the share of texts that is cut off.
         max_loss: the accuracy that may be lost, a fraction.
     """
 
@@ -53,6 +54,7 @@ class Inputs:
     timing: Mapping[str, Any]
     prepared: Mapping[str, Any]
     ablation: Mapping[str, Any]
+    truncated: Mapping[str, Mapping[str, float]]
     max_loss: float
 
     def right(self, model: str) -> np.ndarray:
@@ -155,6 +157,7 @@ def when(inputs: Inputs) -> dict[str, Any]:
         "unknown": {"train": traits["unknown_to_train"], "all": traits["unknown_to_all"]},
         "removed": inputs.prepared["removed"],
         "two_labels": inputs.prepared["two_labels"],
+        "truncated": {who: max(shares.values(), default=0.0) for who, shares in inputs.truncated.items()},
     }
 
 
