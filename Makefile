@@ -74,7 +74,7 @@ format: setup ## format the code
 	ruff format .
 
 show: setup ## one row per experiment
-	dvc exp show --hide-workspace --only-changed --drop '.*(models|timing|plots|rounding|export|traits|cost|ablate|report|truncated)'
+	dvc exp show --hide-workspace --only-changed --drop '.*(/|models|timing|plots|rounding|export|traits|cost|ablate|report|truncated)'
 
 lock: ## write the versions of this environment to constraints.txt
 	{ echo '# Known-good versions, written by `make lock`.'; \
