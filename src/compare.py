@@ -7,7 +7,6 @@ import argparse
 import io
 import json
 import subprocess
-from functools import partial
 from typing import Any
 
 import dvc.api
@@ -16,11 +15,10 @@ from ruamel.yaml import YAML
 
 from potstill import files, paths
 from potstill.errors import PotstillError, run
-from potstill.evaluate import figure
 from potstill.evaluate.answers import Answers
-from potstill.report import charts
 from potstill.report.experiments import Experiment, compare, flat, sentence
 from potstill.report.page import render
+from potstill.report.pictures import sizes
 
 METRICS = paths.METRICS / "compare"
 WORKSPACE = "workspace"
@@ -38,16 +36,12 @@ def main() -> None:
     teachers = [row for row in experiments[0].scores["models"].items() if row[1]["kind"] == "teacher"]
     points = [{**values, "name": name} for name, values in teachers] + rows
     reference = teachers[0][0] if teachers else rows[0]["name"]
-    size = partial(figure.size_figure, points, reference, titled=False)
     shown = {
         "title": f"{len(rows)} experiments" if len(rows) > 1 else "One experiment",
         "sentence": sentence(rows),
         "rows": rows,
         "reference": reference,
-        "charts": {
-            "size": charts.inline(size, "Accuracy against size"),
-            "size_narrow": charts.inline(partial(size, width=4.4), "Accuracy against size, narrow"),
-        },
+        "charts": sizes(points, reference),
     }
     files.write_text(METRICS / "index.html", render("compare.html", shown))
     files.write_text(METRICS / "compare.md", text := render("compare.md", shown))

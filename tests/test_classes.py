@@ -39,6 +39,22 @@ def make(classes, number):
     return pd.DataFrame(rows, columns=["text", "label"])
 
 
+def run_stages(monkeypatch, network, **prepare):
+    """Run all stages here: on the files in `mine`, with the table `answers.csv` for a teacher."""
+    params = YAML(typ="safe").load(ROOT / "params.yaml")
+    params["prepare"] |= {"source": "files", "path": "mine"} | prepare
+    params["baseline"] |= network
+    params["teacher"] |= {"checkpoints": ["mine"], "presets": {"mine": {"checkpoint": "answers.csv"}}}
+    params["pool"] |= {"replace": 0, "drop": 0, "splice": 0, "generated": 0}
+    params["label"] |= {"teachers": ["mine"]}
+    params["student"] |= network
+    params["evaluate"] |= {"seconds": 0.01}
+    YAML(typ="safe").dump(params, paths.PARAMS)
+    for stage in STAGES:
+        monkeypatch.setattr(sys, "argv", [stage, *(["mine"] if stage in ("teacher", "label") else [])])
+        importlib.import_module(stage).main()
+
+
 @pytest.fixture
 def project(classes, tmp_path, monkeypatch):
     """A folder in which all stages have run."""
@@ -53,18 +69,7 @@ def project(classes, tmp_path, monkeypatch):
     sure = 0.9 * np.eye(classes)[texts["label"].map(names.index)] + 0.1 / classes
     pd.DataFrame(sure, columns=names).assign(text=texts["text"]).to_csv("answers.csv", index=False)
 
-    params = YAML(typ="safe").load(ROOT / "params.yaml")
-    params["prepare"] |= {"source": "files", "path": "mine"}
-    params["baseline"] |= NETWORK
-    params["teacher"] |= {"checkpoints": ["mine"], "presets": {"mine": {"checkpoint": "answers.csv"}}}
-    params["pool"] |= {"replace": 0, "drop": 0, "splice": 0, "generated": 0}
-    params["label"] |= {"teachers": ["mine"]}
-    params["student"] |= NETWORK
-    params["evaluate"] |= {"seconds": 0.01}
-    YAML(typ="safe").dump(params, tmp_path / "params.yaml")
-    for stage in STAGES:
-        monkeypatch.setattr(sys, "argv", [stage, *(["mine"] if stage in ("teacher", "label") else [])])
-        importlib.import_module(stage).main()
+    run_stages(monkeypatch, NETWORK)
     return tmp_path
 
 

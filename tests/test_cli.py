@@ -66,14 +66,18 @@ def write(path, texts):
     return path
 
 
+def records(path):
+    """The rows of a table of answers."""
+    if path.suffix == ".jsonl":
+        return [json.loads(line) for line in path.read_text().splitlines()]
+    if path.suffix == ".parquet":
+        return pq.read_table(path).to_pylist()
+    return list(csv.DictReader(path.open(newline=""), delimiter="\t" if path.suffix == ".tsv" else ","))
+
+
 def answers(path):
     """Labels and probabilities of a table of answers."""
-    if path.suffix == ".jsonl":
-        rows = [json.loads(line) for line in path.read_text().splitlines()]
-    elif path.suffix == ".parquet":
-        rows = pq.read_table(path).to_pylist()
-    else:
-        rows = list(csv.DictReader(path.open(newline=""), delimiter="\t" if path.suffix == ".tsv" else ","))
+    rows = records(path)
     return [row["label"] for row in rows], [float(row["probability"]) for row in rows]
 
 

@@ -2,10 +2,8 @@
 
 import csv
 import dataclasses
-import importlib
 import json
 import random
-import sys
 
 import datasets
 import numpy as np
@@ -15,12 +13,11 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from huggingface_hub import ModelCard
-from ruamel.yaml import YAML
 from scipy.special import expit
 from selenium.webdriver.common.by import By
 from torch.nn import functional
 
-from conftest import FEELINGS, ROOT, make_mixed_texts
+from conftest import FEELINGS, make_mixed_texts
 from potstill import ablate as ablation
 from potstill import cli, record
 from potstill.ablate import Transfer, plan
@@ -56,7 +53,8 @@ from potstill.teacher import model as teachers
 from potstill.teacher import table as answers
 from potstill.teacher.average import average
 from test_advise import quick
-from test_classes import NETWORK, STAGES
+from test_classes import NETWORK, run_stages
+from test_cli import records
 from test_examples import node  # noqa: F401
 from test_fast import ENTRIES, ODD, portable, student
 from test_page import chromium, shares  # noqa: F401
@@ -557,12 +555,8 @@ def run(capsys, *arguments):
 
 def told(path):
     """Labels and probabilities per text of a table of answers."""
-    if path.suffix == ".jsonl":
-        rows = [json.loads(line) for line in path.read_text().splitlines()]
-    elif path.suffix == ".parquet":
-        rows = pq.read_table(path).to_pylist()
-    else:
-        rows = list(csv.DictReader(path.open(newline=""), delimiter="\t" if path.suffix == ".tsv" else ","))
+    rows = records(path)
+    if path.suffix in (".csv", ".tsv"):
         for row in rows:
             row["labels"] = [label for label in row["labels"].split("|") if label]
             row["probabilities"] = [float(share) for share in row["probabilities"].split("|") if share]
@@ -783,19 +777,8 @@ def test_every_stage_takes_few_and_many_labels(labels, tmp_path, monkeypatch):
     sure = [[0.95 if name in held.split("|") else 0.02 for name in names] for held in texts["label"]]
     pd.DataFrame(sure, columns=names).assign(text=texts["text"]).to_csv("answers.csv", index=False)
 
-    params = YAML(typ="safe").load(ROOT / "params.yaml")
-    params["prepare"] |= {"source": "files", "path": "mine", "multi_label": True}
     network = NETWORK | {"architecture": "cnn", "hidden": 2 * labels, "batch_size": 16}
-    params["baseline"] |= network
-    params["teacher"] |= {"checkpoints": ["mine"], "presets": {"mine": {"checkpoint": "answers.csv"}}}
-    params["pool"] |= {"replace": 0, "drop": 0, "splice": 0, "generated": 0}
-    params["label"] |= {"teachers": ["mine"]}
-    params["student"] |= network
-    params["evaluate"] |= {"seconds": 0.01}
-    YAML(typ="safe").dump(params, tmp_path / "params.yaml")
-    for stage in STAGES:
-        monkeypatch.setattr(sys, "argv", [stage, *(["mine"] if stage in ("teacher", "label") else [])])
-        importlib.import_module(stage).main()
+    run_stages(monkeypatch, network, multi_label=True)
 
     found = json.loads((tmp_path / "metrics/evaluate/metrics.json").read_text())["models"]
     assert set(found) == {"tfidf", "hard", "student", "mine"}

@@ -57,10 +57,6 @@ class Inputs:
     truncated: Mapping[str, Mapping[str, float]]
     max_loss: float
 
-    def right(self, model: str) -> np.ndarray:
-        """Whether a model is right, booleans (test texts,)."""
-        return self.test.right(model)
-
     @property
     def several(self) -> bool:
         """Whether a text may have several labels, or none."""
@@ -74,7 +70,6 @@ class Inputs:
 
 def collect(inputs: Inputs, params: ReportParams) -> dict[str, Any]:
     """Everything that the page and its Markdown twin show, by section."""
-    passed = _cascade(inputs)
     return {
         "verdict": verdict(inputs),
         "table": table(inputs),
@@ -83,7 +78,7 @@ def collect(inputs: Inputs, params: ReportParams) -> dict[str, Any]:
         "samples": samples(inputs, params.samples),
         "fails": fails(inputs, params.errors),
         "suspects": suspects(inputs, params.suspects),
-        "cascade": passed,
+        "cascade": _cascade(inputs),
         "several": inputs.several,
     }
 
@@ -93,7 +88,7 @@ def verdict(inputs: Inputs) -> dict[str, Any]:
     models = inputs.scores["models"]
     student = models[STUDENT]
     against = student.get("paired") if inputs.teacher else None
-    compared = mcnemar(inputs.right(STUDENT), inputs.right(BASELINE))
+    compared = mcnemar(inputs.test.right(STUDENT), inputs.test.right(BASELINE))
     judged = judge(student, against, compared, inputs.max_loss, majority(inputs.test.labels))
     accuracy = f"{100 * student['accuracy']:.1f}%"
     bounds = f"95% interval {100 * student['accuracy_low']:.1f} to {100 * student['accuracy_high']:.1f}"
@@ -126,7 +121,7 @@ def table(inputs: Inputs) -> list[dict[str, Any]]:
 
     rows = []
     for name in sorted(models, key=order):
-        p = 1.0 if name == top else mcnemar(inputs.right(name), inputs.right(top))["p"]
+        p = 1.0 if name == top else mcnemar(inputs.test.right(name), inputs.test.right(top))["p"]
         rows.append({"name": name, **models[name], **inputs.timing.get(name, {}), "best": p >= 0.05})
     return rows
 
@@ -239,7 +234,8 @@ def fails(inputs: Inputs, number: int) -> dict[str, Any]:
                 "below": bool(texts) and high < average,
             }
         )
-    wrong = np.flatnonzero(~test.right(STUDENT))
+    right = test.right(STUDENT)
+    wrong = np.flatnonzero(~right)
     shown = wrong[np.argsort(-sure[wrong], kind="stable")][:number]
     teacher = inputs.named(test.chosen(inputs.teacher)[shown]) if inputs.teacher else [None] * len(shown)
     actual, said = inputs.named(test.labels[shown]), inputs.named(predicted[shown])
@@ -259,7 +255,7 @@ def fails(inputs: Inputs, number: int) -> dict[str, Any]:
         "errors": errors,
         "pairs": [] if matrix is None else _pairs(matrix, inputs.labels)[:number],
         "wrong": len(wrong),
-        "reliability": binned(sure, test.right(STUDENT)),
+        "reliability": binned(sure, right),
     }
 
 

@@ -1,6 +1,6 @@
 """Which pictures the report has, and of what."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -10,6 +10,15 @@ from potstill.evaluate import figure
 from potstill.report import charts
 from potstill.report.facts import STUDENT, Inputs
 from potstill.runtime.decision import right
+
+
+def sizes(rows: Sequence[Mapping[str, Any]], reference: str, published: bool = False) -> dict[str, str]:
+    """Accuracy against size, `size` and for phones `size_narrow`; arguments as of `figure.size_figure`."""
+    size = partial(figure.size_figure, rows, reference, published=published, titled=False)
+    return {
+        "size": charts.inline(size, "Accuracy against size"),
+        "size_narrow": charts.inline(partial(size, width=4.4), "Accuracy against size, narrow"),
+    }
 
 
 def draw(
@@ -29,12 +38,8 @@ def draw(
     """
     named = [{**row, "name": inputs.name if row["name"] == STUDENT else row["name"]} for row in facts["table"]]
     reference = inputs.name if reference == STUDENT else reference
-    size = partial(figure.size_figure, named, reference, published=published, titled=False)
-    found = {
-        "size": charts.inline(size, "Accuracy against size"),
-        "size_narrow": charts.inline(partial(size, width=4.4), "Accuracy against size, narrow"),
-        "curves": charts.inline(partial(figure.curves_figure, curves), "Training curves"),
-    }
+    found = sizes(named, reference, published)
+    found["curves"] = charts.inline(partial(figure.curves_figure, curves), "Training curves")
     test = inputs.test
     sure = {inputs.name: (test.confidence(STUDENT), test.right(STUDENT))}
     if facts["when"]["order"]:
