@@ -59,7 +59,7 @@ quick: setup ## run the unit tests, in under a minute
 	python -m pytest -m "not slow" $(PARALLEL)
 
 check: setup ## lint, check types and docstrings
-	ruff check .
+	ruff check --no-cache .
 	ruff format --check .
 	mypy
 

@@ -11,17 +11,16 @@ import time
 from pathlib import Path
 from typing import Any
 
+import tables
 from emotion import ALL
 from glue import TASKS
-from runs import ROOT, WORK, Setting
-
-import report
 from potstill import files, paths
 from potstill.advise.decide import decide
 from potstill.advise.report import markdown
 from potstill.corpus import from_files
 from potstill.corpus.assemble import assemble
 from potstill.params.prepare import PrepareParams
+from runs import ROOT, WORK, Setting
 
 RESULTS = ROOT / "benchmarks" / "advise"
 SETTINGS: dict[str, Setting] = {"emotion": ALL, **{name: task.setting for name, task in TASKS.items()}}
@@ -58,7 +57,7 @@ def main() -> None:
         results[name] = {"measured": measured, "advice": [statement.__dict__ for statement in advice]}
         files.write_text(RESULTS / f"{name}.md", markdown(measured, advice))
     files.write_json(RESULTS / "results.json", results)
-    report.advice({NAMES[name]: result["advice"] for name, result in results.items()}, RESULTS)
+    tables.advice({NAMES[name]: result["advice"] for name, result in results.items()}, RESULTS)
 
 
 if __name__ == "__main__":

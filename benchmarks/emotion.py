@@ -9,16 +9,16 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import report
-from runs import ROOT, Clone, Run, Setting, committed, measure, parser, result
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
+import tables
 from potstill import files
 from potstill.corpus import from_files
 from potstill.corpus.dataset import SPLITS
 from potstill.params.prepare import PrepareParams
+from runs import ROOT, Clone, Run, Setting, committed, measure, parser, result
 
 RESULTS = ROOT / "benchmarks" / "emotion"
 SEEDS = range(5)
@@ -196,13 +196,13 @@ def article(data: Path) -> dict[str, Any]:
 
 # What is run, whether TF-IDF and the teacher stand beside it, and what is written of it.
 PARTS = {
-    "table": (table_runs, True, report.emotion),
-    "qr": (qr_runs, False, report.qr),
-    "few": (few_runs, True, report.few),
-    "ablation": (ablation_runs, False, report.ablation),
-    "labels": (labels_runs, True, report.labels),
-    "pool": (pool_runs, True, report.pool),
-    "parameters": (parameters_runs, True, report.parameters),
+    "table": (table_runs, True, tables.emotion),
+    "qr": (qr_runs, False, tables.qr),
+    "few": (few_runs, True, tables.few),
+    "ablation": (ablation_runs, False, tables.ablation),
+    "labels": (labels_runs, True, tables.labels),
+    "pool": (pool_runs, True, tables.pool),
+    "parameters": (parameters_runs, True, tables.parameters),
 }
 
 

@@ -8,10 +8,9 @@ import sys
 from dataclasses import dataclass
 from typing import Any
 
-import report
-from runs import ROOT, Clone, Run, Setting, committed, git, measure, parser
-
+import tables
 from potstill import files
+from runs import ROOT, Clone, Run, Setting, committed, git, measure, parser
 
 RESULTS = ROOT / "benchmarks" / "glue"
 SEEDS = range(3)
@@ -114,7 +113,7 @@ def main() -> None:
         rows = measure(clone, runs, arguments.jobs, compared=True)
         said = verdict(clone, task)
         files.write_json(RESULTS / f"{name}.json", {"verdict": said, "rows": committed(rows)})
-        report.glue(name, rows, said, RESULTS)
+        tables.glue(name, rows, said, RESULTS)
 
 
 if __name__ == "__main__":

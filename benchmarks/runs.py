@@ -190,8 +190,8 @@ def train_all(runs: Iterable[Run], folders: dict[str, Path], jobs: int) -> list[
 
 
 @cache
-def _load(folder: Path, sources: tuple[str, ...] | None) -> tuple[Dataset, list[str], np.ndarray]:
-    return Dataset.load(folder / "prepared"), *transfer.read(folder / "transfer", list(sources) if sources else None)
+def _load(folder: Path, sources: tuple[str, ...] | None) -> tuple[Dataset, transfer.Transfer]:
+    return Dataset.load(folder / "prepared"), transfer.read(folder / "transfer", sources)
 
 
 def _train(folders: dict[str, Path], item: tuple[Run, Path]) -> None:
@@ -202,15 +202,15 @@ def _train(folders: dict[str, Path], item: tuple[Run, Path]) -> None:
     model = StudentParams if section == "student" else BaselineParams
     params = model.model_validate(model.load(ROOT / "params.yaml").model_dump() | changes)
     sources = tuple(params.sources) if section == "student" and params.sources else None
-    data, texts, logits = _load(folders[run.setting.name], sources)
+    data, learned = _load(folders[run.setting.name], sources)
     validation = (
         Dataset.load(folders[run.validation.name] / "prepared").validation if run.validation else data.validation
     )
     if run.texts is not None:
-        chosen = np.sort(np.random.default_rng(run.seed).permutation(len(texts))[: run.texts])
-        texts, logits = [texts[i] for i in chosen], logits[chosen]
+        order = np.random.default_rng(run.seed).permutation(len(learned.texts))
+        learned = learned.only(np.sort(order[: run.texts]))
     if section == "student":
-        trained = distil.distil(data.labels, texts, logits, validation, params)
+        trained = distil.distil(data.labels, learned.texts, learned.logits, validation, params)
     else:
         trained = distil.train_on_labels(data.labels, data.train, validation, params, class_weight=params.class_weight)
     tested = scores(data.test["label"].to_numpy(), trained.student.predict_proba(data.test["text"]))
@@ -228,7 +228,7 @@ def _train(folders: dict[str, Path], item: tuple[Run, Path]) -> None:
             training=run.training,
             size=len(trained.student.to_bytes()),
             seed=run.seed,
-            transfer_texts=len(texts) if section == "student" else 0,
+            transfer_texts=len(learned.texts) if section == "student" else 0,
         ),
     )
 

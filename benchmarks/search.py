@@ -8,11 +8,10 @@ import shutil
 import subprocess
 import sys
 
-import report
+import tables
 from emotion import ALL
-from runs import ROOT, Clone, Run, committed, measure, parser
-
 from potstill import files
+from runs import ROOT, Clone, Run, committed, measure, parser
 
 RESULTS = ROOT / "benchmarks" / "search"
 SEEDS = range(5)
@@ -46,7 +45,7 @@ def main() -> None:
     runs = [Run(ALL, "searched", "distilled", chosen, seed) for seed in SEEDS]
     rows = measure(clone, runs, arguments.jobs, compared=False)
     files.write_json(RESULTS / "test.json", committed(rows))
-    report.searched(rows, RESULTS)
+    tables.searched(rows, RESULTS)
 
 
 if __name__ == "__main__":

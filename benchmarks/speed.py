@@ -23,13 +23,13 @@ import aiohttp
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-import report
-from emotion import ALL, soft
-from runs import ROOT, WORK, Clone, Run, parser, train_all
 
+import tables
+from emotion import ALL, soft
 from potstill import files
 from potstill.corpus.dataset import Dataset
 from potstill.teacher import checkpoints
+from runs import ROOT, WORK, Clone, Run, parser, train_all
 
 RESULTS = ROOT / "benchmarks" / "speed"
 PEERS = WORK / "peers"
@@ -122,8 +122,8 @@ def peers(data: Dataset) -> tuple[Path, dict[str, Any]]:
 
 def measure(workers: list[Worker], data: Dataset, where: Path) -> list[dict[str, Any]]:
     """Time all in turns; a row per model."""
-    tables = (data.train, data.validation, data.test)
-    texts = [text for table in tables for text in table["text"]]
+    splits = (data.train, data.validation, data.test)
+    texts = [text for split in splits for text in split["text"]]
     tested = data.test["text"].tolist()
     right = np.array(data.labels)[data.test["label"]]
     rows: dict[str, dict[str, Any]] = {}
@@ -277,7 +277,7 @@ def main() -> None:
     }
     files.write_json(RESULTS / "results.json", rows)
     files.write_json(RESULTS / "facts.json", facts)
-    report.speed(rows, facts, RESULTS)
+    tables.speed(rows, facts, RESULTS)
 
 
 if __name__ == "__main__":

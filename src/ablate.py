@@ -1,6 +1,5 @@
 """Stage `ablate`: what the teacher, each kind of text, the choice of words and the amount of text bring."""
 
-import hashlib
 import os
 import signal
 from concurrent.futures import ProcessPoolExecutor
@@ -9,17 +8,18 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
 from potstill import device, files, paths
-from potstill.ablate import Transfer, Trial, plan, run
+from potstill.ablate import Trial, plan, run
 from potstill.corpus.dataset import Dataset
 from potstill.cost import measured
 from potstill.errors import run as run_stage
 from potstill.params.ablate import AblateParams
 from potstill.params.baseline import BaselineParams
+from potstill.student import transfer
+from potstill.student.transfer import Transfer
 
 METRICS = paths.METRICS / "ablate"
 GROUPS = ("sources", "pool")  # that `dvc plots` shows
@@ -30,10 +30,9 @@ COLUMNS = ("name", "texts", "accuracy")
 def main() -> None:
     """Read the prepared data and the transfer set; write `metrics/ablate`. A run that was killed goes on."""
     params, baseline = AblateParams.load(), BaselineParams.load()
-    present = pd.read_parquet(paths.TRANSFER / "pool.parquet", columns=["source"])["source"].unique()
-    trials = plan(params, baseline, present)
+    trials = plan(params, baseline, sorted(set(transfer.read(paths.TRANSFER).sources)))
     inputs = [files.sha256(paths.PREPARED), files.sha256(paths.TRANSFER), params.model_dump_json(exclude={"jobs"})]
-    scratch = paths.SCRATCH / "ablate" / _hash(*inputs, baseline.model_dump_json())
+    scratch = paths.SCRATCH / "ablate" / files.key(*inputs, baseline.model_dump_json())
     found: dict[str, dict[str, Any]] = {}
     jobs = min(params.jobs or os.cpu_count() or 1, max(1, len(trials)))
     pool = ProcessPoolExecutor(jobs, get_context("spawn"), start)
@@ -59,7 +58,7 @@ def start() -> None:
 
 def result(trial: Trial, params: AblateParams, baseline: BaselineParams, scratch: Path) -> dict[str, Any]:
     """One trial's result, as an earlier run left it or a new one."""
-    path = scratch / f"{_hash(trial.work)}.json"
+    path = scratch / f"{files.key(trial.work)}.json"
     if not path.is_file():
         files.write_json(path, run(trial, *read(), params, baseline))
     return files.read_json(path)
@@ -68,13 +67,7 @@ def result(trial: Trial, params: AblateParams, baseline: BaselineParams, scratch
 @cache
 def read() -> tuple[Dataset, Transfer]:
     """What is learned from, once per process."""
-    pool = pd.read_parquet(paths.TRANSFER / "pool.parquet")
-    logits = pd.read_parquet(paths.TRANSFER / "logits.parquet").to_numpy(np.float32)
-    return Dataset.load(paths.PREPARED), Transfer(pool["text"].tolist(), pool["source"].to_numpy(str), logits)
-
-
-def _hash(*parts: str) -> str:
-    return hashlib.sha256(" ".join(parts).encode()).hexdigest()[:16]
+    return Dataset.load(paths.PREPARED), transfer.read(paths.TRANSFER)
 
 
 if __name__ == "__main__":

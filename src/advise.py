@@ -5,7 +5,6 @@ is no stage: it comes before one pays for them. Can be stopped and started again
 """
 
 import argparse
-import hashlib
 import shutil
 import sys
 
@@ -51,10 +50,9 @@ def main() -> None:
 
         epochs = max(EPOCHS, -(-STEPS // -(-len(rows) // BATCH_SIZE)))
         settings = params.of(arguments.teacher).model_copy(update={"epochs": epochs, "batch_size": BATCH_SIZE})
-        facts = f"{settings.model_dump_json()} {preset} {source} {rows.to_json()}"
         device.use_threads(threads)
         network, tokenizer = finetune.load(source, data.labels, settings.seed, data.multi_label)
-        folder = scratch / hashlib.sha256(facts.encode()).hexdigest()[:16]
+        folder = scratch / files.key(settings.model_dump_json(), preset, source, rows.to_json())
         finetune.finetune(network, tokenizer, rows, choosers, settings, preset.learning_rate, folder)
 
         def answer(texts: list[str]) -> np.ndarray:

@@ -1,14 +1,14 @@
 """Stage `evaluate`: every model on the test split, side by side."""
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from safetensors.numpy import load_file
-from scipy.special import expit, logit, softmax
+from scipy.special import logit
 
 from potstill import device, files, paths, record
 from potstill.balance import majority
@@ -27,7 +27,7 @@ from potstill.evaluate.verdict import Verdict, judge
 from potstill.params.evaluate import EvaluateParams
 from potstill.params.label import LabelParams
 from potstill.params.teacher import TeacherParams
-from potstill.runtime.decision import choose, named, right
+from potstill.runtime.decision import choose, named, probabilities, right
 from potstill.runtime.model import FILE, UNROUNDED, Student
 from potstill.teacher import model as teachers
 from potstill.teacher.average import average
@@ -101,7 +101,7 @@ def load_teachers(
     """The answers and timings that the stage `teacher` left; several labelling teachers make an ensemble."""
     folder = paths.METRICS / "teacher"
     files.keep_only(folder, checkpoints)
-    shares = expit if data.multi_label else partial(softmax, axis=1)
+    shares = partial(probabilities, several=data.multi_label)
     log_odds = logit if data.multi_label else np.log
     found: dict[str, Model] = {}
     timings = {}
@@ -174,8 +174,15 @@ def verdict(
     student = next(row for row in rows if row["name"] == "student")
     labels = data.targets("test")
     of = {model.name: right(model.chosen, labels) for model in models}
-    against_teacher = student["paired"] if teacher else None
-    return judge(student, against_teacher, mcnemar(of["student"], of["tfidf"]), max_loss, majority(labels))
+    return judge(
+        student,
+        student["paired"] if teacher else None,
+        mcnemar(of["student"], of["tfidf"]),
+        max_loss,
+        majority(labels),
+        mcnemar(of[teacher], of["tfidf"]) if teacher else None,
+        mcnemar(of["student"], of["hard"]),
+    )
 
 
 def write_scores(
@@ -199,6 +206,7 @@ def write_scores(
         scores["rounding"] = rounding
         lines.append(table.sentence("the student before its weights were rounded", "the one that ships", rounding))
     files.write_json(METRICS / "metrics.json", scores)
+    files.write_json(METRICS / "verdict.json", asdict(answer))
     files.write_text(METRICS / "table.md", "\n".join(lines))
     files.write_json(METRICS / "timing.json", {"timing": timings})
     files.write_text(METRICS / "timing.md", table.speeds(timings, "student"))
@@ -242,12 +250,7 @@ def write_pictures(
                 figure.confusion_figure(confusion(labels, model.chosen, data.labels), data.labels, picture)
             pairs = {"actual": named(labels, data.labels), "predicted": named(model.chosen, data.labels)}
             files.write_text(folder / f"{model.name}.csv", pd.DataFrame(pairs).to_csv(index=False))
-    recorded = {"hard": paths.METRICS / "baseline", "student": paths.METRICS / "student"}
-    for model in models:
-        folder = paths.METRICS / "teacher" / model.name
-        if model.kind == "teacher" and any(folder.glob("plots/metrics/*.tsv")):  # a table has none
-            recorded[model.name] = folder
-    figure.curves_figure({name: record.read_curves(at) for name, at in recorded.items()}, METRICS / "curves.png")
+    figure.curves_figure(record.all_curves("student", (model.name for model in models)), METRICS / "curves.png")
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 from dataclasses import replace
 
 import numpy as np
-from scipy.special import expit
 
 from potstill import files, paths, record
 from potstill.corpus.dataset import Dataset
@@ -17,7 +16,7 @@ from potstill.export.facts import collect
 from potstill.params.export import ExportParams
 from potstill.params.label import LabelParams
 from potstill.params.student import StudentParams
-from potstill.runtime.decision import choose, right
+from potstill.runtime.decision import choose, probabilities, right
 from potstill.runtime.model import FILE, WORDS, Student
 from potstill.runtime.tokenizer import Fingerprints
 
@@ -72,7 +71,8 @@ def teachers(data: Dataset) -> dict[str, float]:
             continue
         chosen = choose(test)
         if data.multi_label:
-            chosen = choose(expit(test), fit(expit(validation), data.targets("validation")))
+            thresholds = fit(probabilities(validation, several=True), data.targets("validation"))
+            chosen = choose(probabilities(test, several=True), thresholds)
         found[name] = round(float(right(chosen, data.targets("test")).mean()), 6)
     return found
 

@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
-from scipy.special import expit, softmax
 
 from potstill import files, paths, record
 from potstill.corpus.dataset import SPLITS, Dataset
 from potstill.cost import measured
 from potstill.errors import run
 from potstill.evaluate.answers import Answers
+from potstill.evaluate.table import thousands
 from potstill.params.evaluate import EvaluateParams
 from potstill.params.label import LabelParams
 from potstill.params.report import ReportParams
@@ -18,7 +18,9 @@ from potstill.report.facts import Inputs, collect
 from potstill.report.origin import costs, origin
 from potstill.report.page import render
 from potstill.report.pictures import draw
+from potstill.runtime.decision import probabilities
 from potstill.runtime.model import FILE, Student
+from potstill.student import transfer
 
 METRICS = paths.METRICS / "report"
 
@@ -28,20 +30,22 @@ def main() -> None:
     """Read what all stages left; write `metrics/report`."""
     params, evaluate = ReportParams.load(), EvaluateParams.load()
     data, teachers = Dataset.load(paths.PREPARED), LabelParams.load().teachers
-    inputs = read(data, teachers, evaluate.max_loss)
+    inputs = read(data, teachers)
     facts = collect(inputs, params)
     reference = evaluate.reference or inputs.teacher or max(facts["table"], key=lambda row: row["accuracy"])["name"]
+    curves = record.all_curves(inputs.name, inputs.test.models)
     shown = facts | {
         "title": f"{inputs.name}: {', '.join(data.labels[:8])}{' …' if len(data.labels) > 8 else ''}",
         "labels": data.labels,
         "labeller": teachers[0],
         "reference": reference,
         "published": evaluate.published,
-        "rows": {name: len(data.split(name)) for name in (*SPLITS, "unlabelled")} | {"transfer": len(inputs.pool)},
+        "rows": {name: len(data.split(name)) for name in (*SPLITS, "unlabelled")},
+        "transfer": len(inputs.pool.texts),
         "costs": costs(),
         "origin": origin(),
         "parameters": paths.PARAMS.read_text("utf-8"),
-        "charts": draw(inputs, facts, curves(inputs), reference, evaluate.published),
+        "charts": draw(inputs, facts, curves, reference, evaluate.published),
     }
     files.write_text(METRICS / "index.html", render("page.html", shown))
     files.write_text(METRICS / "report.md", render("page.md", shown))
@@ -52,27 +56,27 @@ def main() -> None:
     print(f"{METRICS / 'index.html'} says why")
 
 
-def read(data: Dataset, teachers: list[str], max_loss: float) -> Inputs:
+def read(data: Dataset, teachers: list[str]) -> Inputs:
     """What the stages left."""
     student = Student.load(paths.EXPORT / FILE)
     test = Answers.load(paths.EVALUATE / "test.parquet")
     teacher = teachers[0] if len(teachers) == 1 else "ensemble"
-    logits = pd.read_parquet(paths.TRANSFER / "logits.parquet").to_numpy()
+    pool = transfer.read(paths.TRANSFER)
     return Inputs(
         labels=data.labels,
-        name=f"{student.shape.architecture}-{amount(student.parameters)}",
+        name=f"{student.shape.architecture}-{thousands(student.parameters)}",
         teacher=teacher if teacher in test.models else None,
         validation=Answers.load(paths.EVALUATE / "validation.parquet"),
         test=test,
         train=data.train,
-        pool=pd.read_parquet(paths.TRANSFER / "pool.parquet"),
-        answers=expit(logits) if data.multi_label else softmax(logits, axis=1),
+        pool=pool,
+        answers=probabilities(pool.logits, data.multi_label),
         scores=files.read_json(paths.METRICS / "evaluate" / "metrics.json"),
+        verdict=files.read_json(paths.METRICS / "evaluate" / "verdict.json"),
         timing=files.read_json(paths.METRICS / "evaluate" / "timing.json")["timing"],
         prepared=files.read_json(paths.METRICS / "prepare" / "metrics.json")["prepare"],
         ablation=files.read_json(paths.METRICS / "ablate" / "metrics.json")["ablate"],
         truncated=truncated(teachers[0]),
-        max_loss=max_loss,
     )
 
 
@@ -81,21 +85,6 @@ def truncated(teacher: str) -> dict[str, dict[str, float]]:
     of_teacher = files.read_json(paths.METRICS / "teacher" / teacher / "metrics.json")[teacher]
     of_student = files.read_json(paths.METRICS / "student" / "metrics.json")["student"]
     return {"teacher": of_teacher.get("truncated", {}), "student": of_student["truncated"]}
-
-
-def amount(parameters: int) -> str:
-    """A number of parameters as in a model's name: 4.2K."""
-    return f"{parameters / 1000:.3g}K" if parameters >= 1000 else str(parameters)
-
-
-def curves(inputs: Inputs) -> dict[str, pd.DataFrame]:
-    """The training curves of the network on hard labels, of the student and of those teachers that have some."""
-    recorded = {"hard": paths.METRICS / "baseline", inputs.name: paths.METRICS / "student"}
-    for name in inputs.test.models:
-        folder = paths.METRICS / "teacher" / name
-        if any(folder.glob("plots/metrics/*.tsv")):
-            recorded[name] = folder
-    return {name: record.read_curves(folder) for name, folder in recorded.items()}
 
 
 def tables(facts: Mapping[str, Any]) -> dict[str, pd.DataFrame]:

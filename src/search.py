@@ -5,7 +5,6 @@ not searched are taken from params.yaml. Can be stopped and started again. The t
 """
 
 import argparse
-import hashlib
 import multiprocessing
 import os
 import signal
@@ -41,8 +40,8 @@ def main() -> None:
 
     params = StudentParams.load()
     transfer.read(paths.TRANSFER, params.sources)  # what is missing is said before processes start
-    facts = files.sha256(paths.TRANSFER) + params.model_dump_json() + f"{arguments.budget} {arguments.unit}"
-    journal = paths.SCRATCH / "search" / f"{hashlib.sha256(facts.encode()).hexdigest()[:16]}.log"
+    key = files.key(files.sha256(paths.TRANSFER), params.model_dump_json(), arguments.budget, arguments.unit)
+    journal = paths.SCRATCH / "search" / f"{key}.log"
     journal.parent.mkdir(parents=True, exist_ok=True)
     print(f"{arguments.trials} students of at most {arguments.budget:,} {arguments.unit}; kept in {journal}")
     work = partial(worker, params, arguments.budget, arguments.unit, arguments.trials, journal)
@@ -58,10 +57,10 @@ def worker(params: StudentParams, budget: int, unit: str, trials: int, journal: 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     device.use_threads(1)
     data = Dataset.load(paths.PREPARED)
-    texts, logits = transfer.read(paths.TRANSFER, params.sources)
+    learned = transfer.read(paths.TRANSFER, params.sources)
 
     def train(tried: StudentParams) -> Result:
-        trained = distil(data.labels, texts, logits, data.validation, tried)
+        trained = distil(data.labels, learned.texts, learned.logits, data.validation, tried)
         score = round(trained.best[f"validation_{tried.metric}"], 6)
         return Result(settings(tried), trained.student.parameters, len(trained.student.to_bytes()), score)
 

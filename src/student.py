@@ -15,14 +15,14 @@ def main() -> None:
     """Read the prepared data and the transfer set; write `models/student` and `metrics/student`."""
     params = StudentParams.load()
     data = Dataset.load(paths.PREPARED)
-    texts, logits = transfer.read(paths.TRANSFER, params.sources)
+    learned = transfer.read(paths.TRANSFER, params.sources)
     device.use_threads(params.threads)
     metrics = paths.METRICS / "student"
     with record.curves(metrics) as log:
-        trained = distil(data.labels, texts, logits, data.validation, params, log)
+        trained = distil(data.labels, learned.texts, learned.logits, data.validation, params, log)
     size = trained.save(paths.STUDENT)
     facts = record.summary(trained.best, trained.student.parameters, size)
-    read = {"transfer": texts, "validation": data.validation["text"].tolist()}
+    read = {"transfer": learned.texts, "validation": data.validation["text"].tolist()}
     shares = {name: truncated(some, params.max_length) for name, some in read.items()}
     record.headline(metrics, "student", {**facts, "truncated": shares})
     truncation.note("student.max_length", shares)

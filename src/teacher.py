@@ -1,6 +1,5 @@
 """Stage `teacher`: fine-tune a checkpoint, or take a table of probabilities. `python src/teacher.py minilm`."""
 
-import hashlib
 import shutil
 import sys
 from pathlib import Path
@@ -87,9 +86,8 @@ def train(folder: Path, metrics: Path, data: Dataset, params: TeacherParams, nam
     device.use_threads(params.threads)
     preset = params.presets[name]
     source = checkpoints.find(preset.checkpoint)
-    settings = f"{params.model_dump_json(exclude={'checkpoints', 'presets'})} {preset} {source}"
-    key = hashlib.sha256(f"{settings} {files.sha256(paths.PREPARED)}".encode()).hexdigest()[:16]
-    scratch = paths.SCRATCH / "teacher" / key
+    settings = params.model_dump_json(exclude={"checkpoints", "presets"})
+    scratch = paths.SCRATCH / "teacher" / files.key(settings, preset, source, files.sha256(paths.PREPARED))
     if params.adapt:
         from potstill.teacher import adapt
 

@@ -376,6 +376,25 @@ def test_what_may_be_lost_is_the_users_choice():
     )
 
 
+def test_a_teacher_with_nothing_to_teach_is_said_to_have_none():
+    says = "nor is its teacher (−2.0 to +1.0 points), so there is little to distil"
+    of = {"student": STUDENT, "against_teacher": paired(-0.03, 0), "max_loss": 0.01, "majority": 0.35}
+    told = judge(**of, against_baseline=paired(-0.01, 0.01), teacher_against_baseline=paired(-0.02, 0.01))
+    assert says in told.sentence
+    told = judge(**of, against_baseline=paired(-0.01, 0.01), teacher_against_baseline=paired(0.02, 0.03))
+    assert "nor is its teacher" not in told.sentence
+    told = judge(**of, against_baseline=paired(0.01, 0.02), teacher_against_baseline=paired(-0.02, 0.01))
+    assert "nor is its teacher" not in told.sentence
+
+
+def test_hard_labels_that_do_better_are_named():
+    of = (STUDENT, paired(-0.005, 0), paired(0.1, 0.2), 0.01, 0.35)
+    told = judge(*of, against_hard=paired(-0.03, -0.01))
+    assert "is better on hard labels alone (the student: −3.0 to −1.0 points)" in told.sentence
+    assert told.ship
+    assert "hard labels" not in judge(*of, against_hard=paired(-0.03, 0.01)).sentence
+
+
 def test_an_accuracy_that_one_class_alone_has_is_said_to_be_none():
     says = "always answering the most frequent class is right on 92.0%, so go by its macro-F1, 88.0%"
     assert says in judge(STUDENT, paired(0, 0.1), paired(0.1, 0.2), 0.01, 0.92).sentence

@@ -20,7 +20,7 @@ from torch.nn import functional
 from conftest import FEELINGS, make_mixed_texts
 from potstill import ablate as ablation
 from potstill import cli, record
-from potstill.ablate import Transfer, plan
+from potstill.ablate import plan
 from potstill.advise.decide import decide
 from potstill.advise.measure import measure
 from potstill.advise.report import markdown
@@ -49,6 +49,7 @@ from potstill.runtime.model import Student
 from potstill.runtime.networks import ARCHITECTURES
 from potstill.student import training, vocabulary
 from potstill.student.distil import distil, train_on_labels
+from potstill.student.transfer import Transfer
 from potstill.teacher import model as teachers
 from potstill.teacher import table as answers
 from potstill.teacher.average import average
@@ -715,7 +716,7 @@ def test_a_report_speaks_of_several_labels(mixed):
         train=wrong,
         validation=parts["validation"],
         test=parts["test"],
-        pool=pd.DataFrame({"text": mixed.train["text"], "source": "train"}),
+        pool=Transfer(mixed.train["text"].tolist(), np.array(["train"] * 300), soft_labels(mixed)),
         answers=expit(
             soft_labels(mixed) * rng.uniform(0.5, 1, (300, 1)) * np.where(np.arange(300) == place, 2, 1)[:, None]
         ),

@@ -1,5 +1,6 @@
 """The report: its numbers, its sentences, and the page that holds them."""
 
+from dataclasses import asdict
 from xml.etree import ElementTree
 
 import numpy as np
@@ -7,9 +8,12 @@ import pandas as pd
 import pytest
 from scipy.special import softmax
 
+from potstill.balance import majority
 from potstill.evaluate import figure
 from potstill.evaluate.answers import Answers
 from potstill.evaluate.compare import Model, compare
+from potstill.evaluate.scores import mcnemar
+from potstill.evaluate.verdict import judge
 from potstill.params.report import ReportParams
 from potstill.report import charts
 from potstill.report.cascade import cascade
@@ -17,6 +21,7 @@ from potstill.report.facts import Inputs, collect, two_digits
 from potstill.report.page import clip, render
 from potstill.report.pictures import draw
 from potstill.report.suspects import find
+from potstill.student.transfer import Transfer
 
 LABELS = ["joy", "<b>anger</b>", "fear | awe"]
 PARAMS = ReportParams(samples=2, errors=5, suspects=5)
@@ -57,6 +62,9 @@ def make(student=0.9, teacher=0.93, texts=2000, with_teacher=True):
     train = rng.integers(0, 3, 90)
     order = {"student": {"wos": 0.2, "survived": 0.9, "texts": 9}, "minilm": {"wos": 0.3, "survived": 0.85, "texts": 9}}
     unknown = {"words": 0.1, "texts": 0.3}
+    answers = answering(np.r_[train, np.zeros(10, int)], 0.98, 9)
+    of = {row["name"]: row for row in rows}
+    better = mcnemar(test.right("student"), test.right("tfidf"))
     return Inputs(
         labels=LABELS,
         name="bigru-2.5K",
@@ -64,17 +72,17 @@ def make(student=0.9, teacher=0.93, texts=2000, with_teacher=True):
         validation=splits["validation"],
         test=test,
         train=pd.DataFrame({"text": [f"train {i}" for i in range(90)], "label": train}),
-        pool=pd.DataFrame(
-            {
-                "text": [*(f"train {i}" for i in range(90)), *(f"made {i}" for i in range(10))],
-                "source": ["train"] * 90 + ["generated"] * 10,
-            }
+        pool=Transfer(
+            [*(f"train {i}" for i in range(90)), *(f"made {i}" for i in range(10))],
+            np.array(["train"] * 90 + ["generated"] * 10),
+            np.log(answers),
         ),
-        answers=answering(np.r_[train, np.zeros(10, int)], 0.98, 9),
+        answers=answers,
         scores={
-            "models": {row["name"]: row for row in rows},
+            "models": of,
             "traits": {"order": order if with_teacher else {}, "unknown_to_train": unknown, "unknown_to_all": unknown},
         },
+        verdict=asdict(judge(of["student"], of["student"].get("paired"), better, 0.01, majority(test.labels))),
         timing={name: {"texts_per_second": 1e6 / size, "milliseconds_per_text": 0.1} for name, size in sizes.items()},
         prepared={"removed": {"train": {"rows": 1}}, "two_labels": 2},
         ablation={
@@ -85,7 +93,6 @@ def make(student=0.9, teacher=0.93, texts=2000, with_teacher=True):
             "labels": {"hard 0.1": row, "tfidf 0.1": row},
         },
         truncated={"teacher": {"train": 0.25, "test": 0.1}, "student": {}},
-        max_loss=0.01,
     )
 
 
@@ -100,7 +107,8 @@ def page(inputs=None):
         "labeller": "minilm",
         "reference": inputs.teacher or "student",
         "published": True,
-        "rows": {"train": 90, "validation": 2000, "test": 2000, "unlabelled": 0, "transfer": 100},
+        "rows": {"train": 90, "validation": 2000, "test": 2000, "unlabelled": 0},
+        "transfer": 100,
         "costs": {"prepare": {"seconds": 1.5, "core_seconds": 2.0, "peak_megabytes": 300.0}},
         "origin": {"commit": "abc"},
         "parameters": "a: <1>",

@@ -17,6 +17,7 @@ from potstill.params.network import NetworkParams
 from potstill.params.student import StudentParams
 from potstill.runtime.decision import accuracy, choose, right
 from potstill.student.distil import distil, train_on_labels
+from potstill.student.transfer import Transfer
 
 # The transfer set, one kind of text after the other: what was there, then what is made of it.
 STEPS = (
@@ -25,26 +26,6 @@ STEPS = (
     ("variants", ("replace", "borrow", "drop", "splice")),
     ("generated", ("generated",)),
 )
-
-
-@dataclass(frozen=True)
-class Transfer:
-    """The transfer set.
-
-    Attributes:
-        texts: the texts.
-        sources: where each comes from, an array of names.
-        logits: the teacher's, float32 of shape (texts, classes).
-    """
-
-    texts: list[str]
-    sources: np.ndarray
-    logits: np.ndarray
-
-    def only(self, chosen: np.ndarray) -> "Transfer":
-        """Some of the texts, by an array of booleans or of numbers of rows."""
-        rows = np.arange(len(self.texts))[chosen]
-        return Transfer([self.texts[row] for row in rows], self.sources[rows], self.logits[rows])
 
 
 @dataclass(frozen=True)

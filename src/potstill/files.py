@@ -62,6 +62,11 @@ def read_json(path: Path) -> Any:
         raise PotstillError(f"{path} is not valid JSON ({error}): delete it and run `dvc repro`") from None
 
 
+def key(*facts: Any) -> str:
+    """Name a scratch folder or file by what the work in it depends on: 16 hexadecimal digits."""
+    return hashlib.sha256(" ".join(map(str, facts)).encode()).hexdigest()[:16]
+
+
 def sha256(path: Path) -> str:
     """Hash a file, or a folder's file names and contents, as hexadecimal SHA-256."""
     digest = hashlib.sha256()

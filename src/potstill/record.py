@@ -1,6 +1,6 @@
 """Recording a training with DVCLive: a curve per metric, and the headline numbers."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ import pandas as pd
 from dvclive import Live
 from tqdm import tqdm
 
-from potstill import files
+from potstill import files, paths
 from potstill.runtime.decision import choose, named
 
 CURVES = ("loss", "validation_loss", "validation_accuracy")
@@ -40,6 +40,21 @@ def read_curves(folder: Path) -> pd.DataFrame:
     """What `curves` recorded in `folder`: a column `epoch` and one per metric."""
     tables = [pd.read_csv(folder / "plots" / "metrics" / f"{name}.tsv", sep="\t", index_col="step") for name in CURVES]
     return pd.concat(tables, axis=1).rename_axis("epoch").reset_index()
+
+
+def all_curves(student: str, others: Iterable[str]) -> dict[str, pd.DataFrame]:
+    """What the stages recorded of the network on hard labels, of the student and of those others that have curves.
+
+    Args:
+        student: what to call the student.
+        others: names of models, of which a teacher that is a table, or a baseline, has none.
+    """
+    recorded = {"hard": paths.METRICS / "baseline", student: paths.METRICS / "student"}
+    for name in others:
+        folder = paths.METRICS / "teacher" / name
+        if any(folder.glob("plots/metrics/*.tsv")):
+            recorded[name] = folder
+    return {name: read_curves(folder) for name, folder in recorded.items()}
 
 
 def write_answers(path: Path, logits: np.ndarray, actual: np.ndarray, labels: list[str]) -> None:

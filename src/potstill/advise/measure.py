@@ -6,7 +6,6 @@ from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
-from scipy.special import expit, softmax
 
 from potstill import device
 from potstill.balance import majority
@@ -19,7 +18,7 @@ from potstill.evaluate.traits import order_sensitivity, out_of_vocabulary, vocab
 from potstill.params.baseline import BaselineParams
 from potstill.params.network import NetworkParams
 from potstill.params.student import StudentParams
-from potstill.runtime.decision import choose
+from potstill.runtime.decision import choose, probabilities
 from potstill.runtime.decision import right as correct
 from potstill.student.distil import Trained, distil, train_on_labels
 
@@ -153,7 +152,7 @@ def measure(
     for part in parts[-2:]:
         answer = teach(part, sample.choosers.head(SHOWN))
         logits = answer(texts)
-        shares = expit(logits) if data.multi_label else softmax(logits, axis=1)
+        shares = probabilities(logits, data.multi_label)
         expected = choose(shares, thresholds)
         note("teacher", "hard", len(part), shares)
     order = order_sensitivity(answer, texts)

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from potstill.errors import PotstillError
+from potstill.runtime.decision import probabilities
 
 Fallback = Callable[[list[str]], np.ndarray]
 
@@ -22,8 +23,6 @@ def load(folder: Path, labels: Sequence[str]) -> Fallback:
             is needed to run it is not installed.
     """
     try:
-        from scipy.special import softmax
-
         from potstill.teacher import model
 
         teacher = model.load(folder)
@@ -36,4 +35,4 @@ def load(folder: Path, labels: Sequence[str]) -> Fallback:
             f"{folder} tells apart {', '.join(teacher.labels)}, and the student {', '.join(labels)}: give its teacher"
         )
     order = [teacher.labels.index(label) for label in labels]
-    return lambda texts: softmax(teacher.logits(texts)[:, order], axis=1)
+    return lambda texts: probabilities(teacher.logits(texts)[:, order], several=False)

@@ -18,6 +18,7 @@ from matplotlib.transforms import Bbox, IdentityTransform
 from potstill.errors import PotstillError
 from potstill.evaluate.canvas import INK, PALE, SOFT, TIP, heading, log_axis, save, short
 from potstill.evaluate.placement import place
+from potstill.evaluate.table import thousands
 
 # Marker and colour per kind; the colours (Okabe and Ito) stay apart for the colour-blind.
 KINDS = {"baseline": ("s", "#7b8794"), "teacher": ("D", "#0072b2"), "student": ("o", "#d55e00")}
@@ -183,7 +184,7 @@ def _size_axes(axes: Axes, marks: list[_Mark]) -> None:
     # At least 1.2 decades wide, so that some power of ten is always among the ticks.
     axes.set(xscale="log", xlim=(min(xs) / 4, max(xs) * 4), ylim=(low - room, high + room))
     axes.xaxis.set_major_locator(LogLocator(10, numticks=12))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: _thousands(x)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: thousands(x)))
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:g}%"))
     axes.yaxis.set_major_locator(MaxNLocator(7, steps=[1, 2, 5, 10]))
@@ -340,11 +341,3 @@ def _best(axes: Axes, epochs: pd.Series, values: pd.Series) -> None:
         best, colour = int(np.nanargmax(values)), KINDS["student"][1]
         axes.plot(epochs.iloc[best], values.iloc[best], "o", color=colour, ms=5)
         axes.set_title(f"best {values.iloc[best]:.1%}", size=8, color=colour, loc="right", pad=3)
-
-
-def _thousands(count: float) -> str:
-    for unit in ("", "K", "M"):
-        if count < 1000:
-            return f"{count:g}{unit}"
-        count /= 1000
-    return f"{count:g}B"

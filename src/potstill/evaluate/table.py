@@ -97,6 +97,15 @@ def size(count: float) -> str:
     return f"{count:,.3g} GB"
 
 
+def thousands(count: float) -> str:
+    """Write a number in few letters: 950, 4.2K, 22.7M."""
+    for unit in ("", "K", "M"):
+        if count < 999.5:
+            return f"{count:.3g}{unit}"
+        count /= 1000
+    return f"{count:,.3g}B"
+
+
 def amount(count: int) -> str:
     """Write a number of parameters: 80,102 in full below a million, then 22.7M."""
     return f"{count:,}" if count < 1_000_000 else f"{count / 1e6:,.1f}M"

@@ -26,6 +26,8 @@ def judge(
     against_baseline: Mapping[str, Any],
     max_loss: float,
     majority: float,
+    teacher_against_baseline: Mapping[str, Any] | None = None,
+    against_hard: Mapping[str, Any] | None = None,
 ) -> Verdict:
     """Say whether a student should ship.
 
@@ -41,6 +43,9 @@ def judge(
         max_loss: how much accuracy may be lost, as a fraction.
         majority: the accuracy of always answering what is right most often. Where a student is not surely better, the
             sentence says so: its accuracy then says nothing.
+        teacher_against_baseline: as `against_baseline`, for its teacher: if neither is better, the sentence says so.
+        against_hard: as `against_baseline`, for student and the network on hard labels alone: if that is surely better,
+            the sentence says so.
     """
     allowed = f"{100 * max_loss:g} point{'s' * (max_loss != 0.01)}"
     several = "micro_f1" in student
@@ -60,6 +65,15 @@ def judge(
     better = against_baseline["difference_low"] > 0
     gain = "beats" if better else "is not surely better than"
     reasons.append((better, f"it {gain} TF-IDF with logistic regression ({_span(against_baseline)})"))
+    if not better and teacher_against_baseline and teacher_against_baseline["difference_low"] <= 0:
+        advice = (
+            f"nor is its teacher ({_span(teacher_against_baseline)}), so there is little to distil: fine-tune it "
+            "longer (`teacher.epochs`), or take another"
+        )
+        reasons.append((None, advice))
+    if against_hard and against_hard["difference_high"] < 0:
+        told = f"the network of `baseline` is better on hard labels alone (the student: {_span(against_hard)})"
+        reasons.append((None, told))
     if student["accuracy_low"] <= majority:
         usual = "labels" if several else "class"
         advice = (

@@ -7,18 +7,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from potstill.balance import majority
 from potstill.corpus.dataset import targets
 from potstill.evaluate.answers import Answers
 from potstill.evaluate.scores import confusion, counts, interval, mcnemar
 from potstill.evaluate.table import KINDS
 from potstill.evaluate.traits import family
-from potstill.evaluate.verdict import judge
 from potstill.params.report import ReportParams
 from potstill.report.cascade import Cascade, cascade
 from potstill.report.reliability import binned
 from potstill.report.suspects import find
 from potstill.runtime.decision import JOINT, choose, confidence, named
+from potstill.student.transfer import Transfer
 
 STUDENT, BASELINE = "student", "tfidf"
 SEED = 0
@@ -34,12 +33,11 @@ class Inputs:
         teacher: the name of the model that labelled the transfer set, or None if it has no answers for the test split.
         validation, test: every model's answers.
         train: the labelled texts, with `text` and `label`.
-        pool: the transfer set: `text`, `source`.
-        answers: the teacher's probabilities for the pool, of shape (texts, classes).
-        scores, timing: of the stage `evaluate`.
+        pool: the transfer set.
+        answers: the teacher's probabilities for it, of shape (texts, classes).
+        scores, verdict, timing: of the stage `evaluate`.
         prepared, ablation: of the stages `prepare` and `ablate`.
         truncated: by who reads them (teacher, student) and kind of text, the share of texts that is cut off.
-        max_loss: the accuracy that may be lost, a fraction.
     """
 
     labels: list[str]
@@ -48,14 +46,14 @@ class Inputs:
     validation: Answers
     test: Answers
     train: pd.DataFrame
-    pool: pd.DataFrame
+    pool: Transfer
     answers: np.ndarray
     scores: Mapping[str, Any]
+    verdict: Mapping[str, Any]
     timing: Mapping[str, Any]
     prepared: Mapping[str, Any]
     ablation: Mapping[str, Any]
     truncated: Mapping[str, Mapping[str, float]]
-    max_loss: float
 
     @property
     def several(self) -> bool:
@@ -87,9 +85,6 @@ def verdict(inputs: Inputs) -> dict[str, Any]:
     """Whether to ship, in one sentence, and each reason."""
     models = inputs.scores["models"]
     student = models[STUDENT]
-    against = student.get("paired") if inputs.teacher else None
-    compared = mcnemar(inputs.test.right(STUDENT), inputs.test.right(BASELINE))
-    judged = judge(student, against, compared, inputs.max_loss, majority(inputs.test.labels))
     accuracy = f"{100 * student['accuracy']:.1f}%"
     bounds = f"95% interval {100 * student['accuracy_low']:.1f} to {100 * student['accuracy_high']:.1f}"
     does = "gets all labels right" if inputs.several else "is right"
@@ -103,7 +98,7 @@ def verdict(inputs: Inputs) -> dict[str, Any]:
             told += f" at 1/{two_digits(teacher['parameters'] / student['parameters'])} of its size"
         if all(rates):
             told += f" and {two_digits(rates[0] / rates[1])} times its speed"
-    return {"ship": judged.ship, "headline": told, "reasons": judged.reasons}
+    return {"ship": inputs.verdict["ship"], "headline": told, "reasons": inputs.verdict["reasons"]}
 
 
 def two_digits(value: float) -> str:
@@ -195,13 +190,13 @@ def samples(inputs: Inputs, number: int) -> list[dict[str, Any]]:
     rows = []
     chosen = choose(inputs.answers, inputs.test.thresholds.get(inputs.teacher or "", 0.5 if inputs.several else None))
     sure = confidence(inputs.answers, chosen)
-    for source in inputs.pool["source"].unique():
-        places = np.flatnonzero((inputs.pool["source"] == source).to_numpy())
+    for source in dict.fromkeys(inputs.pool.sources.tolist()):
+        places = np.flatnonzero(inputs.pool.sources == source)
         for place in np.random.default_rng(SEED).permutation(places)[:number]:
             rows.append(
                 {
                     "source": source,
-                    "text": inputs.pool["text"].iloc[place],
+                    "text": inputs.pool.texts[place],
                     "label": inputs.named(chosen[[place]])[0],
                     "confidence": float(sure[place]),
                 }
@@ -277,7 +272,7 @@ def suspects(inputs: Inputs, number: int) -> dict[str, Any]:
             "validation": (inputs.validation.texts, inputs.validation.labels, inputs.validation.models[inputs.teacher]),
             "test": (inputs.test.texts, inputs.test.labels, inputs.test.models[inputs.teacher]),
         }
-    place = {text: i for i, text in enumerate(inputs.pool["text"]) if inputs.pool["source"].iat[i] == "train"}
+    place = {inputs.pool.texts[i]: i for i in np.flatnonzero(inputs.pool.sources == "train").tolist()}
     seen = inputs.train[inputs.train["text"].isin(place)]
     if len(seen):
         answers = inputs.answers[[place[text] for text in seen["text"]]]
@@ -296,7 +291,8 @@ def suspects(inputs: Inputs, number: int) -> dict[str, Any]:
     held_out = [noise[split] for split in ("validation", "test") if split in noise]
     total = sum(part["texts"] for part in held_out)
     share = sum(part["suspects"] for part in held_out) / total if total else None
-    return {"rows": rows[:number], "splits": noise, "noise": share}
+    agrees = inputs.scores["models"][inputs.teacher]["accuracy"] if inputs.teacher else None
+    return {"rows": rows[:number], "splits": noise, "noise": share, "agrees": agrees}
 
 
 def _doubts(labels: np.ndarray, answers: np.ndarray, names: list[str]) -> list[tuple[int, str, float, float]]:

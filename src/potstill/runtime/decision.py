@@ -19,6 +19,19 @@ def named(chosen: np.ndarray, labels: Sequence[str]) -> list[str]:
     return [JOINT.join(label for label, held in zip(labels, row, strict=True) if held) for row in chosen.tolist()]
 
 
+def sigmoid(x: np.ndarray) -> np.ndarray:
+    """The logistic function, which never overflows so."""
+    return np.float32(0.5) * np.tanh(np.float32(0.5) * x) + np.float32(0.5)
+
+
+def probabilities(logits: np.ndarray, several: bool) -> np.ndarray:
+    """Logits as probabilities, both floats (texts, labels): softmax, or if a text may have several labels, sigmoid."""
+    if several:
+        return sigmoid(logits)
+    odds = np.exp(logits - logits.max(1, keepdims=True))
+    return odds / odds.sum(1, keepdims=True)
+
+
 def choose(scores: np.ndarray, thresholds: Any = None) -> np.ndarray:
     """Choose labels.
 

@@ -11,9 +11,9 @@ import numpy as np
 from potstill.errors import PotstillError
 from potstill.files import whole
 from potstill.runtime import fast, file
-from potstill.runtime.decision import choose
+from potstill.runtime.decision import choose, probabilities
 from potstill.runtime.fast import Output
-from potstill.runtime.networks import ARCHITECTURES, Shape, Weights, sigmoid
+from potstill.runtime.networks import ARCHITECTURES, Shape, Weights
 from potstill.runtime.tokenizer import Encoded, Lookup, Words
 
 FILE = "student.pot"  # in the folder of a trained student, and in that of an exported one
@@ -92,7 +92,7 @@ class Student:
         """
         if self.thresholds is None:
             return self._score(texts, Output.PROBABILITIES)
-        return sigmoid(self._score(texts, Output.LOGITS))
+        return probabilities(self._score(texts, Output.LOGITS), several=True)
 
     def decision_function(self, texts: Any) -> np.ndarray:
         """Calibrated logits, float32 of shape (texts, classes): `predict_proba` before the softmax, or the sigmoid."""
@@ -120,8 +120,7 @@ class Student:
             return logits.argmax(1)
         if output == Output.LOGITS:
             return logits
-        odds = np.exp(logits - logits.max(1, keepdims=True))
-        return odds / odds.sum(1, keepdims=True)
+        return probabilities(logits, several=False)
 
     def to_bytes(self) -> bytes:
         """The contents of the student's file."""

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from potstill.runtime.decision import sigmoid
+
 Weights = dict[str, np.ndarray]
 Shapes = dict[str, tuple[int, ...]]
 
@@ -116,11 +118,6 @@ def _recurrent_shapes(gates: int) -> Callable[[int, int, int, int], Shapes]:
         return {"embedding.weight": (rows, embedding), **cells, **_head(classes, 2 * hidden)}
 
     return shapes
-
-
-def sigmoid(x: np.ndarray) -> np.ndarray:
-    """The logistic function, which never overflows so."""
-    return np.float32(0.5) * np.tanh(np.float32(0.5) * x) + np.float32(0.5)
 
 
 def _gru(x: np.ndarray, h: np.ndarray, state: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -9,13 +9,13 @@ import numpy as np
 import pandas as pd
 import torch
 from safetensors.numpy import save_file
-from scipy.special import expit, softmax
 
 from potstill import files
 from potstill.balance import class_weights
 from potstill.corpus.dataset import targets
 from potstill.params.network import NetworkParams
 from potstill.params.student import StudentParams
+from potstill.runtime.decision import probabilities
 from potstill.runtime.file import FLOAT, TABLE
 from potstill.runtime.model import FILE, UNROUNDED, WORDS, Student
 from potstill.runtime.networks import Shape, Weights
@@ -73,8 +73,7 @@ def distil(
     several = validation["label"].dtype == object
     mse, kl = (training.binary_mse, training.binary_kl) if several else (training.mse, training.kl)
     loss = mse if params.loss == "mse" else kl(params.temperature)
-    probabilities = expit(logits) if several else softmax(logits, axis=1)
-    return _train(labels, texts, probabilities, torch.tensor(logits), loss, validation, params, log)
+    return _train(labels, texts, probabilities(logits, several), torch.tensor(logits), loss, validation, params, log)
 
 
 def train_on_labels(

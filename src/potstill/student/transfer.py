@@ -1,5 +1,7 @@
 """Reading the transfer set that the stage `transfer` wrote."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -8,8 +10,28 @@ import pandas as pd
 from potstill.errors import PotstillError
 
 
-def read(folder: Path, sources: list[str] | None) -> tuple[list[str], np.ndarray]:
-    """The texts of some sources (None: of all) and the teacher's logits for them, float32 (texts, classes).
+@dataclass(frozen=True)
+class Transfer:
+    """Texts that the teacher has labelled.
+
+    Attributes:
+        texts: the texts.
+        sources: where each comes from, an array of names.
+        logits: the teacher's, float32 of shape (texts, classes).
+    """
+
+    texts: list[str]
+    sources: np.ndarray
+    logits: np.ndarray
+
+    def only(self, chosen: np.ndarray) -> "Transfer":
+        """Some of the texts, by an array of booleans or of numbers of rows."""
+        rows = np.arange(len(self.texts))[chosen]
+        return Transfer([self.texts[row] for row in rows], self.sources[rows], self.logits[rows])
+
+
+def read(folder: Path, sources: Sequence[str] | None = None) -> Transfer:
+    """The texts of some sources, or of all, and the teacher's logits for them.
 
     Raises:
         PotstillError: the folder is missing, or holds no text of these sources.
@@ -19,9 +41,10 @@ def read(folder: Path, sources: list[str] | None) -> tuple[list[str], np.ndarray
         logits = pd.read_parquet(folder / "logits.parquet").to_numpy(np.float32)
     except FileNotFoundError as error:
         raise PotstillError(f"{error.filename} is missing: run `dvc repro transfer` to make it") from None
+    found = Transfer(pool["text"].tolist(), pool["source"].to_numpy(str), logits)
     if sources is None:
-        return pool["text"].tolist(), logits
-    wanted = pool["source"].isin(sources).to_numpy()
+        return found
+    wanted = np.isin(found.sources, list(sources))
     if not wanted.any():
-        raise PotstillError(f"`student.sources` {sources} are not in the transfer set: see the section `pool`")
-    return pool["text"][wanted].tolist(), logits[wanted]
+        raise PotstillError(f"`student.sources` {list(sources)} are not in the transfer set: see the section `pool`")
+    return found.only(wanted)

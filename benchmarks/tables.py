@@ -10,7 +10,6 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 from matplotlib.transforms import Bbox, IdentityTransform
-from runs import ROOT
 
 from potstill import files
 from potstill.evaluate import figure, table
@@ -18,6 +17,7 @@ from potstill.evaluate.canvas import heading, log_axis, save
 from potstill.evaluate.figure import SERIES
 from potstill.evaluate.placement import place
 from potstill.evaluate.scores import interval
+from runs import ROOT
 
 Rows = Sequence[dict[str, Any]]
 
