@@ -1,6 +1,6 @@
 .DEFAULT_GOAL := help
 .PHONY: help setup repro advise search compare qr test browser quick check offline fresh format show lock clean \
-	benchmark-advise benchmark-emotion benchmark-glue benchmark-search benchmark-speed benchmark-teacher
+	benchmark-advise benchmark-debian benchmark-emotion benchmark-glue benchmark-search benchmark-speed benchmark-teacher
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -83,6 +83,9 @@ lock: ## write the versions of this environment to constraints.txt
 benchmark-advise: DATA = ../shared/data
 benchmark-advise: setup ## `make advise` on Emotion, SST-2 and CoLA, in the folder DATA
 	python benchmarks/advise.py --data $(DATA)
+
+benchmark-debian: setup ## 51 classes, and several labels per text: what the packages of Debian say of themselves
+	python benchmarks/debian.py
 
 benchmark-emotion: setup ## the article's experiment on the Emotion tweets in DATA
 	python benchmarks/emotion.py --data $(DATA)

@@ -164,6 +164,32 @@ def advice(said: dict[str, list[dict[str, Any]]], folder: Path) -> None:
     publish(folder / "claims.md", "advice", markdown(dict.fromkeys(("", *said), "---"), lines))
 
 
+def debian(results: dict[str, dict[str, Any]], folder: Path) -> None:
+    """What each model is right on, and what the pipeline says of its student, task by task."""
+    headings = {
+        "model": "---", "parameters": "---:", "bytes": "---:", "test, % (95% interval)": "---:", "macro-F1, %": "---:",
+    }  # fmt: skip
+    text = ""
+    for name, found in results.items():
+        rows, labels = found["prepare"]["rows"], len(found["prepare"]["labels"]["train"])
+        counts = ", ".join(f"{rows[split]:,} {split}" for split in ("train", "validation", "test", "unlabelled"))
+        lines = [
+            [
+                model,
+                "–" if row["parameters"] is None else table.amount(row["parameters"]),
+                f"{row['bytes']:,}",
+                f"{100 * row['accuracy']:.2f} ({100 * row['accuracy_low']:.1f}–{100 * row['accuracy_high']:.1f})",
+                f"{100 * row['macro_f1']:.1f}",
+            ]
+            for model, row in sorted(found["models"].items(), key=lambda item: item[1]["accuracy"])
+        ]
+        verdict = found["verdict"]["sentence"].replace(":", "**:", 1)
+        text += (
+            f"{name.capitalize()}: {labels} labels; {counts} texts.\n\n{markdown(headings, lines)}\n> **{verdict}\n\n"
+        )
+    publish(folder / "table.md", "debian", text.rstrip("\n") + "\n")
+
+
 def qr(rows: Rows, folder: Path) -> None:
     """The picture, which holds no text of the data."""
     subprocess.run(

@@ -9,6 +9,8 @@ import pytest
 
 # No test reaches for a hub, whatever the machine allows.
 os.environ["HF_HUB_OFFLINE"] = "1"
+# Tests run side by side, a core each.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from potstill.corpus.dataset import Dataset
 

@@ -170,8 +170,10 @@ def test_a_fallback_that_cannot_be_is_refused(model, teacher, tmp_path, monkeypa
     shutil.copytree(teacher, other)
     teachers.describe(other, "checkpoint", ["x", "y", "z"], 32)
     assert "tells apart x, y, z, and the student c0, c1, c2" in refused(*asked, other, "--threshold", "1")
-    monkeypatch.setitem(sys.modules, "scipy.special", None)  # as where only the base is installed
-    assert "pip install 'potstill[train]'" in refused(*asked, teacher, "--threshold", "1")
+    monkeypatch.setitem(sys.modules, "pandas", None)  # as where only the base is installed
+    monkeypatch.delitem(sys.modules, "potstill.teacher.model")
+    monkeypatch.delattr("potstill.teacher.model")
+    assert "a fallback needs pandas: pip install 'potstill[train]'" in refused(*asked, teacher, "--threshold", "1")
     assert not (tmp_path / "b.csv").exists()
 
 

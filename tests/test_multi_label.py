@@ -681,7 +681,7 @@ def test_a_page_marks_every_label_of_a_text(chromium, model, tmp_path, capsys): 
 
 
 def test_an_ablation_has_every_label_among_its_few(mixed):
-    network = {key: value for key, value in SETTINGS.items() if key in BaselineParams.model_fields}
+    network = {key: value for key, value in (SETTINGS | {"epochs": 1}).items() if key in BaselineParams.model_fields}
     baseline = BaselineParams(**network, C=1.0, class_weight=None)
     asked = AblateParams(
         sources=True, words=False, architectures=[], pool=[], labels=[0.02], steps=60, batch_size=32,

@@ -1,0 +1,137 @@
+"""Many classes, and several labels per text, on texts that every Debian has: what its packages say of themselves.
+
+Run it with `make benchmark-debian` where there is `apt-cache`. Nobody tuned on these data: a setting per task, set
+before its first run but for the teacher's epochs and learning rate, which were raised when the report said that it was
+no better than TF-IDF. The pipeline runs whole; its report is `benchmarks/.work/debian-*.html`.
+"""
+
+import csv
+import json
+import random
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import tables
+from potstill import files
+from runs import ROOT, WORK, Clone, Setting, git
+
+RESULTS = ROOT / "benchmarks" / "debian"
+SEED = 0
+FACETS = ("use::", "works-with::", "interface::")  # of the tags of https://debtags.debian.org
+FEWEST = {"sections": 20, "tags": 100}  # texts of a class that is kept
+UNTAGGED = 0.15  # share that is kept of the texts with tags, but none of these facets
+
+NETWORK = {"words": 4000, "embedding": 8, "hidden": 24, "bits": 8, "learning_rate": 0.005}
+BOTH = {
+    "prepare.unlabelled": ["unlabelled.txt"],
+    "pool.unlabelled": 20000,
+    "pool.replace": 0.5,
+    "pool.drop": 0,
+    "pool.splice": 0,
+    "pool.generated": 0.5,
+    **{f"{stage}.{key}": value for stage in ("student", "baseline") for key, value in NETWORK.items()},
+    "student.epochs": 16,
+}
+TASKS = {
+    "sections": Setting("Debian sections", BOTH | {"teacher.epochs": 10, "teacher.presets.minilm.learning_rate": 2e-4}),
+    "tags": Setting(
+        "Debian tags",
+        BOTH
+        | {"prepare.multi_label": True, "teacher.epochs": 10, "teacher.presets.minilm.learning_rate": 2e-4}
+        | {"student.metric": "macro_f1", "baseline.metric": "macro_f1"},
+    ),
+}
+
+
+def packages() -> list[dict[str, str]]:
+    """The fields of every package that apt knows, one package for each description, in random order.
+
+    Raises:
+        SystemExit: there is no apt-cache, or it knows too few packages.
+    """
+    try:
+        listing = subprocess.run(["apt-cache", "dumpavail"], capture_output=True, text=True, check=True).stdout
+    except FileNotFoundError:
+        raise SystemExit("error: there is no apt-cache: run this on Debian, or in a container of it") from None
+    found = {}
+    for block in listing.split("\n\n"):
+        fields: dict[str, str] = {}
+        for line in block.replace("\n ", " ").split("\n"):
+            name, _, value = line.partition(": ")
+            fields[name] = value.strip()
+        if "Description" in fields and "Section" in fields:
+            found.setdefault(fields["Description"].lower(), fields)
+    if len(found) < 50000:
+        raise SystemExit(f"error: apt-cache knows {len(found):,} descriptions, too few: run `apt-get update`")
+    shuffled = sorted(found.values(), key=lambda fields: fields["Package"])
+    random.Random(SEED).shuffle(shuffled)
+    return shuffled
+
+
+def sections(known: list[dict[str, str]]) -> tuple[list[tuple[str, str]], list[str]]:
+    """Which section is it in: labelled texts, and others."""
+    rows = [(fields["Description"], fields["Section"].split("/")[-1]) for fields in known]
+    counts = Counter(section for _, section in rows[:14000])
+    rows = [row for row in rows if counts[row[1]] >= FEWEST["sections"]]
+    return rows[:14000], [text for text, _ in rows[14000:]]
+
+
+def tags(known: list[dict[str, str]]) -> tuple[list[tuple[str, str]], list[str]]:
+    """What is it for, what does it work with, how is it used: texts with their labels, and others."""
+    tagged = [(fields["Description"], fields["Tag"].split(", ")) for fields in known if fields.get("Tag")]
+    counts = Counter(tag for _, tags in tagged for tag in tags if tag.startswith(FACETS))
+    rng = random.Random(SEED)
+    rows = [(text, "|".join(sorted(tag for tag in tags if counts[tag] >= FEWEST["tags"]))) for text, tags in tagged]
+    rows = [row for row in rows if row[1] or rng.random() < UNTAGGED]
+    return rows, [fields["Description"] for fields in known if not fields.get("Tag")]
+
+
+def write(folder: Path, rows: list[tuple[str, str]], others: list[str]) -> None:
+    """Split the labelled texts, and write all as `prepare` reads them."""
+    with files.whole(folder) as part:
+        part.mkdir()
+        train, validation = len(rows) * 4 // 7, len(rows) * 5 // 7
+        splits = {"train": rows[:train], "validation": rows[train:validation], "test": rows[validation:]}
+        for name, split in splits.items():
+            with (part / f"{name}.csv").open("w", newline="", encoding="utf-8") as stream:
+                csv.writer(stream).writerows([("text", "label"), *split])
+        files.write_text(part / "unlabelled.txt", "".join(f"{text}\n" for text in others))
+
+
+def run(name: str, setting: Setting) -> dict[str, Any]:
+    """Run the whole pipeline; what `evaluate` says, and the facts that it goes by."""
+    clone = Clone(f"debian-{name}", WORK / "debian" / name)
+    command = setting.command(clone.data, "student", {})
+    commit = clone.run(command, setting.experiment)
+
+    def made(path: str) -> str:
+        return git(clone.folder, "show", f"{commit}:metrics/{path}")
+
+    files.write_text(WORK / f"debian-{name}.html", made("report/index.html"))
+    return {
+        "verdict": json.loads(made("evaluate/verdict.json")),
+        "prepare": json.loads(made("prepare/metrics.json"))["prepare"],
+        "models": json.loads(made("evaluate/metrics.json"))["models"],
+        "command": " ".join(setting.command("$DATA", "student", {})),
+    }
+
+
+def main() -> None:
+    """Run both tasks and write `benchmarks/debian/` and the README's table."""
+    known = packages()
+    results = {}
+    for name, setting in TASKS.items():
+        print(name, file=sys.stderr)
+        folder = WORK / "debian" / name
+        if not folder.is_dir():
+            write(folder, *{"sections": sections, "tags": tags}[name](known))
+        results[name] = run(name, setting)
+    files.write_json(RESULTS / "results.json", results)
+    tables.debian(results, RESULTS)
+
+
+if __name__ == "__main__":
+    main()
