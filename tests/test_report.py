@@ -18,7 +18,7 @@ from potstill.params.report import ReportParams
 from potstill.report import charts
 from potstill.report.cascade import cascade
 from potstill.report.facts import Inputs, collect, two_digits
-from potstill.report.page import clip, render
+from potstill.report.page import clip, digits, render
 from potstill.report.pictures import draw
 from potstill.report.suspects import find
 from potstill.student.transfer import Transfer
@@ -241,6 +241,11 @@ def test_pictures_are_the_same_for_the_same_numbers():
 
 def test_ratios_are_told_to_two_digits():
     assert [two_digits(value) for value in (8825, 104.2, 12.3, 3.14)] == ["8,800", "100", "12", "3.1"]
+
+
+def test_seconds_are_told_to_three_digits():
+    told = {None: "–", 0.00423: "0.00423", 11.23: "11.2", 999.4: "999", 999.6: "1,000", 1934.2: "1,934"}
+    assert [digits(value) for value in told] == list(told.values())
 
 
 def test_a_long_text_is_cut_and_stays_on_one_line():

@@ -27,7 +27,7 @@ def render(template: str, facts: Mapping[str, Any]) -> str:
         "count": lambda value: MISSING if value is None else f"{value:,}",
         "amount": lambda value: MISSING if value is None else amount(value),
         "size": lambda value: MISSING if value is None else size(value),
-        "digits": lambda value: MISSING if value is None else f"{value:.3g}",
+        "digits": digits,
         "clip": clip,
         "cell": lambda text: clip(text).replace("\\", "\\\\").replace("|", "\\|"),
     }
@@ -35,9 +35,14 @@ def render(template: str, facts: Mapping[str, Any]) -> str:
     return environment.get_template(template).render(facts)
 
 
-def points(share: float | None, digits: int = 1) -> str:
+def points(share: float | None, decimals: int = 1) -> str:
     """A share in percent."""
-    return MISSING if share is None else f"{100 * share:.{digits}f}"
+    return MISSING if share is None else f"{100 * share:.{decimals}f}"
+
+
+def digits(value: float | None) -> str:
+    """A number to three digits, or to the whole: 0.0042, 11.2, 1,934."""
+    return MISSING if value is None else f"{value:,.0f}" if value >= 999.5 else f"{value:.3g}"
 
 
 def span(row: Mapping[str, Any]) -> str:
