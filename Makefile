@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup repro advise search compare qr test browser quick check offline fresh format show lock clean \
+.PHONY: help setup repro advise search compare qr verify test test-faults browser quick check offline fresh format show lock clean \
 	benchmark-advise benchmark-debian benchmark-emotion benchmark-glue benchmark-search benchmark-speed benchmark-teacher
 
 PYTHON ?= python3
@@ -42,8 +42,14 @@ compare: setup ## the last run and the experiments of this commit on one page, o
 qr: setup ## write the student as a QR code, qr.png
 	python src/qr.py
 
+verify: setup ## hash all that DVC keeps here, and throw away what is damaged
+	python src/verify.py
+
 test: setup tests/js/node_modules browser ## run all tests
 	python -m pytest -rs $(PARALLEL)
+
+test-faults: setup ## kill, break and fill up the real thing: ten minutes
+	python -m pytest -rs -m faults
 
 tests/js/node_modules: tests/js/package-lock.json
 	@if command -v npm >/dev/null; then npm ci --prefix tests/js --ignore-scripts --no-audit --no-fund; \

@@ -1,17 +1,14 @@
 """Stage `ablate`: what the teacher, each kind of text, the choice of words and the amount of text bring."""
 
 import os
-import signal
-from concurrent.futures import ProcessPoolExecutor
 from functools import cache
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from tqdm import tqdm
 
-from potstill import device, files, paths
+from potstill import files, paths
 from potstill.ablate import Trial, plan, run
 from potstill.corpus.dataset import Dataset
 from potstill.cost import measured
@@ -20,6 +17,7 @@ from potstill.params.ablate import AblateParams
 from potstill.params.baseline import BaselineParams
 from potstill.student import transfer
 from potstill.student.transfer import Transfer
+from potstill.workers import workers
 
 METRICS = paths.METRICS / "ablate"
 GROUPS = ("sources", "pool")  # that `dvc plots` shows
@@ -35,25 +33,16 @@ def main() -> None:
     scratch = paths.SCRATCH / "ablate" / files.key(*inputs, baseline.model_dump_json())
     found: dict[str, dict[str, Any]] = {}
     jobs = min(params.jobs or os.cpu_count() or 1, max(1, len(trials)))
-    pool = ProcessPoolExecutor(jobs, get_context("spawn"), start)
-    try:
+    with workers(jobs) as pool:
         works = {trial.work: trial for trial in trials}
         waiting = {work: pool.submit(result, trial, params, baseline, scratch) for work, trial in works.items()}
         for trial in tqdm(trials, unit="model", desc="ablate"):
             found.setdefault(trial.group, {})[trial.name] = row = waiting[trial.work].result()
             tqdm.write(f"{trial.group}, {trial.name}: {row['accuracy']:.2%} on test, {row['texts']:,} texts")
-    finally:
-        pool.shutdown(cancel_futures=True)
     files.write_json(METRICS / "metrics.json", {"ablate": found})
     for group in GROUPS:
         rows = pd.DataFrame([{"name": name, **row} for name, row in found.get(group, {}).items()], columns=COLUMNS)
         files.write_text(METRICS / f"{group}.csv", rows.to_csv(index=False))
-
-
-def start() -> None:
-    """Make a process one of several, which an interrupt ends without a word."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    device.use_threads(1)
 
 
 def result(trial: Trial, params: AblateParams, baseline: BaselineParams, scratch: Path) -> dict[str, Any]:

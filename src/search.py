@@ -5,15 +5,13 @@ not searched are taken from params.yaml. Can be stopped and started again. The t
 """
 
 import argparse
-import multiprocessing
 import os
-import signal
 from functools import partial
 from pathlib import Path
 
 import optuna
 
-from potstill import device, files, paths
+from potstill import files, paths
 from potstill.corpus.dataset import Dataset
 from potstill.errors import PotstillError, run
 from potstill.evaluate.figure import front_figure
@@ -23,6 +21,7 @@ from potstill.params.student import StudentParams
 from potstill.search import Result, front, markdown, recommend, search, settings
 from potstill.student import transfer
 from potstill.student.distil import distil
+from potstill.workers import workers
 
 METRICS = paths.METRICS / "search"
 
@@ -45,17 +44,14 @@ def main() -> None:
     journal.parent.mkdir(parents=True, exist_ok=True)
     print(f"{arguments.trials} students of at most {arguments.budget:,} {arguments.unit}; kept in {journal}")
     work = partial(worker, params, arguments.budget, arguments.unit, arguments.trials, journal)
-    with multiprocessing.get_context("spawn").Pool(
-        arguments.jobs, signal.signal, (signal.SIGINT, signal.SIG_IGN)
-    ) as pool:
-        results = max(pool.map(work, range(arguments.jobs), chunksize=1), key=len)
+    with workers(arguments.jobs) as pool:
+        results = max(pool.map(work, range(arguments.jobs)), key=len)
     report(results, arguments.unit, arguments.budget, params.metric)
 
 
 def worker(params: StudentParams, budget: int, unit: str, trials: int, journal: Path, number: int) -> list[Result]:
     """Try students until there are enough, beside other processes that do the same."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    device.use_threads(1)
     data = Dataset.load(paths.PREPARED)
     learned = transfer.read(paths.TRANSFER, params.sources)
 

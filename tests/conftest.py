@@ -12,6 +12,8 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 # Tests run side by side, a core each.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import project
+from potstill.corpus import demo
 from potstill.corpus.dataset import Dataset
 
 
@@ -29,7 +31,6 @@ def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: item.path.name != "test_pipeline.py")
 
 
-ROOT = Path(__file__).parents[1]
 FEELINGS = {
     "joy": ["happy", "glad", "merry", "cheerful"],
     "sadness": ["sad", "gloomy", "blue", "tearful"],
@@ -135,3 +136,27 @@ def make_checkpoint(kind: str, folder: Path, texts: list[str]) -> Path:
 def bert(tmp_path_factory: pytest.TempPathFactory, data: Dataset) -> Path:
     """A tiny BERT."""
     return make_checkpoint("bert", tmp_path_factory.mktemp("bert"), data.train["text"].tolist())
+
+
+@pytest.fixture(scope="session")
+def origin(tmp_path_factory):
+    """See `project.make`."""
+    texts = demo.generate(200, 50, 50, 50, seed=0).train["text"].tolist()
+    checkpoint = make_checkpoint("bert", tmp_path_factory.mktemp("checkpoint"), texts)
+    folder = tmp_path_factory.mktemp("origin")
+    project.make(folder, tmp_path_factory.mktemp("store"), checkpoint)
+    return folder
+
+
+@pytest.fixture
+def clone(origin, tmp_path):
+    """A fresh clone, with nothing pulled."""
+    project.run(tmp_path, "git", "clone", "--quiet", str(origin), "clone")
+    return tmp_path / "clone"
+
+
+@pytest.fixture
+def pulled(clone):
+    """A fresh clone that has pulled."""
+    project.run(clone, "dvc", "pull")
+    return clone

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from ruamel.yaml import YAML
 
-from conftest import ROOT
 from potstill.ablate import plan, run
 from potstill.params.ablate import AblateParams
 from potstill.params.baseline import BaselineParams
 from potstill.student.transfer import Transfer
+from project import ROOT
 
 DOCUMENT = YAML(typ="safe", pure=True).load(ROOT / "params.yaml")
 BASELINE = BaselineParams(**DOCUMENT["baseline"] | {"epochs": 2, "words": 60})

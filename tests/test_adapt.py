@@ -9,10 +9,11 @@ import torch
 from ruamel.yaml import YAML
 from transformers import AutoModelForMaskedLM, DataCollatorForLanguageModeling
 
-from conftest import ROOT, make_checkpoint
+from conftest import make_checkpoint
 from potstill import paths
 from potstill.errors import PotstillError
 from potstill.teacher import adapt, finetune
+from project import ROOT
 from test_teacher import SETTINGS, settings
 
 

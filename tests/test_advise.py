@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from ruamel.yaml import YAML
 
-from conftest import FEELINGS, ROOT
+from conftest import FEELINGS
 from potstill import paths
 from potstill.advise.curve import Curve
 from potstill.advise.decide import choose, decide
@@ -19,6 +19,7 @@ from potstill.corpus.dataset import Dataset
 from potstill.errors import PotstillError
 from potstill.params.baseline import BaselineParams
 from potstill.params.student import StudentParams
+from project import ROOT
 
 SURE, NONE, WORSE = (0.1, 0.08, 0.12), (0.0, -0.01, 0.01), (-0.1, -0.12, -0.08)
 

@@ -11,10 +11,10 @@ import pandas as pd
 import pytest
 from ruamel.yaml import YAML
 
-from conftest import ROOT
 from potstill import paths
 from potstill.evaluate.table import KINDS
 from potstill.runtime.model import Student
+from project import ROOT
 
 STAGES = ("prepare", "baseline", "teacher", "pool", "label", "transfer", "student", "export", "evaluate")
 NETWORK = {

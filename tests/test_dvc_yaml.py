@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from conftest import ROOT
 from potstill import paths
 from potstill.params.ablate import AblateParams
 from potstill.params.baseline import BaselineParams
@@ -18,6 +17,7 @@ from potstill.params.prepare import PrepareParams
 from potstill.params.report import ReportParams
 from potstill.params.student import StudentParams
 from potstill.params.teacher import TeacherParams
+from project import ROOT
 
 SRC = ROOT / "src"
 STAGES = YAML(typ="safe").load(ROOT / "dvc.yaml")["stages"]

@@ -9,9 +9,9 @@ import sys
 import numpy as np
 import pytest
 
-from conftest import ROOT
 from potstill.corpus import demo
 from potstill.export import to_onnx
+from project import ROOT
 from test_fast import ODD, student
 
 MODULES = ROOT / "tests" / "js" / "node_modules"

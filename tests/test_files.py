@@ -3,9 +3,9 @@ import sys
 
 import pytest
 
-from conftest import ROOT
 from potstill import files
 from potstill.errors import PotstillError, run
+from project import ROOT
 
 
 @pytest.mark.parametrize("kind", ["file", "folder"])

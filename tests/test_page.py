@@ -17,10 +17,10 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 
 import offline
-from conftest import ROOT
 from potstill import cli
 from potstill.runtime.explain import explain
 from potstill.runtime.model import Student
+from project import ROOT
 from test_fast import student
 from test_report import page as reported_page
 from test_serve import serving

@@ -2,120 +2,20 @@
 
 import csv
 import json
-import os
 import re
 import shutil
 import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 
-from conftest import FEELINGS, ROOT, make_checkpoint, make_mixed_texts
+from conftest import FEELINGS, make_checkpoint, make_mixed_texts
 from potstill.corpus import demo
+from project import ENVIRONMENT, RAN, at, experiment, hashes, run, shown
 
 pytestmark = pytest.mark.slow
-
-# The stages' `python` and `dvc` are those that run the tests; one thread each, since some run side by side.
-ENVIRONMENT = os.environ | {
-    "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-    "OMP_NUM_THREADS": "1",
-    "GIT_AUTHOR_NAME": "t",
-    "GIT_AUTHOR_EMAIL": "t@example.org",
-    "GIT_COMMITTER_NAME": "t",
-    "GIT_COMMITTER_EMAIL": "t@example.org",
-}
-SMALL = {
-    "demo.train": ("train: 1500", "train: 240"),
-    "demo.validation": ("validation: 500", "validation: 60"),
-    "demo.test": ("test: 3000", "test: 60"),
-    "demo.unlabelled": ("unlabelled: 8000", "unlabelled: 200"),
-    "label.shard_rows": ("shard_rows: 8192", "shard_rows: 300"),
-    "ablate.steps": ("steps: 1000", "steps: 10"),
-    "ablate.architectures": ("architectures: [mlp, cnn]", "architectures: [mlp]"),
-    "ablate.pool": ("pool: [0.03, 0.1, 0.3]", "pool: [0.3]"),
-    "ablate.labels": ("labels: [0.1, 0.3]", "labels: [0.3]"),
-    "evaluate.seconds": ("seconds: 2.0", "seconds: 0.2"),
-}
-RAN = re.compile(r"Running stage '([^']+)'")
-
-
-def run(folder, *command, fails=False):
-    """Run a command in a folder; give what it printed."""
-    done = subprocess.run(command, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, timeout=600)
-    output = done.stdout + done.stderr
-    assert bool(done.returncode) == fails, f"{command} exited with {done.returncode}:\n{output[-4000:]}"
-    return output
-
-
-def at(folder, revision, path):
-    """A JSON file of a commit or an experiment."""
-    return json.loads(run(folder, "git", "show", f"{revision}:{path}"))
-
-
-def experiment(folder, name):
-    """The Git ref of a named experiment."""
-    return run(folder, "git", "for-each-ref", "--format=%(refname)", f"refs/exps/**/{name}").split()[-1]
-
-
-def hashes(folder):
-    """The hash of every cached output, by path, as dvc.lock has it."""
-    found = re.findall(r"- path: (\S+)\n\s+hash: md5\n\s+md5: (\S+)", (folder / "dvc.lock").read_text())
-    return {path: md5 for path, md5 in found if path.startswith(("data/", "models/"))}
-
-
-def shown(folder, *options):
-    """What `dvc exp show` shows: a dictionary per row."""
-    return list(csv.DictReader(run(folder, "dvc", "exp", "show", "--csv", *options).splitlines()))
-
-
-@pytest.fixture(scope="module")
-def origin(tmp_path_factory):
-    """This checkout in a repository of its own, with a tiny teacher and tiny data, reproduced and pushed."""
-    folder = tmp_path_factory.mktemp("origin")
-    listed = run(ROOT, "git", "ls-files", "-z", "--cached", "--others", "--exclude-standard").split("\0")
-    for name in filter(None, listed):
-        if (ROOT / name).is_file() and not name.startswith(("metrics/", "dvc.lock")):
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, folder / name)
-    texts = demo.generate(200, 50, 50, 50, seed=0).train["text"].tolist()
-    checkpoint = make_checkpoint("bert", tmp_path_factory.mktemp("checkpoint"), texts)
-    params = (folder / "params.yaml").read_text()
-    for old, new in SMALL.values():
-        assert params.count(old) == 1, old
-        params = params.replace(old, new)
-    params = params.replace(
-        "sentence-transformers/all-MiniLM-L6-v2, learning_rate: 1.0e-4", f"{checkpoint}, learning_rate: 3.0e-3"
-    )
-    params = re.sub(r"threads: 0", "threads: 1", params)
-    params = re.sub(r"epochs: \d+", "epochs: 2", params)
-    (folder / "params.yaml").write_text(params)
-
-    run(folder, "git", "init", "--quiet", "--initial-branch=main")
-    run(folder, "dvc", "remote", "add", "--default", "store", str(tmp_path_factory.mktemp("store")))
-    run(folder, "git", "add", "--all")
-    run(folder, "git", "commit", "--quiet", "-m", "before the first run")
-    run(folder, "dvc", "repro")
-    run(folder, "git", "add", "--all")
-    run(folder, "git", "commit", "--quiet", "-m", "after it")
-    run(folder, "dvc", "push")
-    return folder
-
-
-@pytest.fixture
-def clone(origin, tmp_path):
-    """A fresh clone, with nothing pulled."""
-    run(tmp_path, "git", "clone", "--quiet", str(origin), "clone")
-    return tmp_path / "clone"
-
-
-@pytest.fixture
-def pulled(clone):
-    """A fresh clone that has pulled."""
-    run(clone, "dvc", "pull")
-    return clone
 
 
 def test_repro_leaves_models_metrics_and_pictures(origin):

@@ -9,11 +9,11 @@ import pytest
 import zxingcpp
 from PIL import Image
 
-from conftest import ROOT
 from potstill import qr
 from potstill.errors import PotstillError
 from potstill.runtime.model import Student
 from potstill.student.distil import distil
+from project import ROOT
 from test_student import settings, soft_labels
 
 

@@ -8,10 +8,10 @@ import unicodedata
 import numpy as np
 import pytest
 
-from conftest import ROOT
 from potstill.corpus import demo
 from potstill.runtime.explain import explain
 from potstill.runtime.networks import ARCHITECTURES
+from project import ROOT
 from test_examples import node  # noqa: F401
 from test_fast import ODD, student
 from test_runtime import student as trained

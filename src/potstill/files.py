@@ -23,11 +23,20 @@ def whole(path: Path) -> Iterator[Path]:
     _remove(part)
     try:
         yield part
+        _sync(part)
         if path.is_dir():
             shutil.rmtree(path)
         os.replace(part, path)
     finally:
         _remove(part)
+
+
+def _sync(path: Path) -> None:
+    """Have all of it on the disk, so that not even a power cut leaves a name without its contents."""
+    for file in path.rglob("*") if path.is_dir() else [path]:
+        if file.is_file():
+            with file.open("rb") as stream:
+                os.fsync(stream.fileno())
 
 
 def _remove(path: Path) -> None:

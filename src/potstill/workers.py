@@ -1,0 +1,34 @@
+"""Several processes, a thread each, for trainings that do not need one another."""
+
+import signal
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from multiprocessing import get_context
+
+from potstill import device
+from potstill.errors import PotstillError
+
+
+@contextmanager
+def workers(jobs: int) -> Iterator[ProcessPoolExecutor]:
+    """Give an executor of so many processes; what waits is given up when the block ends.
+
+    Raises:
+        PotstillError: the system killed one.
+    """
+    pool = ProcessPoolExecutor(jobs, get_context("spawn"), _start)
+    try:
+        yield pool
+    except BrokenProcessPool:
+        raise PotstillError(
+            f"one of {jobs} processes was killed, most likely for lack of memory: run fewer at a time"
+        ) from None
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _start() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # an interrupt ends it without a word
+    device.use_threads(1)
