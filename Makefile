@@ -48,7 +48,7 @@ verify: setup ## hash all that DVC keeps here, and throw away what is damaged
 test: setup tests/js/node_modules browser ## run all tests
 	python -m pytest -rs $(PARALLEL)
 
-test-faults: setup ## kill, break and fill up the real thing: ten minutes
+test-faults: setup ## kill, break and fill up the real thing: fifteen minutes
 	python -m pytest -rs -m faults
 
 tests/js/node_modules: tests/js/package-lock.json
