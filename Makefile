@@ -90,7 +90,7 @@ benchmark-advise: DATA = ../shared/data
 benchmark-advise: setup ## `make advise` on Emotion, SST-2 and CoLA, in the folder DATA
 	python benchmarks/advise.py --data $(DATA)
 
-benchmark-debian: setup ## 51 classes, and several labels per text: what the packages of Debian say of themselves
+benchmark-debian: setup ## 52 classes, and several labels per text: what the packages of Debian say of themselves
 	python benchmarks/debian.py
 
 benchmark-emotion: setup ## the article's experiment on the Emotion tweets in DATA
