@@ -47,8 +47,9 @@ TASKS = {
             "teacher.class_weight": "balanced",
             "teacher.epochs": 10,
             "teacher.presets.minilm.learning_rate": 2e-4,
-        }
-        | {"student.metric": "macro_f1", "baseline.metric": "macro_f1"},
+            "student.metric": "macro_f1",
+            "baseline.metric": "macro_f1",
+        },
     ),
 }
 
