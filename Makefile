@@ -7,7 +7,7 @@ VENV ?= .venv
 UNIT ?= parameters
 TRIALS ?= 40
 DATA ?= ../shared/data/emotion
-PARALLEL := --numprocesses auto --dist worksteal
+PARALLEL := --numprocesses auto --dist load --maxschedchunk 1
 BIN := $(CURDIR)/$(VENV)/bin
 export PATH := $(BIN):$(PATH)
 

@@ -27,8 +27,8 @@ def pytest_runtest_makereport():
 
 
 def pytest_collection_modifyitems(items):
-    """The longest file comes first, so that at the end no core waits for another."""
-    items.sort(key=lambda item: item.path.name != "test_pipeline.py")
+    """What takes longest comes first, so that at the end no core waits for another."""
+    items.sort(key=lambda item: (item.path.name != "test_pipeline.py", item.get_closest_marker("slow") is None))
 
 
 FEELINGS = {
