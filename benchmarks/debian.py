@@ -35,9 +35,11 @@ BOTH = {
     "pool.generated": 0.5,
     **{f"{stage}.{key}": value for stage in ("student", "baseline") for key, value in NETWORK.items()},
     "student.epochs": 16,
+    "teacher.epochs": 10,
+    "teacher.presets.minilm.learning_rate": 2e-4,
 }
 TASKS = {
-    "sections": Setting("Debian sections", BOTH | {"teacher.epochs": 10, "teacher.presets.minilm.learning_rate": 2e-4}),
+    "sections": Setting("Debian sections", BOTH),
     "tags": Setting(
         "Debian tags",
         BOTH
@@ -45,8 +47,6 @@ TASKS = {
         | {
             "prepare.multi_label": True,
             "teacher.class_weight": "balanced",
-            "teacher.epochs": 10,
-            "teacher.presets.minilm.learning_rate": 2e-4,
             "student.metric": "macro_f1",
             "baseline.metric": "macro_f1",
         },

@@ -28,7 +28,7 @@ COLUMNS = ("name", "texts", "accuracy")
 def main() -> None:
     """Read the prepared data and the transfer set; write `metrics/ablate`. A run that was killed goes on."""
     params, baseline = AblateParams.load(), BaselineParams.load()
-    trials = plan(params, baseline, sorted(set(transfer.read(paths.TRANSFER).sources)))
+    trials = plan(params, baseline, transfer.sources(paths.TRANSFER))
     inputs = [files.sha256(paths.PREPARED), files.sha256(paths.TRANSFER), params.model_dump_json(exclude={"jobs"})]
     scratch = paths.SCRATCH / "ablate" / files.key(*inputs, baseline.model_dump_json())
     found: dict[str, dict[str, Any]] = {}

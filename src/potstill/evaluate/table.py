@@ -90,20 +90,20 @@ def sentence(first: str, second: str, test: Mapping[str, Any]) -> str:
 
 def size(count: float) -> str:
     """Write a number of bytes in decimal units: 320 kB, 90.9 MB."""
-    for unit in ("B", "kB", "MB"):
-        if count < 999.5:
-            return f"{count:.3g} {unit}"
-        count /= 1000
-    return f"{count:,.3g} GB"
+    return _short(count, (" B", " kB", " MB", " GB"))
 
 
 def thousands(count: float) -> str:
     """Write a number in few letters: 950, 4.2K, 22.7M."""
-    for unit in ("", "K", "M"):
+    return _short(count, ("", "K", "M", "B"))
+
+
+def _short(count: float, units: Sequence[str]) -> str:
+    for unit in units[:-1]:
         if count < 999.5:
             return f"{count:.3g}{unit}"
         count /= 1000
-    return f"{count:,.3g}B"
+    return f"{count:,.3g}{units[-1]}"
 
 
 def amount(count: int) -> str:

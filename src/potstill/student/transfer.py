@@ -30,6 +30,11 @@ class Transfer:
         return Transfer([self.texts[row] for row in rows], self.sources[rows], self.logits[rows])
 
 
+def sources(folder: Path) -> list[str]:
+    """The names of the sources that the transfer set has texts of; the texts are not read."""
+    return sorted(pd.read_parquet(folder / "pool.parquet", columns=["source"])["source"].unique())
+
+
 def read(folder: Path, sources: Sequence[str] | None = None) -> Transfer:
     """The texts of some sources, or of all, and the teacher's logits for them.
 
