@@ -10,6 +10,8 @@ from potstill.pool.build import build
 from potstill.pool.sources import SOURCES
 from potstill.teacher import checkpoints
 
+SHARD = 2048  # rows that the stage `label` answers at once: of these at most it repeats when it was killed
+
 
 @measured(paths.METRICS / "pool" / "cost.json")
 def main() -> None:
@@ -19,7 +21,7 @@ def main() -> None:
     pool = build(Dataset.load(paths.PREPARED), params, foreign)
     with files.whole(paths.POOL) as folder:
         folder.mkdir()
-        pool.to_parquet(folder / "pool.parquet", index=False)
+        pool.to_parquet(folder / "pool.parquet", index=False, row_group_size=SHARD)
     counts = pool["source"].value_counts()
     rows = {source: int(counts.get(source, 0)) for source in SOURCES}
     files.write_json(paths.METRICS / "pool" / "metrics.json", {"pool": {"rows": len(pool), "sources": rows}})

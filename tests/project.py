@@ -24,7 +24,7 @@ SMALL = {
     "demo.validation": ("validation: 500", "validation: 60"),
     "demo.test": ("test: 3000", "test: 60"),
     "demo.unlabelled": ("unlabelled: 8000", "unlabelled: 200"),
-    "label.shard_rows": ("shard_rows: 8192", "shard_rows: 300"),
+    "label.workers": ("workers: 0", "workers: 1"),
     "ablate.steps": ("steps: 1000", "steps: 10"),
     "ablate.architectures": ("architectures: [mlp, cnn]", "architectures: [mlp]"),
     "ablate.pool": ("pool: [0.03, 0.1, 0.3]", "pool: [0.3]"),

@@ -11,7 +11,7 @@ from potstill import truncation
 from potstill.errors import PotstillError
 from potstill.evaluate.compare import Model, compare
 from potstill.params.teacher import TeacherParams
-from potstill.teacher import checkpoints, finetune, model, score, shards, table
+from potstill.teacher import checkpoints, finetune, model, score, table
 from potstill.teacher.average import average
 
 SETTINGS = {
@@ -154,36 +154,6 @@ def test_many_texts_cut_off_are_said(capsys):
     said = capsys.readouterr().out
     assert "`teacher.max_length`" in said
     assert "12.3% of the train texts, 5.0% of the validation texts;" in said
-
-
-def test_labelling_goes_on_where_it_stopped(tmp_path):
-    texts = [str(i) for i in range(10)]
-    calls = []
-
-    def score_numbers(chunk):
-        calls.append(chunk[0])
-        if len(calls) == 3:
-            raise KeyboardInterrupt
-        return np.array([[float(text), 0.0] for text in chunk]), len(chunk)
-
-    with pytest.raises(KeyboardInterrupt):
-        shards.label(texts, score_numbers, ["a", "b"], tmp_path, 3, "mine")
-    assert sorted(path.name for path in tmp_path.iterdir()) == [
-        "00000.done", "00000.parquet", "00001.done", "00001.parquet",
-    ]  # fmt: skip
-    cut = shards.label(texts, score_numbers, ["a", "b"], tmp_path, 3, "mine")
-    assert cut == 10  # of kept shards too
-    assert calls == ["0", "3", "6", "6", "9"]
-    assert shards.read(tmp_path)["a"].tolist() == list(range(10))
-
-    # Another teacher's shards, or a shard without its marker, count for nothing.
-    calls.clear()
-    (tmp_path / "00001.done").unlink()
-    calls.extend("xxx")
-    shards.label(texts, score_numbers, ["a", "b"], tmp_path, 3, "mine")
-    assert calls[3:] == ["3"]
-    shards.label(texts, score_numbers, ["a", "b"], tmp_path, 3, "another")
-    assert calls[4:] == ["0", "3", "6", "9"]
 
 
 def test_averaging_ignores_what_logits_share(tmp_path):

@@ -1,11 +1,14 @@
 """Several processes, a thread each, for trainings that do not need one another."""
 
+import os
 import signal
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
+from multiprocessing.connection import wait
+from threading import Thread
 
 from potstill import device
 from potstill.errors import PotstillError
@@ -31,4 +34,13 @@ def workers(jobs: int) -> Iterator[ProcessPoolExecutor]:
 
 def _start() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # an interrupt ends it without a word
+    Thread(target=_end_with_parent, daemon=True).start()
     device.use_threads(1)
+
+
+def _end_with_parent() -> None:
+    """A parent that is killed cannot tell its processes to end, and they would wait for it for ever."""
+    parent = parent_process()
+    if parent:
+        wait([parent.sentinel])
+        os._exit(1)

@@ -5,7 +5,7 @@ import io
 import json
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -149,17 +149,35 @@ def _fields(stream: IO[bytes], name: str, column: str, kind: str) -> Iterator[Ro
     text.detach()
 
 
-def _read_parquet(path: str, column: str, skipped: Skipped) -> Iterator[Batch]:
+@contextmanager
+def open_parquet(path: str, column: str) -> Iterator[Any]:
+    """Open a Parquet file, as Arrow's `ParquetFile`, and see to it that a column holds strings.
+
+    Args:
+        path: a file, `-` for standard input, or any other URL that fsspec takes.
+        column: the name of the column.
+
+    Raises:
+        PotstillError: the file is missing, or no Parquet, or has no such column of strings.
+    """
     arrow = pyarrow()
-    try:
-        # Without memory mapping and pre-buffering, which would hold on to what has been read.
-        source = io.BytesIO(sys.stdin.buffer.read()) if path == STANDARD else path
-        file = arrow.parquet.ParquetFile(source, pre_buffer=False)
-    except FileNotFoundError:
-        raise PotstillError(f"{path} is missing") from None
-    except (arrow.ArrowInvalid, OSError) as error:
-        raise PotstillError(f"{path} is no Parquet file ({str(error).splitlines()[0]})") from None
-    with file:
+    with ExitStack() as opened:
+        try:
+            source: Any = path
+            if path == STANDARD:
+                source = io.BytesIO(sys.stdin.buffer.read())
+            elif "://" in path:
+                import fsspec
+
+                source = opened.enter_context(fsspec.open(path))
+            # Without memory mapping and pre-buffering, which would hold on to what has been read.
+            file = opened.enter_context(arrow.parquet.ParquetFile(source, pre_buffer=False))
+        except FileNotFoundError:
+            raise PotstillError(f"{path} is missing") from None
+        except (arrow.ArrowInvalid, OSError) as error:
+            raise PotstillError(f"{path} is no Parquet file ({str(error).splitlines()[0]})") from None
+        except Exception as error:  # the stores of fsspec have errors of their own
+            raise PotstillError(f"{path} cannot be read: {error}") from None
         if column not in file.schema_arrow.names:
             found = ", ".join(map(repr, file.schema_arrow.names))
             raise PotstillError(f"{path} has no column {column!r}, but {found}: name one with --column")
@@ -168,9 +186,15 @@ def _read_parquet(path: str, column: str, skipped: Skipped) -> Iterator[Batch]:
             kind = kind.value_type
         if not (arrow.types.is_string(kind) or arrow.types.is_large_string(kind) or arrow.types.is_string_view(kind)):
             raise PotstillError(f"{path}: the column {column!r} holds {kind}, and no strings")
+        yield file
+
+
+def _read_parquet(path: str, column: str, skipped: Skipped) -> Iterator[Batch]:
+    arrow = pyarrow()
+    with open_parquet(path, column) as file:
         done = 0
         for batch in file.iter_batches(ROWS, columns=[column]):
-            texts = batch.column(0).cast(kind)
+            texts = batch.column(0).cast(arrow.string())
             numbers: Sequence[int] = range(done + 1, done + 1 + len(texts))
             done += len(texts)
             if texts.null_count:

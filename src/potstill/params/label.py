@@ -13,7 +13,9 @@ class LabelParams(Section):
     section: ClassVar[str] = "label"
 
     teachers: list[str] = Field(min_length=1)
-    shard_rows: int = Field(ge=1)
     batch_size: int = Field(ge=1)
     precision: Literal["auto", "bf16", "fp32"]
-    threads: int = Field(ge=0)
+    engine: Literal["local", "ray"]
+    workers: int = Field(ge=0)
+    address: str | None
+    storage: str | None

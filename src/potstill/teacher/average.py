@@ -1,6 +1,11 @@
 """Several teachers as one."""
 
+from collections.abc import Sequence
+from pathlib import Path
+
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet
 
 
 def average(logits: list[np.ndarray], multi_label: bool = False) -> np.ndarray:
@@ -19,3 +24,33 @@ def average(logits: list[np.ndarray], multi_label: bool = False) -> np.ndarray:
     """
     centred = logits if multi_label else [scores - scores.mean(1, keepdims=True) for scores in logits]
     return np.asarray(np.mean(centred, axis=0), np.float32)
+
+
+def merge(pool: Path, answers: Sequence[Path], folder: Path, multi_label: bool) -> tuple[int, int]:
+    """Write the texts that all teachers have answered, and the average of the answers, in bounded memory.
+
+    Args:
+        pool: a Parquet file of texts.
+        answers: one per teacher, of the same row groups: a column of logits per label.
+        folder: where to write `pool.parquet` and `logits.parquet`.
+        multi_label: whether a text may have several labels.
+
+    Returns:
+        How many texts were written, and how many there are.
+    """
+    texts, *teachers = (pa.parquet.ParquetFile(path) for path in (pool, *answers))
+    names = teachers[0].schema_arrow.names
+    schema = pa.schema([(name, pa.float32()) for name in names])
+    written = 0
+    with (
+        pa.parquet.ParquetWriter(folder / "pool.parquet", texts.schema_arrow) as texts_out,
+        pa.parquet.ParquetWriter(folder / "logits.parquet", schema) as logits_out,
+    ):
+        for group in range(texts.num_row_groups):
+            found = [teacher.read_row_group(group, names) for teacher in teachers]
+            logits = average([np.stack([c.to_numpy() for c in table.columns], 1) for table in found], multi_label)
+            labelled = np.isfinite(logits).all(1)
+            texts_out.write_table(texts.read_row_group(group).filter(labelled))
+            logits_out.write_table(pa.table(list(logits[labelled].T), schema=schema))
+            written += int(labelled.sum())
+    return written, texts.metadata.num_rows

@@ -1,0 +1,140 @@
+"""A table of texts, answered shard by shard: what is done is marked, so that no death of a process loses it.
+
+A shard is a row group of a Parquet file. Paths are what fsspec takes: of this machine, or `s3://`, `gs://` and so on.
+"""
+
+import io
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import fsspec
+import pyarrow as pa
+import pyarrow.parquet
+
+from potstill.bulk.read import open_parquet
+from potstill.errors import PotstillError
+
+Job = dict[str, Any]
+Answer = Callable[[pa.Array], tuple[pa.Table, dict[str, int]]]
+Engine = Callable[[Callable[[], Callable[[Job], Job]], list[Job]], Iterator[Job]]
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a worker has to know to answer any shard; it can be pickled.
+
+    Attributes:
+        load: called once by every worker; gives what answers the texts of a shard: a table of as many rows, and facts
+            to keep.
+        column: the name of the column that holds the text.
+        folder: where the answers go: `000000.parquet`, and `_000000.done`, which readers of a folder of Parquet files
+            pass over.
+        fingerprint: says what answers, and what is answered. Shards marked with another one are nobody's.
+    """
+
+    load: Callable[[], Answer]
+    column: str
+    folder: str
+    fingerprint: str
+
+    def __call__(self) -> Callable[[Job], Job]:
+        """What does one job, and says what it has done; the marker holds the same."""
+        answer = self.load()
+        system, folder = fsspec.url_to_fs(self.folder)
+        system.makedirs(folder, exist_ok=True)
+
+        def do(job: Job) -> Job:
+            with open_parquet(job["source"], self.column) as file:
+                texts = file.read_row_group(job["group"], columns=[self.column]).column(0)
+            table, facts = answer(texts.cast(pa.string()).combine_chunks())
+            written = io.BytesIO()
+            pa.parquet.write_table(table, written)
+            system.pipe_file(f"{folder}/{_name(job)}.parquet", written.getvalue())
+            done = {**job, **facts, "fingerprint": self.fingerprint, "bytes": written.tell()}
+            system.pipe_file(f"{folder}/_{_name(job)}.done", json.dumps(done).encode())
+            return done
+
+        return do
+
+    def done(self) -> dict[int, Job]:
+        """What the markers in the folder say, by the number of the job.
+
+        Raises:
+            PotstillError: the folder holds answers of another fingerprint.
+        """
+        system, folder = fsspec.url_to_fs(self.folder)
+        system.invalidate_cache()
+        if not system.exists(folder):
+            return {}
+        sizes = {entry["name"].rsplit("/", 1)[-1]: entry["size"] for entry in system.ls(folder, detail=True)}
+        markers = system.cat([f"{folder}/{name}" for name in sizes if name.endswith(".done")])
+        found = {}
+        for content in markers.values():
+            try:
+                marked = json.loads(content)
+            except ValueError:
+                continue  # cut off
+            if marked["fingerprint"] != self.fingerprint:
+                raise PotstillError(f"{self.folder} holds answers to something else: name another folder, or remove it")
+            # After a power cut a marker may be there, and what it marks not.
+            if sizes.get(f"{_name(marked)}.parquet") == marked["bytes"]:
+                found[marked["number"]] = marked
+        return found
+
+
+def plan(sources: Sequence[str], column: str) -> list[Job]:
+    """A job for every row group of some Parquet files.
+
+    Raises:
+        PotstillError: a file is missing, no Parquet, or has no such column of strings.
+    """
+    jobs: list[Job] = []
+    for source in sources:
+        with open_parquet(source, column) as file:
+            for group in range(file.num_row_groups):
+                rows = file.metadata.row_group(group).num_rows
+                jobs.append({"number": len(jobs), "source": source, "group": group, "rows": rows})
+    return jobs
+
+
+def answer(work: Work, jobs: list[Job], engine: Engine, told: Callable[[int], object] = lambda rows: None) -> list[Job]:
+    """Have all jobs done that no marker says are done.
+
+    Args:
+        work: what there is to do.
+        jobs: what `plan` gave.
+        engine: who does it, such as `local.each`.
+        told: receives the number of rows of every shard that is done, or was.
+
+    Returns:
+        What has been done, in the order of the jobs.
+
+    Raises:
+        PotstillError: the folder holds answers to something else, or a worker has raised it.
+    """
+    done = work.done()
+    for marked in done.values():
+        told(marked["rows"])
+    for finished in engine(work, [job for job in jobs if job["number"] not in done]):
+        done[finished["number"]] = finished
+        told(finished["rows"])
+    return [done[job["number"]] for job in jobs]
+
+
+def gather(work: Work, jobs: Sequence[Job], target: Path) -> None:
+    """Write the answers of all jobs, in their order, into one Parquet file, a row group for each."""
+    system, folder = fsspec.url_to_fs(work.folder)
+    writer = None
+    for job in jobs:
+        table = pa.parquet.read_table(io.BytesIO(system.cat_file(f"{folder}/{_name(job)}.parquet")))
+        writer = writer or pa.parquet.ParquetWriter(target, table.schema)
+        writer.write_table(table)
+    if writer:
+        writer.close()
+
+
+def _name(job: Job) -> str:
+    return f"{job['number']:06d}"

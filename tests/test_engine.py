@@ -1,0 +1,212 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import psutil
+import pytest
+
+from conftest import make_texts
+from lengths import Lengths
+from potstill.engine import local, shards
+from potstill.engine import ray as on_ray
+from potstill.errors import PotstillError
+from potstill.params.label import LabelParams
+from potstill.teacher import finetune, model
+from potstill.teacher.label import FILE, label
+from project import ENVIRONMENT, ROOT
+
+ENGINES = {
+    "one": partial(local.each, processes=1),
+    "two": partial(local.each, processes=2),
+    "ray": partial(on_ray.each, actors=2, address=None, gpu=False),
+}
+everywhere = pytest.mark.parametrize(
+    "engine", [pytest.param(ENGINES[name], id=name, marks=[pytest.mark.slow] * (name != "one")) for name in ENGINES]
+)
+
+
+@pytest.fixture(autouse=True)
+def _actors_find_this_module(monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", f"{ROOT / 'src'}{os.pathsep}{ROOT / 'tests'}")
+
+
+@pytest.fixture
+def lengths(tmp_path):
+    seen = tmp_path / "seen"
+    seen.mkdir()
+    return Lengths(seen)
+
+
+def make_pool(path, texts, rows):
+    pd.DataFrame({"text": texts}).to_parquet(path, index=False, row_group_size=rows)
+    return str(path)
+
+
+@everywhere
+def test_the_same_answers_from_every_engine_and_none_twice(lengths, tmp_path, engine):
+    texts = ["x" * i for i in range(10)]
+    first, second = make_pool(tmp_path / "a.parquet", texts[:7], 3), make_pool(tmp_path / "b.parquet", texts[7:], 3)
+    jobs = shards.plan([first, second], "text")
+    assert [job["rows"] for job in jobs] == [3, 3, 1, 3]
+    work = shards.Work(lengths, "text", str(tmp_path / "out"), "mine")
+    told = []
+    done = shards.answer(work, jobs, engine, told.append)
+    assert [facts["longest"] for facts in done] == [2, 5, 6, 9]
+    assert sum(told) == 10
+    assert lengths.answered() == texts
+    assert pd.read_parquet(tmp_path / "out")["length"].tolist() == list(range(10))  # past the markers
+    shards.gather(work, done, tmp_path / "all.parquet")
+    assert pd.read_parquet(tmp_path / "all.parquet")["length"].tolist() == list(range(10))
+
+    # Only what has no marker, or a marker but not what it marks, is answered again.
+    (tmp_path / "out/_000000.done").unlink()
+    (tmp_path / "out/_000002.done").write_text('{"number": ')
+    (tmp_path / "out/000003.parquet").write_bytes(b"")
+    assert shards.answer(work, jobs, engine) == done
+    assert lengths.answered() == sorted(texts + texts[:3] + texts[6:])
+    assert shards.answer(work, jobs, engine) == done
+    assert lengths.answered() == sorted(texts + texts[:3] + texts[6:])
+
+    with pytest.raises(PotstillError, match="holds answers to something else"):
+        shards.answer(shards.Work(lengths, "text", work.folder, "another"), jobs, engine)
+
+
+@everywhere
+def test_what_a_worker_says_is_wrong_comes_in_one_line(lengths, tmp_path, engine):
+    jobs = shards.plan([make_pool(tmp_path / "pool.parquet", ["a", "bad", "c"], 1)], "text")
+    with pytest.raises(PotstillError, match=r"^a bad text$"):
+        shards.answer(shards.Work(lengths, "text", str(tmp_path / "out"), "mine"), jobs, engine)
+
+
+@pytest.mark.slow
+def test_an_actor_that_dies_is_replaced(lengths, tmp_path):
+    texts = ["a", "b", "die", "d", "e"]
+    jobs = shards.plan([make_pool(tmp_path / "pool.parquet", texts, 1)], "text")
+    work = shards.Work(lengths, "text", str(tmp_path / "out"), "mine")
+    shards.answer(work, jobs, ENGINES["ray"])
+    assert pd.read_parquet(tmp_path / "out")["length"].tolist() == [1, 1, 3, 1, 1]
+    assert set(lengths.answered()) == set(texts)
+
+
+@pytest.mark.slow
+def test_a_process_that_dies_is_told_of_and_what_was_done_is_kept(lengths, tmp_path):
+    texts = ["a", "b", "die", "d", "e"]
+    jobs = shards.plan([make_pool(tmp_path / "pool.parquet", texts, 1)], "text")
+    work = shards.Work(lengths, "text", str(tmp_path / "out"), "mine")
+    with pytest.raises(PotstillError, match="one of 2 processes was killed"):
+        shards.answer(work, jobs, ENGINES["two"])
+    before = work.done()
+    shards.answer(work, jobs, ENGINES["two"])
+    assert pd.read_parquet(tmp_path / "out")["length"].tolist() == [1, 1, 3, 1, 1]
+    again = [text for text in lengths.answered() if lengths.answered().count(text) > 1]
+    assert not {texts[number] for number in before} & set(again)
+
+
+@pytest.mark.parametrize(
+    ("table", "reason"),
+    [
+        (None, "is missing"),
+        ({"body": ["a"]}, "has no column 'text', but 'body'"),
+        ({"text": [1]}, "holds int64, and no strings"),
+    ],
+)
+def test_a_pool_that_cannot_be_read(tmp_path, table, reason):
+    path = tmp_path / "pool.parquet"
+    if table:
+        pd.DataFrame(table).to_parquet(path)
+    with pytest.raises(PotstillError, match=reason):
+        shards.plan([str(path)], "text")
+    with pytest.raises(PotstillError, match=reason):
+        shards.plan([path.as_uri()], "text")
+
+
+@pytest.fixture(scope="session")
+def teacher(bert, data, tmp_path_factory):
+    """A folder as the stage `teacher` writes it; it has learnt nothing."""
+    folder = tmp_path_factory.mktemp("teacher")
+    network, tokenizer = finetune.load(str(bert), data.labels)
+    network.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    model.describe(folder, "checkpoint", data.labels, 16)
+    return folder
+
+
+def settings(**changes):
+    found = LabelParams.load(ROOT / "params.yaml").model_dump() | {"workers": 2, "precision": "fp32"}
+    return LabelParams(**found | changes)
+
+
+@pytest.mark.slow
+def test_a_teacher_labels_alike_on_both_engines_and_through_a_store(teacher, tmp_path):
+    texts = make_texts(300, 5)["text"].tolist()
+    pool = Path(make_pool(tmp_path / "pool.parquet", texts, 64))
+    found = {}
+    for name, params in {
+        "one": settings(workers=1),
+        "two": settings(),
+        "ray": settings(engine="ray"),
+        "store": settings(engine="ray", storage=str(tmp_path / "shared")),
+    }.items():
+        told = []
+        scratch = f"{params.storage or tmp_path / 'scratch'}/tiny"
+        label(teacher, pool, tmp_path / name, params, scratch, told.append)
+        assert sum(told) == len(texts)
+        assert not list(Path(scratch).parent.iterdir())
+        found[name] = (tmp_path / name / FILE).read_bytes()
+    assert len(set(found.values())) == 1
+    logits = pd.read_parquet(tmp_path / "one").to_numpy()
+    np.testing.assert_allclose(logits, model.load(teacher, precision="fp32").logits(texts), atol=1e-5)
+
+
+DRIVER = """
+import sys
+from functools import partial
+from pathlib import Path
+from lengths import Lengths
+from potstill.engine import local, ray, shards
+import time
+class Slow(Lengths):
+    def __call__(self):
+        answer = super().__call__()
+        return lambda texts: (time.sleep(0.2), answer(texts))[1]
+if __name__ == "__main__":
+    pool, out, seen, engine = sys.argv[1:]
+    engine = {
+        "two": partial(local.each, processes=2),
+        "ray": partial(ray.each, actors=2, address=None, gpu=False),
+    }[engine]
+    shards.answer(shards.Work(Slow(Path(seen)), "text", out, "mine"), shards.plan([pool], "text"), engine)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", ["two", "ray"])
+def test_a_driver_that_dies_loses_nothing(lengths, tmp_path, engine):
+    texts = [f"text {i:02d}" for i in range(40)]
+    pool, out = make_pool(tmp_path / "pool.parquet", texts, 1), tmp_path / "out"
+    (tmp_path / "driver.py").write_text(DRIVER)
+    process = subprocess.Popen(
+        [sys.executable, tmp_path / "driver.py", pool, out, lengths.seen, engine],
+        env=ENVIRONMENT | {"PYTHONPATH": os.environ["PYTHONPATH"]},
+        start_new_session=True,
+    )
+    while process.poll() is None and len(list(out.glob("*.done"))) < 5:
+        time.sleep(0.05)
+    children = psutil.Process(process.pid).children(recursive=True)
+    workers = [child for child in children if "Agent" not in child.name()]  # those of Ray end a minute later
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    _, alive = psutil.wait_procs(workers, timeout=30)
+    assert not alive, "the workers outlived the driver"
+    work = shards.Work(lengths, "text", str(out), "mine")
+    before = {texts[number] for number in work.done()}
+    assert 5 <= len(before) < len(texts)
+    shards.answer(work, shards.plan([pool], "text"), ENGINES["two"])
+    assert pd.read_parquet(out)["length"].tolist() == [7] * len(texts)
+    assert not {text for text in before if lengths.answered().count(text) > 1}
