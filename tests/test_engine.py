@@ -13,6 +13,7 @@ import pytest
 
 from conftest import make_texts
 from lengths import Lengths
+from potstill import cli
 from potstill.engine import local, shards
 from potstill.engine import ray as on_ray
 from potstill.errors import PotstillError
@@ -20,6 +21,7 @@ from potstill.params.label import LabelParams
 from potstill.teacher import finetune, model
 from potstill.teacher.label import FILE, label
 from project import ENVIRONMENT, ROOT
+from test_fast import student
 
 ENGINES = {
     "one": partial(local.each, processes=1),
@@ -210,3 +212,44 @@ def test_a_driver_that_dies_loses_nothing(lengths, tmp_path, engine):
     shards.answer(work, shards.plan([pool], "text"), ENGINES["two"])
     assert pd.read_parquet(out)["length"].tolist() == [7] * len(texts)
     assert not {text for text in before if lengths.answered().count(text) > 1}
+
+
+@pytest.mark.slow
+def test_predict_on_ray_answers_as_predict_does_and_goes_on_where_it_stopped(tmp_path, capsys):
+    student("bigru").save(tmp_path / "student.pot")
+    texts = [f"the ab not good {i}" for i in range(50)]
+    (tmp_path / "in").mkdir()
+    make_pool(tmp_path / "in/a.parquet", texts[:30], 8)
+    make_pool(tmp_path / "in/b.parquet", texts[30:], 8)
+    make_pool(tmp_path / "all.parquet", texts, 50)
+    model, one, many = (str(tmp_path / name) for name in ("student.pot", "one.parquet", "many"))
+    options = ["--top-k", "2", "--threshold", "0.3"]
+    cli._main(["predict", model, str(tmp_path / "all.parquet"), "-o", one, *options])
+    command = ["predict", model, str(tmp_path / "in/*.parquet"), "-o", many, *options, "--engine", "ray"]
+    cli._main([*command, "--workers", "2"])
+    assert "50 texts classified" in capsys.readouterr().err
+    pd.testing.assert_frame_equal(pd.read_parquet(many), pd.read_parquet(one))
+    (tmp_path / "many/_000003.done").unlink()
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "many").glob("*.parquet")}
+    cli._main(command)
+    written = [path.name for path, time_ in before.items() if path.stat().st_mtime_ns != time_]
+    assert written == ["000003.parquet"]
+    with pytest.raises(PotstillError, match="holds answers to something else"):
+        cli._main([*command[:-4], "--engine", "ray"])
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ((), "it reads and writes no stream"),
+        (("in.parquet", "-o", "out", "--skip-bad"), "knows neither --fallback nor --skip-bad"),
+        (("in.parquet", "-o", "out"), "in.parquet is missing"),
+        (("*.parquet", "-o", "out"), "there is no Parquet file"),
+        (("nowhere://in.parquet", "-o", "out"), "Protocol not known: nowhere"),
+    ],
+)
+def test_predict_on_ray_says_what_is_wrong(tmp_path, monkeypatch, options, reason):
+    student("mlp").save(tmp_path / "student.pot")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(PotstillError, match=reason):
+        cli._main(["predict", "student.pot", *options, "--engine", "ray"])

@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from potstill.corpus import demo
@@ -84,3 +85,40 @@ def test_javascript_answers_as_python_on_a_test_split_and_on_odd_text(folder, no
     labels, probabilities = json.loads(run(node, "all.mjs", cwd=where, given=json.dumps(texts)))
     assert labels == made.predict(texts).tolist()
     np.testing.assert_allclose(np.reshape(probabilities, (len(texts), -1)), made.predict_proba(texts), atol=1e-5)
+
+
+@pytest.fixture
+def tables(tmp_path, monkeypatch):
+    """A folder as the examples of tables expect it, and what a student says of the texts there."""
+    made = student("attention")
+    (tmp_path / "models/export").mkdir(parents=True)
+    made.save(tmp_path / "models/export/student.pot")
+    texts = [*(text for text in ODD if text.isprintable()), *TEXTS] * 50
+    pd.DataFrame({"text": texts}).to_parquet(tmp_path / "tweets.parquet")
+    monkeypatch.chdir(tmp_path)
+    return texts, made.predict(texts).tolist()
+
+
+def test_pandas_polars_and_duckdb(tables):
+    texts, labels = tables
+    assert len(set(labels)) > 1
+    found = {}
+    exec(example("tables.py"), found)
+    assert found["tweets"]["label"].tolist() == labels
+    assert found["answered"].collect()["label"].to_list() == labels
+    assert sorted(found["labels"].fetchall()) == sorted(zip(texts, labels, strict=True))
+
+
+@pytest.mark.slow
+@pytest.mark.faults
+def test_spark(tables):
+    texts, labels = tables
+    pyspark = pytest.importorskip("pyspark.sql", reason="pyspark is missing: pip install pyspark")
+    if not shutil.which("java"):
+        pytest.skip("Spark wants Java")
+    builder = pyspark.SparkSession.builder.master("local[2]").config("spark.ui.enabled", "false")
+    with builder.config("spark.driver.bindAddress", "127.0.0.1").getOrCreate() as spark:
+        found = {"spark": spark}
+        exec("import pyarrow\nfrom potstill import Student\n" + example("spark.py"), found)
+        rows = [(row.text, row.label) for row in found["labels"].collect()]
+    assert sorted(rows) == sorted(zip(texts, labels, strict=True))

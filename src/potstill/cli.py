@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import potstill
 from potstill import files
 from potstill.bulk import fallback
 from potstill.bulk.formats import FORMATS, STANDARD
-from potstill.bulk.predict import predict
+from potstill.bulk.predict import predict, progress
 from potstill.errors import PotstillError, run
 from potstill.runtime import explain, fast
 from potstill.runtime.file import FLOAT
@@ -79,6 +80,18 @@ def _parser() -> argparse.ArgumentParser:
         "--skip-bad", action="store_true", help="leave out rows without a text, count them, and number the others"
     )
 
+    added.add_argument(
+        "--engine",
+        choices=("local", "ray"),
+        default="local",
+        help="ray: score a Parquet file, a folder or a pattern of them, of this machine or of a store such as s3://, "
+        "into a folder of them, on a Ray cluster; a second start goes on where the first ended (default: %(default)s)",
+    )
+    added.add_argument(
+        "--workers", type=_count, metavar="N", help="with ray: at a time (default: as many as there are)"
+    )
+    added.add_argument("--address", help="with ray: of the cluster, such as auto (default: one of this machine's own)")
+
     added = command("inspect", _inspect, "Say what a student is, where it comes from and how good it is.")
     added.add_argument("--json", action="store_true", help="for programs")
 
@@ -117,6 +130,9 @@ def _share(value: str) -> float:
 
 
 def _predict(asked: argparse.Namespace) -> None:
+    if asked.engine == "ray":
+        _spread(asked)
+        return
     student = Student.load(asked.model)
     if asked.fallback and student.thresholds is not None:
         raise PotstillError(f"--fallback is for texts of one class, and {asked.model} gives several: leave it out")
@@ -141,6 +157,30 @@ def _predict(asked: argparse.Namespace) -> None:
         said.append(f"{done.skipped:,} bad rows left out")
     if len(said) > 1:
         print(", ".join(said), file=sys.stderr)
+
+
+def _spread(asked: argparse.Namespace) -> None:
+    if STANDARD in (asked.input, asked.output):
+        raise PotstillError("--engine ray wants Parquet files, and -o with a folder: it reads and writes no stream")
+    if asked.fallback or asked.skip_bad:
+        raise PotstillError("--engine ray knows neither --fallback nor --skip-bad: leave them out")
+    try:
+        from potstill.bulk import spread
+        from potstill.engine import ray
+    except ImportError as error:
+        raise PotstillError(f"{error.name} is missing: pip install 'potstill[ray]'") from None
+    with progress() as told:
+        rows = spread.predict(
+            asked.model,
+            asked.input,
+            asked.output,
+            column=asked.column,
+            top=asked.top_k,
+            threshold=asked.threshold,
+            engine=partial(ray.each, actors=asked.workers or 0, address=asked.address, gpu=False),
+            told=told,
+        )
+    print(f"{rows:,} texts classified", file=sys.stderr)
 
 
 def describe(student: Student, size: int) -> dict[str, Any]:

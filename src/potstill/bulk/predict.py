@@ -26,10 +26,24 @@ class Done(NamedTuple):
     passed_on: int
 
 
+def score(
+    student: Student,
+    batch: Batch,
+    top: int | None,
+    threshold: float | None,
+    numbered: bool = False,
+    fallback: Fallback | None = None,
+) -> Answers | LabelSets:
+    """Score a batch; see `predict` for what the others mean."""
+    if student.thresholds is not None:
+        return _several(student, batch, top, threshold, numbered)
+    return answer(student, batch, min(top or 1, len(student.labels)), threshold or 0.0, numbered, fallback)
+
+
 def answer(
     student: Student, batch: Batch, top: int, threshold: float, numbered: bool, fallback: Fallback | None = None
 ) -> Answers:
-    """Score a batch."""
+    """Score a batch of texts that have one label each."""
     scored = student.predict_proba(batch.texts)
     unsure = None
     if fallback:
@@ -44,13 +58,7 @@ def answer(
     return Answers(student.labels, best, probabilities, batch.numbers if numbered else None, unsure)
 
 
-def answer_several(
-    student: Student, batch: Batch, top: int | None, threshold: float | None, numbered: bool
-) -> LabelSets:
-    """Score a batch of texts that may have several labels: the `top` most probable of those that they have.
-
-    `threshold` stands in for the student's own; None leaves these.
-    """
+def _several(student: Student, batch: Batch, top: int | None, threshold: float | None, numbered: bool) -> LabelSets:
     scored = student.predict_proba(batch.texts)
     chosen = choose(scored, student.thresholds if threshold is None else threshold)
     order = np.argsort(np.where(chosen, -scored, 1), axis=1, kind="stable")[:, :top]
@@ -116,24 +124,17 @@ def predict(
     reads, writes = format_of(source, source_format, "txt"), format_of(target, target_format, "jsonl")
     if target != STANDARD and source != STANDARD and os.path.abspath(source) == os.path.abspath(target):
         raise PotstillError(f"{target} is read and written: name another output")
-    several = student.thresholds is not None
-    top = top if several else min(top or 1, len(student.labels))
     skipped = Skipped(0 if skip_bad else None)
     done = passed_on = 0
 
-    def score(batch: Batch) -> Answers | LabelSets:
-        if several:
-            return answer_several(student, batch, top, threshold, skip_bad)
-        return answer(student, batch, top or 1, threshold or 0.0, skip_bad, fallback)
-
     with writer(target, writes) as write, progress() as told:
         for batch in read(source, reads, column, skipped):
-            answers = score(batch)
+            answers = score(student, batch, top, threshold, skip_bad, fallback)
             write(answers)
             done += len(batch.numbers)
             if isinstance(answers, Answers) and answers.passed_on is not None:
                 passed_on += int(answers.passed_on.sum())
             told(len(batch.numbers))
         if not done:
-            write(score(Batch([], [])))  # a header, if there is any
+            write(score(student, Batch([], []), top, threshold, skip_bad))  # a header, if there is any
     return Done(done, skipped.count or 0, passed_on)

@@ -1,5 +1,6 @@
 """Shards on a Ray cluster, or on one of this machine's own, by Ray Data: https://docs.ray.io/en/latest/data."""
 
+import logging
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -39,7 +40,7 @@ def each(
         # The cluster runs this potstill, whichever it has.
         ray.init(
             address,
-            logging_level="ERROR",
+            logging_level=logging.ERROR,
             log_to_driver=False,
             runtime_env={"py_modules": [str(Path(potstill.__file__).parent)]},
             include_dashboard=None if address else False,

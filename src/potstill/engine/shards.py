@@ -6,6 +6,7 @@ A shard is a row group of a Parquet file. Paths are what fsspec takes: of this m
 import io
 import json
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,18 +44,23 @@ class Work:
     def __call__(self) -> Callable[[Job], Job]:
         """What does one job, and says what it has done; the marker holds the same."""
         answer = self.load()
-        system, folder = fsspec.url_to_fs(self.folder)
-        system.makedirs(folder, exist_ok=True)
+        with reaching(self.folder) as (system, folder):
+            system.makedirs(folder, exist_ok=True)
 
         def do(job: Job) -> Job:
             with open_parquet(job["source"], self.column) as file:
                 texts = file.read_row_group(job["group"], columns=[self.column]).column(0)
+            if texts.null_count:
+                raise PotstillError(
+                    f"{job['source']}: {texts.null_count} rows of row group {job['group']} have no text"
+                )
             table, facts = answer(texts.cast(pa.string()).combine_chunks())
             written = io.BytesIO()
             pa.parquet.write_table(table, written)
-            system.pipe_file(f"{folder}/{_name(job)}.parquet", written.getvalue())
             done = {**job, **facts, "fingerprint": self.fingerprint, "bytes": written.tell()}
-            system.pipe_file(f"{folder}/_{_name(job)}.done", json.dumps(done).encode())
+            with reaching(self.folder):
+                system.pipe_file(f"{folder}/{_name(job)}.parquet", written.getvalue())
+                system.pipe_file(f"{folder}/_{_name(job)}.done", json.dumps(done).encode())
             return done
 
         return do
@@ -65,12 +71,12 @@ class Work:
         Raises:
             PotstillError: the folder holds answers of another fingerprint.
         """
-        system, folder = fsspec.url_to_fs(self.folder)
-        system.invalidate_cache()
-        if not system.exists(folder):
-            return {}
-        sizes = {entry["name"].rsplit("/", 1)[-1]: entry["size"] for entry in system.ls(folder, detail=True)}
-        markers = system.cat([f"{folder}/{name}" for name in sizes if name.endswith(".done")])
+        with reaching(self.folder) as (system, folder):
+            system.invalidate_cache()
+            if not system.exists(folder):
+                return {}
+            sizes = {entry["name"].rsplit("/", 1)[-1]: entry["size"] for entry in system.ls(folder, detail=True)}
+            markers = system.cat([f"{folder}/{name}" for name in sizes if name.endswith(".done")])
         found = {}
         for content in markers.values():
             try:
@@ -126,14 +132,32 @@ def answer(work: Work, jobs: list[Job], engine: Engine, told: Callable[[int], ob
 
 def gather(work: Work, jobs: Sequence[Job], target: Path) -> None:
     """Write the answers of all jobs, in their order, into one Parquet file, a row group for each."""
-    system, folder = fsspec.url_to_fs(work.folder)
     writer = None
     for job in jobs:
-        table = pa.parquet.read_table(io.BytesIO(system.cat_file(f"{folder}/{_name(job)}.parquet")))
+        with reaching(work.folder) as (system, folder):
+            shard = system.cat_file(f"{folder}/{_name(job)}.parquet")
+        table = pa.parquet.read_table(io.BytesIO(shard))
         writer = writer or pa.parquet.ParquetWriter(target, table.schema)
         writer.write_table(table)
     if writer:
         writer.close()
+
+
+@contextmanager
+def reaching(url: str) -> Iterator[tuple[Any, str]]:
+    """Give the file system of a URL, and the path there.
+
+    Raises:
+        PotstillError: the block cannot reach a store, whose library has errors of its own.
+    """
+    try:
+        yield fsspec.url_to_fs(url)
+    except PotstillError:
+        raise
+    except Exception as error:
+        if "://" not in url or url.startswith("file:"):
+            raise
+        raise PotstillError(f"{url} cannot be reached: {error}") from None
 
 
 def _name(job: Job) -> str:

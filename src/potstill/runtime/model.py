@@ -126,6 +126,10 @@ class Student:
         """The contents of the student's file."""
         return file.pack(**{field.name: getattr(self, field.name) for field in fields(self)})
 
+    def __reduce__(self) -> Any:
+        """It travels between processes (pickle, Spark, Ray) as what its file holds."""
+        return _of_bytes, (self.to_bytes(),)
+
     def save(self, path: Path) -> None:
         """Write the student's file."""
         with whole(path) as part:
@@ -177,3 +181,7 @@ def pad(texts: Encoded, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     ids = np.zeros(mask.shape, np.int64)
     ids[mask] = texts.ids[(texts.starts[chosen][:, None] + np.arange(lengths.max()))[mask]]
     return ids, mask
+
+
+def _of_bytes(content: bytes) -> Student:
+    return Student(**file.unpack(content))

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import fsspec
 import pyarrow as pa
 
 from potstill import device, files
@@ -35,11 +34,11 @@ class Labeller:
     def __call__(self) -> shards.Answer:
         """Load the teacher, on one thread if it runs on the processor. It gives a column of logits per label."""
         device.use_threads(1)
-        system, folder = fsspec.url_to_fs(self.teacher)
         with tempfile.TemporaryDirectory() as copy:
-            if "file" not in system.protocol:
-                system.get(f"{folder}/", f"{copy}/", recursive=True)
-                folder = copy
+            with shards.reaching(self.teacher) as (system, folder):
+                if "file" not in system.protocol:
+                    system.get(f"{folder}/", f"{copy}/", recursive=True)
+                    folder = copy
             teacher = model.load(Path(folder), self.batch_size, self.precision)
 
         def answer(texts: pa.Array) -> tuple[pa.Table, dict[str, int]]:
@@ -76,15 +75,15 @@ def label(
         PotstillError: the teacher is damaged, a place cannot be reached, or a worker was killed.
     """
     fingerprint = files.key(files.sha256(teacher), files.sha256(pool), params.precision)
-    system, folder = fsspec.url_to_fs(f"{scratch}-{fingerprint}")
-    home = system.unstrip_protocol(folder)
     source, loaded = str(pool.resolve()), str(teacher.resolve())
-    if params.storage:
-        source, loaded = f"{home}/{pool.name}", f"{home}/teacher"
-        if not system.exists(f"{folder}/copied"):
-            system.put(f"{teacher.resolve()}/", f"{folder}/teacher/", recursive=True)
-            system.put_file(str(pool), f"{folder}/{pool.name}")
-            system.pipe_file(f"{folder}/copied", b"")
+    with shards.reaching(f"{scratch}-{fingerprint}") as (system, folder):
+        home = system.unstrip_protocol(folder)
+        if params.storage:
+            if not system.exists(f"{folder}/copied"):
+                system.put(f"{loaded}/", f"{folder}/teacher/", recursive=True)
+                system.put_file(source, f"{folder}/pool.parquet")
+                system.pipe_file(f"{folder}/copied", b"")
+            source, loaded = f"{home}/pool.parquet", f"{home}/teacher"
     work = shards.Work(Labeller(loaded, params.batch_size, params.precision), "text", f"{home}/shards", fingerprint)
     jobs = shards.plan([source], "text")
     done = shards.answer(work, jobs, _engine(params), told)
