@@ -2,6 +2,7 @@
 
 import shutil
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -81,27 +82,36 @@ def train(folder: Path, metrics: Path, data: Dataset, params: TeacherParams, nam
     Returns:
         How many train texts were cut off.
     """
-    from potstill.teacher import finetune
+    from potstill.teacher import together
 
-    device.use_threads(params.threads)
     preset = params.presets[name]
     source = checkpoints.find(preset.checkpoint)
     settings = params.model_dump_json(exclude={"checkpoints", "presets"})
     scratch = paths.SCRATCH / "teacher" / files.key(settings, preset, source, files.sha256(paths.PREPARED))
+    rate = preset.learning_rate
+    cut = together.run(params.processes, params.threads, fit, folder, metrics, data, params, source, rate, scratch)
+    shutil.rmtree(scratch)
+    return cut
+
+
+def fit(
+    folder: Path, metrics: Path, data: Dataset, params: TeacherParams, source: str, learning_rate: float, scratch: Path
+) -> int:
+    """What `train` does in each of its processes, of which the first writes."""
+    from potstill.teacher import finetune, together
+
     if params.adapt:
         from potstill.teacher import adapt
 
         texts = [*data.train["text"], *data.unlabelled["text"]]
         source = adapt.adapt(source, texts, params, scratch, say)
     network, tokenizer = finetune.load(source, data.labels, params.seed, data.multi_label)
-    with record.curves(metrics) as log:
-        cut = finetune.finetune(
-            network, tokenizer, data.train, data.validation, params, preset.learning_rate, scratch, log
-        )
-    network.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    model.describe(folder, "checkpoint", data.labels, params.max_length, data.multi_label)
-    shutil.rmtree(scratch)
+    with record.curves(metrics) if together.first() else nullcontext(say) as log:
+        cut = finetune.finetune(network, tokenizer, data.train, data.validation, params, learning_rate, scratch, log)
+    if together.first():
+        network.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+        model.describe(folder, "checkpoint", data.labels, params.max_length, data.multi_label)
     return cut
 
 

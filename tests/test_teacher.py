@@ -26,6 +26,9 @@ SETTINGS = {
     "class_weight": None,
     "max_length": 32,
     "precision": "fp32",
+    "gradient_accumulation_steps": 1,
+    "gradient_checkpointing": False,
+    "processes": 1,
     "threads": 0,
     "seed": 0,
 }

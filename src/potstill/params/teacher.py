@@ -35,6 +35,9 @@ class TeacherParams(Section):
     class_weight: Literal["balanced"] | None
     max_length: int = Field(ge=2)
     precision: Literal["auto", "bf16", "fp32"]
+    gradient_accumulation_steps: int = Field(ge=1)
+    gradient_checkpointing: bool
+    processes: int = Field(ge=1)
     threads: int = Field(ge=0)
     seed: int = Field(ge=0)
 
@@ -47,6 +50,17 @@ class TeacherParams(Section):
             if not name.replace("-", "").replace("_", "").isalnum() or name in RESERVED:
                 raise ValueError(f"`{name}` cannot name a teacher: use letters, digits, - and _, not {RESERVED}")
         return self
+
+    @model_validator(mode="after")
+    def _batches_divide(self) -> "TeacherParams":
+        if self.batch_size % (self.processes * self.gradient_accumulation_steps):
+            raise ValueError("batch_size is no multiple of processes times gradient_accumulation_steps")
+        return self
+
+    @property
+    def texts_at_once(self) -> int:
+        """Texts of a batch that one process holds at a time."""
+        return self.batch_size // (self.processes * self.gradient_accumulation_steps)
 
     def of(self, name: str) -> "TeacherParams":
         """The settings of one teacher, with its own seed and passes of adaptation if its preset has them."""

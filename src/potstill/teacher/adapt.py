@@ -73,7 +73,7 @@ def adapt(
             params,
             passes,
             num_train_epochs=params.adapt,
-            per_device_train_batch_size=BATCH_SIZE,
+            per_device_train_batch_size=max(1, BATCH_SIZE // params.processes),
             learning_rate=LEARNING_RATE,
             warmup_steps=min(WARMUP, steps // 10),
         ),
@@ -84,10 +84,12 @@ def adapt(
     finetune.run(trainer, passes)
     # A masked-language model has no pooler: the checkpoint's own stays.
     classifier.base_model.load_state_dict(model.base_model.state_dict(), strict=False)
-    with files.whole(adapted) as folder:
-        classifier.save_pretrained(folder)
-        tokenizer.save_pretrained(folder)
-    shutil.rmtree(passes)
+    if trainer.is_world_process_zero():
+        with files.whole(adapted) as folder:
+            classifier.save_pretrained(folder)
+            tokenizer.save_pretrained(folder)
+        shutil.rmtree(passes)
+    trainer.accelerator.wait_for_everyone()
     return str(adapted)
 
 
@@ -97,11 +99,10 @@ class _Trainer(Trainer):
     def compute_loss(self, model: Any, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> torch.Tensor:
         labels = inputs.pop("labels")
         masked = labels != IGNORED
-        # Not `model`: wrapped for several GPUs, it would see parts of the batch, and `masked` is of all.
-        network: Any = self.model
+        network: Any = self.model  # `model` may be it, wrapped to average the gradients of several processes
         hook = network.get_output_embeddings().register_forward_pre_hook(lambda head, hidden: hidden[0][masked])
         try:
-            scores = network(**inputs).logits
+            scores = model(**inputs).logits
         finally:
             hook.remove()
         # A batch of a few short texts may have no masked word at all.
@@ -115,5 +116,5 @@ class _Passes(TrainerCallback):
         self.log = log
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
-        if "loss" in logs:
+        if "loss" in logs and state.is_world_process_zero:
             self.log({"epoch": round(state.epoch), "loss": logs["loss"]})

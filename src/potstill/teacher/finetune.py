@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import torch
 import transformers
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 from transformers import (
     AutoModelForSequenceClassification,
     AutoTokenizer,
@@ -158,8 +159,9 @@ def finetune(
             params,
             scratch,
             num_train_epochs=params.epochs,
-            per_device_train_batch_size=params.batch_size,
-            per_device_eval_batch_size=params.batch_size,
+            per_device_train_batch_size=params.texts_at_once,
+            gradient_accumulation_steps=params.gradient_accumulation_steps,
+            per_device_eval_batch_size=params.texts_at_once,
             learning_rate=learning_rate,
             warmup_steps=params.warmup,
             eval_strategy="epoch",
@@ -167,7 +169,7 @@ def finetune(
         train_dataset=rows,  # a list of rows is all that the sampler needs
         eval_dataset=examples(tokenizer, by_length, params.max_length, labels)[0],
         data_collator=DataCollatorWithPadding(tokenizer),
-        compute_loss_func=_balanced(targets(train["label"], labels)) if params.class_weight else None,
+        compute_loss_func=_loss(targets(train["label"], labels) if params.class_weight else None),
         compute_metrics=lambda scored: {"accuracy": accuracy(_logits(scored), np.asarray(scored.label_ids))},
         callbacks=[_Epochs(log)],
     )
@@ -177,8 +179,9 @@ def finetune(
 
 def arguments(params: TeacherParams, scratch: Path, **own: Any) -> TrainingArguments:
     """What the Trainer is told, whatever it trains: `own`, and what all trainings share."""
-    return TrainingArguments(
+    made = TrainingArguments(
         output_dir=str(scratch),
+        gradient_checkpointing=params.gradient_checkpointing,
         weight_decay=params.weight_decay,
         max_grad_norm=params.max_grad_norm,
         bf16=device.bf16(params.precision),
@@ -193,13 +196,18 @@ def arguments(params: TeacherParams, scratch: Path, **own: Any) -> TrainingArgum
         dataloader_pin_memory=device.device().type == "cuda",
         **own,
     )
+    if made.n_gpu > 1:
+        made._n_gpu = 1  # a process, a GPU: otherwise one would split its batches over all
+    return made
 
 
 def run(trainer: Trainer, scratch: Path) -> None:
     """Train under a progress bar, from the last whole checkpoint on if there is one."""
     trainer.remove_callback(ProgressCallback)
     trainer.add_callback(_Bar())
-    trainer.train(resume_from_checkpoint=_resume(scratch))
+    with trainer.args.main_process_first():
+        checkpoint = _resume(scratch)
+    trainer.train(resume_from_checkpoint=checkpoint)
 
 
 def examples(
@@ -215,17 +223,23 @@ def examples(
     return [{**row, "labels": label} for row, label in zip(encoded, right.tolist(), strict=True)], cut
 
 
-def _balanced(known: np.ndarray) -> Callable[..., torch.Tensor]:
-    """The cross entropy for which all classes count alike, see `student.training.cross_entropy`."""
-    weights = torch.from_numpy(class_weights(known, known.max() + 1))
+def _loss(known: np.ndarray | None) -> Callable[..., torch.Tensor]:
+    """The cross entropy; if `known` are the train labels, all classes count alike, see `training.cross_entropy`.
+
+    It is a mean over all texts of a step, however many processes and parts share them: the loss that a checkpoint comes
+    with may be one over those of a part.
+    """
+    weights = None if known is None else torch.from_numpy(class_weights(known, known.max() + 1))
 
     def loss(outputs: Any, labels: torch.Tensor, num_items_in_batch: Any = None) -> torch.Tensor:
         logits = outputs.logits.float()
-        weight = weights.to(logits.device)
+        weight = None if weights is None else weights.to(logits.device)
         if labels.ndim == 2:
-            weight = torch.where(labels > 0, weight[1], weight[0])
-            return torch.nn.functional.binary_cross_entropy_with_logits(logits, labels.float(), weight)
-        return torch.nn.functional.cross_entropy(logits, labels, weight, reduction="sum") / len(labels)
+            weight = None if weight is None else torch.where(labels > 0, weight[1], weight[0])
+            total = binary_cross_entropy_with_logits(logits, labels.float(), weight, reduction="sum")
+        else:
+            total = cross_entropy(logits, labels, weight, reduction="sum")
+        return total / (labels.numel() if num_items_in_batch is None else num_items_in_batch)
 
     return loss
 
@@ -267,6 +281,8 @@ class _Epochs(TrainerCallback):
         self._pass_on(state.log_history[-1], state)
 
     def _pass_on(self, entry: dict[str, float], state: Any) -> None:
+        if not state.is_world_process_zero:
+            return
         loss = next(e["loss"] for e in reversed(state.log_history) if "loss" in e and e["step"] <= entry["step"])
         self.log(
             {
