@@ -4,6 +4,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from scipy.special import softmax
 
 from conftest import CHECKPOINTS, make_checkpoint
@@ -124,8 +125,10 @@ def test_an_interrupted_training_goes_on_from_its_last_whole_checkpoint(bert, da
     )
 
 
-def test_scores_do_not_depend_on_batches_or_order(bert, data):
-    network, tokenizer = finetune.load(str(bert), data.labels)
+@pytest.mark.parametrize("kind", CHECKPOINTS)
+def test_scores_do_not_depend_on_batches_or_order(kind, data, tmp_path):
+    source = make_checkpoint(kind, tmp_path / "checkpoint", data.train["text"].tolist())
+    network, tokenizer = finetune.load(str(source), data.labels)
     texts = [*data.test["text"], "", "word " * 100]
 
     def scored(texts, batch_size):
@@ -134,6 +137,10 @@ def test_scores_do_not_depend_on_batches_or_order(bert, data):
     together = scored(texts, 16)
     np.testing.assert_allclose(together, np.concatenate([scored([text], 1) for text in texts]), atol=1e-5)
     assert scored([], 16).shape == (0, 3)
+    for text, found in zip(texts, together, strict=True):  # whatever of the network was not computed
+        given = tokenizer(text, truncation=True, max_length=32, return_tensors="pt")
+        with torch.inference_mode():
+            np.testing.assert_allclose(network(**given).logits[0], found, atol=1e-5)
 
 
 @pytest.mark.parametrize("fast", [True, False])

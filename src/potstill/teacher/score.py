@@ -1,6 +1,8 @@
 """A fine-tuned teacher's logits for many texts, fast."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import torch
@@ -8,6 +10,9 @@ from transformers import DataCollatorWithPadding, PreTrainedModel, PreTrainedTok
 
 from potstill import device
 from potstill.teacher.finetune import encode
+
+# Whose classifier reads the first token alone, and whose layers are built alike.
+FIRST_TOKEN = ("bert", "camembert", "roberta", "xlm-roberta")
 
 
 def logits(
@@ -44,10 +49,25 @@ def logits(
     collate = DataCollatorWithPadding(tokenizer)
     model.eval().to(device.device())
     scored = np.empty((len(rows), classes), np.float32)
-    with torch.inference_mode(), device.autocast(precision):
+    with torch.inference_mode(), device.autocast(precision), _first_token(model):
         for start in range(0, len(order), batch_size):
             chosen = order[start : start + batch_size]
             batch = {key: value.to(model.device) for key, value in collate([rows[i] for i in chosen]).items()}
             scored[chosen] = model(**batch).logits.float().cpu().numpy()
             progress(len(chosen))
     return scored
+
+
+@contextmanager
+def _first_token(model: PreTrainedModel) -> Iterator[None]:
+    """What no classifier reads, the last layer does not compute: of most of it, all tokens but the first."""
+    hook = None
+    if model.config.model_type in FIRST_TOKEN:
+        encoder: Any = model.base_model.encoder
+        last = encoder.layer[-1]
+        hook = last.attention.output.register_forward_pre_hook(lambda _, given: tuple(part[:, :1] for part in given))
+    try:
+        yield
+    finally:
+        if hook:
+            hook.remove()
