@@ -56,7 +56,7 @@ def result(trial: Trial, params: AblateParams, baseline: BaselineParams, scratch
 @cache
 def read() -> tuple[Dataset, Transfer]:
     """What is learned from, once per process."""
-    return Dataset.load(paths.PREPARED), transfer.read(paths.TRANSFER)
+    return Dataset.load(paths.PREPARED, unlabelled=False), transfer.read(paths.TRANSFER)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from potstill.student.distil import train_on_labels
 def main() -> None:
     """Read the prepared data; write `models/baseline/{tfidf,hard}` and `metrics/baseline`."""
     params = BaselineParams.load()
-    data = Dataset.load(paths.PREPARED)
+    data = Dataset.load(paths.PREPARED, unlabelled=False)
     device.use_threads(params.threads)
     metrics = paths.METRICS / "baseline"
     with files.whole(paths.BASELINE) as folder:

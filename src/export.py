@@ -25,7 +25,7 @@ from potstill.runtime.tokenizer import Fingerprints
 def main() -> None:
     """Read the trained student, the prepared data and the teachers' answers; write `models/export`."""
     params = ExportParams.load()
-    data = Dataset.load(paths.PREPARED)
+    data = Dataset.load(paths.PREPARED, unlabelled=False)
     trained = Student.load(paths.STUDENT / FILE)
     labels = data.targets("validation")
     temperature = calibrate.temperature(trained.decision_function(data.validation["text"]), labels)

@@ -52,7 +52,7 @@ def main() -> None:
 def worker(params: StudentParams, budget: int, unit: str, trials: int, journal: Path, number: int) -> list[Result]:
     """Try students until there are enough, beside other processes that do the same."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    data = Dataset.load(paths.PREPARED)
+    data = Dataset.load(paths.PREPARED, unlabelled=False)
     learned = transfer.read(paths.TRANSFER, params.sources)
 
     def train(tried: StudentParams) -> Result:

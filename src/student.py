@@ -14,7 +14,7 @@ from potstill.student.vocabulary import truncated
 def main() -> None:
     """Read the prepared data and the transfer set; write `models/student` and `metrics/student`."""
     params = StudentParams.load()
-    data = Dataset.load(paths.PREPARED)
+    data = Dataset.load(paths.PREPARED, unlabelled=False)
     learned = transfer.read(paths.TRANSFER, params.sources)
     device.use_threads(params.threads)
     metrics = paths.METRICS / "student"

@@ -2,8 +2,10 @@
 
 import os
 import random
+import tempfile
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -15,6 +17,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import project
 from potstill.corpus import demo
 from potstill.corpus.dataset import Dataset
+from potstill.student import transfer
+from potstill.student.transfer import Transfer
 
 
 @pytest.hookimpl(wrapper=True)
@@ -62,6 +66,19 @@ def data() -> Dataset:
         test=make_texts(60, 2),
         unlabelled=make_texts(100, 3)[["text"]],
     )
+
+
+_SCRATCH = tempfile.TemporaryDirectory()
+
+
+def make_transfer(texts: list[str], sources: list[str], logits: np.ndarray) -> Transfer:
+    """A transfer set as the stage writes it."""
+    folder = Path(tempfile.mkdtemp(dir=_SCRATCH.name))
+    pd.DataFrame({"text": texts, "source": sources}).to_parquet(folder / "pool.parquet", index=False)
+    pd.DataFrame(logits.astype(np.float32), columns=[f"c{i}" for i in range(logits.shape[1])]).to_parquet(
+        folder / "logits.parquet", index=False
+    )
+    return transfer.read(folder)
 
 
 def make_mixed_texts(number: int, seed: int) -> pd.DataFrame:

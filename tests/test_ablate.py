@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from ruamel.yaml import YAML
 
+from conftest import make_transfer
 from potstill.ablate import plan, run
 from potstill.params.ablate import AblateParams
 from potstill.params.baseline import BaselineParams
-from potstill.student.transfer import Transfer
 from project import ROOT
 
 DOCUMENT = YAML(typ="safe", pure=True).load(ROOT / "params.yaml")
@@ -24,7 +24,7 @@ def transfer(data):
     texts = [*data.train["text"], *data.unlabelled["text"]]
     logits = np.zeros((len(texts), 3), np.float32)
     logits[np.arange(len(data.train)), data.train["label"]] = 5
-    return Transfer(texts, np.array(["train"] * len(data.train) + ["unlabelled"] * len(data.unlabelled)), logits)
+    return make_transfer(texts, ["train"] * len(data.train) + ["unlabelled"] * len(data.unlabelled), logits)
 
 
 def test_each_kind_of_text_is_added_to_those_before():

@@ -17,7 +17,7 @@ from scipy.special import expit
 from selenium.webdriver.common.by import By
 from torch.nn import functional
 
-from conftest import FEELINGS, make_mixed_texts
+from conftest import FEELINGS, make_mixed_texts, make_transfer
 from potstill import ablate as ablation
 from potstill import cli, record
 from potstill.ablate import plan
@@ -49,7 +49,6 @@ from potstill.runtime.model import Student
 from potstill.runtime.networks import ARCHITECTURES
 from potstill.student import training, vocabulary
 from potstill.student.distil import distil, train_on_labels
-from potstill.student.transfer import Transfer
 from potstill.teacher import model as teachers
 from potstill.teacher import table as answers
 from potstill.teacher.average import average
@@ -687,7 +686,7 @@ def test_an_ablation_has_every_label_among_its_few(mixed):
         sources=True, words=False, architectures=[], pool=[], labels=[0.02], steps=60, batch_size=32,
         learning_rate=0.05, jobs=1,
     )  # fmt: skip
-    transfer = Transfer(mixed.train["text"].tolist(), np.array(["train"] * 300), soft_labels(mixed))
+    transfer = make_transfer(mixed.train["text"].tolist(), ["train"] * 300, soft_labels(mixed))
     for trial in plan(asked, baseline, ["train"]):
         row = ablation.run(trial, mixed, transfer, asked, baseline)
         assert row["texts"] == (300 if trial.model == "soft" else 6)
@@ -716,7 +715,7 @@ def test_a_report_speaks_of_several_labels(mixed):
         train=wrong,
         validation=parts["validation"],
         test=parts["test"],
-        pool=Transfer(mixed.train["text"].tolist(), np.array(["train"] * 300), soft_labels(mixed)),
+        pool=make_transfer(mixed.train["text"].tolist(), ["train"] * 300, soft_labels(mixed)),
         answers=expit(
             soft_labels(mixed) * rng.uniform(0.5, 1, (300, 1)) * np.where(np.arange(300) == place, 2, 1)[:, None]
         ),

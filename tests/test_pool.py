@@ -1,4 +1,6 @@
 import random
+import tempfile
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -32,8 +34,19 @@ SETTINGS = {
 NOTHING = {"replace": 0, "borrow": 0, "drop": 0, "splice": 0, "generated": 0}
 
 
+def pooled(data, lexicon=(), **changes):
+    """The pool as a table."""
+    with tempfile.TemporaryDirectory() as folder:
+        data.save(Path(folder) / "prepared")
+        target = Path(folder) / "pool.parquet"
+        rows = build(Path(folder) / "prepared", target, PoolParams(**(SETTINGS | changes)), lexicon)
+        table = pd.read_parquet(target)
+    assert rows == table["source"].value_counts().to_dict()
+    return table
+
+
 def counts(data, **changes):
-    return build(data, PoolParams(**(SETTINGS | changes)))["source"].value_counts().to_dict()
+    return pooled(data, **changes)["source"].value_counts().to_dict()
 
 
 def test_sources_are_sized_in_rows_per_real_text(data):
@@ -62,15 +75,29 @@ def test_nothing_occurs_twice_or_in_validation_or_test(data):
         data.test,
         pd.DataFrame({"text": [data.test["text"][0].upper(), f"  {data.train['text'][0]}", "new"]}),
     )
-    texts = build(leaky, PoolParams(**SETTINGS))["text"].map(key)
+    texts = pooled(leaky)["text"].map(key)
     assert texts.is_unique
     assert not set(texts) & {key(text) for split in (data.validation, data.test) for text in split["text"]}
 
 
 def test_the_same_seed_gives_the_same_pool(data):
-    pools = [build(data, PoolParams(**(SETTINGS | {"seed": seed}))) for seed in (1, 1, 2)]
+    pools = [pooled(data, seed=seed) for seed in (1, 1, 2)]
     assert pools[0].equals(pools[1])
     assert not pools[0].equals(pools[2])
+
+
+def test_many_texts_make_the_pool_that_few_make(data, monkeypatch):
+    whole = pooled(data)
+    assert not whole["text"].map(key).duplicated().any()
+    monkeypatch.setattr("potstill.pool.build.SHARD", 7)
+    assert pooled(data).equals(whole)
+    monkeypatch.setattr("potstill.pool.build.SAMPLE", 20)  # of the texts, to make others of
+    sampled = pooled(data)
+    real = whole["source"].isin(["train", "unlabelled"])
+    assert sampled[: real.sum()].equals(whole[real])
+    fewer = {text for text in whole["text"] if text not in set(sampled["text"])}
+    assert fewer
+    assert 100 < (sampled["source"] == "replace").sum() <= 170
 
 
 def test_variants_change_about_as_much_as_they_should():
@@ -93,7 +120,7 @@ def test_replacement_draws_rare_words_as_often_as_frequent_ones(data):
         data.test,
         pd.DataFrame({"text": []}),
     )
-    pool = build(texts, PoolParams(**(SETTINGS | NOTHING | {"replace": 10, "replace_rate": 0.9})))
+    pool = pooled(texts, **NOTHING | {"replace": 10, "replace_rate": 0.9})
     drawn = " ".join(pool.loc[pool["source"] == "replace", "text"]).split()
     assert drawn.count("the") < 0.3 * len(drawn)
 
@@ -110,15 +137,15 @@ def test_an_ngram_model_says_only_what_it_has_seen():
 
 
 def test_borrowed_words_are_those_that_the_texts_lack(data):
-    only = PoolParams(**(SETTINGS | NOTHING | {"borrow": 1.0}))
-    pool = build(data, only, ["happy", "jubilant", "wistful"])
+    only = NOTHING | {"borrow": 1.0}
+    pool = pooled(data, ["happy", "jubilant", "wistful"], **only)
     borrowed = pool.loc[pool["source"] == "borrow", "text"]
     assert 0.9 * 340 < len(borrowed) <= 340
     assert {"jubilant", "wistful"} <= set(" ".join(borrowed).split())
     own = set(" ".join([*data.train["text"], *data.unlabelled["text"]]).split())
     assert set(" ".join(borrowed).split()) <= own | {"jubilant", "wistful"}
     for nothing_new in ([], ["happy"]):
-        assert "borrow" not in set(build(data, only, nothing_new)["source"])
+        assert "borrow" not in set(pooled(data, nothing_new, **only)["source"])
 
 
 @pytest.mark.parametrize("kind", ["bert", "roberta"])

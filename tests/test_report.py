@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from scipy.special import softmax
 
+from conftest import make_transfer
 from potstill.balance import majority
 from potstill.evaluate import figure
 from potstill.evaluate.answers import Answers
@@ -21,7 +22,6 @@ from potstill.report.facts import Inputs, collect, two_digits
 from potstill.report.page import clip, digits, render
 from potstill.report.pictures import draw
 from potstill.report.suspects import find
-from potstill.student.transfer import Transfer
 
 LABELS = ["joy", "<b>anger</b>", "fear | awe"]
 PARAMS = ReportParams(samples=2, errors=5, suspects=5)
@@ -72,9 +72,9 @@ def make(student=0.9, teacher=0.93, texts=2000, with_teacher=True):
         validation=splits["validation"],
         test=test,
         train=pd.DataFrame({"text": [f"train {i}" for i in range(90)], "label": train}),
-        pool=Transfer(
+        pool=make_transfer(
             [*(f"train {i}" for i in range(90)), *(f"made {i}" for i in range(10))],
-            np.array(["train"] * 90 + ["generated"] * 10),
+            ["train"] * 90 + ["generated"] * 10,
             np.log(answers),
         ),
         answers=answers,

@@ -63,7 +63,7 @@ def test_the_recurrent_network_is_the_bidirectional_one_of_torch():
         {name: getattr(network.forwards, name) for name in names}
         | {f"{name}_reverse": getattr(network.backwards, name) for name in names}
     )
-    ids = made.lookup.encode(["one two café"]).ids
+    ids = made.lookup.encode(["one two café"]).ids.astype(int)
     states, _ = reference(network.embedding(torch.from_numpy(ids)[None]))
     expected = network.head(states.amax(1)).softmax(-1)
     np.testing.assert_allclose(made.predict_proba(["one two café"]), expected.detach(), atol=1e-5)

@@ -1,11 +1,15 @@
 """The prepared data: what `prepare` writes and every later stage reads."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet
 
 from potstill import files
 from potstill.errors import PotstillError
@@ -77,18 +81,36 @@ class Dataset:
             (part / "dataset.json").write_text(json.dumps(facts, indent=2, ensure_ascii=False) + "\n", "utf-8")
 
     @classmethod
-    def load(cls, folder: Path) -> "Dataset":
-        """Read the folder that `save` wrote.
+    def load(cls, folder: Path, unlabelled: bool = True) -> "Dataset":
+        """Read the folder that `save` wrote; without `unlabelled` its texts, which may be many, are left out.
 
         Raises:
             PotstillError: a file is missing or damaged.
         """
         labels = files.read_json(folder / "dataset.json")["labels"]
-        tables = {}
-        for name in (*SPLITS, "unlabelled"):
+        tables = {"unlabelled": pd.DataFrame({"text": []}, dtype="str")}
+        for name in (*SPLITS, "unlabelled")[: 4 if unlabelled else 3]:
             path = folder / f"{name}.parquet"
-            try:
+            with _reading(path):
                 tables[name] = pd.read_parquet(path)
-            except (OSError, ValueError) as error:
-                raise PotstillError(f"{path} cannot be read ({error}): run `dvc repro prepare`") from None
         return cls(labels=labels, **tables)
+
+    @staticmethod
+    def texts(folder: Path, name: str) -> Iterator[pa.Array]:
+        """The texts of a split, or the unlabelled ones, some thousands at a time.
+
+        Raises:
+            PotstillError: the file is missing or damaged.
+        """
+        path = folder / f"{name}.parquet"
+        with _reading(path), pa.parquet.ParquetFile(path) as file:
+            for batch in file.iter_batches(columns=["text"]):
+                yield batch.column(0)
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        raise PotstillError(f"{path} cannot be read ({error}): run `dvc repro prepare`") from None

@@ -192,15 +192,10 @@ def samples(inputs: Inputs, number: int) -> list[dict[str, Any]]:
     sure = confidence(inputs.answers, chosen)
     for source in dict.fromkeys(inputs.pool.sources.tolist()):
         places = np.flatnonzero(inputs.pool.sources == source)
-        for place in np.random.default_rng(SEED).permutation(places)[:number]:
-            rows.append(
-                {
-                    "source": source,
-                    "text": inputs.pool.texts[place],
-                    "label": inputs.named(chosen[[place]])[0],
-                    "confidence": float(sure[place]),
-                }
-            )
+        drawn = np.sort(np.random.default_rng(SEED).permutation(places)[:number])
+        for place, text in zip(drawn, inputs.pool.only(drawn).texts, strict=True):
+            label = inputs.named(chosen[[place]])[0]
+            rows.append({"source": source, "text": text, "label": label, "confidence": float(sure[place])})
     return rows
 
 
@@ -272,7 +267,8 @@ def suspects(inputs: Inputs, number: int) -> dict[str, Any]:
             "validation": (inputs.validation.texts, inputs.validation.labels, inputs.validation.models[inputs.teacher]),
             "test": (inputs.test.texts, inputs.test.labels, inputs.test.models[inputs.teacher]),
         }
-    place = {inputs.pool.texts[i]: i for i in np.flatnonzero(inputs.pool.sources == "train").tolist()}
+    own = np.flatnonzero(inputs.pool.sources == "train")
+    place = dict(zip(inputs.pool.only(own).texts, own.tolist(), strict=True))
     seen = inputs.train[inputs.train["text"].isin(place)]
     if len(seen):
         answers = inputs.answers[[place[text] for text in seen["text"]]]

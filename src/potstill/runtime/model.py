@@ -176,10 +176,11 @@ def _is_arrow(texts: Any) -> bool:
 
 def pad(texts: Encoded, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The ids and the mask, both (len(chosen), longest), of some of the texts."""
-    lengths = texts.lengths[chosen]
+    starts = texts.starts[chosen]
+    lengths = texts.starts[chosen + 1] - starts
     mask = np.arange(lengths.max()) < lengths[:, None]
     ids = np.zeros(mask.shape, np.int64)
-    ids[mask] = texts.ids[(texts.starts[chosen][:, None] + np.arange(lengths.max()))[mask]]
+    ids[mask] = texts.ids[(starts[:, None] + np.arange(lengths.max()))[mask]]
     return ids, mask
 
 

@@ -10,6 +10,7 @@ are chosen so that it does little harm (`student.vocabulary`).
 import re
 import unicodedata
 import zlib
+from array import array
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -139,7 +140,7 @@ class Encoded:
     """Texts as rows of words and, after the words of each text, of those runs of words that have a row.
 
     Attributes:
-        ids: int64, all texts one after the other; every text has at least one.
+        ids: whole numbers, all texts one after the other; every text has at least one.
         starts: int64 of shape (texts + 1,); text i is `ids[starts[i]:starts[i + 1]]`.
     """
 
@@ -237,12 +238,14 @@ class Lookup:
     def encode_words(self, texts: Iterable[list[str]]) -> Encoded:
         """Look up words that are already told apart."""
         row = self.row
-        ids: list[int] = []
-        starts = [0]
+        # As bytes, of which ten million texts need no more than they must.
+        parts, kind = bytearray(), np.min_scalar_type(self.size)
+        starts = array("q", [0])
         for text in texts:
             found = text[: self.max_length]
-            ids.extend([row(word) for word in found] or [UNKNOWN])
+            ids = [row(word) for word in found] or [UNKNOWN]
             if self.longest > 1:
                 ids.extend(id_ for id_ in map(row, runs(found, self.longest)) if id_ != UNKNOWN)
-            starts.append(len(ids))
-        return Encoded(np.array(ids, np.int64), np.array(starts, np.int64))
+            parts += array(kind.char, ids).tobytes()
+            starts.append(starts[-1] + len(ids))
+        return Encoded(np.frombuffer(parts, kind), np.frombuffer(starts, np.int64))

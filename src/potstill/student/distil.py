@@ -1,6 +1,6 @@
 """Training a student from start to end: choose its words, build its network, fit it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -53,7 +53,7 @@ class Trained:
 
 def distil(
     labels: list[str],
-    texts: list[str],
+    texts: Collection[str],
     logits: np.ndarray,
     validation: pd.DataFrame,
     params: StudentParams,
@@ -73,7 +73,9 @@ def distil(
     several = validation["label"].dtype == object
     mse, kl = (training.binary_mse, training.binary_kl) if several else (training.mse, training.kl)
     loss = mse if params.loss == "mse" else kl(params.temperature)
-    return _train(labels, texts, probabilities(logits, several), torch.tensor(logits), loss, validation, params, log)
+    return _train(
+        labels, texts, probabilities(logits, several), torch.from_numpy(logits), loss, validation, params, log
+    )
 
 
 def train_on_labels(
@@ -98,7 +100,7 @@ def train_on_labels(
 
 def _train(
     labels: list[str],
-    texts: list[str],
+    texts: Collection[str],
     probabilities: np.ndarray,
     learnt: torch.Tensor,
     loss: training.Loss,

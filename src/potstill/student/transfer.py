@@ -1,13 +1,40 @@
 """Reading the transfer set that the stage `transfer` wrote."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet
 
 from potstill.errors import PotstillError
+
+
+@dataclass(frozen=True)
+class Texts(Collection[str]):
+    """The texts of a Parquet file, read anew whenever one goes through them: ten million take a gigabyte.
+
+    Attributes:
+        path: the file, with the column `text`.
+        chosen: which of them, booleans.
+    """
+
+    path: Path
+    chosen: np.ndarray
+
+    def __len__(self) -> int:
+        return int(self.chosen.sum())
+
+    def __iter__(self) -> Iterator[str]:
+        start = 0
+        for batch in pa.parquet.ParquetFile(self.path).iter_batches(columns=["text"]):
+            yield from batch.column(0).filter(pa.array(self.chosen[start : start + len(batch)])).to_pylist()
+            start += len(batch)
+
+    def __contains__(self, text: object) -> bool:
+        return any(text == other for other in self)
 
 
 @dataclass(frozen=True)
@@ -20,14 +47,16 @@ class Transfer:
         logits: the teacher's, float32 of shape (texts, classes).
     """
 
-    texts: list[str]
+    texts: Texts
     sources: np.ndarray
     logits: np.ndarray
 
     def only(self, chosen: np.ndarray) -> "Transfer":
-        """Some of the texts, by an array of booleans or of numbers of rows."""
-        rows = np.arange(len(self.texts))[chosen]
-        return Transfer([self.texts[row] for row in rows], self.sources[rows], self.logits[rows])
+        """Some of the texts, by an array of booleans or of numbers of rows, in the order in which they are."""
+        rows = np.sort(np.arange(len(self.texts))[chosen])
+        some = np.zeros(len(self.texts.chosen), bool)
+        some[np.flatnonzero(self.texts.chosen)[rows]] = True
+        return Transfer(Texts(self.texts.path, some), self.sources[rows], self.logits[rows])
 
 
 def sources(folder: Path) -> list[str]:
@@ -41,15 +70,20 @@ def read(folder: Path, sources: Sequence[str] | None = None) -> Transfer:
     Raises:
         PotstillError: the folder is missing, or holds no text of these sources.
     """
+    pool = folder / "pool.parquet"
     try:
-        pool = pd.read_parquet(folder / "pool.parquet")
-        logits = pd.read_parquet(folder / "logits.parquet").to_numpy(np.float32)
+        kinds = pd.read_parquet(pool, columns=["source"])["source"].astype("category")
+        columns = pa.parquet.read_table(folder / "logits.parquet").columns
     except FileNotFoundError as error:
-        raise PotstillError(f"{error.filename} is missing: run `dvc repro transfer` to make it") from None
-    found = Transfer(pool["text"].tolist(), pool["source"].to_numpy(str), logits)
+        raise PotstillError(f"{error.filename or pool} is missing: run `dvc repro transfer` to make it") from None
+    logits = np.empty((len(kinds), len(columns)), np.float32)
+    for place, column in enumerate(columns):
+        logits[:, place] = column.to_numpy()
+    names = kinds.cat.categories.to_numpy(object)[kinds.cat.codes]  # a name is one string, however often it is there
+    found = Transfer(Texts(pool, np.ones(len(kinds), bool)), names, logits)
     if sources is None:
         return found
-    wanted = np.isin(found.sources, list(sources))
+    wanted = kinds.isin(sources).to_numpy()
     if not wanted.any():
         raise PotstillError(f"`student.sources` {list(sources)} are not in the transfer set: see the section `pool`")
     return found.only(wanted)

@@ -1,5 +1,6 @@
 """Which words, and runs of words, the table knows, which of them share a row, and how they are found."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from itertools import islice
 
@@ -13,6 +14,8 @@ from potstill.runtime.tokenizer import Fingerprints, Lookup, Words
 # texts of the overall distribution; and what is rarer than RARE is left out.
 PSEUDO_COUNT = 5.0
 RARE = 3
+
+CHUNK = 1 << 16  # texts that are counted at a time
 
 ROWS_PER_BUCKET = 16  # a byte of salt for each bucket is half a bit for each row
 SALTS = 256
@@ -39,26 +42,34 @@ class Counts:
     prior: np.ndarray
 
 
-def count(texts: list[str], targets: np.ndarray, longest: int = 1) -> Counts:
+def count(texts: Collection[str], targets: np.ndarray, longest: int = 1) -> Counts:
     """Count words, and runs of 2 to `longest` words, in texts whose targets have the shape (texts, classes)."""
     row: dict[str, int] = {}
-    occurring: list[int] = []
-    text_of: list[int] = []
-    entry_of: list[int] = []
-    for i, text in enumerate(texts):
-        found = tokenizer.words(text)
-        occurring.extend(row.setdefault(word, len(row)) for word in found)
-        entries = dict.fromkeys(found + tokenizer.runs(found, longest))  # one that a text holds twice counts once
-        entry_of.extend(row.setdefault(entry, len(row)) for entry in entries)
-        text_of.extend([i] * len(entries))
-    counts = np.bincount(entry_of, minlength=len(row)).astype(float)
-    sums = [np.bincount(entry_of, weights=column[text_of], minlength=len(row)) for column in targets.T]
-    prior = targets.mean(0)
-    mean = (np.stack(sums, axis=1) + PSEUDO_COUNT * prior) / (counts + PSEUDO_COUNT)[:, None]
-    return Counts(row, np.bincount(occurring, minlength=len(row)), counts, mean, prior)
+    occurrences, counts = np.zeros(0, np.int64), np.zeros(0)
+    sums = np.zeros((targets.shape[1], 0))
+    unread, start = iter(texts), 0
+    while chunk := list(islice(unread, CHUNK)):
+        occurring: list[int] = []
+        text_of: list[int] = []
+        entry_of: list[int] = []
+        for i, text in enumerate(chunk, start):
+            found = tokenizer.words(text)
+            occurring.extend(row.setdefault(word, len(row)) for word in found)
+            entries = dict.fromkeys(found + tokenizer.runs(found, longest))  # one that a text holds twice counts once
+            entry_of.extend(row.setdefault(entry, len(row)) for entry in entries)
+            text_of.extend([i] * len(entries))
+        start += len(chunk)
+        new = (0, len(row) - len(counts))
+        occurrences = np.pad(occurrences, new) + np.bincount(occurring, minlength=len(row))
+        counts = np.pad(counts, new) + np.bincount(entry_of, minlength=len(row))
+        weights = targets[text_of].T
+        sums = np.pad(sums, ((0, 0), new)) + [np.bincount(entry_of, column, minlength=len(row)) for column in weights]
+    prior = targets.mean(0, dtype=float)
+    mean = (sums.T + PSEUDO_COUNT * prior) / (counts + PSEUDO_COUNT)[:, None]
+    return Counts(row, occurrences, counts, mean, prior)
 
 
-def truncated(texts: list[str], max_length: int) -> float:
+def truncated(texts: Collection[str], max_length: int) -> float:
     """The share of texts that have more than `max_length` words."""
     # What has no more characters has no more words.
     long = sum(len(text) > max_length and len(tokenizer.words(text)) > max_length for text in texts)
@@ -93,7 +104,7 @@ def choose(counts: Counts, size: int, influence: float) -> list[str]:
 
 
 def build(
-    texts: list[str], targets: np.ndarray, params: NetworkParams, multi_label: bool = False
+    texts: Collection[str], targets: np.ndarray, params: NetworkParams, multi_label: bool = False
 ) -> tuple[Lookup, list[str]]:
     """Choose the vocabulary of a student.
 
