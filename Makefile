@@ -1,6 +1,6 @@
 .DEFAULT_GOAL := help
 .PHONY: help setup repro advise search compare qr verify test test-faults browser quick check offline fresh format show lock clean \
-	benchmark-advise benchmark-debian benchmark-emotion benchmark-glue benchmark-label benchmark-search benchmark-speed benchmark-teacher
+	benchmark-advise benchmark-debian benchmark-emotion benchmark-glue benchmark-label benchmark-scale benchmark-search benchmark-speed benchmark-teacher
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -102,6 +102,9 @@ benchmark-glue: setup ## SST-2 and CoLA, in the folder DATA
 
 benchmark-label: setup ## labelling speed against the pipeline of transformers, on unlabelled texts in DATA
 	python benchmarks/label.py --data $(DATA)/unlabeled/carer_balanced.txt
+
+benchmark-scale: setup ## time and memory from ten thousand to ten million unlabelled texts
+	python benchmarks/scale.py
 
 benchmark-search: setup ## `make search` on the Emotion tweets in DATA, for one QR code
 	python benchmarks/search.py --data $(DATA)

@@ -325,3 +325,39 @@ def curves(rows: Rows, along: str, title: str, label: str, path: Path) -> None:
     order = means.groupby("name").last().sort_values(ascending=False).index  # as the lines end, so the legend
     lines = {name: means[name] for name in order}
     draw_curves({name: (list(line.index), list(line)) for name, line in lines.items()}, title, label, path)
+
+
+def scale(rows: Rows, folder: Path) -> None:
+    """Seconds and memory of each stage against the number of texts, as a table of the README and a picture."""
+    found = pd.DataFrame(rows)
+    sizes = sorted(found["rows"].unique())
+    headings = {"stage": "---", **{f"{size:,} texts": "---:" for size in sizes}}
+    of = {(row["stage"], row["rows"]): row for row in rows}
+    stages = list(dict.fromkeys(found["stage"]))
+    lines = [
+        [
+            stage,
+            *(f"{of[stage, size]['seconds']:,.1f} s, {of[stage, size]['peak_megabytes']:,.0f} MB" for size in sizes),
+        ]
+        for stage in stages
+    ]
+    publish(folder / "table.md", "scale", markdown(headings, lines))
+
+    def draw(figure: Figure) -> None:
+        panels = zip(figure.subplots(1, 2), (("seconds", "seconds"), ("peak_megabytes", "megabytes")), strict=True)
+        figure.subplots_adjust(left=0.08, right=0.98, top=0.8, bottom=0.14, wspace=0.25)
+        heading(figure, "Many unlabelled texts", "of each stage, on one core: how long it takes, and most memory")
+        for axes, (key, name) in panels:
+            for number, stage in enumerate(stages):
+                values = [of[stage, size][key] for size in sizes]
+                axes.plot(sizes, values, "o-", color=SERIES[number % len(SERIES)], ms=4, label=stage)
+            axes.set_xscale("log")
+            axes.set_yscale("log")
+            log_axis(axes.xaxis)
+            log_axis(axes.yaxis)
+            axes.set_xlabel("texts")
+            axes.set_ylabel(name)
+            axes.grid()
+        axes.legend()
+
+    save(draw, folder / "scale.png", 8, 3.8)

@@ -61,8 +61,9 @@ def build(prepared: Path, target: Path, params: PoolParams, lexicon: Sequence[st
     count = int(kept.sum())
     if not count:
         raise PotstillError("the pool has no text: set pool.train to true, or pool.unlabelled above 0 with such text")
-    based = kept.copy()
-    if count > SAMPLE:
+    made = params.replace or params.drop or params.splice or params.generated or params.borrow
+    based = kept.copy() if made else np.zeros_like(kept)
+    if made and count > SAMPLE:
         based[np.random.default_rng(params.seed).permutation(np.flatnonzero(kept))[SAMPLE:]] = False
 
     with _Rows(target) as rows:
@@ -74,7 +75,8 @@ def build(prepared: Path, target: Path, params: PoolParams, lexicon: Sequence[st
                 rows.add(batch.filter(pa.array(kept[here])), source)
                 texts += map(tokenizer.pieces, batch.filter(pa.array(based[here])).to_pylist())
                 start = here.stop
-        _make(texts, count, params, lexicon, rng, _Seen(known), rows)
+        if made:
+            _make(texts, count, params, lexicon, rng, _Seen(known), rows)
     return rows.counts
 
 
