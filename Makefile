@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup repro advise search compare qr verify test test-faults browser quick check offline fresh format show lock clean \
+.PHONY: help setup repro advise search compare qr verify test test-faults browser quick audit check offline fresh format show lock clean \
 	benchmark-advise benchmark-debian benchmark-emotion benchmark-glue benchmark-label benchmark-scale benchmark-search benchmark-speed benchmark-teacher
 
 PYTHON ?= python3
@@ -68,6 +68,11 @@ check: setup ## lint, check types and docstrings
 	ruff check --no-cache .
 	ruff format --check .
 	mypy
+
+audit: ## ask PyPI for known vulnerabilities of the pinned versions
+	$(PYTHON) -m venv $(VENV)/audit
+	$(VENV)/audit/bin/python -m pip install --quiet --disable-pip-version-check pip-audit
+	$(VENV)/audit/bin/pip-audit --disable-pip --no-deps --strict --ignore-vuln PYSEC-2026-2447 -r constraints.txt  # README: Security
 
 offline: setup tests/js/node_modules ## write the template with which `dvc plots` draws without a network
 	python tests/offline.py
