@@ -7,7 +7,6 @@ has had once, DVC does not look whether its files are still there. It would beli
 import argparse
 import json
 import subprocess
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +14,7 @@ from dvc.exceptions import DvcException
 from dvc.repo import Repo
 from dvc_data.hashfile.db import get_index
 from dvc_data.hashfile.hash import file_md5
+from dvc_objects.executors import ThreadPoolExecutor
 
 import verify
 from potstill.errors import PotstillError, run
@@ -43,6 +43,7 @@ def main() -> None:
             f"the remote {name} does not answer, or does not let you in: {error or type(error).__name__}; see "
             f"`dvc remote list`, and set passwords and keys with `dvc remote modify --local {name}`"
         ) from error
+    repo.drop_data_index()  # what a killed push had listed so far would be taken for all there is
     if damaged:
         print(f"not whole in {name}, removed there, and pushed again if it is here: {', '.join(damaged)}")
     if not remote.verify:
@@ -72,7 +73,7 @@ def remove_damaged(cache: "HashFileDB", remote: "HashFileDB", hashed: bool) -> l
             return None
 
     kept = list(cache.all())
-    with ThreadPoolExecutor(remote.fs.jobs) as pool:
+    with ThreadPoolExecutor(remote.fs.jobs, cancel_on_error=True) as pool:
         whole = dict(zip(kept, pool.map(state, kept), strict=True))
     damaged = {digest for digest in kept if whole[digest] is False}
     for digest in kept:
