@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup repro advise search compare qr verify push test test-faults browser servers quick check offline fresh format show lock clean \
+.PHONY: help setup repro advise search compare qr verify push pull test test-faults browser servers quick check offline fresh format show lock clean \
 	benchmark-advise benchmark-debian benchmark-emotion benchmark-glue benchmark-label benchmark-search benchmark-speed benchmark-teacher
 
 PYTHON ?= python3
@@ -47,6 +47,9 @@ verify: setup ## hash all that DVC keeps here, and throw away what is damaged
 
 push: setup ## push to the DVC remote, or to REMOTE; what is not whole there is replaced (HASH=1: read it all)
 	python src/push.py $(if $(REMOTE),--remote $(REMOTE)) $(if $(HASH),--hash)
+
+pull: setup ## pull from the DVC remote, or from REMOTE, and verify
+	dvc pull $(if $(REMOTE),--remote $(REMOTE)); pulled=$$?; python src/verify.py && exit $$pulled
 
 test: setup tests/js/node_modules browser ## run all tests
 	python -m pytest -rs $(PARALLEL)
