@@ -1,6 +1,7 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup repro advise search compare qr verify test test-faults browser quick audit check offline fresh format show lock clean \
-	benchmark-advise benchmark-debian benchmark-emotion benchmark-glue benchmark-label benchmark-scale benchmark-search benchmark-speed benchmark-teacher
+.PHONY: help setup repro advise search compare qr verify push pull test test-faults browser servers quick audit check offline fresh format \
+	show lock clean benchmark-advise benchmark-debian benchmark-emotion benchmark-glue benchmark-label benchmark-scale benchmark-search \
+	benchmark-speed benchmark-teacher
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -45,10 +46,16 @@ qr: setup ## write the student as a QR code, qr.png
 verify: setup ## hash all that DVC keeps here, and throw away what is damaged
 	python src/verify.py
 
+push: setup ## push to the DVC remote, or to REMOTE; what is not whole there is replaced (HASH=1: read it all)
+	python src/push.py $(if $(REMOTE),--remote $(REMOTE)) $(if $(HASH),--hash)
+
+pull: setup ## pull from the DVC remote, or from REMOTE, and verify
+	dvc pull $(if $(REMOTE),--remote $(REMOTE)); pulled=$$?; python src/verify.py && exit $$pulled
+
 test: setup tests/js/node_modules browser ## run all tests
 	python -m pytest -rs $(PARALLEL)
 
-test-faults: setup ## kill, break and fill up the real thing: fifteen minutes
+test-faults: setup servers ## kill, break and fill up the real thing: fifteen minutes
 	python -m pytest -rs -m faults
 
 tests/js/node_modules: tests/js/package-lock.json
@@ -60,6 +67,20 @@ browser:
 		if command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then apt-get update -qq && \
 			DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium chromium-driver; \
 		else echo "note: without Chromium and its driver, the tests of the page are skipped"; fi; }
+
+# Installed, not started: policy-rc.d is how Debian is told so.
+servers: $(VENV)/.servers
+	@{ command -v sshd || test -x /usr/sbin/sshd; } >/dev/null && command -v rclone >/dev/null || { \
+		if command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
+			policy=/usr/sbin/policy-rc.d; test -e $$policy || { \
+				trap "rm -f $$policy" EXIT; printf '#!/bin/sh\nexit 101\n' > $$policy; chmod +x $$policy; }; \
+			apt-get update -qq && \
+				DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends openssh-server rclone; \
+		else echo "note: without sshd and rclone, the tests of their remotes are skipped"; fi; }
+
+$(VENV)/.servers: $(VENV)/.ready
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[train,dev,faults]'
+	@touch $@
 
 quick: setup ## run the unit tests, in under a minute
 	python -m pytest -m "not slow" $(PARALLEL)

@@ -6,6 +6,7 @@ what it spoils would be checked out, and shipped.
 
 import hashlib
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -30,6 +31,10 @@ def main() -> None:
                 if md5(place) != digest.removesuffix(".dir"):
                     damaged.append(path)
                     place.unlink()
+        # `dvc pull` believes a remote's list of a folder, even where it looks at the files.
+        if digest.endswith(".dir") and path.is_dir() and not cached(digest).is_file() and listed(path) != digest:
+            damaged.append(path)
+            shutil.rmtree(path)
     print(f"{checked:,} files checked")
     if damaged:
         names = ", ".join(sorted({str(path) for path in damaged}))
@@ -37,10 +42,12 @@ def main() -> None:
 
 
 def outputs() -> Iterator[tuple[Path, str]]:
-    """Path and hash of every file that a stage wrote and DVC caches, and of the lists of what folders hold."""
-    stages = YAML(typ="safe").load(LOCK)["stages"]
-    for out in (out for stage in stages.values() for out in stage.get("outs", ())):
-        path, digest = Path(out["path"]), out["md5"]
+    """Path and hash of every file that DVC caches, and of the lists of what folders hold."""
+    yaml = YAML(typ="safe")
+    found = [(LOCK, stage) for stage in yaml.load(LOCK)["stages"].values()]
+    found += [(path, yaml.load(path)) for path in Path("data").glob("*.dvc")]
+    for file, out in ((file, out) for file, stage in found for out in stage.get("outs", ())):
+        path, digest = file.parent / out["path"], out["md5"]
         if path.parts[0] == "metrics":  # is in Git
             continue
         yield path, digest
@@ -53,6 +60,14 @@ def outputs() -> Iterator[tuple[Path, str]]:
 def cached(digest: str) -> Path:
     """Where DVC's cache has a file of that hash, if it has."""
     return CACHE / digest[:2] / digest[2:]
+
+
+def listed(folder: Path) -> str:
+    """The hash that DVC gives to a folder: that of the list of its files."""
+    files = [path for path in folder.rglob("*") if path.is_file() and path.suffix != ".part"]
+    members = [{"md5": md5(path), "relpath": path.relative_to(folder).as_posix()} for path in files]
+    members.sort(key=lambda member: member["relpath"])
+    return f"{hashlib.md5(json.dumps(members).encode()).hexdigest()}.dir"
 
 
 def md5(path: Path) -> str:
