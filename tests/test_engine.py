@@ -1,3 +1,4 @@
+import io
 import os
 import signal
 import subprocess
@@ -6,6 +7,7 @@ import time
 from functools import partial
 from pathlib import Path
 
+import fsspec
 import numpy as np
 import pandas as pd
 import psutil
@@ -57,6 +59,7 @@ def test_the_same_answers_from_every_engine_and_none_twice(lengths, tmp_path, en
     jobs = shards.plan([first, second], "text")
     assert [job["rows"] for job in jobs] == [3, 3, 1, 3]
     work = shards.Work(lengths, "text", str(tmp_path / "out"), "mine")
+    (tmp_path / "out").mkdir()  # by a run that did not come far
     told = []
     done = shards.answer(work, jobs, engine, told.append)
     assert [facts["longest"] for facts in done] == [2, 5, 6, 9]
@@ -236,6 +239,52 @@ def test_predict_on_ray_answers_as_predict_does_and_goes_on_where_it_stopped(tmp
     assert written == ["000003.parquet"]
     with pytest.raises(PotstillError, match="holds answers to something else"):
         cli._main([*command[:-4], "--engine", "ray"])
+
+
+@pytest.fixture
+def bucket(tmp_path, monkeypatch):
+    """A server of S3, whose key whoever is started from here has, and its file system."""
+    pytest.importorskip("s3fs", reason="needs s3fs: make test-faults installs it")
+    from test_remotes import S3
+
+    (tmp_path / "server").mkdir()
+    server = S3(tmp_path / "server")
+    server.start()
+    monkeypatch.setenv("AWS_ENDPOINT_URL", server.endpoint)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", server.secret["access_key_id"])
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", server.secret["secret_access_key"])
+    fsspec.get_filesystem_class("s3").clear_instance_cache()
+    yield server
+    server.close()
+
+
+@pytest.mark.slow
+@pytest.mark.faults
+def test_labels_and_answers_go_through_a_store(bucket, teacher, tmp_path, monkeypatch):
+    texts = make_texts(200, 5)["text"].tolist()
+    pool = Path(make_pool(tmp_path / "pool.parquet", texts, 64))
+    label(teacher, pool, tmp_path / "here", settings(), str(tmp_path / "scratch"))
+    for engine in ("local", "ray"):
+        params = settings(engine=engine, storage=f"s3://bucket/{engine}")
+        label(teacher, pool, tmp_path / engine, params, f"s3://bucket/{engine}/tiny")
+        assert (tmp_path / engine / FILE).read_bytes() == (tmp_path / "here" / FILE).read_bytes()
+        assert not [path for path in bucket.files.find(f"bucket/{engine}") if "tiny" in path]
+
+    student("attention").save(tmp_path / "student.pot")
+    bucket.files.put_file(str(pool), "bucket/in/pool.parquet")
+    monkeypatch.chdir(tmp_path)
+    command = ["predict", "student.pot", "s3://bucket/in/*.parquet", "-o", "s3://bucket/out", "--engine", "ray"]
+    cli._main(command)
+    cli._main(["predict", "student.pot", str(pool), "-o", "here.parquet"])
+    written = sorted(path for path in bucket.files.find("bucket/out") if path.endswith(".parquet"))
+    found = pd.concat([pd.read_parquet(io.BytesIO(bucket.files.cat_file(path))) for path in written])
+    pd.testing.assert_frame_equal(found.reset_index(drop=True), pd.read_parquet("here.parquet"))
+
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "open-barley")
+    fsspec.get_filesystem_class("s3").clear_instance_cache()
+    with pytest.raises(PotstillError, match=r"s3://bucket/in/\*.parquet cannot be reached: .*signature") as refused:
+        cli._main(command)
+    assert "open-barley" not in str(refused.value)
 
 
 @pytest.mark.parametrize(

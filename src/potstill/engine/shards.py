@@ -76,7 +76,8 @@ class Work:
             if not system.exists(folder):
                 return {}
             sizes = {entry["name"].rsplit("/", 1)[-1]: entry["size"] for entry in system.ls(folder, detail=True)}
-            markers = system.cat([f"{folder}/{name}" for name in sizes if name.endswith(".done")])
+            names = [f"{folder}/{name}" for name in sizes if name.endswith(".done")]
+            markers = system.cat(names) if names else {}
         found = {}
         for content in markers.values():
             try:
