@@ -1,0 +1,62 @@
+"""Queues of experiments, with DVC's own workers: a long one, with bad ones in it, and one whose worker is killed."""
+
+import json
+import os
+import re
+import signal
+
+import pytest
+
+from project import RAN, run, shown
+from test_faults import started, until
+
+pytestmark = [pytest.mark.slow, pytest.mark.faults]
+
+SHARED = ("prepare", "baseline", "teacher@minilm", "pool", "label@minilm", "transfer", "ablate")
+FINISHED = re.compile(r"^(\S+): success$", re.M)
+
+
+def queue(folder, *options):
+    run(folder, "dvc", "exp", "run", "--queue", *options)
+
+
+def test_twelve_succeed_two_at_a_time_and_those_that_fail_say_why(pulled):
+    queue(pulled, "-S", f"student.hidden={','.join(map(str, range(2, 14)))}")
+    queue(pulled, "--name", "negative", "-S", "student.hidden=-1")
+    queue(pulled, "--name", "unknown", "-S", "student.architecture=foo")
+    with started(pulled, "make", "-o", "setup", "queue", "JOBS=2") as (process, log):
+        process.wait(3000)
+    told = log()
+    names = FINISHED.findall(told)
+    assert len(set(names)) == len(names) == 12, told
+    for name, says in (("negative", "`student.hidden` is -1"), ("unknown", "`student.architecture` is 'foo'")):
+        (line,) = re.findall(f"^{name}: (error: .*)$", told, re.M)
+        assert line.startswith(f"error: params.yaml: {says}")
+        logged = run(pulled, "dvc", "queue", "logs", name)
+        assert line in logged.splitlines()
+        assert "Traceback" not in logged
+    assert "error: 2 of 14 experiments failed, see above and `dvc queue logs NAME`" in told
+    for name in names:
+        logged = run(pulled, "dvc", "queue", "logs", name)
+        assert RAN.findall(logged) == ["student", "export", "evaluate", "report"]
+        assert all(f"Stage '{stage}' didn't change, skipping" in logged for stage in SHARED)
+    rows = {row["student.hidden"]: row for row in shown(pulled) if row["State"] == "Success"}
+    assert set(rows) == {str(size) for size in range(2, 14)}
+    assert all(row["student.accuracy"] for row in rows.values())
+    assert len({row["student.parameters"] for row in rows.values()}) == 12
+
+
+def test_a_queue_outlives_a_worker(pulled):
+    queue(pulled, "-S", "student.hidden=2,3")
+    folder = pulled / ".dvc/tmp/exps"
+    with started(pulled, "python", "src/queued.py", "--jobs", "1") as (process, log):
+        assert until(lambda: any(path.stat().st_size for path in folder.glob("run/*/*.json")), process), log()
+        os.kill(json.loads((folder / "celery/dvc-exp-worker-1.json").read_text())["pid"], signal.SIGKILL)
+        assert process.wait(900) == 1, log()
+    (finished,) = FINISHED.findall(log())
+    (killed,) = re.findall(r"^(\S+): its worker was killed: queue it again$", log(), re.M)
+    assert killed != finished
+    lacking = {row["student.hidden"] for row in shown(pulled) if row["Experiment"] == killed}
+    queue(pulled, "-S", f"student.hidden={lacking.pop()}")
+    assert len(FINISHED.findall(run(pulled, "python", "src/queued.py"))) == 1
+    assert {row["student.hidden"] for row in shown(pulled) if row["State"] == "Success"} >= {"2", "3"}
