@@ -1,9 +1,10 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup repro advise search compare qr verify test test-faults browser quick check offline fresh format show lock clean \
+.PHONY: help setup repro advise queue search compare qr verify test test-faults browser postgresql quick check offline fresh format show lock clean \
 	benchmark-advise benchmark-debian benchmark-emotion benchmark-glue benchmark-label benchmark-search benchmark-speed benchmark-teacher
 
 PYTHON ?= python3
 VENV ?= .venv
+JOBS ?= 2
 UNIT ?= parameters
 TRIALS ?= 40
 DATA ?= ../shared/data/emotion
@@ -32,9 +33,12 @@ advise: setup ## say which student to take and what would help, in minutes, befo
 	dvc repro prepare
 	python src/advise.py
 
-search: setup ## look for the best student of at most BUDGET, in UNIT=parameters or bytes
+queue: setup ## run the queued experiments, JOBS=2 at a time; say why one failed
+	@python src/queued.py --jobs $(JOBS)
+
+search: setup ## look for the best student of at most BUDGET, in UNIT=parameters or bytes, with others that share STORAGE
 	@test -n "$(BUDGET)" || { echo "error: say how large it may be: make search BUDGET=3000" >&2; exit 1; }
-	python src/search.py --budget $(BUDGET) --unit $(UNIT) --trials $(TRIALS)
+	@python src/search.py --budget $(BUDGET) --unit $(UNIT) --trials $(TRIALS) $(if $(STORAGE),--storage '$(STORAGE)')
 
 compare: setup ## the last run and the experiments of this commit on one page, or those named in EXPS="one another"
 	python src/compare.py $(EXPS)
@@ -48,7 +52,7 @@ verify: setup ## hash all that DVC keeps here, and throw away what is damaged
 test: setup tests/js/node_modules browser ## run all tests
 	python -m pytest -rs $(PARALLEL)
 
-test-faults: setup ## kill, break and fill up the real thing: fifteen minutes
+test-faults: setup postgresql ## kill, break and fill up the real thing: fifteen minutes
 	python -m pytest -rs -m faults
 
 tests/js/node_modules: tests/js/package-lock.json
@@ -60,6 +64,13 @@ browser:
 		if command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then apt-get update -qq && \
 			DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium chromium-driver; \
 		else echo "note: without Chromium and its driver, the tests of the page are skipped"; fi; }
+
+postgresql: setup
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[postgresql]'
+	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null || { \
+		if command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then apt-get update -qq && \
+			DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends postgresql; \
+		else echo "note: without PostgreSQL, the tests of searches in a database are skipped"; fi; }
 
 quick: setup ## run the unit tests, in under a minute
 	python -m pytest -m "not slow" $(PARALLEL)
