@@ -61,7 +61,7 @@ def main() -> None:
         print(f"{name}: {'its worker was killed: queue it again' if task in killed | lost else reason(name)}")
     if failed:
         raise PotstillError(f"{len(failed)} of {len(new)} experiments failed, see above and `dvc queue logs NAME`")
-    print(f"{len(new)} experiments succeeded: see them with `make show` or `make compare`")
+    print(f"{len(new)} succeeded: see them with `make show` or `make compare`")
 
 
 def dvc(*command: str) -> str:

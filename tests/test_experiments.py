@@ -5,8 +5,9 @@ import re
 
 import psutil
 import pytest
+from ruamel.yaml import YAML
 
-from project import RAN, run, shown
+from project import ENVIRONMENT, RAN, run, shown
 from test_faults import started, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.faults]
@@ -65,3 +66,19 @@ def test_a_queue_outlives_a_worker(pulled, alone):
     assert {"2", "3"} <= set(rows)
     assert all(rows[size]["student.accuracy"] for size in ("2", "3"))
     assert len(run(pulled, "git", "for-each-ref", "refs/exps").splitlines()) >= 2  # where DVC looks, not what it says
+
+
+def test_the_recipe_for_slurm_runs_without_it_too(pulled, monkeypatch):
+    monkeypatch.setitem(ENVIRONMENT, "SLURM_SUBMIT_DIR", str(pulled))
+    monkeypatch.setitem(ENVIRONMENT, "SLURM_CPUS_PER_TASK", "1")
+    assert "Data and pipelines are up to date" in run(pulled, "recipes/slurm.sh", "repro")
+    assert "2/2" in run(pulled, "recipes/slurm.sh", "search", "--budget", "900", "--trials", "2")
+    queue(pulled, "-S", "student.hidden=3")
+    assert "1 succeeded" in run(pulled, "recipes/slurm.sh", "queue")
+    assert run(pulled, "recipes/slurm.sh", "other", fails=True) == "error: the step is repro, queue or search\n"
+
+
+def test_the_recipe_for_skypilot_is_read(pulled):
+    recipe = YAML(typ="safe").load(pulled / "recipes/skypilot.yaml")
+    for step in ("setup", "run"):
+        run(pulled, "bash", "-n", "-c", recipe[step])

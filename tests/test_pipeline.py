@@ -163,7 +163,7 @@ def test_a_clone_that_pulls_what_it_needs_never_trains_the_teacher(clone):
 
 def test_a_queue_runs_and_shows_one_readable_row_each(pulled):
     run(pulled, "dvc", "exp", "run", "--queue", "-S", "student.hidden=2,4,6")
-    assert "3 experiments succeeded" in run(pulled, "python", "src/queued.py", "--jobs", "2")
+    assert "3 succeeded" in run(pulled, "python", "src/queued.py", "--jobs", "2")
     noise = ".*(/|models|timing|plots|rounding|export|traits|cost|ablate|report|truncated)"  # as in the README
     header = list(shown(pulled, "--hide-workspace", "--only-changed", "--drop", noise)[0])
     assert len(header) <= 15, header
