@@ -1,14 +1,13 @@
 #!/bin/bash
 # On a SLURM cluster: from a checkout on a disk that all nodes see, after `make setup` there and `git commit`.
 #
-#     first=$(sbatch --parsable --gres=gpu:1 recipes/slurm.sh repro)
-#     dvc exp run --queue -S 'student.hidden=8,16,32'
-#     sbatch --dependency="afterok:$first" recipes/slurm.sh queue
-#     sbatch --dependency="afterok:$first" --array=1-4 recipes/slurm.sh search --budget 3000 --trials 200
+#     sbatch --gres=gpu:1 recipes/slurm.sh repro    # and `git commit` once it has ended
+#     dvc exp run --queue -S 'student.hidden=8,16,32' && sbatch recipes/slurm.sh queue
+#     sbatch --array=1-4 recipes/slurm.sh search --budget 3000 --trials 200
 #
 # A job that is killed, or out of time, can be submitted again and goes on. A queue belongs to one node at a time: DVC's
-# workers speak through files. The jobs of a search share its trials. Run on one node with SLURM 22.05, two jobs of a search at once,
-# without a GPU; on several nodes and on NFS it was not (there, `dvc config core.hardlink_lock true`).
+# workers speak through files. The jobs of a search share its trials. Run on one node with SLURM 22.05, without a GPU,
+# two jobs of a search at once; on several nodes and on NFS it was not (there, `dvc config core.hardlink_lock true`).
 #SBATCH --job-name=potstill
 #SBATCH --cpus-per-task=4
 #SBATCH --mem=16G
