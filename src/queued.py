@@ -53,7 +53,10 @@ def main() -> None:
         if not {"Queued", "Running"} & set(states):
             break
         if "Queued" in states and workers < jobs:
-            dvc("queue", "start", "-j", str(jobs))
+            # Not with a pipe, which the workers would keep open.
+            subprocess.run(
+                ["dvc", "queue", "start", "-j", str(jobs)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            )
         time.sleep(PAUSE)
     new = {task: found for task, found in tasks.items() if task not in old}
     failed = {task: name for task, (name, state) in new.items() if state == "Failed" or task in lost}
@@ -64,22 +67,16 @@ def main() -> None:
     print(f"{len(new)} succeeded: see them with `make show` or `make compare`")
 
 
-def dvc(*command: str) -> str:
-    """What a command prints that fails only where it reads what is being written, and so is tried again."""
-    for _ in range(10):
-        done = subprocess.run(["dvc", *command], capture_output=True, text=True)
-        if done.returncode == 0:
-            return done.stdout
-        time.sleep(1)
-    raise PotstillError(f"`dvc {' '.join(command)}` fails: {done.stderr or done.stdout}")
-
-
 def status() -> tuple[dict[str, tuple[str, str]], int]:
     """The name and the state of each task, and how many workers there are."""
-    printed = dvc("queue", "status")
-    workers = WORKERS.search(printed)
-    tasks = {task: (name, state) for task, name, state in TASK.findall(printed)}
-    return tasks, sum(map(int, workers.groups())) if workers else 0
+    for _ in range(10):  # DVC fails if it reads what is being written
+        done = subprocess.run(["dvc", "queue", "status"], capture_output=True, text=True)
+        if done.returncode == 0:
+            workers = WORKERS.search(done.stdout)
+            tasks = {task: (name, state) for task, name, state in TASK.findall(done.stdout)}
+            return tasks, sum(map(int, workers.groups())) if workers else 0
+        time.sleep(1)
+    raise PotstillError(f"`dvc queue status` fails: {done.stderr or done.stdout}")
 
 
 def note(task: str, kind: str) -> dict:
