@@ -19,7 +19,7 @@ TASK = re.compile(r"^(\w{7}) +(\S+) .* (Queued|Running|Success|Failed) *$", re.M
 WORKERS = re.compile(r"Worker status: (\d+) active, (\d+) idle")
 DONE = ("Success", "Failed")
 PAUSE = 5  # seconds between looks: each of them speaks to the workers
-PATIENCE = 60  # seconds for a worker to start an experiment, and to keep its result
+PATIENCE = 60  # seconds for a worker to be there, to start an experiment, and to keep its result
 
 
 def main() -> None:
@@ -33,7 +33,7 @@ def main() -> None:
     old = {task for task, (_, state) in tasks.items() if state in DONE}
     told = set(old)
     ended: dict[str, float] = {}
-    killed, lost = set(), set()
+    killed, lost, again = set(), set(), 0.0
     while True:
         tasks, workers = status()
         for task, (name, state) in tasks.items():
@@ -52,7 +52,8 @@ def main() -> None:
         states = [state for _, state in tasks.values()]
         if not {"Queued", "Running"} & set(states):
             break
-        if "Queued" in states and workers < jobs:
+        if "Queued" in states and workers < jobs and time.monotonic() > again:
+            again = time.monotonic() + PATIENCE  # or two of a kind would be started
             # Not with a pipe, which the workers would keep open.
             subprocess.run(
                 ["dvc", "queue", "start", "-j", str(jobs)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
