@@ -1,10 +1,11 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup repro advise search compare qr verify push pull test test-faults browser servers quick audit check offline fresh format \
-	show lock clean benchmark-advise benchmark-debian benchmark-emotion benchmark-glue benchmark-label benchmark-scale benchmark-search \
-	benchmark-speed benchmark-teacher
+.PHONY: help setup repro advise queue search compare qr verify push pull test test-faults browser servers quick audit check offline \
+	fresh format show lock clean benchmark-advise benchmark-debian benchmark-emotion benchmark-glue benchmark-label benchmark-scale \
+	benchmark-search benchmark-speed benchmark-teacher
 
 PYTHON ?= python3
 VENV ?= .venv
+JOBS ?= 2
 UNIT ?= parameters
 TRIALS ?= 40
 DATA ?= ../shared/data/emotion
@@ -33,9 +34,12 @@ advise: setup ## say which student to take and what would help, in minutes, befo
 	dvc repro prepare
 	python src/advise.py
 
-search: setup ## look for the best student of at most BUDGET, in UNIT=parameters or bytes
+queue: setup ## run the queued experiments, JOBS=2 at a time; say why one failed
+	@python src/queued.py --jobs $(JOBS)
+
+search: setup ## look for the best student of at most BUDGET, in UNIT=parameters or bytes, with others that share STORAGE
 	@test -n "$(BUDGET)" || { echo "error: say how large it may be: make search BUDGET=3000" >&2; exit 1; }
-	python src/search.py --budget $(BUDGET) --unit $(UNIT) --trials $(TRIALS)
+	@python src/search.py --budget $(BUDGET) --unit $(UNIT) --trials $(TRIALS) $(if $(STORAGE),--storage '$(STORAGE)')
 
 compare: setup ## the last run and the experiments of this commit on one page, or those named in EXPS="one another"
 	python src/compare.py $(EXPS)
@@ -70,13 +74,14 @@ browser:
 
 # Installed, not started: policy-rc.d is how Debian is told so.
 servers: $(VENV)/.servers
-	@{ command -v sshd || test -x /usr/sbin/sshd; } >/dev/null && command -v rclone >/dev/null || { \
+	@{ test -x /usr/sbin/sshd && test -d /usr/lib/postgresql && command -v rclone && command -v java; } >/dev/null || { \
 		if command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
 			policy=/usr/sbin/policy-rc.d; test -e $$policy || { \
 				trap "rm -f $$policy" EXIT; printf '#!/bin/sh\nexit 101\n' > $$policy; chmod +x $$policy; }; \
 			apt-get update -qq && \
-				DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends openssh-server rclone; \
-		else echo "note: without sshd and rclone, the tests of their remotes are skipped"; fi; }
+				DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+					openssh-server rclone postgresql default-jre-headless; \
+		else echo "note: the tests of what is missing of sshd, rclone, PostgreSQL and Java are skipped"; fi; }
 
 $(VENV)/.servers: $(VENV)/.ready
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[train,dev,faults]'

@@ -1,13 +1,13 @@
 """Search for the best student within a budget: `make search BUDGET=3000`, or with `UNIT=bytes`.
 
 Trains students on the transfer set of the last `dvc repro`, as the stage `student` does; keys of that section that are
-not searched are taken from params.yaml. Can be stopped and started again. The test split is not looked at.
+not searched are taken from params.yaml. Can be stopped and started again, and on several machines at once where
+`--storage` names what they share. The test split is not looked at.
 """
 
 import argparse
 import os
 from functools import partial
-from pathlib import Path
 
 import optuna
 
@@ -19,6 +19,7 @@ from potstill.params.evaluate import EvaluateParams
 from potstill.params.label import LabelParams
 from potstill.params.student import StudentParams
 from potstill.search import Result, front, markdown, recommend, search, settings
+from potstill.storage import at, locked
 from potstill.student import transfer
 from potstill.student.distil import distil
 from potstill.workers import workers
@@ -33,23 +34,36 @@ def main() -> None:
     parser.add_argument("--unit", choices=("parameters", "bytes"), default="parameters", help="of the budget")
     parser.add_argument("--trials", type=int, default=40, help="students to train in all (%(default)s)")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="at a time (%(default)s)")
+    parser.add_argument("--storage", help="a file, or postgresql://user@host/database, where others search too")
     arguments = parser.parse_args()
     if min(arguments.budget, arguments.trials, arguments.jobs) < 1:
         raise PotstillError("--budget, --trials and --jobs are at least 1")
 
     params = StudentParams.load()
     transfer.read(paths.TRANSFER, params.sources)  # what is missing is said before processes start
-    key = files.key(files.sha256(paths.TRANSFER), params.model_dump_json(), arguments.budget, arguments.unit)
-    journal = paths.SCRATCH / "search" / f"{key}.log"
-    journal.parent.mkdir(parents=True, exist_ok=True)
-    print(f"{arguments.trials} students of at most {arguments.budget:,} {arguments.unit}; kept in {journal}")
-    work = partial(worker, params, arguments.budget, arguments.unit, arguments.trials, journal)
+    # A storage may have several searches; these belong together if they train on, and are judged by, the same.
+    validation = files.sha256(paths.PREPARED / "validation.parquet")
+    key = files.key(
+        files.sha256(paths.TRANSFER), validation, params.model_dump_json(), arguments.budget, arguments.unit
+    )
+    scratch = paths.SCRATCH / "search"
+    scratch.mkdir(parents=True, exist_ok=True)
+    where = arguments.storage or str(scratch / f"{key}.log")
+    storage = at(where)
+    others = set(optuna.get_all_study_names(storage.open())) - {key}
+    print(f"{arguments.trials} students of at most {arguments.budget:,} {arguments.unit}; kept in {storage} as {key}")
+    if others:
+        print(f"note: {len(others)} more there, of other data, settings or budgets, and left alone")
+    work = partial(worker, params, arguments.budget, arguments.unit, arguments.trials, where, key)
     with workers(arguments.jobs) as pool:
         results = max(pool.map(work, range(arguments.jobs)), key=len)
-    report(results, arguments.unit, arguments.budget, params.metric)
+    with locked(scratch / "report"):  # another that ends now, in this very folder, writes the same
+        report(results, arguments.unit, arguments.budget, params.metric)
 
 
-def worker(params: StudentParams, budget: int, unit: str, trials: int, journal: Path, number: int) -> list[Result]:
+def worker(
+    params: StudentParams, budget: int, unit: str, trials: int, where: str, name: str, number: int
+) -> list[Result]:
     """Try students until there are enough, beside other processes that do the same."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     data = Dataset.load(paths.PREPARED, unlabelled=False)
@@ -64,8 +78,7 @@ def worker(params: StudentParams, budget: int, unit: str, trials: int, journal: 
         size = f"{result.parameters:,} parameters, {result.bytes:,} bytes"
         print(f"{done}/{trials}: {result.score:.2%}, {size}, {result.params}", flush=True)
 
-    storage = optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(str(journal)))
-    return search(train, params, len(data.labels), budget, unit, trials, storage, params.seed + number, progress)
+    return search(train, params, len(data.labels), budget, unit, trials, at(where), name, progress)
 
 
 def report(results: list[Result], unit: str, budget: int, metric: str) -> None:

@@ -1,4 +1,5 @@
 import math
+import sys
 
 import optuna
 import pytest
@@ -7,6 +8,7 @@ from potstill import search
 from potstill.errors import PotstillError
 from potstill.evaluate.figure import front_figure
 from potstill.search import Result
+from potstill.storage import Journal, at
 from potstill.student.distil import distil
 from test_student import settings, soft_labels
 
@@ -60,12 +62,13 @@ class TestSearch:
         good = 0.9 - 0.1 * (params.architecture != "cnn") - 1 / size - 0.01 * abs(math.log(params.hidden / 8))
         return Result(search.settings(params), int(size), int(size), round(good, 6))
 
-    def run(self, storage, trials, budget=1000, seed=0):
+    def run(self, folder, trials, budget=1000):
         self.trained = []
-        return search.search(self.train, settings(), 3, budget, "parameters", trials, storage, seed)
+        storage = Journal(folder / "journal")
+        return search.search(self.train, settings(), 3, budget, "parameters", trials, storage, "search")
 
-    def test_it_keeps_to_the_budget_and_finds_what_is_best(self):
-        results = self.run(optuna.storages.InMemoryStorage(), 60)
+    def test_it_keeps_to_the_budget_and_finds_what_is_best(self, tmp_path):
+        results = self.run(tmp_path, 60)
         assert len(results) == len(self.trained) == 60
         assert max(r.parameters for r in results) <= 1000
         best = search.front(results, "parameters")
@@ -74,18 +77,44 @@ class TestSearch:
         assert best[0].parameters < 300
 
     def test_it_goes_on_where_it_stopped(self, tmp_path):
-        def storage():
-            return optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(str(tmp_path / "j.log")))
-
-        first = self.run(storage(), 5)
-        again = self.run(storage(), 8)
+        first = self.run(tmp_path, 5)
+        again = self.run(tmp_path, 8)
         assert len(self.trained) == 3
         assert again[:5] == first
         assert len({str(r.params) for r in again}) == 8  # nothing is drawn twice
 
-    def test_a_budget_too_small_for_anything_says_so(self):
+    def test_a_student_whose_process_died_is_tried_again(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(search, "DEAD", 0.2)
+        monkeypatch.setattr(search, "WAIT", 0.1)
+        monkeypatch.setattr(self, "train", lambda params: 1 / 0)
+        for _ in range(2):
+            with pytest.raises(ZeroDivisionError):
+                self.run(tmp_path, 5)
+        monkeypatch.undo()
+        monkeypatch.setattr(search, "DEAD", 0.2)
+        results = self.run(tmp_path, 5)
+        assert len(results) == len(self.trained) == 5
+        assert sum(r.params["learning_rate"] == 0.01 for r in results) >= 4  # those that are tried first, all of them
+
+    def test_a_student_that_kills_whoever_trains_it_is_given_up(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(search, "DEAD", -1.0)
+        monkeypatch.setattr(search, "WAIT", 0.0)
+        tried = []
+
+        def train(params):
+            tried.append(params)
+            assert params.hidden != search.FIRST[0]["hidden"]
+            return self.__class__.train(self, params)
+
+        monkeypatch.setattr(self, "train", train)
+        for _ in range(search.TRIES):
+            with pytest.raises(AssertionError):
+                self.run(tmp_path, 5)
+        assert len(self.run(tmp_path, 5)) == 5
+
+    def test_a_budget_too_small_for_anything_says_so(self, tmp_path):
         with pytest.raises(PotstillError, match=r"no student fits into 9 parameters: raise BUDGET"):
-            self.run(optuna.storages.InMemoryStorage(), 3, budget=9)
+            self.run(tmp_path, 3, budget=9)
 
 
 def test_the_table_and_the_picture_show_the_chosen_one(tmp_path):
@@ -95,3 +124,31 @@ def test_the_table_and_the_picture_show_the_chosen_one(tmp_path):
     for teacher in (None, 0.95):
         front_figure(tried, tried[:2], tried[1], "bytes", teacher, "accuracy", tmp_path / "front.png")
         assert (tmp_path / "front.png").read_bytes().startswith(b"\x89PNG")
+
+
+class TestJournal:
+    def test_half_a_line_is_cut_off(self, tmp_path):
+        journal = Journal(tmp_path / "journal")
+        optuna.create_study(storage=journal.open(), study_name="one")
+        with journal.path.open("a") as file:
+            file.write('{"op_code":0,"wor')  # the disk was full
+        optuna.create_study(storage=journal.open(), study_name="two")
+        assert set(optuna.get_all_study_names(journal.open())) == {"one", "two"}
+
+    @pytest.mark.parametrize("text", ["seed: 1\nepochs: 2\n", '{"accuracy": 0.9}\n', '{"half": ', "\x00\n\n"])
+    def test_another_file_is_refused_and_left_as_it_is(self, tmp_path, text):
+        path = tmp_path / "file"
+        path.write_text(text)
+        with pytest.raises(PotstillError, match="is damaged, or no journal of a search: name another file"):
+            at(str(path)).open()
+        assert path.read_text() == text
+
+    def test_a_disk_that_is_not_there_is_not_made(self, tmp_path):
+        with pytest.raises(PotstillError, match=r"the folder .*/shared is missing: make it, or mount the disk"):
+            at(str(tmp_path / "shared" / "journal")).open()
+
+
+def test_postgresql_without_its_driver_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    with pytest.raises(PotstillError, match=r"pip install '\.\[postgresql\]'"):
+        at("postgresql://me@127.0.0.1/search").open()

@@ -2,16 +2,22 @@
 
 import json
 import math
+import threading
+import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import optuna
+from optuna.exceptions import UpdateFinishedTrialError
+from optuna.trial import FrozenTrial, TrialState
 
 from potstill.errors import PotstillError
 from potstill.params.student import StudentParams
 from potstill.runtime.networks import Shape
+from potstill.storage import Journal, PostgreSQL
 from potstill.student.rounding import bits_of
 from potstill.student.vocabulary import layout
 
@@ -21,6 +27,10 @@ Unit = Literal["parameters", "bytes"]
 RICE_BITS = 1.5
 STRING_BITS = 26.0  # of a word of a sorted list, deflated
 FIXED_BYTES = 30  # of a file: header, checksum, steps
+
+# Seconds between looks for what to do, between signs of life, and without one until a trial is given up.
+WAIT, BEAT, DEAD = 1.0, 10.0, 60.0
+TRIES = 3  # of a student whose processes die
 
 # What is tried first: recurrent students, which are best where order counts, and a convolution, which is faster.
 _GRU = {"architecture": "bigru", "influence": 0.9, "learning_rate": 0.01, "dropout": 0.0, "bits": 3, "fingerprint": 4}
@@ -130,14 +140,14 @@ def search(
     budget: int,
     unit: Unit,
     trials: int,
-    storage: optuna.storages.BaseStorage,
-    seed: int,
+    storage: Journal | PostgreSQL,
+    name: str,
     progress: Callable[[Result, int], None] = lambda result, done: None,
 ) -> list[Result]:
-    """Try students until there are `trials` results, those of earlier calls with the same storage included.
+    """Try students until there are `trials` results, those of all processes that share the storage.
 
     Score and size are two goals (multi-objective TPE, Ozaki et al. 2020), so that small students are looked for as
-    hard as good ones.
+    hard as good ones. No more trials run than are wanted; those of a process that dies are run again.
 
     Args:
         train: trains a student and measures it.
@@ -147,43 +157,105 @@ def search(
         unit: of the budget.
         trials: how many results in all.
         storage: where results are kept.
-        seed: of what is drawn; give processes that share a storage different ones.
+        name: of the search, one of several that the storage may hold.
         progress: called after each with it and the number of results so far.
 
     Returns:
         All results within the budget.
 
     Raises:
-        PotstillError: the budget is too small for any student.
+        PotstillError: the budget is too small for any student, or the storage fails.
     """
-    study = optuna.create_study(
-        study_name="search", storage=storage, directions=["maximize", "minimize"], load_if_exists=True
-    )
-    for first in FIRST:
-        study.enqueue_trial(first, skip_if_exists=True)
-    # A search that goes on must not draw again what it drew at first.
-    study.sampler = optuna.samplers.TPESampler(seed=seed + 1000 * len(study.get_trials(deepcopy=False)))
-    while len(done := results(study, unit, budget)) < trials:
-        trial = study.ask()
-        with warnings.catch_warnings():
-            # The first students may be wider than what suits a small budget; `fill` sees to it that they fit.
-            warnings.filterwarnings("ignore", "Fixed parameter")
-            params = suggest(trial, base, classes, budget, unit)
-        if params is None:
-            study.tell(trial, state=optuna.trial.TrialState.FAIL)
-            if not done and trial.number >= 50:
-                raise PotstillError(f"no student fits into {budget:,} {unit}: raise BUDGET")
+    opened = storage.open()
+    with storage.turn():
+        study = optuna.create_study(
+            study_name=name, storage=opened, directions=["maximize", "minimize"], load_if_exists=True
+        )
+        for first in FIRST:
+            study.enqueue_trial(first, skip_if_exists=True)
+    watch = Watch()
+    while True:
+        with storage.turn():
+            running = study.get_trials(deepcopy=False, states=[TrialState.RUNNING])
+            lost = [one for one in running if watch.is_dead(one)]
+            for one in lost:
+                give_up(study, one)
+            done = results(study, unit, budget)
+            if len(done) >= trials:
+                return done
+            trial = params = None
+            if len(done) + len(running) - len(lost) < trials:
+                trial = study.ask()
+                # By the number, so that no two draw the same.
+                study.sampler = optuna.samplers.TPESampler(seed=base.seed + trial.number)
+                with warnings.catch_warnings():
+                    # The first may be wider than what suits a small budget; `fill` sees to it that they fit.
+                    warnings.filterwarnings("ignore", "Fixed parameter")
+                    params = suggest(trial, base, classes, budget, unit)
+                if params is None:
+                    study.tell(trial, state=TrialState.FAIL)
+                    if not done and trial.number >= 50:
+                        raise PotstillError(f"no student fits into {budget:,} {unit}: raise BUDGET")
+        if trial is None or params is None:
+            time.sleep(WAIT if trial is None else 0)
             continue
-        result = train(params)
-        trial.set_user_attr("result", json.dumps(result.__dict__))
-        study.tell(trial, [result.score, math.log(getattr(result, unit))])
-        progress(result, 1 + len(done))
-    return done
+        with living(trial):
+            result = train(params)
+        with storage.turn(), suppress(UpdateFinishedTrialError):  # given up after a long pause, and run again elsewhere
+            trial.set_user_attr("result", json.dumps(result.__dict__))
+            study.tell(trial, [result.score, math.log(getattr(result, unit))])
+            progress(result, len(results(study, unit, budget)))
+
+
+@contextmanager
+def living(trial: optuna.Trial) -> Iterator[None]:
+    """Give signs of life during the block. Optuna does so only where it calls the objective, and for databases."""
+    end = threading.Event()
+
+    def beat() -> None:
+        beats = 0
+        while not end.wait(BEAT):
+            beats += 1
+            with suppress(Exception):  # the next will do
+                trial.set_user_attr("beats", beats)
+
+    thread = threading.Thread(target=beat, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        end.set()
+        thread.join()
+
+
+class Watch:
+    """Notices that a trial's process has died, by this machine's clock alone."""
+
+    def __init__(self) -> None:
+        self.seen: dict[int, tuple[int, float]] = {}
+
+    def is_dead(self, trial: FrozenTrial) -> bool:
+        """Whether a running trial gave no sign of life for long."""
+        beats = trial.user_attrs.get("beats", 0)
+        before, since = self.seen.get(trial.number, (None, 0.0))
+        if beats != before:
+            since = time.monotonic()
+            self.seen[trial.number] = beats, since
+        return time.monotonic() - since > DEAD
+
+
+def give_up(study: optuna.Study, trial: FrozenTrial) -> None:
+    """End a trial whose process has died, and have the same student tried again, unless it kills whoever does."""
+    if study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True).state is not TrialState.FAIL:
+        return
+    tries = trial.user_attrs.get("tries", 1)
+    if tries < TRIES:
+        study.enqueue_trial(trial.system_attrs.get("fixed_params", trial.params), {"tries": tries + 1})
 
 
 def results(study: optuna.Study, unit: Unit, budget: int) -> list[Result]:
     """What a study has found so far, within the budget."""
-    complete = study.get_trials(deepcopy=False, states=[optuna.trial.TrialState.COMPLETE])
+    complete = study.get_trials(deepcopy=False, states=[TrialState.COMPLETE])
     found = [Result(**json.loads(trial.user_attrs["result"])) for trial in complete]
     return [result for result in found if getattr(result, unit) <= budget]
 
