@@ -100,6 +100,13 @@ def test_killed_in_every_stage_it_ends_with_the_same_outputs(origin, clone):
     assert not list(clone.rglob("*.part"))
 
 
+def test_the_same_parameters_give_the_same_bytes(origin, clone):
+    (clone / "dvc.lock").unlink()
+    run(clone, "dvc", "repro")
+    assert hashes(clone) == hashes(origin)
+    assert lasting(clone) == lasting(origin)
+
+
 def test_a_pause_changes_nothing(origin, clone):
     (clone / "dvc.lock").unlink()
     with started(clone, "dvc", "repro") as (process, log):
