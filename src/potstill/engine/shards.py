@@ -6,7 +6,7 @@ A shard is a row group of a Parquet file. Paths are what fsspec takes: of this m
 import io
 import json
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,10 +46,16 @@ class Work:
         answer = self.load()
         with reaching(self.folder) as (system, folder):
             system.makedirs(folder, exist_ok=True)
+        source, opened = "", ExitStack()
+        file: Any = None
 
         def do(job: Job) -> Job:
-            with open_parquet(job["source"], self.column) as file:
-                texts = file.read_row_group(job["group"], columns=[self.column]).column(0)
+            nonlocal source, file
+            if job["source"] != source:  # a file of many row groups takes long to open
+                opened.close()
+                file = opened.enter_context(open_parquet(job["source"], self.column))
+                source = job["source"]
+            texts = file.read_row_group(job["group"], columns=[self.column]).column(0)
             if texts.null_count:
                 raise PotstillError(
                     f"{job['source']}: {texts.null_count} rows of row group {job['group']} have no text"
