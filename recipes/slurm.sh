@@ -6,8 +6,9 @@
 #     sbatch --array=1-4 recipes/slurm.sh search --budget 3000 --trials 200
 #
 # A job that is killed, or out of time, can be submitted again and goes on. A queue belongs to one node at a time: DVC's
-# workers speak through files. The jobs of a search share its trials. Run on one node with SLURM 22.05, without a GPU,
-# two jobs of a search at once; on several nodes and on NFS it was not (there, `dvc config core.hardlink_lock true`).
+# workers speak through files. The jobs of a search share its trials. Run on one node with SLURM 22.05, without a GPU: repro,
+# and two jobs of a search at once; the queue without SLURM. On several nodes and on NFS nothing was run (there,
+# `dvc config core.hardlink_lock true`).
 #SBATCH --job-name=potstill
 #SBATCH --cpus-per-task=4
 #SBATCH --mem=16G

@@ -7,13 +7,16 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
+_SCRATCH = tempfile.TemporaryDirectory()
 # The stages' `python` and `dvc` are those that run the tests; one thread each, since some run side by side.
 ENVIRONMENT = os.environ | {
     "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
     "OMP_NUM_THREADS": "1",
+    "DVC_SITE_CACHE_DIR": _SCRATCH.name,  # not in /var/tmp, which others clean
     "GIT_AUTHOR_NAME": "t",
     "GIT_AUTHOR_EMAIL": "t@example.org",
     "GIT_COMMITTER_NAME": "t",

@@ -11,13 +11,12 @@ from potstill.baseline import Tfidf
 from potstill.corpus.dataset import Dataset
 from potstill.evaluate.traits import order_sensitivity
 from potstill.export import to_onnx
-from potstill.params.pool import PoolParams
-from potstill.pool.build import build
 from potstill.runtime import tokenizer
 from potstill.runtime.model import Student
 from potstill.student.distil import train_on_labels
 from test_examples import node  # noqa: F401
 from test_fast import portable
+from test_pool import pooled
 from test_student import settings
 from test_web import javascript  # noqa: F401
 
@@ -88,11 +87,7 @@ def test_every_runtime_answers_alike(learnt, javascript, tmp_path):  # noqa: F81
 def test_the_pool_varies_words_in_scripts_without_spaces():
     texts = make("chinese", 50, 0)
     data = Dataset(["good", "bad"], texts, texts[:0], texts[:0], texts[:0][["text"]])
-    params = PoolParams(
-        train=True, unlabelled=None, replace=1.0, replace_rate=0.5, borrow=0, lexicon="none", drop=1.0, drop_rate=0.5,
-        splice=1.0, generated=1.0, order=3, seed=0,
-    )  # fmt: skip
-    pool = build(data, params)
+    pool = pooled(data, replace=1.0, replace_rate=0.5, borrow=0, drop=1.0, drop_rate=0.5, splice=1.0)
     known = set("".join(texts["text"]))
     assert set(pool["source"]) == {"train", "replace", "drop", "splice", "generated"}
     assert {character for text in pool["text"] for character in text} == known  # and no space

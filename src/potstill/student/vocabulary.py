@@ -64,7 +64,7 @@ def count(texts: Collection[str], targets: np.ndarray, longest: int = 1) -> Coun
         counts = np.pad(counts, new) + np.bincount(entry_of, minlength=len(row))
         weights = targets[text_of].T
         sums = np.pad(sums, ((0, 0), new)) + [np.bincount(entry_of, column, minlength=len(row)) for column in weights]
-    prior = targets.mean(0, dtype=float)
+    prior = targets.mean(0)
     mean = (sums.T + PSEUDO_COUNT * prior) / (counts + PSEUDO_COUNT)[:, None]
     return Counts(row, occurrences, counts, mean, prior)
 
