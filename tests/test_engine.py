@@ -90,6 +90,7 @@ def test_what_a_worker_says_is_wrong_comes_in_one_line(lengths, tmp_path, engine
 
 
 @pytest.mark.slow
+@pytest.mark.faults
 def test_an_actor_that_dies_is_replaced(lengths, tmp_path):
     texts = ["a", "b", "die", "d", "e"]
     jobs = shards.plan([make_pool(tmp_path / "pool.parquet", texts, 1)], "text")
@@ -100,6 +101,7 @@ def test_an_actor_that_dies_is_replaced(lengths, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.faults
 def test_a_process_that_dies_is_told_of_and_what_was_done_is_kept(lengths, tmp_path):
     texts = ["a", "b", "die", "d", "e"]
     jobs = shards.plan([make_pool(tmp_path / "pool.parquet", texts, 1)], "text")
@@ -191,6 +193,7 @@ if __name__ == "__main__":
 
 
 @pytest.mark.slow
+@pytest.mark.faults
 @pytest.mark.parametrize("engine", ["two", "ray"])
 def test_a_driver_that_dies_loses_nothing(lengths, tmp_path, engine):
     texts = [f"text {i:02d}" for i in range(40)]

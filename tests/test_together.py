@@ -82,6 +82,7 @@ def test_a_batch_shared_or_in_parts_teaches_what_a_whole_one_does(steady, data, 
 
 
 @pytest.mark.slow
+@pytest.mark.faults
 @pytest.mark.parametrize(("how", "says"), [("error", "^a bad file$"), ("kill", "one of 2 processes was killed")])
 def test_what_becomes_of_one_process_ends_all(how, says):
     with pytest.raises(PotstillError, match=says):
