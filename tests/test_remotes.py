@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import re
+import secrets
 import shutil
 import socket
 import subprocess
@@ -21,6 +22,8 @@ from test_faults import started, until
 pytestmark = [pytest.mark.slow, pytest.mark.faults]
 
 REFUSED = re.compile("Permission denied|Forbidden|Unauthorized|does not match the signature")
+# Made anew, so that only what leaks them has them.
+KEY, RIGHT, WRONG = (secrets.token_hex(8) for _ in range(3))
 UNREACHED = re.compile("Connect call failed|Could not connect|Connection refused")
 
 
@@ -124,7 +127,7 @@ class Ssh(Server):
 class S3(Server):
     def __init__(self, folder):
         super().__init__(folder)
-        identity = {"name": "team", "credentials": [{"accessKey": "key-of-ours", "secretKey": "open-sesame"}]}
+        identity = {"name": "team", "credentials": [{"accessKey": KEY, "secretKey": RIGHT}]}
         identity["actions"] = ["Read", "Write", "List"]
         owner = {"name": "owner", "credentials": [{"accessKey": "owner", "secretKey": "owner"}], "actions": ["Admin"]}
         (folder / "keys.json").write_text(json.dumps({"identities": [identity, owner]}))
@@ -145,8 +148,8 @@ class S3(Server):
         self.root = "bucket/potstill"
         self.url = f"s3://{self.root}"
         self.shared = {"endpointurl": self.endpoint}
-        self.secret = {"access_key_id": "key-of-ours", "secret_access_key": "open-sesame"}
-        self.wrong = {"access_key_id": "key-of-ours", "secret_access_key": "open-barley"}
+        self.secret = {"access_key_id": KEY, "secret_access_key": RIGHT}
+        self.wrong = {"access_key_id": KEY, "secret_access_key": WRONG}
 
     def ready(self):
         super().ready()
@@ -167,12 +170,12 @@ class WebDav(Server):
         super().__init__(folder)
         self.command = [
             found("rclone"), "serve", "webdav", self.store, "--addr", f"127.0.0.1:{self.port}",
-            "--user", "team", "--pass", "open-sesame", "--dir-cache-time", "0s",
+            "--user", "team", "--pass", RIGHT, "--dir-cache-time", "0s",
         ]  # fmt: skip
         self.url = f"webdav://127.0.0.1:{self.port}"
         self.shared = {"user": "team"}
-        self.secret = {"password": "open-sesame"}
-        self.wrong = {"password": "open-barley"}
+        self.secret = {"password": RIGHT}
+        self.wrong = {"password": WRONG}
 
 
 @pytest.fixture(autouse=True)
@@ -327,7 +330,7 @@ def test_who_is_not_let_in_is_told_so(mine, theirs, server, fault):
         assert time.monotonic() - start < 90
         assert said.search(told), told
         assert "Traceback" not in told
-        assert "open-" not in told
+        assert WRONG not in told
         if "src" in command:
             (line,) = [line for line in told.splitlines() if line.startswith("error: ")]
             assert "the remote team does not answer, or does not let you in: " in line
