@@ -5,6 +5,7 @@ import json
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -43,6 +44,13 @@ def run(folder, *command, fails=False):
     output = done.stdout + done.stderr
     assert bool(done.returncode) == fails, f"{command} exited with {done.returncode}:\n{output[-4000:]}"
     return output
+
+
+def free():
+    """A port that nobody listens on."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
 
 
 def at(folder, revision, path):

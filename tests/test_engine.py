@@ -89,12 +89,18 @@ def test_what_a_worker_says_is_wrong_comes_in_one_line(lengths, tmp_path, engine
         shards.answer(shards.Work(lengths, "text", str(tmp_path / "out"), "mine"), jobs, engine)
 
 
-@pytest.mark.slow
-@pytest.mark.faults
-def test_an_actor_that_dies_is_replaced(lengths, tmp_path):
+@pytest.fixture
+def deadly(lengths, tmp_path):
+    """Work in five jobs, of which one kills whoever does it first; the jobs, and their texts."""
     texts = ["a", "b", "die", "d", "e"]
     jobs = shards.plan([make_pool(tmp_path / "pool.parquet", texts, 1)], "text")
-    work = shards.Work(lengths, "text", str(tmp_path / "out"), "mine")
+    return shards.Work(lengths, "text", str(tmp_path / "out"), "mine"), jobs, texts
+
+
+@pytest.mark.slow
+@pytest.mark.faults
+def test_an_actor_that_dies_is_replaced(lengths, tmp_path, deadly):
+    work, jobs, texts = deadly
     shards.answer(work, jobs, ENGINES["ray"])
     assert pd.read_parquet(tmp_path / "out")["length"].tolist() == [1, 1, 3, 1, 1]
     assert set(lengths.answered()) == set(texts)
@@ -102,10 +108,8 @@ def test_an_actor_that_dies_is_replaced(lengths, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.faults
-def test_a_process_that_dies_is_told_of_and_what_was_done_is_kept(lengths, tmp_path):
-    texts = ["a", "b", "die", "d", "e"]
-    jobs = shards.plan([make_pool(tmp_path / "pool.parquet", texts, 1)], "text")
-    work = shards.Work(lengths, "text", str(tmp_path / "out"), "mine")
+def test_a_process_that_dies_is_told_of_and_what_was_done_is_kept(lengths, tmp_path, deadly):
+    work, jobs, texts = deadly
     with pytest.raises(PotstillError, match="one of 2 processes was killed"):
         shards.answer(work, jobs, ENGINES["two"])
     before = work.done()

@@ -16,7 +16,7 @@ import fsspec
 import psutil
 import pytest
 
-from project import ENVIRONMENT, ROOT, hashes, run
+from project import ENVIRONMENT, ROOT, free, hashes, run
 from test_faults import started, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.faults]
@@ -25,13 +25,6 @@ REFUSED = re.compile("Permission denied|Forbidden|Unauthorized|does not match th
 # Made anew, so that only what leaks them has them.
 KEY, RIGHT, WRONG = (secrets.token_hex(8) for _ in range(3))
 UNREACHED = re.compile("Connect call failed|Could not connect|Connection refused")
-
-
-def free():
-    """A port that nobody listens on."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
 
 
 def found(program):

@@ -5,15 +5,13 @@ import getpass
 import json
 import re
 import shutil
-import socket
 import subprocess
 import tempfile
-from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from project import run
+from project import free, run
 from test_faults import kill, started, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.faults]
@@ -27,10 +25,7 @@ class Server:
     """A PostgreSQL that asks for a password and listens on this machine alone."""
 
     def __init__(self, programs, folder):
-        self.programs, self.folder = programs, folder
-        with closing(socket.socket()) as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        self.programs, self.folder, self.port = programs, folder, free()
         # It refuses to be root.
         self.user = {"user": "nobody", "group": "nogroup", "extra_groups": []} if getpass.getuser() == "root" else {}
         (folder / "password").write_text(PASSWORD)
