@@ -55,7 +55,7 @@ def potstill(folder: Path, **changes: Any) -> Callable[[list[str]], np.ndarray]:
         with TemporaryDirectory() as work:
             pool, target = Path(work) / "pool.parquet", Path(work) / "labelled"
             pd.DataFrame({"text": texts}).to_parquet(pool, index=False, row_group_size=SHARD)
-            label(folder, pool, target, params, f"{work}/shards")
+            label(folder, pool, target, params, Path(work) / "shards")
             return pd.read_parquet(target).to_numpy().argmax(1)
 
     return answer

@@ -21,8 +21,7 @@ def main() -> None:
     metrics, pool = paths.METRICS / "label" / name, paths.POOL / "pool.parquet"
     with measured(metrics / "cost.json"):
         rows = pyarrow.parquet.read_metadata(pool).num_rows
-        # The shards grow in a place that DVC leaves alone, or where all workers reach it.
-        scratch = f"{params.storage or paths.SCRATCH.resolve() / 'label'}/{name}"
+        scratch = paths.SCRATCH / "label"  # which DVC leaves alone
         with tqdm(total=rows, unit="text", desc=f"label with {name}", mininterval=1) as bar:
             cut = label(paths.TEACHER / name, pool, paths.LABEL / name, params, scratch, bar.update)
         # In Git, so that `transfer` knows in a clone that holds no logits whether they have changed.

@@ -165,10 +165,9 @@ def test_a_teacher_labels_alike_on_both_engines_and_through_a_store(teacher, tmp
         "store": settings(engine="ray", storage=str(tmp_path / "shared")),
     }.items():
         told = []
-        scratch = f"{params.storage or tmp_path / 'scratch'}/tiny"
-        label(teacher, pool, tmp_path / name, params, scratch, told.append)
+        label(teacher, pool, tmp_path / name, params, tmp_path / "scratch", told.append)
         assert sum(told) == len(texts)
-        assert not list(Path(scratch).parent.iterdir())
+        assert not list(Path(params.storage or tmp_path / "scratch").iterdir())
         found[name] = (tmp_path / name / FILE).read_bytes()
     assert len(set(found.values())) == 1
     logits = pd.read_parquet(tmp_path / "one").to_numpy()
@@ -270,12 +269,12 @@ def bucket(tmp_path, monkeypatch):
 def test_labels_and_answers_go_through_a_store(bucket, teacher, tmp_path, monkeypatch):
     texts = make_texts(200, 5)["text"].tolist()
     pool = Path(make_pool(tmp_path / "pool.parquet", texts, 64))
-    label(teacher, pool, tmp_path / "here", settings(), str(tmp_path / "scratch"))
+    label(teacher, pool, tmp_path / "here", settings(), tmp_path / "scratch")
     for engine in ("local", "ray"):
         params = settings(engine=engine, storage=f"s3://bucket/{engine}")
-        label(teacher, pool, tmp_path / engine, params, f"s3://bucket/{engine}/tiny")
+        label(teacher, pool, tmp_path / engine, params, tmp_path / "unused")
         assert (tmp_path / engine / FILE).read_bytes() == (tmp_path / "here" / FILE).read_bytes()
-        assert not [path for path in bucket.files.find(f"bucket/{engine}") if "tiny" in path]
+        assert not [path for path in bucket.files.find(f"bucket/{engine}") if teacher.name in path]
 
     student("attention").save(tmp_path / "student.pot")
     bucket.files.put_file(str(pool), "bucket/in/pool.parquet")

@@ -33,7 +33,7 @@ class Work:
         column: the name of the column that holds the text.
         folder: where the answers go: `000000.parquet`, and `_000000.done`, which readers of a folder of Parquet files
             pass over.
-        fingerprint: says what answers, and what is answered. Shards marked with another one are nobody's.
+        fingerprint: says what answers, and what is answered. A folder that is marked with another is not touched.
     """
 
     load: Callable[[], Answer]

@@ -142,8 +142,8 @@ def _hash(text: str) -> np.uint64:
 
 
 def _hashes(prepared: Path, split: str) -> np.ndarray:
-    parts = [[_hash(text) for text in batch.to_pylist()] for batch in Dataset.texts(prepared, split)]
-    return np.concatenate([np.array(part, np.uint64) for part in [[], *parts]])
+    texts = (text for batch in Dataset.texts(prepared, split) for text in batch.to_pylist())
+    return np.fromiter(map(_hash, texts), np.uint64)
 
 
 class _Seen:

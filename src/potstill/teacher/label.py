@@ -54,7 +54,7 @@ def label(
     pool: Path,
     target: Path,
     params: LabelParams,
-    scratch: str,
+    scratch: Path,
     told: Callable[[int], object] = lambda rows: None,
 ) -> int:
     """Have a teacher label texts; a run that was killed goes on from the shards that it has finished.
@@ -64,8 +64,8 @@ def label(
         pool: a Parquet file with the column `text`; its row groups are the shards.
         target: the folder to write: `FILE`, a column of logits per label, in the order and the row groups of the pool.
         params: the settings.
-        scratch: the folder, for fsspec, where the shards grow; it is gone when they are written. If `params.storage` is
-            set, what the workers need is copied there.
+        scratch: where the shards grow, in a folder of their own that is gone when they are written; unless
+            `params.storage` names another place, to which what the workers need is copied too.
         told: receives the number of rows of every shard that is done.
 
     Returns:
@@ -76,7 +76,7 @@ def label(
     """
     fingerprint = files.key(files.sha256(teacher), files.sha256(pool), params.precision)
     source, loaded = str(pool.resolve()), str(teacher.resolve())
-    with shards.reaching(f"{scratch}-{fingerprint}") as (system, folder):
+    with shards.reaching(f"{params.storage or scratch.resolve()}/{teacher.name}-{fingerprint}") as (system, folder):
         home = system.unstrip_protocol(folder)
         if params.storage:
             if not system.exists(f"{folder}/copied"):
