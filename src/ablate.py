@@ -1,11 +1,11 @@
 """Stage `ablate`: what the teacher, each kind of text, the choice of words and the amount of text bring."""
 
-import os
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from joblib import cpu_count
 from tqdm import tqdm
 
 from potstill import files, paths
@@ -32,7 +32,7 @@ def main() -> None:
     inputs = [files.sha256(paths.PREPARED), files.sha256(paths.TRANSFER), params.model_dump_json(exclude={"jobs"})]
     scratch = paths.SCRATCH / "ablate" / files.key(*inputs, baseline.model_dump_json())
     found: dict[str, dict[str, Any]] = {}
-    jobs = min(params.jobs or os.cpu_count() or 1, max(1, len(trials)))
+    jobs = min(params.jobs or cpu_count(), max(1, len(trials)))
     with workers(jobs) as pool:
         works = {trial.work: trial for trial in trials}
         waiting = {work: pool.submit(result, trial, params, baseline, scratch) for work, trial in works.items()}

@@ -6,10 +6,10 @@ not searched are taken from params.yaml. Can be stopped and started again, and o
 """
 
 import argparse
-import os
 from functools import partial
 
 import optuna
+from joblib import cpu_count
 
 from potstill import files, paths
 from potstill.corpus.dataset import Dataset
@@ -33,7 +33,7 @@ def main() -> None:
     parser.add_argument("--budget", type=int, required=True, help="the most that a student may have")
     parser.add_argument("--unit", choices=("parameters", "bytes"), default="parameters", help="of the budget")
     parser.add_argument("--trials", type=int, default=40, help="students to train in all (%(default)s)")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="at a time (%(default)s)")
+    parser.add_argument("--jobs", type=int, default=cpu_count(), help="at a time (%(default)s)")
     parser.add_argument("--storage", help="a file, or postgresql://user@host/database, where others search too")
     arguments = parser.parse_args()
     if min(arguments.budget, arguments.trials, arguments.jobs) < 1:

@@ -1,6 +1,5 @@
 """A teacher's logits for a table of texts, however large."""
 
-import os
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,6 +7,7 @@ from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
+from joblib import cpu_count
 
 from potstill import device, files
 from potstill.engine import local, ray, shards
@@ -98,5 +98,5 @@ def _engine(params: LabelParams) -> shards.Engine:
     if params.engine == "ray":
         return partial(ray.each, actors=params.workers, address=params.address, gpu=True)
     # A GPU is one process's, and busy with it; several want Ray.
-    processes = params.workers or os.cpu_count() or 1
+    processes = params.workers or cpu_count()
     return partial(local.each, processes=1 if device.device().type == "cuda" else processes)

@@ -7,6 +7,8 @@ from concurrent.futures import as_completed
 from multiprocessing import active_children
 from typing import Any
 
+from joblib import cpu_count
+
 from potstill import device
 from potstill.workers import workers
 
@@ -30,7 +32,7 @@ def run(processes: int, threads: int, work: Callable[..., Any], *arguments: Any)
     if processes == 1:
         device.use_threads(threads)
         return work(*arguments)
-    threads = threads or max(1, (os.cpu_count() or 1) // processes)
+    threads = threads or max(1, cpu_count() // processes)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
