@@ -1,12 +1,12 @@
 """Labelling speed: potstill's teacher against the pipeline of `transformers`. Run it with `make benchmark-label`.
 
 Both score the same texts with the same checkpoint, in turns: the teacher of the last `dvc repro`, and the lines of a
-text file. The pipeline has a batch size of 32, single precision, its model loaded, and all cores for its threads;
-potstill has what params.yaml says, and loads its model in each of its processes every time.
+text file. The pipeline has a batch size of 32, single precision, its model loaded, and all cores for its threads, or
+the GPU; potstill has what params.yaml says, and loads its model in each of its processes every time. Rows of other
+machines stay in `results.json`.
 """
 
 import argparse
-import os
 import statistics
 import sys
 from collections.abc import Callable
@@ -19,10 +19,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from joblib import cpu_count
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "src"))
 
+import tables  # noqa: E402
 from potstill import device, files, paths  # noqa: E402
 from potstill.params.label import LabelParams  # noqa: E402
 from potstill.pool.build import SHARD  # noqa: E402
@@ -36,7 +38,7 @@ def pipeline(folder: Path, labels: list[str]) -> Callable[[list[str]], np.ndarra
     """What people use: gives ids of classes."""
     from transformers import pipeline
 
-    classify = pipeline("text-classification", model=str(folder), batch_size=BATCH, dtype="float32", device="cpu")
+    classify = pipeline("text-classification", model=str(folder), batch_size=BATCH, dtype="float32", device=device.device())
     facts = files.read_json(folder / "teacher.json")
 
     def answer(texts: list[str]) -> np.ndarray:
@@ -61,8 +63,16 @@ def potstill(folder: Path, **changes: Any) -> Callable[[list[str]], np.ndarray]:
     return answer
 
 
+def machine() -> str:
+    """What computes here, and whether it multiplies bfloat16."""
+    bf16 = "bfloat16" if device.bf16("auto") else "no bfloat16"
+    if torch.cuda.is_available():
+        return f"{torch.cuda.get_device_name()}, {bf16}"
+    return f"{cpu_count()} cores, {torch.backends.cpu.get_cpu_capability()}, {bf16}"
+
+
 def main() -> None:
-    """Time all in turns and write `benchmarks/label/results.json`."""
+    """Time all in turns and write `benchmarks/label/` and the README's table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="a text file with a text per line")
     parser.add_argument("--teacher", type=Path, default=ROOT / "models" / "teacher" / "minilm", help="(%(default)s)")
@@ -97,13 +107,15 @@ def main() -> None:
                 "highest_ratio": round(max(ratios), 2),
                 "same_labels": round(float((answers[name] == answers["pipeline"]).mean()), 5),
                 "command": "make benchmark-label DATA=$DATA",
-                "machine": f"{os.cpu_count()} cores, {torch.backends.cpu.get_cpu_capability()}, "
-                f"{'bf16' if device.bf16('auto') else 'no bf16'}, torch {version('torch')}, "
-                f"transformers {version('transformers')}",
+                "machine": machine(),
+                "versions": ", ".join(f"{name} {version(name)}" for name in ("torch", "transformers")),
             }
         )
         print({key: rows[-1][key] for key in ("engine", "texts_per_second", "ratio_to_pipeline", "same_labels")})
-    files.write_json(RESULTS / "results.json", rows)
+    results = RESULTS / "results.json"
+    others = [row for row in files.read_json(results) if row["machine"] != machine()] if results.exists() else []
+    files.write_json(results, others + rows)
+    tables.label(others + rows, RESULTS)
 
 
 if __name__ == "__main__":

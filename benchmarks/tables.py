@@ -327,6 +327,24 @@ def curves(rows: Rows, along: str, title: str, label: str, path: Path) -> None:
     draw_curves({name: (list(line.index), list(line)) for name, line in lines.items()}, title, label, path)
 
 
+def label(rows: Rows, folder: Path) -> None:
+    """How fast each engine labels, machine by machine."""
+    headings = {
+        "machine": "---", "engine": "---", "texts/s": "---:", "of the pipeline's (range)": "---:", "same labels": "---:",
+    }  # fmt: skip
+    lines = [
+        [
+            row["machine"],
+            row["engine"],
+            f"{row['texts_per_second']:,.0f}",
+            f"{row['ratio_to_pipeline']:.2f} ({row['lowest_ratio']:.2f}–{row['highest_ratio']:.2f})",
+            f"{row['same_labels']:.2%}",
+        ]
+        for row in rows
+    ]
+    publish(folder / "table.md", "label", markdown(headings, lines))
+
+
 def scale(rows: Rows, folder: Path) -> None:
     """Seconds and memory of each stage against the number of texts, as a table of the README and a picture."""
     found = pd.DataFrame(rows)

@@ -81,6 +81,15 @@ def test_the_same_answers_from_every_engine_and_none_twice(lengths, tmp_path, en
     with pytest.raises(PotstillError, match="holds answers to something else"):
         shards.answer(shards.Work(lengths, "text", work.folder, "another"), jobs, engine)
 
+    damaged = tmp_path / "out/000001.parquet"
+    content = damaged.read_bytes()
+    damaged.write_bytes(content[:40] + bytes(8) + content[48:])
+    with pytest.raises(PotstillError, match="000001.parquet is damaged: run this again"):
+        shards.gather(work, done, tmp_path / "all.parquet")
+    assert shards.answer(work, jobs, engine) == done
+    assert lengths.answered() == sorted(texts + texts[:6] + texts[6:])
+    shards.gather(work, done, tmp_path / "all.parquet")
+
 
 @everywhere
 def test_what_a_worker_says_is_wrong_comes_in_one_line(lengths, tmp_path, engine):

@@ -98,20 +98,22 @@ def test_the_last_epoch_is_kept_and_every_epoch_is_logged(bert, data, tmp_path):
     assert accuracy == pytest.approx(epochs[-1]["validation_accuracy"])
 
 
-def test_an_interrupted_training_goes_on_from_its_last_whole_checkpoint(bert, data, tmp_path):
+@pytest.mark.parametrize("damage", ["model.safetensors", "optimizer.pt", "trainer_state.json", "half-written"])
+def test_an_interrupted_training_goes_on_from_its_last_whole_checkpoint(bert, data, tmp_path, damage):
     class Killed(Exception):
         pass
 
     def kill(epoch):
-        if epoch["epoch"] == 2:
+        if epoch["epoch"] == 3:
             raise Killed
 
     with pytest.raises(Killed):
         train(bert, data, tmp_path / "killed", log=kill)
-    # As if the machine had died while the next checkpoint was written.
-    (half,) = (tmp_path / "killed").glob("checkpoint-*")
-    shutil.copytree(half, half.with_name("checkpoint-30"))
-    (half.with_name("checkpoint-30") / "trainer_state.json").unlink()
+    first, second = sorted((tmp_path / "killed").glob("checkpoint-*"))
+    if damage == "half-written":
+        shutil.copytree(second, second.with_name("checkpoint-45"))
+    else:  # as after a power cut
+        (second / damage).write_bytes((second / damage).read_bytes()[:-100])
 
     epochs = []
     resumed, tokenizer = train(bert, data, tmp_path / "killed", log=epochs.append)

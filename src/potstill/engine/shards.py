@@ -3,6 +3,7 @@
 A shard is a row group of a Parquet file. Paths are what fsspec takes: of this machine, or `s3://`, `gs://` and so on.
 """
 
+import hashlib
 import io
 import json
 from collections.abc import Callable, Iterator, Sequence
@@ -64,6 +65,7 @@ class Work:
             written = io.BytesIO()
             pa.parquet.write_table(table, written)
             done = {**job, **facts, "fingerprint": self.fingerprint, "bytes": written.tell()}
+            done["sha256"] = hashlib.sha256(written.getvalue()).hexdigest()
             with reaching(self.folder):
                 system.pipe_file(f"{folder}/{_name(job)}.parquet", written.getvalue())
                 system.pipe_file(f"{folder}/_{_name(job)}.done", json.dumps(done).encode())
@@ -138,11 +140,18 @@ def answer(work: Work, jobs: list[Job], engine: Engine, told: Callable[[int], ob
 
 
 def gather(work: Work, jobs: Sequence[Job], target: Path) -> None:
-    """Write the answers of all jobs, in their order, into one Parquet file, a row group for each."""
+    """Write the answers of all jobs, in their order, into one Parquet file, a row group for each.
+
+    Raises:
+        PotstillError: what a job has written is not what is there. The next run does that job again.
+    """
     writer = None
     for job in jobs:
         with reaching(work.folder) as (system, folder):
             shard = system.cat_file(f"{folder}/{_name(job)}.parquet")
+            if hashlib.sha256(shard).hexdigest() != job["sha256"]:
+                system.rm_file(f"{folder}/_{_name(job)}.done")
+                raise PotstillError(f"{work.folder}/{_name(job)}.parquet is damaged: run this again, which mends it")
         table = pa.parquet.read_table(io.BytesIO(shard))
         writer = writer or pa.parquet.ParquetWriter(target, table.schema)
         writer.write_table(table)

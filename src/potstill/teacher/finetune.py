@@ -1,6 +1,5 @@
 """Fine-tuning a sequence-classification checkpoint with the Hugging Face Trainer."""
 
-import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -22,7 +21,7 @@ from transformers import (
     TrainerCallback,
     TrainingArguments,
 )
-from transformers.trainer_utils import get_last_checkpoint, set_seed
+from transformers.trainer_utils import set_seed
 
 from potstill import device
 from potstill.balance import class_weights
@@ -30,6 +29,7 @@ from potstill.corpus.dataset import targets
 from potstill.errors import PotstillError
 from potstill.params.teacher import TeacherParams
 from potstill.runtime.decision import accuracy
+from potstill.teacher import resume
 
 transformers.logging.set_verbosity_error()  # "newly initialized" is the head, and no news
 transformers.logging.disable_progress_bar()
@@ -188,7 +188,7 @@ def arguments(params: TeacherParams, scratch: Path, **own: Any) -> TrainingArgum
         train_sampling_strategy="group_by_length",
         save_strategy="epoch",
         logging_strategy="epoch",
-        save_total_limit=1,
+        save_total_limit=2,  # should the last not be whole
         seed=params.seed,
         report_to="none",
         disable_tqdm=False,
@@ -205,8 +205,9 @@ def run(trainer: Trainer, scratch: Path) -> None:
     """Train under a progress bar, from the last whole checkpoint on if there is one."""
     trainer.remove_callback(ProgressCallback)
     trainer.add_callback(_Bar())
+    trainer.add_callback(resume.Seal())
     with trainer.args.main_process_first():
-        checkpoint = _resume(scratch)
+        checkpoint = resume.last(scratch)
     trainer.train(resume_from_checkpoint=checkpoint)
 
 
@@ -247,16 +248,6 @@ def _loss(known: np.ndarray | None) -> Callable[..., torch.Tensor]:
 def _logits(scored: Any) -> np.ndarray:
     """Encoder-decoders (T5) return hidden states beside the logits."""
     return scored.predictions[0] if isinstance(scored.predictions, tuple) else scored.predictions
-
-
-def _resume(scratch: Path) -> str | None:
-    """The last whole checkpoint. A kill while one was written leaves it without its last file."""
-    if not scratch.is_dir():
-        return None
-    for checkpoint in scratch.glob("checkpoint-*"):
-        if not (checkpoint / "trainer_state.json").is_file():
-            shutil.rmtree(checkpoint)
-    return get_last_checkpoint(str(scratch))
 
 
 class _Bar(ProgressCallback):
