@@ -171,7 +171,7 @@ def test_a_teacher_labels_alike_on_both_engines_and_through_a_store(teacher, tmp
         "one": settings(workers=1),
         "two": settings(),
         "ray": settings(engine="ray"),
-        "store": settings(engine="ray", storage=str(tmp_path / "shared")),
+        "store": settings(storage=str(tmp_path / "shared")),
     }.items():
         told = []
         label(teacher, pool, tmp_path / name, params, tmp_path / "scratch", told.append)

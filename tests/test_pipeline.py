@@ -14,7 +14,7 @@ import pytest
 
 from conftest import FEELINGS, make_checkpoint, make_mixed_texts
 from potstill.corpus import demo
-from project import ENVIRONMENT, RAN, at, experiment, hashes, run, shown
+from project import ENVIRONMENT, RAN, at, experiment, run, shown
 
 pytestmark = pytest.mark.slow
 
@@ -115,23 +115,6 @@ def test_a_second_repro_has_nothing_to_do(origin):
     assert not RAN.findall(run(origin, "dvc", "repro"))
 
 
-def test_running_again_gives_the_same_bytes(pulled):
-    before = hashes(pulled)
-    run(pulled, "dvc", "repro", "--force")
-    assert hashes(pulled) == before
-    status = run(pulled, "git", "status", "--porcelain").splitlines()
-    # Timings vary, and so do what records their hash, and what shows them.
-    varied = {line[3:] for line in status if not line.endswith("/cost.json")}
-    assert varied <= {
-        "dvc.lock",
-        "metrics/evaluate/timing.json",
-        "metrics/evaluate/timing.md",
-        "metrics/report/index.html",
-        "metrics/report/report.md",
-        "metrics/teacher/minilm/timing.json",
-    }
-
-
 def test_changing_the_student_runs_only_what_follows_and_is_compared_on_one_page(pulled):
     output = run(pulled, "dvc", "exp", "run", "--name", "tiny", "-S", "student.hidden=3")
     assert RAN.findall(output) == ["student", "export", "evaluate", "report"]
@@ -163,8 +146,8 @@ def test_a_clone_that_pulls_what_it_needs_never_trains_the_teacher(clone):
 
 
 def test_a_queue_runs_and_shows_one_readable_row_each(pulled):
-    run(pulled, "dvc", "exp", "run", "--queue", "-S", "student.hidden=2,4,6")
-    assert "3 succeeded" in run(pulled, "python", "src/queued.py", "--jobs", "2")
+    run(pulled, "dvc", "exp", "run", "--queue", "-S", "student.hidden=2,4")
+    assert "2 succeeded" in run(pulled, "python", "src/queued.py", "--jobs", "2")
     noise = ".*(/|models|timing|plots|rounding|export|traits|cost|ablate|report|truncated)"  # as in the README
     header = list(shown(pulled, "--hide-workspace", "--only-changed", "--drop", noise)[0])
     assert len(header) <= 15, header
@@ -172,8 +155,8 @@ def test_a_queue_runs_and_shows_one_readable_row_each(pulled):
     assert {"student.hidden", "student.parameters"} <= set(header)
     # Whether the accuracy is among what has changed is up to the tiny teacher, which some days answers all texts alike.
     finished = {row["student.hidden"]: row["student.accuracy"] for row in shown(pulled) if row["State"] != "Failed"}
-    assert {"2", "4", "6"} <= set(finished)
-    assert all(finished[size] for size in ("2", "4", "6"))
+    assert {"2", "4"} <= set(finished)
+    assert all(finished[size] for size in ("2", "4"))
 
 
 def test_a_queued_run_uses_the_queued_code(pulled):
@@ -202,7 +185,7 @@ def test_several_teachers_are_compared_and_averaged(pulled, tmp_path):
     assert {"minilm", "bert", "ensemble"} <= set(models)
     # Taking one out again labels nothing, and leaves nothing behind that would count.
     params.write_text(params.read_text().replace("teachers: [minilm, bert]", "teachers: [minilm]"))
-    assert not {"teacher@minilm", "label@minilm"} & set(RAN.findall(run(pulled, "dvc", "repro")))
+    assert not {"teacher@minilm", "label@minilm"} & set(RAN.findall(run(pulled, "dvc", "repro", "transfer")))
     assert not (pulled / "data/label/bert").exists()
 
 
