@@ -38,7 +38,9 @@ def pipeline(folder: Path, labels: list[str]) -> Callable[[list[str]], np.ndarra
     """What people use: gives ids of classes."""
     from transformers import pipeline
 
-    classify = pipeline("text-classification", model=str(folder), batch_size=BATCH, dtype="float32", device=device.device())
+    classify = pipeline(
+        "text-classification", model=str(folder), batch_size=BATCH, dtype="float32", device=device.device()
+    )
     facts = files.read_json(folder / "teacher.json")
 
     def answer(texts: list[str]) -> np.ndarray:

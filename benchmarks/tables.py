@@ -330,7 +330,7 @@ def curves(rows: Rows, along: str, title: str, label: str, path: Path) -> None:
 def label(rows: Rows, folder: Path) -> None:
     """How fast each engine labels, machine by machine."""
     headings = {
-        "machine": "---", "engine": "---", "texts/s": "---:", "of the pipeline's (range)": "---:", "same labels": "---:",
+        "machine": "---", "engine": "---", "texts/s": "---:", "times the pipeline's": "---:", "same labels": "---:",
     }  # fmt: skip
     lines = [
         [

@@ -84,7 +84,7 @@ def test_the_same_answers_from_every_engine_and_none_twice(lengths, tmp_path, en
     damaged = tmp_path / "out/000001.parquet"
     content = damaged.read_bytes()
     damaged.write_bytes(content[:40] + bytes(8) + content[48:])
-    with pytest.raises(PotstillError, match="000001.parquet is damaged: run this again"):
+    with pytest.raises(PotstillError, match=r"000001\.parquet is damaged: run this again"):
         shards.gather(work, done, tmp_path / "all.parquet")
     assert shards.answer(work, jobs, engine) == done
     assert lengths.answered() == sorted(texts + texts[:6] + texts[6:])

@@ -109,7 +109,7 @@ def test_an_interrupted_training_goes_on_from_its_last_whole_checkpoint(bert, da
 
     with pytest.raises(Killed):
         train(bert, data, tmp_path / "killed", log=kill)
-    first, second = sorted((tmp_path / "killed").glob("checkpoint-*"))
+    _, second = sorted((tmp_path / "killed").glob("checkpoint-*"))
     if damage == "half-written":
         shutil.copytree(second, second.with_name("checkpoint-45"))
     else:  # as after a power cut

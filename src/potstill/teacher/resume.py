@@ -15,6 +15,7 @@ class Seal(TrainerCallback):
     """Writes down the hash of every checkpoint, once all of it is there."""
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Called by the Trainer, in each of its processes."""
         if torch.distributed.is_initialized():
             torch.distributed.barrier()  # each process writes a file of its own
         if state.is_world_process_zero:
