@@ -6,7 +6,9 @@ import signal
 import subprocess
 import sys
 
+import pandas as pd
 import pytest
+from safetensors.numpy import load_file
 
 from potstill import files
 from potstill.errors import PotstillError, run
@@ -110,6 +112,14 @@ def test_a_full_disk_is_said_to_be_one(error):
     for main in (full, handled):
         with pytest.raises(SystemExit, match=r"^error: the disk is full, or a quota is reached: make room"):
             run(main)
+
+
+@pytest.mark.parametrize("name", ["pool.parquet", "model.safetensors"])
+def test_a_damaged_file_is_said_to_be_one(tmp_path, name):
+    (tmp_path / name).write_bytes(b"PAR1 and nothing of use")
+    read = pd.read_parquet if name == "pool.parquet" else load_file
+    with pytest.raises(SystemExit, match=r"^error: a file is damaged \(.*\): `make verify` finds it"):
+        run(lambda: read(tmp_path / name))
 
 
 def die(number):

@@ -8,6 +8,9 @@ from collections.abc import Callable
 FULL = (errno.ENOSPC, errno.EDQUOT)
 FULL_TOO = ("No space left on device", "Disk quota exceeded", "enforce fail at inline_container.cc")
 
+# What pyarrow and safetensors, which a student needs not, raise for a file that is not whole.
+DAMAGED = ("ArrowInvalid", "SafetensorError")
+
 
 class PotstillError(Exception):
     """A mistake that the user can mend.
@@ -19,8 +22,8 @@ class PotstillError(Exception):
 def run(main: Callable[[], None]) -> None:
     """Run a stage's `main`; turn a `PotstillError` into one line on stderr and exit status 1.
 
-    A full disk and a refused permission are the user's to mend too, so they get the same treatment, and so does an
-    `OSError` that names a file. Anything else is a defect of potstill and keeps its traceback.
+    A full disk, a damaged file and a refused permission are the user's to mend too, so they get the same treatment, and
+    so does an `OSError` that names a file. Anything else is a defect of potstill and keeps its traceback.
     """
     try:
         main()
@@ -31,6 +34,9 @@ def run(main: Callable[[], None]) -> None:
             sys.exit("error: the disk is full, or a quota is reached: make room, and run this again")
         if isinstance(error, OSError) and error.filename is not None:
             sys.exit(f"error: {error.filename}: {error.strerror}")
+        if type(error).__name__ in DAMAGED:
+            said = " ".join(str(error).split())
+            sys.exit(f"error: a file is damaged ({said}): `make verify` finds it if a stage wrote it, then `dvc repro`")
         raise
     except KeyboardInterrupt:
         sys.exit(130)

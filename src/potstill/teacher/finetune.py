@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import torch
 import transformers
+from safetensors import SafetensorError
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 from transformers import (
     AutoModelForSequenceClassification,
@@ -81,7 +82,7 @@ def load_as(
     try:
         tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
         model = kind.from_pretrained(source, trust_remote_code=False, use_safetensors=True, dtype="float32", **options)
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         reason = str(error).split("\n")[0]
         raise PotstillError(f"{source} cannot be loaded as {name}: {reason}") from None
     if tokenizer.pad_token is None:
