@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from filelock import FileLock
 
 # No test reaches for a hub, whatever the machine allows.
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -31,8 +32,15 @@ def pytest_runtest_makereport():
 
 
 def pytest_collection_modifyitems(items):
-    """What takes longest comes first, so that at the end no core waits for another."""
-    items.sort(key=lambda item: (item.path.name != "test_pipeline.py", item.get_closest_marker("slow") is None))
+    """What is slow comes first, so that at the end no core waits for another.
+
+    One test of the pipeline comes before all, and the rest after others, which are run while it makes what they share.
+    """
+    items.sort(key=lambda item: (item.get_closest_marker("slow") is None, item.path.name == "test_pipeline.py"))
+    first = next((item for item in items if item.path.name == "test_pipeline.py"), None)
+    if first:
+        items.remove(first)
+        items.insert(0, first)
 
 
 FEELINGS = {
@@ -157,12 +165,19 @@ def bert(tmp_path_factory: pytest.TempPathFactory, data: Dataset) -> Path:
 
 @pytest.fixture(scope="session")
 def origin(tmp_path_factory):
-    """See `project.make`."""
-    texts = demo.generate(200, 50, 50, 50, seed=0).train["text"].tolist()
-    checkpoint = make_checkpoint("bert", tmp_path_factory.mktemp("checkpoint"), texts)
-    folder = tmp_path_factory.mktemp("origin")
-    project.make(folder, tmp_path_factory.mktemp("store"), checkpoint)
-    return folder
+    """See `project.make`. Processes that run tests side by side share it: nobody changes what is in it."""
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+    with FileLock(shared / "origin.lock"):
+        if not (shared / "made").exists():
+            texts = demo.generate(200, 50, 50, 50, seed=0).train["text"].tolist()
+            checkpoint = make_checkpoint("bert", shared / "checkpoint", texts)
+            for name in ("origin", "store"):
+                (shared / name).mkdir()
+            project.make(shared / "origin", shared / "store", checkpoint)
+            (shared / "made").touch()
+    return shared / "origin"
 
 
 @pytest.fixture
