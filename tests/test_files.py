@@ -6,8 +6,10 @@ import signal
 import subprocess
 import sys
 
+import numpy as np
 import pandas as pd
 import pytest
+import torch
 from safetensors.numpy import load_file
 
 from potstill import files
@@ -112,6 +114,12 @@ def test_a_full_disk_is_said_to_be_one(error):
     for main in (full, handled):
         with pytest.raises(SystemExit, match=r"^error: the disk is full, or a quota is reached: make room"):
             run(main)
+
+
+@pytest.mark.parametrize("allocate", [np.empty, torch.empty])
+def test_too_little_memory_is_said_to_be_so(allocate):
+    with pytest.raises(SystemExit, match=r"^error: memory is short: less is needed with a smaller `batch_size`"):
+        run(lambda: allocate(1 << 58))
 
 
 @pytest.mark.parametrize("name", ["pool.parquet", "model.safetensors"])

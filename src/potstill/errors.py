@@ -7,7 +7,8 @@ from collections.abc import Callable
 # A full disk, as Python says it; as libraries in Rust do; as torch does, which does not say why it cannot write.
 FULL = (errno.ENOSPC, errno.EDQUOT)
 FULL_TOO = ("No space left on device", "Disk quota exceeded", "enforce fail at inline_container.cc")
-
+# What torch says when memory is short; Python, numpy and pyarrow raise a MemoryError.
+SHORT = ("out of memory", "can't allocate memory")
 # What pyarrow and safetensors, which a student needs not, raise for a file that is not whole.
 DAMAGED = ("ArrowInvalid", "SafetensorError")
 
@@ -22,30 +23,38 @@ class PotstillError(Exception):
 def run(main: Callable[[], None]) -> None:
     """Run a stage's `main`; turn a `PotstillError` into one line on stderr and exit status 1.
 
-    A full disk, a damaged file and a refused permission are the user's to mend too, so they get the same treatment, and
-    so does an `OSError` that names a file. Anything else is a defect of potstill and keeps its traceback.
+    A full disk, too little memory, a damaged file and a refused permission are the user's to mend too, so they get the
+    same treatment, and so does an `OSError` that names a file. Anything else is a defect of potstill and keeps its
+    traceback.
     """
     try:
         main()
     except PotstillError as error:
         sys.exit(f"error: {' '.join(str(error).split())}")
     except Exception as error:
-        if _full(error):
-            sys.exit("error: the disk is full, or a quota is reached: make room, and run this again")
-        if isinstance(error, OSError) and error.filename is not None:
-            sys.exit(f"error: {error.filename}: {error.strerror}")
-        if type(error).__name__ in DAMAGED:
-            said = " ".join(str(error).split())
-            sys.exit(f"error: a file is damaged ({said}): `make verify` finds it if a stage wrote it, then `dvc repro`")
-        raise
+        reason = _reason(error)
+        if reason is None:
+            raise
+        sys.exit(f"error: {' '.join(reason.split())}")
     except KeyboardInterrupt:
         sys.exit(130)
 
 
-def _full(error: BaseException | None) -> bool:
-    """Whether a full disk is behind an error."""
-    while error:
-        if getattr(error, "errno", None) in FULL or any(words in str(error) for words in FULL_TOO):
-            return True
-        error = error.__cause__ or error.__context__
-    return False
+def _reason(error: Exception) -> str | None:
+    """What is wrong, and what to do, if it is not a defect of potstill."""
+    cause: BaseException | None = error
+    while cause:
+        if getattr(cause, "errno", None) in FULL or any(words in str(cause) for words in FULL_TOO):
+            return "the disk is full, or a quota is reached: make room, and run this again"
+        short = isinstance(cause, MemoryError) or getattr(cause, "errno", None) == errno.ENOMEM
+        if short or any(words in str(cause) for words in SHORT):
+            return (
+                "memory is short: less is needed with a smaller `batch_size` or `max_length`, fewer processes at a "
+                "time and, for a teacher, more `gradient_accumulation_steps`"
+            )
+        cause = cause.__cause__ or cause.__context__
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
+    if type(error).__name__ in DAMAGED:
+        return f"a file is damaged ({error}): `make verify` finds it if a stage wrote it, then `dvc repro`"
+    return None
