@@ -97,6 +97,6 @@ def label(
 def _engine(params: LabelParams) -> shards.Engine:
     if params.engine == "ray":
         return partial(ray.each, actors=params.workers, address=params.address, gpu=True)
-    # A GPU is one process's, and busy with it; several want Ray.
-    processes = params.workers or cpu_count()
-    return partial(local.each, processes=1 if device.device().type == "cuda" else processes)
+    # Two share a GPU: one tokenises while the other computes. Several GPUs want Ray.
+    processes = params.workers or (2 if device.device().type == "cuda" else cpu_count())
+    return partial(local.each, processes=processes)
