@@ -199,7 +199,8 @@ def test_a_damaged_file_is_found_and_replaced(origin, pulled, where):
     damaged = pulled / ".dvc/cache/files/md5" / digest[:2] / digest[2:] if where == "cache" else student
     mode, times = damaged.stat().st_mode, damaged.stat()
     damaged.chmod(0o644)
-    damaged.write_bytes(damaged.read_bytes()[:-1] + b"?")
+    content = damaged.read_bytes()
+    damaged.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
     damaged.chmod(mode)  # DVC believes in files of its cache that nobody may write to
     os.utime(damaged, ns=(times.st_atime_ns, times.st_mtime_ns))
     told = run(pulled, "python", "src/verify.py", fails=True)
