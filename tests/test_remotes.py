@@ -360,10 +360,10 @@ def test_what_is_damaged_in_the_remote_is_not_used(mine, theirs, server):
         return data.replace(b'relpath": "', b'relpath":"x')
 
     spoiled = {
-        "models/export": spoil(member(mine, "models/export/student.pot"), lambda data: data[:-1] + b"?"),
-        "models/student": spoil(
-            hashes(mine)["models/student"], lambda data: data.replace(b'relpath": "', b'relpath":"x')
+        "models/export": spoil(
+            member(mine, "models/export/student.pot"), lambda data: data[:-1] + bytes([data[-1] ^ 1])
         ),
+        "models/student": spoil(hashes(mine)["models/student"], renamed),
         "data/pool": spoil(member(mine, "data/pool/pool.parquet"), lambda data: data[: len(data) // 2]),
     }
     clone = theirs()
