@@ -29,6 +29,8 @@ def main() -> None:
     jobs = parser.parse_args().jobs
     if jobs < 1:
         raise PotstillError("--jobs is at least 1")
+    if not Path(".dvc").is_dir():
+        raise PotstillError(".dvc is missing: run this in the project's folder")
     tasks, _ = status()
     old = {task for task, (_, state) in tasks.items() if state in DONE}
     told = set(old)

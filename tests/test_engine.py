@@ -81,14 +81,21 @@ def test_the_same_answers_from_every_engine_and_none_twice(lengths, tmp_path, en
     with pytest.raises(PotstillError, match="holds answers to something else"):
         shards.answer(shards.Work(lengths, "text", work.folder, "another"), jobs, engine)
 
+
+def test_a_damaged_shard_is_not_used_but_answered_again(lengths, tmp_path):
+    texts = ["x" * i for i in range(6)]
+    jobs = shards.plan([make_pool(tmp_path / "pool.parquet", texts, 3)], "text")
+    work = shards.Work(lengths, "text", str(tmp_path / "out"), "mine")
+    done = shards.answer(work, jobs, ENGINES["one"])
     damaged = tmp_path / "out/000001.parquet"
     content = damaged.read_bytes()
     damaged.write_bytes(content[:40] + bytes(8) + content[48:])
     with pytest.raises(PotstillError, match=r"000001\.parquet is damaged: run this again"):
         shards.gather(work, done, tmp_path / "all.parquet")
-    assert shards.answer(work, jobs, engine) == done
-    assert lengths.answered() == sorted(texts + texts[:6] + texts[6:])
+    assert shards.answer(work, jobs, ENGINES["one"]) == done
+    assert lengths.answered() == sorted(texts + texts[3:])
     shards.gather(work, done, tmp_path / "all.parquet")
+    assert pd.read_parquet(tmp_path / "all.parquet")["length"].tolist() == list(range(6))
 
 
 @everywhere
