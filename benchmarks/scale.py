@@ -2,7 +2,7 @@
 
 The texts are drawn: 5 to 30 words of 300,000 that are as unequally frequent as those of a language, every twentieth
 text a copy of another with capitals. The teacher has the interface of any, and answers at once. Variants are left out,
-and the student is a bag of words that sees all texts twice. Each stage is its script, in a process of its own.
+and the student is a bag of words that sees all texts once. Each stage is its script, in a process of its own.
 """
 
 import argparse
@@ -23,7 +23,7 @@ BATCH = 1 << 16
 CHANGES = {
     "pool": {"replace": 0, "drop": 0, "splice": 0, "generated": 0},
     "label": {"workers": 1, "teachers": ["stub"]},
-    "student": {"architecture": "mlp", "epochs": 2},
+    "student": {"architecture": "mlp", "epochs": 1},
 }
 
 
