@@ -59,7 +59,7 @@ pull: setup ## pull from the DVC remote, or from REMOTE, and verify
 test: setup tests/js/node_modules browser ## run all tests
 	python -m pytest -rs $(PARALLEL)
 
-test-faults: setup servers ## kill, break, fill up and serve the real thing: about an hour
+test-faults: setup servers ## kill, break, fill up and serve the real thing: fifty minutes
 	python -m pytest -rs -m faults
 
 tests/js/node_modules: tests/js/package-lock.json
