@@ -29,6 +29,8 @@ def each(
         return
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_DATA_LOG_LEVEL", "CRITICAL")
+    # Or a thread of Ray Data's that outlives the cluster would start another, and end this process with that.
+    os.environ.setdefault("RAY_ENABLE_AUTO_CONNECT", "0")
     if address is None:
         os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"  # so that it listens on 127.0.0.1 alone
     try:
