@@ -79,15 +79,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="a text file with a text per line")
     parser.add_argument("--teacher", type=Path, default=ROOT / "models" / "teacher" / "minilm", help="(%(default)s)")
-    parser.add_argument("--texts", type=int, default=8000, help="how many of them (%(default)s)")
     arguments = parser.parse_args()
-    texts = arguments.data.read_text("utf-8").splitlines()[: arguments.texts]
+    texts = arguments.data.read_text("utf-8").splitlines()
     labels = files.read_json(arguments.teacher / "teacher.json")["labels"]
     engines = {
         "pipeline": pipeline(arguments.teacher, labels),
-        "potstill, one process, fp32": potstill(arguments.teacher, workers=1, precision="fp32"),
         "potstill": potstill(arguments.teacher),
     }
+    if device.bf16("auto"):
+        engines["potstill, fp32"] = potstill(arguments.teacher, precision="fp32")
     seconds: dict[str, list[float]] = {name: [] for name in engines}
     answers: dict[str, np.ndarray] = {}
     for answer in engines.values():

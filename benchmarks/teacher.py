@@ -22,7 +22,7 @@ from potstill.corpus.assemble import assemble  # noqa: E402
 from potstill.corpus.dataset import Dataset  # noqa: E402
 from potstill.params.prepare import PrepareParams  # noqa: E402
 from potstill.params.teacher import TeacherParams  # noqa: E402
-from potstill.teacher import checkpoints, finetune  # noqa: E402
+from potstill.teacher import checkpoints, finetune, pretrained  # noqa: E402
 
 RESULTS = ROOT / "benchmarks" / "teacher"
 TEXTS = 1600
@@ -31,7 +31,7 @@ ROUNDS = 3
 
 def ours(source: str, data: Dataset, params: TeacherParams, folder: Path) -> None:
     """The teacher stage's fine-tuning, its validation and its checkpoint included."""
-    model, tokenizer = finetune.load(source, data.labels, params.seed)
+    model, tokenizer = pretrained.load(source, data.labels, params.seed)
     finetune.finetune(model, tokenizer, data.train, data.validation, params, 1e-4, folder)
 
 
@@ -39,7 +39,7 @@ def stock(source: str, data: Dataset, params: TeacherParams, folder: Path) -> No
     """The Trainer with its defaults; neither validation nor checkpoint."""
     from transformers import DataCollatorWithPadding, Trainer, TrainingArguments
 
-    model, tokenizer = finetune.load(source, data.labels, params.seed)
+    model, tokenizer = pretrained.load(source, data.labels, params.seed)
     rows, _ = finetune.examples(tokenizer, data.train, params.max_length)
     arguments = TrainingArguments(
         output_dir=str(folder),

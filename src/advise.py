@@ -46,12 +46,12 @@ def main() -> None:
     scratch = paths.SCRATCH / "advise"
 
     def teach(rows: pd.DataFrame, choosers: pd.DataFrame) -> Answer:
-        from potstill.teacher import finetune, score  # imported late: what is wrong is said before
+        from potstill.teacher import finetune, pretrained, score  # imported late: what is wrong is said before
 
         epochs = max(EPOCHS, -(-STEPS // -(-len(rows) // BATCH_SIZE)))
         settings = params.of(arguments.teacher).model_copy(update={"epochs": epochs, "batch_size": BATCH_SIZE})
         device.use_threads(threads)
-        network, tokenizer = finetune.load(source, data.labels, settings.seed, data.multi_label)
+        network, tokenizer = pretrained.load(source, data.labels, settings.seed, data.multi_label)
         folder = scratch / files.key(settings.model_dump_json(), preset, source, rows.to_json())
         finetune.finetune(network, tokenizer, rows, choosers, settings, preset.learning_rate, folder)
 

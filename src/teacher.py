@@ -98,14 +98,14 @@ def fit(
     folder: Path, metrics: Path, data: Dataset, params: TeacherParams, source: str, learning_rate: float, scratch: Path
 ) -> int:
     """What `train` does in each of its processes, of which the first writes."""
-    from potstill.teacher import finetune, together
+    from potstill.teacher import finetune, pretrained, together
 
     if params.adapt:
         from potstill.teacher import adapt
 
         texts = [*data.train["text"], *data.unlabelled["text"]]
         source = adapt.adapt(source, texts, params, scratch, say)
-    network, tokenizer = finetune.load(source, data.labels, params.seed, data.multi_label)
+    network, tokenizer = pretrained.load(source, data.labels, params.seed, data.multi_label)
     with record.curves(metrics) if together.first() else nullcontext(say) as log:
         cut = finetune.finetune(network, tokenizer, data.train, data.validation, params, learning_rate, scratch, log)
     if together.first():

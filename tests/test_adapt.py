@@ -12,7 +12,7 @@ from transformers import AutoModelForMaskedLM, DataCollatorForLanguageModeling
 from conftest import make_checkpoint
 from potstill import paths
 from potstill.errors import PotstillError
-from potstill.teacher import adapt, finetune
+from potstill.teacher import adapt, finetune, pretrained
 from project import ROOT
 from test_teacher import SETTINGS, settings
 
@@ -27,7 +27,7 @@ def adapted(source, data, scratch, log=lambda epoch: None):
 
 
 def weights(folder, labels=None):
-    return finetune.load(str(folder), labels)[0].state_dict()
+    return pretrained.load(str(folder), labels)[0].state_dict()
 
 
 def test_adapting_trains_the_base_and_nothing_else(bert, data, tmp_path):
@@ -63,9 +63,9 @@ def test_an_interrupted_adaptation_goes_on_from_its_last_pass(bert, data, tmp_pa
 def test_the_loss_is_the_models_own_without_its_cost(kind, data, tmp_path):
     texts = data.train["text"].tolist()
     source = make_checkpoint(kind, tmp_path / "checkpoint", texts)
-    model, tokenizer = finetune.load_as(AutoModelForMaskedLM, "a masked-language model", str(source), 0)
+    model, tokenizer = pretrained.load_as(AutoModelForMaskedLM, "a masked-language model", str(source), 0)
     collate = DataCollatorForLanguageModeling(tokenizer, mlm_probability=0.15)
-    batch = collate(finetune.encode(tokenizer, texts[:32], 32)[0])
+    batch = collate(pretrained.encode(tokenizer, texts[:32], 32)[0])
     trainer = adapt._Trainer(model=model.eval(), args=finetune.arguments(settings(), tmp_path / "scratch"))
     assert trainer.compute_loss(model, dict(batch)).item() == pytest.approx(model(**batch).loss.item(), rel=1e-5)
     nothing = batch | {"labels": torch.full_like(batch["labels"], adapt.IGNORED)}

@@ -12,7 +12,7 @@ from potstill import balance
 from potstill.baseline import Tfidf
 from potstill.student import training
 from potstill.student.distil import train_on_labels
-from potstill.teacher import finetune, score
+from potstill.teacher import finetune, pretrained, score
 from test_student import settings
 from test_teacher import settings as teacher_settings
 
@@ -89,7 +89,7 @@ def test_a_balanced_teacher_expects_all_classes_alike(bert, rare, tmp_path):
     train, validation, test = (split[:320] for split in rare)
     expected = []
     for class_weight in (None, "balanced"):
-        network, tokenizer = finetune.load(str(bert), ["no", "yes"])
+        network, tokenizer = pretrained.load(str(bert), ["no", "yes"])
         params = teacher_settings(epochs=2, class_weight=class_weight)
         finetune.finetune(network, tokenizer, train, validation, params, 3e-3, tmp_path / str(class_weight))
         logits = score.logits(network, tokenizer, test["text"].tolist(), max_length=32, batch_size=32)

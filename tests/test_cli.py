@@ -16,8 +16,8 @@ from potstill import cli
 from potstill.bulk import predict as bulk
 from potstill.bulk import read
 from potstill.runtime.model import Student
-from potstill.teacher import finetune
 from potstill.teacher import model as teachers
+from potstill.teacher import pretrained
 from test_fast import ENTRIES, student
 
 TEXTS = ["the ab not good", "", "日本 ça", 'a,"quoted" ab', "the ☕ the", "ab " * 500]
@@ -125,7 +125,7 @@ def test_several_classes_and_none_where_none_is_likely(model, tmp_path, capsys):
 def teacher(bert, tmp_path_factory):
     """A tiny teacher of the same classes in another order."""
     folder, labels = tmp_path_factory.mktemp("teacher"), ["c2", "c0", "c1"]
-    network, tokenizer = finetune.load(str(bert), labels)
+    network, tokenizer = pretrained.load(str(bert), labels)
     network.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     teachers.describe(folder, "checkpoint", labels, 32)

@@ -20,7 +20,7 @@ from potstill.engine import local, shards
 from potstill.engine import ray as on_ray
 from potstill.errors import PotstillError
 from potstill.params.label import LabelParams
-from potstill.teacher import finetune, model
+from potstill.teacher import model, pretrained
 from potstill.teacher.label import FILE, label
 from project import ENVIRONMENT, ROOT
 from test_fast import student
@@ -157,7 +157,7 @@ def test_a_pool_that_cannot_be_read(tmp_path, table, reason):
 def teacher(bert, data, tmp_path_factory):
     """A folder as the stage `teacher` writes it; it has learnt nothing."""
     folder = tmp_path_factory.mktemp("teacher")
-    network, tokenizer = finetune.load(str(bert), data.labels)
+    network, tokenizer = pretrained.load(str(bert), data.labels)
     network.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     model.describe(folder, "checkpoint", data.labels, 16)

@@ -437,11 +437,11 @@ def test_a_teachers_answers_are_kept_with_the_names_of_its_labels(tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("weight", [None, "balanced"])
 def test_a_fine_tuned_teacher_tells_several_labels(bert, mixed, tmp_path, weight):
-    from potstill.teacher import finetune, score
+    from potstill.teacher import finetune, pretrained, score
     from test_teacher import settings as teaching
 
     params, scratch = teaching(class_weight=weight, epochs=6), tmp_path / "scratch"
-    network, tokenizer = finetune.load(str(bert), mixed.labels, multi_label=True)
+    network, tokenizer = pretrained.load(str(bert), mixed.labels, multi_label=True)
     epochs = []
     finetune.finetune(network, tokenizer, mixed.train, mixed.validation, params, 3e-3, scratch, epochs.append)
     assert network.config.problem_type == "multi_label_classification"

@@ -12,7 +12,7 @@ from potstill import truncation
 from potstill.errors import PotstillError
 from potstill.evaluate.compare import Model, compare
 from potstill.params.teacher import TeacherParams
-from potstill.teacher import checkpoints, finetune, model, score, table
+from potstill.teacher import checkpoints, finetune, model, pretrained, score, table
 from potstill.teacher.average import average
 
 SETTINGS = {
@@ -40,7 +40,7 @@ def settings(**changes):
 
 
 def train(source, data, scratch, epochs=3, log=lambda epoch: None, rate=3e-3):
-    network, tokenizer = finetune.load(str(source), data.labels)
+    network, tokenizer = pretrained.load(str(source), data.labels)
     finetune.finetune(network, tokenizer, data.train, data.validation, settings(epochs=epochs), rate, scratch, log)
     return network, tokenizer
 
@@ -130,7 +130,7 @@ def test_an_interrupted_training_goes_on_from_its_last_whole_checkpoint(bert, da
 @pytest.mark.parametrize("kind", CHECKPOINTS)
 def test_scores_do_not_depend_on_batches_or_order(kind, data, tmp_path):
     source = make_checkpoint(kind, tmp_path / "checkpoint", data.train["text"].tolist())
-    network, tokenizer = finetune.load(str(source), data.labels)
+    network, tokenizer = pretrained.load(str(source), data.labels)
     texts = [*data.test["text"], "", "word " * 100]
 
     def scored(texts, batch_size):
@@ -147,11 +147,11 @@ def test_scores_do_not_depend_on_batches_or_order(kind, data, tmp_path):
 
 @pytest.mark.parametrize("fast", [True, False])
 def test_texts_that_are_cut_off_are_counted(bert, fast, monkeypatch):
-    network, tokenizer = finetune.load(str(bert), ["a", "b"])
+    network, tokenizer = pretrained.load(str(bert), ["a", "b"])
     if not fast:
         monkeypatch.setattr("transformers.BatchEncoding.encodings", None)
     short, fits = "happy", " ".join(["happy"] * (14 if fast else 13))  # of 16 tokens two mark its ends
-    rows, cut = finetune.encode(tokenizer, [short, fits, fits + " happy happy", fits * 9], 16)
+    rows, cut = pretrained.encode(tokenizer, [short, fits, fits + " happy happy", fits * 9], 16)
     assert (len(rows), cut) == (4, 2)
     assert {len(row["input_ids"]) for row in rows} == {3, 16 if fast else 15, 16}
     told = []
@@ -253,4 +253,4 @@ class TestFind:
         (folder / "model.safetensors").unlink()
         torch.save({}, folder / "pytorch_model.bin")
         with pytest.raises(PotstillError, match="cannot be loaded as a text classifier"):
-            finetune.load(str(folder), data.labels)
+            pretrained.load(str(folder), data.labels)

@@ -18,7 +18,7 @@ from safetensors.torch import load_file
 from potstill import paths
 from potstill.errors import PotstillError
 from potstill.params.teacher import TeacherParams
-from potstill.teacher import finetune, together
+from potstill.teacher import finetune, pretrained, together
 from project import ENVIRONMENT, ROOT
 from test_teacher import SETTINGS, settings
 
@@ -26,7 +26,7 @@ from test_teacher import SETTINGS, settings
 def fit(source, data, params, folder):
     """What the stage does in each process, without its files."""
     epochs = []
-    network, tokenizer = finetune.load(source, data.labels, multi_label=data.multi_label)
+    network, tokenizer = pretrained.load(source, data.labels, multi_label=data.multi_label)
     finetune.finetune(network, tokenizer, data.train, data.validation, params, 3e-3, folder, epochs.append)
     return network.state_dict(), epochs
 

@@ -21,7 +21,7 @@ from transformers import (
 from potstill import files
 from potstill.errors import PotstillError
 from potstill.params.teacher import TeacherParams
-from potstill.teacher import finetune
+from potstill.teacher import finetune, pretrained
 
 # BERT's share of masked words; the rest is what worked on the Emotion tweets. A new head wants the high rate.
 MASKED = 0.15
@@ -58,14 +58,14 @@ def adapt(
     adapted, passes = scratch / "adapted", scratch / "adapting"
     if adapted.is_dir():
         return str(adapted)
-    classifier, tokenizer = finetune.load(source, seed=params.seed)
+    classifier, tokenizer = pretrained.load(source, seed=params.seed)
     config = classifier.config
     if type(config) not in MODEL_FOR_MASKED_LM_MAPPING or config.is_encoder_decoder or tokenizer.mask_token is None:
         raise PotstillError(
             f"{source} cannot be adapted: {config.model_type} is not made to foretell masked words; "
             "set `adapt: 0` in its preset, or teacher.adapt=0"
         )
-    model, _ = finetune.load_as(AutoModelForMaskedLM, "a masked-language model", source, params.seed)
+    model, _ = pretrained.load_as(AutoModelForMaskedLM, "a masked-language model", source, params.seed)
     steps = params.adapt * -(-len(texts) // BATCH_SIZE)
     trainer = _Trainer(
         model=model,
@@ -77,7 +77,7 @@ def adapt(
             learning_rate=LEARNING_RATE,
             warmup_steps=min(WARMUP, steps // 10),
         ),
-        train_dataset=finetune.encode(tokenizer, texts, params.max_length)[0],
+        train_dataset=pretrained.encode(tokenizer, texts, params.max_length)[0],
         data_collator=DataCollatorForLanguageModeling(tokenizer, mlm_probability=MASKED),
         callbacks=[_Passes(log)],
     )

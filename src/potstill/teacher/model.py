@@ -67,9 +67,9 @@ def load(folder: Path, batch_size: int = 32, precision: str = "auto") -> Teacher
 
         return Teacher(facts["labels"], None, look_up)
     # Imported late: a table needs neither torch nor transformers.
-    from potstill.teacher import finetune, score
+    from potstill.teacher import pretrained, score
 
-    model, tokenizer = finetune.load(str(folder))
+    model, tokenizer = pretrained.load(str(folder))
 
     def logits(texts: list[str], progress: Progress = _ignore, cut: Progress = _ignore) -> np.ndarray:
         return score.logits(

@@ -9,7 +9,7 @@ import torch
 from transformers import DataCollatorWithPadding, PreTrainedModel, PreTrainedTokenizerBase
 
 from potstill import device
-from potstill.teacher.finetune import encode
+from potstill.teacher.pretrained import encode
 
 # Whose classifier reads the first token alone, and whose layers are built alike.
 FIRST_TOKEN = ("bert", "camembert", "roberta", "xlm-roberta")
