@@ -61,6 +61,7 @@ def main() -> None:
                 ["dvc", "queue", "start", "-j", str(jobs)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
             )
         time.sleep(PAUSE)
+    end(workers)
     new = {task: found for task, found in tasks.items() if task not in old}
     failed = {task: name for task, (name, state) in new.items() if state == "Failed" or task in lost}
     for task, name in failed.items():
@@ -80,6 +81,14 @@ def status() -> tuple[dict[str, tuple[str, str]], int]:
             return tasks, sum(map(int, workers.groups())) if workers else 0
         time.sleep(1)
     raise PotstillError(f"`dvc queue status` fails: {done.stderr or done.stdout}")
+
+
+def end(workers: int) -> None:
+    """Wait for the workers to end, which takes ten seconds: what is queued just then would be lost with them."""
+    patience = time.monotonic() + PATIENCE
+    while workers and time.monotonic() < patience:
+        time.sleep(1)
+        _, workers = status()
 
 
 def note(task: str, kind: str) -> dict:

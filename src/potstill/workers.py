@@ -23,6 +23,10 @@ def workers(jobs: int) -> Iterator[ProcessPoolExecutor]:
     """
     pool = ProcessPoolExecutor(jobs, get_context("spawn"), _start)
     try:
+        # A process that a submission starts is watched from the next one on, or the next result: if it died before, it
+        # would be waited for.
+        for _ in range(jobs + 1):
+            pool.submit(os.getpid)
         yield pool
     except BrokenProcessPool:
         raise PotstillError(
