@@ -7,7 +7,7 @@
 #
 # A job that is killed, or out of time, can be submitted again and goes on. A queue belongs to one node at a time: DVC's
 # workers speak through files. The jobs of a search share its trials. Run on one node with SLURM 22.05, without a GPU: repro,
-# and two jobs of a search at once; the queue without SLURM. On several nodes and on NFS nothing was run (there,
+# a queue of two, and two jobs of a search at once. On several nodes and on NFS nothing was run (there,
 # `dvc config core.hardlink_lock true`).
 #SBATCH --job-name=potstill
 #SBATCH --cpus-per-task=4
