@@ -64,8 +64,8 @@ def heading(figure: Figure, title: str, caption: str) -> None:
 
 
 def log_axis(axis: XAxis) -> None:
-    """Write the numbers of a logarithmic axis out: 3,000."""
-    axis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.0f}"))
+    """Write the numbers of a logarithmic axis out: 0.5, 3,000."""
+    axis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.12g}"))
     axis.set_minor_formatter(NullFormatter())
     axis.set_major_locator(LogLocator(10, subs=(1, 2, 5), numticks=20))
 
