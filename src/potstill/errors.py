@@ -20,6 +20,19 @@ class PotstillError(Exception):
     """
 
 
+def visible(text: str) -> str:
+    """Return `text` with every character escaped that a terminal would obey or a reader would not see.
+
+    Labels, file names and facts of a model file come from elsewhere: an escape sequence among them could retitle or
+    clear the terminal, and a zero-width space would hide why two labels differ. The joiners U+200C and U+200D, which
+    Persian, Indic scripts and emoji need, stay.
+    """
+    return "".join(
+        char if char.isprintable() or char in "\u200c\u200d" else char.encode("unicode_escape").decode()
+        for char in text
+    )
+
+
 def run(main: Callable[[], None]) -> None:
     """Run a stage's `main`; turn a `PotstillError` into one line on stderr and exit status 1.
 
@@ -30,12 +43,12 @@ def run(main: Callable[[], None]) -> None:
     try:
         main()
     except PotstillError as error:
-        sys.exit(f"error: {' '.join(str(error).split())}")
+        sys.exit(f"error: {visible(' '.join(str(error).split()))}")
     except Exception as error:
         reason = _reason(error)
         if reason is None:
             raise
-        sys.exit(f"error: {' '.join(reason.split())}")
+        sys.exit(f"error: {visible(' '.join(reason.split()))}")
     except KeyboardInterrupt:
         sys.exit(130)
 
