@@ -1,5 +1,7 @@
 """Stage `ablate`: what the teacher, each kind of text, the choice of words and the amount of text bring."""
 
+from potstill.start import run as run_stage
+
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,6 @@ from potstill import files, paths
 from potstill.ablate import Trial, plan, run
 from potstill.corpus.dataset import Dataset
 from potstill.cost import measured
-from potstill.errors import run as run_stage
 from potstill.params.ablate import AblateParams
 from potstill.params.baseline import BaselineParams
 from potstill.student import transfer

@@ -4,6 +4,8 @@ Trains cheap models on a sample of the prepared data (`dvc repro prepare`), in m
 is no stage: it comes before one pays for them. Can be stopped and started again. The test split is not looked at.
 """
 
+from potstill.start import run
+
 import argparse
 import shutil
 import sys
@@ -16,7 +18,7 @@ from potstill.advise.decide import decide
 from potstill.advise.measure import Answer, measure
 from potstill.advise.report import markdown
 from potstill.corpus.dataset import Dataset
-from potstill.errors import PotstillError, run
+from potstill.errors import PotstillError
 from potstill.params.baseline import BaselineParams
 from potstill.params.evaluate import EvaluateParams
 from potstill.params.student import StudentParams

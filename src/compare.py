@@ -3,6 +3,8 @@
 Without names: the last `dvc repro`, and all experiments that were made of the commit that is checked out.
 """
 
+from potstill.start import run
+
 import argparse
 import io
 import json
@@ -14,7 +16,7 @@ from dvc.exceptions import DvcException
 from ruamel.yaml import YAML
 
 from potstill import files, paths
-from potstill.errors import PotstillError, run
+from potstill.errors import PotstillError
 from potstill.evaluate.answers import Answers
 from potstill.report.experiments import Experiment, compare, flat, sentence
 from potstill.report.page import render

@@ -1,5 +1,7 @@
 """Stage `evaluate`: every model on the test split, side by side."""
 
+from potstill.start import run
+
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from functools import partial
@@ -15,7 +17,6 @@ from potstill.balance import majority
 from potstill.baseline import Tfidf
 from potstill.corpus.dataset import Dataset
 from potstill.cost import measured
-from potstill.errors import run
 from potstill.evaluate import figure, table
 from potstill.evaluate.answers import Answers
 from potstill.evaluate.compare import Model, compare

@@ -1,5 +1,7 @@
 """Stage `export`: calibrate the student, and write what ships."""
 
+from potstill.start import run
+
 from dataclasses import replace
 
 import numpy as np
@@ -7,7 +9,6 @@ import numpy as np
 from potstill import files, paths, record
 from potstill.corpus.dataset import Dataset
 from potstill.cost import measured
-from potstill.errors import run
 from potstill.evaluate.scores import scores
 from potstill.evaluate.thresholds import fit
 from potstill.export import calibrate, to_onnx

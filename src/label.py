@@ -1,5 +1,7 @@
 """Stage `label`: one teacher's logits for every text of the pool, once. `python src/label.py minilm`."""
 
+from potstill.start import run
+
 import sys
 
 import pyarrow.parquet
@@ -7,7 +9,7 @@ from tqdm import tqdm
 
 from potstill import files, paths, truncation
 from potstill.cost import measured
-from potstill.errors import PotstillError, run
+from potstill.errors import PotstillError
 from potstill.params.label import LabelParams
 from potstill.teacher.label import label
 

@@ -3,13 +3,14 @@
 Reads `prepare` in params.yaml; writes data/prepared/ and metrics/prepare/metrics.json.
 """
 
+from potstill.start import run
+
 from potstill import files, paths
 from potstill.corpus import from_demo, from_files, from_hub
 from potstill.corpus.assemble import assemble
 from potstill.corpus.dataset import SPLITS
 from potstill.corpus.tables import Raw
 from potstill.cost import measured
-from potstill.errors import run
 from potstill.params.prepare import PrepareParams
 
 

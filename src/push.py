@@ -4,6 +4,8 @@ A server or a network that dies may leave half of a file under the name of the w
 has had once, DVC does not look whether its files are still there. It would believe both, and push neither again.
 """
 
+from potstill.start import run
+
 import argparse
 import json
 import subprocess
@@ -17,7 +19,7 @@ from dvc_data.hashfile.hash import file_md5
 from dvc_objects.executors import ThreadPoolExecutor
 
 import verify
-from potstill.errors import PotstillError, run
+from potstill.errors import PotstillError
 
 if TYPE_CHECKING:
     from dvc_data.hashfile.db import HashFileDB

@@ -5,6 +5,8 @@ spoken to (iterative/dvc#10673), or are killed: those that are missing are start
 as running for ever; if it came to an end nevertheless, its result is fetched, which DVC would say it has, and has not.
 """
 
+from potstill.start import run
+
 import argparse
 import json
 import os
@@ -13,7 +15,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from potstill.errors import PotstillError, run
+from potstill.errors import PotstillError
 
 TASK = re.compile(r"^(\w{7}) +(\S+) .* (Queued|Running|Success|Failed) *$", re.M)
 WORKERS = re.compile(r"Worker status: (\d+) active, (\d+) idle")

@@ -1,5 +1,7 @@
 """Stage `report`: one page with the verdict and the evidence for it, as HTML and as Markdown."""
 
+from potstill.start import run
+
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,7 +10,6 @@ import pandas as pd
 from potstill import files, paths, record
 from potstill.corpus.dataset import SPLITS, Dataset
 from potstill.cost import measured
-from potstill.errors import run
 from potstill.evaluate.answers import Answers
 from potstill.evaluate.table import thousands
 from potstill.params.evaluate import EvaluateParams

@@ -5,6 +5,8 @@ not searched are taken from params.yaml. Can be stopped and started again, and o
 `--storage` names what they share. The test split is not looked at.
 """
 
+from potstill.start import run
+
 import argparse
 from functools import partial
 
@@ -13,7 +15,7 @@ from joblib import cpu_count
 
 from potstill import files, paths
 from potstill.corpus.dataset import Dataset
-from potstill.errors import PotstillError, run
+from potstill.errors import PotstillError
 from potstill.evaluate.figure import front_figure
 from potstill.params.evaluate import EvaluateParams
 from potstill.params.label import LabelParams

@@ -4,6 +4,8 @@ DVC believes that a file of its cache which nobody may write to is what it was. 
 what it spoils would be checked out, and shipped.
 """
 
+from potstill.start import run
+
 import hashlib
 import json
 import shutil
@@ -12,7 +14,7 @@ from pathlib import Path
 
 from ruamel.yaml import YAML
 
-from potstill.errors import PotstillError, run
+from potstill.errors import PotstillError
 
 LOCK = Path("dvc.lock")
 CACHE = Path(".dvc/cache/files/md5")

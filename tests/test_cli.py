@@ -162,7 +162,7 @@ def test_a_fallback_that_cannot_be_is_refused(model, teacher, tmp_path, monkeypa
     source = write(tmp_path / "a.txt", TEXTS)
     asked = ("predict", model, source, "-o", tmp_path / "b.csv", "--fallback")
     assert "--fallback wants --threshold" in refused(*asked, teacher)
-    assert "teacher.json is missing" in refused(*asked, tmp_path, "--threshold", "1")
+    assert "teacher.json: no such file" in refused(*asked, tmp_path, "--threshold", "1")
     teachers.describe(tmp_path, "table", ["c0", "c1", "c2"])
     pq.write_table(pa.table({"text": ["a"], "c0": [1.0], "c1": [0.0], "c2": [0.0]}), tmp_path / "table.parquet")
     assert "has none for new texts" in refused(*asked, tmp_path, "--threshold", "1")
@@ -173,7 +173,9 @@ def test_a_fallback_that_cannot_be_is_refused(model, teacher, tmp_path, monkeypa
     monkeypatch.setitem(sys.modules, "pandas", None)  # as where only the base is installed
     monkeypatch.delitem(sys.modules, "potstill.teacher.model")
     monkeypatch.delattr("potstill.teacher.model")
-    assert "a fallback needs pandas: pip install 'potstill[train]'" in refused(*asked, teacher, "--threshold", "1")
+    assert "pandas is not installed. Run `pip install -e '.[train]'` in a clone" in refused(
+        *asked, teacher, "--threshold", "1"
+    )
     assert not (tmp_path / "b.csv").exists()
 
 

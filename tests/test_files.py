@@ -1,3 +1,5 @@
+from potstill.start import run
+
 import errno
 import hashlib
 import json
@@ -15,7 +17,7 @@ import torch
 from safetensors.numpy import load_file
 
 from potstill import files
-from potstill.errors import PotstillError, run
+from potstill.errors import PotstillError
 from potstill.workers import workers
 from project import ROOT
 
@@ -52,7 +54,7 @@ def test_json_is_the_same_for_the_same_value(tmp_path):
 
 
 def test_a_missing_or_broken_json_file_is_named(tmp_path):
-    with pytest.raises(PotstillError, match="none is missing: run"):
+    with pytest.raises(PotstillError, match="none: no such file"):
         files.read_json(tmp_path / "none")
     (tmp_path / "broken").write_text("{")
     with pytest.raises(PotstillError, match="broken is not valid JSON"):

@@ -1,5 +1,7 @@
 """The stage `prepare`: every source and format, what is removed and counted, and every bad input."""
 
+from potstill.start import run
+
 import json
 import os
 import subprocess
@@ -16,7 +18,6 @@ import prepare
 from potstill import paths
 from potstill.corpus.clean import keys
 from potstill.corpus.dataset import Dataset
-from potstill.errors import run
 
 ROOT = Path(__file__).parent.parent
 EXAMPLE = ROOT / "data/example"

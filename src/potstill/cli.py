@@ -1,10 +1,12 @@
 """The command `potstill`: what one does with a student's file."""
 
+from potstill.start import run
+
 import argparse
 import json
-import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -15,7 +17,7 @@ from potstill import files
 from potstill.bulk import fallback
 from potstill.bulk.formats import FORMATS, STANDARD
 from potstill.bulk.predict import predict, progress
-from potstill.errors import PotstillError, run
+from potstill.errors import PotstillError, lacking
 from potstill.runtime import explain, fast
 from potstill.runtime.file import FLOAT
 from potstill.runtime.model import Student
@@ -32,12 +34,8 @@ def main() -> None:
 
 def _main(arguments: Sequence[str]) -> None:
     asked = _parser().parse_args(arguments)
-    try:
+    with suppress(BrokenPipeError):  # whoever read the output has seen enough
         asked.call(asked)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # Whoever read the output has seen enough; and nothing more can be written to it, not even at the end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -101,7 +99,7 @@ def _parser() -> argparse.ArgumentParser:
     added.add_argument("--json", action="store_true", help="for programs")
 
     added = command("page", _page, "Write a page that classifies while one types, in one file that needs no server.")
-    added.add_argument("-o", "--output", type=Path, required=True, help="the file to write, such as demo.html")
+    added.add_argument("-o", "--output", required=True, help="the file to write, such as demo.html")
     added.add_argument("--title", help="of the page (default: the classes)")
 
     added = command("serve", _serve, "Answer over HTTP: /predict, /model, /healthz, /metrics, and a page at /.")
@@ -149,6 +147,7 @@ def _predict(asked: argparse.Namespace) -> None:
         threshold=asked.threshold,
         skip_bad=asked.skip_bad,
         fallback=fallback.load(asked.fallback, student.labels) if asked.fallback else None,
+        keep=[asked.model],
     )
     said = [f"{done.rows:,} texts classified"]
     if asked.fallback:
@@ -167,8 +166,8 @@ def _spread(asked: argparse.Namespace) -> None:
     try:
         from potstill.bulk import spread
         from potstill.engine import ray
-    except ImportError as error:
-        raise PotstillError(f"{error.name} is missing: pip install 'potstill[ray]'") from None
+    except ModuleNotFoundError as error:
+        raise lacking(error.name, "ray") from None
     with progress() as told:
         rows = spread.predict(
             asked.model,
@@ -268,15 +267,17 @@ def _title(student: Student) -> str:
 
 def _page(asked: argparse.Namespace) -> None:
     student = Student.load(asked.model)
-    files.write_text(asked.output, page(asked.model.read_bytes(), asked.title or _title(student)))
-    print(f"{asked.output}: {files.size(asked.output):,} bytes")
+    content = page(asked.model.read_bytes(), asked.title or _title(student)).encode()
+    with files.output(asked.output, asked.model) as stream:
+        stream.write(content)
+    print(f"{asked.output}: {len(content):,} bytes")
 
 
 def _serve(asked: argparse.Namespace) -> None:
     try:
         from potstill import serve
-    except ImportError as error:
-        raise PotstillError(f"{error.name} is missing: pip install 'potstill[serve]'") from None
+    except ModuleNotFoundError as error:
+        raise lacking(error.name, "serve") from None
     student = Student.load(asked.model)
     content = asked.model.read_bytes()
     app = serve.create(

@@ -12,7 +12,7 @@ import optuna
 import sqlalchemy as sa
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 
-from potstill.errors import PotstillError
+from potstill.errors import PotstillError, lacking
 
 
 @contextmanager
@@ -106,7 +106,7 @@ class PostgreSQL:
                 connection.execute(sa.text("SELECT pg_advisory_lock(hashtext('potstill'))"))
                 yield
         except ModuleNotFoundError:
-            raise PotstillError("PostgreSQL wants `pip install '.[postgresql]'`") from None
+            raise lacking("psycopg, which reaches PostgreSQL,", "postgresql") from None
         except (sa.exc.SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
             cause = error.__cause__ if isinstance(error, optuna.exceptions.StorageInternalError) else error
             said = str(getattr(cause, "orig", None) or cause)

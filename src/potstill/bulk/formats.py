@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from potstill.errors import PotstillError
+from potstill.errors import PotstillError, lacking
 
 Format = Literal["txt", "csv", "tsv", "jsonl", "parquet"]
 FORMATS: tuple[Format, ...] = get_args(Format)
@@ -34,6 +34,6 @@ def pyarrow() -> Any:
     """
     try:
         import pyarrow.parquet
-    except ImportError:
-        raise PotstillError("Parquet files need pyarrow: pip install 'potstill[parquet]'") from None
+    except ModuleNotFoundError:
+        raise lacking("pyarrow, which reads and writes Parquet,", "parquet") from None
     return pyarrow

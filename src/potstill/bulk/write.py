@@ -5,15 +5,15 @@ import io
 import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
+from potstill import files
 from potstill.bulk.formats import STANDARD, Format, pyarrow
-from potstill.files import whole
 from potstill.runtime.decision import JOINT
 
 
@@ -129,26 +129,26 @@ Write = Callable[[Answers | LabelSets], None]
 
 
 @contextmanager
-def writer(path: str, kind: Format) -> Iterator[Write]:
-    """Give a function that writes answers; a file appears whole, or not at all."""
-    place: AbstractContextManager[Any] = nullcontext(STANDARD) if path == STANDARD else whole(Path(path))
-    with place as part:
+def writer(path: str, kind: Format, *sources: Path | str | int) -> Iterator[Write]:
+    """Give a function that writes answers to a file, see `files.output`, or to standard output."""
+    with _standard() if path == STANDARD else files.output(path, *sources) as stream:
         if kind == "parquet":
-            with _parquet_writer(part) as write:
+            with _parquet_writer(stream) as write:
                 yield write
             return
         make = {"txt": _to_text, "jsonl": _to_jsonl}.get(kind) or _to_fields(kind)
-        if part == STANDARD:
-            yield lambda answers: _to_standard(make(answers))
-            sys.stdout.flush()
-            return
-        with open(part, "w", encoding="utf-8", newline="") as stream:
-            yield lambda answers: print(make(answers), end="", file=stream)
+
+        def write(answers: Answers | LabelSets) -> None:
+            stream.write(make(answers).encode())
+            stream.flush()  # whoever reads a pipe sees them at once
+
+        yield write
 
 
-def _to_standard(text: str) -> None:
-    sys.stdout.buffer.write(text.encode())
-    sys.stdout.buffer.flush()
+@contextmanager
+def _standard() -> Iterator[BinaryIO]:
+    files.writable(1, "standard output")
+    yield sys.stdout.buffer
 
 
 def _to_text(answers: Answers | LabelSets) -> str:
@@ -178,14 +178,14 @@ def _to_fields(kind: Format) -> Callable[[Answers | LabelSets], str]:
 
 
 @contextmanager
-def _parquet_writer(part: Any) -> Iterator[Write]:
+def _parquet_writer(stream: BinaryIO) -> Iterator[Write]:
     arrow = pyarrow()
     made: Any = None
 
     def write(answers: Answers | LabelSets) -> None:
         nonlocal made
         table = arrow.table(answers.arrow(arrow))
-        made = made or arrow.parquet.ParquetWriter(sys.stdout.buffer if part == STANDARD else part, table.schema)
+        made = made or arrow.parquet.ParquetWriter(stream, table.schema)
         made.write_table(table)
 
     try:

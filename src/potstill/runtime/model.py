@@ -8,8 +8,8 @@ from typing import Any, Self
 
 import numpy as np
 
+from potstill import files
 from potstill.errors import PotstillError
-from potstill.files import whole
 from potstill.runtime import fast, file
 from potstill.runtime.decision import choose, probabilities
 from potstill.runtime.fast import Output
@@ -130,10 +130,15 @@ class Student:
         """It travels between processes (pickle, Spark, Ray) as what its file holds."""
         return _of_bytes, (self.to_bytes(),)
 
-    def save(self, path: Path) -> None:
-        """Write the student's file."""
-        with whole(path) as part:
-            part.write_bytes(self.to_bytes())
+    def save(self, path: Path | str) -> None:
+        """Write the student's file; see `files.output` for what is there already.
+
+        Raises:
+            PotstillError: the path names a folder, or cannot be written to.
+        """
+        content = self.to_bytes()
+        with files.output(path) as stream:
+            stream.write(content)
 
     @classmethod
     def load(cls, path: Path | str) -> Self:
@@ -147,7 +152,7 @@ class Student:
                 raise ValueError("it is larger than any student's file")
             return cls(**file.unpack(Path(path).read_bytes()))
         except FileNotFoundError:
-            raise PotstillError(f"{path} is missing: run `dvc repro` (or `dvc pull`) to make it") from None
+            raise files.missing(path, "Give the path of a model file (.pot).") from None
         except (OSError, ValueError) as error:
             raise PotstillError(f"{path} cannot be loaded: {error}") from None
 
