@@ -187,17 +187,19 @@ def test_no_rows_are_no_error(model, target, tmp_path, capsys):
 
 def test_another_column(model, tmp_path, capsys):
     (tmp_path / "a.csv").write_text("body\nthe ab\n")
-    assert "has no column 'text', but 'body': name one with --column" in refused("predict", model, tmp_path / "a.csv")
+    assert "has no column 'text' (found: 'body'). Name one with --column" in refused(
+        "predict", model, tmp_path / "a.csv"
+    )
     assert json.loads(call(capsys, "predict", model, tmp_path / "a.csv", "--column", "body"))["label"]
 
 
 BAD = {
-    "a.txt": (b"the\n\xff\xfe\nab\n", "row 2: it is no UTF-8"),
-    "a.csv": (b"text,x\nthe,1\nthe\nab,2\n", "row 2: it has 1 fields, and the header has 2"),
-    "b.csv": (b"text,x\nthe,1\n\xff,1\nab,2\n", "row 2: it is no UTF-8"),
-    "a.jsonl": (b'{"text": "the"}\n{"text": 3}\n{"text": "ab"}\n', "row 2: it has no string under 'text'"),
-    "b.jsonl": (b'{"text": "the"}\n{"tex\n{"text": "ab"}\n', "row 2: it is no JSON"),
-    "c.jsonl": (b'{"text": "the"}\n' + b"[" * 100_000 + b'\n{"text": "ab"}\n', "row 2: it is no JSON"),
+    "a.txt": (b"the\n\xff\xfe\nab\n", "line 2 has a byte that is not UTF-8 (0xff)"),
+    "a.csv": (b"text,x\nthe,1\nthe\nab,2\n", "row 2 has 1 field, and the header has 2"),
+    "b.csv": (b"text,x\nthe,1\n\xff,1\nab,2\n", "row 2 has a byte that is not UTF-8 (0xff)"),
+    "a.jsonl": (b'{"text": "the"}\n{"text": 3}\n{"text": "ab"}\n', "line 2 holds 3, which is not a string"),
+    "b.jsonl": (b'{"text": "the"}\n{"tex\n{"text": "ab"}\n', "line 2 is not valid JSON (Unterminated string"),
+    "c.jsonl": (b'{"text": "the"}\n' + b"[" * 100_000 + b'\n{"text": "ab"}\n', "line 2 is nested too deeply"),
 }
 
 
@@ -215,7 +217,7 @@ def test_a_bad_row_ends_it_or_is_left_out_and_counted(model, name, tmp_path, cap
 
 def test_a_missing_text_of_a_parquet_file_likewise(model, tmp_path, capsys):
     pq.write_table(pa.table({"text": ["the", None, "ab"]}), tmp_path / "a.parquet")
-    assert "row 2: it has no text" in refused("predict", model, tmp_path / "a.parquet")
+    assert "row 2 has no text" in refused("predict", model, tmp_path / "a.parquet")
     cli._main(["predict", str(model), str(tmp_path / "a.parquet"), "--skip-bad", "-o", str(tmp_path / "b.parquet")])
     assert pq.read_table(tmp_path / "b.parquet")["row"].to_pylist() == [1, 3]
 
@@ -224,11 +226,11 @@ def test_a_missing_text_of_a_parquet_file_likewise(model, tmp_path, capsys):
     ("arguments", "message"),
     [
         (["none.csv"], "none.csv is missing"),
-        (["a.xyz"], "its name tells no format, say one of txt, csv"),
-        (["number.parquet"], "the column 'text' holds int64, and no strings"),
-        (["foreign.parquet"], "is no Parquet file"),
+        (["a.xyz"], "its name tells no format (known: .csv, .tsv"),
+        (["number.parquet"], "the column 'text' holds int64, not strings"),
+        (["foreign.parquet"], "is not a valid Parquet file"),
         (["a.csv", "-o", "a.csv"], "is read and written: name another output"),
-        (["empty.csv"], "has no column 'text', but none"),
+        (["empty.csv"], "has no column 'text' (found: none)"),
     ],
 )
 def test_bad_files_are_named(model, arguments, message, tmp_path, monkeypatch):

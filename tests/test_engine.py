@@ -139,8 +139,8 @@ def test_a_process_that_dies_is_told_of_and_what_was_done_is_kept(lengths, tmp_p
     ("table", "reason"),
     [
         (None, "is missing"),
-        ({"body": ["a"]}, "has no column 'text', but 'body'"),
-        ({"text": [1]}, "holds int64, and no strings"),
+        ({"body": ["a"]}, r"has no column 'text' \(found: 'body'\)"),
+        ({"text": [1]}, "holds int64, not strings"),
     ],
 )
 def test_a_pool_that_cannot_be_read(tmp_path, table, reason):

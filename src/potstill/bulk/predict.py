@@ -10,9 +10,10 @@ from typing import NamedTuple
 import numpy as np
 
 from potstill.bulk.fallback import Fallback
-from potstill.bulk.formats import STANDARD, Format, format_of
+from potstill.bulk.formats import STANDARD, Format, format_of, parse
 from potstill.bulk.read import Batch, Skipped, read
 from potstill.bulk.write import Answers, LabelSets, writer
+from potstill.errors import PotstillError
 from potstill.runtime.decision import choose
 from potstill.runtime.model import Student, as_list
 
@@ -123,11 +124,14 @@ def predict(
         PotstillError: a file cannot be read or written, or a row is bad.
     """
     reads, writes = format_of(source, source_format, "txt"), format_of(target, target_format, "jsonl")
+    named = parse(target)
+    if named and named.packed:
+        raise PotstillError(f"{target} would be compressed, which potstill does not write: leave out its last ending")
     skipped = Skipped(0 if skip_bad else None)
     done = passed_on = 0
 
     with writer(target, writes, 0 if source == STANDARD else source, *keep) as write, progress() as told:
-        for batch in read(source, reads, column, skipped):
+        for batch in read(source, reads, [column], skipped):
             answers = score(student, batch, top, threshold, skip_bad, fallback)
             write(answers)
             done += len(batch.numbers)

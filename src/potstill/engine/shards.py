@@ -16,7 +16,7 @@ import fsspec
 import pyarrow as pa
 import pyarrow.parquet
 
-from potstill.bulk.read import open_parquet
+from potstill.bulk.parquet import open_parquet
 from potstill.errors import PotstillError
 
 Job = dict[str, Any]

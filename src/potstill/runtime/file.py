@@ -30,6 +30,7 @@ from typing import Any
 
 import numpy as np
 
+from potstill.runtime.naming import SEPARATOR
 from potstill.runtime.networks import ARCHITECTURES, Shape, Weights
 from potstill.runtime.tokenizer import Fingerprints, Lookup, Words
 
@@ -63,7 +64,7 @@ def pack(
     facts: dict[str, Any],
 ) -> bytes:
     """Put a student into bytes. The arguments are the attributes of `model.Student`."""
-    names = "\n".join(labels).encode()
+    names = SEPARATOR.join(labels).encode()
     rows = len(weights[TABLE])
     flags, extra, salts, width, rice, stream = 0, b"", b"", 0, 0, []
     if thresholds is not None:
@@ -151,7 +152,7 @@ def _unpack(body: bytes) -> dict[str, Any]:
         or not 0 < temperature < np.inf
     ):
         raise IndexError("numbers out of range")
-    labels = body[at : at + named].decode().split("\n")
+    labels = body[at : at + named].decode().split(SEPARATOR)
     at += named
     shape = Shape(list(ARCHITECTURES)[architecture], embedding, hidden)
     salts: list[int] = []
