@@ -69,7 +69,7 @@ def read(name: str) -> Experiment:
     if name == WORKSPACE:
         params = YAML(typ="safe", pure=True).load(paths.PARAMS)
         test = Answers.load(ANSWERS) if ANSWERS.is_file() else None
-        return Experiment(name, flat(params), files.read_json(SCORES), files.read_json(TIMING)["timing"], test)
+        return Experiment(name, flat(params), files.read_json(SCORES), files.read_json(TIMING, "timing"), test)
     revision = resolve(name)
     try:
         scores, timing = (json.loads(git("show", f"{revision}:{path}")) for path in (SCORES, TIMING))

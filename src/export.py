@@ -35,7 +35,7 @@ def main() -> None:
         student = replace(student, thresholds=fit(student.predict_proba(data.validation["text"]), labels))
 
     named = params.words and isinstance(student.lookup.known, Fingerprints)
-    words = files.read_json(paths.STUDENT / WORDS) if named else None
+    words = files.read_names(paths.STUDENT / WORDS) if named else None
     hashes = {path.name: files.sha256(path) for path in (paths.PREPARED, paths.TRANSFER)}
     student = replace(student, facts=collect(student, words, data, hashes, teachers(data), StudentParams.load()))
     model = to_onnx.build(student).SerializeToString()

@@ -22,7 +22,8 @@ def main() -> None:
     name = sys.argv[1]
     metrics, pool = paths.METRICS / "label" / name, paths.POOL / "pool.parquet"
     with measured(metrics / "cost.json"):
-        rows = pyarrow.parquet.read_metadata(pool).num_rows
+        with files.reading(pool):
+            rows = pyarrow.parquet.read_metadata(pool).num_rows
         scratch = paths.SCRATCH / "label"  # which DVC leaves alone
         with tqdm(total=rows, unit="text", desc=f"label with {name}", mininterval=1) as bar:
             cut = label(paths.TEACHER / name, pool, paths.LABEL / name, params, scratch, bar.update)

@@ -74,17 +74,17 @@ def read(data: Dataset, teachers: list[str]) -> Inputs:
         answers=probabilities(pool.logits, data.multi_label),
         scores=files.read_json(paths.METRICS / "evaluate" / "metrics.json"),
         verdict=files.read_json(paths.METRICS / "evaluate" / "verdict.json"),
-        timing=files.read_json(paths.METRICS / "evaluate" / "timing.json")["timing"],
-        prepared=files.read_json(paths.METRICS / "prepare" / "metrics.json")["prepare"],
-        ablation=files.read_json(paths.METRICS / "ablate" / "metrics.json")["ablate"],
+        timing=files.read_json(paths.METRICS / "evaluate" / "timing.json", "timing"),
+        prepared=files.read_json(paths.METRICS / "prepare" / "metrics.json", "prepare"),
+        ablation=files.read_json(paths.METRICS / "ablate" / "metrics.json", "ablate"),
         truncated=truncated(teachers[0]),
     )
 
 
 def truncated(teacher: str) -> dict[str, dict[str, float]]:
     """The shares of texts that teacher and student do not read to their end; none for a table."""
-    of_teacher = files.read_json(paths.METRICS / "teacher" / teacher / "metrics.json")[teacher]
-    of_student = files.read_json(paths.METRICS / "student" / "metrics.json")["student"]
+    of_teacher = files.read_json(paths.METRICS / "teacher" / teacher / "metrics.json", teacher)
+    of_student = files.read_json(paths.METRICS / "student" / "metrics.json", "student")
     return {"teacher": of_teacher.get("truncated", {}), "student": of_student["truncated"]}
 
 

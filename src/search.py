@@ -9,6 +9,7 @@ from potstill.start import run
 
 import argparse
 from functools import partial
+from pathlib import Path
 
 import optuna
 from joblib import cpu_count
@@ -52,6 +53,11 @@ def main() -> None:
     scratch.mkdir(parents=True, exist_ok=True)
     where = arguments.storage or str(scratch / f"{key}.log")
     storage = at(where)
+    if not arguments.storage:
+        try:
+            storage.open()
+        except PotstillError:
+            files.discard(Path(where))
     others = set(optuna.get_all_study_names(storage.open())) - {key}
     print(f"{arguments.trials} students of at most {arguments.budget:,} {arguments.unit}; kept in {storage} as {key}")
     if others:
@@ -86,7 +92,7 @@ def worker(
 def report(results: list[Result], unit: str, budget: int, metric: str) -> None:
     """Write the table and the picture, and say which student to take."""
     name = LabelParams.load().teachers[0]
-    teacher = files.read_json(paths.METRICS / "teacher" / name / "metrics.json")[name].get(f"validation_{metric}")
+    teacher = files.read_json(paths.METRICS / "teacher" / name / "metrics.json", name).get(f"validation_{metric}")
     max_loss = EvaluateParams.load().max_loss
     best = recommend(results, unit, teacher, max_loss) if teacher else None
     best_of_size = front(results, unit)

@@ -55,7 +55,7 @@ def test_a_missing_or_broken_json_file_is_named(tmp_path):
     with pytest.raises(PotstillError, match="none: no such file"):
         files.read_json(tmp_path / "none")
     (tmp_path / "broken").write_text("{")
-    with pytest.raises(PotstillError, match="broken is not valid JSON"):
+    with pytest.raises(PotstillError, match="broken cannot be read"):
         files.read_json(tmp_path / "broken")
 
 

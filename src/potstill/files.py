@@ -7,7 +7,7 @@ import os
 import shutil
 import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -219,18 +219,77 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n")
 
 
-def read_json(path: Path) -> Any:
-    """Read a JSON file.
+@contextmanager
+def reading(path: Any) -> Iterator[None]:
+    """Name the file that is missing, damaged or of another shape, of which libraries say so by errors of many types.
+
+    Args:
+        path: the file. All that the block does is to read it, and to check what it holds.
 
     Raises:
-        PotstillError: the file is missing or no JSON; both say which file.
+        PotstillError: the block has raised anything but a lack of memory or of a permission.
     """
     try:
-        return json.loads(path.read_text("utf-8"))
+        yield
+    except (PotstillError, MemoryError, PermissionError):
+        raise
     except FileNotFoundError:
         raise missing(path, "Name another folder.") from None
-    except ValueError as error:
-        raise PotstillError(f"{path} is not valid JSON ({error}): delete it and run `dvc repro`") from None
+    except Exception as error:
+        said = next(filter(str.strip, str(error).splitlines()), "")
+        raise PotstillError(
+            f"{path} cannot be read ({type(error).__name__}: {said}): if a stage wrote it, run `make verify`, then "
+            "`dvc repro`"
+        ) from None
+
+
+def read_json(path: Path, *keys: str, kind: type = dict) -> Any:
+    """Read a JSON file, or what it holds under some keys, one inside the other.
+
+    Raises:
+        PotstillError: the file is missing, not JSON, or holds no value of this kind there; all say which file.
+    """
+    with reading(path):
+        value = json.loads(path.read_text("utf-8"))
+        for key in keys:
+            value = value[key]
+        if not isinstance(value, kind):
+            raise TypeError(f"{type(value).__name__} instead of {kind.__name__} {' in '.join(reversed(keys))}".strip())
+        return value
+
+
+def read_names(path: Path, *keys: str) -> list[str]:
+    """Read a list of strings from a JSON file, as `read_json` does."""
+    names = read_json(path, *keys, kind=list)
+    with reading(path):
+        if not all(isinstance(name, str) for name in names):
+            raise TypeError("a name that is not a string")
+    return names
+
+
+def kept(path: Path, valid: Callable[[Any], bool]) -> Any:
+    """Read the JSON file that an earlier run left to go on from.
+
+    Returns:
+        What it holds; None where there is none, or one that is damaged or not `valid`, which is said, and removed.
+    """
+    if not path.exists():
+        return None
+    with suppress(PotstillError):
+        value = read_json(path, kind=object)
+        if valid(value):
+            return value
+    discard(path)
+    return None
+
+
+def discard(path: Path) -> None:
+    """Remove what an earlier run left to go on from, and say that it is made again."""
+    print(f"note: {path} is damaged, or of another version, and is made again")
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
 
 
 def missing(path: Path | str, otherwise: str) -> PotstillError:

@@ -59,7 +59,7 @@ class Journal:
                     file.truncate(written.rfind(b"\n") + 1)
         try:
             return optuna.storages.JournalStorage(backend)
-        except (KeyError, TypeError, ValueError):
+        except (AssertionError, AttributeError, LookupError, TypeError, ValueError):
             raise wrong from None
 
     def turn(self) -> AbstractContextManager[None]:
