@@ -294,8 +294,8 @@ class TestDamage:
         [
             (b"[1]", "no JSON object"),
             (b"{", "no student's file"),
-            (b'{"words": 3}', "not in order"),
-            (b'{"words": "a\\nb"}', "not in order"),
+            (b'{"words": 3}', "wrong in 'words'"),
+            (b'{"words": "a\\nb"}', "do not name its 6 words"),
             (b'{"words": "two\\none\\nthree\\na\\nb\\nc"}', "not in order"),
             (b"\xff", "no student's file"),
             (b"[" * 1_000_000, "no student's file"),

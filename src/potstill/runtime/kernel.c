@@ -48,6 +48,7 @@ typedef struct {
     Short *words;
     uint32_t *factors; /* by group of words */
     int slots_log2, groups_log2;
+    uint64_t secret; /* a copy, which stays in a register */
 } Shorts;
 
 typedef struct {
@@ -62,7 +63,7 @@ typedef struct {
     uint32_t *word_ends;
     uint32_t slots; /* a power of two */
     struct slot {
-        uint32_t key, place; /* the checksum or the fingerprint, and the place, from 1 on; 0: empty */
+        uint32_t key, place; /* the hash or the fingerprint, and the place, from 1 on; 0: empty */
     } *slot;
     Shorts shorts;
     uint32_t *row_of; /* by place; 0 for a word that only occurs in runs */
@@ -105,6 +106,7 @@ typedef struct {
 static uint8_t kinds[CODE_POINTS]; /* of characters; filled in as they are met, with the GIL held */
 static uint32_t crc_table[256];
 static uint8_t zero_to_63[64];
+static uint64_t secret; /* of this process */
 static uint64_t masks[64]; /* by a word's length, its bytes among the first eight; from 32 on, among the next */
 
 /* ---- words ---- */
@@ -124,27 +126,42 @@ static uint32_t fingerprint(const Model *model, uint32_t crc) {
     return width ? bucket << (width & 31) | (uint32_t)((uint64_t)mixed >> (32 - width)) : bucket;
 }
 
-static uint32_t slot_of(const Model *model, uint32_t key) { return key * 0x9E3779B1u & (model->slots - 1); }
+/* Both halves of a product, as in wyhash: every bit of the word moves every bit. Since nobody knows the secret of a
+   process, nobody can choose words that fall on each other. */
+static inline uint64_t hash_of(uint64_t low, uint64_t high, uint64_t secret) {
+    unsigned __int128 product = (unsigned __int128)(low ^ secret) * (high ^ 0xC2B2AE3D27D4EB4Fu);
+    return (uint64_t)product ^ (uint64_t)(product >> 64);
+}
+
+static uint32_t hash_of_word(const char *word, size_t size) {
+    uint64_t hash = hash_of(size, secret, secret);
+    for (; size > 8; size -= 8, word += 8) {
+        uint64_t part;
+        memcpy(&part, word, 8);
+        hash = hash_of(part, hash, secret);
+    }
+    uint64_t part = 0;
+    memcpy(&part, word, size);
+    return (uint32_t)(hash_of(part, hash, secret) >> 32);
+}
+
+static uint32_t slot_of(const Model *model, uint32_t key) {
+    return (uint32_t)(hash_of(key, secret, secret) >> 32) & (model->slots - 1);
+}
+
+static int is_word(const Model *model, uint32_t place, const char *word, size_t size) {
+    uint32_t start = place > 1 ? model->word_ends[place - 2] : 0;
+    return model->word_ends[place - 1] - start == size && !memcmp(model->words + start, word, size);
+}
 
 static Found find(const Model *model, const char *word, size_t size) {
-    uint32_t key = checksum(word, size);
-    if (!model->strings) key = fingerprint(model, key);
+    uint32_t key = model->strings ? hash_of_word(word, size) : fingerprint(model, checksum(word, size));
     for (uint32_t i = slot_of(model, key);; i = (i + 1) & (model->slots - 1)) {
         struct slot slot = model->slot[i];
         if (!slot.place) return (Found){0, 0};
-        if (slot.key != key) continue;
-        if (model->strings) {
-            uint32_t start = slot.place > 1 ? model->word_ends[slot.place - 2] : 0;
-            if (model->word_ends[slot.place - 1] - start != size || memcmp(model->words + start, word, size)) continue;
-        }
-        return (Found){model->row_of[slot.place], slot.place};
+        if (slot.key == key && (!model->strings || is_word(model, slot.place, word, size)))
+            return (Found){model->row_of[slot.place], slot.place};
     }
-}
-
-/* Both halves of a product, as in wyhash: every bit of the word moves every bit. */
-static inline uint64_t hash_of(uint64_t low, uint64_t high) {
-    unsigned __int128 product = (unsigned __int128)low * (high ^ 0xC2B2AE3D27D4EB4Fu);
-    return (uint64_t)product ^ (uint64_t)(product >> 64);
 }
 
 /* A perfect hash by displacement (Belazzougui, Botelho and Dietzfelbinger 2009): no two known words have the same slot,
@@ -163,7 +180,7 @@ static int make_room(char **buffer, size_t *room, size_t size) {
 }
 
 static struct edge *edge_of(const Model *model, uint64_t key) {
-    uint64_t mask = ((uint64_t)1 << model->edges_log2) - 1, i = key * 0x9E3779B97F4A7C15u >> 32 & mask;
+    uint64_t mask = ((uint64_t)1 << model->edges_log2) - 1, i = hash_of(key, secret, secret) >> 32 & mask;
     while (model->edge[i].key && model->edge[i].key != key) i = (i + 1) & mask;
     return model->edge + i;
 }
@@ -590,12 +607,14 @@ static void model_free(Model *model) {
 
 static void capsule_free(PyObject *capsule) { model_free(model_of(capsule)); }
 
-/* A copy of a bytes object, aligned for vectors. */
-static void *copy_of(PyObject *bytes, Py_ssize_t *size) {
-    char *data;
-    if (PyBytes_AsStringAndSize(bytes, &data, size)) return NULL;
-    void *copy = malloc(*size + 1);
-    if (copy) memcpy(copy, data, *size);
+/* A copy of what an object holds that gives its memory, aligned for vectors; and its bytes. */
+static void *copy_of(PyObject *object, Py_ssize_t *size) {
+    Py_buffer view;
+    *size = 0;
+    if (PyObject_GetBuffer(object, &view, PyBUF_SIMPLE)) return NULL;
+    void *copy = malloc(view.len + 1);
+    if (copy) memcpy(copy, view.buf, *size = view.len);
+    PyBuffer_Release(&view);
     return copy;
 }
 
@@ -665,10 +684,10 @@ static int add_shorts(Model *model, uint32_t words) {
         Short word = {0, 0, {model->row_of[i + 1], i + 1}};
         memcpy(&word.low, bytes, 8);
         memcpy(&word.high, bytes + 8, 8);
-        hashed[count++] = (Hashed){hash_of(word.low, word.high), word};
+        hashed[count++] = (Hashed){hash_of(word.low, word.high, secret), word};
     }
     qsort(hashed, count, sizeof *hashed, by_hash);
-    Shorts shorts = {NULL, NULL, 2, 2};
+    Shorts shorts = {NULL, NULL, 2, 2, secret};
     while ((size_t)3 << shorts.groups_log2 < count) shorts.groups_log2++;
     while ((size_t)1 << shorts.slots_log2 < count + count / 4) shorts.slots_log2++;
     int done = 1;
@@ -690,9 +709,9 @@ static int add_shorts(Model *model, uint32_t words) {
 /* build(architecture, classes, hidden, longest, max_length, keys, words, ends, salts, bits, row_of, edges, weights, lower,
    kind): a student.
 
-   `keys` are the checksums of the words or the fingerprints of the entries; `words` is None, or the words' bytes, which end
-   at `ends`; `row_of` are rows by place, that of nothing first; `edges` are triples, from a place by a word's place to a
-   place; all uint32 in bytes. `weights` are float32 in bytes. */
+   `keys` are the fingerprints of the entries, or nothing if they are known by their strings; `words` is None, or the words'
+   bytes, which end at `ends`; `row_of` are rows by place, that of nothing first; `edges` are triples, from a place by a
+   word's place to a place; all uint32. `weights` are float32. */
 static PyObject *build(PyObject *self, PyObject *arguments) {
     PyObject *keys, *words, *ends, *salts, *row_of, *edges, *weights, *lower, *kind;
     int architecture, classes, hidden, bits;
@@ -716,15 +735,17 @@ static PyObject *build(PyObject *self, PyObject *arguments) {
     known /= 4;
     int done = key && (model->row_of = copy_of(row_of, &size)) && (model->salts = copy_of(salts, &buckets));
     if (done && model->strings)
-        done = (model->words = copy_of(words, &size)) && (model->word_ends = copy_of(ends, &size)) &&
-               add_shorts(model, (uint32_t)known);
+        done = (model->words = copy_of(words, &size)) && (model->word_ends = copy_of(ends, &known)) &&
+               add_shorts(model, (uint32_t)(known /= 4));
     while (1 << model->buckets_log2 < buckets) model->buckets_log2++;
     for (model->slots = 4; model->slots < 2 * (size_t)known; model->slots *= 2) continue;
     done = done && add_edges(model, edges) && (model->slot = calloc(model->slots, sizeof *model->slot));
     for (Py_ssize_t i = 0; done && i < known; i++) {
-        uint32_t at = slot_of(model, key[i]);
+        uint32_t start = model->strings && i ? model->word_ends[i - 1] : 0;
+        uint32_t of = model->strings ? hash_of_word(model->words + start, model->word_ends[i] - start) : key[i];
+        uint32_t at = slot_of(model, of);
         while (model->slot[at].place) at = (at + 1) & (model->slots - 1);
-        model->slot[at] = (struct slot){key[i], (uint32_t)i + 1};
+        model->slot[at] = (struct slot){of, (uint32_t)i + 1};
     }
     free(key);
     for (Py_ssize_t i = 0; done && i < PyTuple_Size(weights) && i < 8; i++)
@@ -753,6 +774,12 @@ PyMODINIT_FUNC PyInit__potstill(void) {
         for (int bit = 0; bit < 8; bit++) crc = crc & 1 ? crc >> 1 ^ 0xEDB88320u : crc >> 1;
         crc_table[i] = crc;
     }
+    PyObject *os = PyImport_ImportModule("os");
+    PyObject *random = os ? PyObject_CallMethod(os, "urandom", "i", (int)sizeof secret) : NULL;
+    Py_XDECREF(os);
+    if (!random) return NULL;
+    memcpy(&secret, PyBytes_AsString(random), sizeof secret);
+    Py_DECREF(random);
     for (int i = 0; i < 64; i++) zero_to_63[i] = (uint8_t)i;
     for (int size = 0; size < 32; size++) {
         masks[size] = size < 8 ? ((uint64_t)1 << 8 * size) - 1 : ~(uint64_t)0;
