@@ -4,7 +4,6 @@ A server or a network that dies may leave half of a file under the name of the w
 has had once, DVC does not look whether its files are still there. It would believe both, and push neither again.
 """
 
-import argparse
 import json
 import subprocess
 from pathlib import Path
@@ -18,6 +17,7 @@ from dvc_objects.executors import ThreadPoolExecutor
 
 import verify
 from potstill.errors import PotstillError, run
+from potstill.terminal import Parser
 
 if TYPE_CHECKING:
     from dvc_data.hashfile.db import HashFileDB
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 def main() -> None:
     """Check what is here, then what is there, and push."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = Parser(description=__doc__.splitlines()[0])
     parser.add_argument("--remote", help="the default one if not given")
     parser.add_argument("--hash", action="store_true", help="read all that is there, instead of comparing sizes")
     arguments = parser.parse_args()

@@ -39,6 +39,7 @@ FLOAT = 32  # bits of a weight that is not rounded
 LARGEST = 1 << 28  # bytes of a file
 LARGEST_FACTS = 1 << 26  # bytes, inflated
 WIDEST = 1024  # embedding and hidden
+FURTHEST = 1e6  # a weight from 0, and its reciprocal the lowest temperature: beyond, answers could overflow to NaN
 
 # architecture (its place in ARCHITECTURES), bits of the table, of the rest, of a fingerprint, of a Rice remainder,
 # words in the longest run, log2 of the buckets, embedding, hidden, words per text, words, bytes of the labels; the
@@ -148,7 +149,7 @@ def _unpack(body: bytes) -> dict[str, Any]:
         or rice > 31
         or rows > 8 * len(body)
         or words > (LARGEST_FACTS if flags & STRINGS else 8 * len(body))
-        or not 0 < temperature < np.inf
+        or not 1 / FURTHEST <= temperature < np.inf
     ):
         raise IndexError("numbers out of range")
     labels = body[at : at + named].decode().split("\n")
@@ -184,7 +185,7 @@ def _unpack(body: bytes) -> dict[str, Any]:
         if width == FLOAT:
             values = _take(stream, start, count * FLOAT).reshape(count, 4, 8)
             weights[name] = np.packbits(values, axis=2).reshape(count, 4).view(">f4").astype(np.float32).reshape(size)
-            if not np.isfinite(weights[name]).all():
+            if not (np.abs(weights[name]) <= FURTHEST).all():
                 raise IndexError("numbers out of range")
             start += count * FLOAT
             continue

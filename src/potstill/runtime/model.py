@@ -24,6 +24,7 @@ FILE = "student.pot"  # in the folder of a trained student, and in that of an ex
 WORDS, UNROUNDED = "words.json", "unrounded.safetensors"
 BATCH = 512  # texts scored at once without the kernel
 TABLES = ("columns", "column_names")  # what tables have, and no column: of pandas, Polars, Arrow, DuckDB, datasets
+FOREIGN = {b"PK\3\4": "a ZIP archive", b"\x1f\x8b": "a gzip archive", b"\x08": "an ONNX model", b"{": "JSON"}
 MISSING = ("NAType", "NaTType")  # pandas', which is not imported here
 
 
@@ -161,16 +162,32 @@ class Student:
         """Read a student's file.
 
         Raises:
-            PotstillError: the file is missing, damaged, or no student's.
+            PotstillError: the file is missing, damaged, or not a potstill model file.
         """
         try:
-            if Path(path).stat().st_size > file.LARGEST:
+            with open(path, "rb") as stream:
+                data = stream.read(file.LARGEST + 1)
+            if data[:3] != file.MAGIC[:3]:
+                raise PotstillError(
+                    f"{path}: not a potstill model file ({_kind_of(data)}). Give the {FILE} that `export` writes."
+                )
+            if len(data) > file.LARGEST:
                 raise ValueError("it is larger than any student's file")
-            return cls(**file.unpack(Path(path).read_bytes()))
+            return cls(**file.unpack(data))
+        except IsADirectoryError:
+            raise PotstillError(f"{path} is a folder: give the model file in it, such as {Path(path) / FILE}") from None
         except FileNotFoundError:
             raise PotstillError(f"{path} is missing: run `dvc repro` (or `dvc pull`) to make it") from None
         except (OSError, ValueError) as error:
             raise PotstillError(f"{path} cannot be loaded: {error}") from None
+
+
+def _kind_of(data: bytes) -> str:
+    """What a file is that holds no student."""
+    for start, name in FOREIGN.items():
+        if data.startswith(start):
+            return f"found: {name}"
+    return f"it begins with {data[:8]!r}" if data else "it is empty"
 
 
 def as_list(texts: Any) -> list[Any]:
