@@ -6,7 +6,6 @@ is no stage: it comes before one pays for them. Can be stopped and started again
 
 from potstill.start import run
 
-import argparse
 import shutil
 import sys
 
@@ -24,6 +23,7 @@ from potstill.params.evaluate import EvaluateParams
 from potstill.params.student import StudentParams
 from potstill.params.teacher import TeacherParams
 from potstill.teacher import checkpoints, table
+from potstill.terminal import Parser
 
 METRICS = paths.METRICS / "advise"
 # Of the teacher: few rows want small batches and many epochs, to take enough steps.
@@ -33,7 +33,7 @@ BATCH_SIZE, EPOCHS, STEPS = 16, 3, 280
 def main() -> None:
     """Read the prepared data; write `metrics/advise`."""
     params = TeacherParams.load()
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = Parser(description=__doc__.splitlines()[0])
     parser.add_argument("--rows", type=int, default=1500, help="labelled rows to use at most (%(default)s)")
     parser.add_argument("--teacher", choices=params.presets, default=params.checkpoints[0], help="(%(default)s)")
     arguments = parser.parse_args()

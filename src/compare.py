@@ -5,7 +5,6 @@ Without names: the last `dvc repro`, and all experiments that were made of the c
 
 from potstill.start import run
 
-import argparse
 import io
 import json
 import subprocess
@@ -21,6 +20,7 @@ from potstill.evaluate.answers import Answers
 from potstill.report.experiments import Experiment, compare, flat, sentence
 from potstill.report.page import render
 from potstill.report.pictures import sizes
+from potstill.terminal import Parser
 
 METRICS = paths.METRICS / "compare"
 WORKSPACE = "workspace"
@@ -30,7 +30,7 @@ ANSWERS = paths.EVALUATE / "test.parquet"
 
 def main() -> None:
     """Read what the experiments left; write `metrics/compare`."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = Parser(description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*", help="experiments, branches, tags or commits; workspace is the last repro")
     names = parser.parse_args().names or [WORKSPACE, *of_head()]
     experiments = [read(name) for name in dict.fromkeys(names)]

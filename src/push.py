@@ -6,7 +6,6 @@ has had once, DVC does not look whether its files are still there. It would beli
 
 from potstill.start import run
 
-import argparse
 import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +18,7 @@ from dvc_objects.executors import ThreadPoolExecutor
 
 import verify
 from potstill.errors import PotstillError
+from potstill.terminal import Parser
 
 if TYPE_CHECKING:
     from dvc_data.hashfile.db import HashFileDB
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 def main() -> None:
     """Check the cache, then what is there, and push."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = Parser(description=__doc__.splitlines()[0])
     parser.add_argument("--remote", help="the default one if not given")
     parser.add_argument("--hash", action="store_true", help="read all that is there, instead of comparing sizes")
     arguments = parser.parse_args()

@@ -6,18 +6,19 @@ but what it says of itself.
 
 from potstill.start import run
 
-import argparse
 from dataclasses import replace
 from pathlib import Path
 
 from potstill import files, paths
+from potstill.errors import visible
 from potstill.qr import encode
 from potstill.runtime.model import FILE, Student
+from potstill.terminal import Parser
 
 
 def main() -> None:
     """Read a student's file; write a picture."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = Parser(description=__doc__.splitlines()[0])
     parser.add_argument("--student", type=Path, default=paths.EXPORT / FILE, help="a student's file (%(default)s)")
     parser.add_argument("--image", default="qr.png", help="the picture to write (%(default)s)")
     arguments = parser.parse_args()
@@ -26,10 +27,11 @@ def main() -> None:
     code = encode(data)
     with files.output(arguments.image, arguments.student) as stream:
         code.save(stream, kind="png", scale=4, border=4)
-    print(
+    said = (
         f"{arguments.image}: QR code version {code.version}-{code.error}, {len(data):,} bytes, "
         f"a classifier of {student.parameters:,} parameters for {', '.join(student.labels)}"
     )
+    print(visible(said))
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ not searched are taken from params.yaml. Can be stopped and started again, and o
 
 from potstill.start import run
 
-import argparse
 from functools import partial
 from pathlib import Path
 
@@ -25,6 +24,7 @@ from potstill.search import Result, front, markdown, recommend, search, settings
 from potstill.storage import at, locked
 from potstill.student import transfer
 from potstill.student.distil import distil
+from potstill.terminal import Parser
 from potstill.workers import workers
 
 METRICS = paths.METRICS / "search"
@@ -32,7 +32,7 @@ METRICS = paths.METRICS / "search"
 
 def main() -> None:
     """Read the prepared data and the transfer set; write `metrics/search`."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = Parser(description=__doc__.splitlines()[0])
     parser.add_argument("--budget", type=int, required=True, help="the most that a student may have")
     parser.add_argument("--unit", choices=("parameters", "bytes"), default="parameters", help="of the budget")
     parser.add_argument("--trials", type=int, default=40, help="students to train in all (%(default)s)")

@@ -2,7 +2,6 @@
 
 import csv
 import io
-import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -14,7 +13,9 @@ import numpy as np
 
 from potstill import files
 from potstill.bulk.formats import STANDARD, Format, pyarrow
+from potstill.errors import PotstillError
 from potstill.runtime.decision import JOINT
+from potstill.terminal import as_json
 
 
 @dataclass(frozen=True)
@@ -152,11 +153,16 @@ def _standard() -> Iterator[BinaryIO]:
 
 
 def _to_text(answers: Answers | LabelSets) -> str:
+    for name in answers.names:
+        if "\t" in name or len(f"{name}.".splitlines()) > 1:
+            raise PotstillError(
+                f"the label {name!r} would break the lines of a text file. Write jsonl, csv or parquet."
+            )
     return "".join(f"{line}\n" for line in answers.lines())
 
 
 def _to_jsonl(answers: Answers | LabelSets) -> str:
-    labels = [json.dumps(name, ensure_ascii=False) for name in answers.names]
+    labels = [as_json(name) for name in answers.names]
     columns = answers.shown([*labels, "null"], '"NAME": {}')
     return "".join(f"{{{', '.join(row)}}}\n" for row in zip(*columns, strict=True))
 
@@ -167,12 +173,13 @@ def _to_fields(kind: Format) -> Callable[[Answers | LabelSets], str]:
     def make(answers: Answers | LabelSets) -> str:
         nonlocal headed
         stream = io.StringIO()
-        rows = csv.writer(stream, delimiter="\t" if kind == "tsv" else ",", lineterminator="\n")
+        # A carriage return in a label is quoted only if lines end in one.
+        rows = csv.writer(stream, delimiter="\t" if kind == "tsv" else ",", lineterminator="\r\n")
         if not headed:
             rows.writerow(answers.columns())
             headed = True
         rows.writerows(zip(*answers.shown([*answers.names, ""]), strict=True))
-        return stream.getvalue()
+        return stream.getvalue().replace("\r\n", "\n")
 
     return make
 
