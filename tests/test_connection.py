@@ -114,6 +114,14 @@ def test_an_idle_connection_is_closed_in_silence(place):
         assert time.monotonic() - start > SECONDS * 0.9
 
 
+def test_a_body_in_small_pieces_is_read(place):
+    post = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+    chunks = b"1\r\nx\r\n" * (connection.PIECES - 1) + b"0\r\n\r\n"
+    with connect(place) as client:
+        client.sendall((post + chunks) * 2)  # they are counted for each request
+        assert rest(client).count(b"200 OK") == 2
+
+
 @pytest.mark.parametrize("sent", [b"", b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 99999\r\n\r\n"])
 def test_a_byte_now_and_then_buys_no_time(place, sent):
     with connect(place) as client:
@@ -163,6 +171,11 @@ def test_requests_in_progress_do_not_make_room():
         (HEAD + b"Host: y\r\n\r\n", 400, "multiple Host"),
         (b"\x16\x03\x01\x1b[31m\r\n\r\n", 400, "illegal request line)"),
         (b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nxy", 400, "conflicting"),
+        (
+            b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n" + b"1\r\nx\r\n" * connection.PIECES * 2,
+            400,
+            "too many chunks",
+        ),
         (b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip\r\n\r\n", 501, "Only Transfer-Encoding: chunked"),
         (b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", 400, "illegal chunk header)"),
     ],

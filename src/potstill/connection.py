@@ -22,6 +22,7 @@ AT_ONCE = 16  # connections that asyncio accepts before the first of them is loo
 # Open files that are not counted connections: the process's own, and those just accepted or about to be closed, which
 # are up to five times AT_ONCE.
 RESERVE = 100
+PIECES = 10_000  # that a body may come in, each of which costs time, however few bytes it has
 LONGEST = 500  # characters of an error
 
 
@@ -61,6 +62,22 @@ class Limits:
     waiting: "dict[Connection, None]" = field(default_factory=dict)
 
 
+class _Parser(h11.Connection):
+    """Refuses a body in too many pieces: those of one byte would keep the event loop from all other connections."""
+
+    pieces = 0
+
+    def next_event(self) -> Any:
+        event = super().next_event()
+        if isinstance(event, h11.Data):
+            self.pieces += 1
+            if self.pieces > PIECES:
+                raise h11.RemoteProtocolError("too many chunks")
+        elif isinstance(event, h11.Request):
+            self.pieces = 0
+        return event
+
+
 class Connection(H11Protocol):
     """A connection that does not wait for its client longer than `limits.seconds`.
 
@@ -70,6 +87,7 @@ class Connection(H11Protocol):
 
     def __init__(self, *args: Any, limits: Limits, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.conn = _Parser(h11.SERVER)
         self.limits = limits
         self.deadline: asyncio.TimerHandle | None = None
 
