@@ -3,6 +3,7 @@
 from potstill.start import run
 
 import argparse
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -25,6 +26,7 @@ from potstill.terminal import Parser, as_json, finite
 from potstill.web.page import page
 
 TELLING = 8  # words shown per class
+MOST = 2**31 - 1  # of what is counted
 
 
 def main() -> None:
@@ -109,17 +111,51 @@ def _parser() -> argparse.ArgumentParser:
 
     added = command("serve", _serve, "Answer over HTTP: /predict, /model, /healthz, /metrics, and a page at /.")
     added.add_argument("--host", default="127.0.0.1", help="default: %(default)s, which only this machine can reach")
-    added.add_argument("--port", type=int, default=8000, help="default: %(default)s; 0 for any that is free")
+    added.add_argument("--port", type=_port, default=8000, help="default: %(default)s; 0 for any that is free")
     added.add_argument("--max-body", type=_count, default=1 << 22, help="bytes of a request (default: %(default)s)")
     added.add_argument("--max-batch", type=_count, default=1000, help="texts in a request (default: %(default)s)")
     added.add_argument("--max-length", type=_count, default=100_000, help="characters of a text (default: %(default)s)")
+    added.add_argument(
+        "--max-connections", type=_count, default=1000, metavar="N", help="connections at a time (default: %(default)s)"
+    )
+    added.add_argument(
+        "--timeout",
+        type=_seconds,
+        default=30,
+        metavar="SECONDS",
+        help="time for a client to send a request, and to read the answer (default: %(default)s)",
+    )
+    added.add_argument(
+        "--allowed-host",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a Host that is answered, may be repeated; * for any (always: localhost, 127.0.0.1, [::1] and --host; "
+        "where that is not loopback, any IP address)",
+    )
     return parser
 
 
 def _count(value: str) -> int:
-    if not value.isdecimal() or len(value) > 18 or not int(value):
-        raise argparse.ArgumentTypeError(f"must be a positive integer (found: {value!r})")
+    if not re.fullmatch("[0-9]{1,10}", value) or not 0 < int(value) <= MOST:
+        raise argparse.ArgumentTypeError(f"must be an integer from 1 to {MOST} (found: {value[:50]!r})")
     return int(value)
+
+
+def _port(value: str) -> int:
+    if not re.fullmatch("[0-9]{1,5}", value) or int(value) > 65535:
+        raise argparse.ArgumentTypeError(f"must be an integer from 0 to 65535 (found: {value[:50]!r})")
+    return int(value)
+
+
+def _seconds(value: str) -> float:
+    try:
+        seconds = float(value)
+    except ValueError:
+        seconds = 0
+    if not 0 < seconds <= 86400:
+        raise argparse.ArgumentTypeError(f"must be a number of seconds, at most 86400 (found: {value[:50]!r})")
+    return seconds
 
 
 def _share(value: str) -> float:
@@ -288,9 +324,10 @@ def _explain(asked: argparse.Namespace) -> None:
 
 
 def _title(student: Student) -> str:
+    labels = [visible(label) for label in student.labels]
     if student.thresholds is not None:
-        return f"Which of {', '.join(student.labels)}?"
-    return f"Is it {', '.join(student.labels[:-1])} or {student.labels[-1]}?"
+        return f"Which of {', '.join(labels)}?"
+    return f"Is it {', '.join(labels[:-1])} or {labels[-1]}?"
 
 
 def _page(asked: argparse.Namespace) -> None:
@@ -308,15 +345,17 @@ def _serve(asked: argparse.Namespace) -> None:
         raise lacking(error.name, "serve") from None
     student = Student.load(asked.model)
     content = asked.model.read_bytes()
+    listening = serve.listen(asked.host, asked.port)
     app = serve.create(
         student,
         describe(student, len(content)),
         page(content, _title(student)),
+        answered=serve.hosts(listening.getsockname()[0], [asked.host, *asked.allowed_host]),
         max_body=asked.max_body,
         max_batch=asked.max_batch,
         max_length=asked.max_length,
     )
-    serve.run(app, asked.host, asked.port)
+    serve.run(app, listening, seconds=asked.timeout, connections=asked.max_connections)
 
 
 if __name__ == "__main__":
