@@ -55,7 +55,7 @@ def speeds(timings: Mapping[str, Mapping[str, float]], peer: str) -> str:
         timings: what `throughput` gave, by the name of the model.
         peer: the model that the others are compared with.
     """
-    lines = [("model", "ms per text", "texts per s", f"texts per s, {peer} = 1"), ("---", *("---:",) * 3)]
+    lines = [("model", "ms per text", "texts per s", f"texts per s, {inert(peer)} = 1"), ("---", *("---:",) * 3)]
     whole = timings[peer]["texts_per_second"]
     for name, timing in sorted(timings.items(), key=lambda item: -item[1]["texts_per_second"]):
         rate = timing["texts_per_second"]
