@@ -17,7 +17,6 @@ from potstill.student.distil import distil
 from test_markdown import RENDERER
 from test_student import settings, soft_labels
 
-
 SOURCES = {"train": 240, "unlabelled": 100, "replace": 300, "generated": 200}
 
 

@@ -142,7 +142,9 @@ def test_markdown_shows_texts_and_labels_as_they_are():
     shown = {clip(row["text"]) for row in facts["fails"]["errors"] + facts["suspects"]["rows"]}
     assert len(shown) > 3
     assert shown <= set(found.texts)
-    assert {clip(label) for label in inputs.labels} <= {text.removesuffix(" – below the average") for text in found.texts}
+    assert {clip(label) for label in inputs.labels} <= {
+        text.removesuffix(" – below the average") for text in found.texts
+    }
     assert "<h1><code>bigru-2.5K: @a closes #1, &lt;img src=x&gt;</code>|<code>[b](" in html
     # Each table has its number of cells in every row, whatever the texts hold.
     for part in html.split("<table>")[1:]:
@@ -167,7 +169,9 @@ def test_names_of_experiments_are_shown_as_they_are(template):
     chosen, why = recommend(rows)
     assert chosen == name
     charts = {"size": "", "size_narrow": ""}
-    text = render(template, {"title": "One", "chosen": chosen, "why": why, "rows": rows, "charts": charts, "reference": "x"})
+    text = render(
+        template, {"title": "One", "chosen": chosen, "why": why, "rows": rows, "charts": charts, "reference": "x"}
+    )
     html = RENDERER.render(text) if template.endswith(".md") else text
     assert "<b>" not in html
     assert "<i>" not in html
@@ -188,7 +192,9 @@ def test_of_very_many_classes_those_with_the_most_errors_are_shown():
         models = dict.fromkeys(inputs.test.models, sure)
         splits[name] = replace(inputs.test, labels=labels, models=models, texts=[f"{i}" for i in range(300)])
     pool = make_transfer(["made"], ["generated"], np.zeros((1, 1000)))
-    inputs = replace(inputs, labels=names, pool=pool, answers=np.full((1, 1000), 1e-3), train=inputs.train[:0], **splits)
+    inputs = replace(
+        inputs, labels=names, pool=pool, answers=np.full((1, 1000), 1e-3), train=inputs.train[:0], **splits
+    )
     facts = collect(inputs, PARAMS)
     fails = facts["fails"]
     assert len(fails["classes"]) == 1000
