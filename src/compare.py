@@ -17,7 +17,7 @@ from ruamel.yaml import YAML
 from potstill import files, paths
 from potstill.errors import PotstillError
 from potstill.evaluate.answers import Answers
-from potstill.report.experiments import Experiment, compare, flat, sentence
+from potstill.report.experiments import Experiment, compare, flat, recommend
 from potstill.report.page import render
 from potstill.report.pictures import sizes
 from potstill.terminal import Parser
@@ -38,9 +38,11 @@ def main() -> None:
     teachers = [row for row in experiments[0].scores["models"].items() if row[1]["kind"] == "teacher"]
     points = [{**values, "name": name} for name, values in teachers] + rows
     reference = teachers[0][0] if teachers else rows[0]["name"]
+    chosen, why = recommend(rows)
     shown = {
         "title": f"{len(rows)} experiments" if len(rows) > 1 else "One experiment",
-        "sentence": sentence(rows),
+        "chosen": chosen,
+        "why": why,
         "rows": rows,
         "reference": reference,
         "charts": sizes(points, reference),

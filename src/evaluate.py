@@ -25,6 +25,7 @@ from potstill.evaluate.thresholds import fit
 from potstill.evaluate.timing import throughput
 from potstill.evaluate.traits import order_sensitivity, out_of_vocabulary, vocabulary
 from potstill.evaluate.verdict import Verdict, judge
+from potstill.markdown import inert
 from potstill.params.evaluate import EvaluateParams
 from potstill.params.label import LabelParams
 from potstill.params.teacher import TeacherParams
@@ -206,7 +207,7 @@ def write_scores(
     lines = [f"**{answer.sentence.replace(':', '**:', 1)}\n", table.markdown(rows)]
     if teacher:
         scores["teacher"] = {"accuracy": models[teacher]["accuracy"]}
-        lines.append(table.sentence("the student", f"the teacher ({teacher})", student["paired"]))
+        lines.append(table.sentence("the student", f"the teacher ({inert(teacher)})", student["paired"]))
     if rounding:
         scores["rounding"] = rounding
         lines.append(table.sentence("the student before its weights were rounded", "the one that ships", rounding))

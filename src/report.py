@@ -38,7 +38,7 @@ def main() -> None:
     shown = facts | {
         "title": f"{inputs.name}: {', '.join(data.labels[:8])}{' …' if len(data.labels) > 8 else ''}",
         "labels": data.labels,
-        "labeller": teachers[0],
+        "labeller": teachers[0] if len(teachers) == 1 else None,
         "reference": reference,
         "published": evaluate.published,
         "rows": {name: len(data.split(name)) for name in (*SPLITS, "unlabelled")},
@@ -77,24 +77,29 @@ def read(data: Dataset, teachers: list[str]) -> Inputs:
         timing=files.read_json(paths.METRICS / "evaluate" / "timing.json", "timing"),
         prepared=files.read_json(paths.METRICS / "prepare" / "metrics.json", "prepare"),
         ablation=files.read_json(paths.METRICS / "ablate" / "metrics.json", "ablate"),
-        truncated=truncated(teachers[0]),
+        truncated=truncated(teachers),
     )
 
 
-def truncated(teacher: str) -> dict[str, dict[str, float]]:
-    """The shares of texts that teacher and student do not read to their end; none for a table."""
-    of_teacher = files.read_json(paths.METRICS / "teacher" / teacher / "metrics.json", teacher)
+def truncated(teachers: list[str]) -> dict[str, dict[str, float]]:
+    """The shares of texts that student and teachers, of whom the worst counts, do not read to their end."""
+    of_teachers: dict[str, float] = {}
+    for name in teachers:
+        facts = files.read_json(paths.METRICS / "teacher" / name / "metrics.json", name)
+        for split, share in facts.get("truncated", {}).items():  # a table has none
+            of_teachers[split] = max(share, of_teachers.get(split, 0.0))
     of_student = files.read_json(paths.METRICS / "student" / "metrics.json", "student")
-    return {"teacher": of_teacher.get("truncated", {}), "student": of_student["truncated"]}
+    return {"teacher": of_teachers, "student": of_student["truncated"]}
 
 
 def tables(facts: Mapping[str, Any]) -> dict[str, pd.DataFrame]:
-    """The page's curves for `dvc plots`."""
+    """The page's curves for `dvc plots`, and all classes, of which the page shows some."""
     cascade = facts["cascade"]["found"].curve if facts["cascade"] else []
     sure = [dict(zip(("confidence", "right", "texts"), point, strict=True)) for point in facts["fails"]["reliability"]]
     return {
         "cascade": pd.DataFrame(cascade, columns=["threshold", "share", "accuracy"]),
         "reliability": pd.DataFrame(sure),
+        "classes": pd.DataFrame(facts["fails"]["classes"]),
     }
 
 

@@ -66,6 +66,12 @@ def sources(folder: Path) -> list[str]:
     return sorted(_kinds(folder / "pool.parquet").cat.categories)
 
 
+def count(folder: Path, sources: Sequence[str] | None = None) -> dict[str, int]:
+    """How many texts of some sources, or of all, the transfer set has; neither texts nor logits are read."""
+    found = pd.read_parquet(folder / "pool.parquet", columns=["source"])["source"].value_counts()
+    return {name: int(found[name]) for name in sorted(found.index) if sources is None or name in sources}
+
+
 def read(folder: Path, sources: Sequence[str] | None = None) -> Transfer:
     """The texts of some sources, or of all, and the teacher's logits for them.
 
