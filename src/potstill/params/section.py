@@ -116,19 +116,29 @@ def read(path: Path) -> dict[str, Any]:
         PotstillError: it is missing, is not YAML, or has no sections; the text says where.
     """
     try:
-        # YAML 1.2, because DVC's `-S lr=0.00001` writes 1e-05, a string to a YAML 1.1 reader.
-        document = YAML(typ="safe", pure=True).load(path.read_text("utf-8-sig"))
+        return parse(path.read_text("utf-8-sig"), str(path))
     except FileNotFoundError:
         raise PotstillError(f"{path} is missing: run this in the repository's root") from None
     except UnicodeDecodeError:
         raise PotstillError(f"{path} is not UTF-8: save it as UTF-8, or restore it from Git") from None
+
+
+def parse(text: str, name: str) -> dict[str, Any]:
+    """Read the text of a `params.yaml`, which errors call `name`.
+
+    Raises:
+        PotstillError: it is not YAML, or has no sections.
+    """
+    try:
+        # YAML 1.2, because DVC's `-S lr=0.00001` writes 1e-05, a string to a YAML 1.1 reader.
+        document = YAML(typ="safe", pure=True).load(text)
     except MarkedYAMLError as error:
         place = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise PotstillError(f"{path}{place} is not valid YAML: {error.problem or error.context}") from None
+        raise PotstillError(f"{name}{place} is not valid YAML: {error.problem or error.context}") from None
     except YAMLError as error:
-        raise PotstillError(f"{path} is not valid YAML: {error}") from None
+        raise PotstillError(f"{name} is not valid YAML: {error}") from None
     if not isinstance(document, dict):
-        raise PotstillError(f"{path} has no sections: restore it from Git")
+        raise PotstillError(f"{name} has no sections: restore it from Git")
     return document
 
 
