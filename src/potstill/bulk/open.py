@@ -160,15 +160,15 @@ def _without_mark(data: bytes) -> str | None:
 
 
 def _advice(data: bytes, path: str) -> str:
-    """What to do with lines that are not UTF-8; names an encoding only where little else is likely."""
+    """What follows the complaint that a byte is not UTF-8; names an encoding only where little else is likely."""
     high = [byte >= 0x80 for byte in data]
     alone = sum(high) - sum(a and b for a, b in pairwise(high))
     mixed = any(char > "\x7f" and not "\udc80" <= char <= "\udcff" for char in data.decode(errors="surrogateescape"))
     undefined = set(data) & {0x81, 0x8D, 0x8F, 0x90, 0x9D}
     if mixed:
-        return "though other characters are. Correct it"
+        return ", though other characters of the file are"
     if undefined or alone < 0.7 * sum(high):
-        return "Convert the file from the encoding that it is in, with `iconv`"
+        return ". Convert the file from the encoding that it is in, with `iconv`"
     if any(0x80 <= byte < 0xA0 for byte in data):
-        return f"but looks like Windows-1252. Convert the file with {_convert('cp1252', path)}"
-    return f"but looks like Latin-1. Convert the file with {_convert('latin1', path)}"
+        return f", but looks like Windows-1252. Convert the file with {_convert('cp1252', path)}"
+    return f", but looks like Latin-1. Convert the file with {_convert('latin1', path)}"

@@ -256,7 +256,7 @@ def _undecodable(value: Any, foreign: str | None) -> str | None:
     if not found:
         return None
     if foreign and "\udc80" <= found[0] <= "\udcff":
-        return f"has a byte that is not UTF-8 (0x{ord(found[0]) - 0xDC00:02x}), {foreign}"
+        return f"has a byte that is not UTF-8 (0x{ord(found[0]) - 0xDC00:02x}){foreign}"
     return f"has half of a surrogate pair ({ascii(found[0])[1:-1]}), which is no character"
 
 
@@ -264,7 +264,7 @@ def _parse(line: str) -> Any:
     """Parse a line of JSONL.
 
     Raises:
-        ValueError: it is no JSON.
+        JSONDecodeError: it is no JSON.
         RecursionError: it is nested too deeply.
     """
     try:
@@ -320,8 +320,8 @@ def _object(
         row = _parse(line)
     except RecursionError:
         return {}, "is nested too deeply"
-    except ValueError as error:
-        return {}, f"is not valid JSON ({error})"
+    except json.JSONDecodeError as error:
+        return {}, f"is not valid JSON ({error.msg}, column {error.colno})"
     if not isinstance(row, dict):
         return {}, f"holds {_short(row)}, which is not an object such as {{{keys[0]}: …}}"
     for key, column in zip(keys, asked.columns, strict=True):
@@ -412,8 +412,8 @@ def _csv(asked: Asked, read: Iterator[Block]) -> Iterator[Piece]:
             places = asked.place(header, ",")
             continue
         if len(row) != len(header):
-            if not row or (len(row) == 1 and row[0].isspace()):
-                continue  # a blank line
+            if _blank(row, header):
+                continue
             number += 1
             asked.bad.take(asked.where(number), _ragged(row, header, "Put texts that hold a comma in quotes"))
             continue
@@ -437,6 +437,11 @@ def _csv(asked: Asked, read: Iterator[Block]) -> Iterator[Piece]:
         asked.place([])
     spans.tell()
     yield Piece(numbers, columns, size)
+
+
+def _blank(row: Sequence[str], header: Sequence[str]) -> bool:
+    """Whether a row is a blank line; one of white space is a text where there is one column only."""
+    return not row or row == [""] or (len(row) == 1 < len(header) and row[0].isspace())
 
 
 def _ragged(row: Sequence[str], header: Sequence[str], advice: str) -> str:
@@ -512,9 +517,9 @@ def _tsv(asked: Asked, read: Iterator[Block]) -> Iterator[Piece]:
         numbers: list[int] = []
         columns: list[list[str]] = [[] for _ in asked.columns]
         for line in lines:
-            if not line or line.isspace():
-                continue
             row = _tabbed(line)
+            if _blank(row, header):
+                continue
             if not header:
                 header = row
                 places = asked.place(header, "\t")
