@@ -89,6 +89,11 @@ class TestContainers:
         assert texts(path)[1] == ["one", "two, 2", "three"]
 
     @pytest.mark.parametrize("ending", CONTENT)
+    def test_lines_may_end_with_carriage_returns_and_tables_begin_with_blank_lines(self, tmp_path, ending):
+        content = CONTENT[ending] if ending == "txt" else "\n\n" + CONTENT[ending]
+        assert texts(make(tmp_path / f"a.{ending}", content.replace("\n", "\r")))[1] == ["one", "two, 2", "three"]
+
+    @pytest.mark.parametrize("ending", CONTENT)
     @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be"])
     def test_utf16_and_utf32_are_named(self, tmp_path, ending, encoding):
         path = make(tmp_path / f"a.{ending}", CONTENT[ending], encoding)
@@ -254,6 +259,7 @@ class TestRows:
                 "text,label",
                 "separated by commas, not by tabs: save the file with tabs, or give it the ending .csv",
             ),
+            ("a.csv", '"text";"label"', "The columns are separated by semicolons, not by commas"),
             ("a.csv", "Text,label", "'Text' differs from it only in case"),
             ("a.csv", " text,label", "' text' differs from it only in white space"),
             ("a.csv", "text\u200b,label", "differs from it only in invisible characters"),

@@ -73,13 +73,14 @@ def binary(path: str) -> Iterator[IO[bytes]]:
 def blocks(path: str) -> Iterator[Block]:
     """Read the lines of a file; what is compressed, by whatever name, is unpacked.
 
-    A line ends with a line feed. Memory is bounded: by `BLOCK` and one line, which may have `LONGEST` bytes.
+    A line ends with a line feed; or with a carriage return, where there is no line feed in the first block. Memory is
+    bounded: by `BLOCK` and one line, which may have `LONGEST` bytes.
 
     Raises:
         PotstillError: the file is missing, damaged or no text, in UTF-16 or UTF-32, or a line is too long.
     """
     name = shown(path)
-    line, rest, first, advice = 1, b"", True, None
+    line, rest, first, old_mac, advice = 1, b"", True, False, None
     with _unpacked(path) as stream:
         while True:
             try:
@@ -97,7 +98,10 @@ def blocks(path: str) -> Iterator[Block]:
             data = rest + chunk
             if first and data:
                 _refuse_foreign(data, path)
+                old_mac = b"\r" in data and b"\n" not in data
                 data, first = data.removeprefix(b"\xef\xbb\xbf"), False
+            if old_mac:
+                data = data.replace(b"\r", b"\n")
             end = data.rfind(b"\n") + 1 if chunk else len(data)
             data, rest = data[:end], data[end:]
             if len(rest) > LONGEST:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from potstill.bulk.fallback import Fallback
-from potstill.bulk.formats import Format, format_of, parse
+from potstill.bulk.formats import STANDARD, Format, format_of, parse
 from potstill.bulk.read import Batch, Skipped, read
 from potstill.bulk.write import Answers, LabelSets, writer
 from potstill.errors import PotstillError
@@ -122,7 +122,12 @@ def predict(
         PotstillError: a file cannot be read or written, or a row is bad.
     """
     reads, writes = format_of(source, source_format, "txt"), format_of(target, target_format, "jsonl")
-    if os.path.isfile(source) and os.path.isfile(target) and os.path.samefile(source, target):
+    if (
+        STANDARD not in (source, target)
+        and os.path.isfile(source)
+        and os.path.isfile(target)
+        and os.path.samefile(source, target)
+    ):
         raise PotstillError(f"{target} is read and written: name another output")
     named = parse(target)
     if named and named.packed:
