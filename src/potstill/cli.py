@@ -57,7 +57,12 @@ def _parser() -> argparse.ArgumentParser:
         "=, +, -, @, a tab or a carriage return: check the labels of a foreign file with `inspect`. jsonl escapes "
         "control characters."
     )
-    added.add_argument("input", nargs="?", default=STANDARD, help="txt, csv, tsv, jsonl or parquet (default: -)")
+    added.add_argument(
+        "input",
+        nargs="?",
+        default=STANDARD,
+        help="txt, csv, tsv or jsonl, also as .gz or .zst; or parquet (default: -)",
+    )
     added.add_argument("-o", "--output", default=STANDARD, help="the file to write (default: -)")
     added.add_argument("--input-format", choices=FORMATS, help="default: by the name; txt for standard input")
     added.add_argument("--output-format", choices=FORMATS, help="default: by the name; jsonl for standard output")
