@@ -14,7 +14,7 @@ from potstill.errors import PotstillError
 class Section(BaseModel):
     """A section of `params.yaml`. A subclass names its section and types its keys."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
     section: ClassVar[str]
 
     @classmethod
