@@ -49,7 +49,7 @@ def _parser() -> argparse.ArgumentParser:
     def command(name: str, call: Any, says: str) -> argparse.ArgumentParser:
         added = commands.add_parser(name, help=says, description=says)
         added.set_defaults(call=call)
-        added.add_argument("model", type=Path, help="a student's file, such as models/export/student.pot")
+        added.add_argument("model", type=Path, help="a potstill model file, such as models/export/student.pot")
         return added
 
     added = command("predict", _predict, "Classify the texts of a file, or of standard input.")
@@ -58,7 +58,9 @@ def _parser() -> argparse.ArgumentParser:
         "=, +, -, @, a tab or a carriage return: check the labels of a foreign file with `inspect`. jsonl escapes "
         "control characters."
     )
-    added.add_argument("input", nargs="?", default=STANDARD, help="txt, csv, tsv, jsonl or parquet (default: -)")
+    added.add_argument(
+        "input", nargs="?", default=STANDARD, help="txt, csv, tsv, jsonl or parquet (default: -, standard input)"
+    )
     added.add_argument("-o", "--output", default=STANDARD, help="the file to write (default: -)")
     added.add_argument("--input-format", choices=FORMATS, help="default: by the name; txt for standard input")
     added.add_argument("--output-format", choices=FORMATS, help="default: by the name; jsonl for standard output")
@@ -99,12 +101,12 @@ def _parser() -> argparse.ArgumentParser:
     added.add_argument("--address", help="with ray: of the cluster, such as auto (default: one of this machine's own)")
 
     added = command("inspect", _inspect, "Say what a student is, where it comes from and how good it is.")
-    added.add_argument("--json", action="store_true", help="for programs")
+    added.add_argument("--json", action="store_true", help="print JSON")
 
     added = command("explain", _explain, "Show each word's part in the answer to a text.")
     added.add_argument("text", help="the text")
     added.add_argument("--label", help="the class to explain (default: the most probable one)")
-    added.add_argument("--json", action="store_true", help="for programs")
+    added.add_argument("--json", action="store_true", help="print JSON")
 
     added = command("page", _page, "Write a page that classifies while one types, in one file that needs no server.")
     added.add_argument("-o", "--output", type=Path, required=True, help="the file to write, such as demo.html")
