@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import io
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -382,6 +383,16 @@ class TestInspect:
             for word, gain in words.items():
                 found = np.log(made.predict_proba([word, "unheard"])[:, made.labels.index(label)])
                 assert " " in word or gain == pytest.approx(found[0] - found[1], abs=1e-4)
+
+    def test_a_model_may_come_through_a_pipe(self, model, tmp_path, capsys):
+        for arguments in (["inspect", "--json"], ["page", "-o", str(tmp_path / "a.html")]):
+            ours, theirs = os.pipe()
+            os.write(theirs, model.read_bytes())
+            os.close(theirs)
+            call(capsys, arguments[0], f"/dev/fd/{ours}", *arguments[1:])
+            os.close(ours)
+        call(capsys, "page", model, "-o", tmp_path / "b.html")
+        assert (tmp_path / "a.html").read_bytes() == (tmp_path / "b.html").read_bytes()
 
     def test_people_can_read_it(self, model, capsys):
         out = call(capsys, "inspect", model)

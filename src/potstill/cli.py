@@ -193,6 +193,12 @@ def _spread(asked: argparse.Namespace) -> None:
     print(f"{rows:,} texts classified", file=sys.stderr)
 
 
+def _load(path: Path) -> tuple[Student, bytes]:
+    """A student and the contents of its file; a pipe can be read only once."""
+    student = Student.load(path)
+    return student, path.read_bytes() if path.is_file() else student.to_bytes()
+
+
 def describe(student: Student, size: int) -> dict[str, Any]:
     """What there is to know of a student, for programs; what its file says of itself replaces nothing computed."""
     limits = None if student.thresholds is None else [round(limit, 6) for limit in student.thresholds]
@@ -213,8 +219,8 @@ def describe(student: Student, size: int) -> dict[str, Any]:
 
 
 def _inspect(asked: argparse.Namespace) -> None:
-    student = Student.load(asked.model)
-    known = describe(student, files.size(asked.model))
+    student, content = _load(asked.model)
+    known = describe(student, len(content))
     if asked.json:
         print(as_json(known, indent=2))
         return
@@ -298,8 +304,8 @@ def _title(student: Student) -> str:
 
 
 def _page(asked: argparse.Namespace) -> None:
-    student = Student.load(asked.model)
-    files.write_text(asked.output, page(asked.model.read_bytes(), asked.title or _title(student)))
+    student, content = _load(asked.model)
+    files.write_text(asked.output, page(content, asked.title or _title(student)))
     print(visible(f"{asked.output}: {files.size(asked.output):,} bytes"))
 
 
@@ -308,8 +314,7 @@ def _serve(asked: argparse.Namespace) -> None:
         from potstill import serve
     except ImportError as error:
         raise PotstillError(f"{error.name} is missing: pip install 'potstill[serve]'") from None
-    student = Student.load(asked.model)
-    content = asked.model.read_bytes()
+    student, content = _load(asked.model)
     app = serve.create(
         student,
         describe(student, len(content)),
