@@ -357,19 +357,21 @@ class TestLongTexts:
         assert fast._lower_long(broken) == tokenizer.lower(broken.decode("utf-8", "replace")).encode()
 
     @pytest.mark.parametrize(
-        "texts",
+        ("texts", "architecture"),
         [
-            ["x" * 20_000_000],
-            ["x" * 400_000] * 50,
-            ["é" * 4_000_000],
-            pa.array(["x" * 20_000_000]),
-            pa.array(["é" * 4_000_000]),
+            (["x" * 20_000_000], "mlp"),
+            (["x" * 400_000] * 50, "mlp"),
+            (["é" * 4_000_000], "mlp"),
+            (pa.array(["x" * 20_000_000]), "mlp"),
+            (pa.array(["é" * 4_000_000]), "mlp"),
+            (["the ab " * 20] * 40, "bilstm"),
         ],
-        ids=["one word", "a few", "not ASCII", "Arrow", "Arrow, not ASCII"],
+        ids=["one word", "a few", "not ASCII", "Arrow", "Arrow, not ASCII", "large network"],
     )
-    def test_other_threads_run_meanwhile(self, texts):
+    def test_other_threads_run_meanwhile(self, texts, architecture):
         """The longest silence of a thread that beats every millisecond is a fraction of what the call takes."""
-        made, beats, over = student("mlp", strings=False, longest=1), [], threading.Event()
+        made = student(architecture, strings=False, longest=1, hidden=256)
+        beats, over = [], threading.Event()
         made.predict("é")
 
         def beat():
