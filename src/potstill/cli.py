@@ -23,6 +23,7 @@ from potstill.runtime.tokenizer import Words
 from potstill.web.page import page
 
 TELLING = 8  # words shown per class
+NAMED = 20  # classes that a page's title names
 
 
 def main() -> None:
@@ -261,6 +262,8 @@ def _explain(asked: argparse.Namespace) -> None:
 
 
 def _title(student: Student) -> str:
+    if len(student.labels) > NAMED:
+        return f"Which of {len(student.labels):,} classes?"
     if student.thresholds is not None:
         return f"Which of {', '.join(student.labels)}?"
     return f"Is it {', '.join(student.labels[:-1])} or {student.labels[-1]}?"
