@@ -38,7 +38,7 @@ def main() -> None:
     shown = facts | {
         "title": f"{inputs.name}: {', '.join(data.labels[:8])}{' …' if len(data.labels) > 8 else ''}",
         "labels": data.labels,
-        "labeller": teachers[0] if len(teachers) == 1 else None,
+        "fallback": fallback(inputs, teachers),
         "reference": reference,
         "published": evaluate.published,
         "rows": {name: len(data.split(name)) for name in (*SPLITS, "unlabelled")},
@@ -90,6 +90,13 @@ def truncated(teachers: list[str]) -> dict[str, dict[str, float]]:
             of_teachers[split] = max(share, of_teachers.get(split, 0.0))
     of_student = files.read_json(paths.METRICS / "student" / "metrics.json", "student")
     return {"teacher": of_teachers, "student": of_student["truncated"]}
+
+
+def fallback(inputs: Inputs, teachers: list[str]) -> str | None:
+    """The teacher that `potstill predict --fallback` can ask: one that was fine-tuned, and labelled by itself."""
+    models = inputs.scores["models"]
+    alone = len(teachers) == 1 and teachers[0] in models and models[teachers[0]]["parameters"]
+    return teachers[0] if alone else None
 
 
 def tables(facts: Mapping[str, Any]) -> dict[str, pd.DataFrame]:

@@ -27,6 +27,7 @@ from potstill.web.page import page
 
 TELLING = 8  # words shown per class
 MOST = 2**31 - 1  # of what is counted
+NAMED = 20  # classes that a page's title names
 
 
 def main() -> None:
@@ -335,6 +336,8 @@ def _explain(asked: argparse.Namespace) -> None:
 
 
 def _title(student: Student) -> str:
+    if len(student.labels) > NAMED:
+        return f"Which of {len(student.labels):,} classes?"
     labels = [visible(label) for label in student.labels]
     if student.thresholds is not None:
         return f"Which of {', '.join(labels)}?"
