@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from potstill import device, files, paths, record, truncation
+from potstill import device, files, paths, record, truncation, unwatched
 from potstill.balance import macro_f1
 from potstill.corpus.dataset import Dataset
 from potstill.cost import measured
@@ -37,6 +37,7 @@ def teach(name: str, params: TeacherParams) -> None:
     with files.whole(paths.TEACHER / name) as folder:
         folder.mkdir()
         checkpoint = params.presets[name].checkpoint
+        source = unwatched.note(checkpoint, f"teacher@{name}")
         if table.is_table(checkpoint):
             if params.adapt:
                 raise PotstillError(
@@ -64,6 +65,7 @@ def teach(name: str, params: TeacherParams) -> None:
         "validation_macro_f1": round(macro_f1(known, predicted, len(data.labels)), 6) if covered.any() else None,
         "parameters": teacher.parameters,
         "bytes": files.size(paths.TEACHER / name),
+        **source,
     }
     if cut:
         facts["truncated"] = {split: round(number / len(data.split(split)), 6) for split, number in cut.items()}
