@@ -3,6 +3,7 @@
 import shutil
 import sys
 from contextlib import nullcontext
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -89,7 +90,9 @@ def train(folder: Path, metrics: Path, data: Dataset, params: TeacherParams, nam
     preset = params.presets[name]
     source = checkpoints.find(preset.checkpoint)
     settings = params.model_dump_json(exclude={"checkpoints", "presets"})
-    scratch = paths.SCRATCH / "teacher" / files.key(settings, preset, source, files.sha256(paths.PREPARED))
+    # Checkpoints of another version of Transformers may not load.
+    read = [files.sha256(path) for path in (Path(source), paths.PREPARED)]
+    scratch = paths.SCRATCH / "teacher" / files.key(settings, preset, *read, version("transformers"))
     rate = preset.learning_rate
     cut = together.run(params.processes, params.threads, fit, folder, metrics, data, params, source, rate, scratch)
     shutil.rmtree(scratch)

@@ -33,6 +33,12 @@ def visible(text: str) -> str:
     )
 
 
+def said(error: Exception) -> str:
+    """Return the first line of what a library says is wrong, with the error's type where that is half of it."""
+    line = next(filter(str.strip, str(error).splitlines()), "")
+    return line if line and isinstance(error, OSError | ValueError) else f"{type(error).__name__}: {line}"
+
+
 def run(main: Callable[[], None]) -> None:
     """Run a stage's `main`; turn a `PotstillError` into one line on stderr and exit status 1.
 
