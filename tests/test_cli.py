@@ -5,7 +5,6 @@ import dataclasses
 import io
 import json
 import os
-import shutil
 import subprocess
 import sys
 
