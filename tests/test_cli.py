@@ -260,8 +260,11 @@ def test_errors_are_one_line_and_a_status(model, tmp_path):
         ([], "the following arguments are required: command"),
         (["guess"], "invalid choice: 'guess'"),
         (["predict"], "the following arguments are required: model"),
-        (["predict", "a.pot", "--top-k", "0"], "argument --top-k: must be a positive integer (found: '0')"),
-        (["predict", "a.pot", "--top-k", "9" * 5000], "argument --top-k: must be a positive integer"),
+        (
+            ["predict", "a.pot", "--top-k", "0"],
+            "argument --top-k: must be an integer from 1 to 2147483647 (found: '0')",
+        ),
+        (["predict", "a.pot", "--top-k", "9" * 5000], "argument --top-k: must be an integer from 1 to 2147483647"),
         (
             ["predict", "a.pot", "--threshold", "nan"],
             "argument --threshold: must be a number from 0 to 1 (found: 'nan')",
