@@ -58,21 +58,27 @@ def run(main: Callable[[], None]) -> None:
 
 
 def _drain() -> None:
-    """Drop what standard output does not take."""
-    try:
-        sys.stdout.flush()
-    except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    """Drop what the standard streams do not take, which Python would complain of at its end."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _fill() -> None:
-    for descriptor, name in enumerate(("stdin", "stdout", "stderr")):
-        try:
-            os.fstat(descriptor)
-        except OSError:
-            # The wrong way round: reading from it, or writing to it, is an error still. What is only noted is not.
-            os.set_inheritable(os.open(os.devnull, os.O_RDONLY if descriptor else os.O_WRONLY), True)
-            setattr(sys, name, open(os.devnull, "w") if descriptor else open(0, closefd=False))  # noqa: SIM115
+    # The wrong way round: reading from it, or writing to it, is an error still. What is only noted is not.
+    while (descriptor := os.open(os.devnull, os.O_WRONLY)) < 3:
+        if descriptor:
+            os.close(descriptor)
+            os.open(os.devnull, os.O_RDONLY)
+        os.set_inheritable(descriptor, True)
+    os.close(descriptor)
+    if sys.stdin is None:
+        sys.stdin = open(0, closefd=False)  # noqa: SIM115
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
 
 
 def _tell(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
