@@ -84,7 +84,8 @@ class Work:
         """Mark the folder, before anything is written there, so that a run that is killed finds what is its own."""
         with reaching(self.folder) as (system, folder):
             system.makedirs(folder, exist_ok=True)
-            marker = {"number": 0, "fingerprint": self.fingerprint, "bytes": -1}
+            marker: Job = dict.fromkeys((*NUMBERS, *self.facts), 0) | dict.fromkeys(STRINGS, "")
+            marker |= {"bytes": -1, "fingerprint": self.fingerprint}
             system.pipe_file(f"{folder}/_{_name(marker)}.done", json.dumps(marker).encode())
 
     def done(self) -> dict[int, Job]:
