@@ -1,5 +1,7 @@
 """Stage `export`: calibrate the student, and write what ships."""
 
+from potstill.start import run
+
 from dataclasses import replace
 
 import numpy as np
@@ -7,7 +9,6 @@ import numpy as np
 from potstill import files, paths, record
 from potstill.corpus.dataset import Dataset
 from potstill.cost import measured
-from potstill.errors import run
 from potstill.evaluate.scores import scores
 from potstill.evaluate.thresholds import fit
 from potstill.export import calibrate, to_onnx
@@ -19,6 +20,7 @@ from potstill.params.student import StudentParams
 from potstill.runtime.decision import choose, probabilities, right
 from potstill.runtime.model import FILE, WORDS, Student
 from potstill.runtime.tokenizer import Fingerprints
+from potstill.student import transfer
 
 
 @measured(paths.METRICS / "export" / "cost.json")
@@ -33,20 +35,23 @@ def main() -> None:
     if data.multi_label:
         student = replace(student, thresholds=fit(student.predict_proba(data.validation["text"]), labels))
 
+    student_params = StudentParams.load()
+    sources = transfer.count(paths.TRANSFER, student_params.sources)
     named = params.words and isinstance(student.lookup.known, Fingerprints)
-    words = files.read_json(paths.STUDENT / WORDS) if named else None
+    words = files.read_names(paths.STUDENT / WORDS) if named else None
     hashes = {path.name: files.sha256(path) for path in (paths.PREPARED, paths.TRANSFER)}
-    student = replace(student, facts=collect(student, words, data, hashes, teachers(data), StudentParams.load()))
+    facts = collect(student, words, data, sources.get("unlabelled", 0), hashes, teachers(data), student_params)
+    student = replace(student, facts=facts)
     model = to_onnx.build(student).SerializeToString()
     with files.whole(paths.EXPORT) as folder:
         folder.mkdir(parents=True)
         student.save(folder / FILE)
         (folder / ONNX).write_bytes(model)
-        files.write_text(folder / "README.md", card(student, files.size(folder / FILE), len(model)))
+        files.write_text(folder / "README.md", card(student, sources, files.size(folder / FILE), len(model)))
 
     before = scores(labels, trained.predict_proba(data.validation["text"]), thresholds=trained.thresholds)
     after = student.facts["metrics"]["validation"]
-    facts = {
+    summary = {
         "bytes": files.size(paths.EXPORT / FILE),
         "onnx_bytes": len(model),
         "temperature": temperature,
@@ -55,19 +60,22 @@ def main() -> None:
         "validation_calibration_error_before": before["calibration_error"],
         "validation_calibration_error": after["calibration_error"],
     }
-    files.write_json(paths.METRICS / "export" / "metrics.json", {"export": facts})
-    print(f"{paths.EXPORT / FILE}: {facts['bytes']:,} bytes; {ONNX}: {len(model):,} bytes; temperature {temperature:g}")
+    files.write_json(paths.METRICS / "export" / "metrics.json", {"export": summary})
+    print(
+        f"{paths.EXPORT / FILE}: {summary['bytes']:,} bytes; {ONNX}: {len(model):,} bytes; temperature {temperature:g}"
+    )
 
 
-def teachers(data: Dataset) -> dict[str, float]:
-    """The test accuracy of those who labelled the transfer set; a table may lack texts, and then has none."""
-    found = {}
+def teachers(data: Dataset) -> dict[str, float | None]:
+    """The test accuracy of those who labelled the transfer set; None for a table that lacks texts of the split."""
+    found: dict[str, float | None] = {}
     for name in LabelParams.load().teachers:
         test, validation = (
             record.read_answers(paths.METRICS / "teacher" / name / f"{split}.csv", data.labels)
             for split in ("test", "validation")
         )
         if test.shape != (len(data.test), len(data.labels)) or not np.isfinite(test).all():
+            found[name] = None
             continue
         chosen = choose(test)
         if data.multi_label:

@@ -1,5 +1,7 @@
 """Stage `report`: one page with the verdict and the evidence for it, as HTML and as Markdown."""
 
+from potstill.start import run
+
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,7 +10,6 @@ import pandas as pd
 from potstill import files, paths, record
 from potstill.corpus.dataset import SPLITS, Dataset
 from potstill.cost import measured
-from potstill.errors import run
 from potstill.evaluate.answers import Answers
 from potstill.evaluate.table import thousands
 from potstill.params.evaluate import EvaluateParams
@@ -37,7 +38,7 @@ def main() -> None:
     shown = facts | {
         "title": f"{inputs.name}: {', '.join(data.labels[:8])}{' …' if len(data.labels) > 8 else ''}",
         "labels": data.labels,
-        "labeller": teachers[0],
+        "labeller": teachers[0] if len(teachers) == 1 else None,
         "reference": reference,
         "published": evaluate.published,
         "rows": {name: len(data.split(name)) for name in (*SPLITS, "unlabelled")},
@@ -73,27 +74,32 @@ def read(data: Dataset, teachers: list[str]) -> Inputs:
         answers=probabilities(pool.logits, data.multi_label),
         scores=files.read_json(paths.METRICS / "evaluate" / "metrics.json"),
         verdict=files.read_json(paths.METRICS / "evaluate" / "verdict.json"),
-        timing=files.read_json(paths.METRICS / "evaluate" / "timing.json")["timing"],
-        prepared=files.read_json(paths.METRICS / "prepare" / "metrics.json")["prepare"],
-        ablation=files.read_json(paths.METRICS / "ablate" / "metrics.json")["ablate"],
-        truncated=truncated(teachers[0]),
+        timing=files.read_json(paths.METRICS / "evaluate" / "timing.json", "timing"),
+        prepared=files.read_json(paths.METRICS / "prepare" / "metrics.json", "prepare"),
+        ablation=files.read_json(paths.METRICS / "ablate" / "metrics.json", "ablate"),
+        truncated=truncated(teachers),
     )
 
 
-def truncated(teacher: str) -> dict[str, dict[str, float]]:
-    """The shares of texts that teacher and student do not read to their end; none for a table."""
-    of_teacher = files.read_json(paths.METRICS / "teacher" / teacher / "metrics.json")[teacher]
-    of_student = files.read_json(paths.METRICS / "student" / "metrics.json")["student"]
-    return {"teacher": of_teacher.get("truncated", {}), "student": of_student["truncated"]}
+def truncated(teachers: list[str]) -> dict[str, dict[str, float]]:
+    """The shares of texts that student and teachers, of whom the worst counts, do not read to their end."""
+    of_teachers: dict[str, float] = {}
+    for name in teachers:
+        facts = files.read_json(paths.METRICS / "teacher" / name / "metrics.json", name)
+        for split, share in facts.get("truncated", {}).items():  # a table has none
+            of_teachers[split] = max(share, of_teachers.get(split, 0.0))
+    of_student = files.read_json(paths.METRICS / "student" / "metrics.json", "student")
+    return {"teacher": of_teachers, "student": of_student["truncated"]}
 
 
 def tables(facts: Mapping[str, Any]) -> dict[str, pd.DataFrame]:
-    """The page's curves for `dvc plots`."""
+    """The page's curves for `dvc plots`, and all classes, of which the page shows some."""
     cascade = facts["cascade"]["found"].curve if facts["cascade"] else []
     sure = [dict(zip(("confidence", "right", "texts"), point, strict=True)) for point in facts["fails"]["reliability"]]
     return {
         "cascade": pd.DataFrame(cascade, columns=["threshold", "share", "accuracy"]),
         "reliability": pd.DataFrame(sure),
+        "classes": pd.DataFrame(facts["fails"]["classes"]),
     }
 
 

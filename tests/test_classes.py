@@ -39,8 +39,15 @@ def make(classes, number):
     return pd.DataFrame(rows, columns=["text", "label"])
 
 
-def run_stages(monkeypatch, network, **prepare):
-    """Run all stages here: on the files in `mine`, with the table `answers.csv` for a teacher."""
+def run_stages(monkeypatch, network, changes=None, stages=STAGES, **prepare):
+    """Run stages here: on the files in `mine`, with the table `answers.csv` for a teacher.
+
+    Args:
+        network: parameters of the student's and the baseline's networks.
+        changes: of other parameters, by section.
+        stages: their names.
+        prepare: parameters of `prepare`.
+    """
     params = YAML(typ="safe").load(ROOT / "params.yaml")
     params["prepare"] |= {"source": "files", "path": "mine"} | prepare
     params["baseline"] |= network
@@ -49,10 +56,14 @@ def run_stages(monkeypatch, network, **prepare):
     params["label"] |= {"teachers": ["mine"]}
     params["student"] |= network
     params["evaluate"] |= {"seconds": 0.01}
+    for section, values in (changes or {}).items():
+        params[section] |= values
     YAML(typ="safe").dump(params, paths.PARAMS)
-    for stage in STAGES:
-        monkeypatch.setattr(sys, "argv", [stage, *(["mine"] if stage in ("teacher", "label") else [])])
-        importlib.import_module(stage).main()
+    teachers = {"teacher": params["teacher"]["checkpoints"], "label": params["label"]["teachers"]}
+    for stage in stages:
+        for arguments in [[name] for name in teachers[stage]] if stage in teachers else [[]]:
+            monkeypatch.setattr(sys, "argv", [stage, *arguments])
+            importlib.import_module(stage).main()
 
 
 @pytest.fixture
@@ -92,3 +103,41 @@ def test_every_stage_takes_as_many(project, classes):
     np.testing.assert_allclose(probabilities, student.predict_proba(texts), atol=1e-5)
     assert labels.tolist() == student.predict(texts).tolist()
     assert f"{classes} classes" in (paths.EXPORT / "README.md").read_text()
+
+
+@pytest.mark.slow
+def test_a_thousand_classes_come_out_at_the_other_end(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine").mkdir()
+    classes = 1000
+    tables = {split: make(classes, number) for split, number in (("train", 2001), ("validation", 1000), ("test", 1002))}
+    for split, table in tables.items():
+        table.to_csv(f"mine/{split}.csv", index=False)
+    texts = pd.concat(tables.values(), ignore_index=True)
+    names = list(dict.fromkeys(texts["label"]))
+    sure = 0.9 * np.eye(classes)[texts["label"].map(names.index)] + 0.1 / classes
+    pd.DataFrame(sure, columns=names).assign(text=texts["text"]).to_parquet("answers.parquet")
+
+    network = NETWORK | {"words": 1100, "embedding": 16, "hidden": 32, "epochs": 2}
+    changes = {
+        "baseline": {"C": 0.01},
+        "teacher": {"presets": {"mine": {"checkpoint": "answers.parquet"}}},
+        "ablate": {"sources": False, "words": False, "architectures": [], "pool": [], "labels": []},
+    }
+    run_stages(monkeypatch, network, changes, (*STAGES, "ablate", "report"))
+
+    found = json.loads((tmp_path / "metrics/evaluate/metrics.json").read_text())["models"]
+    assert found["mine"]["accuracy"] == 1
+    student = Student.load(paths.EXPORT / "student.pot")
+    assert student.labels == sorted(names)
+    session = onnxruntime.InferenceSession(paths.EXPORT / "model.onnx")
+    asked = tables["test"]["text"].tolist()[:50]
+    labels, probabilities = session.run(None, {"text": np.array(asked, object)})
+    np.testing.assert_allclose(probabilities, student.predict_proba(asked), atol=1e-5)
+    assert labels.tolist() == student.predict(asked).tolist()
+    # What people read stays short; the rest is in tables.
+    assert (tmp_path / "models/export/README.md").stat().st_size < 5_000
+    assert (tmp_path / "metrics/evaluate/table.md").stat().st_size < 5_000
+    assert (tmp_path / "metrics/report/report.md").stat().st_size < 20_000
+    assert (tmp_path / "metrics/report/index.html").stat().st_size < 500_000
+    assert len(pd.read_csv("metrics/report/classes.csv")) == classes

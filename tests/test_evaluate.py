@@ -10,8 +10,9 @@ import pytest
 from matplotlib.image import imread
 
 from potstill.errors import PotstillError
-from potstill.evaluate import figure, placement, scores, table, timing
+from potstill.evaluate import canvas, figure, placement, scores, table, timing
 from potstill.evaluate.verdict import judge
+from potstill.report import charts
 
 
 def test_interval_is_wilsons():
@@ -265,7 +266,7 @@ def test_size_figure_needs_its_reference(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("classes", [2, 6, 40])
+@pytest.mark.parametrize("classes", [2, 6, 40, 200])
 def test_confusion_figure_for_few_and_many_classes(tmp_path, classes):
     matrix = np.arange(classes**2).reshape(classes, classes)
     matrix[0] = 0  # a class without a text
@@ -273,6 +274,29 @@ def test_confusion_figure_for_few_and_many_classes(tmp_path, classes):
     for name in ("one.png", "two.png"):
         figure.confusion_figure(matrix, names, tmp_path / name)
     assert (tmp_path / "one.png").read_bytes() == (tmp_path / "two.png").read_bytes()
+    assert max(imread(tmp_path / "one.png").shape) < 3500
+
+
+NAMES = ["$x^2$", "$", "a\nb", "_c", "x" * 500, "日本", "😀", "مرحبا", "a\x1b[31m\x00", "<b>&", ""]
+
+
+def test_names_of_any_kind_are_drawn_without_a_warning(tmp_path, recwarn):
+    figure.confusion_figure(np.eye(len(NAMES), dtype=int), NAMES, tmp_path / "square.png")
+    cases = ["found", "missed", "wrong"]
+    figure.confusion_figure(np.ones((len(NAMES), 3), int), NAMES, tmp_path / "cases.png", cases)
+    rows = [row(name or "none", "teacher", 10 ** (3 + i), 0.9) for i, name in enumerate(NAMES)]
+    svg = charts.inline(lambda path: figure.size_figure(rows, NAMES[0], path), "Names")
+    sure = np.array([0.6, 0.9])
+    told = charts.inline(lambda path: charts.reliability(dict.fromkeys(NAMES, (sure, sure > 0.8)), path), "Sure")
+    assert not recwarn.list
+    assert "日本" in svg
+    assert "_c" in told
+    assert "$x^2$: " in svg
+    assert "a\\x1b[31m\\x00: " in svg
+
+
+def test_a_class_whose_name_the_font_lacks_is_drawn_by_its_id():
+    assert canvas.numbered(["joy", "日本", "a\nb", "x" * 40]) == ["joy", "#1", "a b", "x" * 27 + "…"]
 
 
 def test_curves_figure_skips_gaps(tmp_path):

@@ -1,6 +1,7 @@
 """Calibration, and what an exported student says of itself."""
 
 import dataclasses
+import re
 
 import numpy as np
 import pytest
@@ -13,7 +14,10 @@ from potstill.export.card import card
 from potstill.export.facts import collect
 from potstill.runtime.model import Student
 from potstill.student.distil import distil
+from test_markdown import RENDERER
 from test_student import settings, soft_labels
+
+SOURCES = {"train": 240, "unlabelled": 100, "replace": 300, "generated": 200}
 
 
 @pytest.mark.parametrize("true", [0.5, 1.0, 3.0])
@@ -39,7 +43,7 @@ def trained(data):
 @pytest.fixture(scope="module")
 def exported(trained, data):
     made, params = trained
-    facts = collect(made.student, None, data, {"prepared": "0" * 64}, {"minilm": 0.95}, params)
+    facts = collect(made.student, None, data, 100, {"prepared": "0" * 64}, {"minilm": 0.95, "table": None}, params)
     return dataclasses.replace(made.student, facts=facts)
 
 
@@ -51,15 +55,68 @@ def test_a_file_says_where_it_comes_from_and_how_good_it_is(exported, data, tmp_
     assert facts["metrics"]["test"] == expected
     assert facts["sha256"] == {"prepared": "0" * 64}
     assert facts["params"]["hidden"] == 6
+    assert facts["teachers"] == {"minilm": 0.95}
+    assert facts["untested_teachers"] == ["table"]
 
 
 def test_the_card_is_one_that_the_hub_understands(exported):
-    found = ModelCard(card(exported, 1234, 5678))
+    found = ModelCard(card(exported, SOURCES, 1234, 5678))
     assert found.data.pipeline_tag == "text-classification"
     [accuracy] = [result for result in found.data.eval_results if result.metric_type == "accuracy"]
     assert accuracy.metric_value == exported.facts["metrics"]["test"]["accuracy"]
     assert "1,234 bytes" in found.text
-    assert "minilm (95.00% on the same texts)" in found.text
+    assert "minilm (95.00% on the same texts) and table (which lacks some of these texts)." in found.text
+
+
+@pytest.mark.parametrize(
+    ("sources", "says"),
+    [
+        (SOURCES, "240 labelled and 100 unlabelled texts, and 500 variants of them"),
+        ({"train": 1500}, "1,500 labelled texts"),
+        ({"unlabelled": 8000, "replace": 2000}, "8,000 unlabelled texts, and 2,000 variants of them"),
+        ({"generated": 9}, "9 variants of its texts"),
+    ],
+)
+def test_the_card_says_what_the_student_was_trained_on(exported, sources, says):
+    assert f"| trained on | {says} |" in card(exported, sources, 1, 1)
+
+
+def test_the_card_shows_labels_as_they_are_and_not_all_of_very_many(exported):
+    names = ["@a closes #1", "<b>`x`|[y](https://z)", *(f"class {i}" for i in range(998))]
+    facts = exported.facts | {"teachers": {"<i>": 0.5}}
+    text = card(dataclasses.replace(exported, labels=names, facts=facts), SOURCES, 1, 1)
+    html = RENDERER.render(ModelCard(text).text)
+    assert "It tells apart 1,000 classes: <code>@a closes #1</code>, <code>&lt;b&gt;`x`</code>|<code>[y](" in html
+    assert "<code>class 47</code> and 950 others" in html
+    assert "from <code>&lt;i&gt;</code> (50.00% on" in html
+
+
+def read_card(text):
+    """The numbers of a card: of its metadata, and of its text by what they are."""
+    found = ModelCard(text)
+    rows = dict(re.findall(r"^\| ([^|]+) \| (.+) \|$", found.text, re.M))
+    return {result.metric_type: result.metric_value for result in found.data.eval_results}, rows
+
+
+def check_card(text, student, metrics, sources):
+    """Compare every number of a card with the student and with what `evaluate` says of it."""
+    values, rows = read_card(text)
+    several = student.thresholds is not None
+    right, second = ("all labels right", "micro F1") if several else ("accuracy", "Matthews correlation")
+    found = [metrics[key] for key in ("accuracy", "accuracy_low", "accuracy_high")]
+    number = student.facts["rows"]["test"]
+    assert rows[right] == "{:.2%} (95% interval {:.2%} to {:.2%}), {:,} test texts".format(*found, number)
+    other = metrics["micro_f1" if several else "matthews"]
+    assert rows[f"macro F1, {second}"] == f"{metrics['macro_f1']:.4f}, {other:.4f}"
+    assert rows["calibration"].endswith(f"expected error {metrics['calibration_error']:.4f}")
+    assert f"temperature {student.temperature:g}," in rows["calibration"]
+    shape, words = student.shape.architecture, len(student.lookup.known)
+    assert rows["network"] == f"{shape}, {student.parameters:,} parameters, {words:,} words"
+    counts = [int(count.replace(",", "")) for count in re.findall(r"[\d,]*\d", rows["trained on"])]
+    made = sum(sources.values()) - sources.get("train", 0) - sources.get("unlabelled", 0)
+    assert counts == [n for n in (sources.get("train", 0), sources.get("unlabelled", 0), made) if n]
+    expected = {"accuracy": metrics["accuracy"], "f1": metrics["macro_f1"]}
+    assert values == expected | ({} if several else {"matthews_correlation": metrics["matthews"]})
 
 
 def test_weights_before_rounding_are_kept(trained):

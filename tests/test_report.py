@@ -1,6 +1,7 @@
 """The report: its numbers, its sentences, and the page that holds them."""
 
-from dataclasses import asdict
+from collections import defaultdict
+from dataclasses import asdict, replace
 from xml.etree import ElementTree
 
 import numpy as np
@@ -15,13 +16,16 @@ from potstill.evaluate.answers import Answers
 from potstill.evaluate.compare import Model, compare
 from potstill.evaluate.scores import mcnemar
 from potstill.evaluate.verdict import judge
+from potstill.markdown import clip
 from potstill.params.report import ReportParams
 from potstill.report import charts
 from potstill.report.cascade import cascade
-from potstill.report.facts import Inputs, collect, two_digits
-from potstill.report.page import clip, digits, render
+from potstill.report.experiments import recommend
+from potstill.report.facts import CLASSES, Inputs, collect, two_digits
+from potstill.report.page import digits, render
 from potstill.report.pictures import draw
 from potstill.report.suspects import find
+from test_markdown import HOSTILE, INVISIBLE, RENDERER, Cells
 
 LABELS = ["joy", "<b>anger</b>", "fear | awe"]
 PARAMS = ReportParams(samples=2, errors=5, suspects=5)
@@ -96,13 +100,13 @@ def make(student=0.9, teacher=0.93, texts=2000, with_teacher=True):
     )
 
 
-def page(inputs=None):
-    """The whole page, as the stage makes it."""
+def page(inputs=None, template="page.html", pictures=True):
+    """The whole page, as the stage makes it; without pictures it is made faster."""
     inputs = inputs or make()
     facts = collect(inputs, PARAMS)
     curve = pd.DataFrame({"epoch": [1, 2, 3], "loss": [1, 0.5, 0.3], "validation_accuracy": [0.5, 0.6, 0.7]})
     shown = {
-        "title": "bigru-2.5K: <joy>",
+        "title": f"bigru-2.5K: {', '.join(inputs.labels[:8])}",
         "labels": inputs.labels,
         "labeller": "minilm",
         "reference": inputs.teacher or "student",
@@ -112,9 +116,97 @@ def page(inputs=None):
         "costs": {"prepare": {"seconds": 1.5, "core_seconds": 2.0, "peak_megabytes": 300.0}},
         "origin": {"commit": "abc"},
         "parameters": "a: <1>",
-        "charts": draw(inputs, facts, {"hard": curve}, inputs.teacher or inputs.name, published=True),
+        "charts": draw(inputs, facts, {"hard": curve}, inputs.teacher or inputs.name, published=True)
+        if pictures
+        else defaultdict(str),
     }
-    return render("page.html", facts | shown)
+    return render(template, facts | shown)
+
+
+def hostile():
+    """What the stages might have left of texts and labels that mean something to Markdown, HTML or a terminal."""
+    inputs = make(texts=300)
+    splits = {"validation": inputs.validation, "test": inputs.test}
+    texts = [*HOSTILE, *(text for text in INVISIBLE if "\ud800" not in text)]
+    splits = {name: replace(part, texts=[texts[i % len(texts)] for i in range(300)]) for name, part in splits.items()}
+    return replace(inputs, labels=["@a closes #1", "<img src=x>|[b](https://c)", "\x1b[31m`d`"], **splits)
+
+
+def test_markdown_shows_texts_and_labels_as_they_are():
+    inputs = hostile()
+    facts = collect(inputs, PARAMS)
+    html = RENDERER.render(page(inputs, "page.md", pictures=False))
+    found = Cells(html)
+    assert found.elements <= {"code", "strong"}
+    assert all(f"<{tag}" not in html for tag in ("a ", "img", "script", "h1>Ship", "em>"))
+    shown = {clip(row["text"]) for row in facts["fails"]["errors"] + facts["suspects"]["rows"]}
+    assert len(shown) > 3
+    assert shown <= set(found.texts)
+    assert {clip(label) for label in inputs.labels} <= {
+        text.removesuffix(" – below the average") for text in found.texts
+    }
+    assert "<h1><code>bigru-2.5K: @a closes #1, &lt;img src=x&gt;</code>|<code>[b](" in html
+    # Each table has its number of cells in every row, whatever the texts hold.
+    for part in html.split("<table>")[1:]:
+        rows = part.split("</table>")[0].split("<tr>")[1:]
+        assert len({row.count("<th") + row.count("<td") for row in rows}) == 1
+
+
+def test_html_shows_texts_and_labels_as_they_are():
+    html = page(hostile(), pictures=False)
+    assert "<img" not in html
+    assert "@a closes #1" in html
+    assert "\\x1b[31m`d`" in html
+    assert not set(html) & set("\x00\x1b\u202e\u200b\u2028")
+
+
+@pytest.mark.parametrize("template", ["compare.md", "compare.html"])
+def test_names_of_experiments_are_shown_as_they_are(template):
+    scores = {"accuracy": 0.5, "accuracy_low": 0.4, "accuracy_high": 0.6, "macro_f1": 0.5, "bytes": 10, "parameters": 5}
+    name = "a<b>#1|@me"
+    row = {"name": name, "changes": {"teacher.checkpoints": ["<i>"]}, "ship": True, "best": True, "p": 1.0, **scores}
+    rows = [row | {"teacher": None, "milliseconds_per_text": 0.1}]
+    chosen, why = recommend(rows)
+    assert chosen == name
+    charts = {"size": "", "size_narrow": ""}
+    text = render(
+        template, {"title": "One", "chosen": chosen, "why": why, "rows": rows, "charts": charts, "reference": "x"}
+    )
+    html = RENDERER.render(text) if template.endswith(".md") else text
+    assert "<b>" not in html
+    assert "<i>" not in html
+    found = Cells(html if template.endswith(".md") else html[html.index("<h2>Every") : html.index("<div id")])
+    assert found.texts[:2] == [name, "teacher.checkpoints=['<i>'] "[: None if template.endswith("html") else -1]]
+
+
+def test_of_very_many_classes_those_with_the_most_errors_are_shown():
+    inputs = make(texts=300)
+    names = [f"class {i}" for i in range(1000)]
+    rng = np.random.default_rng(0)
+    splits = {}
+    for name in ("validation", "test"):
+        labels = rng.integers(0, 1000, 300)
+        sure = np.full((300, 1000), 1e-4)
+        chosen = np.where(rng.random(300) < 0.5, labels, 7)
+        sure[np.arange(300), chosen] = 1 - 999e-4
+        models = dict.fromkeys(inputs.test.models, sure)
+        splits[name] = replace(inputs.test, labels=labels, models=models, texts=[f"{i}" for i in range(300)])
+    pool = make_transfer(["made"], ["generated"], np.zeros((1, 1000)))
+    inputs = replace(
+        inputs, labels=names, pool=pool, answers=np.full((1, 1000), 1e-3), train=inputs.train[:0], **splits
+    )
+    facts = collect(inputs, PARAMS)
+    fails = facts["fails"]
+    assert len(fails["classes"]) == 1000
+    assert len(fails["shown"]) == CLASSES
+    assert fails["shown"][0]["name"] == "class 7"  # every error is a text that was taken for one of it
+    assert [row["texts"] for row in fails["pairs"]] == sorted((row["texts"] for row in fails["pairs"]), reverse=True)
+    assert {row["predicted"] for row in fails["pairs"]} == {"class 7"}
+    for template in ("page.html", "page.md"):
+        text = page(inputs, template, pictures=False)
+        assert text.count("class ") < 300
+        assert "of 1,000" in text
+        assert "classes.csv" in text
 
 
 def test_the_page_shows_text_as_text():

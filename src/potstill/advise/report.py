@@ -5,6 +5,7 @@ from typing import Any
 
 from potstill.advise.decide import Statement
 from potstill.advise.evidence import Measured, second_score
+from potstill.markdown import code
 
 SURE = {
     "measured": "Measured: the 95% interval leaves no other answer on this sample.",
@@ -21,8 +22,8 @@ def markdown(measured: Measured, advice: Sequence[Statement]) -> str:
         "# Advice",
         "",
         f"From {rows['sample']:,} labelled rows of {rows['train']:,}, {rows['pool'] - rows['sample']:,} {others}, and "
-        f"the teacher `{measured['teacher']}` fine-tuned on the sample. Measured on {rows['validation']:,} validation "
-        f"texts; the test split was not looked at. One run of each.",
+        f"the teacher {code(measured['teacher'])} fine-tuned on the sample. Measured on {rows['validation']:,} "
+        f"validation texts; the test split was not looked at. One run of each.",
         "",
     ]
     for statement in advice:

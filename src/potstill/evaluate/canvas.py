@@ -1,6 +1,7 @@
 """What the pictures share: their looks, and writing them so that equal numbers give equal bytes."""
 
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,13 +9,15 @@ import matplotlib.style
 from matplotlib.axis import XAxis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.font_manager import findfont, get_font
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from potstill import files
+from potstill.markdown import clip
 
 INK, SOFT, PALE, FAINT = "#1f2933", "#5f6b78", "#b8c0c8", "#e3e7eb"
 DPI = 200
-TIP = "tip:"  # begins an artist's `gid` that says what one reads where one points at it, in an SVG
+TIP = "tip:"  # begins such a `gid`, see `tip`
 LONGEST = 28  # letters of a name before it is cut
 
 STYLE = {
@@ -48,7 +51,9 @@ def save(draw: Callable[[Figure], None], path: Path, width: float, height: float
         **options: further ones of matplotlib's `Figure`.
     """
     # The user's own matplotlibrc must not change the bytes; the process's settings come back after.
-    with matplotlib.style.context(["default", STYLE]), files.whole(path) as part:
+    with matplotlib.style.context(["default", STYLE]), files.whole(path) as part, warnings.catch_warnings():
+        # A letter that the font lacks is a box in a PNG; in an SVG the reader's fonts count.
+        warnings.filterwarnings("ignore", r"Glyph \d+ .*missing from")
         kind = path.suffix.removeprefix(".")
         # An SVG's unit is the point; names are placed in what are pixels here.
         figure = Figure(figsize=(width, height), dpi=72 if kind == "svg" else DPI, **options)
@@ -71,5 +76,23 @@ def log_axis(axis: XAxis) -> None:
 
 
 def short(name: str) -> str:
-    """Cut a long name, so that it fits beside a point or an axis."""
-    return name if len(name) <= LONGEST else name[: LONGEST - 1] + "…"
+    """Put a name on one line and cut it if it is long, so that it fits beside a point or an axis."""
+    line = clip(name)
+    return line if len(line) <= LONGEST else line[: LONGEST - 1] + "…"
+
+
+def numbered(names: Sequence[str]) -> list[str]:
+    """Shorten the names of classes; if the font of the PNG files lacks a letter of one, it becomes its id."""
+    font = get_font(findfont("DejaVu Sans"))
+    shown = map(short, names)
+    return [name if all(map(font.get_char_index, map(ord, name))) else f"#{i}" for i, name in enumerate(shown)]
+
+
+def legend_name(name: str) -> str:
+    """Shorten a name for a legend, which leaves out what begins with an underscore."""
+    return short(name).replace("_", " _", 1) if name.startswith("_") else short(name)
+
+
+def tip(text: str) -> str:
+    """Return the `gid` of an artist that says `text` where one points at it, in an SVG."""
+    return TIP + clip(text)

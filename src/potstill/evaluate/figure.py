@@ -16,7 +16,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 from matplotlib.transforms import Bbox, IdentityTransform
 
 from potstill.errors import PotstillError
-from potstill.evaluate.canvas import INK, PALE, SOFT, TIP, heading, log_axis, save, short
+from potstill.evaluate.canvas import INK, PALE, SOFT, heading, log_axis, numbered, save, short, tip
 from potstill.evaluate.placement import place
 from potstill.evaluate.table import thousands
 
@@ -38,6 +38,7 @@ PUBLISHED = (
 SERIES = ("#d55e00", "#0072b2", "#009e73", "#cc79a7", "#7b8794")  # Okabe and Ito again
 
 NUMBERED = 30  # classes up to which a confusion matrix has room for numbers
+DRAWN = 150  # classes up to which it has room for names
 COLUMNS = 4  # runs side by side
 
 
@@ -220,8 +221,7 @@ def _draw_marks(axes: Axes, marks: list[_Mark]) -> None:
         marker, colour = KINDS[mark.kind]
         axes.vlines(mark.x, mark.low, mark.high, color=colour, lw=1.2, alpha=0.55, zorder=2)
         face, edge, size = ("white", colour, 5) if mark.published else (colour, "white", 7.5)
-        tip = f"{TIP}{_tip(mark)}"
-        axes.plot(mark.x, mark.y, marker, mfc=face, mec=edge, ms=size, zorder=3, gid=tip)
+        axes.plot(mark.x, mark.y, marker, mfc=face, mec=edge, ms=size, zorder=3, gid=tip(_tip(mark)))
         text = axes.text(0, 0, short(mark.name), ha="center", va="center", transform=IdentityTransform())
         if mark.published:
             text.set(color=SOFT, size=8)
@@ -251,17 +251,26 @@ def confusion_figure(matrix: Any, names: Sequence[str], path: Path, cases: Seque
     Args:
         matrix: counts (k, k), a row per right class, a column per predicted one; or (k, cases).
         names: k names of the classes.
-        path: the PNG file to write. Above 30 classes its cells bear no numbers.
-        cases: the names of the columns, where they are not those of the classes: what became of each label's texts.
+        path: the PNG file to write. Above 30 classes its cells bear no numbers; above 150 only the 30 classes with the
+            most errors are drawn.
+        cases: the names of the columns, where they are not those of the classes: what became of each label's texts,
+            the right ones first.
     """
     counts = np.asarray(matrix)
     # The root lets a few wrong texts show beside a diagonal that holds almost all.
     shades = np.sqrt(counts / counts.sum(axis=1, keepdims=True).clip(1))
+    names, title = numbered(names), ""
+    if len(names) > DRAWN:
+        wrong = counts[:, 1:].sum(1) if cases else counts.sum(0) + counts.sum(1) - 2 * counts.diagonal()
+        rows = np.sort(np.argsort(-wrong, kind="stable")[:NUMBERED])
+        title = f"{NUMBERED} of {len(names):,} classes: those with the most errors"
+        names = [names[row] for row in rows]
+        part = np.ix_(rows, np.arange(counts.shape[1]) if cases else rows)
+        counts, shades = counts[part], shades[part]
     classes = len(names)
     side = min(0.66 * classes + 0.8, 3 + 0.3 * classes, 15)  # inches
     cell = 72 * side / classes  # points
-    shown = [short(name) for name in names]
-    columns = cases or shown
+    columns = cases or names
     width = side * len(cases) / classes if cases else side
     letters = min(9, 0.8 * cell)
 
@@ -270,13 +279,13 @@ def confusion_figure(matrix: Any, names: Sequence[str], path: Path, cases: Seque
         axes.imshow(shades, cmap=SHADES, vmin=0, vmax=1, interpolation="nearest")
         upright = max(map(len, columns)) * 0.6 * letters > cell
         axes.set_xticks(range(len(columns)), columns, size=letters, rotation=90 if upright else 0)
-        axes.set_yticks(range(classes), shown, size=letters)
+        axes.set_yticks(range(classes), names, size=letters)
         axes.set_xticks(np.arange(1, len(columns)) - 0.5, minor=True)
         axes.set_yticks(np.arange(1, classes) - 0.5, minor=True)
         axes.tick_params(which="both", length=0, labelcolor=INK)
         axes.grid(which="minor")
         axes.spines[:].set_visible(False)
-        axes.set(xlabel="" if cases else "predicted", ylabel="label" if cases else "actual")
+        axes.set(xlabel="" if cases else "predicted", ylabel="label" if cases else "actual", title=title)
         if classes > NUMBERED:
             return
         size = min(9, 1.3 * cell / max(2, len(f"{counts.max():,}")))

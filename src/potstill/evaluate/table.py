@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from potstill.markdown import inert
+
 KINDS = ("baseline", "teacher", "student")
 MISSING = "–"
 
@@ -53,11 +55,11 @@ def speeds(timings: Mapping[str, Mapping[str, float]], peer: str) -> str:
         timings: what `throughput` gave, by the name of the model.
         peer: the model that the others are compared with.
     """
-    lines = [("model", "ms per text", "texts per s", f"texts per s, {peer} = 1"), ("---", *("---:",) * 3)]
+    lines = [("model", "ms per text", "texts per s", f"texts per s, {inert(peer)} = 1"), ("---", *("---:",) * 3)]
     whole = timings[peer]["texts_per_second"]
     for name, timing in sorted(timings.items(), key=lambda item: -item[1]["texts_per_second"]):
         rate = timing["texts_per_second"]
-        lines.append((name, f"{timing['milliseconds_per_text']:.3g}", f"{rate:,.0f}", f"{rate / whole:.3g}"))
+        lines.append((inert(name), f"{timing['milliseconds_per_text']:.3g}", f"{rate:,.0f}", f"{rate / whole:.3g}"))
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
@@ -66,7 +68,7 @@ def sentence(first: str, second: str, test: Mapping[str, Any]) -> str:
 
     Args:
         first: what to call the first model, as in "the student".
-        second: what to call the second, as in "the teacher".
+        second: what to call the second, as in "the teacher"; Markdown both.
         test: what `scores.mcnemar` gave for the two.
     """
     points, low, high = (100 * test[f"difference{end}"] for end in ("", "_low", "_high"))
@@ -119,7 +121,7 @@ def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:
     if row.get("accuracy_low") is not None:
         accuracy += f" ({100 * row['accuracy_low']:.1f}–{100 * row['accuracy_high']:.1f})"
     return (
-        row["name"].replace("|", "\\|"),
+        inert(row["name"]),
         row["kind"],
         accuracy,
         shown("macro_f1", ".2f", 100),

@@ -1,18 +1,23 @@
 """The model card, so that the exported folder can be pushed to the Hugging Face hub as it is."""
 
+from collections.abc import Mapping
+
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
+from potstill.markdown import code, inert
 from potstill.runtime.model import FILE, Student
 from potstill.runtime.tokenizer import Words
 
 ONNX = "model.onnx"
+SHOWN = 50  # classes that the card names
 
 
-def card(student: Student, size: int, onnx_size: int) -> str:
+def card(student: Student, sources: Mapping[str, int], size: int, onnx_size: int) -> str:
     """The card's text, with the hub's metadata in front.
 
     Args:
         student: an exported student, with its facts.
+        sources: how many texts of each source of the transfer set it was trained on.
         size: bytes of its file.
         onnx_size: bytes of the ONNX model.
     """
@@ -36,8 +41,14 @@ def card(student: Student, size: int, onnx_size: int) -> str:
     by_strings = isinstance(student.lookup.known, Words)
     takes = "text in, label and probabilities out" if by_strings else "ids of rows in, label and probabilities out"
     low, high = tested["accuracy_low"], tested["accuracy_high"]
-    classes = ", ".join(f"`{label}`" for label in student.labels)
-    taught = ", ".join(f"{name} ({accuracy:.2%} on the same texts)" for name, accuracy in facts["teachers"].items())
+    classes = ", ".join(map(code, student.labels[:SHOWN]))
+    if len(student.labels) > SHOWN:
+        classes += f" and {len(student.labels) - SHOWN:,} others, which `potstill inspect --json {FILE}` lists"
+    tested_teachers = (f"{inert(name)} ({share:.2%} on the same texts)" for name, share in facts["teachers"].items())
+    untested_teachers = (
+        f"{inert(name)} (which lacks some of these texts)" for name in facts.get("untested_teachers", ())
+    )
+    taught = " and ".join([*tested_teachers, *untested_teachers])
     does, right, other = "tells apart", "accuracy", "Matthews correlation"
     if several:
         does, right, other = "gives a text any of", "all labels right", "micro F1"
@@ -45,8 +56,8 @@ def card(student: Student, size: int, onnx_size: int) -> str:
     body = f"""
 # A text classifier in {size:,} bytes
 
-It {does} {len(student.labels)} classes: {classes}. It was distilled with potstill {facts["version"]} from
-{taught or "a larger model"}.
+It {does} {len(student.labels):,} classes: {classes}. It was distilled with
+potstill {facts["version"]} from {taught}.
 
 | | |
 | --- | --- |
@@ -54,7 +65,7 @@ It {does} {len(student.labels)} classes: {classes}. It was distilled with potsti
 | {right} | {tested["accuracy"]:.2%} (95% interval {low:.2%} to {high:.2%}), {rows["test"]:,} test texts |
 | macro F1, {other} | {tested["macro_f1"]:.4f}, {second:.4f} |
 | calibration | temperature {student.temperature:g}, expected error {tested["calibration_error"]:.4f} |
-| trained on | {rows["train"]:,} labelled and {rows["unlabelled"]:,} unlabelled texts, and variants of them |
+| trained on | {_trained_on(sources)} |
 
 ## Use
 
@@ -74,3 +85,12 @@ It knows the words of the texts that it learnt from, and takes all others for on
 these it answers as surely, and worse. The test texts are of the same kind.
 """
     return str(ModelCard(f"---\n{metadata.to_yaml()}\n---\n{body}"))
+
+
+def _trained_on(sources: Mapping[str, int]) -> str:
+    """How many texts of each kind the student was trained on."""
+    real = {"labelled": sources.get("train", 0), "unlabelled": sources.get("unlabelled", 0)}
+    made = sum(sources.values()) - sum(real.values())
+    said = " and ".join(f"{number:,} {kind}" for kind, number in real.items() if number)
+    told = [f"{said} texts"] * bool(said) + [f"{made:,} variants of {'them' if said else 'its texts'}"] * bool(made)
+    return ", and ".join(told)

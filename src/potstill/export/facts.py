@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 import potstill
-from potstill.corpus.dataset import Dataset
+from potstill.corpus.dataset import SPLITS, Dataset
 from potstill.evaluate.scores import scores
 from potstill.params.student import StudentParams
 from potstill.runtime.model import Student
@@ -17,8 +17,9 @@ def collect(
     student: Student,
     words: Sequence[str] | None,
     data: Dataset,
+    unlabelled: int,
     hashes: Mapping[str, str],
-    teachers: Mapping[str, float],
+    teachers: Mapping[str, float | None],
     params: StudentParams,
 ) -> dict[str, Any]:
     """All there is to know of a student: where it comes from, and how good it is.
@@ -26,20 +27,24 @@ def collect(
     Args:
         student: the student, calibrated.
         words: what it knows, in the order of its rows, for a file that does not say it otherwise; or None.
-        data: what it was trained on.
+        data: the labelled texts; the unlabelled ones are not looked at.
+        unlabelled: how many unlabelled texts it was trained on.
         hashes: SHA-256 by the name of the data.
-        teachers: accuracy on the test split by the name of those who labelled its texts.
+        teachers: accuracy on the test split by the name of those who labelled its texts; None for one that has no
+            answers for some of them.
         params: how it was trained.
     """
     splits = {"validation": data.validation, "test": data.test}
     facts: dict[str, Any] = {
         "version": potstill.__version__,
         "params": params.model_dump(),
-        "rows": {name: len(getattr(data, name)) for name in ("train", "validation", "test", "unlabelled")},
+        "rows": {name: len(data.split(name)) for name in SPLITS} | {"unlabelled": unlabelled},
         "sha256": dict(hashes),
         "metrics": {name: _metrics(student, table, data.targets(name)) for name, table in splits.items()},
-        "teachers": dict(teachers),
+        "teachers": {name: accuracy for name, accuracy in teachers.items() if accuracy is not None},
     }
+    untested = [name for name, accuracy in teachers.items() if accuracy is None]
+    facts |= {"untested_teachers": untested} if untested else {}
     return facts | ({} if words is None else {"words": "\n".join(words)})
 
 

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, PercentFormatter
 
-from potstill.evaluate.canvas import FAINT, INK, PALE, SOFT, TIP, save, short
+from potstill.evaluate.canvas import FAINT, INK, PALE, SOFT, TIP, legend_name, save, short, tip
 from potstill.evaluate.figure import KINDS, SERIES
 from potstill.report.reliability import BINS, binned
 
@@ -67,7 +67,7 @@ def bars(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
             colour = KINDS[row["kind"]][1]
             y, low, high = (100 * row[f"accuracy{end}"] for end in ("", "_low", "_high"))
             axes.hlines(place, low, high, color=colour, alpha=0.55)
-            axes.plot(y, place, KINDS[row["kind"]][0], color=colour, ms=6, gid=TIP + row["tip"])
+            axes.plot(y, place, KINDS[row["kind"]][0], color=colour, ms=6, gid=tip(row["tip"]))
             axes.annotate(f"{y:.1f}", (high, place), xytext=(5, 0), textcoords="offset points", va="center", size=8)
         axes.set_yticks(range(len(rows)), [short(row["name"]) for row in rows])
         axes.tick_params(axis="y", length=0, labelcolor=INK)
@@ -97,8 +97,8 @@ def lines(series: Mapping[str, Sequence[Mapping[str, Any]]], level: tuple[str, f
             for x, y, point in zip(xs, ys, points, strict=True):
                 low, high = 100 * point["accuracy_low"], 100 * point["accuracy_high"]
                 axes.vlines(x, low, high, color=colour, alpha=0.5)
-                tip = f"{TIP}{name}, {x:,} texts: {y:.1f}% ({low:.1f} to {high:.1f})"
-                axes.plot(x, y, "o", color=colour, ms=5, gid=tip)
+                said = f"{name}, {x:,} texts: {y:.1f}% ({low:.1f} to {high:.1f})"
+                axes.plot(x, y, "o", color=colour, ms=5, gid=tip(said))
         if level:
             axes.axhline(100 * level[1], color=SOFT, lw=1, ls=(0, (4, 3)), label=level[0])
         axes.set(xscale="log", xlabel="texts", ylabel="test accuracy, %")
@@ -125,10 +125,10 @@ def reliability(models: Mapping[str, tuple[np.ndarray, np.ndarray]], path: Path)
         axes.plot([0, 1], [0, 1], color=SOFT, lw=1, ls=(0, (4, 3)), label="as sure as right")
         for colour, (name, (confidence, right)) in zip(SERIES, models.items(), strict=False):
             points = binned(confidence, right)
-            axes.plot([p[0] for p in points], [p[1] for p in points], color=colour, lw=1.5, label=name)
+            axes.plot([p[0] for p in points], [p[1] for p in points], color=colour, lw=1.5, label=legend_name(name))
             for sure, share, count in points:
-                tip = f"{TIP}{name}: {sure:.0%} sure on average, right in {share:.1%} of {count:,} texts"
-                axes.plot(sure, share, "o", color=colour, ms=3 + 5 * (count / len(right)) ** 0.5, gid=tip)
+                said = f"{name}: {sure:.0%} sure on average, right in {share:.1%} of {count:,} texts"
+                axes.plot(sure, share, "o", color=colour, ms=3 + 5 * (count / len(right)) ** 0.5, gid=tip(said))
         axes.set(xlabel="confidence", ylabel="share that is right")
         _percents(axes)
         figure.legend(loc="outside upper left", ncols=3, fontsize=8, columnspacing=1, handlelength=1.5)
@@ -144,8 +144,8 @@ def agreement(confidence: np.ndarray, agrees: np.ndarray, path: Path) -> None:
         for sure, share, count in binned(confidence, agrees):
             left = min(int(sure * BINS), BINS - 1) / BINS
             sureness = f"{left:.0%} to {left + 0.1:.0%}"
-            tip = f"{TIP}teacher {sureness} sure: the student agrees on {share:.1%} of {count:,} texts"
-            axes.bar(left + 0.05, share, 0.085, color=KINDS["student"][1], gid=tip)
+            said = f"teacher {sureness} sure: the student agrees on {share:.1%} of {count:,} texts"
+            axes.bar(left + 0.05, share, 0.085, color=KINDS["student"][1], gid=tip(said))
             axes.annotate(
                 f"{count:,}", (left + 0.05, share), xytext=(0, 2), textcoords="offset points", ha="center", size=7
             )
@@ -174,8 +174,8 @@ def cascade(curve: Sequence[tuple[float, float, float]], teacher: float, chosen:
             [p[1] for p in curve], [p[2] for p in curve], color=KINDS["student"][1], lw=1.5, label="both together"
         )
         for threshold, share, accuracy in curve:
-            tip = f"{TIP}threshold {threshold:g}: {share:.1%} passed on, {accuracy:.2%} right"
-            axes.plot(share, accuracy, "o", color=KINDS["student"][1], ms=3, gid=tip)
+            said = f"threshold {threshold:g}: {share:.1%} passed on, {accuracy:.2%} right"
+            axes.plot(share, accuracy, "o", color=KINDS["student"][1], ms=3, gid=tip(said))
             if threshold == chosen:
                 axes.plot(share, accuracy, "o", mfc="none", mec=INK, ms=9, label=f"threshold {threshold:g}")
         axes.set(xlabel="passed on to the teacher", ylabel="test accuracy")
@@ -204,7 +204,7 @@ def order(found: Mapping[str, float], path: Path) -> None:
             axes.annotate(f"{name}\n{value:g}", (value, 0), xytext=(0, below), textcoords="offset points", **label)
         for step, (name, value) in enumerate(sorted(found.items(), key=lambda item: item[1])):
             colour = KINDS["student" if name == "student" else "teacher"][1]
-            axes.plot(value, 0, "o", color=colour, ms=7, gid=f"{TIP}{name}: {value:.2f}")
+            axes.plot(value, 0, "o", color=colour, ms=7, gid=tip(f"{name}: {value:.2f}"))
             label = {"ha": "left", "size": 8, "color": colour}
             above = 9 + 13 * step
             axes.annotate(f"{short(name)} {value:.2f}", (value, 0), (0, above), textcoords="offset points", **label)

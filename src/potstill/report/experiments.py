@@ -78,14 +78,15 @@ def _changes(params: Mapping[str, Any], first: Mapping[str, Any]) -> dict[str, A
     return {key: value for key, value in params.items() if key not in first or first[key] != value}
 
 
-def sentence(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Which one to take: the smallest of those that are not surely worse than the best."""
+def recommend(rows: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
+    """Name the experiment to take, the smallest of those that are not surely worse than the best, and say why."""
     good = [row for row in rows if row["best"]]
     chosen = min(good, key=lambda row: row["bytes"])
     others = len(good) - 1
     also = f", as {others} other{'s' * (others != 1)} are" if others else ""
     ship = "" if chosen["ship"] else " It should not ship, though: its own report says why."
-    return (
-        f"Take {chosen['name']}: {chosen['bytes']:,} bytes, {100 * chosen['accuracy']:.2f}% right on the test split, "
+    why = (
+        f"{chosen['bytes']:,} bytes, {100 * chosen['accuracy']:.2f}% right on the test split, "
         f"not surely worse than the best{also}, and the smallest of these.{ship}"
     )
+    return chosen["name"], why

@@ -21,6 +21,7 @@ from potstill.student.transfer import Transfer
 
 STUDENT, BASELINE = "student", "tfidf"
 SEED = 0
+CLASSES = 50  # that the page shows
 
 
 @dataclass(frozen=True)
@@ -222,6 +223,7 @@ def fails(inputs: Inputs, number: int) -> dict[str, Any]:
                 "low": low,
                 "high": high,
                 "below": bool(texts) and high < average,
+                "wrong": texts + chosen - 2 * hits,
             }
         )
     right = test.right(STUDENT)
@@ -242,21 +244,21 @@ def fails(inputs: Inputs, number: int) -> dict[str, Any]:
     return {
         "matrix": None if matrix is None else matrix.tolist(),
         "classes": classes,
+        "shown": sorted(classes, key=lambda row: -row["wrong"])[:CLASSES] if len(classes) > CLASSES else classes,
         "errors": errors,
-        "pairs": [] if matrix is None else _pairs(matrix, inputs.labels)[:number],
+        "pairs": [] if matrix is None else _pairs(matrix, inputs.labels, number),
         "wrong": len(wrong),
         "reliability": binned(sure, right),
     }
 
 
-def _pairs(matrix: np.ndarray, labels: list[str]) -> list[dict[str, Any]]:
+def _pairs(matrix: np.ndarray, labels: list[str], number: int) -> list[dict[str, Any]]:
     """What is confused most often, first."""
-    apart = matrix * ~np.eye(len(matrix), dtype=bool)
-    return [
-        {"actual": labels[a], "predicted": labels[p], "texts": int(apart[a, p])}
-        for a, p in zip(*np.unravel_index(np.argsort(-apart, axis=None, kind="stable"), apart.shape), strict=True)
-        if apart[a, p]
-    ]
+    actual, predicted = np.nonzero(matrix * ~np.eye(len(matrix), dtype=bool))
+    texts = matrix[actual, predicted]
+    first = np.argsort(-texts, kind="stable")[:number]
+    found = zip(actual[first], predicted[first], texts[first].tolist(), strict=True)
+    return [{"actual": labels[a], "predicted": labels[p], "texts": count} for a, p, count in found]
 
 
 def suspects(inputs: Inputs, number: int) -> dict[str, Any]:

@@ -1,38 +1,62 @@
 """Laying the report out: one HTML file that needs nothing else, and the same as Markdown."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
+from potstill.errors import visible
 from potstill.evaluate.table import MISSING, amount, size
+from potstill.markdown import clip, code, inert
 
-LONGEST = 240  # letters of a text that are shown
 SHADED = 25  # classes up to which a confusion matrix is shown whole
 
 
 def render(template: str, facts: Mapping[str, Any]) -> str:
-    """Fill a template of this folder, HTML or Markdown. In HTML all that is not marked safe is escaped."""
+    """Fill a template of this folder, HTML or Markdown, so that every text in it is shown as that text.
+
+    What is not marked safe is escaped; in Markdown by `markdown.inert`.
+    """
+    html = template.endswith(".html")
     environment = Environment(
         loader=PackageLoader("potstill", "report"),
-        autoescape=template.endswith(".html"),
+        autoescape=html,
+        finalize=_finalize(_visible_lines if html else inert),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {
+    numbers: dict[str, Callable[..., str]] = {
         "points": points,
         "span": span,
         "count": lambda value: MISSING if value is None else f"{value:,}",
         "amount": lambda value: MISSING if value is None else amount(value),
         "size": lambda value: MISSING if value is None else size(value),
         "digits": digits,
-        "clip": clip,
-        "cell": lambda text: clip(text).replace("\\", "\\\\").replace("|", "\\|"),
     }
+    environment.filters |= {name: _safe(write) for name, write in numbers.items()} | {"clip": clip, "code": _safe(code)}
     environment.globals |= {"SHADED": SHADED}
     return environment.get_template(template).render(facts)
+
+
+def _finalize(show: Callable[[str], str]) -> Callable[[Any], Any]:
+    """What is done to a value before it is written; numbers, and what is marked safe, stay as they are."""
+
+    def finalize(value: Any) -> Any:
+        return value if isinstance(value, Markup | int | float) else show(str(value))
+
+    return finalize
+
+
+def _visible_lines(text: str) -> str:
+    return "\n".join(map(visible, text.split("\n")))
+
+
+def _safe(write: Callable[..., str]) -> Callable[..., Markup]:
+    """Mark what a filter makes as safe."""
+    return lambda *arguments: Markup(write(*arguments))
 
 
 def points(share: float | None, decimals: int = 1) -> str:
@@ -49,9 +73,3 @@ def span(row: Mapping[str, Any]) -> str:
     """An accuracy in percent, with its interval."""
     ends = (row["accuracy_low"], row["accuracy_high"])
     return f"{points(row['accuracy'], 2)} ({points(ends[0])}–{points(ends[1])})"
-
-
-def clip(text: str) -> str:
-    """A text on one line, cut if it is long."""
-    line = " ".join(text.split())
-    return line if len(line) <= LONGEST else line[: LONGEST - 1] + "…"

@@ -5,7 +5,8 @@ weights behind it are multiplied when a student is loaded, and scoring only adds
 """
 
 from array import array
-from collections.abc import Callable, Sequence
+from codecs import iterdecode
+from collections.abc import Callable, Iterable, Sequence
 from enum import IntEnum
 from importlib import import_module
 from itertools import accumulate, chain
@@ -25,6 +26,7 @@ except ImportError:  # there was no compiler when potstill was installed
     kernel = None
 
 LANES = 8  # as in kernel.c
+_PIECE = 1 << 16  # characters or bytes
 _LARGEST = 1 << 25  # numbers of a folded table: what needs more is a forged file, or better off without
 
 
@@ -40,9 +42,10 @@ Score = Callable[[Any, Output], np.ndarray]
 
 
 def scorer(lookup: Lookup, shape: Shape, weights: Weights, temperature: float) -> Score | None:
-    """A function that scores a list of strings, or what Arrow can hand over; None without a kernel, or room.
+    """A function that scores a list or tuple of strings, or what Arrow can hand over; None without a kernel, or room.
 
-    Its second argument says what it gives: float32 of shape (texts, classes), or int64 of shape (texts,).
+    Its second argument says what it gives: float32 of shape (texts, classes), or int64 of shape (texts,). It raises a
+    TypeError for what is not a string, and a NotImplementedError for Arrow arrays that are better given as a list.
     """
     classes = len(weights["head.bias"])
     if kernel is None or lookup.size * _WIDTH[shape.architecture](classes, shape.hidden) > _LARGEST:
@@ -57,21 +60,30 @@ def scorer(lookup: Lookup, shape: Shape, weights: Weights, temperature: float) -
         *(_tree(lookup.known, lookup) if isinstance(lookup.known, Words) else _table(lookup.known, lookup)),
         tuple(np.ascontiguousarray(part, np.float32) for part in folded),
         tokenizer.lower,
+        _lower_long,
         tokenizer.kind,
     )
 
     def score(texts: Any, output: Output) -> np.ndarray:
-        if hasattr(texts, "__arrow_c_stream__"):
-            scored = kernel.score_arrow_stream(model, texts.__arrow_c_stream__(), output)
-        elif hasattr(texts, "__arrow_c_array__"):
-            scored = kernel.score_arrow_array(model, texts.__arrow_c_array__(), output)
-        else:
+        if isinstance(texts, (list, tuple)):
             scored = kernel.score_list(model, texts, output)
+        elif hasattr(texts, "__arrow_c_stream__"):
+            scored = kernel.score_arrow_stream(model, texts.__arrow_c_stream__(), output)
+        else:
+            scored = kernel.score_arrow_array(model, texts.__arrow_c_array__(), output)
         if output == Output.CLASSES:
             return np.frombuffer(scored, np.int64)
         return np.frombuffer(scored, np.float32).reshape(-1, classes)
 
     return score
+
+
+def _lower_long(text: str | bytes) -> bytes:
+    """Lower-case a text of megabytes, a string or UTF-8, piece by piece, between which other threads can run."""
+    pieces: Iterable[Any] = (text[i : i + _PIECE] for i in range(0, len(text), _PIECE))
+    if isinstance(text, bytes):
+        pieces = iterdecode(pieces, "utf-8", "replace")
+    return b"".join([tokenizer.lower(piece).encode() for piece in pieces])
 
 
 def _tree(known: Words, lookup: Lookup) -> tuple[Any, ...]:

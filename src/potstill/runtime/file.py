@@ -37,6 +37,8 @@ import numpy as np
 
 from potstill.errors import PotstillError
 from potstill.runtime import facts as said
+from potstill.runtime import naming
+from potstill.runtime.naming import SEPARATOR
 from potstill.runtime.networks import ARCHITECTURES, LARGE, Rounded, Shape, Weights
 from potstill.runtime.tokenizer import Fingerprints, Lookup, Words
 
@@ -46,7 +48,6 @@ FLOAT = 32  # bits of a weight that is not rounded
 
 # What a file can hold, and what the parameters allow.
 LARGEST = 1 << 28  # bytes of a file
-LARGEST_NAMES = (1 << 16) - 1  # bytes of the labels, with a line feed between two
 LARGEST_FACTS = 1 << 23  # bytes, inflated, and
 DENSEST = 8  # times the bytes of the file beside a million
 WORDS = 1 << 18  # the unknown word included
@@ -67,6 +68,7 @@ _TEMPERATURE = struct.Struct("<f")
 # Added to the architecture: words share rows, are known by their strings, logits are divided by a temperature, a text
 # may have several labels.
 SHARED, STRINGS, CALIBRATED, MULTI_LABEL = 128, 64, 32, 16
+_WRONG = (struct.error, ValueError, OverflowError, RecursionError, zlib.error)  # what reading raises, and writing
 _AT_ONCE = 1 << 15  # numbers whose bits are taken apart together
 
 
@@ -82,18 +84,8 @@ def check(labels: list[str], shape: Shape, rows: int, bits: tuple[int, int]) -> 
     Raises:
         PotstillError: a file cannot.
     """
-    for label in labels:
-        if not label or "\n" in label:
-            raise PotstillError(
-                f"the label {label!r} is empty or has a line feed, which no model file can hold: rename it"
-            )
-    if len(set(labels)) < len(labels):
-        raise PotstillError("two labels have the same name, which no model file can hold: rename one")
-    named = len("\n".join(labels).encode())
-    if named > LARGEST_NAMES:
-        raise PotstillError(
-            f"the names of the labels take {named:,} bytes, and a model file holds {LARGEST_NAMES:,}: shorten them"
-        )
+    if fault := naming.fault(labels):
+        raise PotstillError(fault)
     size = sum(bits[name != TABLE] * math.prod(weight) for name, weight in shape.weights(rows, len(labels)).items())
     most = LARGEST - 2 * LARGEST_FACTS  # beside names, fingerprints and facts
     if size // 8 > most:
@@ -119,12 +111,12 @@ def pack(
     Raises:
         PotstillError: a file cannot hold it.
     """
-    check(labels, shape, len(weights[TABLE]), bits)
     try:
         content = _pack(labels, lookup, shape, weights, bits, steps, temperature, thresholds, facts)
-        unpack(content)
-    except (struct.error, ValueError, OverflowError) as error:
-        raise PotstillError(f"a model file cannot hold this student: {error}") from None
+        _require(len(content) <= LARGEST, "it would be too large")
+        _require(_unpack(memoryview(content)[8:])["labels"] == labels, "its labels are cut")
+    except _WRONG as error:
+        raise PotstillError(f"a model file cannot hold this student: {naming.fault(labels) or error}") from None
     return content
 
 
@@ -140,7 +132,7 @@ def _pack(
     facts: dict[str, Any],
 ) -> bytes:
     rows = len(weights[TABLE])
-    names = "\n".join(labels).encode()
+    names = SEPARATOR.join(labels).encode()
     flags, extra, salts, width, rice, stream = 0, b"", b"", 0, 0, []
     if thresholds is not None:
         flags |= MULTI_LABEL
@@ -199,7 +191,7 @@ def unpack(data: bytes) -> dict[str, Any]:
         raise ValueError("it is damaged, fetch or make it anew")
     try:
         return _unpack(body)
-    except (struct.error, ValueError, OverflowError, RecursionError, zlib.error) as error:
+    except _WRONG as error:
         # The checksum is right, so somebody wrote it so.
         raise ValueError(f"it is no student's file ({error})") from None
 
@@ -226,7 +218,7 @@ def _unpack(body: memoryview) -> dict[str, Any]:
         and rows <= words <= WORDS
         and COLDEST <= temperature <= HOTTEST
     )
-    labels = bytes(_part(body, at, named)).decode().split("\n")
+    labels = bytes(_part(body, at, named)).decode().split(SEPARATOR)
     _require(all(labels) and len(set(labels)) == len(labels), "its labels are empty, or not distinct")
     at += named
     shape = Shape(list(ARCHITECTURES)[architecture], embedding, hidden)

@@ -1,0 +1,107 @@
+"""What a student's file, its card and `potstill inspect` say, against what the stages measured."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from potstill import cli, files, paths
+from potstill.params.student import StudentParams
+from potstill.runtime.model import Student
+from test_classes import NETWORK, STAGES, run_stages
+from test_export import check_card
+
+NAMES = ["joy", "sadness", "@a <b>|`c`"]
+CASES = {
+    "one label": {},
+    "few labels": {"prepare": {"labelled": 30, "validated": 20}},
+    "several labels": {"prepare": {"multi_label": True}},
+    "train alone": {"changes": {"student": {"sources": ["train"]}}, "learned": ("train",)},
+    "no unlabelled texts": {"changes": {"pool": {"unlabelled": 0}}, "learned": ("train",)},
+    "some unlabelled texts": {"changes": {"pool": {"unlabelled": 17}}},
+    "two teachers, one without some answers": {"teachers": ["mine", "lacking"]},
+}
+
+
+def metrics(stage):
+    return json.loads((paths.METRICS / stage / "metrics.json").read_text())
+
+
+def table(number, start, several):
+    """Texts with a telling word for each of their labels."""
+    ids = [[i % 3] if i % 5 or not several else [0, 1] for i in range(start, start + number)]
+    texts = [f"so {' '.join(f'w{label}' for label in held)} today {start + row}" for row, held in enumerate(ids)]
+    return pd.DataFrame({"text": texts, "ids": ids})
+
+
+def write(several):
+    """The files of `prepare`, and the answers of a teacher, and of one that lacks the last test texts."""
+    names = [name.replace("|", "/") for name in NAMES] if several else NAMES
+    sizes = {"train": 90, "validation": 45, "test": 60, "unlabelled": 50}
+    parts, start = {}, 0
+    for name, number in sizes.items():
+        parts[name], start = table(number, start, several), start + number
+        labels = ["|".join(names[i] for i in held) for held in parts[name]["ids"]]
+        columns = parts[name][["text"]] if name == "unlabelled" else parts[name][["text"]].assign(label=labels)
+        columns.to_csv(f"mine/{name}.csv", index=False)
+    texts = pd.concat(parts.values(), ignore_index=True)
+    answers = np.full((len(texts), 3), 0.04)
+    for row, held in zip(answers, texts["ids"], strict=True):
+        row[held] = 0.92
+    answers[::7] = np.roll(answers[::7], 1, axis=1)  # now and then it is wrong
+    told = pd.DataFrame(answers, columns=names).assign(text=texts["text"])
+    told.to_csv("answers.csv", index=False)
+    told[~told["text"].isin(parts["test"]["text"].tail(5))].to_csv("lacking.csv", index=False)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", CASES)
+def test_every_fact_is_what_the_stages_measured(case, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine").mkdir()
+    asked = CASES[case]
+    several = "multi_label" in asked.get("prepare", {})
+    write(several)
+    teachers = asked.get("teachers", ["mine"])
+    presets = {name: {"checkpoint": f"{name.replace('mine', 'answers')}.csv"} for name in teachers}
+    changes = {"teacher": {"checkpoints": teachers, "presets": presets}, "label": {"teachers": teachers}}
+    prepare = {"unlabelled": ["unlabelled.csv"]} | asked.get("prepare", {})
+    network = NETWORK | {"words": 40, "epochs": 3}
+    run_stages(monkeypatch, network, changes | asked.get("changes", {}), STAGES, **prepare)
+
+    student = Student.load(paths.EXPORT / "student.pot")
+    facts, evaluated = student.facts, metrics("evaluate")["models"]
+    prepared, pool = metrics("prepare")["prepare"]["rows"], metrics("pool")["pool"]["sources"]
+    learned = {name: pool[name] for name in asked.get("learned", ("train", "unlabelled")) if pool[name]}
+    splits = {name: prepared[name] for name in ("train", "validation", "test")}
+    assert facts["rows"] == splits | {"unlabelled": learned.get("unlabelled", 0)}
+    if case == "few labels":
+        assert (facts["rows"]["train"], facts["rows"]["unlabelled"]) == (30, 50 + 60)
+    if case == "some unlabelled texts":
+        assert facts["rows"]["unlabelled"] == 17
+    tested = [name for name in teachers if name in evaluated]
+    assert facts["teachers"] == {name: evaluated[name]["accuracy"] for name in tested}
+    assert facts.get("untested_teachers", []) == [name for name in teachers if name not in tested]
+    measured = {key: value for key, value in evaluated["student"].items() if key in facts["metrics"]["test"]}
+    assert facts["metrics"]["test"] == measured
+    assert facts["sha256"] == {path.name: files.sha256(path) for path in (paths.PREPARED, paths.TRANSFER)}
+    assert facts["params"] == StudentParams.load().model_dump()
+    size = (paths.EXPORT / "student.pot").stat().st_size
+    assert size == metrics("export")["export"]["bytes"] == evaluated["student"]["bytes"]
+    assert student.parameters == evaluated["student"]["parameters"] == metrics("student")["student"]["parameters"]
+    assert student.temperature == pytest.approx(metrics("export")["export"]["temperature"], rel=1e-3)
+    validation = facts["metrics"]["validation"]
+    assert validation["log_loss"] == metrics("export")["export"]["validation_log_loss"]
+
+    card = (paths.EXPORT / "README.md").read_text()
+    check_card(card, student, evaluated["student"], learned)
+    assert f"# A text classifier in {size:,} bytes" in card
+    assert f"`model.onnx` ({(paths.EXPORT / 'model.onnx').stat().st_size:,} bytes;" in card
+
+    capsys.readouterr()
+    cli._main(["inspect", "--json", str(paths.EXPORT / "student.pot")])
+    told = json.loads(capsys.readouterr().out)
+    assert {key: told[key] for key in facts} == facts
+    assert (told["bytes"], told["parameters"], told["labels"]) == (size, student.parameters, student.labels)
+    assert list(told.get("thresholds", {}).values()) == pytest.approx(student.thresholds or [], abs=1e-6)
