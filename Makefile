@@ -1,7 +1,7 @@
 .DEFAULT_GOAL := help
 .PHONY: help setup repro advise queue search compare qr verify push pull test test-faults fuzz browser servers quick audit check offline \
-	fresh format show lock clean benchmark-advise benchmark-debian benchmark-emotion benchmark-glue benchmark-label benchmark-scale \
-	benchmark-search benchmark-speed benchmark-teacher
+	fresh format show lock clean benchmark-advise benchmark-classes benchmark-debian benchmark-emotion \
+	benchmark-glue benchmark-label benchmark-scale benchmark-search benchmark-speed benchmark-teacher
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -125,6 +125,9 @@ lock: ## write the versions of this environment to constraints.txt
 benchmark-advise: DATA = ../shared/data
 benchmark-advise: setup ## `make advise` on Emotion, SST-2 and CoLA, in the folder DATA
 	python benchmarks/advise.py --data $(DATA)
+
+benchmark-classes: setup ## time and memory of every stage for 10, 100 and 1,000 classes
+	python benchmarks/classes.py
 
 benchmark-debian: setup ## 52 classes, and several labels per text: what the packages of Debian say of themselves
 	python benchmarks/debian.py

@@ -345,6 +345,28 @@ def label(rows: Rows, folder: Path) -> None:
     publish(folder / "table.md", "label", markdown(headings, lines))
 
 
+def classes(rows: Rows, folder: Path) -> None:
+    """Processor time and memory of each stage against the number of classes, and what came out."""
+    sizes = sorted({row["classes"] for row in rows})
+    of = {(row["stage"], row["classes"]): row for row in rows}
+    lines = [
+        [
+            stage,
+            *(
+                f"{of[stage, size]['core_seconds']:,.1f} s, {of[stage, size]['peak_megabytes']:,.0f} MB"
+                for size in sizes
+            ),
+        ]
+        for stage in dict.fromkeys(row["stage"] for row in rows if row["stage"] != "all")
+    ]
+    for name, told in (("student", "student"), ("hard", "hard labels"), ("tfidf", "TF-IDF")):
+        lines.append([f"test accuracy, {told}", *(f"{of['all', size]['accuracy'][name]:.1%}" for size in sizes)])
+    for name, told in (("student", "student.pot"), ("onnx", "model.onnx"), ("report", "the report's page")):
+        lines.append([f"size, {told}", *(table.size(of["all", size]["bytes"][name]) for size in sizes)])
+    headings = {"stage": "---", **{f"{size:,} classes": "---:" for size in sizes}}
+    files.write_text(folder / "table.md", markdown(headings, lines))
+
+
 def scale(rows: Rows, folder: Path) -> None:
     """Seconds and memory of each stage against the number of texts, as a table of the README and a picture."""
     found = pd.DataFrame(rows)

@@ -38,7 +38,7 @@ def main() -> None:
     shown = facts | {
         "title": f"{inputs.name}: {', '.join(data.labels[:8])}{' …' if len(data.labels) > 8 else ''}",
         "labels": data.labels,
-        "labeller": teachers[0] if len(teachers) == 1 else None,
+        "fallback": fallback(inputs, teachers),
         "reference": reference,
         "published": evaluate.published,
         "rows": {name: len(data.split(name)) for name in (*SPLITS, "unlabelled")},
@@ -63,6 +63,7 @@ def read(data: Dataset, teachers: list[str]) -> Inputs:
     test = Answers.load(paths.EVALUATE / "test.parquet")
     teacher = teachers[0] if len(teachers) == 1 else "ensemble"
     pool = transfer.read(paths.TRANSFER)
+    evaluated, prepared = paths.METRICS / "evaluate", paths.METRICS / "prepare" / "metrics.json"
     return Inputs(
         labels=data.labels,
         name=f"{student.shape.architecture}-{thousands(student.parameters)}",
@@ -72,10 +73,16 @@ def read(data: Dataset, teachers: list[str]) -> Inputs:
         train=data.train,
         pool=pool,
         answers=probabilities(pool.logits, data.multi_label),
-        scores=files.read_json(paths.METRICS / "evaluate" / "metrics.json"),
-        verdict=files.read_json(paths.METRICS / "evaluate" / "verdict.json"),
-        timing=files.read_json(paths.METRICS / "evaluate" / "timing.json", "timing"),
-        prepared=files.read_json(paths.METRICS / "prepare" / "metrics.json", "prepare"),
+        scores={key: files.read_json(evaluated / "metrics.json", key) for key in ("models", "traits")},
+        verdict={
+            "ship": files.read_json(evaluated / "verdict.json", "ship", kind=bool),
+            "reasons": files.read_json(evaluated / "verdict.json", "reasons", kind=list),
+        },
+        timing=files.read_json(evaluated / "timing.json", "timing"),
+        prepared={
+            "removed": files.read_json(prepared, "prepare", "removed"),
+            "two_labels": files.read_json(prepared, "prepare", "two_labels", kind=int),
+        },
         ablation=files.read_json(paths.METRICS / "ablate" / "metrics.json", "ablate"),
         truncated=truncated(teachers),
     )
@@ -88,8 +95,15 @@ def truncated(teachers: list[str]) -> dict[str, dict[str, float]]:
         facts = files.read_json(paths.METRICS / "teacher" / name / "metrics.json", name)
         for split, share in facts.get("truncated", {}).items():  # a table has none
             of_teachers[split] = max(share, of_teachers.get(split, 0.0))
-    of_student = files.read_json(paths.METRICS / "student" / "metrics.json", "student")
-    return {"teacher": of_teachers, "student": of_student["truncated"]}
+    of_student = files.read_json(paths.METRICS / "student" / "metrics.json", "student", "truncated")
+    return {"teacher": of_teachers, "student": of_student}
+
+
+def fallback(inputs: Inputs, teachers: list[str]) -> str | None:
+    """The teacher that `potstill predict --fallback` can ask: one that was fine-tuned, and labelled by itself."""
+    models = inputs.scores["models"]
+    alone = len(teachers) == 1 and teachers[0] in models and models[teachers[0]]["parameters"]
+    return teachers[0] if alone else None
 
 
 def tables(facts: Mapping[str, Any]) -> dict[str, pd.DataFrame]:

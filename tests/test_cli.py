@@ -4,7 +4,7 @@ import csv
 import dataclasses
 import io
 import json
-import shutil
+import os
 import subprocess
 import sys
 
@@ -126,7 +126,10 @@ def test_several_classes_and_none_where_none_is_likely(model, tmp_path, capsys):
 @pytest.fixture(scope="module")
 def teacher(bert, tmp_path_factory):
     """A tiny teacher of the same classes in another order."""
-    folder, labels = tmp_path_factory.mktemp("teacher"), ["c2", "c0", "c1"]
+    return make_teacher(bert, tmp_path_factory.mktemp("teacher"), ["c2", "c0", "c1"])
+
+
+def make_teacher(bert, folder, labels):
     network, tokenizer = pretrained.load(str(bert), labels)
     network.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
@@ -160,7 +163,7 @@ def test_below_the_threshold_the_fallback_answers(model, teacher, target, tmp_pa
     assert found == unsure.tolist()
 
 
-def test_a_fallback_that_cannot_be_is_refused(model, teacher, tmp_path, monkeypatch):
+def test_a_fallback_that_cannot_be_is_refused(model, bert, teacher, tmp_path, monkeypatch):
     source = write(tmp_path / "a.txt", TEXTS)
     asked = ("predict", model, source, "-o", tmp_path / "b.csv", "--fallback")
     assert "--fallback requires --threshold" in refused(*asked, teacher)
@@ -168,9 +171,7 @@ def test_a_fallback_that_cannot_be_is_refused(model, teacher, tmp_path, monkeypa
     teachers.describe(tmp_path, "table", ["c0", "c1", "c2"])
     pq.write_table(pa.table({"text": ["a"], "c0": [1.0], "c1": [0.0], "c2": [0.0]}), tmp_path / "table.parquet")
     assert "has none for new texts" in refused(*asked, tmp_path, "--threshold", "1")
-    other = tmp_path / "other"
-    shutil.copytree(teacher, other)
-    teachers.describe(other, "checkpoint", ["x", "y", "z"], 32)
+    other = make_teacher(bert, tmp_path / "other", ["x", "y", "z"])
     assert "tells apart x, y, z, and the student c0, c1, c2" in refused(*asked, other, "--threshold", "1")
     monkeypatch.setitem(sys.modules, "pandas", None)  # as where only the base is installed
     monkeypatch.delitem(sys.modules, "potstill.teacher.model")
@@ -282,6 +283,20 @@ def test_wrong_arguments_end_in_one_line_that_is_safe_for_a_terminal(arguments, 
     assert error.removesuffix("\n").isprintable()
 
 
+@pytest.mark.parametrize(
+    "value",
+    [
+        "\x00\x1b\x7f\x85\x9b\u200b\u202e\u2028\ufeff\ud800\U000e0001",
+        'plain "ä" \\ 日 👩\u200d👧',
+        {"a\x9b": [None, 1.5]},
+    ],
+)
+def test_json_is_printable_and_reads_back(value):
+    assert json.loads(as_json(value)) == value
+    assert "\u200d" in as_json(value) or as_json(value).isprintable()
+    assert as_json([float("nan"), {"a": float("-inf")}, 1e308]) == '[null, {"a": null}, 1e+308]'
+
+
 ODD_LABELS = ["\x1b[31mred\x07", "a\x9b2J\u2028\x7f", "=cmd|'/c calc'!A1"]
 
 
@@ -372,6 +387,16 @@ class TestInspect:
             for word, gain in words.items():
                 found = np.log(made.predict_proba([word, "unheard"])[:, made.labels.index(label)])
                 assert " " in word or gain == pytest.approx(found[0] - found[1], abs=1e-4)
+
+    def test_a_model_may_come_through_a_pipe(self, model, tmp_path, capsys):
+        for arguments in (["inspect", "--json"], ["page", "-o", str(tmp_path / "a.html")]):
+            ours, theirs = os.pipe()
+            os.write(theirs, model.read_bytes())
+            os.close(theirs)
+            call(capsys, arguments[0], f"/dev/fd/{ours}", *arguments[1:])
+            os.close(ours)
+        call(capsys, "page", model, "-o", tmp_path / "b.html")
+        assert (tmp_path / "a.html").read_bytes() == (tmp_path / "b.html").read_bytes()
 
     def test_people_can_read_it(self, model, capsys):
         out = call(capsys, "inspect", model)

@@ -108,7 +108,7 @@ def page(inputs=None, template="page.html", pictures=True):
     shown = {
         "title": f"bigru-2.5K: {', '.join(inputs.labels[:8])}",
         "labels": inputs.labels,
-        "labeller": "minilm",
+        "fallback": "minilm",
         "reference": inputs.teacher or "student",
         "published": True,
         "rows": {"train": 90, "validation": 2000, "test": 2000, "unlabelled": 0},

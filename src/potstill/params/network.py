@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from potstill.params.section import Section
+from potstill.params.section import Section, Seed
 from potstill.runtime.file import LONGEST, MAX_LENGTH, WIDEST, WORDS
 
 Architecture = Literal["mlp", "attention", "cnn", "bigru", "bilstm"]
@@ -31,11 +31,11 @@ class NetworkParams(Section):
     learning_rate: float = Field(gt=0, le=1)
     weight_decay: float = Field(ge=0)
     threads: int = Field(ge=0)
-    seed: int = Field(ge=0, lt=2**32)
+    seed: Seed
 
     @field_validator("ngrams")
     @classmethod
     def _only_a_bag_needs_runs(cls, value: int, info: ValidationInfo) -> int:
-        if value > 1 and info.data.get("architecture") != "mlp":
+        if value > 1 and info.data.get("architecture", "mlp") != "mlp":
             raise ValueError("only mlp takes more than 1, the other architectures see the order of words themselves")
         return value

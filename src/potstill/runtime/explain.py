@@ -72,7 +72,9 @@ def telling(student: Student, number: int) -> dict[str, list[tuple[str, float]]]
         best, gains = np.take_along_axis(best, order, axis=0), np.take_along_axis(gains, order, axis=0)
     return {
         label: [
-            (entries[i], float(gain)) for i, gain in zip(best[:, column], gains[:, column], strict=True) if gain > 0
+            (entries[i], float(gain))
+            for i, gain in zip(best[:, column], gains[:, column], strict=True)
+            if 0 < gain < np.inf
         ]
         for column, label in enumerate(student.labels)
     }

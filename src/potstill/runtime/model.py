@@ -122,12 +122,10 @@ class Student:
     def _score(self, texts: Any, output: Output) -> np.ndarray:
         if isinstance(texts, str):
             texts = [texts]
-        elif not isinstance(texts, (list, tuple)):
-            handed_over = _is_arrow(texts.__class__)
+        elif not isinstance(texts, (list, tuple)) and not (_is_arrow(texts.__class__) and self._kernel):
             if getattr(texts, "ndim", 1) != 1:
                 raise TypeError(f"texts has {texts.ndim} dimensions: give an array of one, or a string")
-            if not (handed_over and self._kernel):
-                texts = as_list(texts)
+            texts = as_list(texts)
         if self._kernel:
             try:
                 return self._kernel(texts, output)
@@ -197,9 +195,9 @@ def _kind_of(data: bytes) -> str:
 
 def as_list(texts: Any) -> list[Any]:
     """Return a column or any other iterable as a list."""
-    for convert in ("tolist", "to_pylist", "to_list"):  # numpy's and pandas'; Arrow's; Polars'
-        if hasattr(texts, convert):
-            return getattr(texts, convert)()
+    for name in ("tolist", "to_pylist", "to_list"):  # numpy's and pandas'; Arrow's; Polars'
+        if convert := getattr(texts, name, None):
+            return convert()
     return list(texts)
 
 

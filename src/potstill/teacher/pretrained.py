@@ -14,7 +14,7 @@ from transformers import (
 )
 from transformers.trainer_utils import set_seed
 
-from potstill.errors import PotstillError
+from potstill.errors import PotstillError, said
 
 transformers.logging.set_verbosity_error()  # "newly initialized" is the head, and no news
 transformers.logging.disable_progress_bar()
@@ -89,8 +89,7 @@ def load_as(
     except MemoryError:
         raise
     except Exception as error:  # each kind of damage has one of its own, the tokenizers' a plain `Exception`
-        said = next(filter(str.strip, str(error).splitlines()), "")
-        fault = said if isinstance(error, (OSError, ValueError)) else f"{type(error).__name__}: {said}"
+        fault = said(error)
     if fault:
         again = "run `make verify`, then `dvc repro`" if trained else "get it again, with all its files"
         raise PotstillError(f"{source} cannot be loaded as {name}: {fault}; if it is damaged, {again}")
