@@ -47,7 +47,7 @@ compare: setup ## the last run and the experiments of this commit on one page, o
 qr: setup ## write the student as a QR code, qr.png
 	python src/qr.py
 
-verify: setup ## hash all that DVC keeps here, and throw away what is damaged
+verify: setup ## hash all that DVC keeps here, and clean its cache of what is damaged
 	python src/verify.py
 
 push: setup ## push to the DVC remote, or to REMOTE; what is not whole there is replaced (HASH=1: read it all)

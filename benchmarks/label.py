@@ -116,7 +116,8 @@ def main() -> None:
         )
         print({key: rows[-1][key] for key in ("engine", "texts_per_second", "ratio_to_pipeline", "same_labels")})
     results = RESULTS / "results.json"
-    others = [row for row in files.read_json(results) if row["machine"] != machine()] if results.exists() else []
+    known = files.read_json(results, kind=list) if results.exists() else []
+    others = [row for row in known if row["machine"] != machine()]
     files.write_json(results, others + rows)
     tables.label(others + rows, RESULTS)
 

@@ -1,5 +1,7 @@
 """Stage `ablate`: what the teacher, each kind of text, the choice of words and the amount of text bring."""
 
+from potstill.start import run as run_stage
+
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -9,10 +11,9 @@ from joblib import cpu_count
 from tqdm import tqdm
 
 from potstill import files, paths
-from potstill.ablate import Trial, plan, run
+from potstill.ablate import Trial, is_row, plan, run
 from potstill.corpus.dataset import Dataset
 from potstill.cost import measured
-from potstill.errors import run as run_stage
 from potstill.params.ablate import AblateParams
 from potstill.params.baseline import BaselineParams
 from potstill.student import transfer
@@ -48,9 +49,11 @@ def main() -> None:
 def result(trial: Trial, params: AblateParams, baseline: BaselineParams, scratch: Path) -> dict[str, Any]:
     """One trial's result, as an earlier run left it or a new one."""
     path = scratch / f"{files.key(trial.work)}.json"
-    if not path.is_file():
-        files.write_json(path, run(trial, *read(), params, baseline))
-    return files.read_json(path)
+    row = files.kept(path, is_row)
+    if row is None:
+        row = run(trial, *read(), params, baseline)
+        files.write_json(path, row)
+    return row
 
 
 @cache

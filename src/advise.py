@@ -4,7 +4,8 @@ Trains cheap models on a sample of the prepared data (`dvc repro prepare`), in m
 is no stage: it comes before one pays for them. Can be stopped and started again. The test split is not looked at.
 """
 
-import argparse
+from potstill.start import run
+
 import shutil
 import sys
 
@@ -16,12 +17,13 @@ from potstill.advise.decide import decide
 from potstill.advise.measure import Answer, measure
 from potstill.advise.report import markdown
 from potstill.corpus.dataset import Dataset
-from potstill.errors import PotstillError, run
+from potstill.errors import PotstillError
 from potstill.params.baseline import BaselineParams
 from potstill.params.evaluate import EvaluateParams
 from potstill.params.student import StudentParams
 from potstill.params.teacher import TeacherParams
 from potstill.teacher import checkpoints, table
+from potstill.terminal import Parser
 
 METRICS = paths.METRICS / "advise"
 # Of the teacher: few rows want small batches and many epochs, to take enough steps.
@@ -31,7 +33,7 @@ BATCH_SIZE, EPOCHS, STEPS = 16, 3, 280
 def main() -> None:
     """Read the prepared data; write `metrics/advise`."""
     params = TeacherParams.load()
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = Parser(description=__doc__.splitlines()[0])
     parser.add_argument("--rows", type=int, default=1500, help="labelled rows to use at most (%(default)s)")
     parser.add_argument("--teacher", choices=params.presets, default=params.checkpoints[0], help="(%(default)s)")
     arguments = parser.parse_args()

@@ -1,11 +1,12 @@
 """Stage `baseline`: the models that no teacher helps."""
 
+from potstill.start import run
+
 from potstill import device, files, paths, record
 from potstill.balance import macro_f1
 from potstill.baseline import Tfidf
 from potstill.corpus.dataset import Dataset
 from potstill.cost import measured
-from potstill.errors import run
 from potstill.params.baseline import BaselineParams
 from potstill.runtime.decision import accuracy, likely
 from potstill.student.distil import train_on_labels

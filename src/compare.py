@@ -3,7 +3,8 @@
 Without names: the last `dvc repro`, and all experiments that were made of the commit that is checked out.
 """
 
-import argparse
+from potstill.start import run
+
 import io
 import json
 import subprocess
@@ -14,11 +15,12 @@ from dvc.exceptions import DvcException
 from ruamel.yaml import YAML
 
 from potstill import files, paths
-from potstill.errors import PotstillError, run
+from potstill.errors import PotstillError
 from potstill.evaluate.answers import Answers
 from potstill.report.experiments import Experiment, compare, flat, recommend
 from potstill.report.page import render
 from potstill.report.pictures import sizes
+from potstill.terminal import Parser
 
 METRICS = paths.METRICS / "compare"
 WORKSPACE = "workspace"
@@ -28,7 +30,7 @@ ANSWERS = paths.EVALUATE / "test.parquet"
 
 def main() -> None:
     """Read what the experiments left; write `metrics/compare`."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = Parser(description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*", help="experiments, branches, tags or commits; workspace is the last repro")
     names = parser.parse_args().names or [WORKSPACE, *of_head()]
     experiments = [read(name) for name in dict.fromkeys(names)]
@@ -69,7 +71,7 @@ def read(name: str) -> Experiment:
     if name == WORKSPACE:
         params = YAML(typ="safe", pure=True).load(paths.PARAMS)
         test = Answers.load(ANSWERS) if ANSWERS.is_file() else None
-        return Experiment(name, flat(params), files.read_json(SCORES), files.read_json(TIMING)["timing"], test)
+        return Experiment(name, flat(params), files.read_json(SCORES), files.read_json(TIMING, "timing"), test)
     revision = resolve(name)
     try:
         scores, timing = (json.loads(git("show", f"{revision}:{path}")) for path in (SCORES, TIMING))

@@ -1,5 +1,7 @@
 """Stage `evaluate`: every model on the test split, side by side."""
 
+from potstill.start import run
+
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from functools import partial
@@ -15,7 +17,6 @@ from potstill.balance import majority
 from potstill.baseline import Tfidf
 from potstill.corpus.dataset import Dataset
 from potstill.cost import measured
-from potstill.errors import run
 from potstill.evaluate import figure, table
 from potstill.evaluate.answers import Answers
 from potstill.evaluate.compare import Model, compare
@@ -110,7 +111,7 @@ def load_teachers(
         logits, validation = (
             record.read_answers(folder / name / f"{split}.csv", data.labels) for split in ("test", "validation")
         )
-        facts = files.read_json(folder / name / "metrics.json")[name]
+        facts = files.read_json(folder / name / "metrics.json", name)
         if not np.isfinite(logits).all():
             print(f"{name} lacks texts of the test split, and is left out")
             continue
@@ -146,10 +147,14 @@ def with_thresholds(models: list[Model], data: Dataset) -> list[Model]:
 
 def cost_of_rounding(student: Model, data: Dataset) -> dict[str, Any] | None:
     """The student against itself before its weights were rounded to a few bits; None if they are not."""
-    unrounded = load_file(paths.STUDENT / UNROUNDED)
+    rounded, path = Student.load(paths.EXPORT / FILE), paths.STUDENT / UNROUNDED
+    with files.reading(path):
+        unrounded = load_file(path)
+        if unrounded and any(unrounded[name].shape != weight.shape for name, weight in rounded.weights.items()):
+            raise ValueError(f"not the weights of {paths.EXPORT / FILE}")
     if not unrounded:
         return None
-    before = replace(Student.load(paths.EXPORT / FILE), weights=unrounded)
+    before = replace(rounded, weights=unrounded)
     labels = data.targets("test")
     probabilities = before.predict_proba(data.test["text"])
     both = right(choose(probabilities, student.thresholds), labels), right(student.chosen, labels)

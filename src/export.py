@@ -1,5 +1,7 @@
 """Stage `export`: calibrate the student, and write what ships."""
 
+from potstill.start import run
+
 from dataclasses import replace
 
 import numpy as np
@@ -7,7 +9,6 @@ import numpy as np
 from potstill import files, paths, record
 from potstill.corpus.dataset import Dataset
 from potstill.cost import measured
-from potstill.errors import run
 from potstill.evaluate.scores import scores
 from potstill.evaluate.thresholds import fit
 from potstill.export import calibrate, to_onnx
@@ -37,7 +38,7 @@ def main() -> None:
     student_params = StudentParams.load()
     sources = transfer.count(paths.TRANSFER, student_params.sources)
     named = params.words and isinstance(student.lookup.known, Fingerprints)
-    words = files.read_json(paths.STUDENT / WORDS) if named else None
+    words = files.read_names(paths.STUDENT / WORDS) if named else None
     hashes = {path.name: files.sha256(path) for path in (paths.PREPARED, paths.TRANSFER)}
     facts = collect(student, words, data, sources.get("unlabelled", 0), hashes, teachers(data), student_params)
     student = replace(student, facts=facts)

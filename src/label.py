@@ -1,5 +1,7 @@
 """Stage `label`: one teacher's logits for every text of the pool, once. `python src/label.py minilm`."""
 
+from potstill.start import run
+
 import sys
 
 import pyarrow.parquet
@@ -7,7 +9,7 @@ from tqdm import tqdm
 
 from potstill import files, paths, truncation
 from potstill.cost import measured
-from potstill.errors import PotstillError, run
+from potstill.errors import PotstillError
 from potstill.params.label import LabelParams
 from potstill.teacher.label import label
 
@@ -20,7 +22,8 @@ def main() -> None:
     name = sys.argv[1]
     metrics, pool = paths.METRICS / "label" / name, paths.POOL / "pool.parquet"
     with measured(metrics / "cost.json"):
-        rows = pyarrow.parquet.read_metadata(pool).num_rows
+        with files.reading(pool):
+            rows = pyarrow.parquet.read_metadata(pool).num_rows
         scratch = paths.SCRATCH / "label"  # which DVC leaves alone
         with tqdm(total=rows, unit="text", desc=f"label with {name}", mininterval=1) as bar:
             cut = label(paths.TEACHER / name, pool, paths.LABEL / name, params, scratch, bar.update)

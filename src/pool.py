@@ -1,8 +1,9 @@
 """Stage `pool`: the transfer set, before anybody labels it."""
 
+from potstill.start import run
+
 from potstill import files, paths
 from potstill.cost import measured
-from potstill.errors import run
 from potstill.params.pool import PoolParams
 from potstill.pool import lexicon
 from potstill.pool.build import build

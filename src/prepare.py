@@ -3,13 +3,15 @@
 Reads `prepare` in params.yaml; writes data/prepared/ and metrics/prepare/metrics.json.
 """
 
+from potstill.start import run
+
 from potstill import files, paths
 from potstill.corpus import from_demo, from_files, from_hub
 from potstill.corpus.assemble import assemble
 from potstill.corpus.dataset import SPLITS
 from potstill.corpus.tables import Raw
 from potstill.cost import measured
-from potstill.errors import run
+from potstill.errors import visible
 from potstill.params.prepare import PrepareParams
 
 
@@ -32,7 +34,7 @@ def main() -> None:
 
     rows, removed = facts["rows"], facts["removed"]
     print(f"{paths.PREPARED}: " + ", ".join(f"{rows[name]} {name}" for name in (*SPLITS, "unlabelled")))
-    print("labels in train: " + ", ".join(f"{n} {name}" for name, n in facts["labels"]["train"].items()))
+    print(visible("labels in train: " + ", ".join(f"{n} {name}" for name, n in facts["labels"]["train"].items())))
     print(
         f"removed from train: {removed['train']['rows']} copies of validation or test texts; "
         f"train texts with two labels: {facts['two_labels']}"

@@ -4,31 +4,34 @@ Any reader that gives a code's bytes gives back a file that `potstill.Student` l
 but what it says of itself.
 """
 
-import argparse
+from potstill.start import run
+
 from dataclasses import replace
 from pathlib import Path
 
 from potstill import files, paths
-from potstill.errors import run
+from potstill.errors import listed, visible
 from potstill.qr import encode
 from potstill.runtime.model import FILE, Student
+from potstill.terminal import Parser
 
 
 def main() -> None:
     """Read a student's file; write a picture."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = Parser(description=__doc__.splitlines()[0])
     parser.add_argument("--student", type=Path, default=paths.EXPORT / FILE, help="a student's file (%(default)s)")
-    parser.add_argument("--image", type=Path, default=Path("qr.png"), help="the picture to write (%(default)s)")
+    parser.add_argument("--image", default="qr.png", help="the picture to write (%(default)s)")
     arguments = parser.parse_args()
     student = Student.load(arguments.student)
     data = replace(student, facts={}).to_bytes()
     code = encode(data)
-    with files.whole(arguments.image) as part:
-        code.save(str(part), kind="png", scale=4, border=4)
-    print(
+    with files.output(arguments.image, arguments.student) as stream:
+        code.save(stream, kind="png", scale=4, border=4)
+    said = (
         f"{arguments.image}: QR code version {code.version}-{code.error}, {len(data):,} bytes, "
-        f"a classifier of {student.parameters:,} parameters for {', '.join(student.labels)}"
+        f"a classifier of {student.parameters:,} parameters for {listed(student.labels)}"
     )
+    print(visible(said))
 
 
 if __name__ == "__main__":

@@ -5,7 +5,8 @@ spoken to (iterative/dvc#10673), or are killed: those that are missing are start
 as running for ever; if it came to an end nevertheless, its result is fetched, which DVC would say it has, and has not.
 """
 
-import argparse
+from potstill.start import run
+
 import json
 import os
 import re
@@ -13,7 +14,8 @@ import subprocess
 import time
 from pathlib import Path
 
-from potstill.errors import PotstillError, run
+from potstill.errors import PotstillError, visible
+from potstill.terminal import Parser
 
 TASK = re.compile(r"^(\w{7}) +(\S+) .* (Queued|Running|Success|Failed) *$", re.M)
 WORKERS = re.compile(r"Worker status: (\d+) active, (\d+) idle")
@@ -24,7 +26,7 @@ PATIENCE = 60  # seconds for a worker to be there, to start an experiment, and t
 
 def main() -> None:
     """Start workers until nothing is queued or running."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = Parser(description=__doc__.splitlines()[0])
     parser.add_argument("--jobs", type=int, default=2, help="experiments at a time (%(default)s)")
     jobs = parser.parse_args().jobs
     if jobs < 1:
@@ -65,7 +67,7 @@ def main() -> None:
     new = {task: found for task, found in tasks.items() if task not in old}
     failed = {task: name for task, (name, state) in new.items() if state == "Failed" or task in lost}
     for task, name in failed.items():
-        print(f"{name}: {'its worker was killed: queue it again' if task in killed | lost else reason(name)}")
+        print(f"{name}: {'its worker was killed: queue it again' if task in killed | lost else visible(reason(name))}")
     if failed:
         raise PotstillError(f"{len(failed)} of {len(new)} experiments failed, see above and `dvc queue logs NAME`")
     print(f"{len(new)} succeeded: see them with `make show` or `make compare`")

@@ -1,5 +1,7 @@
 """Stage `report`: one page with the verdict and the evidence for it, as HTML and as Markdown."""
 
+from potstill.start import run
+
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,7 +10,6 @@ import pandas as pd
 from potstill import files, paths, record
 from potstill.corpus.dataset import SPLITS, Dataset
 from potstill.cost import measured
-from potstill.errors import run
 from potstill.evaluate.answers import Answers
 from potstill.evaluate.table import thousands
 from potstill.params.evaluate import EvaluateParams
@@ -73,9 +74,9 @@ def read(data: Dataset, teachers: list[str]) -> Inputs:
         answers=probabilities(pool.logits, data.multi_label),
         scores=files.read_json(paths.METRICS / "evaluate" / "metrics.json"),
         verdict=files.read_json(paths.METRICS / "evaluate" / "verdict.json"),
-        timing=files.read_json(paths.METRICS / "evaluate" / "timing.json")["timing"],
-        prepared=files.read_json(paths.METRICS / "prepare" / "metrics.json")["prepare"],
-        ablation=files.read_json(paths.METRICS / "ablate" / "metrics.json")["ablate"],
+        timing=files.read_json(paths.METRICS / "evaluate" / "timing.json", "timing"),
+        prepared=files.read_json(paths.METRICS / "prepare" / "metrics.json", "prepare"),
+        ablation=files.read_json(paths.METRICS / "ablate" / "metrics.json", "ablate"),
         truncated=truncated(teachers),
     )
 
@@ -84,10 +85,10 @@ def truncated(teachers: list[str]) -> dict[str, dict[str, float]]:
     """The shares of texts that student and teachers, of whom the worst counts, do not read to their end."""
     of_teachers: dict[str, float] = {}
     for name in teachers:
-        facts = files.read_json(paths.METRICS / "teacher" / name / "metrics.json")[name]
+        facts = files.read_json(paths.METRICS / "teacher" / name / "metrics.json", name)
         for split, share in facts.get("truncated", {}).items():  # a table has none
             of_teachers[split] = max(share, of_teachers.get(split, 0.0))
-    of_student = files.read_json(paths.METRICS / "student" / "metrics.json")["student"]
+    of_student = files.read_json(paths.METRICS / "student" / "metrics.json", "student")
     return {"teacher": of_teachers, "student": of_student["truncated"]}
 
 

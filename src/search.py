@@ -5,15 +5,17 @@ not searched are taken from params.yaml. Can be stopped and started again, and o
 `--storage` names what they share. The test split is not looked at.
 """
 
-import argparse
+from potstill.start import run
+
 from functools import partial
+from pathlib import Path
 
 import optuna
 from joblib import cpu_count
 
 from potstill import files, paths
 from potstill.corpus.dataset import Dataset
-from potstill.errors import PotstillError, run
+from potstill.errors import PotstillError
 from potstill.evaluate.figure import front_figure
 from potstill.params.evaluate import EvaluateParams
 from potstill.params.label import LabelParams
@@ -22,6 +24,7 @@ from potstill.search import Result, front, markdown, recommend, search, settings
 from potstill.storage import at, locked
 from potstill.student import transfer
 from potstill.student.distil import distil
+from potstill.terminal import Parser
 from potstill.workers import workers
 
 METRICS = paths.METRICS / "search"
@@ -29,7 +32,7 @@ METRICS = paths.METRICS / "search"
 
 def main() -> None:
     """Read the prepared data and the transfer set; write `metrics/search`."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = Parser(description=__doc__.splitlines()[0])
     parser.add_argument("--budget", type=int, required=True, help="the most that a student may have")
     parser.add_argument("--unit", choices=("parameters", "bytes"), default="parameters", help="of the budget")
     parser.add_argument("--trials", type=int, default=40, help="students to train in all (%(default)s)")
@@ -50,6 +53,11 @@ def main() -> None:
     scratch.mkdir(parents=True, exist_ok=True)
     where = arguments.storage or str(scratch / f"{key}.log")
     storage = at(where)
+    if not arguments.storage:
+        try:
+            storage.open()
+        except PotstillError:
+            files.discard(Path(where))
     others = set(optuna.get_all_study_names(storage.open())) - {key}
     print(f"{arguments.trials} students of at most {arguments.budget:,} {arguments.unit}; kept in {storage} as {key}")
     if others:
@@ -84,7 +92,7 @@ def worker(
 def report(results: list[Result], unit: str, budget: int, metric: str) -> None:
     """Write the table and the picture, and say which student to take."""
     name = LabelParams.load().teachers[0]
-    teacher = files.read_json(paths.METRICS / "teacher" / name / "metrics.json")[name].get(f"validation_{metric}")
+    teacher = files.read_json(paths.METRICS / "teacher" / name / "metrics.json", name).get(f"validation_{metric}")
     max_loss = EvaluateParams.load().max_loss
     best = recommend(results, unit, teacher, max_loss) if teacher else None
     best_of_size = front(results, unit)

@@ -1,9 +1,10 @@
 """Stage `student`: distil the teacher into a tiny network."""
 
+from potstill.start import run
+
 from potstill import device, paths, record, truncation
 from potstill.corpus.dataset import Dataset
 from potstill.cost import measured
-from potstill.errors import run
 from potstill.params.student import StudentParams
 from potstill.student import transfer
 from potstill.student.distil import distil

@@ -1,5 +1,7 @@
 """Stage `teacher`: fine-tune a checkpoint, or take a table of probabilities. `python src/teacher.py minilm`."""
 
+from potstill.start import run
+
 import shutil
 import sys
 from contextlib import nullcontext
@@ -12,7 +14,7 @@ from potstill import device, files, paths, record, truncation
 from potstill.balance import macro_f1
 from potstill.corpus.dataset import Dataset
 from potstill.cost import measured
-from potstill.errors import PotstillError, run
+from potstill.errors import PotstillError
 from potstill.evaluate.timing import throughput
 from potstill.params.teacher import TeacherParams
 from potstill.runtime.decision import accuracy, likely

@@ -4,9 +4,11 @@ It is a stage of its own so that every output has one maker: a teacher is added 
 anything twice, and `dvc exp run --pull` finds all that a student needs in one place.
 """
 
+from potstill.start import run
+
 from potstill import files, paths
 from potstill.cost import measured
-from potstill.errors import PotstillError, run
+from potstill.errors import PotstillError
 from potstill.params.label import LabelParams
 from potstill.params.prepare import PrepareParams
 from potstill.teacher.average import merge

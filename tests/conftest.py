@@ -2,6 +2,7 @@
 
 import os
 import random
+import signal
 import tempfile
 from pathlib import Path
 
@@ -16,10 +17,14 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import project
+from potstill import start
 from potstill.corpus import demo
 from potstill.corpus.dataset import Dataset
 from potstill.student import transfer
 from potstill.student.transfer import Transfer
+
+assert start  # imported here, so that it does not take Ctrl-C from pytest later
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -1,6 +1,7 @@
 """The command `potstill`, as a user runs it: files in, files out, and what happens when something is wrong."""
 
 import csv
+import dataclasses
 import io
 import json
 import shutil
@@ -18,6 +19,7 @@ from potstill.bulk import read
 from potstill.runtime.model import Student
 from potstill.teacher import model as teachers
 from potstill.teacher import pretrained
+from potstill.terminal import as_json
 from test_fast import ENTRIES, student
 
 TEXTS = ["the ab not good", "", "日本 ça", 'a,"quoted" ab', "the ☕ the", "ab " * 500]
@@ -161,8 +163,8 @@ def test_below_the_threshold_the_fallback_answers(model, teacher, target, tmp_pa
 def test_a_fallback_that_cannot_be_is_refused(model, teacher, tmp_path, monkeypatch):
     source = write(tmp_path / "a.txt", TEXTS)
     asked = ("predict", model, source, "-o", tmp_path / "b.csv", "--fallback")
-    assert "--fallback wants --threshold" in refused(*asked, teacher)
-    assert "teacher.json is missing" in refused(*asked, tmp_path, "--threshold", "1")
+    assert "--fallback requires --threshold" in refused(*asked, teacher)
+    assert "teacher.json: no such file" in refused(*asked, tmp_path, "--threshold", "1")
     teachers.describe(tmp_path, "table", ["c0", "c1", "c2"])
     pq.write_table(pa.table({"text": ["a"], "c0": [1.0], "c1": [0.0], "c2": [0.0]}), tmp_path / "table.parquet")
     assert "has none for new texts" in refused(*asked, tmp_path, "--threshold", "1")
@@ -173,7 +175,9 @@ def test_a_fallback_that_cannot_be_is_refused(model, teacher, tmp_path, monkeypa
     monkeypatch.setitem(sys.modules, "pandas", None)  # as where only the base is installed
     monkeypatch.delitem(sys.modules, "potstill.teacher.model")
     monkeypatch.delattr("potstill.teacher.model")
-    assert "a fallback needs pandas: pip install 'potstill[train]'" in refused(*asked, teacher, "--threshold", "1")
+    assert "pandas is not installed. Run `pip install -e '.[train]'` in a clone" in refused(
+        *asked, teacher, "--threshold", "1"
+    )
     assert not (tmp_path / "b.csv").exists()
 
 
@@ -185,17 +189,19 @@ def test_no_rows_are_no_error(model, target, tmp_path, capsys):
 
 def test_another_column(model, tmp_path, capsys):
     (tmp_path / "a.csv").write_text("body\nthe ab\n")
-    assert "has no column 'text', but 'body': name one with --column" in refused("predict", model, tmp_path / "a.csv")
+    assert "has no column 'text' (found: 'body'). Name one with --column" in refused(
+        "predict", model, tmp_path / "a.csv"
+    )
     assert json.loads(call(capsys, "predict", model, tmp_path / "a.csv", "--column", "body"))["label"]
 
 
 BAD = {
-    "a.txt": (b"the\n\xff\xfe\nab\n", "row 2: it is no UTF-8"),
-    "a.csv": (b"text,x\nthe,1\nthe\nab,2\n", "row 2: it has 1 fields, and the header has 2"),
-    "b.csv": (b"text,x\nthe,1\n\xff,1\nab,2\n", "row 2: it is no UTF-8"),
-    "a.jsonl": (b'{"text": "the"}\n{"text": 3}\n{"text": "ab"}\n', "row 2: it has no string under 'text'"),
-    "b.jsonl": (b'{"text": "the"}\n{"tex\n{"text": "ab"}\n', "row 2: it is no JSON"),
-    "c.jsonl": (b'{"text": "the"}\n' + b"[" * 100_000 + b'\n{"text": "ab"}\n', "row 2: it is no JSON"),
+    "a.txt": (b"the\n\xff\xfe\nab\n", "line 2 has a byte that is not UTF-8 (0xff)"),
+    "a.csv": (b"text,x\nthe,1\nthe\nab,2\n", "row 2 has 1 field, and the header has 2"),
+    "b.csv": (b"text,x\nthe,1\n\xff,1\nab,2\n", "row 2 has a byte that is not UTF-8 (0xff)"),
+    "a.jsonl": (b'{"text": "the"}\n{"text": 3}\n{"text": "ab"}\n', "line 2 holds 3, which is not a string"),
+    "b.jsonl": (b'{"text": "the"}\n{"tex\n{"text": "ab"}\n', "line 2 is not valid JSON (Unterminated string"),
+    "c.jsonl": (b'{"text": "the"}\n' + b"[" * 100_000 + b'\n{"text": "ab"}\n', "line 2 is nested too deeply"),
 }
 
 
@@ -213,7 +219,7 @@ def test_a_bad_row_ends_it_or_is_left_out_and_counted(model, name, tmp_path, cap
 
 def test_a_missing_text_of_a_parquet_file_likewise(model, tmp_path, capsys):
     pq.write_table(pa.table({"text": ["the", None, "ab"]}), tmp_path / "a.parquet")
-    assert "row 2: it has no text" in refused("predict", model, tmp_path / "a.parquet")
+    assert "row 2 has no text" in refused("predict", model, tmp_path / "a.parquet")
     cli._main(["predict", str(model), str(tmp_path / "a.parquet"), "--skip-bad", "-o", str(tmp_path / "b.parquet")])
     assert pq.read_table(tmp_path / "b.parquet")["row"].to_pylist() == [1, 3]
 
@@ -222,11 +228,11 @@ def test_a_missing_text_of_a_parquet_file_likewise(model, tmp_path, capsys):
     ("arguments", "message"),
     [
         (["none.csv"], "none.csv is missing"),
-        (["a.xyz"], "its name tells no format, say one of txt, csv"),
-        (["number.parquet"], "the column 'text' holds int64, and no strings"),
-        (["foreign.parquet"], "is no Parquet file"),
+        (["a.xyz"], "its name tells no format (known: .csv, .tsv"),
+        (["number.parquet"], "the column 'text' holds int64, not strings"),
+        (["foreign.parquet"], "is not a valid Parquet file"),
         (["a.csv", "-o", "a.csv"], "is read and written: name another output"),
-        (["empty.csv"], "has no column 'text', but none"),
+        (["empty.csv"], "has no column 'text' (found: none)"),
     ],
 )
 def test_bad_files_are_named(model, arguments, message, tmp_path, monkeypatch):
@@ -245,8 +251,86 @@ def test_errors_are_one_line_and_a_status(model, tmp_path):
     assert out == ""
     assert error.startswith("error: ")
     assert error.count("\n") == 1
-    run("predict", model, "--top-k", "0", expected=2)
-    run("predict", model, "--threshold", "1.5", expected=2)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "the following arguments are required: command"),
+        (["guess"], "invalid choice: 'guess'"),
+        (["predict"], "the following arguments are required: model"),
+        (["predict", "a.pot", "--top-k", "0"], "argument --top-k: must be a positive integer (found: '0')"),
+        (["predict", "a.pot", "--top-k", "9" * 5000], "argument --top-k: must be a positive integer"),
+        (
+            ["predict", "a.pot", "--threshold", "nan"],
+            "argument --threshold: must be a number from 0 to 1 (found: 'nan')",
+        ),
+        (["predict", "a.pot", "--threshold", "1.5"], "must be a number from 0 to 1 (found: '1.5')"),
+        (["predict", "a.pot", "--input-format", "\x1b[31m"], "invalid choice: '\\x1b[31m'"),
+        (["predict", "a.pot", "--\x1b]0;owned\x07"], "unrecognized arguments: --\\x1b]0;owned\\x07"),
+        (["serve", "a.pot", "--port", "\x1b[31m"], "argument --port: "),
+    ],
+)
+def test_wrong_arguments_end_in_one_line_that_is_safe_for_a_terminal(arguments, message, capsys):
+    with pytest.raises(SystemExit) as caught:
+        cli._main(arguments)
+    assert caught.value.code == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert message in error
+    assert error.count("\n") == 1
+    assert error.removesuffix("\n").isprintable()
+
+
+ODD_LABELS = ["\x1b[31mred\x07", "a\x9b2J\u2028\x7f", "=cmd|'/c calc'!A1"]
+
+
+class TestLabelsOfElsewhere:
+    """Labels that would drive a terminal, break lines or be run by a spreadsheet."""
+
+    @pytest.fixture
+    def odd(self, tmp_path):
+        dataclasses.replace(student("mlp"), labels=ODD_LABELS).save(tmp_path / "odd.pot")
+        return tmp_path / "odd.pot"
+
+    @pytest.mark.parametrize(
+        "arguments", [["inspect"], ["inspect", "--json"], ["explain", "\x1b[2J\u202e", "--label", ODD_LABELS[0]]]
+    )
+    def test_what_people_read_is_safe_for_a_terminal(self, arguments, odd, capsys):
+        out = call(capsys, arguments[0], odd, *arguments[1:])
+        assert all(line.isprintable() for line in out.split("\n"))
+        assert "[31mred" in out
+
+    def test_jsonl_is_safe_for_a_terminal_and_reads_back(self, odd, capsys):
+        out = call(capsys, "predict", odd, write(odd.with_name("a.txt"), TEXTS), "--top-k", "3")
+        assert all(line.isprintable() for line in out.split("\n"))
+        rows = [json.loads(line) for line in out.splitlines()]
+        assert {row[key] for row in rows for key in ("label", "label_2", "label_3")} == set(ODD_LABELS)
+
+    @pytest.mark.parametrize("name", ["b.csv", "b.tsv"])
+    def test_tables_hold_any_label_as_it_is(self, name, tmp_path, capsys):
+        labels = ["a\rb", "tab\there", 'quote", ']
+        dataclasses.replace(student("mlp"), labels=labels).save(tmp_path / "a.pot")
+        call(
+            capsys,
+            "predict",
+            tmp_path / "a.pot",
+            write(tmp_path / "a.txt", TEXTS),
+            "-o",
+            tmp_path / name,
+            "--top-k",
+            "3",
+        )
+        rows = records(tmp_path / name)
+        assert len(rows) == len(TEXTS)
+        assert {row[key] for row in rows for key in ("label", "label_2", "label_3")} == set(labels)
+
+    @pytest.mark.parametrize("label", ["tab\there", "a\rb", "a\u2028b", "\x85"])
+    def test_a_label_that_would_break_the_lines_of_a_text_file_is_refused(self, label, tmp_path):
+        dataclasses.replace(student("mlp"), labels=["a", label, "c"]).save(tmp_path / "a.pot")
+        source = write(tmp_path / "a.txt", TEXTS)
+        assert "would break the lines" in refused("predict", tmp_path / "a.pot", source, "-o", tmp_path / "b.txt")
+        assert not (tmp_path / "b.txt").exists()
 
 
 def test_a_reader_who_has_seen_enough_is_no_error(model):
@@ -294,6 +378,34 @@ class TestInspect:
         assert "bigru" in out
         assert "words that speak most" in out
 
+    @pytest.mark.parametrize(
+        "facts",
+        [
+            {"metrics": 1},
+            {"metrics": {}, "rows": []},
+            {"metrics": {"test": None}, "teachers": [], "sha256": 3},
+            {"metrics": {"test": {"accuracy": "x"}}, "rows": {"train": "a", "test": {}}, "teachers": {"a": None}},
+            {"version": "\x1b]0;owned\x07", "teachers": {"\x1b[2J": 0.5}, "sha256": {"\x9b": "\ud800"}},
+            {"rows": {"train": 1500, "unlabelled": None}, "x": float("nan"), "y": [float("inf"), "\ud800\x7f"]},
+        ],
+    )
+    def test_it_says_what_a_file_says_of_itself_and_no_more(self, facts, tmp_path, capsys):
+        made = dataclasses.replace(student("mlp"), facts=facts)
+        lines = list(cli._lines(tmp_path / "a.pot", made, cli.describe(made, 9)))
+        assert "classes     c0, c1, c2" in lines
+        assert ("made by     potstill \x1b]0;owned\x07" in lines) == ("version" in facts)
+        shown = as_json(cli.describe(made, 9))
+        assert shown.isprintable()
+        json.loads(shown, parse_constant=pytest.fail)
+
+    def test_facts_replace_nothing_that_is_computed(self):
+        made = student("mlp")
+        honest = cli.describe(made, 9)
+        forged = dict.fromkeys([*honest, "thresholds"], "forged")
+        assert cli.describe(dataclasses.replace(made, facts=forged), 9) == honest
+        made = dataclasses.replace(made, thresholds=[0.5, 0.5, 0.5])
+        assert cli.describe(dataclasses.replace(made, facts=forged), 9) == cli.describe(made, 9)
+
     def test_a_file_without_words_says_so(self, tmp_path, capsys):
         student("mlp", strings=False).save(tmp_path / "a.pot")
         assert "does not name its words" in call(capsys, "inspect", tmp_path / "a.pot")
@@ -319,7 +431,7 @@ class TestExplain:
     def test_another_class_and_no_words(self, model, capsys):
         assert call(capsys, "explain", model, "the", "--label", "c1").startswith("c1 ")
         assert call(capsys, "explain", model, "  ").count("\n") == 1
-        assert "knows no class 'c9', but c0, c1, c2" in refused("explain", model, "the", "--label", "c9")
+        assert "has no class 'c9' (found: c0, c1, c2)" in refused("explain", model, "the", "--label", "c9")
 
 
 def test_standard_input_may_hold_any_format(model, monkeypatch, capsys):
@@ -329,3 +441,26 @@ def test_standard_input_may_hold_any_format(model, monkeypatch, capsys):
     monkeypatch.setattr(sys, "stdin", Input)
     out = call(capsys, "predict", model, "--input-format", "jsonl", "--output-format", "csv")
     assert out.startswith("label,probability\n")
+
+
+def test_of_very_many_classes_some_are_shown(capsys, tmp_path):
+    made = student("mlp")
+    labels = [f"class {i}" for i in range(1000)]
+    weights = {
+        name: np.zeros(shape, np.float32) for name, shape in made.shape.weights(made.lookup.size, len(labels)).items()
+    }
+    many = dataclasses.replace(made, labels=labels, weights=weights, bits=(32, 32), steps={})
+    many.save(tmp_path / "a.pot")
+    out = call(capsys, "inspect", tmp_path / "a.pot")
+    assert "class 18, class 19 and 980 more\n" in out
+    assert out.count("class ") < 60
+    assert len(json.loads(call(capsys, "inspect", tmp_path / "a.pot", "--json"))["labels"]) == 1000
+    cli._main(["page", str(tmp_path / "a.pot"), "-o", str(tmp_path / "a.html")])
+    assert "<title>Which of 1,000 classes?</title>" in (tmp_path / "a.html").read_text("utf-8")
+
+
+def test_a_teacher_without_some_answers_is_named(capsys, tmp_path):
+    dataclasses.replace(student("mlp"), facts={"untested_teachers": ["table"]}).save(tmp_path / "a.pot")
+    assert "teacher     table, which lacks answers for some of the test texts\n" in call(
+        capsys, "inspect", tmp_path / "a.pot"
+    )

@@ -20,7 +20,7 @@ from potstill.engine import local, shards
 from potstill.engine import ray as on_ray
 from potstill.errors import PotstillError
 from potstill.params.label import LabelParams
-from potstill.teacher import model, pretrained
+from potstill.teacher import model, pretrained, score
 from potstill.teacher.label import FILE, label
 from project import ENVIRONMENT, ROOT
 from test_fast import student
@@ -139,8 +139,8 @@ def test_a_process_that_dies_is_told_of_and_what_was_done_is_kept(lengths, tmp_p
     ("table", "reason"),
     [
         (None, "is missing"),
-        ({"body": ["a"]}, "has no column 'text', but 'body'"),
-        ({"text": [1]}, "holds int64, and no strings"),
+        ({"body": ["a"]}, r"has no column 'text' \(found: 'body'\)"),
+        ({"text": [1]}, "holds int64, not strings"),
     ],
 )
 def test_a_pool_that_cannot_be_read(tmp_path, table, reason):
@@ -188,6 +188,19 @@ def test_a_teacher_labels_alike_on_both_engines_and_through_a_store(teacher, tmp
     assert len(set(found.values())) == 1
     logits = pd.read_parquet(tmp_path / "one").to_numpy()
     np.testing.assert_allclose(logits, model.load(teacher, precision="fp32").logits(texts), atol=1e-5)
+
+
+@pytest.mark.parametrize(("precision", "share"), score.ROUNDING.items())
+def test_another_cut_of_the_pool_moves_logits_by_no_more_than_is_promised(teacher, tmp_path, precision, share):
+    texts = make_texts(300, 5)["text"].tolist()
+    found = []
+    for rows in (17, 64, 300):
+        pool = Path(make_pool(tmp_path / f"{rows}.parquet", texts, rows))
+        label(teacher, pool, tmp_path / str(rows), settings(workers=1, precision=precision), tmp_path / "scratch")
+        found.append(pd.read_parquet(tmp_path / str(rows)).to_numpy())
+    limit = share * np.abs(found).max()
+    for cut in found[1:]:
+        np.testing.assert_allclose(cut, found[0], atol=limit, rtol=0)
 
 
 DRIVER = """

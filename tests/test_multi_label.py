@@ -148,9 +148,9 @@ def test_a_hubs_lists_of_class_labels_keep_their_names(project: Project) -> None
 @pytest.mark.parametrize(
     ("labels", "says"),
     [
-        (["a|b"] * 8 + ["a||b"], "row 9 has no label"),
+        (["a|b"] * 8 + ["a||b"], "line 9 has no label"),
         ([["a", "b"]] * 8 + [["a|b"]], "'a|b', but | stands between labels"),
-        ([["a", "b"]] * 8 + [[["a"]]], "row 9 has the label"),
+        ([["a", "b"]] * 8 + [[["a"]]], "line 9 has the label"),
         (["a|b"] * 8 + ["c"], "class 'c' has 1 example"),
         (["a"] * 8, "one label only, 'a'"),
         ([""] * 8, "has no label"),
@@ -170,7 +170,7 @@ def test_a_label_that_train_lacks_is_named(project: Project) -> None:  # noqa: F
 
 def test_lists_of_labels_are_refused_where_a_text_has_one(project: Project) -> None:  # noqa: F811
     mixed_rows(60).to_json(project.data / "train.jsonl", orient="records", lines=True)
-    project.fails("mine/train.jsonl: row ", "`prepare.multi_label`")
+    project.fails("mine/train.jsonl: line ", "`prepare.multi_label`")
 
 
 def test_the_demo_corpus_has_one_label_per_text(project: Project) -> None:  # noqa: F811
@@ -416,7 +416,7 @@ def test_a_table_of_probabilities_teaches_without_summing_to_one(tmp_path):
     found = teachers.load(tmp_path).logits(["both", "NONE", "else"])
     np.testing.assert_allclose(expit(found), [[0.9, 1], [0, 0.2], [np.nan] * 2], atol=1e-5)
     pd.DataFrame({"text": ["x"], "a": [1.1], "b": [0]}).to_csv(path, index=False)
-    with pytest.raises(PotstillError, match=r"row 1 are \[1.1, 0.0\]: each must be from 0 to 1"):
+    with pytest.raises(PotstillError, match=r"row 1: the probabilities are \[1.1, 0.0\]: each must be from 0 to 1"):
         answers.read(path, ["a", "b"], multi_label=True)
 
 

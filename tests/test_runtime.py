@@ -245,9 +245,31 @@ class TestDamage:
             Student.load(path)
 
     def test_a_foreign_file_is_refused(self, path):
-        for content in (b"", b"\x80\x04foreign", b"{}"):
-            self.refused(path, content, "no student's file")
-        self.refused(path, b"pot9" + path.read_bytes(), "no student's file|format")
+        for content, found in (
+            (b"", "it is empty"),
+            (b"\x80\x04foreign", "it begins with b'.x80.x04foreig'"),
+            (b"{}", "found: JSON"),
+            (b"PK\3\4", "found: a ZIP archive"),
+            (b"\x08\x07\x12", "found: an ONNX model"),
+        ):
+            self.refused(path, content, rf"a\.pot: not a potstill model file \({found}\)")
+        self.refused(path, b"pot9" + path.read_bytes(), "format")
+
+    def test_a_folder_is_refused(self, path):
+        with pytest.raises(PotstillError, match=r"is a folder: give the model file in it, such as .*student\.pot"):
+            Student.load(path.parent)
+
+    def test_a_file_without_end_is_not_read_to_its_end(self, monkeypatch):
+        monkeypatch.setattr(file, "LARGEST", 1 << 16)
+        with pytest.raises(PotstillError, match="not a potstill model file"):
+            Student.load("/dev/zero")
+
+    @pytest.mark.parametrize("changed", [{"temperature": 1e-9}, {"weights": 1e30}])
+    def test_numbers_that_could_overflow_are_refused(self, changed, path):
+        made, _ = student("mlp")
+        weights = {name: weight * changed.get("weights", 1) for name, weight in made.weights.items()}
+        made = dataclasses.replace(made, weights=weights, temperature=changed.get("temperature", 1.0))
+        self.refused(path, made.to_bytes(), "out of range")
 
     def test_another_version_is_named(self, path):
         self.refused(path, b"pot9" + path.read_bytes()[4:], "format is b'pot9'")
@@ -294,8 +316,8 @@ class TestDamage:
         [
             (b"[1]", "no JSON object"),
             (b"{", "no student's file"),
-            (b'{"words": 3}', "not in order"),
-            (b'{"words": "a\\nb"}', "not in order"),
+            (b'{"words": 3}', "wrong in 'words'"),
+            (b'{"words": "a\\nb"}', "do not name its 6 words"),
             (b'{"words": "two\\none\\nthree\\na\\nb\\nc"}', "not in order"),
             (b"\xff", "no student's file"),
             (b"[" * 1_000_000, "no student's file"),

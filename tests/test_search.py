@@ -150,5 +150,5 @@ class TestJournal:
 
 def test_postgresql_without_its_driver_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "psycopg", None)
-    with pytest.raises(PotstillError, match=r"pip install '\.\[postgresql\]'"):
+    with pytest.raises(PotstillError, match=r"pip install -e '\.\[postgresql\]'"):
         at("postgresql://me@127.0.0.1/search").open()

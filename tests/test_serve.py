@@ -1,18 +1,27 @@
 """The service as a process of its own, over real sockets."""
 
+import asyncio
+import dataclasses
+import gzip
 import http.client
 import json
+import logging
+import resource
 import signal
 import socket
 import subprocess
 import sys
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
+from starlette.responses import JSONResponse
 
+from potstill import cli, serve
+from potstill.errors import PotstillError
 from potstill.runtime.model import Student
 from test_fast import student
 
@@ -28,10 +37,15 @@ def model(tmp_path_factory):
 
 
 @contextmanager
-def serving(model, *options):
-    """A server, and where it is."""
+def serving(model, *options, files=None):
+    """A server, and where it is; it may open no more than so many files."""
+
+    def limit():
+        if files:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
+
     command = [sys.executable, "-m", "potstill.cli", "serve", str(model), "--port", "0", *options]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=limit)
     try:
         line = process.stdout.readline()
         assert line.startswith("http://127.0.0.1:"), process.stderr.read()
@@ -102,10 +116,28 @@ def test_it_counts(server):
 @pytest.mark.parametrize(
     ("body", "status", "detail"),
     [
-        (b"{", 422, "JSON decode error"),
-        (b"\xff\xfe", 422, ""),
-        (b"[" * 9000, 400, "parsing the body"),
-        (b"[]", 422, "body"),
+        (b"{", 422, "JSON decode error: Expecting property name"),
+        (b"", 422, "JSON decode error"),
+        (b"\xff\xfe", 422, "JSON decode error"),
+        (b"\xff\xfe\0", 422, "truncated data"),
+        (b'{"texts": ["\xff"]}', 422, "invalid start byte"),
+        (b'{"texts": ["a\0"]}', 422, "Invalid control character"),
+        (b"[" * 9000, 422, "nested too deeply"),
+        (b'{"a":' * 1800, 422, "nested too deeply"),
+        (b"[]", 422, "must be a JSON object"),
+        (b'{"texts": ["a"], "texts": ["b"]}', 422, "body: key 'texts' is there twice"),
+        (b'{"texts": ["a"], "top_k": 1' + b"0" * 5000 + b"}", 422, "too many digits"),
+        (b'{"texts": ["a"], "top_k": NaN}', 422, "body.top_k: Input should be a valid integer"),
+        (b'{"texts": ["a", "\\ud800"]}', 422, "body.texts.1: Input should be a valid string"),
+        ({}, 422, "body.texts: Field required"),
+        ({"texts": ["a"], "topk": 3}, 422, "body: unknown key 'topk'. Did you mean 'top_k'?"),
+        ({"texts": ["a"], "lang": "en"}, 422, "body: unknown key 'lang'. Known keys: texts, top_k."),
+        ({"texts": ["a"], "\x1b[31m" + "k" * 5000: 1}, 422, r"unknown key '\x1b[31mk"),
+        ({"texts": ["a"], "top_k": True}, 422, "body.top_k: Input should be a valid integer"),
+        ({"texts": ["a"], "top_k": "3"}, 422, "body.top_k: Input should be a valid integer"),
+        ({"texts": ["a"], "top_k": 1.5}, 422, "body.top_k: Input should be a valid integer"),
+        ({"texts": ["a", None]}, 422, "body.texts.1: Input should be a valid string"),
+        ({"texts": [1] * 3000}, 422, "body.texts.0: Input should be a valid string"),
         ({"texts": []}, 422, "texts: List should have at least 1 item"),
         ({"texts": "the"}, 422, "valid list"),
         ({"texts": ["a", 3]}, 422, "texts.1: Input should be a valid string"),
@@ -119,8 +151,185 @@ def test_bad_requests_are_told_why(server, body, status, detail):
     found, answer = ask(server, "/predict", body)
     assert found == status
     assert detail in answer["detail"]
-    assert "\n" not in answer["detail"]
+    assert list(answer) == ["detail"]
+    assert answer["detail"].isprintable()
+    assert len(answer["detail"]) < 300
     assert ask(server, "/healthz")[0] == 200
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"\xef\xbb\xbf" + b'{"texts": ["the", ""]}',
+        '{"texts": ["the", ""]}'.encode("utf-16"),
+        b'{"texts": ["the", "\\u0000"], "top_k": null}',
+        b'{"texts": ["the", "\xc2\x9b \xe2\x80\xa8"], "top_k": 1000000000000000000000000000000}',
+    ],
+)
+def test_unusual_bodies_are_answered(server, body):
+    status, answer = ask(server, "/predict", body)
+    assert status == 200
+    assert len(answer["predictions"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("headers", "status", "detail"),
+    [
+        ({"content-type": "text/plain"}, 415, "content-type: must be application/json (found: text/plain)."),
+        ({"content-type": ""}, 415, "content-type: must be application/json (found: )."),
+        ({"content-type": "a/\x1b[31m"}, 415, r"(found: a/\x1b[31m)."),
+        ({"content-type": "application/JSON; charset=utf-8"}, 200, None),
+        ({"content-encoding": "gzip"}, 415, "content-encoding: 'gzip' is not read. Send the body uncompressed."),
+        ({"content-encoding": "identity"}, 200, None),
+        ({"host": "evil.example"}, 400, "host: 'evil.example' is not answered."),
+        ({"host": "LocalHost:1"}, 200, None),
+        ({"transfer-encoding": "chunked", "content-length": "5"}, 400, "send only one"),
+    ],
+)
+def test_headers_are_checked(server, headers, status, detail):
+    body = b'{"texts": ["a"]}'
+    if headers.get("content-encoding") == "gzip":
+        body = gzip.compress(body)
+    found, answer = ask(server, "/predict", body, **headers)
+    assert found == status
+    assert detail is None or detail in answer["detail"]
+
+
+def test_a_missing_content_type_is_named(server):
+    connection = http.client.HTTPConnection(server, timeout=30)
+    connection.request("POST", "/predict", b"{}")
+    answer = connection.getresponse()
+    assert answer.status == 415
+    assert "application/json (found: missing)" in json.load(answer)["detail"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "allow"),
+    [
+        ("HEAD", "/", 200, None),
+        ("HEAD", "/healthz", 200, None),
+        ("HEAD", "/predict", 405, "POST"),
+        ("HEAD", "/nowhere", 404, None),
+        ("GET", "/predict", 405, "POST"),
+        ("PUT", "/model", 405, "GET, HEAD"),
+        ("GET", "/nowhere%1b[31m", 404, None),
+    ],
+)
+def test_methods_and_paths(server, method, path, status, allow):
+    connection = http.client.HTTPConnection(server, timeout=30)
+    connection.request(method, path)
+    answer = connection.getresponse()
+    assert (answer.status, answer.headers["allow"]) == (status, allow)
+    assert int(answer.headers["content-length"]) > 10
+    content = answer.read()
+    if method == "HEAD":
+        assert content == b""
+    else:
+        assert list(json.loads(content)) == ["detail"]
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
+def test_at_loopback_only_its_names_are_answered(address):
+    answered = serve.hosts(address, ["demo.example"])
+    for host in ("localhost", "LOCALHOST:8000", "127.0.0.1:80", "[::1]", "[::1]:8000", "Demo.example:8000"):
+        assert answered(host)
+    for host in ("", ":80", "evil.example", "10.0.0.1", "localhost.evil.example", "a@localhost", "localhost:x", "::1"):
+        assert not answered(host)
+    assert serve.hosts(address, ["*"])("evil.example")
+
+
+def test_elsewhere_addresses_are_answered_too():
+    answered = serve.hosts("0.0.0.0", ["fe80::1"])
+    for host in ("10.0.0.1:8000", "[2001:db8::1]:80", "[fe80::1]", "localhost"):
+        assert answered(host)
+    assert not answered("evil.example")
+    for name in ("http://a", "a:80", "a b", "", "*.a"):
+        with pytest.raises(PotstillError, match="--allowed-host: must be a host name"):
+            serve.hosts("0.0.0.0", [name])
+
+
+def call(app, path, body=None):
+    """Status and body of an answer without a server."""
+    sent = []
+
+    async def receive():
+        return {"type": "http.request", "body": body or b""}
+
+    async def send(message):
+        sent.append(message)
+
+    headers = [(b"host", b"localhost"), (b"content-type", b"application/json")]
+    scope = {"type": "http", "method": "POST" if body else "GET", "path": path, "headers": headers, "query_string": b""}
+    asyncio.run(app(scope, receive, send))
+    return sent[0]["status"], b"".join(message.get("body", b"") for message in sent)
+
+
+def made(student, known, **limits):
+    limits = {"max_body": 10_000, "max_batch": 100, "max_length": 200} | limits
+    return serve.create(student, known, "a page", answered=serve.hosts("127.0.0.1", []), **limits)
+
+
+def test_what_is_no_number_is_never_in_a_body(model, monkeypatch):
+    app = made(Student.load(model), {})
+    monkeypatch.setattr(Student, "predict_proba", lambda self, texts: np.full((len(texts), 6), np.nan, np.float32))
+    status, content = call(app, "/predict", b'{"texts": ["a"]}')
+    assert status == 500
+    assert "Export the student again" in json.loads(content)["detail"]
+    with pytest.raises(PotstillError, match="facts cannot be written as JSON"):
+        made(Student.load(model), {"loss": float("nan")})
+
+
+def test_a_defect_is_told_in_the_same_shape_and_counted(model, monkeypatch):
+    app = made(Student.load(model), {})
+    monkeypatch.setattr(Student, "predict_proba", lambda self, texts: 1 / 0)
+    with pytest.raises(ZeroDivisionError):  # for the log
+        call(app, "/predict", b'{"texts": ["a"]}')
+    app.state.count(408)
+    _, metrics = call(app, "/metrics")
+    assert b'potstill_requests_total{path="/predict",status="500"} 1.0' in metrics
+    assert b'potstill_requests_total{path="other",status="408"} 1.0' in metrics
+
+
+def test_labels_are_safe_for_a_terminal(model):
+    student = Student.load(model)
+    labels = [f'\x1b[3{number}m"\\' for number in range(len(student.labels))]
+    app = made(dataclasses.replace(student, labels=labels), {})
+    _, content = call(app, "/predict", b'{"texts": ["a"]}')
+    assert json.loads(content)["predictions"][0]["label"] in labels
+    assert call(app, "/metrics")[1].decode().replace("\n", "").isprintable()
+    assert cli._title(dataclasses.replace(student, labels=labels)).isprintable()
+    record = logging.LogRecord("", logging.ERROR, "", 1, "a\x1b[31m\nb", (), None)
+    assert serve._Visible().format(record) == "a\\x1b[31m\nb"
+
+
+def test_large_bodies_are_held_in_bounded_memory():
+    statuses = []
+
+    async def late(scope, receive, send):
+        await receive()
+        await asyncio.sleep(0.1)
+        await JSONResponse({})(scope, receive, send)
+
+    def note(path, status, took):
+        statuses.append(status)
+
+    watched = serve.Watched(late, 100_000, lambda host: True, note)
+
+    async def post(size):
+        async def receive():
+            return {"type": "http.request", "body": b"x" * size}
+
+        async def send(message):
+            pass
+
+        await watched({"type": "http", "method": "POST", "path": "/", "headers": []}, receive, send)
+
+    async def all_at_once():
+        await asyncio.gather(*(post(100_000) for _ in range(40)), *(post(1000) for _ in range(5)))
+
+    asyncio.run(all_at_once())
+    assert Counter(statuses) == {200: 32 + 5, 503: 8}
+    assert watched.held == 0
 
 
 def test_a_body_that_hides_its_size_is_cut_off(server):
@@ -157,7 +366,7 @@ def test_a_request_in_flight_is_answered_before_it_stops(model, stop):
         with socket.create_connection((host, int(port)), timeout=30) as connection:
             head = [
                 "POST /predict HTTP/1.1",
-                "host: x",
+                "host: localhost",
                 "content-type: application/json",
                 f"content-length: {len(body)}",
             ]
@@ -172,9 +381,79 @@ def test_a_request_in_flight_is_answered_before_it_stops(model, stop):
         assert "Traceback" not in process.stderr.read()
 
 
-def test_a_taken_port_ends_in_one_line(model):
-    with serving(model) as (_, place):
-        command = [sys.executable, "-m", "potstill.cli", "serve", str(model), "--port", place.split(":")[1]]
-        done = subprocess.run(command, capture_output=True, text=True)
-        assert done.returncode == 1
-        assert done.stderr.strip().splitlines()[-1].startswith(f"error: {place} cannot be used")
+def test_held_connections_stop_neither_the_service_nor_its_end(model):
+    with serving(model, files=128) as (process, place), ExitStack() as stack:
+        host, port = place.split(":")
+        for number in range(200):
+            client = stack.enter_context(socket.create_connection((host, int(port)), timeout=30))
+            client.sendall(b"GET / HT"[: number % 9])
+        assert ask(place, "/predict", {"texts": ["the"]})[0] == 200
+        process.terminate()
+        assert process.wait(10) == -signal.SIGTERM
+        assert process.stderr.read() == ""
+
+
+def test_a_taken_port_ends_in_one_line():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(PotstillError, match=f"^127.0.0.1:{port} cannot be used .*: choose another --port$"):
+            serve.listen("127.0.0.1", port)
+
+
+@pytest.mark.parametrize(
+    "host", ["", "no such host", "127.0.0.1:80", "http://localhost", "a" * 100 + ".example", "é\0"]
+)
+def test_a_host_that_is_none_is_told(host):
+    with pytest.raises(PotstillError, match="--host: must be an address or a name of this machine"):
+        serve.listen(host, 0)
+
+
+def test_other_refusals_of_an_address_are_told(monkeypatch):
+    with pytest.raises(PotstillError, match=r"192.0.2.1:0 cannot be used .*: choose another --host"):
+        serve.listen("192.0.2.1", 0)
+
+    def refuse(*args, **kwargs):
+        raise PermissionError(13, "told by create_server")
+
+    monkeypatch.setattr(socket, "create_server", refuse)
+    with pytest.raises(
+        PotstillError, match=r"^127.0.0.1:80 cannot be used \(Permission denied\): choose another --port"
+    ):
+        serve.listen("127.0.0.1", 80)
+
+
+def test_ipv6(model, capsys, monkeypatch):
+    try:
+        listening = serve.listen("::1", 0)
+    except PotstillError:
+        pytest.skip("this machine has no IPv6")
+    with listening:
+        monkeypatch.setattr(serve._Server, "run", lambda self, sockets: None)
+        serve.run(made(Student.load(model), {}), listening, seconds=1, connections=10)
+        port = listening.getsockname()[1]
+    assert capsys.readouterr().out == f"http://[::1]:{port}/ (stop it with Ctrl-C)\n"
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "line"),
+    [
+        ("--port", "99999", "argument --port: must be an integer from 0 to 65535 (found: '99999')"),
+        ("--port", "-1", "argument --port: must be an integer from 0 to 65535 (found: '-1')"),
+        ("--port", "x", "argument --port: must be an integer from 0 to 65535 (found: 'x')"),
+        ("--max-length", "1e20", "must be an integer from 1 to 2147483647 (found: '1e20')"),
+        ("--max-batch", "9" * 5000, "must be an integer from 1 to 2147483647 (found: '999"),
+        ("--max-body", "0", "must be an integer from 1"),
+        ("--timeout", "nan", "argument --timeout: must be a number of seconds, at most 86400 (found: 'nan')"),
+        ("--timeout", "0", "must be a number of seconds"),
+        ("--\x1b[31m", "x", r"unrecognized arguments: --\x1b[31m x"),
+    ],
+)
+def test_bad_options_end_in_one_line(option, value, line, capsys):
+    with pytest.raises(SystemExit) as ended:
+        cli._main(["serve", "x.pot", option, value])
+    assert ended.value.code == 2
+    said = capsys.readouterr().err
+    assert said.startswith("error: ")
+    assert line in said
+    assert said.count("\n") == 1
+    assert len(said) < 300

@@ -28,6 +28,9 @@ STEPS = (
 )
 
 
+ROW = {"texts", "parameters", "validation_accuracy", "accuracy", "accuracy_low", "accuracy_high"}
+
+
 @dataclass(frozen=True)
 class Trial:
     """A model to train.
@@ -116,6 +119,15 @@ def run(
         epochs = round(baseline.epochs * len(data.train) / texts)  # as many steps as on all of them
         trained = train_on_labels(data.labels, train, data.validation, _update(baseline, {"epochs": epochs}))
     return _row(texts, trained.student.parameters, trained.best["validation_accuracy"], trained.student, data)
+
+
+def is_row(value: Any) -> bool:
+    """Whether something is what `run` returns."""
+    return (
+        isinstance(value, dict)
+        and set(value) == ROW
+        and all(isinstance(number, int | float) for number in value.values())
+    )
 
 
 def _share(share: float, total: int) -> int:

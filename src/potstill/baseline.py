@@ -7,7 +7,6 @@ from typing import Any, Self
 
 import numpy as np
 import pandas as pd
-from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 from scipy.special import expit
 from sklearn.feature_extraction.text import TfidfVectorizer
@@ -15,7 +14,6 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import MultiLabelBinarizer
 
 from potstill import files
-from potstill.errors import PotstillError
 from potstill.runtime import tokenizer
 
 EVERY_TEXT = 10.0  # log-odds of a label that every train text has: there is nothing to fit
@@ -103,15 +101,12 @@ class Tfidf:
         Raises:
             PotstillError: a file is missing or damaged.
         """
-        vectorizer = TfidfVectorizer(
-            tokenizer=words, token_pattern=None, vocabulary=files.read_json(folder / "vocabulary.json")
-        )
+        vocabulary, path = files.read_names(folder / "vocabulary.json"), folder / "model.safetensors"
+        vectorizer = TfidfVectorizer(tokenizer=words, token_pattern=None, vocabulary=vocabulary)
         classifier = LogisticRegression()
-        try:
-            weights = load_file(folder / "model.safetensors")
+        with files.reading(path):
+            weights = load_file(path)
             vectorizer.idf_ = weights["idf"]
             classifier.coef_, classifier.intercept_ = weights["coefficients"], weights["intercepts"]
             classifier.classes_ = weights["classes"]
-        except (OSError, KeyError, ValueError, SafetensorError) as error:
-            raise PotstillError(f"{folder} is damaged ({error}): run `dvc repro baseline`") from None
         return cls(vectorizer, classifier, "multi_label" in weights)

@@ -1,12 +1,15 @@
 """The command `potstill`: what one does with a student's file."""
 
+from potstill.start import run
+
 import argparse
-import json
-import os
+import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +18,16 @@ from potstill import files
 from potstill.bulk import fallback
 from potstill.bulk.formats import FORMATS, STANDARD
 from potstill.bulk.predict import predict, progress
-from potstill.errors import PotstillError, run
+from potstill.errors import NAMED, PotstillError, lacking, listed, visible
 from potstill.runtime import explain, fast
 from potstill.runtime.file import FLOAT
 from potstill.runtime.model import Student
 from potstill.runtime.tokenizer import Words
+from potstill.terminal import Parser, as_json, finite
 from potstill.web.page import page
 
 TELLING = 8  # words shown per class
-NAMED = 20  # classes that a page's title names
+MOST = 2**31 - 1  # of what is counted
 
 
 def main() -> None:
@@ -33,16 +37,12 @@ def main() -> None:
 
 def _main(arguments: Sequence[str]) -> None:
     asked = _parser().parse_args(arguments)
-    try:
+    with suppress(BrokenPipeError):  # whoever read the output has seen enough
         asked.call(asked)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # Whoever read the output has seen enough; and nothing more can be written to it, not even at the end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="potstill", description="Classify texts with a distilled student.")
+    parser = Parser(prog="potstill", description="Classify texts with a distilled student.")
     parser.add_argument("--version", action="version", version=f"potstill {potstill.__version__}")
     commands = parser.add_subparsers(required=True, metavar="command")
 
@@ -53,6 +53,11 @@ def _parser() -> argparse.ArgumentParser:
         return added
 
     added = command("predict", _predict, "Classify the texts of a file, or of standard input.")
+    added.epilog = (
+        "txt, csv and tsv hold the labels as the model file has them, and a spreadsheet runs a cell that begins with "
+        "=, +, -, @, a tab or a carriage return: check the labels of a foreign file with `inspect`. jsonl escapes "
+        "control characters."
+    )
     added.add_argument("input", nargs="?", default=STANDARD, help="txt, csv, tsv, jsonl or parquet (default: -)")
     added.add_argument("-o", "--output", default=STANDARD, help="the file to write (default: -)")
     added.add_argument("--input-format", choices=FORMATS, help="default: by the name; txt for standard input")
@@ -102,22 +107,56 @@ def _parser() -> argparse.ArgumentParser:
     added.add_argument("--json", action="store_true", help="for programs")
 
     added = command("page", _page, "Write a page that classifies while one types, in one file that needs no server.")
-    added.add_argument("-o", "--output", type=Path, required=True, help="the file to write, such as demo.html")
+    added.add_argument("-o", "--output", required=True, help="the file to write, such as demo.html")
     added.add_argument("--title", help="of the page (default: the classes)")
 
     added = command("serve", _serve, "Answer over HTTP: /predict, /model, /healthz, /metrics, and a page at /.")
     added.add_argument("--host", default="127.0.0.1", help="default: %(default)s, which only this machine can reach")
-    added.add_argument("--port", type=int, default=8000, help="default: %(default)s; 0 for any that is free")
+    added.add_argument("--port", type=_port, default=8000, help="default: %(default)s; 0 for any that is free")
     added.add_argument("--max-body", type=_count, default=1 << 22, help="bytes of a request (default: %(default)s)")
     added.add_argument("--max-batch", type=_count, default=1000, help="texts in a request (default: %(default)s)")
     added.add_argument("--max-length", type=_count, default=100_000, help="characters of a text (default: %(default)s)")
+    added.add_argument(
+        "--max-connections", type=_count, default=1000, metavar="N", help="connections at a time (default: %(default)s)"
+    )
+    added.add_argument(
+        "--timeout",
+        type=_seconds,
+        default=30,
+        metavar="SECONDS",
+        help="time for a client to send a request, and to read the answer (default: %(default)s)",
+    )
+    added.add_argument(
+        "--allowed-host",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a Host that is answered, may be repeated; * for any (always: localhost, 127.0.0.1, [::1] and --host; "
+        "where that is not loopback, any IP address)",
+    )
     return parser
 
 
 def _count(value: str) -> int:
-    if not value.isdecimal() or not int(value):
-        raise argparse.ArgumentTypeError(f"{value!r} is no whole number from 1 on")
+    if not re.fullmatch("[0-9]{1,10}", value) or not 0 < int(value) <= MOST:
+        raise argparse.ArgumentTypeError(f"must be an integer from 1 to {MOST} (found: {value[:50]!r})")
     return int(value)
+
+
+def _port(value: str) -> int:
+    if not re.fullmatch("[0-9]{1,5}", value) or int(value) > 65535:
+        raise argparse.ArgumentTypeError(f"must be an integer from 0 to 65535 (found: {value[:50]!r})")
+    return int(value)
+
+
+def _seconds(value: str) -> float:
+    try:
+        seconds = float(value)
+    except ValueError:
+        seconds = 0
+    if not 0 < seconds <= 86400:
+        raise argparse.ArgumentTypeError(f"must be a number of seconds, at most 86400 (found: {value[:50]!r})")
+    return seconds
 
 
 def _share(value: str) -> float:
@@ -126,7 +165,7 @@ def _share(value: str) -> float:
     except ValueError:
         share = -1
     if not 0 <= share <= 1:
-        raise argparse.ArgumentTypeError(f"{value!r} is no number from 0 to 1")
+        raise argparse.ArgumentTypeError(f"must be a number from 0 to 1 (found: {value!r})")
     return share
 
 
@@ -138,7 +177,7 @@ def _predict(asked: argparse.Namespace) -> None:
     if asked.fallback and student.thresholds is not None:
         raise PotstillError(f"--fallback is for texts of one class, and {asked.model} gives several: leave it out")
     if asked.fallback and not asked.threshold:
-        raise PotstillError("--fallback wants --threshold: the probability below which the teacher answers")
+        raise PotstillError("--fallback requires --threshold: the probability below which the teacher answers")
     done = predict(
         student,
         asked.input,
@@ -150,10 +189,13 @@ def _predict(asked: argparse.Namespace) -> None:
         threshold=asked.threshold,
         skip_bad=asked.skip_bad,
         fallback=fallback.load(asked.fallback, student.labels) if asked.fallback else None,
+        keep=[asked.model],
     )
     said = [f"{done.rows:,} texts classified"]
     if asked.fallback:
-        said.append(f"{done.passed_on:,} of them ({done.passed_on / max(1, done.rows):.1%}) by {asked.fallback}")
+        said.append(
+            f"{done.passed_on:,} of them ({done.passed_on / max(1, done.rows):.1%}) by {visible(str(asked.fallback))}"
+        )
     if done.skipped:
         said.append(f"{done.skipped:,} bad rows left out")
     if len(said) > 1:
@@ -168,8 +210,8 @@ def _spread(asked: argparse.Namespace) -> None:
     try:
         from potstill.bulk import spread
         from potstill.engine import ray
-    except ImportError as error:
-        raise PotstillError(f"{error.name} is missing: pip install 'potstill[ray]'") from None
+    except ModuleNotFoundError as error:
+        raise lacking(error.name, "ray") from None
     with progress() as told:
         rows = spread.predict(
             asked.model,
@@ -185,10 +227,9 @@ def _spread(asked: argparse.Namespace) -> None:
 
 
 def describe(student: Student, size: int) -> dict[str, Any]:
-    """What there is to know of a student, for programs."""
-    facts = {key: value for key, value in student.facts.items() if key != "words"}
+    """What there is to know of a student, for programs; what its file says of itself replaces nothing computed."""
     limits = None if student.thresholds is None else [round(limit, 6) for limit in student.thresholds]
-    return {
+    known = {
         "architecture": student.shape.architecture,
         "labels": student.labels,
         "parameters": student.parameters,
@@ -198,99 +239,131 @@ def describe(student: Student, size: int) -> dict[str, Any]:
         "temperature": round(student.temperature, 6),
         **({} if limits is None else {"thresholds": dict(zip(student.labels, limits, strict=True))}),
         "matches": "strings" if isinstance(student.lookup.known, Words) else "fingerprints",
-        **facts,
-        "telling": {label: dict(found) for label, found in explain.telling(student, TELLING).items()},
     }
+    telling = {label: dict(found) for label, found in explain.telling(student, TELLING).items()}
+    facts = {key: value for key, value in student.facts.items() if key not in {*known, "thresholds", "telling"}}
+    return finite({**known, **facts, "telling": telling})
 
 
 def _inspect(asked: argparse.Namespace) -> None:
     student = Student.load(asked.model)
     known = describe(student, files.size(asked.model))
     if asked.json:
-        print(json.dumps(known, indent=2, ensure_ascii=False))
+        print(as_json(known, indent=2))
         return
-    facts, (table, rest) = student.facts, student.bits
+    for line in _lines(asked.model, student, known):
+        print(visible(line))
+
+
+def _lines(path: Path, student: Student, known: dict[str, Any]) -> Iterator[str]:
+    """What there is to know of a student, for people."""
+    table, rest = student.bits
     bits = "floats" if table == FLOAT else f"{table} bits each in the table, {rest} elsewhere"
     loops = "compiled" if fast.kernel else "numpy; for compiled ones reinstall where there is a C compiler"
-    print(f"{asked.model}: {known['architecture']}, {known['parameters']:,} parameters, {known['bytes']:,} bytes")
+    yield f"{path}: {known['architecture']}, {known['parameters']:,} parameters, {known['bytes']:,} bytes"
     if student.thresholds is None:
-        print(f"classes     {', '.join(student.labels)}")
+        yield f"classes     {listed(student.labels)}"
     else:
-        named = (f"{name} ({limit:.3f})" for name, limit in known["thresholds"].items())
-        print(f"classes     {', '.join(named)}; a text has those that reach their threshold")
-    print(f"words       {known['words']:,}, known by their {known['matches']}")
-    print(f"reads       the first {student.lookup.max_length} words of a text")
-    print(f"numbers     {bits}; probabilities at temperature {known['temperature']:g}")
-    print(f"loops       {loops}")
-    if "metrics" in facts:
-        rows = facts["rows"]
-        print(f"made by     potstill {facts['version']}")
-        print(f"from        {rows['train']:,} labelled and {rows['unlabelled']:,} unlabelled texts")
-        for name, accuracy in facts["teachers"].items():
-            print(f"teacher     {name}, {accuracy:.2%} on test")
-        right = "right" if student.thresholds is None else "right in all classes"
-        for split, found in facts["metrics"].items():
-            print(
-                f"{split:<12}{found['accuracy']:.2%} of {rows[split]:,} {right} "
-                f"({found['accuracy_low']:.2%} to {found['accuracy_high']:.2%}), macro F1 {found['macro_f1']:.4f}, "
-                f"calibration error {found['calibration_error']:.4f}"
-            )
-        for name, digest in facts["sha256"].items():
-            print(f"sha256      {digest}  {name}")
+        named = [f"{name} ({limit:.3f})" for name, limit in known["thresholds"].items()]
+        yield f"classes     {listed(named)}; a text has those that reach their threshold"
+    yield f"words       {known['words']:,}, known by their {known['matches']}"
+    yield f"reads       the first {student.lookup.max_length} words of a text"
+    yield f"numbers     {bits}; probabilities at temperature {known['temperature']:g}"
+    yield f"loops       {loops}"
+    yield from _origin(student.facts, "right" if student.thresholds is None else "right in all classes")
     if not known["telling"]:
-        print("The file does not name its words.")
+        yield "The file does not name its words."
         return
-    print("words that speak most for a class, and how much they raise the logarithm of its probability:")
-    for label, found in known["telling"].items():
-        print(f"  {label}: " + ", ".join(f"{word} {gain:+.1f}" for word, gain in found.items()))
+    yield "words that speak most for a class, and how much they raise the logarithm of its probability:"
+    for label, found in islice(known["telling"].items(), NAMED):
+        yield f"  {label}: " + ", ".join(f"{word} {gain:+.1f}" for word, gain in found.items())
+    if len(student.labels) > NAMED:
+        yield f"  … and {len(student.labels) - NAMED:,} more classes: --json has all"
+
+
+def _origin(facts: dict[str, Any], right: str) -> Iterator[str]:
+    """What a file says of its origin and quality; what it does not say, or not as `export` does, is left out."""
+
+    def table(key: str) -> dict[str, Any]:
+        found = facts.get(key)
+        return found if isinstance(found, dict) else {}
+
+    rows = table("rows")
+    said = [
+        ("made by     potstill {version}", facts),
+        ("from        {train:,} labelled and {unlabelled:,} unlabelled texts", rows),
+    ]
+    for name, accuracy in table("teachers").items():
+        said.append(("teacher     {name}, {accuracy:.2%} on test", {"name": name, "accuracy": accuracy}))
+    untested = facts.get("untested_teachers")
+    for name in untested if isinstance(untested, list) else []:
+        said.append(("teacher     {name}, which lacks answers for some of the test texts", {"name": name}))
+    for split, found in table("metrics").items():
+        form = (
+            "{split:<12}{accuracy:.2%} of {rows:,} {right} ({accuracy_low:.2%} to {accuracy_high:.2%}), "
+            "macro F1 {macro_f1:.4f}, calibration error {calibration_error:.4f}"
+        )
+        scores = found if isinstance(found, dict) else {}
+        said.append((form, {**scores, "split": split, "rows": rows.get(split), "right": right}))
+    for name, digest in table("sha256").items():
+        said.append(("sha256      {digest}  {name}", {"digest": digest, "name": name}))
+    for form, values in said:
+        with suppress(KeyError, TypeError, ValueError):
+            yield form.format_map(values)
 
 
 def _explain(asked: argparse.Namespace) -> None:
     student = Student.load(asked.model)
     if asked.label is not None and asked.label not in student.labels:
-        raise PotstillError(f"{asked.model} knows no class {asked.label!r}, but {', '.join(student.labels)}")
+        raise PotstillError(f"--label: {asked.model} has no class {asked.label!r} (found: {listed(student.labels)})")
     label, probability, parts = explain.explain(student, asked.text, asked.label)
     if asked.json:
-        found = {"label": label, "probability": round(probability, 6), "words": [asdict(part) for part in parts]}
-        print(json.dumps(found, indent=2, ensure_ascii=False))
+        words = [asdict(part) for part in parts]
+        print(as_json({"label": label, "probability": round(probability, 6), "words": words}, indent=2))
         return
-    print(f"{label} {probability:.4f}")
-    width = max((len(part.word) for part in parts), default=0)
-    for part in parts:
-        bar = ("+" if part.part > 0 else "-") * min(40, round(8 * abs(part.part)))
-        print(f"  {part.word:<{width}}  {part.part:+.3f} {bar}" + ("" if part.known else "(unknown)"))
+    print(visible(f"{label} {probability:.4f}"))
+    shown = [visible(part.word) for part in parts]
+    width = max(map(len, shown), default=0)
+    for word, part in zip(shown, parts, strict=True):
+        bar = ("+" if part.part > 0 else "-") * round(min(40.0, 8 * abs(part.part)))
+        print(f"  {word:<{width}}  {part.part:+.3f} {bar}" + ("" if part.known else "(unknown)"))
 
 
 def _title(student: Student) -> str:
     if len(student.labels) > NAMED:
         return f"Which of {len(student.labels):,} classes?"
+    labels = [visible(label) for label in student.labels]
     if student.thresholds is not None:
-        return f"Which of {', '.join(student.labels)}?"
-    return f"Is it {', '.join(student.labels[:-1])} or {student.labels[-1]}?"
+        return f"Which of {', '.join(labels)}?"
+    return f"Is it {', '.join(labels[:-1])} or {labels[-1]}?"
 
 
 def _page(asked: argparse.Namespace) -> None:
     student = Student.load(asked.model)
-    files.write_text(asked.output, page(asked.model.read_bytes(), asked.title or _title(student)))
-    print(f"{asked.output}: {files.size(asked.output):,} bytes")
+    content = page(asked.model.read_bytes(), asked.title or _title(student)).encode()
+    with files.output(asked.output, asked.model) as stream:
+        stream.write(content)
+    print(visible(f"{asked.output}: {len(content):,} bytes"))
 
 
 def _serve(asked: argparse.Namespace) -> None:
     try:
         from potstill import serve
-    except ImportError as error:
-        raise PotstillError(f"{error.name} is missing: pip install 'potstill[serve]'") from None
+    except ModuleNotFoundError as error:
+        raise lacking(error.name, "serve") from None
     student = Student.load(asked.model)
     content = asked.model.read_bytes()
+    listening = serve.listen(asked.host, asked.port)
     app = serve.create(
         student,
         describe(student, len(content)),
         page(content, _title(student)),
+        answered=serve.hosts(listening.getsockname()[0], [asked.host, *asked.allowed_host]),
         max_body=asked.max_body,
         max_batch=asked.max_batch,
         max_length=asked.max_length,
     )
-    serve.run(app, asked.host, asked.port)
+    serve.run(app, listening, seconds=asked.timeout, connections=asked.max_connections)
 
 
 if __name__ == "__main__":

@@ -1,16 +1,18 @@
-"""The one exception that is meant for people, and what a stage script does with it."""
+"""The one exception that is meant for people, and what others amount to."""
 
 import errno
-import sys
-from collections.abc import Callable
+from collections.abc import Sequence
 
 # A full disk, as Python says it; as libraries in Rust do; as torch does, which does not say why it cannot write.
 FULL = (errno.ENOSPC, errno.EDQUOT)
 FULL_TOO = ("No space left on device", "Disk quota exceeded", "enforce fail at inline_container.cc")
 # What torch says when memory is short; Python, numpy and pyarrow raise a MemoryError.
-SHORT = ("out of memory", "can't allocate memory")
+SHORT = ("out of memory", "can't allocate memory", "Cannot allocate memory")
+# What the loader says when a library does not fit into what `ulimit -v` leaves.
+UNMAPPED = ("failed to map segment from shared object", "cannot allocate memory", "Cannot allocate memory")
 # What pyarrow and safetensors, which a student needs not, raise for a file that is not whole.
 DAMAGED = ("ArrowInvalid", "SafetensorError")
+NAMED = 20  # classes that a line names
 
 
 class PotstillError(Exception):
@@ -33,41 +35,50 @@ def visible(text: str) -> str:
     )
 
 
-def run(main: Callable[[], None]) -> None:
-    """Run a stage's `main`; turn a `PotstillError` into one line on stderr and exit status 1.
+def listed(names: Sequence[str]) -> str:
+    """Join the names of classes for a line that people read, not all where there are very many."""
+    more = f" and {len(names) - NAMED:,} more" if len(names) > NAMED else ""
+    return ", ".join(names[:NAMED]) + more
 
-    A full disk, too little memory, a damaged file and a refused permission are the user's to mend too, so they get the
-    same treatment, and so does an `OSError` that names a file. Anything else is a defect of potstill and keeps its
-    traceback.
+
+def line(error: BaseException) -> str | None:
+    """Say in one line what is wrong, and what to do; None if it is a defect of potstill.
+
+    A full disk, too little memory, a package that is not installed, a damaged file and what the operating system
+    refuses are the user's to mend, as what a `PotstillError` says.
     """
-    try:
-        main()
-    except PotstillError as error:
-        sys.exit(f"error: {visible(' '.join(str(error).split()))}")
-    except Exception as error:
-        reason = _reason(error)
-        if reason is None:
-            raise
-        sys.exit(f"error: {visible(' '.join(reason.split()))}")
-    except KeyboardInterrupt:
-        sys.exit(130)
+    reason = str(error) if isinstance(error, PotstillError) else _reason(error)
+    return None if reason is None else f"error: {visible(' '.join(reason.split()))}"
 
 
-def _reason(error: Exception) -> str | None:
-    """What is wrong, and what to do, if it is not a defect of potstill."""
+def lacking(package: str | None, extra: str) -> PotstillError:
+    """Give the error for a package that an extra of potstill brings; potstill itself is in no index."""
+    return PotstillError(f"{package} is not installed. Run `pip install -e '.[{extra}]'` in a clone of potstill.")
+
+
+def _reason(error: BaseException) -> str | None:
     cause: BaseException | None = error
     while cause:
-        if getattr(cause, "errno", None) in FULL or any(words in str(cause) for words in FULL_TOO):
+        said = str(cause)
+        if getattr(cause, "errno", None) in FULL or any(words in said for words in FULL_TOO):
             return "the disk is full, or a quota is reached: make room, and run this again"
+        if isinstance(cause, ImportError) and any(words in said for words in UNMAPPED):
+            return "memory is short: not even the libraries fit. Free some, or raise the limit (`ulimit -v`)."
         short = isinstance(cause, MemoryError) or getattr(cause, "errno", None) == errno.ENOMEM
-        if short or any(words in str(cause) for words in SHORT):
+        if short or any(words in said for words in SHORT):
             return (
                 "memory is short: less is needed with a smaller `batch_size` or `max_length`, fewer processes at a "
                 "time and, for a teacher, more `gradient_accumulation_steps`"
             )
         cause = cause.__cause__ or cause.__context__
-    if isinstance(error, OSError) and error.filename is not None:
-        return f"{error.filename}: {error.strerror}"
+    if isinstance(error, ModuleNotFoundError) and not (error.name or "potstill").startswith("potstill"):
+        return str(lacking(error.name, "train"))
+    if isinstance(error, BrokenPipeError):
+        return "whoever read the output has gone before the end: run this again"
+    if getattr(error, "errno", None) == errno.EBADF:
+        return "standard input is closed, or not open for reading: name a file"
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename is not None else error.strerror
     if type(error).__name__ in DAMAGED:
         return f"a file is damaged ({error}): `make verify` finds it if a stage wrote it, then `dvc repro`"
     return None

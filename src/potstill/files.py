@@ -1,53 +1,215 @@
 """Writing files so that they appear whole or not at all, and hashing them."""
 
+import glob
 import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+import stat
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
+from uuid import uuid4
 
 from potstill.errors import PotstillError
+
+MADE = ("data", "metrics", "models")  # the folders of a project that stages write to
+
+
+@contextmanager
+def output(name: Path | str, *sources: Path | str | int) -> Iterator[BinaryIO]:
+    """Open a file that a person names, to write bytes to. Nothing else is removed or changed.
+
+    It appears whole or not at all. If it was there, it keeps its mode and its owner; links are followed. What is not a
+    regular file, such as a device, a pipe or /dev/stdout, is written to as it is. A file that cannot be replaced
+    without a loss (it has other hard links or another owner, it is a mount, its folder is not writable) is overwritten
+    in place, once its contents are complete.
+
+    Args:
+        name: the file. Folders that it needs are made.
+        sources: what is read meanwhile, as paths or descriptors; the file must not be one of them.
+
+    Raises:
+        PotstillError: it is a folder, a block device, write-protected or one of the sources, or cannot be made.
+        OSError: the system refuses it.
+    """
+    path = os.fspath(name)
+    if os.path.basename(path) in ("", ".", "..") or os.path.isdir(path):
+        raise PotstillError(f"{path}: it names a folder. Name a file." if path else "the output's name is empty")
+    try:
+        found = os.stat(path)
+    except FileNotFoundError:
+        found = None
+    if (descriptor := _descriptor(path)) is not None:
+        writable(descriptor, path)
+        with open(os.dup(descriptor), "wb") as stream:
+            yield stream
+    elif found and not stat.S_ISREG(found.st_mode):
+        if stat.S_ISBLK(found.st_mode):
+            raise PotstillError(f"{path}: it is a block device. Name a file.")
+        with open(os.open(path, os.O_WRONLY), "wb") as stream:
+            yield stream
+    else:
+        if found and any(_same(found, source) for source in sources):
+            raise PotstillError(f"{path} is read and written: name another output")
+        if found and not (found.st_mode & 0o222 and os.access(path, os.W_OK)):
+            raise PotstillError(f"{path}: it is write-protected. Allow writing (`chmod u+w`), or name another file.")
+        with _replacing(Path(os.path.realpath(path)), path, found) as stream:
+            yield stream
+
+
+@contextmanager
+def _replacing(place: Path, name: str, found: os.stat_result | None) -> Iterator[BinaryIO]:
+    """Open a file whose contents become those of `place` at the end."""
+    shut = place.parent.is_dir() and not os.access(place.parent, os.W_OK | os.X_OK)
+    if shut and not found:
+        raise PotstillError(f"{name}: its folder is not writable. Name a file elsewhere.")
+    elsewhere = shut or (found is not None and found.st_nlink > 1)
+    with _temporary(Path(tempfile.gettempdir(), place.name) if elsewhere else place) as part:
+        with part.open("wb") as stream:
+            if found:
+                part.chmod(stat.S_IMODE(found.st_mode))
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+        try:
+            if elsewhere:
+                _overwrite(part, place)
+                return
+            if found:
+                os.chown(part, found.st_uid, found.st_gid)
+            os.replace(part, place)
+        except OSError:
+            if elsewhere or not found:
+                raise
+            _overwrite(part, place)  # it is another's, or a mount
+
+
+def _overwrite(part: Path, place: Path) -> None:
+    import fcntl
+
+    with part.open("rb") as source, place.open("r+b") as target:
+        fcntl.flock(target, fcntl.LOCK_EX)  # or two writers would mix
+        shutil.copyfileobj(source, target)
+        target.truncate()
+        target.flush()
+        os.fsync(target.fileno())
+
+
+def writable(descriptor: int, name: str) -> None:
+    """Check that a descriptor can be written to.
+
+    Raises:
+        PotstillError: it cannot, or is closed.
+    """
+    import fcntl
+
+    with suppress(OSError):
+        if fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE != os.O_RDONLY:
+            return
+    raise PotstillError(f"{name}: it is closed, or not open for writing. Name a file, with -o.")
+
+
+def _descriptor(path: str) -> int | None:
+    """The descriptor of this process that a path such as /dev/stdout or /dev/fd/63 names, links followed."""
+    own = os.path.realpath("/dev/fd")
+    while True:
+        folder, name = os.path.split(path)
+        if name.isdecimal() and os.path.realpath(folder) == own:
+            return int(name)
+        if not os.path.islink(path):
+            return None
+        path = os.path.join(folder, os.readlink(path))
+
+
+def _same(found: os.stat_result, source: Path | str | int) -> bool:
+    try:
+        return os.path.samestat(found, os.stat(source))
+    except OSError:  # missing or closed, which whoever reads it says
+        return False
 
 
 @contextmanager
 def whole(path: Path) -> Iterator[Path]:
-    """Give a path beside `path` to write a file or a folder to; rename it to `path` at the end.
+    """Give a path to write a file or a folder of the pipeline's own to; it takes the place of `path` at the end.
 
-    What stood at `path` is replaced. If the block raises, `path` stays as it was.
+    A folder replaces a folder, and a file a file. A link to a folder is followed. Files get the mode that the umask
+    gives. If the block raises, `path` stays as it was; of several that write at once, the last to end wins.
+
+    Raises:
+        PotstillError: a file is where a folder is to be, or the other way round.
     """
-    part = path.with_name(f".{path.name}.part")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    _remove(part)
-    try:
+    place = Path(os.path.realpath(path)) if path.is_symlink() and not path.is_file() else path
+    with _temporary(place) as part:
+        mode = part.parent.stat().st_mode & 0o666  # of a folder just made, which tells the umask
         yield part
-        _sync(part)
-        if path.is_dir():
-            shutil.rmtree(path)
-        os.replace(part, path)
+        for file in part.rglob("*") if part.is_dir() else [part]:
+            if file.is_file() and not file.is_symlink():
+                file.chmod(mode)  # safetensors lets nobody but the owner read
+                _sync(file)
+        if place.exists() and place.is_dir() != part.is_dir():
+            kinds = ("folder", "file") if place.is_dir() else ("file", "folder")
+            raise PotstillError(f"{path}: it is a {kinds[0]}, and a {kinds[1]} is to be written. Move it away.")
+        old = part.with_name(f"old {part.name}")
+        try:
+            if place.is_dir():
+                os.rename(place, old)
+            os.replace(part, place)
+        except BaseException:
+            if old.exists() and not place.exists():
+                os.rename(old, place)
+            raise
+
+
+def _sync(file: Path) -> None:
+    """Have it on the disk, so that not even a power cut leaves a name without its contents."""
+    with file.open("rb") as stream:
+        os.fsync(stream.fileno())
+
+
+@contextmanager
+def _temporary(place: Path) -> Iterator[Path]:
+    """Give the name of `place` in a new folder beside it, which is removed at the end.
+
+    The folder is locked as long as its process lives: those that killed processes have left are removed too.
+    """
+    missing = [folder for folder in (place.parent, *place.parent.parents) if not folder.exists()]
+    place.parent.mkdir(parents=True, exist_ok=True)
+    prefix, token = f".{place.name[:40]}.", uuid4().hex[:8]
+    for left in place.parent.glob(f"{glob.escape(prefix)}{'[0-9a-f]' * 8}.part"):
+        with suppress(OSError), _locked(left):
+            shutil.rmtree(left)
+    folder = place.parent / f".{token}.part"  # until it is locked, under a name that is not looked for
+    folder.mkdir()
+    try:
+        with _locked(folder, must=False):
+            folder = folder.rename(place.parent / f"{prefix}{token}.part")
+            yield folder / place.name
     finally:
-        _remove(part)
+        shutil.rmtree(folder, ignore_errors=True)
+        for empty in missing:
+            with suppress(OSError):
+                empty.rmdir()
 
 
-def _sync(path: Path) -> None:
-    """Have all of it on the disk, so that not even a power cut leaves a name without its contents."""
-    for file in path.rglob("*") if path.is_dir() else [path]:
-        if file.is_file():
-            with file.open("rb") as stream:
-                os.fsync(stream.fileno())
+@contextmanager
+def _locked(folder: Path, must: bool = True) -> Iterator[None]:
+    """Lock a folder during the block; without `must`, only where the file system can."""
+    import fcntl  # here, since Windows has none, and loads students
 
-
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(*(() if must else (OSError,))):
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file."""
+    """Write a text file of the pipeline's own."""
     with whole(path) as part:
         part.write_text(text, "utf-8")
 
@@ -57,18 +219,89 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n")
 
 
-def read_json(path: Path) -> Any:
-    """Read a JSON file.
+@contextmanager
+def reading(path: Any) -> Iterator[None]:
+    """Name the file that is missing, damaged or of another shape, of which libraries say so by errors of many types.
+
+    Args:
+        path: the file. All that the block does is to read it, and to check what it holds.
 
     Raises:
-        PotstillError: the file is missing or no JSON; both say which file.
+        PotstillError: the block has raised anything but a lack of memory or of a permission.
     """
     try:
-        return json.loads(path.read_text("utf-8"))
+        yield
+    except (PotstillError, MemoryError, PermissionError):
+        raise
     except FileNotFoundError:
-        raise PotstillError(f"{path} is missing: run `dvc repro` (or `dvc pull`) to make it") from None
-    except ValueError as error:
-        raise PotstillError(f"{path} is not valid JSON ({error}): delete it and run `dvc repro`") from None
+        raise missing(path, "Name another folder.") from None
+    except Exception as error:
+        said = next(filter(str.strip, str(error).splitlines()), "")
+        raise PotstillError(
+            f"{path} cannot be read ({type(error).__name__}: {said}): if a stage wrote it, run `make verify`, then "
+            "`dvc repro`"
+        ) from None
+
+
+def read_json(path: Path, *keys: str, kind: type = dict) -> Any:
+    """Read a JSON file, or what it holds under some keys, one inside the other.
+
+    Raises:
+        PotstillError: the file is missing, not JSON, or holds no value of this kind there; all say which file.
+    """
+    with reading(path):
+        value = json.loads(path.read_text("utf-8"))
+        for key in keys:
+            value = value[key]
+        if not isinstance(value, kind):
+            raise TypeError(f"{type(value).__name__} instead of {kind.__name__} {' in '.join(reversed(keys))}".strip())
+        return value
+
+
+def read_names(path: Path, *keys: str) -> list[str]:
+    """Read a list of strings from a JSON file, as `read_json` does."""
+    names = read_json(path, *keys, kind=list)
+    with reading(path):
+        if not all(isinstance(name, str) for name in names):
+            raise TypeError("a name that is not a string")
+    return names
+
+
+def kept(path: Path, valid: Callable[[Any], bool]) -> Any:
+    """Read the JSON file that an earlier run left to go on from.
+
+    Returns:
+        What it holds; None where there is none, or one that is damaged or not `valid`, which is said, and removed.
+    """
+    if not path.exists():
+        return None
+    with suppress(PotstillError):
+        value = read_json(path, kind=object)
+        if valid(value):
+            return value
+    discard(path)
+    return None
+
+
+def discard(path: Path) -> None:
+    """Remove what an earlier run left to go on from, and say that it is made again."""
+    print(f"note: {path} is damaged, or of another version, and is made again")
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
+
+
+def missing(path: Path | str, otherwise: str) -> PotstillError:
+    """Give the error for a file that is not there: a stage makes it if it is one of a project's, else `otherwise`."""
+    place = Path(os.path.abspath(path))
+    for root in place.parents:
+        if (root / "dvc.yaml").is_file() and (root / "params.yaml").is_file():
+            if place.relative_to(root).parts[0] in MADE:
+                where = "" if root == Path.cwd() else f" in {root}"
+                return PotstillError(f"{path} is missing: run `dvc repro` (or `dvc pull`){where} to make it")
+            break
+    return PotstillError(f"{path}: no such file. {otherwise}")
 
 
 def key(*facts: Any) -> str:

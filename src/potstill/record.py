@@ -38,7 +38,11 @@ def curves(folder: Path) -> Iterator[Callable[[dict[str, float]], None]]:
 
 def read_curves(folder: Path) -> pd.DataFrame:
     """What `curves` recorded in `folder`: a column `epoch` and one per metric."""
-    tables = [pd.read_csv(folder / "plots" / "metrics" / f"{name}.tsv", sep="\t", index_col="step") for name in CURVES]
+    tables = []
+    for name in CURVES:
+        path = folder / "plots" / "metrics" / f"{name}.tsv"
+        with files.reading(path):
+            tables.append(pd.read_csv(path, sep="\t", index_col="step")[[name]])
     return pd.concat(tables, axis=1).rename_axis("epoch").reset_index()
 
 
@@ -72,7 +76,8 @@ def write_answers(path: Path, logits: np.ndarray, actual: np.ndarray, labels: li
 
 def read_answers(path: Path, labels: list[str]) -> np.ndarray:
     """The logits, of shape (texts, classes), that `write_answers` wrote."""
-    return pd.read_csv(path)[[f"logit {name}" for name in labels]].to_numpy()
+    with files.reading(path):
+        return pd.read_csv(path)[[f"logit {name}" for name in labels]].to_numpy(float)
 
 
 def headline(folder: Path, name: str, values: dict[str, Any]) -> None:

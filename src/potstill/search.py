@@ -256,8 +256,16 @@ def give_up(study: optuna.Study, trial: FrozenTrial) -> None:
 def results(study: optuna.Study, unit: Unit, budget: int) -> list[Result]:
     """What a study has found so far, within the budget."""
     complete = study.get_trials(deepcopy=False, states=[TrialState.COMPLETE])
-    found = [Result(**json.loads(trial.user_attrs["result"])) for trial in complete]
+    found = [result for result in map(_result, complete) if result]
     return [result for result in found if getattr(result, unit) <= budget]
+
+
+def _result(trial: FrozenTrial) -> Result | None:
+    """What a trial has found; None if another version wrote that down."""
+    try:
+        return Result(**json.loads(trial.user_attrs["result"]))
+    except (LookupError, TypeError, ValueError):
+        return None
 
 
 def front(results: Sequence[Result], unit: Unit) -> list[Result]:

@@ -12,7 +12,7 @@ import optuna
 import sqlalchemy as sa
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 
-from potstill.errors import PotstillError
+from potstill.errors import PotstillError, lacking
 
 
 @contextmanager
@@ -59,7 +59,7 @@ class Journal:
                     file.truncate(written.rfind(b"\n") + 1)
         try:
             return optuna.storages.JournalStorage(backend)
-        except (KeyError, TypeError, ValueError):
+        except (AssertionError, AttributeError, LookupError, TypeError, ValueError):
             raise wrong from None
 
     def turn(self) -> AbstractContextManager[None]:
@@ -106,7 +106,7 @@ class PostgreSQL:
                 connection.execute(sa.text("SELECT pg_advisory_lock(hashtext('potstill'))"))
                 yield
         except ModuleNotFoundError:
-            raise PotstillError("PostgreSQL wants `pip install '.[postgresql]'`") from None
+            raise lacking("psycopg, which reaches PostgreSQL,", "postgresql") from None
         except (sa.exc.SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
             cause = error.__cause__ if isinstance(error, optuna.exceptions.StorageInternalError) else error
             said = str(getattr(cause, "orig", None) or cause)

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from multiprocessing import get_context, parent_process
+from multiprocessing import get_context, parent_process, resource_tracker
 from multiprocessing.connection import wait
 from threading import Thread
+from typing import Any
 
 from potstill import device
 from potstill.errors import PotstillError
@@ -21,7 +22,8 @@ def workers(jobs: int) -> Iterator[ProcessPoolExecutor]:
     Raises:
         PotstillError: the system killed one.
     """
-    pool = ProcessPoolExecutor(jobs, get_context("spawn"), _start)
+    resource_tracker.ensure_running()  # which would unblock signals when the first process is started
+    pool = _Pool(jobs, get_context("spawn"), _start)
     try:
         # A process that a submission starts is watched from the next one on, or the next result: if it died before, it
         # would be waited for.
@@ -36,8 +38,20 @@ def workers(jobs: int) -> Iterator[ProcessPoolExecutor]:
         pool.shutdown(cancel_futures=True)
 
 
+class _Pool(ProcessPoolExecutor):
+    def submit(self, *args: Any, **kwargs: Any) -> Any:
+        """A process that this starts inherits that interrupts are blocked, until it can end without a word."""
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+        try:
+            return super().submit(*args, **kwargs)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _start() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # an interrupt ends it without a word
+    from potstill import start  # which would change the process of whoever imports this module
+
+    start.quiet_interrupts()
     Thread(target=_end_with_parent, daemon=True).start()
     device.use_threads(1)
 

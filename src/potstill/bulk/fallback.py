@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from potstill.errors import PotstillError
+from potstill.errors import PotstillError, lacking
 from potstill.runtime.decision import probabilities
 
 Fallback = Callable[[list[str]], np.ndarray]
@@ -26,8 +26,8 @@ def load(folder: Path, labels: Sequence[str]) -> Fallback:
         from potstill.teacher import model
 
         teacher = model.load(folder)
-    except ImportError as error:
-        raise PotstillError(f"a fallback needs {error.name}: pip install 'potstill[train]'") from None
+    except ModuleNotFoundError as error:
+        raise lacking(error.name, "train") from None
     if teacher.parameters is None:
         raise PotstillError(f"{folder} is a table of answers, and has none for new texts: give a checkpoint's folder")
     if sorted(teacher.labels) != sorted(labels):

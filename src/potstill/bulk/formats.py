@@ -1,39 +1,70 @@
-"""The formats of tables of texts."""
+"""The formats of tables of texts, and what the names of files say of them."""
 
-from pathlib import Path
-from typing import Any, Literal, get_args
+import os
+import re
+from typing import Any, Literal, NamedTuple, get_args
 
-from potstill.errors import PotstillError
+from potstill.errors import PotstillError, lacking
 
 Format = Literal["txt", "csv", "tsv", "jsonl", "parquet"]
 FORMATS: tuple[Format, ...] = get_args(Format)
 STANDARD = "-"  # the name of standard input and output
 
+ENDINGS: dict[str, Format] = {
+    "csv": "csv", "tsv": "tsv", "jsonl": "jsonl", "ndjson": "jsonl", "parquet": "parquet", "pq": "parquet",
+    "txt": "txt", "text": "txt",
+}  # fmt: skip
+NAMED = ", ".join(f".{ending}" for ending in ENDINGS if ending != "text") + "; each but Parquet also .gz or .zst"
+"""What a message says of the endings that are read."""
+
+_NAME = re.compile(rf"(?P<stem>.*)\.(?P<ending>{'|'.join(ENDINGS)})(?P<packed>\.gz|\.zst)?", re.IGNORECASE | re.DOTALL)
+
+
+class Name(NamedTuple):
+    """What a file's name says: the name without its endings, the format, and whether the file is compressed."""
+
+    stem: str
+    format: Format
+    packed: bool
+
+
+def parse(path: str) -> Name | None:
+    """Read the endings of a file's name, whatever their case; None if they tell no format."""
+    found = _NAME.fullmatch(os.path.basename(path))
+    if not found:
+        return None
+    return Name(found["stem"], ENDINGS[found["ending"].lower()], found["packed"] is not None)
+
 
 def format_of(path: str, asked: Format | None, standard: Format) -> Format:
-    """The format of a file: what was asked for, or what its name says, or for standard input and output `standard`.
+    """The format of a file: what was asked for, or what its name says.
+
+    For standard input and output, and pipes and devices whose names tell none, `standard`.
 
     Raises:
         PotstillError: the name says nothing.
     """
+    name = parse(path)
     if asked or path == STANDARD:
         return asked or standard
-    suffix = Path(path).suffix.lower().lstrip(".")
-    found = {"text": "txt", "ndjson": "jsonl", "pq": "parquet"}.get(suffix, suffix)
-    for known in FORMATS:
-        if found == known:
-            return known
-    raise PotstillError(f"{path}: its name tells no format, say one of {', '.join(FORMATS)}")
+    if name:
+        return name.format
+    if os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path):
+        return standard
+    raise PotstillError(
+        f"{path}: its name tells no format (known: {NAMED}). Rename it, or give the format: {', '.join(FORMATS)}"
+    )
 
 
-def pyarrow() -> Any:
+def pyarrow(purpose: str = "Parquet files") -> Any:
     """Arrow with its Parquet part, which is no part of the base installation.
 
     Raises:
         PotstillError: it is not installed.
     """
     try:
+        import pyarrow.compute
         import pyarrow.parquet
-    except ImportError:
-        raise PotstillError("Parquet files need pyarrow: pip install 'potstill[parquet]'") from None
+    except ModuleNotFoundError:
+        raise lacking(f"pyarrow, which {purpose} require,", "parquet") from None
     return pyarrow

@@ -1,16 +1,16 @@
 """From a table of texts to a table of answers."""
 
-import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from potstill.bulk.fallback import Fallback
-from potstill.bulk.formats import STANDARD, Format, format_of
+from potstill.bulk.formats import STANDARD, Format, format_of, parse
 from potstill.bulk.read import Batch, Skipped, read
 from potstill.bulk.write import Answers, LabelSets, writer
 from potstill.errors import PotstillError
@@ -99,6 +99,7 @@ def predict(
     threshold: float | None = None,
     skip_bad: bool = False,
     fallback: Fallback | None = None,
+    keep: Sequence[Path] = (),
 ) -> Done:
     """Score a file in constant memory.
 
@@ -114,6 +115,7 @@ def predict(
         skip_bad: whether to leave out rows without a text, and number the others.
         fallback: gives the probabilities of texts that are passed on; None to pass on none. Only where a text has one
             label.
+        keep: files that `target` must not be, as it must not be `source`.
 
     Returns:
         How many rows were scored, how many left out, and how many of those scored were passed on.
@@ -122,13 +124,14 @@ def predict(
         PotstillError: a file cannot be read or written, or a row is bad.
     """
     reads, writes = format_of(source, source_format, "txt"), format_of(target, target_format, "jsonl")
-    if target != STANDARD and source != STANDARD and os.path.abspath(source) == os.path.abspath(target):
-        raise PotstillError(f"{target} is read and written: name another output")
+    named = parse(target)
+    if named and named.packed:
+        raise PotstillError(f"{target} would be compressed, which potstill does not write: leave out its last ending")
     skipped = Skipped(0 if skip_bad else None)
     done = passed_on = 0
 
-    with writer(target, writes) as write, progress() as told:
-        for batch in read(source, reads, column, skipped):
+    with writer(target, writes, 0 if source == STANDARD else source, *keep) as write, progress() as told:
+        for batch in read(source, reads, [column], skipped):
             answers = score(student, batch, top, threshold, skip_bad, fallback)
             write(answers)
             done += len(batch.numbers)

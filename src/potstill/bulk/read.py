@@ -1,22 +1,29 @@
-"""Reading texts from tables."""
+"""Reading texts from tables: the one reader of `predict`, of `prepare` and of a teacher's table.
+
+Every format is read in batches, in bounded memory. A row that cannot be read is refused by its number, never dropped,
+and rows are never merged without a word: see `_csv` and `_tsv` for what quotes mean.
+"""
 
 import csv
 import io
+import itertools
 import json
+import re
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
-from pathlib import Path
-from typing import IO, Any
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
-import numpy as np
-
-from potstill.bulk.formats import STANDARD, Format, pyarrow
+from potstill.bulk.formats import Format
+from potstill.bulk.open import BLOCK, LONGEST, Block, blocks, shown
 from potstill.errors import PotstillError
 
-ROWS = 1 << 14  # in a batch
-LONGEST_FIELD = 1 << 30  # characters of a CSV field
+ROWS = 1 << 14  # in a batch, at most
+SIZE = 1 << 25  # characters of a batch from which on it is not filled further
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 
 
 @dataclass
@@ -25,11 +32,13 @@ class Batch:
 
     Attributes:
         texts: a list of strings, or an Arrow array.
-        numbers: which rows they are, from 1.
+        numbers: which rows they are, from 1; of txt and jsonl, which lines.
+        others: the values of the other columns asked for, a list for each.
     """
 
     texts: Any
     numbers: Sequence[int]
+    others: Sequence[list[Any]] = ()
 
 
 class BadRow(PotstillError):
@@ -38,169 +47,495 @@ class BadRow(PotstillError):
 
 @dataclass
 class Skipped:
-    """How many bad rows were left out; None where the first ends it all."""
+    """What to do with bad rows.
+
+    Attributes:
+        count: how many were left out; None where the first ends it all.
+        advice: ends the message.
+    """
 
     count: int | None = None
+    advice: str = "Correct it, or leave such rows out with --skip-bad"
 
-    def take(self, error: BadRow) -> None:
+    def take(self, where: str, fault: str) -> None:
         """Count a bad row, or raise."""
         if self.count is None:
-            raise error
+            raise BadRow(f"{where} {fault}. {self.advice}")
         self.count += 1
 
 
-def read(path: str, kind: Format, column: str, skipped: Skipped) -> Iterator[Batch]:
-    """Read texts.
+@dataclass(frozen=True)
+class Asked:
+    """What to read of a table.
+
+    Attributes:
+        path: the file, or `-` for standard input.
+        columns: the column, or key, of the text, and those of other values; not used for txt.
+        bad: what to do with bad rows.
+        advice: what to do where a column is missing, such as "Name one with --column".
+        unit: how rows are counted.
+    """
+
+    path: str
+    columns: Sequence[str]
+    bad: Skipped
+    advice: Callable[[str], str]
+    unit: str
+
+    def where(self, number: int) -> str:
+        """Name a row in a message."""
+        return f"{shown(self.path)}: {self.unit} {number}"
+
+    def missing(self, column: str, found: Sequence[str], separator: str = "") -> PotstillError:
+        """Say that a column is missing, with the cause where it can be told."""
+        name = shown(self.path)
+        has = ", ".join(map(_quoted, found)) or "none"
+        cause = f"{self.advice(column)}"
+        if separator and len(found) == 1:
+            for other, called in _DELIMITERS.items():
+                if other != separator and column in [part.strip(' "') for part in found[0].split(other)]:
+                    wanted = _DELIMITERS[separator]
+                    cause = f"The columns are separated by {called}, not by {wanted}: save the file with {wanted}"
+                    if other in ",\t":
+                        cause += f", or give it the ending {'.csv' if other == ',' else '.tsv'}"
+        for other in found:
+            if alike(other) == alike(column):
+                cause = f"{_quoted(other)} differs from it only in {difference(other, column)}. {cause}"
+                break
+        return PotstillError(f"{name} has no column {_quoted(column)} (found: {has}). {cause}")
+
+    def place(self, header: Sequence[str], separator: str = "") -> list[int]:
+        """Where the columns are."""
+        for column in self.columns:
+            if column not in header:
+                raise self.missing(column, header, separator)
+            if header.count(column) > 1:
+                raise PotstillError(
+                    f"{shown(self.path)} has {header.count(column)} columns named {_quoted(column)}. Rename all but one"
+                )
+        return [header.index(column) for column in self.columns]
+
+
+def _quoted(name: str) -> str:
+    """A name in quotes, such that what looks like another is seen to differ."""
+    return ascii(name) if unicodedata.normalize("NFC", name) != name else repr(name)
+
+
+def look(name: str) -> str:
+    """What a reader sees of a name: without invisible characters, Unicode forms and kinds of white space."""
+    seen = "".join(char for char in unicodedata.normalize("NFC", name) if unicodedata.category(char) != "Cf")
+    return " ".join(seen.split())
+
+
+def alike(name: str) -> str:
+    """The form in which names are compared to find those that are probably meant to be the same."""
+    return unicodedata.normalize("NFKC", look(name)).casefold()
+
+
+def difference(one: str, other: str) -> str:
+    """In what two names differ that are `alike`."""
+    if look(one) != look(other):
+        return "case" if look(one).casefold() == look(other).casefold() else "the form of its characters"
+    if "".join(one.split()) != "".join(other.split()):
+        return "invisible characters or the Unicode form"
+    return "white space"
+
+
+def unit(kind: Format) -> str:
+    """How rows are counted in a format: as lines, or as rows without the header."""
+    return "line" if kind in ("txt", "jsonl") else "row"
+
+
+def read(
+    path: str,
+    kind: Format,
+    columns: Sequence[str],
+    bad: Skipped,
+    advice: Callable[[str], str] = lambda column: "Name one with --column",
+) -> Iterator[Batch]:
+    """Read a table.
 
     Args:
         path: the file, or `-` for standard input.
         kind: its format.
-        column: the name of the column, or key, that holds the text; not used for txt.
-        skipped: what to do with bad rows.
+        columns: the column, or key, that holds the text, and those of other values; not used for txt. Other columns
+            are not looked at.
+        bad: what to do with bad rows.
+        advice: what to do where a column is missing.
 
     Raises:
-        PotstillError: the file is missing, has no such column, or has a bad row.
+        PotstillError: the file is missing or damaged, has no such column or two of its name, or has a bad row.
     """
+    asked = Asked(path, columns, bad, advice, unit(kind))
     if kind == "parquet":
-        yield from _read_parquet(path, column, skipped)
+        from potstill.bulk import parquet
+
+        yield from parquet.batches(asked, ROWS)
         return
-    name = "standard input" if path == STANDARD else path
-    with _open(path) as stream:
-        rows = {"txt": _lines, "jsonl": _objects}.get(kind, _fields)(stream, name, column, kind)
-        texts: list[str] = []
+    yield from _batches(_READERS[kind](asked, blocks(path)))
+
+
+def names(path: str, kind: Format) -> list[str]:
+    """The names of a table's columns; of jsonl the keys of its first object."""
+    if kind == "parquet":
+        from potstill.bulk import parquet
+
+        return parquet.names(path)
+    if kind == "txt":
+        return []
+    for block in blocks(path):
+        if kind == "jsonl":
+            for line in block.text.split("\n"):
+                if line.strip():
+                    found = _parse(line)
+                    return list(found) if isinstance(found, dict) else []
+        elif kind == "tsv":
+            return _tabbed(block.text.split("\n", 1)[0])
+        else:
+            return next(csv.reader(io.StringIO(block.text, newline="")), [])
+    return []
+
+
+class Piece(NamedTuple):
+    """Rows on their way into a batch: their numbers, the columns asked for, and how many characters they have."""
+
+    numbers: Sequence[int]
+    columns: list[list[Any]]
+    size: int
+
+
+def _batches(pieces: Iterable[Piece]) -> Iterator[Batch]:
+    numbers: list[int] = []
+    columns: list[list[Any]] = []
+    size = 0
+
+    def batch(rows: int) -> Batch:
+        nonlocal numbers, columns, size
+        texts, *others = [column[:rows] for column in columns]
+        made = Batch(texts, numbers[:rows], others)
+        numbers, columns, size = numbers[rows:], [column[rows:] for column in columns], 0
+        return made
+
+    for piece in pieces:
+        numbers.extend(piece.numbers)
+        columns = columns or [[] for _ in piece.columns]
+        for column, values in zip(columns, piece.columns, strict=True):
+            column.extend(values)
+        size += piece.size
+        while len(numbers) >= ROWS:
+            yield batch(ROWS)
+        if numbers and size >= SIZE:
+            yield batch(len(numbers))
+    if numbers:
+        yield batch(len(numbers))
+
+
+def _txt(asked: Asked, read: Iterator[Block]) -> Iterator[Piece]:
+    """Every line is a text; only a line feed ends one, with or without a carriage return."""
+    for block in read:
+        texts = block.text.split("\n")
+        if not texts[-1]:
+            texts.pop()
+        if "\r" in block.text:
+            texts = [text.removesuffix("\r") for text in texts]
+        numbers: Sequence[int] = range(block.line, block.line + len(texts))
+        if block.foreign:
+            good = []
+            for number, text in zip(numbers, texts, strict=True):
+                if fault := _undecodable(text, block.foreign):
+                    asked.bad.take(asked.where(number), fault)
+                else:
+                    good.append((number, text))
+            numbers, texts = [number for number, _ in good], [text for _, text in good]
+        yield Piece(numbers, [texts], len(block.text))
+
+
+def _undecodable(value: Any, foreign: str | None) -> str | None:
+    """What is wrong with a value that has surrogates, of which no text can have any."""
+    found = _SURROGATE.search(value) if isinstance(value, str) and not value.isascii() else None
+    if not found:
+        return None
+    if foreign and "\udc80" <= found[0] <= "\udcff":
+        return f"has a byte that is not UTF-8 (0x{ord(found[0]) - 0xDC00:02x}), {foreign}"
+    return f"has half of a surrogate pair ({ascii(found[0])[1:-1]}), which is no character"
+
+
+def _parse(line: str) -> Any:
+    """Parse a line of JSONL.
+
+    Raises:
+        ValueError: it is no JSON.
+        RecursionError: it is nested too deeply.
+    """
+    try:
+        return json.loads(line)
+    except json.JSONDecodeError:
+        raise
+    except ValueError:  # a number of more digits than Python reads, maybe in a column that nobody asked for
+        return json.loads(line, parse_int=float)
+
+
+def _jsonl(asked: Asked, read: Iterator[Block]) -> Iterator[Piece]:
+    """Every line is an object; blank lines are passed over."""
+    text, *others = asked.columns
+    keys = [json.dumps(column, ensure_ascii=False) for column in asked.columns]
+    unmet = set(others)
+    some: dict[str, Any] = {}
+    for block in read:
+        suspect = block.foreign is not None or "\\ud" in block.text or "\\uD" in block.text
         numbers: list[int] = []
-        for number, text in enumerate(rows, 1):
-            if isinstance(text, BadRow):
-                skipped.take(BadRow(f"{name}, row {number}: {text} (--skip-bad leaves such rows out)"))
+        columns: list[list[Any]] = [[] for _ in asked.columns]
+        texts = columns[0]
+        for number, line in enumerate(block.text.split("\n"), block.line):
+            if not line or line.isspace():
                 continue
-            texts.append(text)
+            try:
+                row = json.loads(line)
+                value = row[text]
+                good = type(value) is str
+            except (ValueError, RecursionError, TypeError, LookupError):
+                good = False
+            if not good or suspect or others or line.count(keys[0]) > 1:
+                row, fault = _object(asked, line, keys, block.foreign, number)
+                if fault:
+                    asked.bad.take(asked.where(number), fault)
+                    continue
+                value = row[text]
+                for column, values in zip(others, columns[1:], strict=True):
+                    values.append(row.get(column))
+                unmet = unmet and unmet - row.keys()
+                some = row
+            texts.append(value)
             numbers.append(number)
-            if len(texts) == ROWS:
-                yield Batch(texts, numbers)
-                texts, numbers = [], []
-        if texts:
-            yield Batch(texts, numbers)
+        yield Piece(numbers, columns, len(block.text))
+    if some and unmet:
+        raise asked.missing(min(unmet), list(some))
 
 
-@contextmanager
-def _open(path: str) -> Iterator[IO[bytes]]:
-    if path == STANDARD:
-        yield sys.stdin.buffer
-        return
-    if not Path(path).is_file():
-        raise PotstillError(f"{path} is missing")
-    with open(path, "rb") as stream:
-        yield stream
+def _object(
+    asked: Asked, line: str, keys: list[str], foreign: str | None, number: int
+) -> tuple[dict[str, Any], str | None]:
+    """A line of JSONL with care: the object, and what is wrong with it."""
+    try:
+        row = _parse(line)
+    except RecursionError:
+        return {}, "is nested too deeply"
+    except ValueError as error:
+        return {}, f"is not valid JSON ({error})"
+    if not isinstance(row, dict):
+        return {}, f"holds {_short(row)}, which is not an object such as {{{keys[0]}: …}}"
+    for key, column in zip(keys, asked.columns, strict=True):
+        if line.count(key) > 1:
+            _refuse_repeated(line, column, asked.where(number))
+    if asked.columns[0] not in row:
+        return row, _no_key(asked, row)
+    values = [row.get(column) for column in asked.columns]
+    return row, no_text(values[0]) or next(filter(None, (_undecodable(value, foreign) for value in values)), None)
 
 
-Row = str | BadRow
+def _no_key(asked: Asked, row: dict[str, Any]) -> str:
+    message = str(asked.missing(asked.columns[0], list(row)))
+    return message.removeprefix(shown(asked.path) + " ").removesuffix(".").replace("has no column", "has no key", 1)
 
 
-def _lines(stream: IO[bytes], name: str, column: str, kind: str) -> Iterator[Row]:
-    """The lines of a text file; only a line feed ends one, with or without a carriage return."""
-    for number, line in enumerate(stream):
-        line = line.removeprefix(b"\xef\xbb\xbf") if number == 0 else line
-        try:
-            yield line.removesuffix(b"\n").removesuffix(b"\r").decode()
-        except UnicodeDecodeError:
-            yield BadRow("it is no UTF-8")
+def _refuse_repeated(line: str, column: str, where: str) -> None:
+    pairs: list[tuple[str, Any]] = []
+
+    def outermost(found: list[tuple[str, Any]]) -> dict[str, Any]:
+        nonlocal pairs
+        pairs = found  # of the outermost object at last
+        return {}
+
+    json.loads(line, object_pairs_hook=outermost, parse_int=float)
+    if [key for key, _ in pairs].count(column) > 1:
+        raise PotstillError(f"{where} has the key {_quoted(column)} twice. Rename one of them")
 
 
-def _objects(stream: IO[bytes], name: str, column: str, kind: str) -> Iterator[Row]:
-    for line in _lines(stream, name, column, kind):
-        if isinstance(line, BadRow):
-            yield line
-            continue
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError):
-            yield BadRow("it is no JSON")
-            continue
-        text = row.get(column) if isinstance(row, dict) else None
-        yield text if isinstance(text, str) else BadRow(f"it has no string under {column!r}")
+def no_text(value: Any) -> str | None:
+    """What is wrong with a value that is not a text; None if it is one, and be it empty."""
+    if isinstance(value, str):
+        return None
+    if value is None or value != value:
+        return "has no text"
+    return f"holds {_short(value)}, which is not a string. Put texts in quotes"
 
 
-def _fields(stream: IO[bytes], name: str, column: str, kind: str) -> Iterator[Row]:
-    csv.field_size_limit(LONGEST_FIELD)
-    # What is no UTF-8 becomes surrogates, so that one bad row does not end the file.
-    text = io.TextIOWrapper(stream, "utf-8-sig", errors="surrogateescape", newline="")
-    rows = csv.reader(text, delimiter="\t" if kind == "tsv" else ",")
-    header = next(rows, None)
-    if header is None or column not in header:
-        found = ", ".join(map(repr, header or [])) or "none"
-        raise PotstillError(f"{name} has no column {column!r}, but {found}: name one with --column")
-    place = header.index(column)
+def _short(value: Any) -> str:
+    found = json.dumps(value, ensure_ascii=False, default=repr)
+    return found if len(found) <= 60 else f"{found[:60]}…"
+
+
+def _csv(asked: Asked, read: Iterator[Block]) -> Iterator[Piece]:
+    """RFC 4180: a field that begins with a quote ends with one, and may hold separators and line breaks.
+
+    A quote that is opened and not closed, or closed within a field of a later line, has made one row of many: it is
+    refused, and not left out with bad rows, as nobody can know how many there are. A quote within a field that does not
+    begin with one is a character like any other.
+    """
+    foreign: str | None = None
+
+    def lines(block: Block) -> Iterator[str]:
+        nonlocal foreign
+        foreign = block.foreign or foreign
+        return io.StringIO(block.text, newline="")
+
+    csv.field_size_limit(LONGEST)
+    parsed = csv.reader(itertools.chain.from_iterable(map(lines, read)), strict=True)
+    name = shown(asked.path)
+    number, start = 0, 1
+    header: list[str] = []
+    places: list[int] = []
+    numbers: list[int] = []
+    columns: list[list[str]] = [[] for _ in asked.columns]
+    size = 0
+    spans = _Spans(asked)
     while True:
         try:
-            row = next(rows)
+            row = next(parsed)
         except StopIteration:
             break
         except csv.Error as error:
-            yield BadRow(f"it is no CSV ({error})")
+            if parsed.line_num > start or not header:
+                opened = f"row {number + 1} (line {start})" if header else f"line {start}"
+                raise PotstillError(
+                    f"{name}: {opened} opens a quote that is not closed as it should be ({error}, line "
+                    f"{parsed.line_num}), and so swallows the rows after it. Close it, or double the quotes within a "
+                    "quoted field"
+                ) from None
+            number += 1
+            start = parsed.line_num + 1
+            asked.bad.take(asked.where(number), f"is not valid CSV ({error}). Double the quotes within a quoted field")
             continue
-        if not row:
-            continue  # an empty line
+        first, start = start, parsed.line_num + 1
+        if not header:
+            header = row
+            places = asked.place(header, ",")
+            continue
         if len(row) != len(header):
-            yield BadRow(f"it has {len(row)} fields, and the header has {len(header)}")
-        elif any("\udc80" <= c <= "\udcff" for c in row[place]):
-            yield BadRow("it is no UTF-8")
+            if not row or (len(row) == 1 and row[0].isspace()):
+                continue  # a blank line
+            number += 1
+            asked.bad.take(asked.where(number), _ragged(row, header, "Put texts that hold a comma in quotes"))
+            continue
+        number += 1
+        values = [row[place] for place in places]
+        if foreign and (fault := next(filter(None, (_undecodable(value, foreign) for value in values)), None)):
+            asked.bad.take(asked.where(number), fault)
+            continue
+        if start > first + 1:
+            spans.note(number, first, start - 1, row, places)
         else:
-            yield row[place]
-    text.detach()
+            spans.seen(values)
+        numbers.append(number)
+        for column, value in zip(columns, values, strict=True):
+            column.append(value)
+        size += len(values[0])
+        if size >= BLOCK:
+            yield Piece(numbers, columns, size)
+            numbers, columns, size = [], [[] for _ in asked.columns], 0
+    if not header:
+        asked.place([])
+    spans.tell()
+    yield Piece(numbers, columns, size)
 
 
-@contextmanager
-def open_parquet(path: str, column: str) -> Iterator[Any]:
-    """Open a Parquet file, as Arrow's `ParquetFile`, and see to it that a column holds strings.
+def _ragged(row: Sequence[str], header: Sequence[str], advice: str) -> str:
+    plural = "s" * (len(row) != 1)
+    return f"has {len(row)} field{plural}, and the header has {len(header)}. {advice}"
 
-    Args:
-        path: a file, `-` for standard input, or any other URL that fsspec takes.
-        column: the name of the column.
 
-    Raises:
-        PotstillError: the file is missing, or no Parquet, or has no such column of strings.
+@dataclass
+class _Spans:
+    """The rows of a CSV that span several lines: genuine, or merged by two stray quotes.
+
+    Where labels are read, a line within such a row that would be a row of its own, with a label that other rows have,
+    gives a merged one away.
     """
-    arrow = pyarrow()
-    with ExitStack() as opened:
+
+    asked: Asked
+    count: int = 0
+    first: str = ""
+    labels: set[str] = field(default_factory=set)
+    suspects: list[tuple[str, str, str]] = field(default_factory=list)
+
+    def seen(self, values: list[str]) -> None:
+        if len(values) == 2 and len(self.labels) < 10_000:
+            self.labels.add(values[1])
+
+    def note(self, number: int, start: int, end: int, row: list[str], places: list[int]) -> None:
+        where = f"row {number} (lines {start} to {end})"
+        self.first = self.first or where
+        self.count += 1
+        if len(places) == 2 and len(self.suspects) < 10_000:
+            for line in "\n".join(row).splitlines():
+                fields = line.split(",")
+                if len(fields) >= len(row):
+                    self.suspects += [(where, line, fields[places[1]]), (where, line, fields[places[1] - len(row)])]
+
+    def tell(self) -> None:
+        name = shown(self.asked.path)
+        for where, line, label in self.suspects:
+            if label in self.labels:
+                raise PotstillError(
+                    f"{name}: {where} opens a quote that a later line closes, and swallows the row {line[:60]!r} and "
+                    "what lies between. Remove the quotes, or double them within a quoted field"
+                )
+        if self.count:
+            many = f"{self.count:,} rows span" if self.count > 1 else "1 row spans"
+            print(f"{name}: {many} several lines, as quotes say; the first is {self.first}", file=sys.stderr)
+
+
+def _tabbed(line: str) -> list[str]:
+    """The fields of a line of TSV: quotes around a whole field are removed, any other is a character."""
+    if '"' in line:
         try:
-            source: Any = path
-            if path == STANDARD:
-                source = io.BytesIO(sys.stdin.buffer.read())
-            elif "://" in path:
-                import fsspec
-
-                source = opened.enter_context(fsspec.open(path))
-            # Without memory mapping and pre-buffering, which would hold on to what has been read.
-            file = opened.enter_context(arrow.parquet.ParquetFile(source, pre_buffer=False))
-        except FileNotFoundError:
-            raise PotstillError(f"{path} is missing") from None
-        except (arrow.ArrowInvalid, OSError) as error:
-            raise PotstillError(f"{path} is no Parquet file ({str(error).splitlines()[0]})") from None
-        except Exception as error:  # the stores of fsspec have errors of their own
-            raise PotstillError(f"{path} cannot be read: {error}") from None
-        if column not in file.schema_arrow.names:
-            found = ", ".join(map(repr, file.schema_arrow.names))
-            raise PotstillError(f"{path} has no column {column!r}, but {found}: name one with --column")
-        kind = file.schema_arrow.field(column).type
-        if arrow.types.is_dictionary(kind):
-            kind = kind.value_type
-        if not (arrow.types.is_string(kind) or arrow.types.is_large_string(kind) or arrow.types.is_string_view(kind)):
-            raise PotstillError(f"{path}: the column {column!r} holds {kind}, and no strings")
-        yield file
+            return next(csv.reader([line], delimiter="\t", strict=True))
+        except csv.Error:
+            pass
+    return line.split("\t")
 
 
-def _read_parquet(path: str, column: str, skipped: Skipped) -> Iterator[Batch]:
-    arrow = pyarrow()
-    with open_parquet(path, column) as file:
-        done = 0
-        for batch in file.iter_batches(ROWS, columns=[column]):
-            texts = batch.column(0).cast(arrow.string())
-            numbers: Sequence[int] = range(done + 1, done + 1 + len(texts))
-            done += len(texts)
-            if texts.null_count:
-                valid = texts.is_valid().to_numpy(zero_copy_only=False)
-                for number in np.flatnonzero(~valid).tolist():
-                    missing = BadRow(f"{path}, row {numbers[number]}: it has no text (--skip-bad leaves such rows out)")
-                    skipped.take(missing)
-                numbers, texts = [numbers[i] for i in np.flatnonzero(valid).tolist()], texts.drop_null()
-            yield Batch(texts, numbers)
+def _tsv(asked: Asked, read: Iterator[Block]) -> Iterator[Piece]:
+    """Every line is a row.
+
+    Many TSVs are written without quoting, and their texts begin with quotes that nothing closes: so no quote reaches
+    beyond its line.
+    """
+    header: list[str] = []
+    places: list[int] = []
+    number = 0
+    csv.field_size_limit(LONGEST)
+    for block in read:
+        lines = block.text.split("\n")
+        if "\r" in block.text:
+            lines = [line.removesuffix("\r") for line in lines]
+        numbers: list[int] = []
+        columns: list[list[str]] = [[] for _ in asked.columns]
+        for line in lines:
+            if not line or line.isspace():
+                continue
+            row = _tabbed(line)
+            if not header:
+                header = row
+                places = asked.place(header, "\t")
+                continue
+            number += 1
+            fault = None
+            if len(row) != len(header):
+                fault = _ragged(row, header, "A line is a row in .tsv: texts with tabs or line breaks fit into .csv")
+            else:
+                values = [row[place] for place in places]
+                if block.foreign:
+                    fault = next(filter(None, (_undecodable(value, block.foreign) for value in values)), None)
+            if fault:
+                asked.bad.take(asked.where(number), fault)
+                continue
+            numbers.append(number)
+            for column, value in zip(columns, values, strict=True):
+                column.append(value)
+        yield Piece(numbers, columns, len(block.text))
+    if not header:
+        asked.place([])
+
+
+_READERS = {"txt": _txt, "csv": _csv, "tsv": _tsv, "jsonl": _jsonl}

@@ -2,19 +2,20 @@
 
 import csv
 import io
-import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
+from potstill import files
 from potstill.bulk.formats import STANDARD, Format, pyarrow
-from potstill.files import whole
+from potstill.errors import PotstillError
 from potstill.runtime.decision import JOINT
+from potstill.terminal import as_json
 
 
 @dataclass(frozen=True)
@@ -129,34 +130,39 @@ Write = Callable[[Answers | LabelSets], None]
 
 
 @contextmanager
-def writer(path: str, kind: Format) -> Iterator[Write]:
-    """Give a function that writes answers; a file appears whole, or not at all."""
-    place: AbstractContextManager[Any] = nullcontext(STANDARD) if path == STANDARD else whole(Path(path))
-    with place as part:
+def writer(path: str, kind: Format, *sources: Path | str | int) -> Iterator[Write]:
+    """Give a function that writes answers to a file, see `files.output`, or to standard output."""
+    with _standard() if path == STANDARD else files.output(path, *sources) as stream:
         if kind == "parquet":
-            with _parquet_writer(part) as write:
+            with _parquet_writer(stream) as write:
                 yield write
             return
         make = {"txt": _to_text, "jsonl": _to_jsonl}.get(kind) or _to_fields(kind)
-        if part == STANDARD:
-            yield lambda answers: _to_standard(make(answers))
-            sys.stdout.flush()
-            return
-        with open(part, "w", encoding="utf-8", newline="") as stream:
-            yield lambda answers: print(make(answers), end="", file=stream)
+
+        def write(answers: Answers | LabelSets) -> None:
+            stream.write(make(answers).encode())
+            stream.flush()  # whoever reads a pipe sees them at once
+
+        yield write
 
 
-def _to_standard(text: str) -> None:
-    sys.stdout.buffer.write(text.encode())
-    sys.stdout.buffer.flush()
+@contextmanager
+def _standard() -> Iterator[BinaryIO]:
+    files.writable(1, "standard output")
+    yield sys.stdout.buffer
 
 
 def _to_text(answers: Answers | LabelSets) -> str:
+    for name in answers.names:
+        if "\t" in name or len(f"{name}.".splitlines()) > 1:
+            raise PotstillError(
+                f"the label {name!r} would break the lines of a text file. Write jsonl, csv or parquet."
+            )
     return "".join(f"{line}\n" for line in answers.lines())
 
 
 def _to_jsonl(answers: Answers | LabelSets) -> str:
-    labels = [json.dumps(name, ensure_ascii=False) for name in answers.names]
+    labels = [as_json(name) for name in answers.names]
     columns = answers.shown([*labels, "null"], '"NAME": {}')
     return "".join(f"{{{', '.join(row)}}}\n" for row in zip(*columns, strict=True))
 
@@ -167,25 +173,26 @@ def _to_fields(kind: Format) -> Callable[[Answers | LabelSets], str]:
     def make(answers: Answers | LabelSets) -> str:
         nonlocal headed
         stream = io.StringIO()
-        rows = csv.writer(stream, delimiter="\t" if kind == "tsv" else ",", lineterminator="\n")
+        # A carriage return in a label is quoted only if lines end in one.
+        rows = csv.writer(stream, delimiter="\t" if kind == "tsv" else ",", lineterminator="\r\n")
         if not headed:
             rows.writerow(answers.columns())
             headed = True
         rows.writerows(zip(*answers.shown([*answers.names, ""]), strict=True))
-        return stream.getvalue()
+        return stream.getvalue().replace("\r\n", "\n")
 
     return make
 
 
 @contextmanager
-def _parquet_writer(part: Any) -> Iterator[Write]:
+def _parquet_writer(stream: BinaryIO) -> Iterator[Write]:
     arrow = pyarrow()
     made: Any = None
 
     def write(answers: Answers | LabelSets) -> None:
         nonlocal made
         table = arrow.table(answers.arrow(arrow))
-        made = made or arrow.parquet.ParquetWriter(sys.stdout.buffer if part == STANDARD else part, table.schema)
+        made = made or arrow.parquet.ParquetWriter(stream, table.schema)
         made.write_table(table)
 
     try:

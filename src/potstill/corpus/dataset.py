@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +11,6 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from potstill import files
-from potstill.errors import PotstillError
 
 SPLITS = ("train", "validation", "test")
 
@@ -87,12 +85,12 @@ class Dataset:
         Raises:
             PotstillError: a file is missing or damaged.
         """
-        labels = files.read_json(folder / "dataset.json")["labels"]
+        labels = files.read_names(folder / "dataset.json", "labels")
         tables = {"unlabelled": pd.DataFrame({"text": []}, dtype="str")}
         for name in (*SPLITS, "unlabelled")[: 4 if unlabelled else 3]:
             path = folder / f"{name}.parquet"
-            with _reading(path):
-                tables[name] = pd.read_parquet(path)
+            with files.reading(path):
+                tables[name] = pd.read_parquet(path, columns=["text", "label"] if name in SPLITS else ["text"])
         return cls(labels=labels, **tables)
 
     @staticmethod
@@ -103,14 +101,6 @@ class Dataset:
             PotstillError: the file is missing or damaged.
         """
         path = folder / f"{name}.parquet"
-        with _reading(path), pa.parquet.ParquetFile(path) as file:
+        with files.reading(path), pa.parquet.ParquetFile(path) as file:
             for batch in file.iter_batches(columns=["text"]):
                 yield batch.column(0)
-
-
-@contextmanager
-def _reading(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except (OSError, ValueError) as error:
-        raise PotstillError(f"{path} cannot be read ({error}): run `dvc repro prepare`") from None

@@ -1,24 +1,25 @@
 """The user's own files: CSV, TSV, JSONL, Parquet, and `text;label` lines without a header."""
 
-import csv
 import os
+import re
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
+from potstill.bulk import formats
+from potstill.bulk.read import Skipped, unit
+from potstill.bulk.read import read as read_table
 from potstill.corpus.dataset import SPLITS
-from potstill.corpus.tables import Raw, Table, by_name, columns
+from potstill.corpus.tables import Raw, Table, by_name, columns, joined
 from potstill.errors import PotstillError
 from potstill.params.prepare import PrepareParams
 
-FORMATS = (".csv", ".tsv", ".jsonl", ".parquet", ".txt")
+# How data sets name the parts of a split; some add a hash.
+SHARD = re.compile(r"(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})(?P<hash>-[0-9a-f]+)?")
 
-LAST_SEMICOLON = r";(?=[^;]*$)"
-NOTHING = r"(?!)"  # a pattern that never matches: the whole line is one field
-
-# What pandas and numpy write for a missing text. It counts as such in labelled texts and in columns
-# named by `prepare.text`, and nowhere else: a class may well be called "None" or "NA".
-MISSING = ["nan", "NaN"]
+LARGE, RATIO = 1 << 28, 1000  # more characters than that, and so many times the file's bytes, are a bomb
 
 
 def read(params: PrepareParams) -> Raw:
@@ -31,7 +32,7 @@ def read(params: PrepareParams) -> Raw:
     folder = Path(params.path)
     if not folder.exists():
         raise PotstillError(f"{folder} does not exist: set `prepare.path` to your folder or file")
-    if folder.is_file():
+    if not folder.is_dir():
         for key in ("train", "validation", "test", "unlabelled"):
             if getattr(params, key):
                 raise PotstillError(
@@ -40,19 +41,55 @@ def read(params: PrepareParams) -> Raw:
                 )
         return Raw({"train": _labelled(folder, params)})
 
-    there = [(file.stem, file.name) for file in folder.iterdir() if file.suffix.lower() in FORMATS]
+    there = _there(folder)
+    first = {names[0]: names for names in there.values()}
     splits = {}
     for split in SPLITS:
-        name = by_name(split, there, getattr(params, split), f"prepare.{split}")
+        key, given = f"prepare.{split}", getattr(params, split)
+        name = by_name(split, [(stem, names[0]) for stem, names in there.items()], given, key)
         if name is not None:
-            splits[split] = _labelled(_inside(folder, name, f"prepare.{split}"), params)
+            names = [name] if given is not None else _parts(folder, split, first[name])
+            splits[split] = joined([_labelled(_inside(folder, one, key), params) for one in names])
     if "train" not in splits:
         raise PotstillError(
-            f"{folder} holds no train split, a file train with the ending {', '.join(FORMATS)}: "
+            f"{folder} holds no train split, a file train with the ending {formats.NAMED}: "
             "set `prepare.train` to your file's name"
         )
     texts = [_inside(folder, name, "prepare.unlabelled") for name in params.unlabelled]
     return Raw(splits, [_unlabelled(path, params) for path in texts])
+
+
+def _there(folder: Path) -> dict[str, list[str]]:
+    """The names of a folder's tables by their stems, those of the parts of a split under one."""
+    found: dict[str, list[str]] = {}
+    for path in sorted(folder.iterdir()):
+        if name := formats.parse(path.name):
+            shard = SHARD.fullmatch(name.stem)
+            found.setdefault(shard["stem"] if shard else name.stem, []).append(path.name)
+    return found
+
+
+def _parts(folder: Path, split: str, names: list[str]) -> list[str]:
+    """The files of a split that was found by its name, all parts of it in their order."""
+    parts = [part for part in (SHARD.match(name) for name in names) if part]
+    if not parts and len(names) == 1:
+        return names
+    if len(parts) < len(names):
+        raise PotstillError(f"{' and '.join(names)} both look like the {split} split: set `prepare.{split}` to one")
+    count = max(int(part["count"]) for part in parts)
+    found = [(int(part["number"]), int(part["count"])) for part in parts]
+    expected = [(number, count) for number in range(count)]
+    if lacking := sorted(set(expected) - set(found)):
+        raise PotstillError(
+            f"{folder}: part {lacking[0][0]} of {parts[0]['stem']}, {parts[0]['stem']}-{lacking[0][0]:05d}-of-"
+            f"{count:05d}, is missing ({len(found)} of {count} files are there). Fetch it, or set `prepare.{split}` to "
+            "one file"
+        )
+    if found != expected:
+        raise PotstillError(
+            f"{folder}: {' and '.join(names)} are parts of more than one {split} split: keep those of one"
+        )
+    return names
 
 
 def _inside(folder: Path, name: str, key: str) -> Path:
@@ -69,78 +106,62 @@ def _inside(folder: Path, name: str, key: str) -> Path:
 
 
 def _labelled(path: Path, params: PrepareParams) -> Table:
-    if path.suffix.lower() == ".txt":
-        frame = _load(path, sep=LAST_SEMICOLON, names=("text", "label"))
-        unsplit = frame["label"].isna()
-        if unsplit.any():
+    if _format(path) != "txt":
+        wanted = [params.text, params.label]
+        numbers, values = _load(path, wanted)
+        frame = pd.DataFrame(dict(zip(("text", "label"), values, strict=True)), dtype=object)
+        return columns(frame, str(path), "text", "label", params.multi_label, numbers, unit(_format(path)))
+    numbers, [lines] = _load(path, ["text"])
+    split = [line.rpartition(";") for line in lines]
+    for number, (_, semicolon, _) in zip(numbers, split, strict=True):
+        if not semicolon:
             raise PotstillError(
-                f"{path}: row {unsplit.idxmax()} has no semicolon: every line of a .txt is `text;label`"
+                f"{path}: line {number} has no semicolon. Every line of a .txt with labels is `text;label`"
             )
-        return columns(frame, str(path), "text", "label", params.multi_label)
-    return columns(_load(path, text=params.text), str(path), params.text, params.label, params.multi_label)
+    frame = pd.DataFrame([(text, label) for text, _, label in split], columns=["text", "label"], dtype=object)
+    return columns(frame, str(path), "text", "label", params.multi_label, numbers, "line")
 
 
 def _unlabelled(path: Path, params: PrepareParams) -> Table:
-    if path.suffix.lower() == ".txt":
-        return columns(_load(path), str(path), "text", None)
-    return columns(_load(path, text=params.text), str(path), params.text, None)
+    numbers, [texts] = _load(path, [params.text])
+    frame = pd.DataFrame({"text": texts}, dtype=object)
+    return columns(frame, str(path), "text", None, False, numbers, unit(_format(path)))
 
 
-def _load(path: Path, text: str = "text", sep: str = NOTHING, names: tuple[str, ...] = ("text",)) -> pd.DataFrame:
-    """Read a table of any format; the index counts rows (lines, in a .txt) from 1."""
-    suffix = path.suffix.lower()
-    if suffix not in FORMATS:
-        raise PotstillError(f"{path} is of no known format: potstill reads {', '.join(FORMATS)}")
-    if path.stat().st_size == 0:
+def _format(path: Path) -> formats.Format:
+    found = formats.parse(path.name)
+    if not found:
+        raise PotstillError(f"{path} is of no known format. Known endings: {formats.NAMED}")
+    return found.format
+
+
+def _load(path: Path, wanted: list[str]) -> tuple[list[int], list[list[Any]]]:
+    """The numbers of a table's rows, and its columns; blank lines of a .txt are passed over."""
+    kind = _format(path)
+    keys = ("text", "label")
+    numbers: list[int] = []
+    values: list[list[Any]] = [[] for _ in wanted]
+    size, most = 0, max(LARGE, RATIO * path.stat().st_size)
+    for part, columns_ in _batches(path, kind, wanted, lambda column: f"Set `prepare.{keys[wanted.index(column)]}`"):
+        numbers.extend(part)
+        for column, more in zip(values, columns_, strict=True):
+            column.extend(more)
+        size += sum(map(len, columns_[0]))
+        if size > most:
+            raise PotstillError(
+                f"{path} unpacks to more than {RATIO} times its {path.stat().st_size:,} bytes. Such a file is made to "
+                "exhaust memory"
+            )
+    if not numbers:
         raise PotstillError(f"{path} is empty: it needs at least one row")
-    try:
-        if suffix == ".parquet":
-            frame = pd.read_parquet(path)
-        elif suffix == ".jsonl":
-            frame = pd.read_json(path, lines=True, dtype=False, convert_dates=False, encoding="utf-8-sig")
-        elif suffix == ".txt":
-            frame = _read_lines(path, sep, names)
+    return numbers, values
+
+
+def _batches(path: Path, kind: formats.Format, wanted: list[str], advice: Any) -> Iterator[tuple[Any, list[Any]]]:
+    for batch in read_table(str(path), kind, wanted, Skipped(advice="Correct it or remove the row"), advice):
+        texts = batch.texts if kind != "parquet" else batch.texts.to_pylist()
+        if kind == "txt":
+            kept = [(number, text) for number, text in zip(batch.numbers, texts, strict=True) if text.strip()]
+            yield [number for number, _ in kept], [[text for _, text in kept]]
         else:
-            frame = _read_delimited(path, text)
-    except UnicodeDecodeError:
-        raise PotstillError(_undecodable(path)) from None
-    except PermissionError:
-        raise
-    except (ValueError, OSError) as error:
-        raise PotstillError(f"{path} is not a valid {suffix[1:].upper()} file: {error}") from None
-    frame.index = frame.index + 1
-    return frame
-
-
-def _read_lines(path: Path, sep: str, names: tuple[str, ...]) -> pd.DataFrame:
-    frame = pd.read_csv(
-        path, sep=sep, names=list(names), header=None, engine="python", dtype=object, encoding="utf-8-sig",
-        keep_default_na=False, na_values={"text": MISSING if "label" in names else []},
-        quoting=csv.QUOTE_NONE, skip_blank_lines=False,
-    )  # fmt: skip
-    blank = (frame["text"] == "") & frame.drop(columns="text").isna().all(axis=1)
-    return frame[~blank]
-
-
-def _read_delimited(path: Path, text: str) -> pd.DataFrame:
-    frame = pd.read_csv(
-        path, sep="\t" if path.suffix.lower() == ".tsv" else ",", dtype=object, encoding="utf-8-sig",
-        keep_default_na=False, na_values={text: MISSING},
-    )  # fmt: skip
-    if not isinstance(frame.index, pd.RangeIndex):
-        # pandas would take the surplus first column for row names and shift all others.
-        raise ValueError("rows have more fields than the header; put texts that hold the separator in quotes")
-    return frame
-
-
-def _undecodable(path: Path) -> str:
-    content = path.read_bytes()
-    try:
-        content.decode("utf-8")
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        return (
-            f"{path}: byte 0x{content[error.start]:02x} at offset {error.start} (line {line}) is not UTF-8: "
-            "save the file as UTF-8, for instance with `iconv -f latin1 -t utf-8`"
-        )
-    return f"{path} holds text that is not UTF-8: save it as UTF-8"
+            yield batch.numbers, [texts, *batch.others]

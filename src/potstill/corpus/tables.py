@@ -1,7 +1,10 @@
 """The tables of a source as they were found, and turning their labels into ids."""
 
+import math
 import re
-from collections.abc import Iterable, Iterator
+import sys
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from numbers import Integral, Real
 from typing import Any
@@ -9,8 +12,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from potstill.bulk.read import alike, difference, look
 from potstill.errors import PotstillError
+from potstill.runtime import naming
 from potstill.runtime.decision import JOINT
+
+_WHOLE = re.compile(r"-?(0|[1-9][0-9]{0,14})\.0")  # an integer as floats are written
+_NUMBER = re.compile(r"-?[0-9]{1,300}(\.[0-9]{1,300})?")
 
 # Under which names a split goes about, in files and on the hub.
 SPLIT_NAMES = {
@@ -27,11 +35,39 @@ class Table:
     Attributes:
         name: what its owner calls it, such as a file's path.
         rows: the columns `text` and, in a labelled table, `label`, a name or id as a string, or a tuple of them
-            where a text may have several; the index is the number under which its owner finds a row.
+            where a text may have several; indexed from 0.
+        places: where its owner finds the rows, such as "train.csv: row 7"; None for their numbers from 1.
     """
 
     name: str
     rows: pd.DataFrame
+    places: Sequence[str] | None = None
+
+    def where(self, i: int) -> str:
+        """Name row `i` in a message."""
+        return f"{self.name}: row {i + 1}" if self.places is None else self.places[i]
+
+
+class _Places(Sequence[str]):
+    """The places of a table's rows, put into words when they are asked for."""
+
+    def __init__(self, name: str, unit: str, numbers: Sequence[int]) -> None:
+        self.name, self.unit, self.numbers = name, unit, numbers
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def __getitem__(self, i: Any) -> Any:
+        return f"{self.name}: {self.unit} {self.numbers[i]}"
+
+
+def joined(tables: Sequence[Table]) -> Table:
+    """The rows of several tables, one after the other."""
+    if len(tables) == 1:
+        return tables[0]
+    rows = pd.concat([table.rows for table in tables], ignore_index=True)
+    places = [table.where(i) for table in tables for i in range(len(table.rows))]
+    return Table(f"{tables[0].name} … {tables[-1].name}", rows, places)
 
 
 @dataclass(frozen=True)
@@ -69,15 +105,25 @@ def by_name(split: str, candidates: Iterable[tuple[str, str]], given: str | None
     return found[0] if found else None
 
 
-def columns(frame: pd.DataFrame, name: str, text: str, label: str | None, multi_label: bool = False) -> Table:
+def columns(
+    frame: pd.DataFrame,
+    name: str,
+    text: str,
+    label: str | None,
+    multi_label: bool = False,
+    numbers: Sequence[int] | None = None,
+    unit: str = "row",
+) -> Table:
     """Pick the columns that count and check every text.
 
     Args:
-        frame: any columns; the index numbers the rows for messages.
+        frame: any columns.
         name: what the table is called in messages.
         text: name of the text column.
         label: name of the label column; None for an unlabelled table.
         multi_label: whether a text may have several labels, or none.
+        numbers: of the rows, for messages; None for 1, 2, …
+        unit: what they number.
 
     Raises:
         PotstillError: the table is empty, a column is missing, or a text or label is missing.
@@ -89,17 +135,19 @@ def columns(frame: pd.DataFrame, name: str, text: str, label: str | None, multi_
             raise PotstillError(f"{name} has no column {column!r} (it has: {has}): set `prepare.{key}`")
     if frame.empty:
         raise PotstillError(f"{name} is empty: it needs at least one row")
-    rows = pd.DataFrame({key: frame[column].astype(object) for key, column in wanted.items()})
-    for number, value in rows["text"].items():
+    found = {key: frame[column].astype(object).reset_index(drop=True) for key, column in wanted.items()}
+    table = Table(name, pd.DataFrame(found), _Places(name, unit, numbers or range(1, len(frame) + 1)))
+    rows = table.rows
+    for i, value in enumerate(rows["text"]):
         if _missing(value):
-            raise PotstillError(f"{name}: row {number} has no text: fill it in or remove the row")
+            raise PotstillError(f"{table.where(i)} has no text: fill it in or remove the row")
         if not isinstance(value, str):
-            raise PotstillError(f"{name}: row {number} holds {value!r}, no text: set `prepare.text`")
+            raise PotstillError(f"{table.where(i)} holds {value!r}, not a string: set `prepare.text`")
     if label is not None:
         read = _labels if multi_label else _label
-        found = [read(value, f"{name}: row {number}") for number, value in rows["label"].items()]
-        rows["label"] = pd.Series(found, rows.index, object)
-    return Table(name, rows)
+        named = [read(value, table.where(i)) for i, value in enumerate(rows["label"])]
+        rows["label"] = pd.Series(named, rows.index, object)
+    return table
 
 
 def _missing(value: Any) -> bool:
@@ -108,18 +156,31 @@ def _missing(value: Any) -> bool:
     return value is None or value is pd.NA or (isinstance(value, Real) and value != value)
 
 
-def _label(value: Any, where: str) -> str:
-    """Make a label a string; an id that a missing neighbour made a float is an id again."""
-    if _missing(value):
-        raise PotstillError(f"{where} has no label: fill it in or remove the row")
+def name_of(value: Any) -> str | None:
+    """The name of a class, the same from every format; None if the value is none.
+
+    A number is what it is written as, and one that a missing neighbour made a float is an id again: 1.0 is the class
+    1, be it a number or, as in CSV, a string.
+    """
     if isinstance(value, str):
-        return value.strip()
-    if isinstance(value, bool):
+        name = value.strip()
+        return str(int(float(name))) if _WHOLE.fullmatch(name) else name
+    if isinstance(value, bool | np.bool):
         return str(value)
     if isinstance(value, Integral):
         return str(int(value))
-    if isinstance(value, Real) and float(value).is_integer():
-        return str(int(float(value)))
+    if isinstance(value, Real) and math.isfinite(value):
+        number = float(value)
+        return str(int(number)) if number.is_integer() else repr(number)
+    return None
+
+
+def _label(value: Any, where: str) -> str:
+    if _missing(value):
+        raise PotstillError(f"{where} has no label: fill it in or remove the row")
+    name = name_of(value)
+    if name is not None:
+        return name
     listed = isinstance(value, list | np.ndarray)
     hint = "set `prepare.multi_label` to true for lists of them" if listed else "set `prepare.label`"
     raise PotstillError(f"{where} has the label {value!r}, neither a name nor an id: {hint}")
@@ -139,11 +200,11 @@ def _labels(value: Any, where: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def _each(table: Table) -> Iterator[tuple[Any, str]]:
-    """Every label of a table, with the number of its row."""
-    for number, found in table.rows["label"].items():
+def _each(table: Table) -> Iterator[tuple[int, str]]:
+    """Every label of a table, with the place of its row."""
+    for i, found in enumerate(table.rows["label"]):
         for label in (found,) if isinstance(found, str) else found:
-            yield number, label
+            yield i, label
 
 
 def encode(raw: Raw, names: list[str] | None) -> tuple[list[str], dict[str, Table]]:
@@ -165,45 +226,80 @@ def encode(raw: Raw, names: list[str] | None) -> tuple[list[str], dict[str, Tabl
     train = raw.splits["train"]
     in_train = {label for _, label in _each(train)}
     for table in raw.splits.values():
-        for number, label in _each(table):
+        for i, label in _each(table):
             if label not in in_train:
                 raise PotstillError(
-                    f"{table.name}: row {number} has the label {label!r}, which no row of {train.name} has: "
+                    f"{table.where(i)} has the label {label!r}, which no row of {train.name} has: "
                     "add examples of it there, or remove it here"
                 )
     if len(found) < 2:
         has = f"one label only, {found.pop()!r}" if found else "no label"
         raise PotstillError(f"{train.name} has {has}: it needs at least two")
 
+    _check_looks(raw)
     if names is None:
-        labels = _order(found, raw.labels, numeric)
+        labels = _order(found, None if raw.labels is None else _stripped(raw.labels, train.name))
         ids = {label: id_ for id_, label in enumerate(labels)}
     else:
-        labels = names
+        labels = names = _stripped(names, "`prepare.labels`")
         by_id = numeric and not found <= set(names)
         ids = {name: id_ for id_, name in enumerate(names)}
         if by_id:
             ids = {label: int(label) for label in found}
         _check_names(raw, names, ids, by_id)
+    if fault := naming.fault(labels):
+        raise PotstillError(f"{train.name}: {fault}")
     return labels, {split: _with_ids(table, ids) for split, table in raw.splits.items()}
 
 
 def _with_ids(table: Table, ids: dict[str, int]) -> Table:
     found = [ids[one] if isinstance(one, str) else tuple(sorted(ids[o] for o in one)) for one in table.rows["label"]]
     kind = object if found and isinstance(found[0], tuple) else "int64"
-    return Table(table.name, table.rows.assign(label=pd.Series(found, table.rows.index, kind)))
+    return Table(table.name, table.rows.assign(label=pd.Series(found, table.rows.index, kind)), table.places)
 
 
-def _order(found: set[str], known: list[str] | None, numeric: bool) -> list[str]:
+def _order(found: set[str], known: list[str] | None) -> list[str]:
+    """The classes in the order of their ids: the source's, or as numbers (1 and 01 tie as such), or by name."""
     if known is not None:
         return [label for label in known if label in found]
-    return sorted(found, key=int) if numeric else sorted(found)
+    numeric = all(_NUMBER.fullmatch(label) for label in found)
+    return sorted(found, key=lambda label: (float(label), label)) if numeric else sorted(found)
+
+
+def _stripped(names: list[str], where: str) -> list[str]:
+    """Names as those in the rows are: without white space around them."""
+    found = [str(name_of(name)) for name in names]
+    for i, name in enumerate(found):
+        if name in found[:i]:
+            raise PotstillError(f"{where} names the class {name!r} twice: rename or merge them")
+    return found
+
+
+def _check_looks(raw: Raw) -> None:
+    """Refuse classes that look the same; print those that differ in case or the like, which may be meant."""
+    counts = Counter(label for table in raw.splits.values() for _, label in _each(table))
+    for form in (look, alike):
+        groups: dict[str, list[str]] = {}
+        for label in sorted(counts):
+            groups.setdefault(form(label), []).append(label)
+        for one, other, *_ in (group for group in groups.values() if len(group) > 1):
+            both = " and ".join(f"{label!a} ({counts[label]:,} rows)" for label in (one, other))
+            if form is look:
+                raise PotstillError(
+                    f"{raw.splits['train'].name}: the labels {both} look alike, and differ in {difference(one, other)}"
+                    ": make them one"
+                )
+            print(
+                f"{raw.splits['train'].name}: the labels {both} differ in {difference(one, other)} only; they count as "
+                "two classes",
+                file=sys.stderr,
+            )
 
 
 def _check_names(raw: Raw, names: list[str], ids: dict[str, int], by_id: bool) -> None:
     for table in raw.splits.values():
-        for number, label in _each(table):
-            where = f"{table.name}: row {number} has the label {label!r}"
+        for i, label in _each(table):
+            where = f"{table.where(i)} has the label {label!r}"
             if label not in ids:
                 raise PotstillError(f"{where}, which `prepare.labels` does not list: add it there")
             if by_id and not 0 <= ids[label] < len(names):

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import potstill
-from potstill.errors import PotstillError
+from potstill.errors import PotstillError, lacking
 
 
 def each(
@@ -36,8 +36,8 @@ def each(
     try:
         import ray
         import ray.data
-    except ImportError as error:
-        raise PotstillError(f"{error.name} is missing: pip install 'potstill[ray]'") from None
+    except ModuleNotFoundError as error:
+        raise lacking(error.name, "ray") from None
     try:
         # The cluster runs this potstill, whichever it has.
         ray.init(

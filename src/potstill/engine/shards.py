@@ -16,12 +16,15 @@ import fsspec
 import pyarrow as pa
 import pyarrow.parquet
 
-from potstill.bulk.read import open_parquet
+from potstill import files
+from potstill.bulk.parquet import open_parquet
 from potstill.errors import PotstillError
 
 Job = dict[str, Any]
 Answer = Callable[[pa.Array], tuple[pa.Table, dict[str, int]]]
 Engine = Callable[[Callable[[], Callable[[Job], Job]], list[Job]], Iterator[Job]]
+
+NUMBERS, STRINGS = ("number", "group", "rows", "bytes"), ("source", "fingerprint", "sha256")  # in a marker
 
 
 @dataclass(frozen=True)
@@ -35,12 +38,14 @@ class Work:
         folder: where the answers go: `000000.parquet`, and `_000000.done`, which readers of a folder of Parquet files
             pass over.
         fingerprint: says what answers, and what is answered. A folder that is marked with another is not touched.
+        facts: the names of the facts to keep, which are numbers.
     """
 
     load: Callable[[], Answer]
     column: str
     folder: str
     fingerprint: str
+    facts: tuple[str, ...] = ()
 
     def __call__(self) -> Callable[[Job], Job]:
         """What does one job, and says what it has done; the marker holds the same."""
@@ -56,7 +61,8 @@ class Work:
                 opened.close()
                 file = opened.enter_context(open_parquet(job["source"], self.column))
                 source = job["source"]
-            texts = file.read_row_group(job["group"], columns=[self.column]).column(0)
+            with files.reading(source):
+                texts = file.read_row_group(job["group"], columns=[self.column]).column(0)
             if texts.null_count:
                 raise PotstillError(
                     f"{job['source']}: {texts.null_count} rows of row group {job['group']} have no text"
@@ -87,17 +93,26 @@ class Work:
             names = [f"{folder}/{name}" for name in sizes if name.endswith(".done")]
             markers = system.cat(names) if names else {}
         found = {}
-        for content in markers.values():
-            try:
-                marked = json.loads(content)
-            except ValueError:
-                continue  # cut off
+        for name, content in markers.items():
+            marked = self._marked(content)
+            if marked is None:
+                print(f"note: {name} is damaged, or of another version: what it marks is done again")
+                continue
             if marked["fingerprint"] != self.fingerprint:
                 raise PotstillError(f"{self.folder} holds answers to something else: name another folder, or remove it")
             # After a power cut a marker may be there, and what it marks not.
             if sizes.get(f"{_name(marked)}.parquet") == marked["bytes"]:
                 found[marked["number"]] = marked
         return found
+
+    def _marked(self, content: bytes) -> Job | None:
+        """What a marker says; None if it is cut off or of another version."""
+        try:
+            marked = json.loads(content)
+            whole = all(isinstance(marked[key], int) for key in (*NUMBERS, *self.facts))
+            return marked if whole and all(isinstance(marked[key], str) for key in STRINGS) else None
+        except (ValueError, LookupError, TypeError, RecursionError):
+            return None
 
 
 def plan(sources: Sequence[str], column: str) -> list[Job]:
@@ -130,7 +145,12 @@ def answer(work: Work, jobs: list[Job], engine: Engine, told: Callable[[int], ob
     Raises:
         PotstillError: the folder holds answers to something else, or a worker has raised it.
     """
-    done = work.done()
+    # A marker of another job, such as of a file cut into other row groups, says nothing of this one.
+    done = {
+        number: marked
+        for number, marked in work.done().items()
+        if number in range(len(jobs)) and all(jobs[number][key] == marked[key] for key in ("group", "rows"))
+    }
     for marked in done.values():
         told(marked["rows"])
     for finished in engine(work, [job for job in jobs if job["number"] not in done]):

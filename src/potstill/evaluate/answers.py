@@ -9,7 +9,6 @@ import pandas as pd
 
 from potstill import files
 from potstill.corpus.dataset import targets
-from potstill.errors import PotstillError
 from potstill.runtime.decision import choose, confidence, right
 
 
@@ -63,15 +62,11 @@ class Answers:
         Raises:
             PotstillError: the file is missing or damaged.
         """
-        try:
+        with files.reading(path):
             table = pd.read_parquet(path)
-        except (OSError, ValueError) as error:
-            raise PotstillError(
-                f"{path} cannot be read ({error}): run `dvc repro` (or `dvc pull`) to make it"
-            ) from None
-        columns: dict[str, list[str]] = {}
-        for column in table.columns[2:]:
-            columns.setdefault(column.rsplit(" ", 1)[0], []).append(column)
-        models = {name: table[of_model].to_numpy(np.float64) for name, of_model in columns.items()}
-        labels = targets(table["label"], next(iter(models.values())).shape[1])
-        return cls(table["text"].tolist(), labels, models, table.attrs.get("thresholds", {}))
+            columns: dict[str, list[str]] = {}
+            for column in table.columns[2:]:
+                columns.setdefault(column.rsplit(" ", 1)[0], []).append(column)
+            models = {name: table[of_model].to_numpy(np.float64) for name, of_model in columns.items()}
+            labels = targets(table["label"], next(iter(models.values())).shape[1])
+            return cls(table["text"].tolist(), labels, models, table.attrs.get("thresholds", {}))

@@ -59,7 +59,7 @@ def telling(student: Student, number: int) -> dict[str, list[tuple[str, float]]]
     gains = scored[1:] - scored[0]
     best = np.argsort(-gains, axis=0, kind="stable")[:number]
     return {
-        label: [(entries[i], float(gains[i, column])) for i in best[:, column] if gains[i, column] > 0]
+        label: [(entries[i], float(gains[i, column])) for i in best[:, column] if 0 < gains[i, column] < np.inf]
         for column, label in enumerate(student.labels)
     }
 

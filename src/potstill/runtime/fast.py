@@ -4,9 +4,12 @@ What a word brings to a network's first layer is the same wherever the word stan
 weights behind it are multiplied when a student is loaded, and scoring only adds up rows.
 """
 
-from collections.abc import Callable, Iterable
+from array import array
+from codecs import iterdecode
+from collections.abc import Callable, Iterable, Sequence
 from enum import IntEnum
 from importlib import import_module
+from itertools import accumulate, chain
 from typing import Any
 
 import numpy as np
@@ -23,7 +26,8 @@ except ImportError:  # there was no compiler when potstill was installed
     kernel = None
 
 LANES = 8  # as in kernel.c
-_LARGEST = 1 << 28  # numbers of a folded table: what needs more is a forged file, or better off without
+_PIECE = 1 << 16  # characters or bytes
+_LARGEST = 1 << 25  # numbers of a folded table: what needs more is a forged file, or better off without
 
 
 class Output(IntEnum):
@@ -38,12 +42,13 @@ Score = Callable[[Any, Output], np.ndarray]
 
 
 def scorer(lookup: Lookup, shape: Shape, weights: Weights, temperature: float) -> Score | None:
-    """A function that scores a list of strings, or what Arrow can hand over; None without a kernel, or room.
+    """A function that scores a list or tuple of strings, or what Arrow can hand over; None without a kernel, or room.
 
-    Its second argument says what it gives: float32 of shape (texts, classes), or int64 of shape (texts,).
+    Its second argument says what it gives: float32 of shape (texts, classes), or int64 of shape (texts,). It raises a
+    TypeError for what is not a string, and a NotImplementedError for Arrow arrays that are better given as a list.
     """
     classes = len(weights["head.bias"])
-    if kernel is None or lookup.size * max(classes, 8 * shape.hidden) > _LARGEST:  # no network's table is wider
+    if kernel is None or lookup.size * _WIDTH[shape.architecture](classes, shape.hidden) > _LARGEST:
         return None
     folded = _FOLD[shape.architecture](weights, shape.hidden, temperature)
     model = kernel.build(
@@ -53,18 +58,19 @@ def scorer(lookup: Lookup, shape: Shape, weights: Weights, temperature: float) -
         lookup.longest,
         lookup.max_length,
         *(_tree(lookup.known, lookup) if isinstance(lookup.known, Words) else _table(lookup.known, lookup)),
-        tuple(np.ascontiguousarray(part, np.float32).tobytes() for part in folded),
+        tuple(np.ascontiguousarray(part, np.float32) for part in folded),
         tokenizer.lower,
+        _lower_long,
         tokenizer.kind,
     )
 
     def score(texts: Any, output: Output) -> np.ndarray:
-        if hasattr(texts, "__arrow_c_stream__"):
-            scored = kernel.score_arrow_stream(model, texts.__arrow_c_stream__(), output)
-        elif hasattr(texts, "__arrow_c_array__"):
-            scored = kernel.score_arrow_array(model, texts.__arrow_c_array__(), output)
-        else:
+        if isinstance(texts, (list, tuple)):
             scored = kernel.score_list(model, texts, output)
+        elif hasattr(texts, "__arrow_c_stream__"):
+            scored = kernel.score_arrow_stream(model, texts.__arrow_c_stream__(), output)
+        else:
+            scored = kernel.score_arrow_array(model, texts.__arrow_c_array__(), output)
         if output == Output.CLASSES:
             return np.frombuffer(scored, np.int64)
         return np.frombuffer(scored, np.float32).reshape(-1, classes)
@@ -72,38 +78,45 @@ def scorer(lookup: Lookup, shape: Shape, weights: Weights, temperature: float) -
     return score
 
 
-def _uint32(numbers: Iterable[Any]) -> bytes:
-    return np.array(list(numbers), np.uint32).tobytes()
+def _lower_long(text: str | bytes) -> bytes:
+    """Lower-case a text of megabytes, a string or UTF-8, piece by piece, between which other threads can run."""
+    pieces: Iterable[Any] = (text[i : i + _PIECE] for i in range(0, len(text), _PIECE))
+    if isinstance(text, bytes):
+        pieces = iterdecode(pieces, "utf-8", "replace")
+    return b"".join([tokenizer.lower(piece).encode() for piece in pieces])
 
 
 def _tree(known: Words, lookup: Lookup) -> tuple[Any, ...]:
     """What is known, for the kernel: single words by their strings, and the runs that they begin as a tree."""
     place: dict[str, int] = {}
-    split = [entry.split(" ") for entry in known.entries]
-    for word in (word for entry in split for word in entry):
-        place.setdefault(word, 1 + len(place))
-    words = [word.encode() for word in place]
-    row_of = [0] * (1 + len(place))
-    edges: dict[tuple[int, int], int] = {}
-    for entry, words_of in zip(known.entries, split, strict=True):
-        at = place[words_of[0]]
-        for word in words_of[1:]:
-            step = at, place[word]
+    for entry in known.entries:
+        for word in entry.split(" "):
+            place.setdefault(word, 1 + len(place))
+    row_of = array("I", bytes(4 * (1 + len(place))))
+    edges: dict[int, int] = {}
+    for entry, row in zip(known.entries, _rows(lookup), strict=True):
+        first, *others = entry.split(" ")
+        at = place[first]
+        for word in others:
+            step = at << 32 | place[word]
             if step not in edges:
                 edges[step] = len(row_of)
                 row_of.append(0)
             at = edges[step]
-        row_of[at] = lookup.row(entry)
-    keys = map(tokenizer.checksum, place)
-    ends = np.cumsum([len(word) for word in words], dtype=np.uint32).tobytes()
-    triples = ((*step, to) for step, to in edges.items())
-    return _uint32(keys), b"".join(words), ends, b"\0", 0, _uint32(row_of), _uint32(triples)
+        row_of[at] = row
+    words = "".join(place).encode()
+    ends = array("I", accumulate(len(word.encode()) for word in place))
+    triples = array("I", chain.from_iterable((step >> 32, step & 0xFFFFFFFF, to) for step, to in edges.items()))
+    return b"", words, ends, b"\0", 0, row_of, triples
 
 
 def _table(known: Fingerprints, lookup: Lookup) -> tuple[Any, ...]:
     """What is known, for the kernel: entries by their fingerprints."""
-    rows = lookup.rows or range(1, 1 + len(known))
-    return _uint32(known.prints), None, b"", bytes(known.salts), known.bits, _uint32([0, *rows]), b""
+    return array("I", known.prints), None, b"", bytes(known.salts), known.bits, array("I", [0, *_rows(lookup)]), b""
+
+
+def _rows(lookup: Lookup) -> Sequence[int]:
+    return lookup.rows or range(1, 1 + len(lookup.known))
 
 
 def _pad(array: np.ndarray, *axes: int) -> np.ndarray:
@@ -129,8 +142,14 @@ def _attention(weights: Weights, hidden: int, temperature: float) -> list[np.nda
 
 def _cnn(weights: Weights, hidden: int, temperature: float) -> list[np.ndarray]:
     head, bias = _head(weights, temperature)
-    table = np.einsum("re,cew->rwc", weights["embedding.weight"], weights["convolution.weight"], optimize=True)
-    return [_pad(table, 2), _pad(weights["convolution.bias"], 0), _pad(head, 1), _pad(bias, 0)]
+    kernel = weights["convolution.weight"].transpose(1, 2, 0)
+    table = weights["embedding.weight"] @ kernel.reshape(len(kernel), -1)
+    return [
+        _pad(table.reshape(-1, *kernel.shape[1:]), 2),
+        _pad(weights["convolution.bias"], 0),
+        _pad(head, 1),
+        _pad(bias, 0),
+    ]
 
 
 def _recurrent(*signs: float) -> Callable[[Weights, int, float], list[np.ndarray]]:
@@ -160,6 +179,14 @@ def _recurrent(*signs: float) -> Callable[[Weights, int, float], list[np.ndarray
     return fold
 
 
+# Numbers that a row of the folded table has, padding aside, by classes and hidden.
+_WIDTH: dict[str, Callable[[int, int], int]] = {
+    "mlp": lambda classes, hidden: max(LANES, classes),
+    "attention": lambda classes, hidden: LANES + max(LANES, classes),
+    "cnn": lambda classes, hidden: 3 * max(LANES, hidden),
+    "bigru": lambda classes, hidden: 6 * max(LANES, hidden),
+    "bilstm": lambda classes, hidden: 8 * max(LANES, hidden),
+}
 _FOLD = {
     "mlp": _bag,
     "attention": _attention,

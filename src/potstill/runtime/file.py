@@ -17,28 +17,47 @@
       or with 32 bits, floats, and no step
     facts     all that is left, which may be nothing: a JSON object, deflated (RFC 1951). `words` are the entries of the
               vocabulary in the order of their rows, a line each; with `STRINGS` a student knows them by these. The rest
-              is for people, see `model.Student`.
+              is for people, see `facts`.
+
+Whoever forged a file gets no further than `unpack`: what it returns can be used without a check. Reading takes time in
+proportion to the file, and memory of at most ten times its size beside what `WORDS` words and `LARGEST_FACTS` take.
 
 Word vectors and all other weights differ in their bits. A weight is its whole number times its tensor's step.
 """
 
 import json
+import math
 import struct
 import zlib
+from array import array
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
-from potstill.runtime.networks import ARCHITECTURES, Shape, Weights
+from potstill.errors import PotstillError
+from potstill.runtime import facts as said
+from potstill.runtime.naming import LARGEST as LARGEST_NAMES
+from potstill.runtime.naming import SEPARATOR
+from potstill.runtime.networks import ARCHITECTURES, LARGE, Rounded, Shape, Weights
 from potstill.runtime.tokenizer import Fingerprints, Lookup, Words
 
 MAGIC = b"pot1"
 TABLE = "embedding.weight"
 FLOAT = 32  # bits of a weight that is not rounded
+
+# What a file can hold, and what the parameters allow.
 LARGEST = 1 << 28  # bytes of a file
-LARGEST_FACTS = 1 << 26  # bytes, inflated
+LARGEST_FACTS = 1 << 24  # bytes, inflated, and
+DENSEST = 4  # times the bytes of the file beside a million
+WORDS = 1 << 18  # the unknown word included
 WIDEST = 1024  # embedding and hidden
+LONGEST = 5  # words of an n-gram
+MAX_LENGTH = (1 << 16) - 1  # words of a text
+# A weight that is rounded is smaller than this, since its step is in half precision. Up to here no network's sums
+# overflow.
+GREATEST = 1 << 23
+COLDEST, HOTTEST = 1e-3, 1e3  # temperatures
 
 # architecture (its place in ARCHITECTURES), bits of the table, of the rest, of a fingerprint, of a Rice remainder,
 # words in the longest run, log2 of the buckets, embedding, hidden, words per text, words, bytes of the labels; the
@@ -49,6 +68,40 @@ _TEMPERATURE = struct.Struct("<f")
 # Added to the architecture: words share rows, are known by their strings, logits are divided by a temperature, a text
 # may have several labels.
 SHARED, STRINGS, CALIBRATED, MULTI_LABEL = 128, 64, 32, 16
+_AT_ONCE = 1 << 15  # numbers whose bits are taken apart together
+
+
+def check(labels: list[str], shape: Shape, rows: int, bits: tuple[int, int]) -> None:
+    """Check that a file can hold a student, before it is trained.
+
+    Args:
+        labels: the names of the classes.
+        shape: what the network is built from.
+        rows: of the table of word vectors.
+        bits: of the numbers of the table, and of the others.
+
+    Raises:
+        PotstillError: a file cannot.
+    """
+    for label in labels:
+        if not label or SEPARATOR in label:
+            raise PotstillError(
+                f"the label {label!r} is empty or has a line feed, which no model file can hold: rename it"
+            )
+    if len(set(labels)) < len(labels):
+        raise PotstillError("two labels have the same name, which no model file can hold: rename one")
+    named = len(SEPARATOR.join(labels).encode())
+    if named > LARGEST_NAMES:
+        raise PotstillError(
+            f"the names of the labels take {named:,} bytes, and a model file holds {LARGEST_NAMES:,}: shorten them"
+        )
+    size = sum(bits[name != TABLE] * math.prod(weight) for name, weight in shape.weights(rows, len(labels)).items())
+    most = LARGEST - 2 * LARGEST_FACTS  # beside names, fingerprints and facts
+    if size // 8 > most:
+        raise PotstillError(
+            f"the network takes {size // 8:,} bytes, and a model file holds {most:,}: "
+            "lower `words`, `rows`, `embedding`, `hidden` or `bits`"
+        )
 
 
 def pack(
@@ -62,9 +115,33 @@ def pack(
     thresholds: list[float] | None,
     facts: dict[str, Any],
 ) -> bytes:
-    """Put a student into bytes. The arguments are the attributes of `model.Student`."""
-    names = "\n".join(labels).encode()
+    """Put a student into bytes. The arguments are the attributes of `model.Student`.
+
+    Raises:
+        PotstillError: a file cannot hold it.
+    """
+    check(labels, shape, len(weights[TABLE]), bits)
+    try:
+        content = _pack(labels, lookup, shape, weights, bits, steps, temperature, thresholds, facts)
+        unpack(content)
+    except (struct.error, ValueError, OverflowError) as error:
+        raise PotstillError(f"a model file cannot hold this student: {error}") from None
+    return content
+
+
+def _pack(
+    labels: list[str],
+    lookup: Lookup,
+    shape: Shape,
+    weights: Weights,
+    bits: tuple[int, int],
+    steps: dict[str, float],
+    temperature: float,
+    thresholds: list[float] | None,
+    facts: dict[str, Any],
+) -> bytes:
     rows = len(weights[TABLE])
+    names = SEPARATOR.join(labels).encode()
     flags, extra, salts, width, rice, stream = 0, b"", b"", 0, 0, []
     if thresholds is not None:
         flags |= MULTI_LABEL
@@ -79,7 +156,7 @@ def pack(
     if lookup.rows is not None:
         flags |= SHARED
         extra += _ROWS.pack(rows)
-        stream.append(_bits(np.array(lookup.rows) - 1, _width(rows)))
+        stream.append(_bits(np.array(lookup.rows, np.int64) - 1, _width(rows)))
     if temperature != 1:
         flags |= CALIBRATED
         extra += _TEMPERATURE.pack(temperature)
@@ -99,10 +176,10 @@ def pack(
     for name in shape.weights(rows, len(labels)):
         width = bits[name != TABLE]
         if width == FLOAT:
-            stream.append(np.unpackbits(weights[name].astype(">f4").view(np.uint8).reshape(-1)))
+            stream.append(np.unpackbits(np.asarray(weights[name], ">f4").view(np.uint8).reshape(-1)))
             continue
         stream.append(np.unpackbits(np.array([steps[name]], ">f2").view(np.uint8)))
-        whole = np.rint(weights[name].reshape(-1) / np.float32(steps[name])).astype(np.int64)
+        whole = np.rint(np.asarray(weights[name]).reshape(-1) / np.float32(steps[name])).astype(np.int64)
         stream.append(_bits(whole + (1 << (width - 1)), width))
     body = head + extra + names + salts + np.packbits(np.concatenate(stream)).tobytes() + _deflate(facts)
     return MAGIC + zlib.crc32(body).to_bytes(4, "little") + body
@@ -118,17 +195,17 @@ def unpack(data: bytes) -> dict[str, Any]:
         raise ValueError("it is no student's file")
     if data[:4] != MAGIC:
         raise ValueError(f"its format is {data[:4]!r}, and this version of potstill reads {MAGIC!r}")
-    body = data[8:]
+    body = memoryview(data)[8:]  # no copy
     if zlib.crc32(body).to_bytes(4, "little") != data[4:8]:
         raise ValueError("it is damaged, fetch or make it anew")
     try:
         return _unpack(body)
-    except (struct.error, IndexError, UnicodeDecodeError, zlib.error, RecursionError, json.JSONDecodeError) as error:
+    except (struct.error, ValueError, OverflowError, RecursionError, zlib.error) as error:
         # The checksum is right, so somebody wrote it so.
         raise ValueError(f"it is no student's file ({error})") from None
 
 
-def _unpack(body: bytes) -> dict[str, Any]:
+def _unpack(body: memoryview) -> dict[str, Any]:
     numbers = _HEADER.unpack_from(body)
     flags, *bits, length, rice, longest, buckets, embedding, hidden, max_length, words, named = numbers
     architecture = flags & (MULTI_LABEL - 1)
@@ -140,69 +217,63 @@ def _unpack(body: bytes) -> dict[str, Any]:
     if flags & CALIBRATED:
         [temperature] = _TEMPERATURE.unpack_from(body, at)
         at += _TEMPERATURE.size
-    if (
-        not all(2 <= width <= 8 or width == FLOAT for width in bits)
-        or not (flags & STRINGS or 1 <= buckets + 1 <= length + 1 <= 33)
-        or min(embedding, hidden, max_length, words, rows, longest) < 1
-        or max(embedding, hidden) > WIDEST
-        or rice > 31
-        or rows > 8 * len(body)
-        or words > (LARGEST_FACTS if flags & STRINGS else 8 * len(body))
-        or not 0 < temperature < np.inf
-    ):
-        raise IndexError("numbers out of range")
-    labels = body[at : at + named].decode().split("\n")
+    _require(
+        architecture < len(ARCHITECTURES)
+        and all(2 <= width <= 8 or width == FLOAT for width in bits)
+        and (length == rice == buckets == 0 if flags & STRINGS else buckets <= length <= 32 and rice <= 31)
+        and min(embedding, hidden, max_length, words, rows, longest) >= 1
+        and max(embedding, hidden) <= WIDEST
+        and longest <= LONGEST
+        and rows <= words <= WORDS
+        and COLDEST <= temperature <= HOTTEST
+    )
+    labels = bytes(_part(body, at, named)).decode().split(SEPARATOR)
+    _require(all(labels) and len(set(labels)) == len(labels), "its labels are empty, or not distinct")
     at += named
     shape = Shape(list(ARCHITECTURES)[architecture], embedding, hidden)
     salts: list[int] = []
     if not flags & STRINGS:
-        salts = list(body[at : at + (1 << buckets)])
-        if len(salts) != 1 << buckets:
-            raise IndexError("it ends too early")
+        salts = list(_part(body, at, 1 << buckets))
         at += len(salts)
-    stream = np.unpackbits(np.frombuffer(body, np.uint8, offset=at))
-    start, thresholds = 0, None
+    stream = _Stream(body[at:])
+    thresholds, row_of, prints = None, None, []
     if flags & MULTI_LABEL:
-        start = 16 * len(labels)
-        thresholds = np.packbits(_take(stream, 0, start)).view(">f2").astype(float).tolist()
-        if not all(0 <= threshold <= 1 for threshold in thresholds):
-            raise IndexError("numbers out of range")
+        thresholds = [stream.half() for _ in labels]
+        _require(all(0 <= threshold <= 1 for threshold in thresholds))
     if not flags & STRINGS:
-        fingerprints, end = _unrice(stream[start:], words - 1, rice)
-        start += end
-    row_of = None
+        prints = _unrice(stream, words - 1, rice)
+        _require(not prints or prints[-1] < 1 << length)
     if flags & SHARED:
-        width = _width(rows)
-        row_of = (1 + _numbers(_take(stream, start, (words - 1) * width), width)).tolist()
-        if max(row_of, default=0) >= rows:
-            raise IndexError("numbers out of range")
-        start += (words - 1) * width
-    weights, steps = {}, {}
+        row_of = (1 + stream.numbers(words - 1, _width(rows)).astype(np.int64)).tolist()
+        _require(1 + max(row_of, default=0) == rows)
+    weights: Weights = {}
+    steps = {}
     for name, size in shape.weights(rows, len(labels)).items():
-        width = bits[name != TABLE]
-        count = int(np.prod(size))
+        width, count = bits[name != TABLE], math.prod(size)
         if width == FLOAT:
-            values = _take(stream, start, count * FLOAT).reshape(count, 4, 8)
-            weights[name] = np.packbits(values, axis=2).reshape(count, 4).view(">f4").astype(np.float32).reshape(size)
-            if not np.isfinite(weights[name]).all():
-                raise IndexError("numbers out of range")
-            start += count * FLOAT
+            weights[name] = stream.numbers(count, FLOAT).view(">f4").astype(np.float32).reshape(size)
+            _require(bool((np.abs(weights[name]) <= GREATEST).all()))
             continue
-        steps[name] = float(np.packbits(_take(stream, start, 16)).view(">f2")[0])
-        if not np.isfinite(steps[name]):
-            raise IndexError("numbers out of range")
-        whole = _numbers(_take(stream, start + 16, count * width), width) - (1 << (width - 1))
-        weights[name] = (whole.astype(np.float32) * np.float32(steps[name])).reshape(size)
-        start += 16 + count * width
-    facts = _inflate(body[at + -(-start // 8) :])
+        steps[name] = stream.half()
+        _require(0 < steps[name] < math.inf)
+        # Less 2^(bits-1), in a byte with a sign.
+        whole = stream.numbers(count, width)
+        whole ^= np.uint8(1 << (width - 1))
+        whole <<= np.uint8(8 - width)
+        rounded = Rounded(
+            np.right_shift(whole.view(np.int8), 8 - width, out=whole.view(np.int8)).reshape(size),
+            np.float32(steps[name]),
+        )
+        weights[name] = rounded if name == TABLE and count > LARGE else rounded[:]
+    facts = _inflate(stream.rest(), min(LARGEST_FACTS, DENSEST * len(body) + (1 << 20)))
+    said.check(facts, words - 1)
     known: Words | Fingerprints
     if flags & STRINGS:
-        listed = facts.pop("words", None)
-        known = Words(listed.split("\n") if words > 1 and isinstance(listed, str) else [])
-        if len(known) != words - 1 or any(a >= b for a, b in pairwise(known.entries)):
-            raise IndexError("its words are not in order")
+        _require("words" in facts, "its words are missing")
+        known = Words(said.listed(facts.pop("words")))
+        _require(all(a < b for a, b in pairwise(known.entries)), "its words are not in order")
     else:
-        known = Fingerprints(fingerprints.tolist(), salts, length)
+        known = Fingerprints(prints, salts, length)
     return {
         "labels": labels,
         "lookup": Lookup(known, row_of, longest, max_length),
@@ -216,6 +287,54 @@ def _unpack(body: bytes) -> dict[str, Any]:
     }
 
 
+def _require(right: bool, otherwise: str = "numbers out of range") -> None:
+    if not right:
+        raise ValueError(otherwise)
+
+
+def _part(body: memoryview, at: int, size: int) -> memoryview:
+    _require(at + size <= len(body), "it ends too early")
+    return body[at : at + size]
+
+
+class _Stream:
+    """Takes numbers off a stream of bits, some at a time: all of its bits would need eight times its memory."""
+
+    def __init__(self, data: memoryview) -> None:
+        self._bytes = np.frombuffer(data, np.uint8)
+        self._at = 0
+
+    def ahead(self, count: int) -> np.ndarray:
+        """The next bits, a byte each, or as many as there are; they are not taken."""
+        end = min(self._at + count, 8 * len(self._bytes))
+        return np.unpackbits(self._bytes[self._at >> 3 : (end + 7) >> 3])[self._at & 7 :][: end - self._at]
+
+    def skip(self, count: int) -> None:
+        """Take bits."""
+        self._at += count
+
+    def numbers(self, count: int, width: int) -> np.ndarray:
+        """Whole numbers of that many bits: uint8, or if they do not fit, big-endian uint32."""
+        _require(self._at + count * width <= 8 * len(self._bytes), "it ends too early")
+        found = np.empty(count, np.uint8 if width <= 8 else ">u4")
+        room = 8 * found.itemsize
+        for start in range(0, count, _AT_ONCE):
+            number = min(_AT_ONCE, count - start)
+            wide = np.zeros((number, room), np.uint8)
+            wide[:, room - width :] = self.ahead(number * width).reshape(number, width)
+            found[start : start + number] = np.packbits(wide).view(found.dtype)
+            self.skip(number * width)
+        return found
+
+    def half(self) -> float:
+        """A number in half precision."""
+        return float(self.numbers(1, 16).astype(np.uint16).view(np.float16)[0])
+
+    def rest(self) -> bytes:
+        """The bytes behind the last bit taken."""
+        return self._bytes[(self._at + 7) >> 3 :].tobytes()
+
+
 def _deflate(facts: dict[str, Any]) -> bytes:
     if not facts:
         return b""
@@ -224,17 +343,14 @@ def _deflate(facts: dict[str, Any]) -> bytes:
     return zlib.compress(text.encode(), 9, wbits=-zlib.MAX_WBITS)
 
 
-def _inflate(data: bytes) -> dict[str, Any]:
+def _inflate(data: bytes, most: int) -> Any:
     if not data:
         return {}
     inflator = zlib.decompressobj(-zlib.MAX_WBITS)
-    text = inflator.decompress(data, LARGEST_FACTS)
-    if not inflator.eof or inflator.unused_data:
-        raise IndexError("its facts are too long, or cut off")
-    facts = json.loads(text)
-    if not isinstance(facts, dict):
-        raise IndexError("its facts are no JSON object")
-    return facts
+    text = inflator.decompress(data, most + 1)
+    if len(text) > most or not inflator.eof or inflator.unused_data:
+        raise ValueError("its facts are too long, or cut off")
+    return json.loads(text.decode())
 
 
 def _width(rows: int) -> int:
@@ -242,19 +358,9 @@ def _width(rows: int) -> int:
     return max(1, (rows - 2).bit_length())
 
 
-def _take(stream: np.ndarray, start: int, count: int) -> np.ndarray:
-    if start + count > len(stream):
-        raise IndexError("it ends too early")
-    return stream[start : start + count]
-
-
 def _bits(numbers: np.ndarray, width: int) -> np.ndarray:
     """The bits of numbers from 0 on, the high ones first."""
     return (numbers[:, None] >> np.arange(width - 1, -1, -1) & 1).astype(np.uint8).reshape(-1)
-
-
-def _numbers(bits: np.ndarray, width: int) -> np.ndarray:
-    return bits.reshape(-1, width).astype(np.int64) @ (1 << np.arange(width - 1, -1, -1))
 
 
 def _rice(ascending: np.ndarray) -> tuple[int, np.ndarray]:
@@ -267,14 +373,23 @@ def _rice(ascending: np.ndarray) -> tuple[int, np.ndarray]:
     return rice, np.concatenate(code) if code else np.zeros(0, np.uint8)
 
 
-def _unrice(stream: np.ndarray, count: int, rice: int) -> tuple[np.ndarray, int]:
-    """`count` ascending numbers at the beginning of a stream of bits, and where they end."""
-    zeros = np.flatnonzero(stream == 0)
-    gaps = np.empty(count, np.int64)
-    at = 0
-    for i in range(count):
-        zero = int(zeros[np.searchsorted(zeros, at)])
-        remainder = _numbers(_take(stream, zero + 1, rice), rice)[0] if rice else 0
-        gaps[i] = (zero - at << rice) + remainder
+def _unrice(stream: _Stream, count: int, rice: int) -> list[int]:
+    """Take `count` ascending numbers.
+
+    The shortest code has at most two ones for each: with r bits of remainders more than that, the next r is shorter.
+    So what may be a number's end is known, and nobody reads a file of ones to its end.
+    """
+    ahead = stream.ahead(count * (3 + rice))
+    bits, zeros, at = ahead.tobytes(), array("q"), 0
+    for _ in range(count):
+        zero = bits.find(b"\0", at)
+        _require(zero >= 0, "it ends too early")
+        zeros.append(zero)
         at = zero + 1 + rice
-    return np.cumsum(gaps + 1) - 1, at
+    _require(at <= len(bits), "it ends too early")
+    stream.skip(at)
+    ends = np.array(zeros, np.int64)
+    gaps = np.diff(ends, prepend=-1 - rice) - 1 - rice
+    for i in range(rice):
+        gaps = gaps << 1 | ahead[ends + 1 + i]
+    return (np.cumsum(gaps + 1) - 1).tolist()

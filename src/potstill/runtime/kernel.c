@@ -5,7 +5,8 @@
    found exactly as in `tokenizer.py`, networks answer as in `networks.py`; the tests hold both to that.
 
    Texts come as Python strings, or as Arrow arrays by its C data interface; neither is copied. Text that is not ASCII is
-   lower-cased by Python, whose tables also say which characters make words. Everything else runs without the GIL.
+   lower-cased by Python, whose tables also say which characters make words. Everything else runs without the GIL, unless
+   it is over before another thread would ask for it.
 
    Widths are padded to multiples of LANES by zeros. Vectors are those of GCC and Clang, which cut them to what a
    processor has. */
@@ -26,6 +27,8 @@
 #define LOG2_E 1.44269504f
 #define GATHERED 256 /* texts */
 #define MANY 64      /* texts, for which some preparation pays */
+#define MUCH 32768   /* bytes to read, or the like: some ten microseconds of work, for which the GIL is released */
+#define LONG 65536   /* characters or bytes of a text that Python lower-cases piece by piece */
 #define LOW_FIRST (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__)
 
 enum { MLP, ATTENTION, CNN, BIGRU, BILSTM, ARCHITECTURES };
@@ -48,6 +51,7 @@ typedef struct {
     Short *words;
     uint32_t *factors; /* by group of words */
     int slots_log2, groups_log2;
+    uint64_t secret; /* a copy, which stays in a register */
 } Shorts;
 
 typedef struct {
@@ -62,7 +66,7 @@ typedef struct {
     uint32_t *word_ends;
     uint32_t slots; /* a power of two */
     struct slot {
-        uint32_t key, place; /* the checksum or the fingerprint, and the place, from 1 on; 0: empty */
+        uint32_t key, place; /* the hash or the fingerprint, and the place, from 1 on; 0: empty */
     } *slot;
     Shorts shorts;
     uint32_t *row_of; /* by place; 0 for a word that only occurs in runs */
@@ -72,8 +76,8 @@ typedef struct {
         uint64_t key; /* the two places; 0: empty */
         uint32_t to;
     } *edge;
-    float *weights[8];      /* see `fast.py` */
-    PyObject *lower, *kind; /* functions of Python's */
+    float *weights[8];                   /* see `fast.py` */
+    PyObject *lower, *lower_long, *kind; /* functions of Python's */
 } Model;
 
 typedef struct {
@@ -105,6 +109,7 @@ typedef struct {
 static uint8_t kinds[CODE_POINTS]; /* of characters; filled in as they are met, with the GIL held */
 static uint32_t crc_table[256];
 static uint8_t zero_to_63[64];
+static uint64_t secret; /* of this process */
 static uint64_t masks[64]; /* by a word's length, its bytes among the first eight; from 32 on, among the next */
 
 /* ---- words ---- */
@@ -124,27 +129,42 @@ static uint32_t fingerprint(const Model *model, uint32_t crc) {
     return width ? bucket << (width & 31) | (uint32_t)((uint64_t)mixed >> (32 - width)) : bucket;
 }
 
-static uint32_t slot_of(const Model *model, uint32_t key) { return key * 0x9E3779B1u & (model->slots - 1); }
+/* Both halves of a product, as in wyhash: every bit of the word moves every bit. Since nobody knows the secret of a
+   process, nobody can choose words that fall on each other. */
+static inline uint64_t hash_of(uint64_t low, uint64_t high, uint64_t secret) {
+    unsigned __int128 product = (unsigned __int128)(low ^ secret) * (high ^ 0xC2B2AE3D27D4EB4Fu);
+    return (uint64_t)product ^ (uint64_t)(product >> 64);
+}
+
+static uint32_t hash_of_word(const char *word, size_t size) {
+    uint64_t hash = hash_of(size, secret, secret);
+    for (; size > 8; size -= 8, word += 8) {
+        uint64_t part;
+        memcpy(&part, word, 8);
+        hash = hash_of(part, hash, secret);
+    }
+    uint64_t part = 0;
+    memcpy(&part, word, size);
+    return (uint32_t)(hash_of(part, hash, secret) >> 32);
+}
+
+static uint32_t slot_of(const Model *model, uint32_t key) {
+    return (uint32_t)(hash_of(key, secret, secret) >> 32) & (model->slots - 1);
+}
+
+static int is_word(const Model *model, uint32_t place, const char *word, size_t size) {
+    uint32_t start = place > 1 ? model->word_ends[place - 2] : 0;
+    return model->word_ends[place - 1] - start == size && !memcmp(model->words + start, word, size);
+}
 
 static Found find(const Model *model, const char *word, size_t size) {
-    uint32_t key = checksum(word, size);
-    if (!model->strings) key = fingerprint(model, key);
+    uint32_t key = model->strings ? hash_of_word(word, size) : fingerprint(model, checksum(word, size));
     for (uint32_t i = slot_of(model, key);; i = (i + 1) & (model->slots - 1)) {
         struct slot slot = model->slot[i];
         if (!slot.place) return (Found){0, 0};
-        if (slot.key != key) continue;
-        if (model->strings) {
-            uint32_t start = slot.place > 1 ? model->word_ends[slot.place - 2] : 0;
-            if (model->word_ends[slot.place - 1] - start != size || memcmp(model->words + start, word, size)) continue;
-        }
-        return (Found){model->row_of[slot.place], slot.place};
+        if (slot.key == key && (!model->strings || is_word(model, slot.place, word, size)))
+            return (Found){model->row_of[slot.place], slot.place};
     }
-}
-
-/* Both halves of a product, as in wyhash: every bit of the word moves every bit. */
-static inline uint64_t hash_of(uint64_t low, uint64_t high) {
-    unsigned __int128 product = (unsigned __int128)low * (high ^ 0xC2B2AE3D27D4EB4Fu);
-    return (uint64_t)product ^ (uint64_t)(product >> 64);
 }
 
 /* A perfect hash by displacement (Belazzougui, Botelho and Dietzfelbinger 2009): no two known words have the same slot,
@@ -163,7 +183,7 @@ static int make_room(char **buffer, size_t *room, size_t size) {
 }
 
 static struct edge *edge_of(const Model *model, uint64_t key) {
-    uint64_t mask = ((uint64_t)1 << model->edges_log2) - 1, i = key * 0x9E3779B97F4A7C15u >> 32 & mask;
+    uint64_t mask = ((uint64_t)1 << model->edges_log2) - 1, i = hash_of(key, secret, secret) >> 32 & mask;
     while (model->edge[i].key && model->edge[i].key != key) i = (i + 1) & mask;
     return model->edge + i;
 }
@@ -321,14 +341,28 @@ static void pick_loops(void) {}
 
 /* ---- Python ---- */
 
+/* Releases the GIL for so much work, in bytes to read; other threads wait for it no longer than for a few short texts. */
+static PyThreadState *let_go(size_t work) { return work >= MUCH ? PyEval_SaveThread() : NULL; }
+
+static void take_back(PyThreadState *state) {
+    if (state) PyEval_RestoreThread(state);
+}
+
 /* Learns the kinds of a text's characters from a function of Python's. */
 static int learn_kinds(PyObject *kind, const char *data, size_t size) {
     const uint8_t *at = (const uint8_t *)data, *end = at + size;
-    while (at < end) {
-        int bytes = 1;
-        uint32_t point = *at < 128 ? *at : decode(at, &bytes);
-        at += bytes;
-        if (kinds[point]) continue;
+    for (;;) {
+        uint32_t point = 0;
+        int known = 1;
+        PyThreadState *state = let_go(end - at);
+        while (known && at < end) {
+            int bytes = 1;
+            point = *at < 128 ? *at : decode(at, &bytes);
+            at += bytes;
+            known = kinds[point];
+        }
+        take_back(state);
+        if (known) return 1;
         PyObject *character = PyUnicode_FromFormat("%c", (int)point);
         PyObject *found = character ? PyObject_CallFunctionObjArgs(kind, character, NULL) : NULL;
         const char *name = found ? PyUnicode_AsUTF8AndSize(found, NULL) : NULL;
@@ -337,7 +371,6 @@ static int learn_kinds(PyObject *kind, const char *data, size_t size) {
         Py_XDECREF(found);
         if (!name) return 0;
     }
-    return 1;
 }
 
 /* Lower-cases a text that is not ASCII, by Python; `held` keeps the result alive. */
@@ -352,33 +385,52 @@ static int lower(const Model *model, PyObject *string, PyObject *held, Text *tex
     return done;
 }
 
-static int from_string(const Model *model, PyObject *string, Py_ssize_t number, PyObject *held, Text *text) {
+/* The same for a long text, a string or UTF-8 in bytes: Python lets other threads run between its pieces. */
+static int lower_long(const Model *model, PyObject *any, PyObject *held, Text *text) {
+    PyObject *lowered = PyObject_CallFunctionObjArgs(model->lower_long, any, NULL);
+    if (!lowered) return 0;
+    char *data;
     Py_ssize_t size;
-    text->data = PyUnicode_AsUTF8AndSize(string, &size);
-    if (!text->data) {
-        if (!PyErr_ExceptionMatches(PyUnicode_Check(string) ? PyExc_UnicodeEncodeError : PyExc_TypeError)) return 0;
-        PyErr_Clear();
-        if (PyUnicode_Check(string)) return lower(model, string, held, text); /* half of a surrogate pair */
-        PyObject *type = PyObject_GetAttrString((PyObject *)Py_TYPE(string), "__name__");
-        if (type) PyErr_Format(PyExc_TypeError, "text %zd is of type %U, and no string", number, type);
-        Py_XDECREF(type);
+    int done = !PyBytes_AsStringAndSize(lowered, &data, &size) && !PyList_Append(held, lowered) &&
+               learn_kinds(model->kind, data, size);
+    if (done) *text = (Text){data, size, 0};
+    Py_DECREF(lowered);
+    return done;
+}
+
+static int from_string(const Model *model, PyObject *string, PyObject *held, Text *text) {
+    if (!PyUnicode_Check(string)) {
+        PyErr_SetString(PyExc_TypeError, "a text is not a string"); /* `model.py` says which one */
         return 0;
     }
+    Py_ssize_t length = PyUnicode_GetLength(string), size;
+    if (length > LONG) {
+        PyObject *ascii = PyObject_CallMethod(string, "isascii", NULL);
+        Py_XDECREF(ascii);
+        if (ascii != Py_True) return ascii && lower_long(model, string, held, text);
+    }
+    text->data = PyUnicode_AsUTF8AndSize(string, &size);
+    if (!text->data) {
+        if (!PyErr_ExceptionMatches(PyExc_UnicodeEncodeError)) return 0;
+        PyErr_Clear();
+        return lower(model, string, held, text); /* half of a surrogate pair */
+    }
     text->size = size;
-    text->ascii = size == PyUnicode_GetLength(string);
+    text->ascii = size == length;
     return text->ascii || lower(model, string, held, text);
 }
 
 static int from_bytes(const Model *model, const char *data, size_t size, PyObject *held, Text *text) {
     uint8_t any = 0;
+    PyThreadState *state = let_go(size);
     for (size_t i = 0; i < size; i++) any |= (uint8_t)data[i];
-    text->data = data;
-    text->size = size;
-    text->ascii = any < 128;
+    take_back(state);
+    *text = (Text){data, size, any < 128};
     if (text->ascii) return 1;
-    PyObject *string = PyUnicode_DecodeUTF8(data, size, "replace");
-    int done = string && lower(model, string, held, text);
-    Py_XDECREF(string);
+    int is_long = size > LONG;
+    PyObject *found = is_long ? PyBytes_FromStringAndSize(data, size) : PyUnicode_DecodeUTF8(data, size, "replace");
+    int done = found && (is_long ? lower_long : lower)(model, found, held, text);
+    Py_XDECREF(found);
     return done;
 }
 
@@ -389,6 +441,7 @@ typedef struct {
     Work work;
     Text texts[GATHERED];
     size_t count;     /* of those gathered */
+    size_t word_cost; /* of scoring one, as so many bytes to read */
     PyObject *held;   /* keeps alive what they point to */
     PyObject *result; /* a bytearray */
     size_t done;      /* texts scored into it */
@@ -403,6 +456,12 @@ static int call_init(Call *call, const Model *model, int output, size_t texts) {
     memset(call, 0, sizeof *call);
     call->model = model;
     call->output = output;
+    /* Multiplications, of which some sixteen take as long as reading a byte, and the look-ups of the word's runs. */
+    size_t cells = model->cells, parts = model->architecture == BIGRU ? 3 : 4;
+    size_t products = model->architecture == CNN ? 3 * cells
+                      : model->architecture < CNN ? (size_t)model->width
+                                                  : 2 * parts * cells * cells;
+    call->word_cost = 16 * model->longest + products / 16;
     if (!work_init(model, &call->work, texts)) {
         PyErr_NoMemory();
         return 0;
@@ -417,14 +476,15 @@ static int expect(Call *call, size_t texts) {
 
 static int score_gathered(Call *call) {
     char *out = PyByteArray_AsString(call->result) + call->done * item_size(call->model, call->output);
-    int done;
-    if (call->count < MANY) {
-        done = score(call->model, &call->work, call->texts, call->count, call->output, out);
-    } else {
-        Py_BEGIN_ALLOW_THREADS
-        done = score(call->model, &call->work, call->texts, call->count, call->output, out);
-        Py_END_ALLOW_THREADS
+    size_t work = call->count < MANY ? 0 : MUCH;
+    for (size_t i = 0; work < MUCH && i < call->count; i++) {
+        size_t words = call->texts[i].size / 4; /* about */
+        if (words > call->model->max_length) words = call->model->max_length;
+        work += call->texts[i].size + words * call->word_cost;
     }
+    PyThreadState *state = let_go(work);
+    int done = score(call->model, &call->work, call->texts, call->count, call->output, out);
+    take_back(state);
     call->done += call->count;
     call->count = 0;
     if (!done) PyErr_NoMemory();
@@ -444,7 +504,7 @@ static PyObject *score_list(PyObject *self, PyObject *arguments) {
     Call call;
     int done = call_init(&call, model, output, number) && expect(&call, number);
     for (Py_ssize_t i = 0; done && i < number;) {
-        done = from_string(model, PyTuple_GetItem(texts, i), i, call.held, call.texts + call.count++);
+        done = from_string(model, PyTuple_GetItem(texts, i), call.held, call.texts + call.count++);
         if (done && (++i == number || call.count == GATHERED)) done = score_gathered(&call);
     }
     Py_DECREF(texts);
@@ -507,7 +567,7 @@ static int score_array(Call *call, const struct ArrowArray *array, const char *f
     for (int64_t i = 0; done && i < array->length;) {
         int64_t bit = i + array->offset;
         if (valid && !(valid[bit >> 3] >> (bit & 7) & 1)) {
-            PyErr_Format(PyExc_TypeError, "text %lld is missing", (long long)(before + i));
+            PyErr_Format(PyExc_TypeError, "text %lld is missing: leave it out", (long long)(before + i));
             return 0;
         }
         Text text = arrow_text(array, format, i);
@@ -517,11 +577,14 @@ static int score_array(Call *call, const struct ArrowArray *array, const char *f
     return done;
 }
 
-static int arrow_holds_strings(const struct ArrowSchema *schema) {
+/* Whether these are strings as they are read here. If not, `model.py` has a list made of them, but for a table. */
+static int is_read(const struct ArrowSchema *schema) {
     const char *format = schema->format;
     if (!schema->dictionary && (!strcmp(format, "u") || !strcmp(format, "U") || !strcmp(format, "vu"))) return 1;
-    PyErr_SetString(PyExc_TypeError, strcmp(format, "+s") ? "the Arrow array holds no strings"
-                                                          : "that is a table: give its column of texts");
+    if (strcmp(format, "+s"))
+        PyErr_SetString(PyExc_NotImplementedError, "the Arrow array holds no strings");
+    else
+        PyErr_SetString(PyExc_TypeError, "the Arrow array holds rows of a table: give its column of texts");
     return 0;
 }
 
@@ -532,7 +595,7 @@ static PyObject *score_arrow_array(PyObject *self, PyObject *arguments) {
     Model *model = model_of(capsule);
     struct ArrowSchema *schema = model ? PyCapsule_GetPointer(of_schema, "arrow_schema") : NULL;
     struct ArrowArray *array = schema ? PyCapsule_GetPointer(of_array, "arrow_array") : NULL;
-    if (!array || !arrow_holds_strings(schema)) return NULL;
+    if (!array || !is_read(schema)) return NULL;
     Call call;
     int done = call_init(&call, model, output, array->length) && score_array(&call, array, schema->format);
     call_free(&call);
@@ -554,7 +617,7 @@ static PyObject *score_arrow_stream(PyObject *self, PyObject *arguments) {
         return NULL;
     }
     Call call;
-    int done = call_init(&call, model, output, MANY) && arrow_holds_strings(&schema);
+    int done = call_init(&call, model, output, MANY) && is_read(&schema);
     while (done) {
         if (stream->get_next(stream, &array)) {
             PyErr_SetString(PyExc_ValueError, "the Arrow stream failed");
@@ -584,18 +647,21 @@ static void model_free(Model *model) {
     free(model->shorts.factors);
     for (int i = 0; i < 8; i++) free(model->weights[i]);
     Py_XDECREF(model->lower);
+    Py_XDECREF(model->lower_long);
     Py_XDECREF(model->kind);
     free(model);
 }
 
 static void capsule_free(PyObject *capsule) { model_free(model_of(capsule)); }
 
-/* A copy of a bytes object, aligned for vectors. */
-static void *copy_of(PyObject *bytes, Py_ssize_t *size) {
-    char *data;
-    if (PyBytes_AsStringAndSize(bytes, &data, size)) return NULL;
-    void *copy = malloc(*size + 1);
-    if (copy) memcpy(copy, data, *size);
+/* A copy of what an object holds that gives its memory, aligned for vectors; and its bytes. */
+static void *copy_of(PyObject *object, Py_ssize_t *size) {
+    Py_buffer view;
+    *size = 0;
+    if (PyObject_GetBuffer(object, &view, PyBUF_SIMPLE)) return NULL;
+    void *copy = malloc(view.len + 1);
+    if (copy) memcpy(copy, view.buf, *size = view.len);
+    PyBuffer_Release(&view);
     return copy;
 }
 
@@ -665,10 +731,10 @@ static int add_shorts(Model *model, uint32_t words) {
         Short word = {0, 0, {model->row_of[i + 1], i + 1}};
         memcpy(&word.low, bytes, 8);
         memcpy(&word.high, bytes + 8, 8);
-        hashed[count++] = (Hashed){hash_of(word.low, word.high), word};
+        hashed[count++] = (Hashed){hash_of(word.low, word.high, secret), word};
     }
     qsort(hashed, count, sizeof *hashed, by_hash);
-    Shorts shorts = {NULL, NULL, 2, 2};
+    Shorts shorts = {NULL, NULL, 2, 2, secret};
     while ((size_t)3 << shorts.groups_log2 < count) shorts.groups_log2++;
     while ((size_t)1 << shorts.slots_log2 < count + count / 4) shorts.slots_log2++;
     int done = 1;
@@ -688,17 +754,17 @@ static int add_shorts(Model *model, uint32_t words) {
 }
 
 /* build(architecture, classes, hidden, longest, max_length, keys, words, ends, salts, bits, row_of, edges, weights, lower,
-   kind): a student.
+   lower_long, kind): a student.
 
-   `keys` are the checksums of the words or the fingerprints of the entries; `words` is None, or the words' bytes, which end
-   at `ends`; `row_of` are rows by place, that of nothing first; `edges` are triples, from a place by a word's place to a
-   place; all uint32 in bytes. `weights` are float32 in bytes. */
+   `keys` are the fingerprints of the entries, or nothing if they are known by their strings; `words` is None, or the words'
+   bytes, which end at `ends`; `row_of` are rows by place, that of nothing first; `edges` are triples, from a place by a
+   word's place to a place; all uint32. `weights` are float32. */
 static PyObject *build(PyObject *self, PyObject *arguments) {
-    PyObject *keys, *words, *ends, *salts, *row_of, *edges, *weights, *lower, *kind;
+    PyObject *keys, *words, *ends, *salts, *row_of, *edges, *weights, *lower, *lower_long, *kind;
     int architecture, classes, hidden, bits;
     unsigned int longest, max_length;
-    if (!PyArg_ParseTuple(arguments, "iiiIIOOOOiOOOOO", &architecture, &classes, &hidden, &longest, &max_length, &keys,
-                          &words, &ends, &salts, &bits, &row_of, &edges, &weights, &lower, &kind))
+    if (!PyArg_ParseTuple(arguments, "iiiIIOOOOiOOOOOO", &architecture, &classes, &hidden, &longest, &max_length, &keys,
+                          &words, &ends, &salts, &bits, &row_of, &edges, &weights, &lower, &lower_long, &kind))
         return NULL;
     char ascii[128];
     for (int i = 0; i < 128; i++) ascii[i] = (char)i;
@@ -706,8 +772,10 @@ static PyObject *build(PyObject *self, PyObject *arguments) {
     Model *model = calloc(1, sizeof *model);
     if (!model) return PyErr_NoMemory();
     *model = (Model){.architecture = architecture, .classes = classes, .hidden = hidden, .longest = longest,
-                     .max_length = max_length, .bits = bits, .strings = words != Py_None, .lower = lower, .kind = kind};
+                     .max_length = max_length, .bits = bits, .strings = words != Py_None, .lower = lower, .lower_long = lower_long,
+                     .kind = kind};
     Py_INCREF(lower);
+    Py_INCREF(lower_long);
     Py_INCREF(kind);
     model->width = (classes + LANES - 1) / LANES * LANES;
     model->cells = (hidden + LANES - 1) / LANES * LANES;
@@ -716,15 +784,17 @@ static PyObject *build(PyObject *self, PyObject *arguments) {
     known /= 4;
     int done = key && (model->row_of = copy_of(row_of, &size)) && (model->salts = copy_of(salts, &buckets));
     if (done && model->strings)
-        done = (model->words = copy_of(words, &size)) && (model->word_ends = copy_of(ends, &size)) &&
-               add_shorts(model, (uint32_t)known);
+        done = (model->words = copy_of(words, &size)) && (model->word_ends = copy_of(ends, &known)) &&
+               add_shorts(model, (uint32_t)(known /= 4));
     while (1 << model->buckets_log2 < buckets) model->buckets_log2++;
     for (model->slots = 4; model->slots < 2 * (size_t)known; model->slots *= 2) continue;
     done = done && add_edges(model, edges) && (model->slot = calloc(model->slots, sizeof *model->slot));
     for (Py_ssize_t i = 0; done && i < known; i++) {
-        uint32_t at = slot_of(model, key[i]);
+        uint32_t start = model->strings && i ? model->word_ends[i - 1] : 0;
+        uint32_t of = model->strings ? hash_of_word(model->words + start, model->word_ends[i] - start) : key[i];
+        uint32_t at = slot_of(model, of);
         while (model->slot[at].place) at = (at + 1) & (model->slots - 1);
-        model->slot[at] = (struct slot){key[i], (uint32_t)i + 1};
+        model->slot[at] = (struct slot){of, (uint32_t)i + 1};
     }
     free(key);
     for (Py_ssize_t i = 0; done && i < PyTuple_Size(weights) && i < 8; i++)
@@ -753,6 +823,12 @@ PyMODINIT_FUNC PyInit__potstill(void) {
         for (int bit = 0; bit < 8; bit++) crc = crc & 1 ? crc >> 1 ^ 0xEDB88320u : crc >> 1;
         crc_table[i] = crc;
     }
+    PyObject *os = PyImport_ImportModule("os");
+    PyObject *random = os ? PyObject_CallMethod(os, "urandom", "i", (int)sizeof secret) : NULL;
+    Py_XDECREF(os);
+    if (!random) return NULL;
+    memcpy(&secret, PyBytes_AsString(random), sizeof secret);
+    Py_DECREF(random);
     for (int i = 0; i < 64; i++) zero_to_63[i] = (uint8_t)i;
     for (int size = 0; size < 32; size++) {
         masks[size] = size < 8 ? ((uint64_t)1 << 8 * size) - 1 : ~(uint64_t)0;

@@ -157,7 +157,7 @@ APART TARGET size_t NAMED(look_up_short)(const Model *model, const char *restric
         any |= size + 15;
         uint64_t low, high;
         NAMED(pack)(lowered + starts[i], size % 32, &low, &high);
-        const Short *at = shorts.words + slot_of_short(&shorts, hash_of(low, high));
+        const Short *at = shorts.words + slot_of_short(&shorts, hash_of(low, high, shorts.secret));
         uint64_t other = (at->low ^ low) | (at->high ^ high), same;
         memcpy(&same, &at->found, sizeof same);
         same &= -(uint64_t)!other; /* there is no branch to foretell */
@@ -177,7 +177,7 @@ INLINE TARGET void NAMED(look_up)(const Model *model, Work *work, size_t count) 
         if (LOW_FIRST && work->seen && size <= 16) {
             uint64_t low, high;
             NAMED(pack)(word, size, &low, &high);
-            Short *at = work->seen + (hash_of(low, high) >> (64 - SEEN_LOG2));
+            Short *at = work->seen + (hash_of(low, high, secret) >> (64 - SEEN_LOG2));
             if (at->low != low || at->high != high) *at = (Short){low, high, find(model, word, size)};
             work->found[i] = at->found;
         } else {

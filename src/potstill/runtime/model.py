@@ -1,15 +1,17 @@
 """A student: what loads its file, and answers."""
 
+from array import array
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import count
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 
+from potstill import files
 from potstill.errors import PotstillError
-from potstill.files import whole
 from potstill.runtime import fast, file
 from potstill.runtime.decision import choose, probabilities
 from potstill.runtime.fast import Output
@@ -21,14 +23,19 @@ FILE = "student.pot"  # in the folder of a trained student, and in that of an ex
 # were before they were rounded, which says what rounding costs.
 WORDS, UNROUNDED = "words.json", "unrounded.safetensors"
 BATCH = 512  # texts scored at once without the kernel
+TABLES = ("columns", "column_names")  # what tables have, and no column: of pandas, Polars, Arrow, DuckDB, datasets
+FOREIGN = {b"PK\3\4": "a ZIP archive", b"\x1f\x8b": "a gzip archive", b"\x08": "an ONNX model", b"{": "JSON"}
+MISSING = ("NAType", "NaTType")  # pandas', which is not imported here
 
 
 @dataclass(frozen=True)
 class Student:
     """A small text classifier.
 
-    Texts are given as a list, a numpy array, a pandas Series, or anything that Arrow can read (its arrays, a Polars
-    Series); one string is one text. What is no string raises a TypeError that names its place.
+    Texts are given as a list or any other iterable, a numpy array, a column (pandas or Polars Series, Arrow array), or
+    anything that Arrow can read; one string is one text, and an empty string too. Categories and dictionaries are read
+    as their strings. Whatever is missing (None, NaN, null) or not a string raises a TypeError that names its place, and
+    so does a table: give its column, as in `student.predict(table["text"])`.
 
     Attributes:
         labels: the names of the classes.
@@ -113,9 +120,24 @@ class Student:
         return fast.scorer(self.lookup, self.shape, self.weights, self.temperature)
 
     def _score(self, texts: Any, output: Output) -> np.ndarray:
+        if isinstance(texts, str):
+            texts = [texts]
+        elif not isinstance(texts, (list, tuple)):
+            handed_over = _is_arrow(texts.__class__)
+            if getattr(texts, "ndim", 1) != 1:
+                raise TypeError(f"texts has {texts.ndim} dimensions: give an array of one, or a string")
+            if not (handed_over and self._kernel):
+                texts = as_list(texts)
         if self._kernel:
-            return self._kernel(texts if _is_arrow(texts) else as_list(texts), output)
-        logits = self.logits(self.lookup.encode(map(_checked, as_list(texts), count())))
+            try:
+                return self._kernel(texts, output)
+            except NotImplementedError:  # in Arrow, and not as plain strings
+                return self._score(as_list(texts), output)
+            except TypeError:
+                if isinstance(texts, (list, tuple)):
+                    all(map(_checked, texts, count()))  # says which one is not a string
+                raise
+        logits = self.logits(self.lookup.encode(map(_checked, texts, count())))
         if output == Output.CLASSES:
             return logits.argmax(1)
         if output == Output.LOGITS:
@@ -130,48 +152,83 @@ class Student:
         """It travels between processes (pickle, Spark, Ray) as what its file holds."""
         return _of_bytes, (self.to_bytes(),)
 
-    def save(self, path: Path) -> None:
-        """Write the student's file."""
-        with whole(path) as part:
-            part.write_bytes(self.to_bytes())
+    def save(self, path: Path | str) -> None:
+        """Write the student's file; see `files.output` for what is there already.
+
+        Raises:
+            PotstillError: the path names a folder, or cannot be written to.
+        """
+        content = self.to_bytes()
+        with files.output(path) as stream:
+            stream.write(content)
 
     @classmethod
     def load(cls, path: Path | str) -> Self:
         """Read a student's file.
 
         Raises:
-            PotstillError: the file is missing, damaged, or no student's.
+            PotstillError: the file is missing, damaged, or not a potstill model file.
         """
         try:
-            if Path(path).stat().st_size > file.LARGEST:
+            with open(path, "rb") as stream:
+                data = stream.read(file.LARGEST + 1)
+            if data[:3] != file.MAGIC[:3]:
+                raise PotstillError(
+                    f"{path}: not a potstill model file ({_kind_of(data)}). Give the {FILE} that `export` writes."
+                )
+            if len(data) > file.LARGEST:
                 raise ValueError("it is larger than any student's file")
-            return cls(**file.unpack(Path(path).read_bytes()))
+            return cls(**file.unpack(data))
+        except IsADirectoryError:
+            raise PotstillError(f"{path} is a folder: give the model file in it, such as {Path(path) / FILE}") from None
         except FileNotFoundError:
-            raise PotstillError(f"{path} is missing: run `dvc repro` (or `dvc pull`) to make it") from None
+            raise files.missing(path, "Give the path of a model file (.pot).") from None
         except (OSError, ValueError) as error:
             raise PotstillError(f"{path} cannot be loaded: {error}") from None
 
 
+def _kind_of(data: bytes) -> str:
+    """What a file is that holds no student."""
+    for start, name in FOREIGN.items():
+        if data.startswith(start):
+            return f"found: {name}"
+    return f"it begins with {data[:8]!r}" if data else "it is empty"
+
+
 def as_list(texts: Any) -> list[Any]:
-    """Any collection of texts as a list; one string is one text."""
-    if isinstance(texts, str):
-        return [texts]
-    for convert in ("to_pylist", "tolist"):  # Arrow's; numpy's and pandas'
+    """Return a column or any other iterable as a list."""
+    for convert in ("tolist", "to_pylist", "to_list"):  # numpy's and pandas'; Arrow's; Polars'
         if hasattr(texts, convert):
             return getattr(texts, convert)()
     return list(texts)
 
 
+@lru_cache(64)
+def _is_arrow(kind: type) -> bool:
+    """Return whether Arrow hands over the texts of a type; those of pandas are faster as a list.
+
+    Raises:
+        TypeError: such a collection is not read text by text, as a table, whose columns have names.
+    """
+    what = f"texts is of type {kind.__name__}"
+    if issubclass(kind, Mapping) or any(hasattr(kind, name) for name in TABLES):
+        raise TypeError(f"{what}: give its column of texts, as in student.predict(frame['text'])")
+    if issubclass(kind, (set, frozenset)):
+        raise TypeError(f"{what}, which has no order: give a list")
+    if issubclass(kind, (bytes, bytearray, memoryview, array)):
+        raise TypeError(f"{what}: decode it to a string")
+    if not issubclass(kind, Iterable) and not hasattr(kind, "__getitem__"):
+        raise TypeError(f"{what}: give a string, or a list of strings")
+    return any(hasattr(kind, f"__arrow_c_{how}__") for how in ("stream", "array")) and not hasattr(kind, "iloc")
+
+
 def _checked(text: Any, number: int) -> str:
-    if not isinstance(text, str):
-        raise TypeError(f"text {number} is of type {type(text).__name__}, and no string")
-    return text
-
-
-def _is_arrow(texts: Any) -> bool:
-    """Whether Arrow can hand over the texts; those of pandas are strings of Python's mostly, and faster as a list."""
-    handed = hasattr(texts, "__arrow_c_stream__") or hasattr(texts, "__arrow_c_array__")
-    return handed and not hasattr(texts, "iloc")
+    if isinstance(text, str):
+        return text
+    kind = type(text).__name__
+    if text is None or kind in MISSING or (isinstance(text, (float, np.floating)) and np.isnan(text)):
+        raise TypeError(f"text {number} is missing: leave it out")
+    raise TypeError(f"text {number} is not a string (found: {kind})")
 
 
 def pad(texts: Encoded, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -7,13 +7,46 @@ and sorted, the longest first. All give logits, float32 (texts, classes).
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from potstill.runtime.decision import sigmoid
 
-Weights = dict[str, np.ndarray]
+Weights = dict[str, Any]  # arrays; a table may be `Rounded`
 Shapes = dict[str, tuple[int, ...]]
+LARGE = 1 << 22  # numbers of a table, from which on it is `Rounded`
+
+
+@dataclass(frozen=True, eq=False)
+class Rounded:
+    """A large table of rounded numbers: a byte each, and floats only where they are looked up.
+
+    Attributes:
+        whole: int8 (rows, width), multiples of
+        step: a float32.
+    """
+
+    whole: np.ndarray
+    step: np.float32
+
+    def __getitem__(self, rows: Any) -> np.ndarray:
+        return self.whole[rows] * self.step
+
+    def __len__(self) -> int:
+        return len(self.whole)
+
+    def __matmul__(self, other: np.ndarray) -> np.ndarray:
+        some = LARGE // self.whole.shape[1]
+        return np.concatenate([self[at : at + some] @ other for at in range(0, len(self), some)])
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:
+        return np.asarray(self[:], dtype)
+
+    @property
+    def size(self) -> int:
+        """How many numbers."""
+        return self.whole.size
 
 
 @dataclass(frozen=True)
@@ -145,12 +178,15 @@ def _recurrent(
         lengths = mask.sum(1)
         # Each text turned round within its own length, so that no state ever passes over padding.
         turned = np.maximum(lengths[:, None] - 1 - np.arange(ids.shape[1]), 0)
-        sides = {"forwards": ids, "backwards": np.take_along_axis(ids, turned, axis=1)}
+        # What a word brings to the gates is the same wherever it stands.
+        seen, at = np.unique(ids, return_inverse=True)
+        vectors = weights["embedding.weight"][seen]
+        at = at.reshape(ids.shape)
+        sides = {"forwards": at, "backwards": np.take_along_axis(at, turned, axis=1)}
         maxima = []
         for side, rows in sides.items():
             kernel, bias = weights[f"{side}.weight_hh_l0"].T, weights[f"{side}.bias_hh_l0"]
-            # What a word brings to the gates is the same wherever it stands.
-            words = weights["embedding.weight"] @ weights[f"{side}.weight_ih_l0"].T + weights[f"{side}.bias_ih_l0"]
+            words = vectors @ weights[f"{side}.weight_ih_l0"].T + weights[f"{side}.bias_ih_l0"]
             output = np.zeros((len(ids), kernel.shape[0]), np.float32)
             memory, maximum = output.copy(), np.full_like(output, -1)  # states lie above -1
             for t in range(ids.shape[1]):

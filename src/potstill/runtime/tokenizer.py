@@ -11,6 +11,7 @@ import re
 import unicodedata
 import zlib
 from array import array
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -156,6 +157,11 @@ class Encoded:
         return np.diff(self.starts)
 
 
+def _place(ascending: Sequence[Any], sought: Any) -> int | None:
+    place = bisect_left(ascending, sought)
+    return place if place < len(ascending) and ascending[place] == sought else None
+
+
 @dataclass(frozen=True)
 class Words:
     """Entries, words and runs of words, that are known by their strings.
@@ -169,9 +175,9 @@ class Words:
     def __len__(self) -> int:
         return len(self.entries)
 
-    def find(self) -> Callable[[str], int | None]:
-        """A function that gives the place of an entry, or None."""
-        return {entry: i for i, entry in enumerate(self.entries)}.get
+    def find(self, entry: str) -> int | None:
+        """The place of an entry, or None."""
+        return _place(self.entries, entry)
 
 
 @dataclass(frozen=True)
@@ -191,10 +197,9 @@ class Fingerprints:
     def __len__(self) -> int:
         return len(self.prints)
 
-    def find(self) -> Callable[[str], int | None]:
-        """A function that gives the place of an entry's fingerprint, or None."""
-        place = {number: i for i, number in enumerate(self.prints)}
-        return lambda entry: place.get(fingerprint(checksum(entry), self.salts, self.bits))
+    def find(self, entry: str) -> int | None:
+        """The place of an entry's fingerprint, or None."""
+        return _place(self.prints, fingerprint(checksum(entry), self.salts, self.bits))
 
 
 @dataclass(frozen=True)
@@ -217,7 +222,7 @@ class Lookup:
     row: Callable[[str], int] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        find, rows = self.known.find(), self.rows
+        find, rows = self.known.find, self.rows
 
         @lru_cache(_REMEMBERED)
         def row(entry: str) -> int:

@@ -9,6 +9,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet
 
+from potstill import files
 from potstill.errors import PotstillError
 
 
@@ -29,9 +30,10 @@ class Texts(Collection[str]):
 
     def __iter__(self) -> Iterator[str]:
         start = 0
-        for batch in pa.parquet.ParquetFile(self.path).iter_batches(columns=["text"]):
-            yield from batch.column(0).filter(pa.array(self.chosen[start : start + len(batch)])).to_pylist()
-            start += len(batch)
+        with files.reading(self.path):
+            for batch in pa.parquet.ParquetFile(self.path).iter_batches(columns=["text"]):
+                yield from batch.column(0).filter(pa.array(self.chosen[start : start + len(batch)])).to_pylist()
+                start += len(batch)
 
     def __contains__(self, text: object) -> bool:
         return any(text == other for other in self)
@@ -61,7 +63,7 @@ class Transfer:
 
 def sources(folder: Path) -> list[str]:
     """The names of the sources that the transfer set has texts of; the texts are not read."""
-    return sorted(pd.read_parquet(folder / "pool.parquet", columns=["source"])["source"].unique())
+    return sorted(_kinds(folder / "pool.parquet").cat.categories)
 
 
 def count(folder: Path, sources: Sequence[str] | None = None) -> dict[str, int]:
@@ -74,17 +76,15 @@ def read(folder: Path, sources: Sequence[str] | None = None) -> Transfer:
     """The texts of some sources, or of all, and the teacher's logits for them.
 
     Raises:
-        PotstillError: the folder is missing, or holds no text of these sources.
+        PotstillError: the folder is missing or damaged, or holds no text of these sources.
     """
-    pool = folder / "pool.parquet"
-    try:
-        kinds = pd.read_parquet(pool, columns=["source"])["source"].astype("category")
-        columns = pa.parquet.read_table(folder / "logits.parquet").columns
-    except FileNotFoundError as error:
-        raise PotstillError(f"{error.filename or pool} is missing: run `dvc repro transfer` to make it") from None
-    logits = np.empty((len(kinds), len(columns)), np.float32)
-    for place, column in enumerate(columns):
-        logits[:, place] = column.to_numpy()
+    pool, answers = folder / "pool.parquet", folder / "logits.parquet"
+    kinds = _kinds(pool)
+    with files.reading(answers):
+        columns = pa.parquet.read_table(answers).columns
+        logits = np.empty((len(kinds), len(columns)), np.float32)
+        for place, column in enumerate(columns):
+            logits[:, place] = column.to_numpy()
     names = kinds.cat.categories.to_numpy(object)[kinds.cat.codes]  # a name is one string, however often it is there
     found = Transfer(Texts(pool, np.ones(len(kinds), bool)), names, logits)
     if sources is None:
@@ -93,3 +93,8 @@ def read(folder: Path, sources: Sequence[str] | None = None) -> Transfer:
     if not wanted.any():
         raise PotstillError(f"`student.sources` {list(sources)} are not in the transfer set: see the section `pool`")
     return found.only(wanted)
+
+
+def _kinds(pool: Path) -> pd.Series:
+    with files.reading(pool):
+        return pd.read_parquet(pool, columns=["source"])["source"].astype("category")

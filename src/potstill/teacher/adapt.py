@@ -21,7 +21,7 @@ from transformers import (
 from potstill import files
 from potstill.errors import PotstillError
 from potstill.params.teacher import TeacherParams
-from potstill.teacher import finetune, pretrained
+from potstill.teacher import finetune, pretrained, resume
 
 # BERT's share of masked words; the rest is what worked on the Emotion tweets. A new head wants the high rate.
 MASKED = 0.15
@@ -56,7 +56,7 @@ def adapt(
         PotstillError: `source` cannot be loaded, or is of an architecture that foretells no masked words.
     """
     adapted, passes = scratch / "adapted", scratch / "adapting"
-    if adapted.is_dir():
+    if resume.sealed(adapted):
         return str(adapted)
     classifier, tokenizer = pretrained.load(source, seed=params.seed)
     config = classifier.config
@@ -88,6 +88,7 @@ def adapt(
         with files.whole(adapted) as folder:
             classifier.save_pretrained(folder)
             tokenizer.save_pretrained(folder)
+        resume.seal(adapted)
         shutil.rmtree(passes)
     trainer.accelerator.wait_for_everyone()
     return str(adapted)

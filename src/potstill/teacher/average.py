@@ -7,6 +7,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 
+from potstill import files
+
 
 def average(logits: list[np.ndarray], multi_label: bool = False) -> np.ndarray:
     """The mean of several teachers' logits, each text's centred first.
@@ -37,8 +39,11 @@ def merge(pool: Path, answers: Sequence[Path], folder: Path, multi_label: bool) 
 
     Returns:
         How many texts were written, and how many there are.
+
+    Raises:
+        PotstillError: a file is missing, damaged or of other texts than the pool.
     """
-    texts, *teachers = (pa.parquet.ParquetFile(path) for path in (pool, *answers))
+    texts, *teachers = (_open(path) for path in (pool, *answers))
     names = teachers[0].schema_arrow.names
     schema = pa.schema([(name, pa.float32()) for name in names])
     written = 0
@@ -47,10 +52,28 @@ def merge(pool: Path, answers: Sequence[Path], folder: Path, multi_label: bool) 
         pa.parquet.ParquetWriter(folder / "logits.parquet", schema) as logits_out,
     ):
         for group in range(texts.num_row_groups):
-            found = [teacher.read_row_group(group, names) for teacher in teachers]
-            logits = average([np.stack([c.to_numpy() for c in table.columns], 1) for table in found], multi_label)
+            with files.reading(pool):
+                read = texts.read_row_group(group)
+            logits = average(
+                [_logits(file, path, group, names, len(read)) for file, path in zip(teachers, answers, strict=True)],
+                multi_label,
+            )
             labelled = np.isfinite(logits).all(1)
-            texts_out.write_table(texts.read_row_group(group).filter(labelled))
+            texts_out.write_table(read.filter(labelled))
             logits_out.write_table(pa.table(list(logits[labelled].T), schema=schema))
             written += int(labelled.sum())
     return written, texts.metadata.num_rows
+
+
+def _open(path: Path) -> pa.parquet.ParquetFile:
+    with files.reading(path):
+        return pa.parquet.ParquetFile(path)
+
+
+def _logits(file: pa.parquet.ParquetFile, path: Path, group: int, names: list[str], rows: int) -> np.ndarray:
+    """One row group of a teacher's answers, of shape (rows, classes)."""
+    with files.reading(path):
+        columns = file.read_row_group(group, names).columns
+        if {len(column) for column in columns} != {rows}:
+            raise ValueError("not as many rows as the pool has")
+        return np.stack([column.to_numpy() for column in columns], 1)

@@ -84,7 +84,8 @@ def label(
                 system.put_file(source, f"{folder}/pool.parquet")
                 system.pipe_file(f"{folder}/copied", b"")
             source, loaded = f"{home}/pool.parquet", f"{home}/teacher"
-    work = shards.Work(Labeller(loaded, params.batch_size, params.precision), "text", f"{home}/shards", fingerprint)
+    labeller = Labeller(loaded, params.batch_size, params.precision)
+    work = shards.Work(labeller, "text", f"{home}/shards", fingerprint, facts=("cut",))
     jobs = shards.plan([source], "text")
     done = shards.answer(work, jobs, _engine(params), told)
     with files.whole(target) as part:

@@ -4,12 +4,14 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from potstill import files
+from potstill.errors import PotstillError
 from potstill.teacher import table
 
 Progress = Callable[[int], object]
@@ -36,6 +38,17 @@ class Teacher:
     logits: Callable[..., np.ndarray]
 
 
+class _Facts(BaseModel):
+    """What `teacher.json` holds."""
+
+    model_config = ConfigDict(strict=True)
+
+    kind: Literal["checkpoint", "table"]
+    labels: list[str] = Field(min_length=2)
+    max_length: int | None = Field(ge=1)
+    multi_label: bool = False
+
+
 def describe(
     folder: Path, kind: str, labels: list[str], max_length: int | None = None, multi_label: bool = False
 ) -> None:
@@ -57,30 +70,65 @@ def load(folder: Path, batch_size: int = 32, precision: str = "auto") -> Teacher
     Raises:
         PotstillError: the folder is missing or damaged.
     """
-    facts = files.read_json(folder / "teacher.json")
-    if facts["kind"] == "table":
-        probabilities = pd.read_parquet(folder / "table.parquet")
+    facts = _read(folder)
+    labels = facts.labels
+    if facts.kind == "table":
+        path = folder / "table.parquet"
+        with files.reading(path):
+            probabilities = pd.read_parquet(path)
+        if list(probabilities.columns) != ["text", *labels]:
+            raise _contradicted(folder, labels, "table.parquet", list(probabilities.columns[1:]))
 
         def look_up(texts: list[str], progress: Progress = _ignore, cut: Progress = _ignore) -> np.ndarray:
             progress(len(texts))
-            return table.logits(probabilities, pd.Series(texts, dtype="str"), "multi_label" in facts)
+            return table.logits(probabilities, pd.Series(texts, dtype="str"), facts.multi_label)
 
-        return Teacher(facts["labels"], None, look_up)
+        return Teacher(labels, None, look_up)
     # Imported late: a table needs neither torch nor transformers.
     from potstill.teacher import pretrained, score
 
-    model, tokenizer = pretrained.load(str(folder))
+    limit = facts.max_length
+    if limit is None:
+        raise _damaged(folder, "`max_length` is not a number of tokens", limit)
+    model, tokenizer = pretrained.load(str(folder), trained=True)
+    config: Any = model.config
+    found = [config.id2label.get(place) for place in range(config.num_labels)]
+    if found != labels:
+        raise _contradicted(folder, labels, "config.json", found)
+    if facts.multi_label != (config.problem_type == "multi_label_classification"):
+        raise _damaged(folder, "`multi_label` is not what config.json says", facts.multi_label)
 
     def logits(texts: list[str], progress: Progress = _ignore, cut: Progress = _ignore) -> np.ndarray:
         return score.logits(
             model,
             tokenizer,
             texts,
-            max_length=facts["max_length"],
+            max_length=limit,
             batch_size=batch_size,
             precision=precision,
             progress=progress,
             cut=cut,
         )
 
-    return Teacher(facts["labels"], model.num_parameters(), logits)
+    return Teacher(labels, model.num_parameters(), logits)
+
+
+def _read(folder: Path) -> _Facts:
+    content = files.read_json(folder / "teacher.json")
+    try:
+        return _Facts.model_validate(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(map(str, first["loc"]))
+        raise _damaged(folder, f"`{key}`: {first['msg']}" if key else first["msg"], first["input"]) from None
+
+
+def _damaged(folder: Path, what: str, found: Any) -> PotstillError:
+    return PotstillError(
+        f"{folder / 'teacher.json'}: {what} (found: {json.dumps(found, ensure_ascii=False)}): run `make verify`, then "
+        "`dvc repro`, or copy the teacher's folder again"
+    )
+
+
+def _contradicted(folder: Path, labels: list[str], other: str, found: list[Any]) -> PotstillError:
+    return _damaged(folder, f"`labels` are not those of {other}, {json.dumps(found, ensure_ascii=False)}", labels)

@@ -1,10 +1,11 @@
 """A checkpoint as a network and its tokenizer, and texts for it; apart from training, which takes seconds to import."""
 
 import sys
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import transformers
-from safetensors import SafetensorError
 from transformers import (
     AutoModelForSequenceClassification,
     AutoTokenizer,
@@ -18,9 +19,15 @@ from potstill.errors import PotstillError
 transformers.logging.set_verbosity_error()  # "newly initialized" is the head, and no news
 transformers.logging.disable_progress_bar()
 
+# Embeddings have more rows than the tokenizer has tokens where they were padded, to a multiple of 128 at most, or
+# (dbmdz's BERT, Phi) by some percent. Anything more is a tokenizer of another checkpoint, or a part of its own.
+MULTIPLE, USED = 128, 0.9
+# What any tokenizer can encode, if only as an unknown token; one that has none fails here and not in some later text.
+PROBE = "a \u2603"
+
 
 def load(
-    source: str, labels: list[str] | None = None, seed: int = 0, multi_label: bool = False
+    source: str, labels: list[str] | None = None, seed: int = 0, multi_label: bool = False, trained: bool = False
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """Load a classifier and its tokenizer.
 
@@ -29,9 +36,10 @@ def load(
         labels: the names of the classes of a head that is to be trained; None keeps the saved head.
         seed: for the first weights of a new head.
         multi_label: whether a text may have several of these labels.
+        trained: whether the saved head is a trained one, so that no weight may be missing.
 
     Raises:
-        PotstillError: `source` cannot be loaded as a sequence classifier.
+        PotstillError: `source` cannot be loaded as a sequence classifier, or is not whole.
     """
     head: dict[str, Any] = {}
     if labels is not None:
@@ -43,11 +51,11 @@ def load(
         head["label2id"] = {name: i for i, name in enumerate(labels)}
     if multi_label:
         head["problem_type"] = "multi_label_classification"
-    return load_as(AutoModelForSequenceClassification, "a text classifier", source, seed, **head)
+    return load_as(AutoModelForSequenceClassification, "a text classifier", source, seed, trained, **head)
 
 
 def load_as(
-    kind: Any, name: str, source: str, seed: int, **options: Any
+    kind: Any, name: str, source: str, seed: int, trained: bool = False, **options: Any
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """Load a checkpoint as a model of some kind, and its tokenizer.
 
@@ -56,23 +64,75 @@ def load_as(
         name: what that is, for people.
         source: a folder, or a hub id. Only safetensors are read and no code from the source is run.
         seed: for the first weights that the checkpoint lacks.
+        trained: whether no weight may be missing; otherwise those of a new head may.
         options: what `from_pretrained` takes besides.
 
     Raises:
-        PotstillError: `source` cannot be loaded as that.
+        PotstillError: `source` cannot be loaded as that, or is not whole.
     """
     set_seed(seed)
     try:
         tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
-        model = kind.from_pretrained(source, trust_remote_code=False, use_safetensors=True, dtype="float32", **options)
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-        reason = str(error).split("\n")[0]
-        raise PotstillError(f"{source} cannot be loaded as {name}: {reason}") from None
-    if tokenizer.pad_token is None:
-        tokenizer.pad_token = tokenizer.eos_token
-        model.config.pad_token_id = tokenizer.pad_token_id
+        model, loaded = kind.from_pretrained(
+            source,
+            trust_remote_code=False,
+            use_safetensors=True,
+            dtype="float32",
+            output_loading_info=True,
+            **options,
+        )
+        tokenizer(PROBE)
+        if tokenizer.pad_token is None:
+            tokenizer.pad_token = tokenizer.eos_token
+            model.config.pad_token_id = tokenizer.pad_token_id
+        fault = _tokenizer_fault(tokenizer, model, Path(source)) or _weights_fault(model, loaded, trained)
+    except MemoryError:
+        raise
+    except Exception as error:  # each kind of damage has one of its own, the tokenizers' a plain `Exception`
+        said = next(filter(str.strip, str(error).splitlines()), "")
+        fault = said if isinstance(error, (OSError, ValueError)) else f"{type(error).__name__}: {said}"
+    if fault:
+        again = "run `make verify`, then `dvc repro`" if trained else "get it again, with all its files"
+        raise PotstillError(f"{source} cannot be loaded as {name}: {fault}; if it is damaged, {again}")
     tokenizer.model_max_length = min(tokenizer.model_max_length, _positions(model))
     return model, tokenizer
+
+
+def _tokenizer_fault(tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel, folder: Path) -> str | None:
+    """Say why a tokenizer is not the one that the model was trained with, as far as this can be seen.
+
+    Without its files, `transformers` makes one up that has special tokens and no words.
+    """
+    names = {"tokenizer.json", *tokenizer.vocab_files_names.values()}
+    # Those of ByT5 and CANINE have no vocabulary; a hub id has no folder.
+    if tokenizer.vocab_files_names and folder.is_dir() and not any((folder / name).is_file() for name in names):
+        return f"its tokenizer is missing (no {' or '.join(sorted(names))})"
+    if tokenizer.pad_token_id is None:
+        return "its tokenizer has no padding token"
+    padding = model.config.pad_token_id
+    if padding is not None and padding >= 0 and padding != tokenizer.pad_token_id:
+        return f"its tokenizer pads with token {tokenizer.pad_token_id}, and its config.json with {padding}"
+    rows = getattr(model.get_input_embeddings(), "num_embeddings", None)
+    ids = set(tokenizer.get_vocab().values())
+    if rows and (max(ids) >= rows or rows > max(-(-len(ids) // MULTIPLE) * MULTIPLE, len(ids) / USED)):
+        return f"its tokenizer, of {max(ids) + 1:,} tokens, does not fit its embeddings, of {rows:,} rows"
+    return None
+
+
+def _weights_fault(model: PreTrainedModel, loaded: Mapping[str, Any], trained: bool) -> str | None:
+    """Say what is wrong with the weights, of which `transformers` draws at random those that it does not find."""
+    own = f"{model.base_model_prefix}."
+    absent = {*loaded["missing_keys"], *(key for key, *_ in loaded["mismatched_keys"])}
+    if trained:
+        # Layers that config.json does not count are left out without a word.
+        absent |= set(loaded["unexpected_keys"])
+    else:  # the head is new, and so is the pooler of a masked-language model
+        absent = {key for key in absent if key.startswith(own) and ".pooler." not in key}
+    if absent:
+        return f"its weights do not fit its config.json ({len(absent)} of them, such as {min(absent)})"
+    if not all(bool(weights.isfinite().all()) for weights in model.parameters()):
+        return "its weights are not all finite numbers"
+    return None
 
 
 def _positions(model: PreTrainedModel) -> int:

@@ -11,6 +11,10 @@ from transformers import DataCollatorWithPadding, PreTrainedModel, PreTrainedTok
 from potstill import device
 from potstill.teacher.pretrained import encode
 
+# By precision, how far a text's logits may move with the texts that share its batch, whose shape decides in which order
+# the processor adds up: a share of the largest logit. Measured on MiniLM and 8,000 texts: 1e-6 and 0.01.
+ROUNDING = {"fp32": 1e-5, "bf16": 0.02}
+
 # Whose classifier reads the first token alone, and whose layers are built alike.
 FIRST_TOKEN = ("bert", "camembert", "roberta", "xlm-roberta")
 
@@ -27,6 +31,9 @@ def logits(
     cut: Callable[[int], object] = lambda texts: None,
 ) -> np.ndarray:
     """Score texts in batches of similar length, so that next to nothing is computed on padding.
+
+    The same texts give the same bytes on the same machine. Among other texts, a text's logits move by rounding, at most
+    by the share of the largest logit that `ROUNDING` has for the precision.
 
     Args:
         model, tokenizer: the teacher.

@@ -1,20 +1,26 @@
 """A table of probabilities from elsewhere (an LLM, an API, a paid service) as a teacher."""
 
+import math
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy.special import logit
 
+from potstill.bulk import formats
+from potstill.bulk.read import Skipped, names, unit
+from potstill.bulk.read import read as read_table
 from potstill.corpus.clean import keys
+from potstill.corpus.tables import name_of
 from potstill.errors import PotstillError
-
-SUFFIXES = (".parquet", ".csv")
 
 
 def is_table(checkpoint: str) -> bool:
     """Whether a preset's checkpoint names a table rather than a model."""
-    return checkpoint.endswith(SUFFIXES)
+    name = formats.parse(checkpoint)
+    return name is not None and name.format != "txt"
 
 
 def read(path: Path, labels: list[str], multi_label: bool = False) -> pd.DataFrame:
@@ -31,31 +37,49 @@ def read(path: Path, labels: list[str], multi_label: bool = False) -> pd.DataFra
     """
     if not path.is_file():
         raise PotstillError(f"{path} is missing: give an existing table as the preset's checkpoint")
-    try:
-        table = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
-    except (OSError, ValueError) as error:
-        raise PotstillError(f"{path} cannot be read as a table: {error}") from None
-    if set(table.columns) != {"text", *labels}:
+    kind = formats.format_of(str(path), None, "csv")
+    columns = names(str(path), kind)
+    found = {column if column == "text" else name_of(column): column for column in columns}
+    if set(found) != {"text", *labels} or len(found) < len(set(columns)):
         raise PotstillError(
-            f"{path} has the columns {', '.join(map(str, table.columns))}: it needs `text` and one per "
-            f"label: {', '.join(labels)}"
+            f"{path} has the columns {', '.join(columns)}: it needs `text` and one per label: {', '.join(labels)}"
         )
+    wanted = ["text", *(found[label] for label in labels)]
+    texts: list[str] = []
+    rows: list[list[float]] = []
+    for batch in read_table(str(path), kind, wanted, Skipped(advice="Correct it or remove the row"), _advice):
+        texts.extend(batch.texts if kind != "parquet" else batch.texts.to_pylist())
+        for number, text, *values in zip(batch.numbers, texts[len(rows) :], *batch.others, strict=True):
+            where = f"{path}: {unit(kind)} {number}"
+            if not text.strip():
+                raise PotstillError(f"{where} has no text: fill it in or remove the row")
+            rows.append(_distribution(values, multi_label, where))
+    table = pd.DataFrame(np.array(rows, np.float64).reshape(-1, len(labels)), columns=labels)
+    table.insert(0, "text", pd.Series(texts, dtype="str"))
+    return table
+
+
+def _advice(column: str) -> str:
+    return "A table of probabilities has the column `text` and one per label"
+
+
+def _distribution(values: Sequence[Any], multi_label: bool, where: str) -> list[float]:
+    """The probabilities of a row."""
     try:
-        values = table[labels].to_numpy(np.float64)
-    except (ValueError, TypeError) as error:
-        raise PotstillError(f"{path} holds something that is no number: {error}") from None
-    wrong = ~(np.isfinite(values) & (values >= 0)).all(1)
-    wrong |= (values > 1).any(1) if multi_label else np.abs(values.sum(1) - 1) > 0.01
-    if wrong.any():
-        row = int(wrong.argmax())
-        demand = f" and sum to {values[row].sum():.4g}: every row must sum to one"
-        if multi_label:
-            demand = ": each must be from 0 to 1"
-        found = np.round(values[row], 4).tolist()
-        raise PotstillError(f"{path}: the probabilities in row {row + 1} are {found}{demand}")
-    if table["text"].isna().any():
-        raise PotstillError(f"{path}: row {int(table['text'].isna().to_numpy().argmax()) + 1} has no text")
-    return table[["text", *labels]]
+        found = [float(value) for value in values]
+    except (ValueError, TypeError):
+        raise PotstillError(f"{where} has a probability that is not a number: {list(values)}") from None
+    if not all(0 <= value < math.inf for value in found) or (multi_label and max(found) > 1):
+        raise PotstillError(f"{where}: the probabilities are {_rounded(found)}: each must be from 0 to 1")
+    if not multi_label and abs(sum(found) - 1) > 0.01:
+        raise PotstillError(
+            f"{where}: the probabilities are {_rounded(found)} and sum to {sum(found):.4g}: every row must sum to one"
+        )
+    return found
+
+
+def _rounded(values: list[float]) -> list[float]:
+    return [round(value, 4) for value in values]
 
 
 def logits(table: pd.DataFrame, texts: pd.Series, multi_label: bool = False) -> np.ndarray:

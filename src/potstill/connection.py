@@ -1,0 +1,185 @@
+"""Limits of a server's connections, in time and in number.
+
+uvicorn limits neither how long a request may take to arrive nor how long an answer may take to be read, and accepts
+connections until the process can open no more files.
+"""
+
+import asyncio
+import http
+import json
+import resource
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import h11
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from potstill.errors import visible
+
+AT_ONCE = 16  # connections that asyncio accepts before the first of them is looked at
+# Open files that are not counted connections: the process's own, and those just accepted or about to be closed, which
+# are up to five times AT_ONCE.
+RESERVE = 100
+PIECES = 10_000  # that a body may come in, each of which costs time, however few bytes it has
+LONGEST = 500  # characters of an error
+
+
+def problem(text: str) -> dict[str, str]:
+    """Return the body of every error: one short line, safe for a terminal, whatever it echoes."""
+    return {"detail": visible(text)[:LONGEST]}
+
+
+def room(most: int) -> int:
+    """Return how many connections to allow: `most`, or as many as the limit of open files leaves room for.
+
+    The limit is raised if that is needed and allowed.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = most + RESERVE
+    if soft == resource.RLIM_INFINITY or soft >= needed:
+        return most
+    soft = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    return max(soft - RESERVE, soft // 4)
+
+
+@dataclass
+class Limits:
+    """What the connections of a server share.
+
+    Attributes:
+        seconds: how long a client may take to send a request, and to read an answer.
+        most: connections at a time.
+        count: is given the status of a request that was refused before the app saw it.
+        waiting: the connections that wait for their clients, the one that has waited longest first.
+    """
+
+    seconds: float
+    most: int
+    count: Callable[[int], None]
+    waiting: "dict[Connection, None]" = field(default_factory=dict)
+
+
+class _Parser(h11.Connection):
+    """Refuses a body in too many pieces: those of one byte would keep the event loop from all other connections."""
+
+    pieces = 0
+
+    def next_event(self) -> Any:
+        event = super().next_event()
+        if isinstance(event, h11.Data):
+            self.pieces += 1
+            if self.pieces > PIECES:
+                raise h11.RemoteProtocolError("too many chunks")
+        elif isinstance(event, h11.Request):
+            self.pieces = 0
+        return event
+
+
+class Connection(H11Protocol):
+    """A connection that does not wait for its client longer than `limits.seconds`.
+
+    Where there are too many, the one that has waited longest makes room for a new one: so connections that are held
+    open, idle or with half a request, keep nobody out.
+    """
+
+    def __init__(self, *args: Any, limits: Limits, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.conn = _Parser(h11.SERVER)
+        self.limits = limits
+        self.deadline: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Count the connection, and make room for it."""
+        super().connection_made(transport)
+        if len(self.connections) > self.limits.most:
+            busy = "the service has as many connections as it allows. Try again later."
+            if longest := next(iter(self.limits.waiting), None):
+                longest.give_up(503, busy)
+            else:
+                self.refuse(503, busy)
+        self.watch()
+
+    def data_received(self, data: bytes) -> None:
+        """Read a part of a request."""
+        super().data_received(data)
+        self.watch()
+
+    def on_response_complete(self) -> None:
+        """Go on to the next request, which has time of its own."""
+        super().on_response_complete()
+        self.unwatch()
+        self.watch()
+
+    def pause_writing(self) -> None:
+        """Wait for the client to read."""
+        super().pause_writing()
+        self.watch()
+
+    def resume_writing(self) -> None:
+        """Write again."""
+        super().resume_writing()
+        self.watch()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the connection."""
+        super().connection_lost(exc)
+        self.unwatch()
+
+    def watch(self) -> None:
+        """Let time run exactly while it is the client's turn: to send the rest of a request, or to read an answer."""
+        answering = self.cycle and not self.cycle.more_body and not self.cycle.response_complete
+        if answering and not self.flow.write_paused:
+            self.unwatch()
+        elif self.deadline is None:
+            late = f"the request was not complete within {self.limits.seconds:g} seconds. Send all of it at once."
+            self.deadline = self.loop.call_later(self.limits.seconds, self.give_up, 408, late)
+            self.limits.waiting[self] = None
+
+    def unwatch(self) -> None:
+        """Stop the time."""
+        self.limits.waiting.pop(self, None)
+        if self.deadline:
+            self.deadline.cancel()
+            self.deadline = None
+
+    def give_up(self, status: int, text: str) -> None:
+        """Close the connection; if part of a request has been read, say why."""
+        unanswered = self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE)
+        if unanswered and (self.conn.their_state is not h11.IDLE or self.conn.trailing_data[0]):
+            self.refuse(status, text)
+        else:
+            self.close()
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is not HTTP; uvicorn calls it where it catches what h11 raises."""
+        error = sys.exception()
+        status = error.error_status_hint if isinstance(error, h11.ProtocolError) else 400
+        reason = str(error or msg).partition(": bytearray(")[0]  # without an echo of what was sent
+        self.give_up(status, f"the request is not valid HTTP/1.1 ({reason}).")
+
+    def refuse(self, status: int, text: str) -> None:
+        """Answer in place of the app, and close the connection."""
+        content = json.dumps(problem(text)).encode()
+        head = (
+            f"HTTP/1.1 {status} {http.HTTPStatus(status).phrase}\r\ncontent-type: application/json\r\n"
+            f"content-length: {len(content)}\r\nx-content-type-options: nosniff\r\nconnection: close\r\n\r\n"
+        )
+        self.transport.write(head.encode() + content)
+        if self.cycle and not self.cycle.response_complete:
+            self.scope["refused"] = status  # type: ignore[typeddict-unknown-key]  # the app counts it
+        else:
+            self.limits.count(status)
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection now, even if the client does not read."""
+        self.unwatch()
+        if self.cycle:
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        self.transport.close()
+        if self.transport.get_write_buffer_size():
+            self.transport.abort()

@@ -1,0 +1,82 @@
+"""How a command starts and ends. Its first import: what goes wrong in the others, or ends them, takes one line or none.
+
+Importing this module changes the process: until `run`, Ctrl-C ends it without a word, since libraries that are
+interrupted while they are loaded raise what they like; an error that `errors.line` knows is one line; no character
+that the terminal lacks stops a print; and a closed standard stream is filled, so that no file which is opened takes its
+number, and gets what is meant for a terminal.
+"""
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from types import TracebackType
+
+from potstill.errors import line
+
+
+def quiet_interrupts() -> None:
+    """Have Ctrl-C end the process without a word, also one that came while it was blocked; unless it is ignored."""
+    if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGINT) != signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
+
+
+def run(main: Callable[[], None]) -> None:
+    """Run a stage's `main`; turn an error that is the user's to mend into one line on stderr and exit status 1.
+
+    Anything else is a defect of potstill and keeps its traceback.
+    """
+    before = signal.getsignal(signal.SIGINT)
+    if before == signal.SIG_DFL:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        try:
+            main()
+        finally:
+            with suppress(BrokenPipeError):  # whoever read has seen enough
+                sys.stdout.flush()  # or what cannot be written would be said by Python, at the end
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except Exception as error:
+        if (said := line(error)) is None:
+            raise
+        sys.exit(said)
+    finally:
+        signal.signal(signal.SIGINT, before)
+        _drain()
+
+
+def _drain() -> None:
+    """Drop what standard output does not take."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _fill() -> None:
+    for descriptor, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            # The wrong way round: reading from it, or writing to it, is an error still. What is only noted is not.
+            os.set_inheritable(os.open(os.devnull, os.O_RDONLY if descriptor else os.O_WRONLY), True)
+            setattr(sys, name, open(os.devnull, "w") if descriptor else open(0, closefd=False))  # noqa: SIM115
+
+
+def _tell(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    if said := line(error):
+        print(said, file=sys.stderr)
+    else:
+        sys.__excepthook__(kind, error, trace)
+
+
+_fill()
+quiet_interrupts()
+sys.excepthook = _tell
+for stream in (sys.stdout, sys.stderr):
+    if hasattr(stream, "reconfigure"):
+        stream.reconfigure(errors="backslashreplace")

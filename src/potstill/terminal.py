@@ -1,0 +1,35 @@
+"""What is read from a terminal and printed to it, such that no label, fact or file name can drive it."""
+
+import argparse
+import json
+import math
+from typing import Any, NoReturn
+
+from potstill.errors import visible
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser of arguments that says what is wrong in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """End the process with status 2 and one line."""
+        self.exit(2, f"error: {visible(message)}. `{self.prog} --help` lists the options.\n")
+
+
+def as_json(value: Any, indent: int | None = None) -> str:
+    r"""Return `value` as JSON; what `visible` escapes is escaped as `\u001b` is, which every reader reads back.
+
+    A number that is not finite, of which JSON knows none, becomes null.
+    """
+    text = json.dumps(finite(value), ensure_ascii=False, indent=indent)
+    # Line feeds are of the indentation: those of strings are escaped already.
+    return "".join(char if char == "\n" or visible(char) == char else json.dumps(char)[1:-1] for char in text)
+
+
+def finite(value: Any) -> Any:
+    """Return `value`, of lists, dicts and what they may hold in JSON, with None for numbers that are not finite."""
+    if isinstance(value, dict):
+        return {key: finite(held) for key, held in value.items()}
+    if isinstance(value, list):
+        return [finite(held) for held in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
