@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup repro advise queue search compare qr verify push pull test test-faults browser servers quick audit check offline \
+.PHONY: help setup repro advise queue search compare qr verify push pull test test-faults fuzz browser servers quick audit check offline \
 	fresh format show lock clean benchmark-advise benchmark-classes benchmark-debian benchmark-emotion \
 	benchmark-glue benchmark-label benchmark-scale benchmark-search benchmark-speed benchmark-teacher
 
@@ -8,6 +8,8 @@ VENV ?= .venv
 JOBS ?= 2
 UNIT ?= parameters
 TRIALS ?= 40
+SECONDS ?= 60
+SEED ?= 0
 DATA ?= ../shared/data/emotion
 PARALLEL := --numprocesses auto --dist load --maxschedchunk 1
 BIN := $(CURDIR)/$(VENV)/bin
@@ -86,6 +88,9 @@ servers: $(VENV)/.servers
 $(VENV)/.servers: $(VENV)/.ready
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[train,dev,faults]'
 	@touch $@
+
+fuzz: setup ## forge model files for SECONDS=60 from SEED=0 on; ASAN=1: with a kernel that GCC's sanitizers watch
+	python tests/fuzz.py --seconds $(SECONDS) --seed $(SEED) $(if $(ASAN),--asan)
 
 quick: setup ## run the unit tests, in under a minute
 	python -m pytest -m "not slow" $(PARALLEL)

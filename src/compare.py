@@ -11,12 +11,11 @@ import subprocess
 from typing import Any
 
 import dvc.api
-from dvc.exceptions import DvcException
-from ruamel.yaml import YAML
 
 from potstill import files, paths
 from potstill.errors import PotstillError
 from potstill.evaluate.answers import Answers
+from potstill.params import section
 from potstill.report.experiments import Experiment, compare, flat, recommend
 from potstill.report.page import render
 from potstill.report.pictures import sizes
@@ -69,16 +68,25 @@ def read(name: str) -> Experiment:
         PotstillError: there is no such experiment, or it has no evaluation.
     """
     if name == WORKSPACE:
-        params = YAML(typ="safe", pure=True).load(paths.PARAMS)
         test = Answers.load(ANSWERS) if ANSWERS.is_file() else None
-        return Experiment(name, flat(params), files.read_json(SCORES), files.read_json(TIMING, "timing"), test)
-    revision = resolve(name)
+        params, scores, timing = section.read(paths.PARAMS), files.read_json(SCORES), files.read_json(TIMING)
+    else:
+        revision = resolve(name)
+        try:
+            scores, timing = (json.loads(git("show", f"{revision}:{path}")) for path in (SCORES, TIMING))
+            params = section.parse(git("show", f"{revision}:{paths.PARAMS}"), f"{name}:{paths.PARAMS}")
+        except subprocess.CalledProcessError:
+            raise PotstillError(f"{name} has no {SCORES}: it is older than that, or `evaluate` did not run") from None
+        except ValueError as error:
+            raise PotstillError(f"{name}: {SCORES} or {TIMING} is not valid JSON ({error}): leave it out") from None
+        test = answers(revision)
     try:
-        scores, timing = (json.loads(git("show", f"{revision}:{path}")) for path in (SCORES, TIMING))
-        params = YAML(typ="safe", pure=True).load(git("show", f"{revision}:{paths.PARAMS}"))
-    except subprocess.CalledProcessError:
-        raise PotstillError(f"{name} has no {SCORES}: it is older than that, or `evaluate` did not run") from None
-    return Experiment(name, flat(params), scores, timing["timing"], answers(revision))
+        known = "ship" in scores["student"] and "accuracy_low" in scores["models"]["student"] and "timing" in timing
+    except (KeyError, TypeError):
+        known = False
+    if not known:
+        raise PotstillError(f"{name}: {SCORES} or {TIMING} is of another version of potstill: leave it out")
+    return Experiment(name, flat(params), scores, timing["timing"], test)
 
 
 def resolve(name: str) -> str:
@@ -98,10 +106,10 @@ def resolve(name: str) -> str:
 
 
 def answers(revision: str) -> Answers | None:
-    """An experiment's answers, if DVC has them here or in the remote."""
+    """An experiment's answers, if DVC has them here or in a remote that answers."""
     try:
         content: Any = dvc.api.read(str(ANSWERS), rev=revision, mode="rb")
-    except (DvcException, OSError):
+    except Exception:  # of what is not in the cache, DVC says so in many ways, and each kind of remote in its own
         return None
     return Answers.load(io.BytesIO(content))
 

@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import io
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -282,6 +283,20 @@ def test_wrong_arguments_end_in_one_line_that_is_safe_for_a_terminal(arguments, 
     assert error.removesuffix("\n").isprintable()
 
 
+@pytest.mark.parametrize(
+    "value",
+    [
+        "\x00\x1b\x7f\x85\x9b\u200b\u202e\u2028\ufeff\ud800\U000e0001",
+        'plain "ä" \\ 日 👩\u200d👧',
+        {"a\x9b": [None, 1.5]},
+    ],
+)
+def test_json_is_printable_and_reads_back(value):
+    assert json.loads(as_json(value)) == value
+    assert "\u200d" in as_json(value) or as_json(value).isprintable()
+    assert as_json([float("nan"), {"a": float("-inf")}, 1e308]) == '[null, {"a": null}, 1e+308]'
+
+
 ODD_LABELS = ["\x1b[31mred\x07", "a\x9b2J\u2028\x7f", "=cmd|'/c calc'!A1"]
 
 
@@ -372,6 +387,16 @@ class TestInspect:
             for word, gain in words.items():
                 found = np.log(made.predict_proba([word, "unheard"])[:, made.labels.index(label)])
                 assert " " in word or gain == pytest.approx(found[0] - found[1], abs=1e-4)
+
+    def test_a_model_may_come_through_a_pipe(self, model, tmp_path, capsys):
+        for arguments in (["inspect", "--json"], ["page", "-o", str(tmp_path / "a.html")]):
+            ours, theirs = os.pipe()
+            os.write(theirs, model.read_bytes())
+            os.close(theirs)
+            call(capsys, arguments[0], f"/dev/fd/{ours}", *arguments[1:])
+            os.close(ours)
+        call(capsys, "page", model, "-o", tmp_path / "b.html")
+        assert (tmp_path / "a.html").read_bytes() == (tmp_path / "b.html").read_bytes()
 
     def test_people_can_read_it(self, model, capsys):
         out = call(capsys, "inspect", model)

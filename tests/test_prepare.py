@@ -533,7 +533,8 @@ def test_unknown_key(project: Project) -> None:
     ],
 )  # fmt: skip
 def test_wrong_type_or_out_of_range(project: Project, key: str, value: Any) -> None:
-    project.fails("params.yaml", f"`prepare.{key}` is {value!r}", **{key: value})
+    shown = "null" if value is None else repr(value)
+    project.fails("params.yaml", f"`prepare.{key}` is {shown}", **{key: value})
 
 
 def test_demo_size_out_of_range(project: Project) -> None:

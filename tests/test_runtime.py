@@ -31,7 +31,7 @@ def lookup(words=WORDS, bits=20, longest=1, max_length=32, salts=(7, 0, 255, 3),
 def student(architecture="bigru", bits=(32, 32), labels=("a", "b", "ç"), rows=None):
     """A student of random weights, and the torch network with the same."""
     params = settings(architecture=architecture)
-    found = lookup(longest=2, rows=rows)
+    found = lookup(longest=2 if architecture == "mlp" else 1, rows=rows)
     rng = torch.Generator().manual_seed(0)
     network = networks.build(params, found.size, len(labels)).eval()
     steps = {}

@@ -6,8 +6,10 @@ import pytest
 import torch
 from pydantic import ValidationError
 
+from potstill.errors import PotstillError
 from potstill.params.student import StudentParams
-from potstill.runtime import tokenizer
+from potstill.runtime import file, tokenizer
+from potstill.runtime.model import Student
 from potstill.runtime.networks import ARCHITECTURES, Shape
 from potstill.student import networks, training, vocabulary
 from potstill.student.distil import distil, train_on_labels
@@ -262,3 +264,58 @@ def test_a_bag_of_runs_of_words_tells_what_a_bag_of_words_cannot():
 def test_only_a_bag_takes_runs_of_words():
     with pytest.raises(ValidationError, match="only mlp takes more than 1"):
         settings(architecture="cnn", ngrams=2)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("words", file.WORDS + 1),
+        ("rows", file.WORDS + 1),
+        ("ngrams", file.LONGEST + 1),
+        ("embedding", file.WIDEST + 1),
+        ("hidden", file.WIDEST + 1),
+        ("max_length", file.MAX_LENGTH + 1),
+        ("max_length", 0),
+        ("bits", 9),
+        ("fingerprint", 17),
+        ("seed", 2**32),
+        ("temperature", float("inf")),
+        ("weight_decay", float("inf")),
+    ],
+)
+def test_what_a_file_cannot_hold_is_refused_by_the_parameters(key, value):
+    with pytest.raises(ValidationError, match=key):
+        settings(**{key: value})
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_the_most_that_the_parameters_allow_can_be_saved(architecture):
+    most = {"max_length": file.MAX_LENGTH, "hidden": 3, "embedding": file.WIDEST, "bits": 8, "fingerprint": 16}
+    params = settings(architecture=architecture, ngrams=file.LONGEST if architecture == "mlp" else 1, **most, epochs=1)
+    table = pd.DataFrame({"text": ["a b", "c d e"], "label": [0, 1]})
+    trained = distil(["x", "y"], ["a b c d e f g"] * 40, np.zeros((40, 2), np.float32), table, params)
+    assert Student(**file.unpack(trained.student.to_bytes())).lookup == trained.student.lookup
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [(["a" * 70_000, "b"], "70,002 bytes"), (["a\nb", "c"], "line feed"), (["a", "a"], "same name")],
+)
+def test_what_a_file_cannot_hold_is_refused_before_training(labels, message, data, monkeypatch):
+    monkeypatch.setattr(training, "fit", None)
+    with pytest.raises(PotstillError, match=message):
+        distil(labels, ["a b"], np.zeros((1, 2), np.float32), data.validation, settings())
+
+
+def test_no_word_is_so_long_that_it_fills_the_file():
+    texts = ["short " + "x" * 1_000_000, "y" * 256] * 5
+    lookup, names = vocabulary.build(texts, np.full((10, 2), 0.5), settings(fingerprint=None))
+    assert lookup.known.entries == names == ["short", "y" * 256]
+
+
+@pytest.mark.parametrize("rows", [None, 2])
+def test_texts_without_a_word_make_a_student_of_no_words(rows):
+    params = settings(words=5, rows=rows, fingerprint=None, epochs=1)
+    table = pd.DataFrame({"text": ["\u0301", "\u200d"], "label": [0, 1]})
+    trained = distil(["x", "y"], ["\u0301"] * 40, np.zeros((40, 2), np.float32), table, params)
+    assert Student(**file.unpack(trained.student.to_bytes())).words == []

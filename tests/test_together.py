@@ -117,7 +117,7 @@ def test_the_stage_has_one_writer(bert, data, tmp_path):
     [
         ({"processes": 3}, "batch_size is no multiple of processes times gradient_accumulation_steps"),
         ({"processes": 2, "gradient_accumulation_steps": 16}, "batch_size is no multiple"),
-        ({"processes": 0}, "greater than or equal to 1"),
+        ({"processes": 0}, "must be at least 1"),
     ],
 )
 def test_a_batch_that_cannot_be_shared_is_refused(changes, says, tmp_path):

@@ -12,7 +12,7 @@ from dvc.repo import Repo
 
 import push
 import verify
-from potstill.errors import run
+from potstill.start import run
 
 ONE, TWO, DATA, NOTES = map(Path, ("models/one", "models/two/b", "data/mine/train.csv", "elsewhere/notes.txt"))
 CACHE, REMOTE = Path(".dvc/cache"), Path("remote")

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 import subprocess
 import unicodedata
 
@@ -12,7 +13,6 @@ from potstill.corpus import demo
 from potstill.runtime.explain import explain
 from potstill.runtime.networks import ARCHITECTURES
 from project import ROOT
-from test_examples import node  # noqa: F401
 from test_fast import ODD, student
 from test_runtime import student as trained
 
@@ -37,8 +37,10 @@ console.log(JSON.stringify(out));
 
 
 @pytest.fixture
-def javascript(node, tmp_path):  # noqa: F811
+def javascript(tmp_path):
     """Runs students in Node.js: per file the answers to all texts, explanations of the short ones; or an error."""
+    if not (node := shutil.which("node")):
+        pytest.skip("Node.js is missing")
     program = tmp_path / "program.mjs"
     program.write_text(PROGRAM % json.dumps(SCRIPT.as_uri()))
 
@@ -52,7 +54,7 @@ def javascript(node, tmp_path):  # noqa: F811
 
 
 def test_it_is_small():
-    assert SCRIPT.stat().st_size <= 10_000
+    assert SCRIPT.stat().st_size <= 13_500
 
 
 @pytest.mark.slow

@@ -49,7 +49,7 @@ def _parser() -> argparse.ArgumentParser:
     def command(name: str, call: Any, says: str) -> argparse.ArgumentParser:
         added = commands.add_parser(name, help=says, description=says)
         added.set_defaults(call=call)
-        added.add_argument("model", type=Path, help="a student's file, such as models/export/student.pot")
+        added.add_argument("model", type=Path, help="a potstill model file, such as models/export/student.pot")
         return added
 
     added = command("predict", _predict, "Classify the texts of a file, or of standard input.")
@@ -58,7 +58,12 @@ def _parser() -> argparse.ArgumentParser:
         "=, +, -, @, a tab or a carriage return: check the labels of a foreign file with `inspect`. jsonl escapes "
         "control characters."
     )
-    added.add_argument("input", nargs="?", default=STANDARD, help="txt, csv, tsv, jsonl or parquet (default: -)")
+    added.add_argument(
+        "input",
+        nargs="?",
+        default=STANDARD,
+        help="txt, csv, tsv or jsonl, also as .gz or .zst; or parquet (default: -, standard input)",
+    )
     added.add_argument("-o", "--output", default=STANDARD, help="the file to write (default: -)")
     added.add_argument("--input-format", choices=FORMATS, help="default: by the name; txt for standard input")
     added.add_argument("--output-format", choices=FORMATS, help="default: by the name; jsonl for standard output")
@@ -99,12 +104,12 @@ def _parser() -> argparse.ArgumentParser:
     added.add_argument("--address", help="with ray: of the cluster, such as auto (default: one of this machine's own)")
 
     added = command("inspect", _inspect, "Say what a student is, where it comes from and how good it is.")
-    added.add_argument("--json", action="store_true", help="for programs")
+    added.add_argument("--json", action="store_true", help="print JSON")
 
     added = command("explain", _explain, "Show each word's part in the answer to a text.")
     added.add_argument("text", help="the text")
     added.add_argument("--label", help="the class to explain (default: the most probable one)")
-    added.add_argument("--json", action="store_true", help="for programs")
+    added.add_argument("--json", action="store_true", help="print JSON")
 
     added = command("page", _page, "Write a page that classifies while one types, in one file that needs no server.")
     added.add_argument("-o", "--output", required=True, help="the file to write, such as demo.html")
@@ -226,6 +231,12 @@ def _spread(asked: argparse.Namespace) -> None:
     print(f"{rows:,} texts classified", file=sys.stderr)
 
 
+def _load(path: Path) -> tuple[Student, bytes]:
+    """A student and the contents of its file; a pipe can be read only once."""
+    student = Student.load(path)
+    return student, path.read_bytes() if path.is_file() else student.to_bytes()
+
+
 def describe(student: Student, size: int) -> dict[str, Any]:
     """What there is to know of a student, for programs; what its file says of itself replaces nothing computed."""
     limits = None if student.thresholds is None else [round(limit, 6) for limit in student.thresholds]
@@ -246,8 +257,8 @@ def describe(student: Student, size: int) -> dict[str, Any]:
 
 
 def _inspect(asked: argparse.Namespace) -> None:
-    student = Student.load(asked.model)
-    known = describe(student, files.size(asked.model))
+    student, content = _load(asked.model)
+    known = describe(student, len(content))
     if asked.json:
         print(as_json(known, indent=2))
         return
@@ -339,11 +350,11 @@ def _title(student: Student) -> str:
 
 
 def _page(asked: argparse.Namespace) -> None:
-    student = Student.load(asked.model)
-    content = page(asked.model.read_bytes(), asked.title or _title(student)).encode()
+    student, content = _load(asked.model)
+    written = page(content, asked.title or _title(student)).encode()
     with files.output(asked.output, asked.model) as stream:
-        stream.write(content)
-    print(visible(f"{asked.output}: {len(content):,} bytes"))
+        stream.write(written)
+    print(visible(f"{asked.output}: {len(written):,} bytes"))
 
 
 def _serve(asked: argparse.Namespace) -> None:
@@ -351,8 +362,7 @@ def _serve(asked: argparse.Namespace) -> None:
         from potstill import serve
     except ModuleNotFoundError as error:
         raise lacking(error.name, "serve") from None
-    student = Student.load(asked.model)
-    content = asked.model.read_bytes()
+    student, content = _load(asked.model)
     listening = serve.listen(asked.host, asked.port)
     app = serve.create(
         student,

@@ -29,7 +29,7 @@ def as_json(value: Any, indent: int | None = None) -> str:
 def finite(value: Any) -> Any:
     """Return `value`, of lists, dicts and what they may hold in JSON, with None for numbers that are not finite."""
     if isinstance(value, dict):
-        return {key: finite(held) for key, held in value.items()}
+        return dict(zip(value, map(finite, value.values()), strict=True))
     if isinstance(value, list):
-        return [finite(held) for held in value]
+        return list(map(finite, value))
     return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -73,13 +73,14 @@ def binary(path: str) -> Iterator[IO[bytes]]:
 def blocks(path: str) -> Iterator[Block]:
     """Read the lines of a file; what is compressed, by whatever name, is unpacked.
 
-    A line ends with a line feed. Memory is bounded: by `BLOCK` and one line, which may have `LONGEST` bytes.
+    A line ends with a line feed; or with a carriage return, where there is no line feed in the first block. Memory is
+    bounded: by `BLOCK` and one line, which may have `LONGEST` bytes.
 
     Raises:
         PotstillError: the file is missing, damaged or no text, in UTF-16 or UTF-32, or a line is too long.
     """
     name = shown(path)
-    line, rest, first, advice = 1, b"", True, None
+    line, rest, first, old_mac, advice = 1, b"", True, False, None
     with _unpacked(path) as stream:
         while True:
             try:
@@ -97,7 +98,10 @@ def blocks(path: str) -> Iterator[Block]:
             data = rest + chunk
             if first and data:
                 _refuse_foreign(data, path)
+                old_mac = b"\r" in data and b"\n" not in data
                 data, first = data.removeprefix(b"\xef\xbb\xbf"), False
+            if old_mac:
+                data = data.replace(b"\r", b"\n")
             end = data.rfind(b"\n") + 1 if chunk else len(data)
             data, rest = data[:end], data[end:]
             if len(rest) > LONGEST:
@@ -160,15 +164,15 @@ def _without_mark(data: bytes) -> str | None:
 
 
 def _advice(data: bytes, path: str) -> str:
-    """What to do with lines that are not UTF-8; names an encoding only where little else is likely."""
+    """What follows the complaint that a byte is not UTF-8; names an encoding only where little else is likely."""
     high = [byte >= 0x80 for byte in data]
     alone = sum(high) - sum(a and b for a, b in pairwise(high))
     mixed = any(char > "\x7f" and not "\udc80" <= char <= "\udcff" for char in data.decode(errors="surrogateescape"))
     undefined = set(data) & {0x81, 0x8D, 0x8F, 0x90, 0x9D}
     if mixed:
-        return "though other characters are. Correct it"
+        return ", though other characters of the file are"
     if undefined or alone < 0.7 * sum(high):
-        return "Convert the file from the encoding that it is in, with `iconv`"
+        return ". Convert the file from the encoding that it is in, with `iconv`"
     if any(0x80 <= byte < 0xA0 for byte in data):
-        return f"but looks like Windows-1252. Convert the file with {_convert('cp1252', path)}"
-    return f"but looks like Latin-1. Convert the file with {_convert('latin1', path)}"
+        return f", but looks like Windows-1252. Convert the file with {_convert('cp1252', path)}"
+    return f", but looks like Latin-1. Convert the file with {_convert('latin1', path)}"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from potstill.bulk.formats import pyarrow
+from potstill.bulk.formats import STANDARD, pyarrow
 from potstill.bulk.open import LONGEST, binary, shown
 from potstill.errors import PotstillError
 
@@ -40,7 +40,7 @@ def opened(path: str) -> Iterator[tuple[Any, Any]]:
                 import fsspec
 
                 source = stack.enter_context(fsspec.open(path))
-            elif not os.path.isfile(path):  # a pipe; Parquet is read from its end
+            elif path == STANDARD or not os.path.isfile(path):  # a pipe; Parquet is read from its end
                 source = stack.enter_context(tempfile.TemporaryFile())
                 with binary(path) as stream:
                     shutil.copyfileobj(stream, source)

@@ -12,6 +12,7 @@ import re
 import sys
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -21,6 +22,8 @@ from potstill.errors import PotstillError
 
 ROWS = 1 << 14  # in a batch, at most
 SIZE = 1 << 25  # characters of a batch from which on it is not filled further
+
+csv.field_size_limit(LONGEST)  # csv's own bound is a text of 131,072 characters
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
@@ -90,6 +93,7 @@ class Asked:
         """Say that a column is missing, with the cause where it can be told."""
         name = shown(self.path)
         has = ", ".join(map(_quoted, found)) or "none"
+        has = has if len(has) <= 300 else f"{has[:300]}…"
         cause = f"{self.advice(column)}"
         if separator and len(found) == 1:
             for other, called in _DELIMITERS.items():
@@ -183,16 +187,16 @@ def names(path: str, kind: Format) -> list[str]:
         return parquet.names(path)
     if kind == "txt":
         return []
-    for block in blocks(path):
-        if kind == "jsonl":
-            for line in block.text.split("\n"):
-                if line.strip():
-                    found = _parse(line)
-                    return list(found) if isinstance(found, dict) else []
-        elif kind == "tsv":
-            return _tabbed(block.text.split("\n", 1)[0])
-        else:
-            return next(csv.reader(io.StringIO(block.text, newline="")), [])
+    with suppress(ValueError, RecursionError, csv.Error):  # which `read` names
+        for block in blocks(path):
+            lines = io.StringIO(block.text, newline="" if kind == "csv" else "\n")
+            if kind == "jsonl":
+                rows: Iterable[list[str]] = (list(_parse(line)) for line in lines if line.strip())
+            else:
+                rows = csv.reader(lines) if kind == "csv" else (_tabbed(line.rstrip("\r\n")) for line in lines)
+            for row in rows:
+                if not _blank(row, []):
+                    return row
     return []
 
 
@@ -256,7 +260,7 @@ def _undecodable(value: Any, foreign: str | None) -> str | None:
     if not found:
         return None
     if foreign and "\udc80" <= found[0] <= "\udcff":
-        return f"has a byte that is not UTF-8 (0x{ord(found[0]) - 0xDC00:02x}), {foreign}"
+        return f"has a byte that is not UTF-8 (0x{ord(found[0]) - 0xDC00:02x}){foreign}"
     return f"has half of a surrogate pair ({ascii(found[0])[1:-1]}), which is no character"
 
 
@@ -264,7 +268,7 @@ def _parse(line: str) -> Any:
     """Parse a line of JSONL.
 
     Raises:
-        ValueError: it is no JSON.
+        JSONDecodeError: it is no JSON.
         RecursionError: it is nested too deeply.
     """
     try:
@@ -320,8 +324,8 @@ def _object(
         row = _parse(line)
     except RecursionError:
         return {}, "is nested too deeply"
-    except ValueError as error:
-        return {}, f"is not valid JSON ({error})"
+    except json.JSONDecodeError as error:
+        return {}, f"is not valid JSON ({error.msg}, column {error.colno})"
     if not isinstance(row, dict):
         return {}, f"holds {_short(row)}, which is not an object such as {{{keys[0]}: …}}"
     for key, column in zip(keys, asked.columns, strict=True):
@@ -373,13 +377,14 @@ def _csv(asked: Asked, read: Iterator[Block]) -> Iterator[Piece]:
     begin with one is a character like any other.
     """
     foreign: str | None = None
+    head = ""
 
     def lines(block: Block) -> Iterator[str]:
-        nonlocal foreign
+        nonlocal foreign, head
         foreign = block.foreign or foreign
+        head = head or block.text.split("\n", 1)[0].rstrip("\r")
         return io.StringIO(block.text, newline="")
 
-    csv.field_size_limit(LONGEST)
     parsed = csv.reader(itertools.chain.from_iterable(map(lines, read)), strict=True)
     name = shown(asked.path)
     number, start = 0, 1
@@ -395,6 +400,8 @@ def _csv(asked: Asked, read: Iterator[Block]) -> Iterator[Piece]:
         except StopIteration:
             break
         except csv.Error as error:
+            if not header and '"' in head.replace('""', "").strip('"'):
+                asked.place([head], ",")  # another delimiter, maybe
             if parsed.line_num > start or not header:
                 opened = f"row {number + 1} (line {start})" if header else f"line {start}"
                 raise PotstillError(
@@ -407,13 +414,15 @@ def _csv(asked: Asked, read: Iterator[Block]) -> Iterator[Piece]:
             asked.bad.take(asked.where(number), f"is not valid CSV ({error}). Double the quotes within a quoted field")
             continue
         first, start = start, parsed.line_num + 1
+        if not row:
+            continue  # a blank line
         if not header:
             header = row
             places = asked.place(header, ",")
             continue
         if len(row) != len(header):
-            if not row or (len(row) == 1 and row[0].isspace()):
-                continue  # a blank line
+            if _blank(row, header):
+                continue
             number += 1
             asked.bad.take(asked.where(number), _ragged(row, header, "Put texts that hold a comma in quotes"))
             continue
@@ -437,6 +446,11 @@ def _csv(asked: Asked, read: Iterator[Block]) -> Iterator[Piece]:
         asked.place([])
     spans.tell()
     yield Piece(numbers, columns, size)
+
+
+def _blank(row: Sequence[str], header: Sequence[str]) -> bool:
+    """Whether a row is a blank line; one of white space is a text where there is one column only."""
+    return not row or row == [""] or (len(row) == 1 < len(header) and row[0].isspace())
 
 
 def _ragged(row: Sequence[str], header: Sequence[str], advice: str) -> str:
@@ -504,7 +518,6 @@ def _tsv(asked: Asked, read: Iterator[Block]) -> Iterator[Piece]:
     header: list[str] = []
     places: list[int] = []
     number = 0
-    csv.field_size_limit(LONGEST)
     for block in read:
         lines = block.text.split("\n")
         if "\r" in block.text:
@@ -512,9 +525,9 @@ def _tsv(asked: Asked, read: Iterator[Block]) -> Iterator[Piece]:
         numbers: list[int] = []
         columns: list[list[str]] = [[] for _ in asked.columns]
         for line in lines:
-            if not line or line.isspace():
-                continue
             row = _tabbed(line)
+            if _blank(row, header):
+                continue
             if not header:
                 header = row
                 places = asked.place(header, "\t")

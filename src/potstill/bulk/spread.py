@@ -7,6 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from potstill import files
+from potstill.bulk import formats
 from potstill.bulk.predict import score
 from potstill.bulk.read import Batch
 from potstill.engine import shards
@@ -66,7 +67,7 @@ def predict(
     with shards.reaching(source) as (system, place):
         found = system.glob(place) if "*" in place else [place]
         if system.isdir(place):
-            found = [path for path in system.find(place) if path.endswith(".parquet")]
+            found = [path for path in system.find(place) if (name := formats.parse(path)) and name.format == "parquet"]
         if not found:
             raise PotstillError(f"{source}: there is no Parquet file")
         sources = [system.unstrip_protocol(path) for path in sorted(found)]

@@ -3,16 +3,18 @@
 import math
 import re
 import sys
+from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from potstill.bulk.read import alike, difference, look
+from potstill.bulk.read import Asked, Skipped, alike, difference, look
 from potstill.errors import PotstillError
 from potstill.runtime import naming
 from potstill.runtime.decision import JOINT
@@ -36,38 +38,30 @@ class Table:
         name: what its owner calls it, such as a file's path.
         rows: the columns `text` and, in a labelled table, `label`, a name or id as a string, or a tuple of them
             where a text may have several; indexed from 0.
-        places: where its owner finds the rows, such as "train.csv: row 7"; None for their numbers from 1.
+        place: gives the place where its owner finds a row, such as "train.csv: row 8" for 7; None for numbers from 1.
     """
 
     name: str
     rows: pd.DataFrame
-    places: Sequence[str] | None = None
+    place: Callable[[int], str] | None = None
 
     def where(self, i: int) -> str:
         """Name row `i` in a message."""
-        return f"{self.name}: row {i + 1}" if self.places is None else self.places[i]
-
-
-class _Places(Sequence[str]):
-    """The places of a table's rows, put into words when they are asked for."""
-
-    def __init__(self, name: str, unit: str, numbers: Sequence[int]) -> None:
-        self.name, self.unit, self.numbers = name, unit, numbers
-
-    def __len__(self) -> int:
-        return len(self.numbers)
-
-    def __getitem__(self, i: Any) -> Any:
-        return f"{self.name}: {self.unit} {self.numbers[i]}"
+        return f"{self.name}: row {i + 1}" if self.place is None else self.place(i)
 
 
 def joined(tables: Sequence[Table]) -> Table:
     """The rows of several tables, one after the other."""
     if len(tables) == 1:
         return tables[0]
+    starts = [0, *accumulate(len(table.rows) for table in tables)]
+
+    def place(i: int) -> str:
+        part = bisect_right(starts, i) - 1
+        return tables[part].where(i - starts[part])
+
     rows = pd.concat([table.rows for table in tables], ignore_index=True)
-    places = [table.where(i) for table in tables for i in range(len(table.rows))]
-    return Table(f"{tables[0].name} … {tables[-1].name}", rows, places)
+    return Table(f"{tables[0].name} … {tables[-1].name}", rows, place)
 
 
 @dataclass(frozen=True)
@@ -131,12 +125,13 @@ def columns(
     wanted = {"text": text} if label is None else {"text": text, "label": label}
     for key, column in wanted.items():
         if column not in frame.columns:
-            has = ", ".join(str(known) for known in frame.columns)
-            raise PotstillError(f"{name} has no column {column!r} (it has: {has}): set `prepare.{key}`")
+            advice = {name: f"Set `prepare.{key}`" for key, name in wanted.items()}
+            raise Asked(name, [], Skipped(), advice.__getitem__, unit).missing(column, list(frame.columns))
     if frame.empty:
         raise PotstillError(f"{name} is empty: it needs at least one row")
     found = {key: frame[column].astype(object).reset_index(drop=True) for key, column in wanted.items()}
-    table = Table(name, pd.DataFrame(found), _Places(name, unit, numbers or range(1, len(frame) + 1)))
+    known = numbers or range(1, len(frame) + 1)
+    table = Table(name, pd.DataFrame(found), lambda i: f"{name}: {unit} {known[i]}")
     rows = table.rows
     for i, value in enumerate(rows["text"]):
         if _missing(value):
@@ -255,7 +250,7 @@ def encode(raw: Raw, names: list[str] | None) -> tuple[list[str], dict[str, Tabl
 def _with_ids(table: Table, ids: dict[str, int]) -> Table:
     found = [ids[one] if isinstance(one, str) else tuple(sorted(ids[o] for o in one)) for one in table.rows["label"]]
     kind = object if found and isinstance(found[0], tuple) else "int64"
-    return Table(table.name, table.rows.assign(label=pd.Series(found, table.rows.index, kind)), table.places)
+    return Table(table.name, table.rows.assign(label=pd.Series(found, table.rows.index, kind)), table.place)
 
 
 def _order(found: set[str], known: list[str] | None) -> list[str]:

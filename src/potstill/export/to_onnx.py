@@ -80,8 +80,9 @@ def build(student: Student) -> onnx.ModelProto:
         ids = _ids(graph, student)
     else:
         given = helper.make_tensor_value_info("ids", TensorProto.INT64, ["texts", "words"])
-        ids = "ids"
-    logits = _logits(graph, student, ids)
+        ids = graph("Pad", "ids", _ints(0, 0, 1, 0), _ints(PAD))
+    logits = _logits(graph, student, _filled(graph, ids))
+    logits = graph("Slice", logits, _ints(0), _ints(-1), _ints(0))
     logits = graph("Div", logits, _floats(student.temperature))
     names, columns = np.array(student.labels, object), [len(student.labels)]
     if student.thresholds is None:
@@ -121,11 +122,18 @@ def _named(tensor: onnx.TensorProto, name: str) -> onnx.TensorProto:
     return tensor
 
 
+def _filled(graph: _Graph, ids: str) -> str:
+    """Ids of which each text has one: without words, it is one unknown word."""
+    ids = graph("Pad", ids, _ints(0, 0, 0, 1), _ints(PAD))  # no text may have a word
+    return graph("Concat", graph("Max", graph.cut(ids, 0, 1), _ints(0)), graph.cut(ids, 1, _ALL), axis=1)
+
+
 def _ids(graph: _Graph, student: Student) -> str:
-    """From texts to the ids of their rows."""
+    """From texts, and an empty one behind them, to the ids of their rows; since no operator takes no text."""
     lookup = student.lookup
     entries = student.words or []
-    lowered = graph("StringNormalizer", "text", case_change_action="LOWER", locale=LOCALE)
+    texts = graph("Concat", "text", np.array([""], object), axis=0)
+    lowered = graph("StringNormalizer", texts, case_change_action="LOWER", locale=LOCALE)
     tokens = graph(
         "Tokenizer", lowered, domain="com.microsoft", mark=0, mincharnum=1, pad_value="", tokenexp=TOKEN
     )  # fmt: skip
@@ -139,13 +147,7 @@ def _ids(graph: _Graph, student: Student) -> str:
             default_int64=other,
         )  # fmt: skip
 
-    single = rows(tokens, False, 0)
-    # A text without words is one unknown word; and there is always a column, since no text may have a word.
-    shape = graph("Shape", single)
-    column = graph("ConstantOfShape", graph("Concat", graph("Gather", shape, _ints(0)), _ints(1), axis=0),
-                   value=numpy_helper.from_array(_ints(PAD)))  # fmt: skip
-    single = graph("Concat", single, column, axis=1)
-    parts = [graph("Max", graph.cut(single, 0, 1), _ints(0)), graph.cut(single, 1, _ALL)]
+    parts = [rows(tokens, False, 0)]
     for length in range(2, lookup.longest + 1):
         joined = graph.cut(tokens, 0, 1 - length)
         for i in range(1, length):
@@ -154,7 +156,7 @@ def _ids(graph: _Graph, student: Student) -> str:
                 "StringConcat", graph("StringConcat", joined, np.array(" ", object)), graph.cut(tokens, i, end)
             )
         parts.append(rows(joined, True, PAD))
-    return graph("Concat", *parts, axis=1)
+    return graph("Concat", *parts, axis=1) if len(parts) > 1 else parts[0]
 
 
 def _logits(graph: _Graph, student: Student, ids: str) -> str:

@@ -4,8 +4,8 @@ from typing import Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from potstill.params.section import Section
-from potstill.runtime.file import WIDEST
+from potstill.params.section import Section, Seed
+from potstill.runtime.file import LONGEST, MAX_LENGTH, WIDEST, WORDS
 
 Architecture = Literal["mlp", "attention", "cnn", "bigru", "bilstm"]
 
@@ -14,15 +14,15 @@ class NetworkParams(Section):
     """A network and its training; `params.yaml` says what every key means."""
 
     architecture: Architecture
-    words: int = Field(ge=2)
-    rows: int | None = Field(ge=2)
+    words: int = Field(ge=2, le=WORDS)
+    rows: int | None = Field(ge=2, le=WORDS)
     influence: float = Field(ge=0, le=1)
-    ngrams: int = Field(ge=1, le=5)
+    ngrams: int = Field(ge=1, le=LONGEST)
     embedding: int = Field(ge=1, le=WIDEST)
     hidden: int = Field(ge=1, le=WIDEST)
     bits: int | None = Field(ge=2, le=8)
     fingerprint: int | None = Field(ge=1, le=16)
-    max_length: int = Field(ge=1)
+    max_length: int = Field(ge=1, le=MAX_LENGTH)
     metric: Literal["accuracy", "macro_f1"]
     dropout: float = Field(ge=0, lt=1)
     word_dropout: float = Field(ge=0, lt=1)
@@ -31,11 +31,11 @@ class NetworkParams(Section):
     learning_rate: float = Field(gt=0, le=1)
     weight_decay: float = Field(ge=0)
     threads: int = Field(ge=0)
-    seed: int = Field(ge=0)
+    seed: Seed
 
     @field_validator("ngrams")
     @classmethod
     def _only_a_bag_needs_runs(cls, value: int, info: ValidationInfo) -> int:
-        if value > 1 and info.data.get("architecture") != "mlp":
+        if value > 1 and info.data.get("architecture", "mlp") != "mlp":
             raise ValueError("only mlp takes more than 1, the other architectures see the order of words themselves")
         return value

@@ -4,7 +4,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from potstill.params.section import Section
+from potstill.params.section import Section, Seed
 
 
 class PoolParams(Section):
@@ -23,4 +23,4 @@ class PoolParams(Section):
     splice: float = Field(ge=0)
     generated: float = Field(ge=0)
     order: int = Field(ge=2, le=5)
-    seed: int = Field(ge=0)
+    seed: Seed

@@ -2,9 +2,9 @@
 
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, field_validator
+from pydantic import Field, NonNegativeInt, PositiveInt, field_validator
 
-from potstill.params.section import Section
+from potstill.params.section import Keys, Section, Seed
 
 Name = Annotated[str, Field(min_length=1)]
 # A class may be called 1 or 2.5; YAML reads such a name as a number.
@@ -12,20 +12,16 @@ LabelName = Annotated[str, Field(min_length=1, coerce_numbers_to_str=True)]
 Share = Annotated[float, Field(gt=0, lt=0.5)]
 
 
-class Hub(BaseModel):
+class Hub(Keys):
     """A data set on the Hugging Face hub, or a folder that `DatasetDict.save_to_disk` wrote."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     dataset: Name | None
     config: Name | None
     revision: Name | None
 
 
-class DemoSizes(BaseModel):
+class DemoSizes(Keys):
     """Rows of the built-in corpus."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     train: PositiveInt
     validation: PositiveInt
@@ -52,7 +48,7 @@ class PrepareParams(Section):
     test_share: Share
     labelled: PositiveInt | None
     validated: PositiveInt | None
-    seed: Annotated[int, Field(ge=0, lt=2**32)]
+    seed: Seed
     hub: Hub
     demo: DemoSizes
 

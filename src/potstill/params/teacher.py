@@ -2,20 +2,19 @@
 
 from typing import ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-from potstill.params.section import Section
+from potstill.params.section import Keys, Section, Seed
 
 RESERVED = ("tfidf", "hard", "student", "ensemble")  # the other models that `evaluate` compares
 
 
-class Preset(BaseModel):
+class Preset(Keys):
     """Where a teacher comes from, the learning rate that suits it, and what it has of its own."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
     checkpoint: str = Field(min_length=1)
     learning_rate: float = Field(default=5e-5, gt=0, le=1)
-    seed: int | None = Field(default=None, ge=0)
+    seed: Seed | None = None
     adapt: int | None = Field(default=None, ge=0)
 
 
@@ -39,14 +38,14 @@ class TeacherParams(Section):
     gradient_checkpointing: bool
     processes: int = Field(ge=1)
     threads: int = Field(ge=0)
-    seed: int = Field(ge=0)
+    seed: Seed
 
     @model_validator(mode="after")
     def _names_are_presets(self) -> "TeacherParams":
         for name in self.checkpoints:
             if name not in self.presets:
                 known = ", ".join(self.presets)
-                raise ValueError(f"`{name}` in checkpoints is no key of teacher.presets ({known})")
+                raise ValueError(f"`{name}` in checkpoints is not a key of teacher.presets ({known})")
             if not name.replace("-", "").replace("_", "").isalnum() or name in RESERVED:
                 raise ValueError(f"`{name}` cannot name a teacher: use letters, digits, - and _, not {RESERVED}")
         return self

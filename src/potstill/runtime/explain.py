@@ -7,6 +7,11 @@ import numpy as np
 from potstill.runtime.model import Student
 from potstill.runtime.tokenizer import UNKNOWN, Encoded, Lookup, words
 
+AT_ONCE, MOST = (
+    1 << 22,
+    1 << 27,
+)  # logarithms of probabilities that are held, and reckoned, to find the most telling words
+
 
 @dataclass(frozen=True)
 class Part:
@@ -48,18 +53,29 @@ def telling(student: Student, number: int) -> dict[str, list[tuple[str, float]]]
 
     Returns:
         By class, at most `number` words and by how much they raise the logarithm of its probability, the most telling
-        first. Empty if the file does not name its words.
+        first. Empty if the file does not name its words, or they are too many to try for as many classes.
     """
     entries = student.words
-    if not entries:
+    if not entries or len(entries) * len(student.labels) > MOST:
         return {}
-    rows = student.lookup.rows or range(1, 1 + len(entries))
-    ids = np.array([UNKNOWN, *rows], np.int64)
-    scored = _log_probabilities(student, Encoded(ids, np.arange(len(ids) + 1)))
-    gains = scored[1:] - scored[0]
-    best = np.argsort(-gains, axis=0, kind="stable")[:number]
+    rows = np.array(student.lookup.rows or range(1, 1 + len(entries)), np.int64)
+    most = max(number, AT_ONCE // len(student.labels))
+    best, gains = np.zeros((0, len(student.labels)), np.int64), np.zeros((0, len(student.labels)))
+    for start in range(0, len(entries), most):
+        ids = np.append(UNKNOWN, rows[start : start + most])
+        scored = _log_probabilities(student, Encoded(ids, np.arange(len(ids) + 1)))
+        some = scored[1:] - scored[0]
+        order = np.argsort(-some, axis=0, kind="stable")[:number]
+        best = np.concatenate([best, start + order])
+        gains = np.concatenate([gains, np.take_along_axis(some, order, axis=0)])
+        order = np.argsort(-gains, axis=0, kind="stable")[:number]
+        best, gains = np.take_along_axis(best, order, axis=0), np.take_along_axis(gains, order, axis=0)
     return {
-        label: [(entries[i], float(gains[i, column])) for i in best[:, column] if 0 < gains[i, column] < np.inf]
+        label: [
+            (entries[i], float(gain))
+            for i, gain in zip(best[:, column], gains[:, column], strict=True)
+            if 0 < gain < np.inf
+        ]
         for column, label in enumerate(student.labels)
     }
 

@@ -48,11 +48,11 @@ FLOAT = 32  # bits of a weight that is not rounded
 
 # What a file can hold, and what the parameters allow.
 LARGEST = 1 << 28  # bytes of a file
-LARGEST_FACTS = 1 << 24  # bytes, inflated, and
-DENSEST = 4  # times the bytes of the file beside a million
+LARGEST_FACTS = 1 << 23  # bytes, inflated, and
+DENSEST = 8  # times the bytes of the file beside a million
 WORDS = 1 << 18  # the unknown word included
 WIDEST = 1024  # embedding and hidden
-LONGEST = 5  # words of an n-gram
+LONGEST = 5  # words of an n-gram of mlp; others see the order of words themselves
 MAX_LENGTH = (1 << 16) - 1  # words of a text
 # A weight that is rounded is smaller than this, since its step is in half precision. Up to here no network's sums
 # overflow.
@@ -223,7 +223,7 @@ def _unpack(body: memoryview) -> dict[str, Any]:
         and (length == rice == buckets == 0 if flags & STRINGS else buckets <= length <= 32 and rice <= 31)
         and min(embedding, hidden, max_length, words, rows, longest) >= 1
         and max(embedding, hidden) <= WIDEST
-        and longest <= LONGEST
+        and longest <= (LONGEST if architecture == 0 else 1)
         and rows <= words <= WORDS
         and COLDEST <= temperature <= HOTTEST
     )

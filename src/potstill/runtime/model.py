@@ -14,6 +14,7 @@ from potstill import files
 from potstill.errors import PotstillError
 from potstill.runtime import fast, file
 from potstill.runtime.decision import choose, probabilities
+from potstill.runtime.facts import listed
 from potstill.runtime.fast import Output
 from potstill.runtime.networks import ARCHITECTURES, Shape, Weights
 from potstill.runtime.tokenizer import Encoded, Lookup, Words
@@ -48,7 +49,7 @@ class Student:
         thresholds: where a text may have several labels, or none: the probability from which on it has each of them.
             None where it has one label.
         facts: what there is to know besides: `version`, `params`, `rows`, `sha256`, `metrics` and `teachers` (see
-            `export.facts`), and with fingerprints `words`.
+            `export.facts`), and with fingerprints `words`; as the module `facts` describes them.
     """
 
     labels: list[str]
@@ -76,8 +77,7 @@ class Student:
         """The entries of the vocabulary in the order of their rows, if the file names them."""
         if isinstance(self.lookup.known, Words):
             return list(self.lookup.known.entries)
-        words = self.facts.get("words")
-        return words.split("\n") if isinstance(words, str) else None
+        return listed(self.facts["words"]) if "words" in self.facts else None
 
     def predict(self, texts: Any) -> np.ndarray:
         """The name of each text's most probable class, an array of shape (texts,).
@@ -122,12 +122,10 @@ class Student:
     def _score(self, texts: Any, output: Output) -> np.ndarray:
         if isinstance(texts, str):
             texts = [texts]
-        elif not isinstance(texts, (list, tuple)):
-            handed_over = _is_arrow(texts.__class__)
+        elif not isinstance(texts, (list, tuple)) and not (_is_arrow(texts.__class__) and self._kernel):
             if getattr(texts, "ndim", 1) != 1:
                 raise TypeError(f"texts has {texts.ndim} dimensions: give an array of one, or a string")
-            if not (handed_over and self._kernel):
-                texts = as_list(texts)
+            texts = as_list(texts)
         if self._kernel:
             try:
                 return self._kernel(texts, output)
@@ -197,9 +195,9 @@ def _kind_of(data: bytes) -> str:
 
 def as_list(texts: Any) -> list[Any]:
     """Return a column or any other iterable as a list."""
-    for convert in ("tolist", "to_pylist", "to_list"):  # numpy's and pandas'; Arrow's; Polars'
-        if hasattr(texts, convert):
-            return getattr(texts, convert)()
+    for name in ("tolist", "to_pylist", "to_list"):  # numpy's and pandas'; Arrow's; Polars'
+        if convert := getattr(texts, name, None):
+            return convert()
     return list(texts)
 
 

@@ -37,7 +37,7 @@ class Rounded:
         return len(self.whole)
 
     def __matmul__(self, other: np.ndarray) -> np.ndarray:
-        some = LARGE // self.whole.shape[1]
+        some = LARGE // 16 // self.whole.shape[1]
         return np.concatenate([self[at : at + some] @ other for at in range(0, len(self), some)])
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:

@@ -16,7 +16,7 @@ from potstill.corpus.dataset import targets
 from potstill.params.network import NetworkParams
 from potstill.params.student import StudentParams
 from potstill.runtime.decision import probabilities
-from potstill.runtime.file import FLOAT, TABLE
+from potstill.runtime.file import FLOAT, TABLE, check
 from potstill.runtime.model import FILE, UNROUNDED, WORDS, Student
 from potstill.runtime.networks import Shape, Weights
 from potstill.student import networks, training, vocabulary
@@ -110,7 +110,11 @@ def _train(
 ) -> Trained:
     judged = targets(validation["label"], len(labels))
     several = judged.ndim == 2
+    shape = Shape(params.architecture, params.embedding, params.hidden)
+    bits = (bits_of(TABLE, params.bits), bits_of("head.weight", params.bits)) if params.bits else (FLOAT, FLOAT)
+    check(labels, shape, 1, bits)
     lookup, words = vocabulary.build(texts, probabilities, params, several)
+    check(labels, shape, lookup.size, bits)
     torch.manual_seed(params.seed)
     network = networks.build(params, lookup.size, len(labels))
     fitted = training.fit(
@@ -124,8 +128,6 @@ def _train(
         log,
     )
     weights = {name: weight.numpy() for name, weight in network.state_dict().items()}
-    shape = Shape(params.architecture, params.embedding, params.hidden)
-    bits = (bits_of(TABLE, params.bits), bits_of("head.weight", params.bits)) if params.bits else (FLOAT, FLOAT)
     thresholds = [0.5] * len(labels) if several else None
     student = Student(labels, lookup, shape, weights, bits, fitted.steps, thresholds=thresholds)
     unrounded = {name: weight.numpy() for name, weight in fitted.unrounded.items()}

@@ -15,6 +15,8 @@ from potstill.runtime.tokenizer import Fingerprints, Lookup, Words
 PSEUDO_COUNT = 5.0
 RARE = 3
 
+LONGEST = 256  # characters of an entry: what is longer is no word, and would fill the file
+
 CHUNK = 1 << 16  # texts that are counted at a time
 
 ROWS_PER_BUCKET = 16  # a byte of salt for each bucket is half a bit for each row
@@ -95,10 +97,12 @@ def choose(counts: Counts, size: int, influence: float) -> list[str]:
     """
     row = counts.row
     score = counts.texts * (counts.mean * (_log(counts.mean) - _log(counts.prior))).sum(1)
-    telling = sorted((e for e in row if counts.texts[row[e]] >= RARE), key=lambda e: (-score[row[e]], e))
+    telling = sorted(
+        (e for e in row if counts.texts[row[e]] >= RARE and len(e) <= LONGEST), key=lambda e: (-score[row[e]], e)
+    )
     chosen = telling[: round(influence * size)]
     taken = set(chosen)
-    words = (entry for entry, i in row.items() if counts.occurrences[i] and entry not in taken)
+    words = (e for e, i in row.items() if counts.occurrences[i] and len(e) <= LONGEST and e not in taken)
     frequent = sorted(words, key=lambda word: (-counts.occurrences[row[word]], word))
     return chosen + frequent[: size - len(chosen)]
 

@@ -2,10 +2,11 @@
 //   const student = await load(bytes);  // of student.pot, a Uint8Array
 //   student.predict("a text")   // probabilities, as student.labels; several from .thresholds on
 //   student.explain("a text")   // {label, probability, words: [{word, known, part}]}
-// potstill/runtime describes it: file.py, tokenizer.py, networks.py.
+// potstill/runtime describes it: file.py, facts.py, tokenizer.py, networks.py. What one of both refuses, both refuse.
 
 const ARCHITECTURES = ["mlp", "attention", "cnn", "bigru", "bilstm"];
-const SHARED = 128, STRINGS = 64, CALIBRATED = 32, SEVERAL = 16, LARGEST_FACTS = 1 << 26;
+const SHARED = 128, STRINGS = 64, CALIBRATED = 32, SEVERAL = 16;
+const FIGURES = ["accuracy", "accuracy_low", "accuracy_high", "macro_f1", "calibration_error"];
 const SPACE = "\\t-\\r\\x1c-\\x20\\x85\\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000";
 // Scripts without spaces between words.
 const ALONE = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u3007\u3041-\u312f\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff" +
@@ -38,69 +39,123 @@ function fingerprint(entry, salts, bits) {
   return bucket * 2 ** width + (width ? mixed >>> (32 - width) : 0);
 }
 
-function fail(why) {
-  throw new Error(why);
+function need(right, otherwise = "no student's file") {
+  if (!right) throw new Error(otherwise);
 }
 
-const strict = () => new TextDecoder("utf-8", { fatal: true });
+const decoder = () => new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
-async function inflate(bytes) {
+async function inflate(bytes, most) {
   const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate-raw"));
-  const reader = stream.getReader(), decoder = strict();
+  const reader = stream.getReader(), utf8 = decoder();
   let text = "", size = 0;
   for (;;) {
     const { done, value } = await reader.read();
-    if (done) return text + decoder.decode();
-    if ((size += value.length) > LARGEST_FACTS) fail("its facts are too long");
-    text += decoder.decode(value, { stream: true });
+    if (done) return text + utf8.decode();
+    need((size += value.length) <= most);
+    text += utf8.decode(value, { stream: true });
   }
+}
+
+// What a file says of itself, for that many entries of the vocabulary.
+async function read(bytes, most, entries) {
+  if (!bytes.length) return {};
+  // Node.js takes no notice of bytes behind the end: then it does not miss the last one.
+  const cut = await inflate(bytes.subarray(0, -1), most).then(() => true, () => false);
+  need(!cut);
+  const facts = JSON.parse(await inflate(bytes, most));
+  const is = (kind) => (x) => typeof x === kind, table = (of) => (x) => object(x) && Object.values(x).every(of);
+  const object = (x) => is("object")(x) && x !== null && !Array.isArray(x), has = Object.hasOwn;
+  const sound = (x, depth) => {
+    if (typeof x === "string") return !/\p{Cs}/u.test(x);
+    if (typeof x === "number") return Number.isFinite(x);
+    return Object(x) !== x || (depth > 0 && Object.entries(x).every(([k, v]) => sound(k) && sound(v, depth - 1)));
+  };
+  const kinds = {
+    version: is("string"), params: table(() => true), rows: table((x) => is("number")(x) && x >= 0 && x % 1 === 0),
+    sha256: table(is("string")), metrics: table(table(is("number"))), teachers: table(is("number")),
+    words: is("string"),
+  };
+  const all = (given, names) => names.every((name) => has(given, name));
+  need(object(facts) && sound(facts, 8));
+  for (const name in kinds) need(!has(facts, name) || kinds[name](facts[name]));
+  const { words, metrics, rows } = facts;
+  if (has(facts, "words")) {
+    need(words ? words.split("\n").length === entries && !/(^|[ \n])([ \n]|$)/.test(words) : !entries);
+  }
+  if (has(facts, "metrics")) {
+    need(all(facts, ["version", "rows", "sha256", "teachers"]));
+    need(all(rows, ["train", "unlabelled", ...Object.keys(metrics)]));
+    need(Object.values(metrics).every((found) => all(found, FIGURES)));
+  }
+  return facts;
+}
+
+// Whether strings are in ascending order of their code points.
+function ascend(a, b) {
+  let i = 0;
+  while (i < a.length && a[i] === b[i]) i++;
+  return (a.codePointAt(i) ?? -1) < (b.codePointAt(i) ?? -1);
 }
 
 function half(bits) {
   const sign = bits & 0x8000 ? -1 : 1, exponent = (bits >> 10) & 31, fraction = bits & 1023;
-  if (exponent === 31) fail("numbers out of range");
+  need(exponent < 31);
   return sign * (exponent ? 2 ** (exponent - 15) * (1 + fraction / 1024) : (2 ** -14 * fraction) / 1024);
 }
 
 export async function load(bytes) {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  if (bytes.length < 29 || view.getUint32(0) !== 0x706f7431) fail("no student's file"); // "pot1"
-  if (crc32(bytes.subarray(8)) !== view.getUint32(4, true)) fail("the file is damaged");
+  need(bytes.length >= 8 && view.getUint32(0) === 0x706f7431); // "pot1"
+  need(crc32(bytes.subarray(8)) === view.getUint32(4, true), "the file is damaged");
   const [flags, tableBits, otherBits, bits, rice, longest, buckets] = bytes.subarray(8, 15);
   const [embedding, hidden, maxLength] = [15, 17, 19].map((at) => view.getUint16(at, true));
   const count = view.getUint32(21, true), named = view.getUint16(25, true);
   let at = 27, rows = count, temperature = 1;
   if (flags & SHARED) rows = view.getUint32((at += 4) - 4, true);
   if (flags & CALIBRATED) temperature = view.getFloat32((at += 4) - 4, true);
-  const labels = strict().decode(bytes.subarray(at, (at += named))).split("\n");
-  const salts = flags & STRINGS ? [] : bytes.subarray(at, (at += 1 << buckets));
+  const name = ARCHITECTURES[flags & (SEVERAL - 1)], strings = flags & STRINGS;
+  need(name && [tableBits, otherBits].every((width) => (width >= 2 && width <= 8) || width === 32));
+  need(strings ? !(bits || rice || buckets) : buckets <= bits && bits <= 32 && rice <= 31);
+  need(Math.min(embedding, hidden, maxLength, count, rows, longest) >= 1 && Math.max(embedding, hidden) <= 1024);
+  need(longest <= (name === "mlp" ? 5 : 1) && rows <= count && count <= 1 << 18);
+  need(temperature >= 1e-3 && temperature <= 1e3);
+  const part = (size) => (need(at + size <= bytes.length, "the file ends too early"), bytes.subarray(at, (at += size)));
+  const labels = decoder().decode(part(named)).split("\n");
+  need(labels.every(Boolean) && new Set(labels).size === labels.length);
+  const salts = strings ? [] : part(2 ** buckets);
 
   let bit = 8 * at;
+  const left = (size) => need(bit + size <= 8 * bytes.length, "the file ends too early");
   const take = (width) => {
-    if (bit + width > 8 * bytes.length) fail("the file ends too early");
+    left(width);
     let value = 0;
     for (; width; width--, bit++) value = 2 * value + ((bytes[bit >> 3] >> (7 - (bit & 7))) & 1);
     return value;
   };
   const thresholds = flags & SEVERAL ? labels.map(() => half(take(16))) : null;
+  need(!thresholds || thresholds.every((threshold) => threshold >= 0 && threshold <= 1));
   const prints = [];
-  for (let i = 1, last = -1; i < count && !(flags & STRINGS); i++) {
+  for (let i = 1, last = -1, ones = 0; i < count && !strings; i++) {
     let gap = 0;
-    while (take(1)) gap++;
+    for (; take(1); gap++) need(++ones <= 2 * (count - 1));
     prints.push((last += gap * 2 ** rice + take(rice) + 1));
   }
+  need(!(prints.at(-1) >= 2 ** bits));
   const rowWidth = Math.max(1, 32 - Math.clz32(Math.max(0, rows - 2)));
+  if (flags & SHARED) left((count - 1) * rowWidth);
   const rowOf = Array.from({ length: count - 1 }, (_, i) => (flags & SHARED ? 1 + take(rowWidth) : 1 + i));
+  need(rowOf.reduce((most, row) => Math.max(most, row), 0) === rows - 1);
   const numbers = (size, width = otherBits) => {
-    if (size > 8 * bytes.length) fail("numbers out of range");
     const step = width === 32 ? 1 : half(take(16)), single = new DataView(new ArrayBuffer(4));
-    return Float64Array.from({ length: size }, () => {
+    need(step > 0), left(size * width);
+    return Float32Array.from({ length: size }, () => {
       if (width < 32) return step * (take(width) - 2 ** (width - 1));
       single.setUint32(0, take(32));
+      need(Math.abs(single.getFloat32(0)) <= 1 << 23);
       return single.getFloat32(0);
     });
   };
-  const name = ARCHITECTURES[flags & (SEVERAL - 1)];
   const gates = { bigru: 3, bilstm: 4 }[name] ?? 0;
   const size = gates || name === "cnn" ? embedding : hidden;
   const net = { name, size, hidden, table: numbers(rows * size, tableBits) };
@@ -113,11 +168,22 @@ export async function load(bytes) {
   const features = gates ? 2 * hidden : hidden;
   net.head = numbers(labels.length * features), net.headBias = numbers(labels.length);
 
-  const rest = bytes.subarray((bit + 7) >> 3), facts = rest.length ? JSON.parse(await inflate(rest)) : {};
-  const entries = facts.words ? facts.words.split("\n") : [];
-  if (flags & STRINGS && entries.length !== count - 1) fail("its words are missing");
-  const known = new Map((flags & STRINGS ? entries : prints).map((key, i) => [key, rowOf[i]]));
-  const row = (entry) => known.get(flags & STRINGS ? entry : fingerprint(entry, salts, bits)) ?? 0;
+  const most = Math.min(2 ** 23, 8 * (bytes.length - 8) + 2 ** 20);
+  const facts = await read(bytes.subarray((bit + 7) >> 3), most, count - 1);
+  need(!strings || Object.hasOwn(facts, "words"));
+  const entries = strings && count > 1 ? facts.words.split("\n") : [];
+  need(entries.every((entry, i) => !i || ascend(entries[i - 1], entry)));
+  const known = new Map(entries.map((entry, i) => [entry, rowOf[i]]));
+  const printed = (print) => {
+    let low = 0;
+    for (let high = prints.length; low < high; ) {
+      const middle = (low + high) >> 1;
+      if (prints[middle] < print) low = middle + 1;
+      else high = middle;
+    }
+    return prints[low] === print ? rowOf[low] : 0;
+  };
+  const row = (entry) => (strings ? known.get(entry) : printed(fingerprint(entry, salts, bits))) ?? 0;
 
   // Rows; `without` is a word to take for an unknown one.
   const encode = (found, without = -1) => {

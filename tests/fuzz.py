@@ -1,0 +1,365 @@
+"""Forge model files, make up texts, and see whether Python, its kernel and JavaScript agree: `make fuzz`.
+
+A file that one runtime refuses all refuse; what one loads answers, describes itself and can be written again, within
+seconds. Nothing but a `ValueError` of `unpack` may come of a file. What fails is kept in FOLDER, to be tried again by
+its name.
+"""
+
+import argparse
+import base64
+import dataclasses
+import json
+import os
+import random
+import shutil
+import signal
+import struct
+import subprocess
+import sys
+import sysconfig
+import tempfile
+import time
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from potstill.cli import describe
+from potstill.runtime import fast, file
+from potstill.runtime.explain import explain
+from potstill.runtime.model import Student
+from potstill.runtime.networks import ARCHITECTURES, Shape
+from potstill.runtime.tokenizer import Fingerprints, Lookup, Words, checksum, fingerprint
+
+ROOT = Path(__file__).parents[1]
+FOLDER = ROOT / ".potstill" / "fuzz"
+SECONDS = 20  # for a file
+RECURRENT = ("bigru", "bilstm")
+TAME, TAMER = 8.0, 1.0  # the largest weights with which float32 and float64 agree; of recurrent networks, less
+ENTRIES = sorted(
+    {"!", "?", "a", "ab", "café", "extraordinarily long word", "not good", "the", "σασ", "में", "日", "☕", "😀"}
+)
+LABELS = ["joy", "déjà vu", "\ufefflove", "a\tb", "\x1b[31m", "日", "😀"]
+FACTS: dict[str, Any] = {
+    "version": "9",
+    "params": {"hidden": 8, "sources": ["train"], "rows": None},
+    "rows": {"train": 10, "validation": 5, "test": 5, "unlabelled": 0},
+    "sha256": {"prepared": "0" * 64},
+    "metrics": {
+        name: {"accuracy": 0.5, "accuracy_low": 0.25, "accuracy_high": 0.75, "macro_f1": 0.5, "calibration_error": 0.0}
+        for name in ("validation", "test")
+    },
+    "teachers": {"minilm": 0.75},
+}
+ODD: list[Any] = [
+    None, True, False, 0, -1, 1.0, 0.5, 2**31, 2**53 + 1, 10**400, 1e308, float("nan"), float("inf"), "", "a", "\ud800",
+    "\udc00x", "\ufeff", "\x00", "\x1b]0;x\x07", "a\n", "\n", " ", "a  b", "😀", [], {}, [[]], [[[[[[[[[]]]]]]]]],
+    {"": {}}, {"__proto__": 1}, {"train": 1}, {"accuracy": 1}, {"constructor": 0.5},
+]  # fmt: skip
+# What the header's numbers may be forged to, beside anything.
+EDGES = [
+    0,
+    1,
+    2,
+    3,
+    4,
+    5,
+    6,
+    7,
+    8,
+    9,
+    16,
+    31,
+    32,
+    33,
+    63,
+    64,
+    127,
+    128,
+    255,
+    256,
+    1024,
+    1025,
+    2**16 - 1,
+    2**18,
+    2**18 + 1,
+    2**32 - 1,
+]
+ALPHABET = [
+    *"aAbBzZ019_ \t\n!?.'",
+    *"éÉßİıΣσςǅﬁ日本語ｶﾞンำน้မြខ្हिन्دي한",
+    *"\u0301\u200c\u200d\ufe0f\u20e3\x00\x1c\x85\xa0\u2028\u3000\ufeff\ud800\udfff❤👍🏽👩🇩🇪",
+]
+
+
+def make(rng: random.Random) -> Student:
+    """An honest student, with anything that a file may have."""
+    architecture, several = rng.choice(list(ARCHITECTURES)), rng.random() < 0.3
+    entries = sorted(rng.sample(ENTRIES, rng.randint(0, len(ENTRIES))))
+    known: Words | Fingerprints = Words(entries)
+    if rng.random() < 0.5:
+        salts, bits = [rng.randrange(256) for _ in range(rng.choice([1, 2, 4]))], rng.choice([6, 12, 20, 32])
+        known = Fingerprints(sorted({fingerprint(checksum(e), salts, bits) for e in entries}), salts, bits)
+    rows = None
+    if len(known) and rng.random() < 0.4:
+        most = rng.randint(1, len(known))
+        rows = [*range(1, most + 1), *(rng.randint(1, most) for _ in range(len(known) - most))]
+        rng.shuffle(rows)
+    lookup = Lookup(known, rows, rng.randint(1, 5) if architecture == "mlp" else 1, rng.choice([1, 7, 128, 65535]))
+    shape = Shape(architecture, rng.randint(1, 4), rng.randint(1, 9))
+    labels = rng.sample(LABELS, rng.randint(1, len(LABELS)))
+    widths = (rng.choice([2, 3, 5, 8, 32]), rng.choice([2, 4, 8, 32]))
+    numbers, weights, steps = np.random.default_rng(rng.randrange(2**32)), {}, {}
+    for name, size in shape.weights(lookup.size, len(labels)).items():
+        width = widths[name != file.TABLE]
+        weights[name] = numbers.normal(scale=0.3, size=size).astype(np.float32)
+        if width < file.FLOAT:
+            steps[name] = float(np.float16(3 / 2**width))
+            limit = 2 ** (width - 1) - 1
+            whole = np.rint(weights[name] / np.float32(steps[name])).clip(-limit, limit)
+            weights[name] = (whole * np.float32(steps[name])).astype(np.float32)
+    facts = dict(FACTS) if rng.random() < 0.6 else {}
+    if isinstance(known, Fingerprints) and rng.random() < 0.5:
+        facts["words"] = "\n".join(f"w{i}" for i in range(len(known)))
+    thresholds = [rng.choice([0.0, 0.25, 0.5, 1.0]) for _ in labels] if several else None
+    temperature = rng.choice([1.0, 0.5, 2.0])
+    return Student(labels, lookup, shape, weights, widths, steps, temperature, thresholds, facts)
+
+
+def seal(body: bytes) -> bytes:
+    """A file with a right checksum."""
+    return file.MAGIC + zlib.crc32(body).to_bytes(4, "little") + body
+
+
+def forge(rng: random.Random) -> bytes:
+    """A file that somebody has changed, or hardly."""
+    made = make(rng)
+    body = made.to_bytes()[8:]
+    facts = dict(made.facts)
+    if isinstance(made.lookup.known, Words):
+        facts["words"] = "\n".join(made.lookup.known.entries)
+    bare = body[: len(body) - len(file._deflate(facts))]
+    way = rng.randrange(6)
+    if way == 0:
+        return seal(body)
+    if way == 1:
+        return seal(bare + _deflated(rng, _other(rng, facts)))
+    if way == 2:
+        return seal(_header(rng, body))
+    if way == 3:  # the end of another
+        other = make(rng).to_bytes()[8:]
+        return seal(body[: rng.randint(0, len(body))] + other[rng.randint(0, len(other)) :])
+    changed = bytearray(bare if way == 4 else body)
+    for _ in range(rng.randint(1, 3)):
+        at = rng.randrange(len(changed) + 1)
+        if rng.random() < 0.5 and at < len(changed):
+            changed[at] ^= 1 << rng.randrange(8)
+        else:
+            changed[at : at + rng.randint(0, 4)] = rng.randbytes(rng.randint(0, 4))
+    return seal(bytes(changed) + (body[len(bare) :] if way == 4 else b""))
+
+
+def _header(rng: random.Random, body: bytes) -> bytes:
+    numbers = list(file._HEADER.unpack_from(body))
+    for _ in range(rng.randint(1, 2)):
+        at = rng.randrange(len(numbers))
+        most = 255 if at < 7 else 2**32 - 1 if at == 10 else 2**16 - 1
+        numbers[at] = min(most, max(0, rng.choice([*EDGES, numbers[at] - 1, numbers[at] + 1, rng.randint(0, most)])))
+    extra = bytearray(body[file._HEADER.size :])
+    if rng.random() < 0.3:  # the number of rows, or the temperature, where there is one
+        extra[:4] = rng.choice([struct.pack("<f", rng.choice([0, 1e-45, 1e-3, 1e3, 1001, -1, 3e38, float("nan")])),
+                                struct.pack("<I", rng.choice(EDGES))])  # fmt: skip
+    return file._HEADER.pack(*numbers) + bytes(extra)
+
+
+def _other(rng: random.Random, value: Any) -> Any:
+    """A value of JSON, of which something is another."""
+    if not isinstance(value, dict) or not value or rng.random() < 0.1:
+        return rng.choice(ODD)
+    changed, key = dict(value), rng.choice(list(value))
+    way = rng.randrange(4)
+    if way == 0:
+        changed[rng.choice(["x", "labels", "words", "metrics", "\ud800", "__proto__", ""])] = rng.choice(ODD)
+    elif way == 1:
+        del changed[key]
+    elif key == "words" and isinstance(value[key], str) and value[key]:
+        lines = value[key].split("\n")
+        lines[rng.randrange(len(lines))] = rng.choice(
+            ["", " ", "\ud800", "a b", "\uffff", "\U00010000", "a\nb", lines[0]]
+        )
+        changed[key] = "\n".join(rng.choice([lines, sorted(lines), lines[::-1]]))
+    else:
+        changed[key] = _other(rng, value[key])
+    return changed
+
+
+def _deflated(rng: random.Random, value: Any) -> bytes:
+    text = json.dumps(value, ensure_ascii=rng.random() < 0.5).encode("utf-8", "surrogatepass")
+    if rng.random() < 0.1:
+        text = rng.choice(
+            [
+                b"\xef\xbb\xbf" + text,
+                text + b" ",
+                b" " * 2_000_000 + text,
+                text[:-1],
+                text.decode("utf-8", "replace").encode("utf-16"),
+            ]
+        )
+    content = zlib.compress(text, rng.choice([0, 1, 9]), wbits=-15)
+    return rng.choice([content] * 9 + [content + b"\0", content[:-1], content + content, b""])
+
+
+def text(rng: random.Random) -> str:
+    """Any text."""
+    if rng.random() < 0.3:
+        return " ".join(rng.choices([*ENTRIES, "unknown", ".", "NOT GOOD"], k=rng.randint(0, 20)))
+    size = rng.choice([0, 1, 2, 5, 20, 70, 300])
+    mixed = "".join(rng.choice(ALPHABET) if rng.random() < 0.9 else _character(rng) for _ in range(size))
+    # To JavaScript, two halves are a character.
+    return mixed.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
+
+
+def _character(rng: random.Random) -> str:
+    # Of letters that got their name of late, Python and Node.js may know different ones.
+    return chr(rng.choice([rng.randrange(0x250), rng.randrange(0x3040, 0x9FFF), rng.randrange(0x1F300, 0x1F600)]))
+
+
+def answers(content: bytes, texts: list[str]) -> dict[str, Any]:
+    """What Python makes of a file: labels and probabilities; or an error."""
+    try:
+        student = Student(**file.unpack(content))
+    except ValueError as error:
+        return {"error": str(error)}
+    shares = student.predict_proba(texts)
+    assert shares.shape == (len(texts), len(student.labels))
+    assert np.isfinite(shares).all()
+    most = TAMER if student.shape.architecture in RECURRENT else TAME
+    tame = all(np.abs(np.asarray(weight)).max(initial=0) <= most for weight in student.weights.values())
+    portable = dataclasses.replace(student)
+    portable.__dict__["_kernel"] = None
+    if tame and fast.kernel:
+        np.testing.assert_allclose(shares, portable.predict_proba(texts), atol=1e-4)
+    json.dumps(describe(student, len(content)), allow_nan=False, ensure_ascii=False).encode()
+    explain(student, texts[0])
+    written = student.to_bytes()
+    assert Student(**file.unpack(written)).to_bytes() == written
+    return {"labels": student.labels, "shares": shares.tolist() if tame else None}
+
+
+class JavaScript:
+    """A process of Node.js that answers batch by batch; or none, where there is no Node.js."""
+
+    def __init__(self) -> None:
+        node, script = shutil.which("node"), ROOT / "src" / "potstill" / "web" / "student.js"
+        command = [node or "", str(ROOT / "tests" / "js" / "fuzz.mjs"), script.as_uri()]
+        env = {name: value for name, value in os.environ.items() if name != "LD_PRELOAD"}
+        self.process = subprocess.Popen(command, stdin=-1, stdout=-1, text=True, env=env) if node else None
+
+    def answers(self, files: list[bytes], texts: list[list[str]]) -> list[dict[str, Any]] | None:
+        """What it makes of files: as `answers` does."""
+        if not self.process or not self.process.stdin or not self.process.stdout:
+            return None
+        encoded = [base64.b64encode(content).decode() for content in files]
+        print(json.dumps({"files": encoded, "texts": texts}), file=self.process.stdin, flush=True)
+        return json.loads(self.process.stdout.readline())
+
+    def close(self) -> None:
+        """End it."""
+        if self.process:
+            self.process.communicate()
+
+
+def differ(ours: dict[str, Any], theirs: dict[str, Any] | None) -> str | None:
+    """Say how two answers differ, if they do."""
+    if theirs is None:
+        return None
+    if ("error" in ours) != ("error" in theirs):
+        return f"Python: {ours.get('error', 'loaded')}; JavaScript: {theirs.get('error', 'loaded')}"
+    if "error" in ours:
+        return None
+    if ours["labels"] != theirs["labels"]:
+        return f"labels {ours['labels']} and {theirs['labels']}"
+    if ours["shares"] is not None and not np.allclose(ours["shares"], theirs["shares"], atol=1e-4):
+        return f"probabilities {ours['shares']} and {theirs['shares']}"
+    return None
+
+
+def fuzz(seed: int, seconds: float, batch: int = 200) -> tuple[int, int, list[str]]:
+    """Forge files for some seconds; how many there were, how many loaded, and what is wrong."""
+    rng, javascript, end = random.Random(seed), JavaScript(), time.monotonic() + seconds
+    done, loaded, wrong = 0, 0, []
+    try:
+        while time.monotonic() < end:
+            files = [forge(rng) for _ in range(batch)]
+            texts = [[text(rng) for _ in range(rng.choice([1, 3, 70]))] for _ in files]
+            theirs = javascript.answers(files, texts) or [None] * batch
+            for content, given, other in zip(files, texts, theirs, strict=True):
+                signal.alarm(SECONDS)
+                try:
+                    ours = answers(content, given)
+                    problem = differ(ours, other)
+                except Exception as error:
+                    ours, problem = {}, f"{type(error).__name__}: {error}"
+                signal.alarm(0)
+                loaded += "labels" in ours
+                if problem:
+                    wrong.append(keep(content, given, problem))
+            done += batch
+    finally:
+        javascript.close()
+    return done, loaded, wrong
+
+
+def keep(content: bytes, texts: list[str], problem: str) -> str:
+    """Write down what fails, and say where."""
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    path = FOLDER / f"{zlib.crc32(content):08x}.pot"
+    path.write_bytes(content)
+    path.with_suffix(".json").write_text(json.dumps(texts))
+    return f"{path}: {problem}"
+
+
+def sanitized() -> None:
+    """Start this again with the kernel built to notice every access beside its memory."""
+    with tempfile.TemporaryDirectory() as folder:
+        source = ROOT / "src" / "potstill" / "runtime" / "kernel.c"
+        flags = ["-O1", "-g", "-fPIC", "-shared", "-fsanitize=address,undefined", "-fno-sanitize-recover=undefined"]
+        flags += ["-fno-sanitize=alignment", "-Wno-psabi", "-DPy_LIMITED_API=0x030b0000"]
+        include = sysconfig.get_path("include")
+        subprocess.run(["gcc", *flags, "-I", include, source, "-o", f"{folder}/_potstill.so"], check=True)
+        found = [
+            subprocess.check_output(["gcc", f"-print-file-name={name}.so"], text=True).strip()
+            for name in ("libasan", "libubsan")
+        ]
+        paths = os.pathsep.join([folder, str(ROOT / "src")])
+        env = os.environ | {"LD_PRELOAD": " ".join(found), "PYTHONPATH": paths, "ASAN_OPTIONS": "detect_leaks=0"}
+        command = [sys.executable, *(word for word in sys.argv if word != "--asan")]
+        sys.exit(subprocess.run(command, env=env).returncode)
+
+
+def main() -> None:
+    """Forge files, or try again what failed."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--asan", action="store_true", help="with a kernel that GCC's sanitizers watch")
+    parser.add_argument("files", nargs="*", type=Path, help="files that failed, to try again")
+    asked = parser.parse_args()
+    if asked.asan:
+        sanitized()
+    if not asked.files:
+        done, loaded, wrong = fuzz(asked.seed, asked.seconds)
+        print(*wrong, sep="\n")
+        print(f"seed {asked.seed}: {done:,} files, of which {loaded:,} loaded and {len(wrong):,} went wrong")
+        sys.exit(bool(wrong))
+    javascript = JavaScript()
+    for path in asked.files:
+        content, texts = path.read_bytes(), json.loads(path.with_suffix(".json").read_text())
+        ours = answers(content, texts)
+        print(path, differ(ours, (javascript.answers([content], [texts]) or [None])[0]))
+    javascript.close()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,130 @@
+"""What is wrong in `params.yaml` ends in one line that names the key, says what is right, and how to undo it."""
+
+import pytest
+from ruamel.yaml import YAML
+
+from potstill.errors import PotstillError
+from potstill.params import ablate, baseline, evaluate, export, label, pool, prepare, report, student, teacher
+from potstill.params.section import SECTIONS, Section
+from project import ROOT
+
+MODULES = (ablate, baseline, evaluate, export, label, pool, prepare, report, student, teacher)
+MODELS = {
+    model.section: model
+    for module in MODULES
+    for model in vars(module).values()
+    if isinstance(model, type) and issubclass(model, Section) and hasattr(model, "section")
+}
+yaml = YAML(typ="safe", pure=True)
+CASES = {
+    "teacher.checkpoints=roberta": "is 'roberta': must be a list: type -S 'teacher.checkpoints=[roberta]'. ",
+    "teacher.checkpoints=[rob]": "`teacher`: `rob` in checkpoints is not a key of teacher.presets (minilm, minilm-2, ",
+    "teacher.checkpoints=[]": "`teacher.checkpoints` is []: must not be an empty list. ",
+    "teacher.checkpoints=null": "`teacher.checkpoints` is null: must be a list. ",
+    "teacher.presets=3": "`teacher.presets` is 3: must be a mapping of keys to values. ",
+    "teacher.presets.minilm=3": "`teacher.presets.minilm` is 3: must be a mapping of keys to values. ",
+    "teacher.presets.minilm.learnig_rate=1": "unknown key `teacher.presets.minilm.learnig_rate`: did you mean `lear",
+    "teacher.presets.minilm.learning_rate=true": "minilm.learning_rate` is true: must not be true or false. ",
+    "teacher.presets.minilm.seed=-1": "`teacher.presets.minilm.seed` is -1: must be at least 0 or null. ",
+    "prepare.tets=1": "unknown key `prepare.tets`: did you mean `text` or `test`?",
+    "prepare.hub.x=1": "unknown key `prepare.hub.x`: remove it; known are dataset, config, revision. ",
+    "prepare.hub.dataste=1": "unknown key `prepare.hub.dataste`: did you mean `dataset`?",
+    "prepare.hub=null": "`prepare.hub` is null: must be a mapping of keys to values. ",
+    "prepare.demo.train=true": "`prepare.demo.train` is true: must not be true or false. ",
+    "prepare.demo.train=[3]": "`prepare.demo.train` is [3]: must be an integer: type -S prepare.demo.train=3. ",
+    "prepare.labels=a": "`prepare.labels` is 'a': must be a list or null: type -S 'prepare.labels=[a]'. ",
+    "prepare.labels=[a]": "`prepare.labels` is ['a']: give at least two names, each once. ",
+    "prepare.labels=[true, b]": "`prepare.labels[0]` is true: must be text (put it into quotes). ",
+    "prepare.path=3": "`prepare.path` is 3: must be text (put it into quotes). ",
+    "prepare.source=file": "`prepare.source` is 'file': must be 'demo', 'files' or 'hub'. ",
+    "prepare.multi_label=maybe": "`prepare.multi_label` is 'maybe': must be true or false. ",
+    "student.hidden=[16]": "`student.hidden` is [16]: must be an integer: type -S student.hidden=16. ",
+    "student.hidden=[8, 16]": "must be an integer; for several experiments type --queue -S 'student.hidden=8,16'. ",
+    "student.hidden=null": "`student.hidden` is null: must be an integer. ",
+    "student.hidden=true": "`student.hidden` is true: must not be true or false. ",
+    "student.hidden=8.5": "`student.hidden` is 8.5: must be an integer. ",
+    "student.hidden=-1": "`student.hidden` is -1: must be at least 1. ",
+    "student.hiden=3": "unknown key `student.hiden`: did you mean `hidden`?",
+    "student.1=3": "unknown key `student.1`: remove it; known are architecture, words, ",
+    "student.learning_rate=fast": "`student.learning_rate` is 'fast': must be a number. ",
+    "student.learning_rate=2": "`student.learning_rate` is 2: must be at most 1. ",
+    "student.temperature=.inf": "must be a finite number. ",
+    "student.ngrams=3": "`student.ngrams` is 3: only mlp takes more than 1, ",
+    "student.sources=train": "must be a list or null: type -S 'student.sources=[train]'. ",
+    "student.sources=[trian]": "`student.sources[0]` is 'trian': must be 'train', 'unlabelled', ",
+    "student.seed=4294967296": "must be below 4294967296. ",
+    "student=3": "`student` is 3: must be a mapping of keys to values. ",
+    "student=null": "the section `student:` is missing: restore it from Git",
+    "studnet.hidden=3": "unknown section `studnet`: did you mean `student`?",
+    "mine.x=3": "unknown section `mine`: remove it; known are prepare, baseline, ",
+    "baseline.class_weight=balance": "`baseline.class_weight` is 'balance': must be 'balanced' or null. ",
+    "ablate.pool=[0.3, 2]": "`ablate.pool[1]` is 2: must be below 1. ",
+    "ablate.pool=0.3": "must be a list: type -S 'ablate.pool=[0.3]'. ",
+    "evaluate.max_loss=1%": "`evaluate.max_loss` is '1%': must be a number. ",
+}
+
+
+@pytest.fixture
+def load(tmp_path):
+    """Loads a section of `params.yaml` once a key has another value there."""
+    document = yaml.load(ROOT / "params.yaml")
+
+    def loaded(setting):
+        key, value = setting.split("=", 1)
+        *sections, last = key.split(".")
+        place = document
+        for section in sections:
+            place = place.setdefault(section, {})
+        place[last] = yaml.load(value)
+        YAML().dump(document, tmp_path / "params.yaml")
+        return MODELS.get(key.split(".")[0], student.StudentParams).load(tmp_path / "params.yaml")
+
+    return loaded
+
+
+def test_all_sections_are_known():
+    assert set(SECTIONS) == set(MODELS) == set(yaml.load(ROOT / "params.yaml"))
+
+
+@pytest.mark.parametrize("setting", CASES)
+def test_what_is_wrong_is_said_in_plain_words(load, setting):
+    with pytest.raises(PotstillError) as told:
+        load(setting)
+    line = str(told.value)
+    assert CASES[setting] in line
+    assert "git" in line.lower()
+    for jargon in ("Input should", "Value error", "pydantic", "dictionary", "?."):
+        assert jargon not in line
+
+
+@pytest.mark.parametrize("value", ["1e-5", '"1e-5"', "0.00001", "1.0E-05"])
+def test_a_number_may_be_written_as_dvc_writes_it(load, value):
+    assert load(f"student.learning_rate={value}").learning_rate == 1e-5
+
+
+def test_a_key_that_is_lacking_is_named(load, tmp_path):
+    load("student.seed=0")
+    text = (tmp_path / "params.yaml").read_text()
+    (tmp_path / "params.yaml").write_text(text.replace("  loss: kl\n", ""))
+    with pytest.raises(PotstillError, match=r"key `student.loss` is missing: restore it from Git"):
+        student.StudentParams.load(tmp_path / "params.yaml")
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"student:\n  hidden: 3\n  hidden: 4\n", 'line 3 is not valid YAML: found duplicate key "hidden"'),
+        (b"student: [\n", "line 2 is not valid YAML"),
+        (b"student:\n\thidden: 3\n", "line 2 is not valid YAML"),
+        (b"student: \xff\n", "is not UTF-8"),
+        (b"student: \x00\n", "is not valid YAML"),
+        (b"", "has no sections: restore it from Git"),
+        (b"- student\n", "has no sections: restore it from Git"),
+    ],
+)
+def test_a_file_that_is_not_yaml_is_said_to_be_so(tmp_path, content, says):
+    (tmp_path / "params.yaml").write_bytes(content)
+    with pytest.raises(PotstillError) as told:
+        student.StudentParams.load(tmp_path / "params.yaml")
+    assert says in str(told.value)
+    assert "http" not in str(told.value)

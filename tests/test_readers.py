@@ -1,0 +1,552 @@
+"""The one reader of `prepare`, `predict` and teachers' tables: what each format means, and what it refuses."""
+
+import contextlib
+import csv
+import gzip
+import io
+import json
+import os
+import subprocess
+import sys
+import threading
+from decimal import Decimal
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from potstill.bulk import formats, open, parquet, read
+from potstill.bulk.predict import predict
+from potstill.corpus.tables import name_of
+from potstill.errors import PotstillError
+from potstill.runtime import file, naming
+from potstill.teacher import table as teacher_table
+from test_fast import student
+from test_prepare import Project, project, rows  # noqa: F401
+
+ROWS = [(f"text {i} words", ("bad", "good")[i % 2]) for i in range(40)]
+
+
+def texts(path, column="text", **skipped):
+    """What the reader gives: numbers and texts, in one list each."""
+    kind = formats.format_of(str(path), None, "txt")
+    batches = list(read.read(str(path), kind, [column], read.Skipped(**skipped)))
+    given = [text for batch in batches for text in read_list(batch.texts)]
+    return [number for batch in batches for number in batch.numbers], given
+
+
+def read_list(values):
+    return values if isinstance(values, list) else values.to_pylist()
+
+
+def refused(path, *words, column="text"):
+    with pytest.raises(PotstillError) as caught:
+        texts(path, column)
+    for word in words:
+        assert word in str(caught.value)
+    return str(caught.value)
+
+
+def make(path: Path, content: str | bytes, encoding: str = "utf-8") -> Path:
+    path.write_bytes(content.encode(encoding) if isinstance(content, str) else content)
+    return path
+
+
+def zstd(content: bytes) -> bytes:
+    return pa.compress(content, codec="zstd", asbytes=True)
+
+
+CONTENT = {
+    "txt": "one\ntwo, 2\nthree\n",
+    "csv": 'id,text\n1,one\n2,"two, 2"\n3,three\n',
+    "tsv": "id\ttext\n1\tone\n2\ttwo, 2\n3\tthree\n",
+    "jsonl": '{"text": "one"}\n{"id": [1], "text": "two, 2"}\n{"text": "three"}\n',
+}
+
+
+class TestContainers:
+    @pytest.mark.parametrize("name", ["a.txt", "a.csv", "a.tsv", "a.jsonl", "a.ndjson", "A.CSV", "b.TXT"])
+    @pytest.mark.parametrize("packed", ["", ".gz", ".zst", ".GZ"])
+    def test_each_format_is_read_compressed_or_not(self, tmp_path, name, packed):
+        kind = formats.parse(name).format
+        content = CONTENT[kind].encode()
+        if packed:
+            content = zstd(content) if packed == ".zst" else gzip.compress(content)
+        assert texts(make(tmp_path / (name + packed), content))[1] == ["one", "two, 2", "three"]
+
+    @pytest.mark.parametrize("name", ["a.parquet", "a.pq", "A.PARQUET"])
+    def test_parquet_by_each_of_its_names(self, tmp_path, name):
+        pq.write_table(pa.table({"text": ["one", "two"]}), tmp_path / name)
+        assert texts(tmp_path / name) == ([1, 2], ["one", "two"])
+
+    @pytest.mark.parametrize("ending", CONTENT)
+    def test_a_byte_order_mark_and_carriage_returns_are_no_part_of_a_text(self, tmp_path, ending):
+        path = make(tmp_path / f"a.{ending}", CONTENT[ending].replace("\n", "\r\n"), "utf-8-sig")
+        assert texts(path)[1] == ["one", "two, 2", "three"]
+
+    @pytest.mark.parametrize("ending", CONTENT)
+    def test_lines_may_end_with_carriage_returns_and_tables_begin_with_blank_lines(self, tmp_path, ending):
+        content = CONTENT[ending] if ending == "txt" else "\n\n" + CONTENT[ending]
+        assert texts(make(tmp_path / f"a.{ending}", content.replace("\n", "\r")))[1] == ["one", "two, 2", "three"]
+
+    @pytest.mark.parametrize("ending", CONTENT)
+    @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be"])
+    def test_utf16_and_utf32_are_named(self, tmp_path, ending, encoding):
+        path = make(tmp_path / f"a.{ending}", CONTENT[ending], encoding)
+        name = encoding.replace("-le", "le").replace("-be", "be")
+        refused(path, f"in {encoding[:6].upper()}, not in UTF-8", f"`iconv -f {name} -t utf-8 {path} > NEW`")
+
+    @pytest.mark.parametrize(
+        ("content", "says"),
+        [
+            (
+                "text\ncafé au lait\n".encode("latin1"),
+                "0xe9), but looks like Latin-1. Convert the file with `iconv -f la",
+            ),
+            (
+                "text\n“quoted”\n".encode("cp1252"),
+                "0x93), but looks like Windows-1252. Convert the file with `iconv -f cp",
+            ),
+            ("text\nпривет мир\n".encode("cp1251"), "Convert the file from the encoding that it is in"),
+            ("text\n日本語\n".encode("shift-jis"), "Convert the file from the encoding that it is in"),
+            ("text\nçafé ".encode() + b"caf\xe9 au lait\n", "though other characters of the file are"),
+        ],
+    )
+    def test_other_encodings_are_named_where_they_can_be_told(self, tmp_path, content, says):
+        assert "iconv -f latin1" not in refused(make(tmp_path / "a.csv", content), says) or "Latin-1" in says
+
+    def test_a_column_that_nobody_asked_for_may_be_in_any_encoding(self, tmp_path):
+        assert texts(make(tmp_path / "a.csv", b"text,x\none,caf\xe9\n"))[1] == ["one"]
+
+    @pytest.mark.parametrize("name", ["a.csv.gz", "a.txt.zst"])
+    def test_what_is_cut_off_or_damaged_is_one_line(self, tmp_path, name):
+        content = (CONTENT["csv"] * 1000).encode()
+        content = gzip.compress(content) if name.endswith(".gz") else zstd(content)
+        refused(make(tmp_path / name, content[:-9]), "data are damaged")
+        if name.endswith(".gz"):  # has a checksum
+            refused(make(tmp_path / name, content[:20] + b"\xff" * 4 + content[24:]), "data are damaged")
+
+    def test_files_of_other_kinds_are_named(self, tmp_path):
+        pq.write_table(pa.table({"text": ["one"]}), tmp_path / "a.csv")
+        refused(tmp_path / "a.csv", "is a Parquet file")
+        refused(make(tmp_path / "b.csv", b"PK\x03\x04..."), "is a ZIP archive, as spreadsheets are")
+        refused(tmp_path / "none.csv", "none.csv is missing")
+        (tmp_path / "folder.csv").mkdir()
+        refused(tmp_path / "folder.csv", "is a folder")
+
+    @pytest.mark.parametrize("ending", ["txt", "csv", "tsv", "jsonl"])
+    def test_a_line_without_an_end_is_refused_within_bounds(self, tmp_path, ending, monkeypatch):
+        monkeypatch.setattr(open, "LONGEST", 1 << 20)
+        path = make(tmp_path / f"a.{ending}.gz", gzip.compress(CONTENT[ending].encode() + b"a" * (1 << 23)))
+        refused(path, "is longer than 1 MB")
+
+    def test_pipes_and_devices_are_read(self, tmp_path):
+        os.mkfifo(tmp_path / "pipe")
+        for name, content in (("pipe", b"one\ntwo\n"), ("pipe", gzip.compress(b"one\ntwo\n"))):
+            writer = threading.Thread(target=(tmp_path / name).write_bytes, args=(content,))
+            writer.start()
+            assert texts(tmp_path / name)[1] == ["one", "two"]
+            writer.join()
+        os.mkfifo(tmp_path / "a.parquet")
+        pq.write_table(pa.table({"text": ["one"]}), tmp_path / "b.parquet")
+        writer = threading.Thread(
+            target=(tmp_path / "a.parquet").write_bytes, args=((tmp_path / "b.parquet").read_bytes(),)
+        )
+        writer.start()
+        assert texts(tmp_path / "a.parquet")[1] == ["one"]
+        writer.join()
+
+
+class TestRows:
+    def test_a_quote_that_is_not_closed_never_merges_rows(self, tmp_path):
+        given = 'text,label\n"Rules of the game,good\nnice film,bad\n"Closer,good\nlast,bad\n'
+        refused(make(tmp_path / "a.csv", given), "row 1 (line 2) opens a quote", "line 4")
+        refused(make(tmp_path / "b.csv", 'id,text\n0,fine\n1,"great phone\n2,bad\n'), "row 2 (line 3) opens a quote")
+        with pytest.raises(PotstillError, match="opens a quote"):  # nobody knows how many rows are bad
+            texts(tmp_path / "a.csv", count=0)
+
+    def test_quotes_of_csv_are_those_of_rfc_4180(self, tmp_path, capsys):
+        table = [["text", "x"], ["a, b", "1"], ['say "no"', "2"], ["two\nlines", "3"], ["", "4"], ['"', "5"]]
+        target = io.StringIO()
+        csv.writer(target).writerows(table)
+        path = make(tmp_path / "a.csv", target.getvalue() + 'mid "quote",6\n')
+        assert texts(path) == ([1, 2, 3, 4, 5, 6], [row[0] for row in table[1:]] + ['mid "quote"'])
+        assert "1 row spans several lines, as quotes say; the first is row 3 (lines 4 to 5)" in capsys.readouterr().err
+
+    def test_a_stray_quote_within_a_line_is_a_bad_row(self, tmp_path):
+        path = make(tmp_path / "a.csv", 'text,x\none,1\n"two" and more,2\nthree,3\n')
+        refused(path, "row 2 is not valid CSV")
+        assert texts(path, count=0) == ([1, 3], ["one", "three"])
+
+    def test_a_line_of_tsv_is_a_row_whatever_its_quotes(self, tmp_path):
+        given = 'text\tlabel\n"Rules of the game\tgood\n"all ""quoted"""\tbad\n"what" is it\tbad\nsay "a\tbad\n'
+        expected = ['"Rules of the game', 'all "quoted"', '"what" is it', 'say "a']
+        assert texts(make(tmp_path / "a.tsv", given)) == ([1, 2, 3, 4], expected)
+        refused(make(tmp_path / "b.tsv", 'text\tlabel\n"two\nlines"\tgood\n'), "row 1 has 1 field", "A line is a row")
+
+    def test_blank_lines_are_texts_in_txt_and_passed_over_elsewhere(self, tmp_path):
+        assert texts(make(tmp_path / "a.txt", "one\n\n two \n")) == ([1, 2, 3], ["one", "", " two "])
+        assert texts(make(tmp_path / "a.jsonl", '{"text": "one"}\n\n \n{"text": ""}\n\n')) == ([1, 4], ["one", ""])
+        assert texts(make(tmp_path / "a.csv", "text,x\none,1\n\n  \n,2\n\n")) == ([1, 2], ["one", ""])
+        assert texts(make(tmp_path / "a.tsv", "text\tx\none\t1\n\n\ttwo\n")) == ([1, 2], ["one", ""])
+        assert texts(make(tmp_path / "b.csv", 'text\none\n\n""\ntwo')) == ([1, 2, 3], ["one", "", "two"])
+
+    @pytest.mark.parametrize("ending", ["txt", "csv", "tsv", "jsonl", "parquet"])
+    def test_words_for_nothing_numbers_and_nul_are_texts(self, tmp_path, ending):
+        given = ["None", "NA", "N/A", "null", "nan", "NaN", "1234", "1.0", "true", "a\0b", "\N{LINE SEPARATOR}", "\x85"]
+        path = tmp_path / f"a.{ending}"
+        if ending == "parquet":
+            pq.write_table(pa.table({"text": given}), path)
+        elif ending == "jsonl":
+            make(path, "".join(json.dumps({"text": text}, ensure_ascii=False) + "\n" for text in given))
+        else:
+            make(path, "".join(f"{text}\n" for text in [*["text"][ending == "txt" :], *given]))
+        assert texts(path)[1] == given
+
+    @pytest.mark.parametrize(
+        ("line", "says"),
+        [
+            ("null", "line 2 holds null, which is not an object"),
+            ('["one"]', 'line 2 holds ["one"], which is not an object'),
+            ('{"text": null}', "line 2 has no text"),
+            ('{"text": NaN}', "line 2 has no text"),
+            ('{"text": 1234}', "line 2 holds 1234, which is not a string. Put texts in quotes"),
+            ('{"text": ["a"]}', 'line 2 holds ["a"], which is not a string'),
+            (
+                '{"Text": "a", "id": 1}',
+                "line 2 has no key 'text' (found: 'Text', 'id'). 'Text' differs from it only in case",
+            ),
+            ('{"text": "go', "line 2 is not valid JSON (Unterminated string starting at, column 10)"),
+            ('{"text": "\\ud83d"}', "line 2 has half of a surrogate pair (\\ud83d)"),
+        ],
+    )
+    def test_bad_lines_of_jsonl_are_numbered(self, tmp_path, line, says):
+        path = make(tmp_path / "a.jsonl", f'{{"text": "one"}}\n{line}\n{{"text": "two"}}\n')
+        refused(path, says)
+        assert texts(path, count=0) == ([1, 3], ["one", "two"])
+
+    def test_keys_that_nobody_asked_for_may_hold_anything(self, tmp_path):
+        given = [10**25, "9" * 5000, 1e999, {"text": "no"}, ["x" * 1000]]
+        lines = [f'{{"text": "t", "id": {value if i == 1 else json.dumps(value)}}}' for i, value in enumerate(given)]
+        assert texts(make(tmp_path / "a.jsonl", "\n".join(lines)))[1] == ["t"] * 5
+
+    @pytest.mark.parametrize("ending", ["csv", "tsv", "jsonl", "parquet"])
+    def test_two_columns_of_one_name_are_refused(self, tmp_path, ending):
+        path = tmp_path / f"a.{ending}"
+        if ending == "parquet":
+            pq.write_table(pa.Table.from_arrays([pa.array(["a"])] * 3, names=["text", "text", "x"]), path)
+        elif ending == "jsonl":
+            make(path, '{"text": "a", "text": "b"}\n')
+        else:
+            make(path, "text,text,x\na,b,c\n".replace(",", "\t" if ending == "tsv" else ","))
+        refused(path, "'text'", "Rename")
+
+    @pytest.mark.parametrize(
+        ("name", "header", "says"),
+        [
+            ("a.csv", "text;label", "The columns are separated by semicolons, not by commas"),
+            (
+                "a.csv",
+                "text\tlabel",
+                "separated by tabs, not by commas: save the file with commas, or give it the ending .tsv",
+            ),
+            (
+                "a.tsv",
+                "text,label",
+                "separated by commas, not by tabs: save the file with tabs, or give it the ending .csv",
+            ),
+            ("a.csv", '"text";"label"', "The columns are separated by semicolons, not by commas"),
+            ("a.csv", "Text,label", "'Text' differs from it only in case"),
+            ("a.csv", " text,label", "' text' differs from it only in white space"),
+            ("a.csv", "text\u200b,label", "differs from it only in invisible characters"),
+            ("a.csv", "body,label", "has no column 'text' (found: 'body', 'label'). Name one with --column"),
+        ],
+    )
+    def test_a_missing_column_has_its_cause_named(self, tmp_path, name, header, says):
+        refused(make(tmp_path / name, f"{header}\n{header}\n"), says)
+
+
+class TestParquet:
+    @pytest.mark.parametrize(
+        "kind",
+        [
+            pa.large_string(), pa.string_view(), pa.dictionary(pa.int8(), pa.string()),
+            pa.dictionary(pa.int32(), pa.large_string()),
+        ],
+    )  # fmt: skip
+    def test_all_kinds_of_strings_are_read(self, tmp_path, kind):
+        pq.write_table(pa.table({"text": pa.array(["a", None, "b", "a"]).cast(kind)}), tmp_path / "a.parquet")
+        refused(tmp_path / "a.parquet", "row 2 has no text")
+        assert texts(tmp_path / "a.parquet", count=0) == ([1, 3, 4], ["a", "b", "a"])
+
+    def test_what_polars_and_pandas_write_is_read(self, tmp_path):
+        given = ["a", "b", "a"]
+        for kind in (pl.Categorical, pl.Enum(["a", "b"]), pl.String):
+            pl.DataFrame({"text": pl.Series(given, dtype=kind)}).write_parquet(tmp_path / "a.parquet")
+            assert texts(tmp_path / "a.parquet")[1] == given
+        for dtype in ("string", "category", "str", object):
+            pd.DataFrame({"text": pd.Series(given, dtype=dtype)}).to_parquet(tmp_path / "b.parquet")
+            assert texts(tmp_path / "b.parquet")[1] == given
+
+    @pytest.mark.parametrize("values", [[1, 2], [1.5], [b"a"], [["a"]], [True]])
+    def test_a_column_of_something_else_is_refused(self, tmp_path, values):
+        pq.write_table(pa.table({"text": values}), tmp_path / "a.parquet")
+        refused(tmp_path / "a.parquet", "the column 'text' holds", "not strings")
+
+    def test_the_index_of_pandas_is_a_column_like_any_other(self, tmp_path):
+        frame = pd.DataFrame({"text": ["a", "b", "c", None]}).iloc[1:]
+        frame.to_parquet(tmp_path / "a.parquet")
+        refused(tmp_path / "a.parquet", "row 3 has no text")
+        frame.iloc[:2].set_index("text").to_parquet(tmp_path / "b.parquet")
+        assert texts(tmp_path / "b.parquet") == ([1, 2], ["b", "c"])
+
+    @pytest.mark.parametrize("codec", ["none", "zstd"])
+    def test_damaged_pages_are_one_line_that_names_the_row_group(self, tmp_path, codec):
+        path = tmp_path / "a.parquet"
+        given = pa.table({"text": [f"text {i * 7919 % 10007}" for i in range(9000)]})
+        pq.write_table(
+            given, path, row_group_size=3000, compression=codec, use_dictionary=False, write_page_checksum=True
+        )
+        chunk = pq.read_metadata(path).row_group(1).column(0)
+        at = chunk.data_page_offset + chunk.total_compressed_size // 4
+        content = bytearray(path.read_bytes())
+        content[at : at + 40] = bytes(40)
+        path.write_bytes(content)
+        refused(path, "row group 1 is damaged")
+        content[-200:-8] = bytes(192)
+        refused(make(path, bytes(content)), "is not a valid Parquet file")
+
+    def test_bytes_that_are_not_utf8_are_a_bad_row(self, tmp_path):
+        bad = pa.Array.from_buffers(pa.string(), 2, pa.array([b"one", b"\xff\xfe"]).buffers())
+        pq.write_table(pa.table({"text": bad}), tmp_path / "a.parquet")
+        refused(tmp_path / "a.parquet", "row 2 is not UTF-8")
+        assert texts(tmp_path / "a.parquet", count=0) == ([1], ["one"])
+
+    def test_one_long_value_in_many_rows_is_not_expanded_at_once(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(parquet, "SIZE", 1 << 20)
+        indices = pa.array(np.zeros(1000, np.int32))
+        given = pa.DictionaryArray.from_arrays(indices, pa.array(["a " * 50_000]))
+        for column in (given, given.cast(pa.string()), given.cast(pa.string()).cast(pa.string_view())):
+            pq.write_table(pa.table({"text": column}), tmp_path / "a.parquet")
+            found = [
+                len(batch.texts)
+                for batch in read.read(str(tmp_path / "a.parquet"), "parquet", ["text"], read.Skipped())
+            ]
+            assert (sum(found), max(found)) == (1000, 10)
+
+    def test_a_row_group_that_unpacks_to_far_too_much_is_refused(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(parquet, "LARGE", 1 << 20)
+        given = pa.table({"text": pa.array(["a" * 10_000] * 1000)})
+        pq.write_table(given, tmp_path / "a.parquet", compression="zstd", use_dictionary=False)
+        refused(tmp_path / "a.parquet", "row group 0 unpacks", "bytes to 10,0")
+
+
+class TestPredict:
+    def test_answers_line_up_and_rows_keep_their_numbers(self, tmp_path):
+        made = student("mlp")
+        path = make(tmp_path / "a.jsonl", '{"text": "the"}\n\n{"text": 3}\n{"text": ""}\n')
+        done = predict(made, str(path), str(tmp_path / "b.jsonl"), skip_bad=True)
+        assert (done.rows, done.skipped) == (2, 1)
+        assert [json.loads(line)["row"] for line in (tmp_path / "b.jsonl").read_text().splitlines()] == [1, 4]
+
+    def test_no_compressed_file_is_written(self, tmp_path):
+        path = make(tmp_path / "a.txt", "the\n")
+        with pytest.raises(PotstillError, match="would be compressed, which potstill does not write"):
+            predict(student("mlp"), str(path), str(tmp_path / "b.csv.gz"))
+
+    def test_a_link_to_the_input_is_no_output(self, tmp_path):
+        path = make(tmp_path / "a.txt", "the\n")
+        (tmp_path / "b.txt").symlink_to(path)
+        with pytest.raises(PotstillError, match="is read and written"):
+            predict(student("mlp"), str(path), str(tmp_path / "b.txt"))
+
+    def test_only_parquet_and_zstd_require_more_than_numpy(self, tmp_path):
+        student("mlp").save(tmp_path / "s.pot")
+        for ending, content in CONTENT.items():
+            make(tmp_path / f"a.{ending}", content)
+        make(tmp_path / "b.csv", zstd(CONTENT["csv"].encode()))
+        code = (
+            "import sys\n"
+            "for name in ('pandas', 'pyarrow', 'torch', 'scipy'): sys.modules[name] = None\n"
+            "from potstill.cli import main\n"
+            "main()"
+        )
+
+        def run(name):
+            given = [sys.executable, "-c", code, "predict", tmp_path / "s.pot", tmp_path / name]
+            return subprocess.run(given, capture_output=True, text=True)
+
+        assert run("a.csv").stdout.count("\n") == 3
+        assert run("b.csv").stderr == "error: Zstandard files require pyarrow: pip install pyarrow\n"
+
+
+class TestPrepare:
+    def test_every_ending_gives_the_same_data(self, project: Project) -> None:  # noqa: F811
+        lines = "".join(json.dumps({"text": text, "label": label}) + "\n" for text, label in ROWS)
+        make(project.data / "a.jsonl", lines)
+        make(project.data / "b.ndjson.gz", gzip.compress(lines.encode()))
+        make(project.data / "c.JSONL.zst", zstd(lines.encode()))
+        make(project.data / "d.txt.gz", gzip.compress("".join(f"{text};{label}\n\n" for text, label in ROWS).encode()))
+        pd.DataFrame(ROWS, columns=["text", "label"]).to_parquet(project.data / "e.pq")
+        frames = [
+            project.prepare(train=name)[0].train
+            for name in ("a.jsonl", "b.ndjson.gz", "c.JSONL.zst", "d.txt.gz", "e.pq")
+        ]
+        for frame in frames:
+            pd.testing.assert_frame_equal(frame, frames[0])
+
+    def test_all_parts_of_a_split_are_read_in_their_order(self, project: Project) -> None:  # noqa: F811
+        frame = pd.DataFrame(ROWS, columns=["text", "label"])
+        for i, part in enumerate((frame[:7], frame[7:20], frame[20:])):
+            part.to_parquet(project.data / f"train-0000{i}-of-00003.parquet")
+        for split in ("validation", "test"):
+            project.table(f"{split}-00000-of-00001-abcdef01.csv", rows(4, word=split))
+        data, _ = project.prepare()
+        assert data.train["text"].tolist() == frame["text"].tolist()
+        part = pd.DataFrame({"text": ["x", None], "label": ["good", "bad"]})
+        part.to_parquet(project.data / "train-00002-of-00003.parquet")
+        project.fails("mine/train-00002-of-00003.parquet: row 2 has no text")
+        (project.data / "train-00001-of-00003.parquet").unlink()
+        project.fails("train-00001-of-00003, is missing (2 of 3 files are there)", "`prepare.train`")
+
+    def test_a_label_of_a_part_is_named_by_its_row(self, project: Project) -> None:  # noqa: F811
+        project.table("train.csv", rows(20))
+        project.table("test-00000-of-00002.csv", rows(4, word="t"))
+        project.table("test-00001-of-00002.csv", [("u", "good"), ("v", "odd")])
+        project.fails("mine/test-00001-of-00002.csv: row 2 has the label 'odd'")
+
+    def test_quotes_that_swallow_rows_are_given_away_by_their_labels(self, project: Project) -> None:  # noqa: F811
+        three = 'text,label\n"Rules of the game,good\nnice film,bad\ndull",bad\n'
+        more = "".join(f"{text},{label}\n" for text, label in ROWS)
+        make(project.data / "train.csv", three + more)
+        project.fails("mine/train.csv: row 1 (lines 2 to 4) opens a quote", "'Rules of the game,good'")
+        make(project.data / "train.csv", 'text,label\n"Dear Sir,\nall good, thanks",bad\n' + more)
+        assert project.prepare(test_share=0.05)[1]["rows"]["train"] > 30
+
+    @pytest.mark.parametrize(
+        ("name", "content"), [("a.csv", "text,label\n,good\n"), ("a.jsonl", '{"text": " ", "label": 1}')]
+    )
+    def test_an_empty_text_teaches_nothing(self, project: Project, name: str, content: str) -> None:  # noqa: F811
+        make(project.data / name, content)
+        project.fails(f"mine/{name}: ", " 1 has no text", train=name)
+        project.table("train.csv", rows(20))
+        project.fails(f"mine/{name}: ", " 1 has no text", unlabelled=[name])
+
+    def test_pandas_index_is_no_row_number(self, project: Project) -> None:  # noqa: F811
+        frame = pd.DataFrame(ROWS, columns=["text", "label"])
+        pd.concat([frame[:20], frame[20:].reset_index(drop=True)]).to_parquet(project.data / "train.parquet")
+        assert project.prepare(labelled=10)[1]["rows"]["train"] == 10
+        for index in (frame.index.astype(str), pd.MultiIndex.from_product([range(8), range(5)]), frame["text"]):
+            frame.set_index(index).drop(columns="text" if index is frame["text"] else []).to_parquet(
+                project.data / "train.parquet"
+            )
+            assert project.prepare()[0].labels == ["bad", "good"]
+
+    @pytest.mark.parametrize("ending", ["csv", "tsv", "jsonl", "parquet", "txt"])
+    def test_numbers_are_the_same_labels_from_every_format(self, project: Project, ending: str) -> None:  # noqa: F811
+        frame = pd.DataFrame([(f"text {i}", (i % 4 + 1) / 2) for i in range(60)], columns=["text", "label"])
+        path = project.data / f"train.{ending}"
+        if ending == "jsonl":
+            frame.to_json(path, orient="records", lines=True)
+        elif ending == "parquet":
+            frame.to_parquet(path)
+        elif ending == "txt":
+            make(path, "".join(f"{text};{label}\n" for text, label in frame.itertuples(index=False)))
+        else:
+            frame.to_csv(path, index=False, sep="\t" if ending == "tsv" else ",")
+        assert project.prepare()[0].labels == ["0.5", "1", "1.5", "2"]
+
+    def test_labels_that_tie_as_numbers_have_one_order(self, project: Project) -> None:  # noqa: F811
+        project.table("train.csv", rows(60, labels=("1", "01", "2", "001")))
+        assert project.prepare()[0].labels == ["001", "01", "1", "2"]
+
+    def test_labels_that_look_alike_are_refused_or_said(self, project: Project, capsys) -> None:  # noqa: F811
+        for one, other in (("café", "cafe\u0301"), ("good", "go\u200bod"), ("so so", "so\xa0so")):
+            project.table("train.csv", rows(40, labels=(one, other)))
+            project.fails(f"{one!a} (20 rows)", f"{other!a} (20 rows)", "look alike")
+        project.table("train.csv", rows(40, labels=("a b", "a  b")))
+        project.fails("look alike, and differ in white space: make them one")
+        project.table("train.csv", rows(40, labels=("Good", "good", "bad")))
+        assert project.prepare()[0].labels == ["Good", "bad", "good"]
+        assert "the labels 'Good' (14 rows) and 'good' (13 rows) differ in case only" in capsys.readouterr().err
+
+    @pytest.mark.parametrize(
+        ("labels", "says"),
+        [
+            (("very\nbad", "good"), r"the class 'very\nbad' has a line break or another control character"),
+            (("tab\tbed", "good"), r"the class 'tab\tbed' has a line break or another control character"),
+            (("a" * 40_000, "b" * 40_000), "the names of the 2 classes have 80,001 bytes together"),
+        ],
+    )
+    def test_names_that_a_model_file_cannot_hold_are_refused(
+        self,
+        project: Project,  # noqa: F811
+        labels: tuple[str, str],
+        says: str,
+    ) -> None:
+        project.table("train.csv", rows(40, labels=labels))
+        project.fails(says)
+        named = rows(40, labels=(0, 1))
+        project.table("train.csv", named)
+        project.fails(says, labels=list(labels))
+
+    def test_names_that_are_equal_without_white_space_are_refused(self, project: Project) -> None:  # noqa: F811
+        project.table("train.csv", rows(40, labels=(0, 1)))
+        project.fails("names the class 'a' twice", labels=["a", "a "])
+        project.fails("has an empty name", labels=["a", " "])
+
+    def test_a_bomb_ends_in_one_line(self, project: Project, monkeypatch) -> None:  # noqa: F811
+        from potstill.corpus import from_files
+
+        monkeypatch.setattr(from_files, "LARGE", 1 << 20)
+        indices = pa.array(np.zeros(5000, np.int32))
+        column = pa.DictionaryArray.from_arrays(indices, pa.array(["a " * 5000]))
+        pq.write_table(pa.table({"text": column, "label": ["a", "b"] * 2500}), project.data / "train.parquet")
+        project.fails("unpacks to more than 1000 times its")
+
+
+@pytest.mark.parametrize(
+    ("value", "name"),
+    [
+        ("1.0", "1"), (1.0, "1"), (np.float32(1), "1"), (1, "1"), ("-3.0", "-3"), (2.5, "2.5"), ("2.5", "2.5"),
+        ("01", "01"), ("1.10", "1.10"), (True, "True"), (np.True_, "True"), (" x ", "x"), (10**20, "1" + "0" * 20),
+        ("1e3", "1e3"), (float("inf"), None), (b"a", None), (["a"], None),
+    ],
+)  # fmt: skip
+def test_the_name_of_a_class(value, name):
+    assert name_of(value) == name
+
+
+def test_single_precision_and_decimals_are_numbers_as_written(tmp_path):
+    labels = {"half": np.array([2.7, 1], np.float32), "exact": [Decimal("2.70"), Decimal("1.00")]}
+    pq.write_table(pa.table({"text": ["a", "b"], **labels}), tmp_path / "a.parquet")
+    [batch] = read.read(str(tmp_path / "a.parquet"), "parquet", ["text", "half", "exact"], read.Skipped())
+    assert [[name_of(value) for value in values] for values in batch.others] == [["2.7", "1"]] * 2
+
+
+def test_the_bytes_of_names_are_what_the_header_holds():
+    assert naming.fault(["a" * naming.LARGEST]) is None
+    assert naming.fault(["a" * (naming.LARGEST + 1)])
+    file._HEADER.pack(*[0] * 11, naming.LARGEST)
+    with contextlib.suppress(file.struct.error):
+        file._HEADER.pack(*[0] * 11, naming.LARGEST + 1)
+        pytest.fail("the header holds more")
+
+
+@pytest.mark.parametrize("ending", ["csv", "tsv", "jsonl", "ndjson", "parquet", "csv.gz"])
+def test_a_teachers_table_has_any_format(tmp_path, ending):
+    path = tmp_path / f"t.{ending}"
+    frame = pd.DataFrame({"1.0": [0.25, 1.0], "text": ["None", "1234"], "b": [0.75, 0.0]})
+    if ending == "parquet":
+        frame.to_parquet(path)
+    elif "json" in ending:
+        frame.to_json(path, orient="records", lines=True)
+    else:
+        frame.to_csv(path, index=False, sep="\t" if ending == "tsv" else ",")
+    assert teacher_table.is_table(str(path))
+    known = teacher_table.read(path, ["b", "1"])
+    assert known.to_dict("list") == {"text": ["None", "1234"], "b": [0.75, 0.0], "1": [0.25, 1.0]}
