@@ -241,7 +241,7 @@ class TestDamage:
 
     def test_a_missing_file_is_named(self, path):
         path.unlink()
-        with pytest.raises(PotstillError, match=r"a\.pot is missing"):
+        with pytest.raises(PotstillError, match=r"a\.pot: no such file"):
             Student.load(path)
 
     def test_a_foreign_file_is_refused(self, path):
