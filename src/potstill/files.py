@@ -228,7 +228,7 @@ def read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text("utf-8"))
     except FileNotFoundError:
-        raise missing(path, "Name another folder.") from None
+        raise missing(path, "Run this in a project's folder, or name another file.") from None
     except ValueError as error:
         raise PotstillError(f"{path} is not valid JSON ({error}): delete it and run `dvc repro`") from None
 
@@ -275,4 +275,4 @@ def keep_only(folder: Path, names: list[str]) -> None:
     """
     for path in folder.iterdir():
         if path.is_dir() and path.name not in names:
-            shutil.rmtree(path)
+            path.unlink() if path.is_symlink() else shutil.rmtree(path)
