@@ -72,9 +72,12 @@ def test_a_folders_hash_sees_names_and_contents(tmp_path):
 def test_only_the_named_folders_stay(tmp_path):
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
+    (tmp_path / "disk" / "b").mkdir(parents=True)
+    (tmp_path / "link").symlink_to("disk")
     (tmp_path / ".gitignore").touch()
-    files.keep_only(tmp_path, ["a", "c"])
-    assert sorted(path.name for path in tmp_path.iterdir()) == [".gitignore", "a"]
+    files.keep_only(tmp_path, ["a", "c", "disk"])
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".gitignore", "a", "disk"]
+    assert (tmp_path / "disk" / "b").is_dir()
 
 
 def test_a_mistake_is_one_line_and_a_defect_a_traceback(capsys, tmp_path):

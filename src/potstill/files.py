@@ -234,7 +234,7 @@ def reading(path: Any) -> Iterator[None]:
     except (PotstillError, MemoryError, PermissionError):
         raise
     except FileNotFoundError:
-        raise missing(path, "Name another folder.") from None
+        raise missing(path, "Run this in a project's folder, or name another file.") from None
     except Exception as error:
         raise PotstillError(
             f"{path} cannot be read ({said(error)}): if a stage wrote it, run `make verify`, then `dvc repro`"
@@ -334,4 +334,4 @@ def keep_only(folder: Path, names: list[str]) -> None:
     """
     for path in folder.iterdir():
         if path.is_dir() and path.name not in names:
-            shutil.rmtree(path)
+            path.unlink() if path.is_symlink() else shutil.rmtree(path)
