@@ -7,6 +7,7 @@ has had once, DVC does not look whether its files are still there. It would beli
 from potstill.start import run
 
 import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -46,15 +47,15 @@ def main() -> None:
         mended = mend(repo.cache.local, remote, kept, arguments.hash)
     except Exception as error:  # each kind of remote has its own
         raise PotstillError(
-            f"the remote {name} does not answer, or does not let you in: {error or type(error).__name__}; see "
+            f"the remote {name} does not answer, or does not let you in: {str(error) or type(error).__name__}; see "
             f"`dvc remote list`, and set passwords and keys with `dvc remote modify --local {name}`"
         ) from error
     repo.drop_data_index()  # what a killed push had listed so far would be taken for all there is
     if mended:
-        print(f"not whole in {name}, and replaced there: {', '.join(mended)}")
+        print(f"not whole in {name}, and mended there: {', '.join(mended)}")
     if not remote.verify:
         print(f"note: `dvc pull` believes what it gets; `dvc remote modify {name} verify true` has it look")
-    if subprocess.run(["dvc", "push", "--remote", name]).returncode:
+    if subprocess.run([sys.executable, "-m", "dvc", "push", "--remote", name]).returncode:
         raise PotstillError("not all is pushed; `make push` goes on from there")
 
 

@@ -159,8 +159,19 @@ def objects(repo: Repo) -> dict[Path, tuple[HashInfo, str]]:
 
 
 def outputs(repo: Repo) -> list["Output"]:
-    """What stages and `dvc add` keep in the cache, inside the project and with a hash of the contents."""
-    kept = (out for out in repo.index.outs if out.use_cache and out.is_in_repo and out.hash_info)
+    """What stages and `dvc add` keep in the cache, inside the project and with a hash of the contents.
+
+    Raises:
+        PotstillError: DVC cannot take the values in `params.yaml` for what `dvc.yaml` needs there.
+    """
+    try:
+        outs = list(repo.index.outs)
+    except (AssertionError, AttributeError, TypeError, ValueError) as error:
+        raise PotstillError(
+            f"dvc.yaml cannot be read with this params.yaml ({str(error) or type(error).__name__}): "
+            "a list lacks its brackets, or a value is null; see `git diff params.yaml`"
+        ) from error
+    kept = (out for out in outs if out.use_cache and out.is_in_repo and out.hash_info)
     return [out for out in kept if out.hash_name in ("md5", "md5-dos2unix")]
 
 

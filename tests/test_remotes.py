@@ -347,7 +347,7 @@ def test_what_is_missing_in_the_remote_is_told_of_and_pushed_again(mine, theirs,
 
 def test_what_is_damaged_in_the_remote_is_not_used(mine, theirs, server):
     run(mine, "dvc", "push")
-    assert "replaced there" not in run(mine, "python", "src/push.py", "--hash")
+    assert "mended there" not in run(mine, "python", "src/push.py", "--hash")
 
     def spoil(digest, change):
         data = server.files.cat_file(server.path(digest))

@@ -52,7 +52,6 @@ def says(capsys, monkeypatch):
 
     def script(module, *arguments):
         monkeypatch.setattr(sys, "argv", [module.__name__, *arguments])
-        monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
         said = ""
         try:
             run(module.main)
@@ -320,9 +319,9 @@ def test_a_push_replaces_what_is_damaged_there_and_nothing_else(says):
     gone.unlink()
     said, status = says(push)
     assert status == 0
-    assert f"replaced there: {', '.join(sorted([md5(ONE), md5(DATA)]))}\n" in said
+    assert f"mended there: {', '.join(sorted([md5(ONE), md5(DATA)]))}\n" in said
     said, status = says(push, "--hash")
-    assert f"replaced there: {md5(TWO)}\n" in said
+    assert f"mended there: {md5(TWO)}\n" in said
     assert everything(REMOTE) == right | {theirs: b"of another project"}
 
 
@@ -347,6 +346,17 @@ def test_a_list_is_not_removed_from_the_remote_for_what_nobody_has(says):
     right = everything(REMOTE)
     says(push)
     assert everything(REMOTE) == right
+
+
+@pytest.mark.parametrize("value", ["one", None])
+def test_a_parameter_that_dvc_cannot_take_is_one_line(says, value):
+    Path("params.yaml").write_text(json.dumps({"names": value}))
+    stage = {"matrix": {"name": "${names}"}, "cmd": "true", "deps": ["${names}"], "outs": ["${item.name}"]}
+    Path("dvc.yaml").write_text(json.dumps({"stages": {"train": stage}}))
+    for script in (verify, push):
+        said, status = says(script)
+        assert said.startswith("error: ")
+        assert status == 1
 
 
 def test_outside_a_project_there_is_one_line(says, tmp_path, monkeypatch):
