@@ -510,7 +510,9 @@ class TestPrepare:
         indices = pa.array(np.zeros(5000, np.int32))
         column = pa.DictionaryArray.from_arrays(indices, pa.array(["a " * 5000]))
         pq.write_table(pa.table({"text": column, "label": ["a", "b"] * 2500}), project.data / "train.parquet")
-        project.fails("unpacks to more than 1000 times its")
+        project.fails("unpacks to more than 300 times its")
+        make(project.data / "train.csv.gz", gzip.compress(b"text,label\n" + b"a,b\n" * 100_000))
+        project.fails("unpacks to more than 300 times its", train="train.csv.gz")
 
 
 @pytest.mark.parametrize(
