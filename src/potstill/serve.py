@@ -14,8 +14,8 @@ from pydantic import BaseModel, Field
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 import potstill
+from potstill.bulk.asked import Batch
 from potstill.bulk.predict import answer
-from potstill.bulk.read import Batch
 from potstill.errors import PotstillError
 from potstill.runtime.decision import choose
 from potstill.runtime.model import Student

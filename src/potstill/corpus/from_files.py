@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from potstill.bulk import formats
-from potstill.bulk.read import Skipped, unit
+from potstill.bulk.asked import Skipped, unit
 from potstill.bulk.read import read as read_table
 from potstill.corpus.dataset import SPLITS
 from potstill.corpus.tables import Raw, Table, by_name, columns, joined
@@ -19,8 +19,8 @@ from potstill.params.prepare import PrepareParams
 # How data sets name the parts of a split; some add a hash.
 SHARD = re.compile(r"(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})(?P<hash>-[0-9a-f]+)?")
 
-# A table that takes more memory than this, and so many times its file's bytes, is a bomb. A row takes its characters and
-# some more.
+# A table that takes more bytes of memory than this, and so many times its file's, is a bomb. A row takes some on top of
+# its characters.
 LARGE, RATIO, ROW = 1 << 28, 300, 50
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from potstill.bulk.read import Asked, Skipped, alike, difference, look
+from potstill.bulk.asked import Asked, Skipped, alike, difference, look
 from potstill.errors import PotstillError
 from potstill.runtime import naming
 from potstill.runtime.decision import JOINT
