@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from potstill.bulk.asked import Asked, quoted
 from potstill.bulk.open import BLOCK, LONGEST, Block, shown
-from potstill.errors import PotstillError
+from potstill.errors import PotstillError, visible
 
 csv.field_size_limit(LONGEST)  # csv's own bound is a text of 131,072 characters
 
@@ -61,7 +61,7 @@ def parse(line: str) -> Any:
     """Parse a line of JSONL.
 
     Raises:
-        JSONDecodeError: it is no JSON.
+        JSONDecodeError: it is not JSON.
         RecursionError: it is nested too deeply.
     """
     try:
@@ -231,7 +231,7 @@ def _csv(asked: Asked, read: Iterator[Block]) -> Iterator[Piece]:
         numbers.append(number)
         for column, value in zip(columns, values, strict=True):
             column.append(value)
-        size += len(values[0])
+        size += 1 + len(values[0])
         if size >= BLOCK:
             yield Piece(numbers, columns, size)
             numbers, columns, size = [], [[] for _ in asked.columns], 0
@@ -289,7 +289,8 @@ class _Spans:
                 )
         if self.count:
             many = f"{self.count:,} rows span" if self.count > 1 else "1 row spans"
-            print(f"{name}: {many} several lines, as quotes say; the first is {self.first}", file=sys.stderr)
+            told = f"{name}: {many} several lines, as quotes say; the first is {self.first}"
+            print(visible(told), file=sys.stderr)
 
 
 def tabbed(line: str) -> list[str]:
