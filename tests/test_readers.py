@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from potstill.bulk import formats, open, parquet, read
+from potstill.bulk import asked, formats, open, parquet, read
 from potstill.bulk.predict import predict
 from potstill.corpus.tables import name_of
 from potstill.errors import PotstillError
@@ -34,7 +34,7 @@ ROWS = [(f"text {i} words", ("bad", "good")[i % 2]) for i in range(40)]
 def texts(path, column="text", **skipped):
     """What the reader gives: numbers and texts, in one list each."""
     kind = formats.format_of(str(path), None, "txt")
-    batches = list(read.read(str(path), kind, [column], read.Skipped(**skipped)))
+    batches = list(read.read(str(path), kind, [column], asked.Skipped(**skipped)))
     given = [text for batch in batches for text in read_list(batch.texts)]
     return [number for batch in batches for number in batch.numbers], given
 
@@ -334,7 +334,7 @@ class TestParquet:
             pq.write_table(pa.table({"text": column}), tmp_path / "a.parquet")
             found = [
                 len(batch.texts)
-                for batch in read.read(str(tmp_path / "a.parquet"), "parquet", ["text"], read.Skipped())
+                for batch in read.read(str(tmp_path / "a.parquet"), "parquet", ["text"], asked.Skipped())
             ]
             assert (sum(found), max(found)) == (1000, 10)
 
@@ -510,7 +510,9 @@ class TestPrepare:
         indices = pa.array(np.zeros(5000, np.int32))
         column = pa.DictionaryArray.from_arrays(indices, pa.array(["a " * 5000]))
         pq.write_table(pa.table({"text": column, "label": ["a", "b"] * 2500}), project.data / "train.parquet")
-        project.fails("unpacks to more than 1000 times its")
+        project.fails("unpacks to more than 300 times its")
+        make(project.data / "train.csv.gz", gzip.compress(b"text,label\n" + b"a,b\n" * 100_000))
+        project.fails("unpacks to more than 300 times its", train="train.csv.gz")
 
 
 @pytest.mark.parametrize(
@@ -528,7 +530,7 @@ def test_the_name_of_a_class(value, name):
 def test_single_precision_and_decimals_are_numbers_as_written(tmp_path):
     labels = {"half": np.array([2.7, 1], np.float32), "exact": [Decimal("2.70"), Decimal("1.00")]}
     pq.write_table(pa.table({"text": ["a", "b"], **labels}), tmp_path / "a.parquet")
-    [batch] = read.read(str(tmp_path / "a.parquet"), "parquet", ["text", "half", "exact"], read.Skipped())
+    [batch] = read.read(str(tmp_path / "a.parquet"), "parquet", ["text", "half", "exact"], asked.Skipped())
     assert [[name_of(value) for value in values] for values in batch.others] == [["2.7", "1"]] * 2
 
 

@@ -27,8 +27,8 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 import potstill
+from potstill.bulk.asked import Batch
 from potstill.bulk.predict import answer
-from potstill.bulk.read import Batch
 from potstill.connection import AT_ONCE, Connection, Limits, problem, room
 from potstill.errors import PotstillError, visible
 from potstill.runtime.decision import choose

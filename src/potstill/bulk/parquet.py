@@ -6,16 +6,14 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from potstill.bulk.asked import Asked, Batch, Skipped
 from potstill.bulk.formats import STANDARD, pyarrow
 from potstill.bulk.open import BLOCK, LONGEST, binary, shown
 from potstill.errors import PotstillError
-
-if TYPE_CHECKING:
-    from potstill.bulk.read import Asked, Batch
 
 SIZE = 1 << 26  # bytes of text in a batch that are aimed at
 LARGE, RATIO = 1 << 30, 1000  # a row group of more bytes, and of so many times its compressed bytes, is a bomb
@@ -91,15 +89,13 @@ def check(file: Any, path: str, column: str) -> None:
         )
 
 
-def batches(asked: "Asked", rows: int) -> Iterator["Batch"]:
+def batches(asked: Asked, rows: int) -> Iterator[Batch]:
     """Read batches of at most `rows` rows; where texts are long, fewer, so that memory stays bounded.
 
     Raises:
         PotstillError: as `opened` and `check`; or a column is missing or there twice, a page is damaged, or a row
             group unpacks to far more than is there.
     """
-    from potstill.bulk.read import Batch
-
     arrow = pyarrow()
     text = asked.columns[0]
     with opened(asked.path) as (file, source):
@@ -229,8 +225,6 @@ def open_parquet(path: str, column: str) -> Iterator[Any]:
     Raises:
         PotstillError: the file is missing, or no Parquet, or has no such column of strings.
     """
-    from potstill.bulk.read import Asked, Skipped
-
     with opened(path) as (file, _):
         Asked(path, [column], Skipped(), lambda _: "Name one with --column", "row").place(file.schema_arrow.names)
         check(file, path, column)

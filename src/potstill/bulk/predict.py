@@ -9,9 +9,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from potstill.bulk.asked import Batch, Skipped
 from potstill.bulk.fallback import Fallback
 from potstill.bulk.formats import STANDARD, Format, format_of, parse
-from potstill.bulk.read import Batch, Skipped, read
+from potstill.bulk.read import read
 from potstill.bulk.write import Answers, LabelSets, writer
 from potstill.errors import PotstillError
 from potstill.runtime.decision import choose

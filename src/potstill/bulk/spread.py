@@ -8,8 +8,8 @@ import pyarrow as pa
 
 from potstill import files
 from potstill.bulk import formats
+from potstill.bulk.asked import Batch
 from potstill.bulk.predict import score
-from potstill.bulk.read import Batch
 from potstill.engine import shards
 from potstill.errors import PotstillError
 from potstill.runtime.model import Student

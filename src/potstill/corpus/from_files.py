@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from potstill.bulk import formats
-from potstill.bulk.read import Skipped, unit
+from potstill.bulk.asked import Skipped, unit
 from potstill.bulk.read import read as read_table
 from potstill.corpus.dataset import SPLITS
 from potstill.corpus.tables import Raw, Table, by_name, columns, joined
@@ -19,7 +19,9 @@ from potstill.params.prepare import PrepareParams
 # How data sets name the parts of a split; some add a hash.
 SHARD = re.compile(r"(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})(?P<hash>-[0-9a-f]+)?")
 
-LARGE, RATIO = 1 << 28, 1000  # more characters than that, and so many times the file's bytes, are a bomb
+# A table that takes more bytes of memory than this, and so many times its file's, is a bomb. A row takes some on top of
+# its characters.
+LARGE, RATIO, ROW = 1 << 28, 300, 50
 
 
 def read(params: PrepareParams) -> Raw:
@@ -146,7 +148,7 @@ def _load(path: Path, wanted: list[str]) -> tuple[list[int], list[list[Any]]]:
         numbers.extend(part)
         for column, more in zip(values, columns_, strict=True):
             column.extend(more)
-        size += sum(map(len, columns_[0]))
+        size += sum(map(len, columns_[0])) + ROW * len(columns_[0])
         if size > most:
             raise PotstillError(
                 f"{path} unpacks to more than {RATIO} times its {path.stat().st_size:,} bytes. Such a file is made to "

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from potstill.bulk.read import Asked, Skipped, alike, difference, look
-from potstill.errors import PotstillError
+from potstill.bulk.asked import Asked, Skipped, alike, difference, look
+from potstill.errors import PotstillError, visible
 from potstill.runtime import naming
 from potstill.runtime.decision import JOINT
 
@@ -284,11 +284,8 @@ def _check_looks(raw: Raw) -> None:
                     f"{raw.splits['train'].name}: the labels {both} look alike, and differ in {difference(one, other)}"
                     ": make them one"
                 )
-            print(
-                f"{raw.splits['train'].name}: the labels {both} differ in {difference(one, other)} only; they count as "
-                "two classes",
-                file=sys.stderr,
-            )
+            told = f"the labels {both} differ in {difference(one, other)} only; they count as two classes"
+            print(visible(f"{raw.splits['train'].name}: {told}"), file=sys.stderr)
 
 
 def _check_names(raw: Raw, names: list[str], ids: dict[str, int], by_id: bool) -> None:

@@ -10,7 +10,8 @@ import pandas as pd
 from scipy.special import logit
 
 from potstill.bulk import formats
-from potstill.bulk.read import Skipped, names, unit
+from potstill.bulk.asked import Skipped, unit
+from potstill.bulk.read import names
 from potstill.bulk.read import read as read_table
 from potstill.corpus.clean import keys
 from potstill.corpus.tables import name_of

@@ -1,0 +1,133 @@
+"""What is asked of a table, and what is said of it where it cannot be had."""
+
+import unicodedata
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from potstill.bulk.formats import Format
+from potstill.bulk.open import shown
+from potstill.errors import PotstillError
+
+_DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
+
+
+@dataclass
+class Batch:
+    """Some rows of a file.
+
+    Attributes:
+        texts: a list of strings, or an Arrow array.
+        numbers: which rows they are, from 1; of txt and jsonl, which lines.
+        others: the values of the other columns asked for, a list for each.
+    """
+
+    texts: Any
+    numbers: Sequence[int]
+    others: Sequence[list[Any]] = ()
+
+
+class BadRow(PotstillError):
+    """A row that has no text to score."""
+
+
+@dataclass
+class Skipped:
+    """What to do with bad rows.
+
+    Attributes:
+        count: how many were left out; None where the first ends it all.
+        advice: ends the message.
+    """
+
+    count: int | None = None
+    advice: str = "Correct it, or leave such rows out with --skip-bad"
+
+    def take(self, where: str, fault: str) -> None:
+        """Count a bad row, or raise."""
+        if self.count is None:
+            raise BadRow(f"{where} {fault}. {self.advice}")
+        self.count += 1
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What to read of a table.
+
+    Attributes:
+        path: the file, or `-` for standard input.
+        columns: the column, or key, of the text, and those of other values; not used for txt.
+        bad: what to do with bad rows.
+        advice: what to do where a column is missing, such as "Name one with --column".
+        unit: how rows are counted.
+    """
+
+    path: str
+    columns: Sequence[str]
+    bad: Skipped
+    advice: Callable[[str], str]
+    unit: str
+
+    def where(self, number: int) -> str:
+        """Name a row in a message."""
+        return f"{shown(self.path)}: {self.unit} {number}"
+
+    def missing(self, column: str, found: Sequence[str], separator: str = "") -> PotstillError:
+        """Say that a column is missing, with the cause where it can be told."""
+        name = shown(self.path)
+        has = ", ".join(map(quoted, found)) or "none"
+        has = has if len(has) <= 300 else f"{has[:300]}…"
+        cause = f"{self.advice(column)}"
+        if separator and len(found) == 1:
+            for other, called in _DELIMITERS.items():
+                if other != separator and column in [part.strip(' "') for part in found[0].split(other)]:
+                    wanted = _DELIMITERS[separator]
+                    cause = f"The columns are separated by {called}, not by {wanted}: save the file with {wanted}"
+                    if other in ",\t":
+                        cause += f", or give it the ending {'.csv' if other == ',' else '.tsv'}"
+        for other in found:
+            if alike(other) == alike(column):
+                cause = f"{quoted(other)} differs from it only in {difference(other, column)}. {cause}"
+                break
+        return PotstillError(f"{name} has no column {quoted(column)} (found: {has}). {cause}")
+
+    def place(self, header: Sequence[str], separator: str = "") -> list[int]:
+        """Where the columns are."""
+        for column in self.columns:
+            if column not in header:
+                raise self.missing(column, header, separator)
+            if header.count(column) > 1:
+                raise PotstillError(
+                    f"{shown(self.path)} has {header.count(column)} columns named {quoted(column)}. Rename all but one"
+                )
+        return [header.index(column) for column in self.columns]
+
+
+def quoted(name: str) -> str:
+    """A name in quotes, such that what looks like another is seen to differ."""
+    return ascii(name) if unicodedata.normalize("NFC", name) != name else repr(name)
+
+
+def look(name: str) -> str:
+    """What a reader sees of a name: without invisible characters, Unicode forms and kinds of white space."""
+    seen = "".join(char for char in unicodedata.normalize("NFC", name) if unicodedata.category(char) != "Cf")
+    return " ".join(seen.split())
+
+
+def alike(name: str) -> str:
+    """The form in which names are compared to find those that are probably meant to be the same."""
+    return unicodedata.normalize("NFKC", look(name)).casefold()
+
+
+def difference(one: str, other: str) -> str:
+    """In what two names differ that are `alike`."""
+    if look(one) != look(other):
+        return "case" if look(one).casefold() == look(other).casefold() else "the form of its characters"
+    if "".join(one.split()) != "".join(other.split()):
+        return "invisible characters or the Unicode form"
+    return "white space"
+
+
+def unit(kind: Format) -> str:
+    """How rows are counted in a format: as lines, or as rows without the header."""
+    return "line" if kind in ("txt", "jsonl") else "row"
