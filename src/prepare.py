@@ -11,7 +11,7 @@ from potstill.corpus.assemble import assemble
 from potstill.corpus.dataset import SPLITS
 from potstill.corpus.tables import Raw
 from potstill.cost import measured
-from potstill.errors import visible
+from potstill.errors import listed, visible
 from potstill.params.prepare import PrepareParams
 
 
@@ -36,7 +36,7 @@ def main() -> None:
 
     rows, removed = facts["rows"], facts["removed"]
     print(f"{paths.PREPARED}: " + ", ".join(f"{rows[name]} {name}" for name in (*SPLITS, "unlabelled")))
-    print(visible("labels in train: " + ", ".join(f"{n} {name}" for name, n in facts["labels"]["train"].items())))
+    print(visible("labels in train: " + listed([f"{n} {name}" for name, n in facts["labels"]["train"].items()])))
     print(
         f"removed from train: {removed['train']['rows']} copies of validation or test texts; "
         f"train texts with two labels: {facts['two_labels']}"

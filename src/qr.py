@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from potstill import files, paths
-from potstill.errors import visible
+from potstill.errors import listed, visible
 from potstill.qr import encode
 from potstill.runtime.model import FILE, Student
 from potstill.terminal import Parser
@@ -29,7 +29,7 @@ def main() -> None:
         code.save(stream, kind="png", scale=4, border=4)
     said = (
         f"{arguments.image}: QR code version {code.version}-{code.error}, {len(data):,} bytes, "
-        f"a classifier of {student.parameters:,} parameters for {', '.join(student.labels)}"
+        f"a classifier of {student.parameters:,} parameters for {listed(student.labels)}"
     )
     print(visible(said))
 

@@ -260,8 +260,11 @@ def test_errors_are_one_line_and_a_status(model, tmp_path):
         ([], "the following arguments are required: command"),
         (["guess"], "invalid choice: 'guess'"),
         (["predict"], "the following arguments are required: model"),
-        (["predict", "a.pot", "--top-k", "0"], "argument --top-k: must be a positive integer (found: '0')"),
-        (["predict", "a.pot", "--top-k", "9" * 5000], "argument --top-k: must be a positive integer"),
+        (
+            ["predict", "a.pot", "--top-k", "0"],
+            "argument --top-k: must be an integer from 1 to 2147483647 (found: '0')",
+        ),
+        (["predict", "a.pot", "--top-k", "9" * 5000], "argument --top-k: must be an integer from 1 to 2147483647"),
         (
             ["predict", "a.pot", "--threshold", "nan"],
             "argument --threshold: must be a number from 0 to 1 (found: 'nan')",
@@ -466,3 +469,26 @@ def test_standard_input_may_hold_any_format(model, monkeypatch, capsys):
     monkeypatch.setattr(sys, "stdin", Input)
     out = call(capsys, "predict", model, "--input-format", "jsonl", "--output-format", "csv")
     assert out.startswith("label,probability\n")
+
+
+def test_of_very_many_classes_some_are_shown(capsys, tmp_path):
+    made = student("mlp")
+    labels = [f"class {i}" for i in range(1000)]
+    weights = {
+        name: np.zeros(shape, np.float32) for name, shape in made.shape.weights(made.lookup.size, len(labels)).items()
+    }
+    many = dataclasses.replace(made, labels=labels, weights=weights, bits=(32, 32), steps={})
+    many.save(tmp_path / "a.pot")
+    out = call(capsys, "inspect", tmp_path / "a.pot")
+    assert "class 18, class 19 and 980 more\n" in out
+    assert out.count("class ") < 60
+    assert len(json.loads(call(capsys, "inspect", tmp_path / "a.pot", "--json"))["labels"]) == 1000
+    cli._main(["page", str(tmp_path / "a.pot"), "-o", str(tmp_path / "a.html")])
+    assert "<title>Which of 1,000 classes?</title>" in (tmp_path / "a.html").read_text("utf-8")
+
+
+def test_a_teacher_without_some_answers_is_named(capsys, tmp_path):
+    dataclasses.replace(student("mlp"), facts={"untested_teachers": ["table"]}).save(tmp_path / "a.pot")
+    assert "teacher     table, which lacks answers for some of the test texts\n" in call(
+        capsys, "inspect", tmp_path / "a.pot"
+    )

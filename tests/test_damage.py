@@ -19,6 +19,7 @@ from potstill.engine import local, shards
 from potstill.errors import PotstillError
 from potstill.evaluate.answers import Answers
 from potstill.params.label import LabelParams
+from potstill.pool import lexicon
 from potstill.student import transfer
 from potstill.teacher import model, pretrained, resume
 from potstill.teacher.average import merge
@@ -148,8 +149,9 @@ class TestTokenizer:
     def test_no_architecture_gets_by_without(self, data, tmp_path, kind):
         folder = make_checkpoint(kind, tmp_path / kind, data.train["text"].tolist())
         (folder / "tokenizer.json").unlink()
-        with pytest.raises(PotstillError, match="its tokenizer is missing"):
-            pretrained.load(str(folder), LABELS)
+        for load in (lambda: pretrained.load(str(folder), LABELS), lambda: lexicon.words(str(folder))):
+            with pytest.raises(PotstillError, match="its tokenizer is missing"):
+                load()
 
 
 class TestWeights:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from potstill import files
 from potstill.bulk import fallback
 from potstill.bulk.formats import FORMATS, STANDARD
 from potstill.bulk.predict import predict, progress
-from potstill.errors import PotstillError, lacking, visible
+from potstill.errors import NAMED, PotstillError, lacking, listed, visible
 from potstill.runtime import explain, fast
 from potstill.runtime.file import FLOAT
 from potstill.runtime.model import Student
@@ -27,7 +28,6 @@ from potstill.web.page import page
 
 TELLING = 8  # words shown per class
 MOST = 2**31 - 1  # of what is counted
-NAMED = 20  # classes that a page's title names
 
 
 def main() -> None:
@@ -273,10 +273,10 @@ def _lines(path: Path, student: Student, known: dict[str, Any]) -> Iterator[str]
     loops = "compiled" if fast.kernel else "numpy; for compiled ones reinstall where there is a C compiler"
     yield f"{path}: {known['architecture']}, {known['parameters']:,} parameters, {known['bytes']:,} bytes"
     if student.thresholds is None:
-        yield f"classes     {', '.join(student.labels)}"
+        yield f"classes     {listed(student.labels)}"
     else:
-        named = (f"{name} ({limit:.3f})" for name, limit in known["thresholds"].items())
-        yield f"classes     {', '.join(named)}; a text has those that reach their threshold"
+        named = [f"{name} ({limit:.3f})" for name, limit in known["thresholds"].items()]
+        yield f"classes     {listed(named)}; a text has those that reach their threshold"
     yield f"words       {known['words']:,}, known by their {known['matches']}"
     yield f"reads       the first {student.lookup.max_length} words of a text"
     yield f"numbers     {bits}; probabilities at temperature {known['temperature']:g}"
@@ -286,8 +286,10 @@ def _lines(path: Path, student: Student, known: dict[str, Any]) -> Iterator[str]
         yield "The file does not name its words."
         return
     yield "words that speak most for a class, and how much they raise the logarithm of its probability:"
-    for label, found in known["telling"].items():
+    for label, found in islice(known["telling"].items(), NAMED):
         yield f"  {label}: " + ", ".join(f"{word} {gain:+.1f}" for word, gain in found.items())
+    if len(student.labels) > NAMED:
+        yield f"  … and {len(student.labels) - NAMED:,} more classes: --json has all"
 
 
 def _origin(facts: dict[str, Any], right: str) -> Iterator[str]:
@@ -304,6 +306,9 @@ def _origin(facts: dict[str, Any], right: str) -> Iterator[str]:
     ]
     for name, accuracy in table("teachers").items():
         said.append(("teacher     {name}, {accuracy:.2%} on test", {"name": name, "accuracy": accuracy}))
+    untested = facts.get("untested_teachers")
+    for name in untested if isinstance(untested, list) else []:
+        said.append(("teacher     {name}, which lacks answers for some of the test texts", {"name": name}))
     for split, found in table("metrics").items():
         form = (
             "{split:<12}{accuracy:.2%} of {rows:,} {right} ({accuracy_low:.2%} to {accuracy_high:.2%}), "
@@ -321,7 +326,7 @@ def _origin(facts: dict[str, Any], right: str) -> Iterator[str]:
 def _explain(asked: argparse.Namespace) -> None:
     student = Student.load(asked.model)
     if asked.label is not None and asked.label not in student.labels:
-        raise PotstillError(f"--label: {asked.model} has no class {asked.label!r} (found: {', '.join(student.labels)})")
+        raise PotstillError(f"--label: {asked.model} has no class {asked.label!r} (found: {listed(student.labels)})")
     label, probability, parts = explain.explain(student, asked.text, asked.label)
     if asked.json:
         words = [asdict(part) for part in parts]

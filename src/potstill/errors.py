@@ -1,6 +1,7 @@
 """The one exception that is meant for people, and what others amount to."""
 
 import errno
+from collections.abc import Sequence
 
 # A full disk, as Python says it; as libraries in Rust do; as torch does, which does not say why it cannot write.
 FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -11,6 +12,7 @@ SHORT = ("out of memory", "can't allocate memory", "Cannot allocate memory")
 UNMAPPED = ("failed to map segment from shared object", "cannot allocate memory", "Cannot allocate memory")
 # What pyarrow and safetensors, which a student needs not, raise for a file that is not whole.
 DAMAGED = ("ArrowInvalid", "SafetensorError")
+NAMED = 20  # classes that a line names
 
 
 class PotstillError(Exception):
@@ -37,6 +39,12 @@ def said(error: Exception) -> str:
     """Return the first line of what a library says is wrong, with the error's type where that is half of it."""
     line = next(filter(str.strip, str(error).splitlines()), "")
     return line if line and isinstance(error, OSError | ValueError) else f"{type(error).__name__}: {line}"
+
+
+def listed(names: Sequence[str]) -> str:
+    """Join the names of classes for a line that people read, not all where there are very many."""
+    more = f" and {len(names) - NAMED:,} more" if len(names) > NAMED else ""
+    return ", ".join(names[:NAMED]) + more
 
 
 def line(error: BaseException) -> str | None:
