@@ -352,7 +352,8 @@ def main() -> None:
         sanitized()
     if not asked.files:
         done, loaded, wrong = fuzz(asked.seed, asked.seconds)
-        print(*wrong, sep="\n")
+        for problem in wrong:
+            print(problem)
         print(f"seed {asked.seed}: {done:,} files, of which {loaded:,} loaded and {len(wrong):,} went wrong")
         sys.exit(bool(wrong))
     javascript = JavaScript()
