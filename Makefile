@@ -1,6 +1,6 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup repro advise queue search compare qr verify push pull test test-faults fuzz browser servers quick audit check offline \
-	fresh format show lock clean benchmark-advise benchmark-classes benchmark-debian benchmark-emotion \
+.PHONY: help setup there repro advise queue search compare qr verify push pull test test-faults fuzz browser servers quick audit check \
+	offline fresh format show lock clean benchmark-advise benchmark-classes benchmark-debian benchmark-emotion \
 	benchmark-glue benchmark-label benchmark-scale benchmark-search benchmark-speed benchmark-teacher
 
 PYTHON ?= python3
@@ -18,7 +18,12 @@ export PATH := $(BIN):$(PATH)
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
 
+# What trains, tests or checks makes the environment first, or brings it up to date. All else takes the one that there is:
+# $(VENV), or an active one.
 setup: $(VENV)/.ready ## make the virtual environment with known-good versions
+
+there:
+	@python -c 'import dvc' 2>/dev/null || { echo "error: no environment is there: make setup, or activate yours" >&2; exit 1; }
 
 $(VENV)/.ready: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
@@ -43,19 +48,19 @@ search: setup ## look for the best student of at most BUDGET, in UNIT=parameters
 	@test -n "$(BUDGET)" || { echo "error: say how large it may be: make search BUDGET=3000" >&2; exit 1; }
 	@python src/search.py --budget $(BUDGET) --unit $(UNIT) --trials $(TRIALS) $(if $(STORAGE),--storage '$(STORAGE)')
 
-compare: setup ## the last run and the experiments of this commit on one page, or those named in EXPS="one another"
+compare: there ## the last run and the experiments of this commit on one page, or those named in EXPS="one another"
 	python src/compare.py $(EXPS)
 
-qr: setup ## write the student as a QR code, qr.png
+qr: there ## write the student as a QR code, qr.png
 	python src/qr.py
 
-verify: setup ## hash all that DVC keeps here, and clean its cache of what is damaged
+verify: there ## hash all that DVC keeps here, and clean its cache of what is damaged
 	python src/verify.py
 
-push: setup ## push to the DVC remote, or to REMOTE; what is not whole there is replaced (HASH=1: read it all)
+push: there ## push to the DVC remote, or to REMOTE; what is not whole there is replaced (HASH=1: read it all)
 	python src/push.py $(if $(REMOTE),--remote $(REMOTE)) $(if $(HASH),--hash)
 
-pull: setup ## pull from the DVC remote, or from REMOTE, and verify
+pull: there ## pull from the DVC remote, or from REMOTE, and verify
 	dvc pull $(if $(REMOTE),--remote $(REMOTE)); pulled=$$?; python src/verify.py && exit $$pulled
 
 test: setup tests/js/node_modules browser ## run all tests
@@ -100,7 +105,7 @@ check: setup ## lint, check types and docstrings
 	ruff format --check .
 	mypy
 
-audit: ## ask PyPI for known vulnerabilities of the pinned versions
+audit: ## ask PyPI for known vulnerabilities of the pinned versions, CUDA's included
 	$(PYTHON) -m venv $(VENV)/audit
 	$(VENV)/audit/bin/python -m pip install --quiet --disable-pip-version-check pip-audit
 	$(VENV)/audit/bin/pip-audit --disable-pip --no-deps --strict --ignore-vuln PYSEC-2026-2447 -r constraints.txt  # README: Security
@@ -108,19 +113,20 @@ audit: ## ask PyPI for known vulnerabilities of the pinned versions
 offline: setup tests/js/node_modules ## write the template with which `dvc plots` draws without a network
 	python tests/offline.py
 
-fresh: setup ## check that dvc.lock belongs to the code and the parameters
+fresh: there ## check that dvc.lock belongs to the code and the parameters
 	python tests/fresh.py
 
-format: setup ## format the code
+format: there ## format the code
 	ruff check --fix .
 	ruff format .
 
-show: setup ## one row per experiment
+show: there ## one row per experiment
 	dvc exp show --hide-workspace --only-changed --drop '.*(/|models|timing|plots|rounding|export|traits|cost|ablate|report|truncated)'
 
-lock: ## write the versions of this environment to constraints.txt
+lock: ## write the versions of this environment to constraints.txt, and of what PyPI's torch brings on Linux
 	{ echo '# Known-good versions, written by `make lock`.'; \
 	  $(BIN)/python -m pip freeze --exclude-editable | sed -E 's/\+cpu$$//'; } > constraints.txt
+	$(BIN)/python tests/lock.py
 
 benchmark-advise: DATA = ../shared/data
 benchmark-advise: setup ## `make advise` on Emotion, SST-2 and CoLA, in the folder DATA

@@ -8,6 +8,7 @@ from potstill.start import run
 
 import shutil
 import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -42,6 +43,7 @@ def main() -> None:
         raise PotstillError(f"{arguments.teacher} is a table, which cannot be asked: give another one, --teacher NAME")
     data = Dataset.load(paths.PREPARED)
     source = checkpoints.find(preset.checkpoint)
+    digest = files.sha256(Path(source))
     import torch  # after `device`, which says how its threads wait
 
     threads = params.threads or torch.get_num_threads()
@@ -54,7 +56,7 @@ def main() -> None:
         settings = params.of(arguments.teacher).model_copy(update={"epochs": epochs, "batch_size": BATCH_SIZE})
         device.use_threads(threads)
         network, tokenizer = pretrained.load(source, data.labels, settings.seed, data.multi_label)
-        folder = scratch / files.key(settings.model_dump_json(), preset, source, rows.to_json())
+        folder = scratch / files.key(settings.model_dump_json(), preset, digest, rows.to_json())
         finetune.finetune(network, tokenizer, rows, choosers, settings, preset.learning_rate, folder)
 
         def answer(texts: list[str]) -> np.ndarray:

@@ -111,7 +111,6 @@ def load_teachers(
         logits, validation = (
             record.read_answers(folder / name / f"{split}.csv", data.labels) for split in ("test", "validation")
         )
-        facts = files.read_json(folder / name / "metrics.json", name)
         if not np.isfinite(logits).all():
             print(f"{name} lacks texts of the test split, and is left out")
             continue
@@ -120,8 +119,8 @@ def load_teachers(
             "teacher",
             shares(logits),
             shares(validation),
-            facts["parameters"],
-            facts["bytes"],
+            files.read_json(folder / name / "metrics.json", name, "parameters", kind=int | None),
+            files.read_json(folder / name / "metrics.json", name, "bytes", kind=int),
         )
         timings |= files.read_json(folder / name / "timing.json")
     if len(asked) > 1 and all(name in found for name in asked):

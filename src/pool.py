@@ -2,7 +2,7 @@
 
 from potstill.start import run
 
-from potstill import files, paths
+from potstill import files, paths, unwatched
 from potstill.cost import measured
 from potstill.params.pool import PoolParams
 from potstill.pool import lexicon
@@ -15,12 +15,15 @@ from potstill.teacher import checkpoints
 def main() -> None:
     """Read the prepared data; write `data/pool/pool.parquet` and how many rows each source gave."""
     params = PoolParams.load()
-    foreign = lexicon.words(checkpoints.find(params.lexicon)) if params.borrow else []
+    foreign, read = [], {}
+    if params.borrow:
+        foreign = lexicon.words(checkpoints.find(params.lexicon))
+        read = unwatched.note(params.lexicon, "pool")
     with files.whole(paths.POOL) as folder:
         folder.mkdir()
         rows = build(paths.PREPARED, folder / "pool.parquet", params, foreign)
     counts = {source: rows[source] for source in SOURCES}
-    facts = {"rows": rows.total(), "sources": counts}
+    facts = {"rows": rows.total(), "sources": counts, **read}
     files.write_json(paths.METRICS / "pool" / "metrics.json", {"pool": facts})
     print(f"{rows.total():,} texts: " + ", ".join(f"{number:,} {name}" for name, number in counts.items() if number))
 

@@ -5,7 +5,7 @@ Reads `prepare` in params.yaml; writes data/prepared/ and metrics/prepare/metric
 
 from potstill.start import run
 
-from potstill import files, paths
+from potstill import files, paths, unwatched
 from potstill.corpus import from_demo, from_files, from_hub
 from potstill.corpus.assemble import assemble
 from potstill.corpus.dataset import SPLITS
@@ -30,6 +30,8 @@ def main() -> None:
     params = PrepareParams.load()
     dataset, facts = assemble(read(params), params)
     dataset.save(paths.PREPARED)
+    if params.source == "hub" and params.hub.dataset:
+        facts |= unwatched.note(params.hub.dataset, "prepare", params.path)
     files.write_json(paths.METRICS / "prepare" / "metrics.json", {"prepare": facts})
 
     rows, removed = facts["rows"], facts["removed"]

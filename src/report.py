@@ -63,6 +63,7 @@ def read(data: Dataset, teachers: list[str]) -> Inputs:
     test = Answers.load(paths.EVALUATE / "test.parquet")
     teacher = teachers[0] if len(teachers) == 1 else "ensemble"
     pool = transfer.read(paths.TRANSFER)
+    evaluated, prepared = paths.METRICS / "evaluate", paths.METRICS / "prepare" / "metrics.json"
     return Inputs(
         labels=data.labels,
         name=f"{student.shape.architecture}-{thousands(student.parameters)}",
@@ -72,10 +73,16 @@ def read(data: Dataset, teachers: list[str]) -> Inputs:
         train=data.train,
         pool=pool,
         answers=probabilities(pool.logits, data.multi_label),
-        scores=files.read_json(paths.METRICS / "evaluate" / "metrics.json"),
-        verdict=files.read_json(paths.METRICS / "evaluate" / "verdict.json"),
-        timing=files.read_json(paths.METRICS / "evaluate" / "timing.json", "timing"),
-        prepared=files.read_json(paths.METRICS / "prepare" / "metrics.json", "prepare"),
+        scores={key: files.read_json(evaluated / "metrics.json", key) for key in ("models", "traits")},
+        verdict={
+            "ship": files.read_json(evaluated / "verdict.json", "ship", kind=bool),
+            "reasons": files.read_json(evaluated / "verdict.json", "reasons", kind=list),
+        },
+        timing=files.read_json(evaluated / "timing.json", "timing"),
+        prepared={
+            "removed": files.read_json(prepared, "prepare", "removed"),
+            "two_labels": files.read_json(prepared, "prepare", "two_labels", kind=int),
+        },
         ablation=files.read_json(paths.METRICS / "ablate" / "metrics.json", "ablate"),
         truncated=truncated(teachers),
     )
@@ -88,8 +95,8 @@ def truncated(teachers: list[str]) -> dict[str, dict[str, float]]:
         facts = files.read_json(paths.METRICS / "teacher" / name / "metrics.json", name)
         for split, share in facts.get("truncated", {}).items():  # a table has none
             of_teachers[split] = max(share, of_teachers.get(split, 0.0))
-    of_student = files.read_json(paths.METRICS / "student" / "metrics.json", "student")
-    return {"teacher": of_teachers, "student": of_student["truncated"]}
+    of_student = files.read_json(paths.METRICS / "student" / "metrics.json", "student", "truncated")
+    return {"teacher": of_teachers, "student": of_student}
 
 
 def fallback(inputs: Inputs, teachers: list[str]) -> str | None:

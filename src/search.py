@@ -21,7 +21,7 @@ from potstill.params.evaluate import EvaluateParams
 from potstill.params.label import LabelParams
 from potstill.params.student import StudentParams
 from potstill.search import Result, front, markdown, recommend, search, settings
-from potstill.storage import at, locked
+from potstill.storage import at, locked, mend
 from potstill.student import transfer
 from potstill.student.distil import distil
 from potstill.terminal import Parser
@@ -54,10 +54,7 @@ def main() -> None:
     where = arguments.storage or str(scratch / f"{key}.log")
     storage = at(where)
     if not arguments.storage:
-        try:
-            storage.open()
-        except PotstillError:
-            files.discard(Path(where))
+        mend(Path(where))
     others = set(optuna.get_all_study_names(storage.open())) - {key}
     print(f"{arguments.trials} students of at most {arguments.budget:,} {arguments.unit}; kept in {storage} as {key}")
     if others:

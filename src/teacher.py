@@ -5,12 +5,13 @@ from potstill.start import run
 import shutil
 import sys
 from contextlib import nullcontext
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
-from potstill import device, files, paths, record, truncation
+from potstill import device, files, paths, record, truncation, unwatched
 from potstill.balance import macro_f1
 from potstill.corpus.dataset import Dataset
 from potstill.cost import measured
@@ -39,6 +40,7 @@ def teach(name: str, params: TeacherParams) -> None:
     with files.whole(paths.TEACHER / name) as folder:
         folder.mkdir()
         checkpoint = params.presets[name].checkpoint
+        source = unwatched.note(checkpoint, f"teacher@{name}")
         if table.is_table(checkpoint):
             if params.adapt:
                 raise PotstillError(
@@ -66,6 +68,7 @@ def teach(name: str, params: TeacherParams) -> None:
         "validation_macro_f1": round(macro_f1(known, predicted, len(data.labels)), 6) if covered.any() else None,
         "parameters": teacher.parameters,
         "bytes": files.size(paths.TEACHER / name),
+        **source,
     }
     if cut:
         facts["truncated"] = {split: round(number / len(data.split(split)), 6) for split, number in cut.items()}
@@ -89,7 +92,9 @@ def train(folder: Path, metrics: Path, data: Dataset, params: TeacherParams, nam
     preset = params.presets[name]
     source = checkpoints.find(preset.checkpoint)
     settings = params.model_dump_json(exclude={"checkpoints", "presets"})
-    scratch = paths.SCRATCH / "teacher" / files.key(settings, preset, source, files.sha256(paths.PREPARED))
+    # Checkpoints of another version of Transformers may not load.
+    read = [files.sha256(path) for path in (Path(source), paths.PREPARED)]
+    scratch = paths.SCRATCH / "teacher" / files.key(settings, preset, *read, version("transformers"))
     rate = preset.learning_rate
     cut = together.run(params.processes, params.threads, fit, folder, metrics, data, params, source, rate, scratch)
     shutil.rmtree(scratch)

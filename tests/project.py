@@ -74,6 +74,15 @@ def shown(folder, *options):
     return list(csv.DictReader(run(folder, "dvc", "exp", "show", "--csv", *options).splitlines()))
 
 
+def sources():
+    """The files of this checkout, or of the source distribution that this was unpacked from."""
+    if (ROOT / ".git").exists():
+        listed = run(ROOT, "git", "ls-files", "-z", "--cached", "--others", "--exclude-standard").split("\0")
+    else:
+        listed = (ROOT / "src/potstill.egg-info/SOURCES.txt").read_text().splitlines()
+    return [name for name in listed if (ROOT / name).is_file() and ".egg-info/" not in name]
+
+
 def make(folder, store, checkpoint):
     """This checkout in a repository of its own, with a tiny teacher and tiny data, reproduced and pushed.
 
@@ -81,9 +90,8 @@ def make(folder, store, checkpoint):
         folder, store: empty ones, for the repository and for its DVC remote.
         checkpoint: the teacher's.
     """
-    listed = run(ROOT, "git", "ls-files", "-z", "--cached", "--others", "--exclude-standard").split("\0")
-    for name in filter(None, listed):
-        if (ROOT / name).is_file() and not name.startswith(("metrics/", "dvc.lock")):
+    for name in sources():
+        if not name.startswith(("metrics/", "dvc.lock")):
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, folder / name)
     params = (folder / "params.yaml").read_text()

@@ -12,6 +12,7 @@ from transformers import AutoModelForMaskedLM, DataCollatorForLanguageModeling
 from conftest import make_checkpoint
 from potstill import paths
 from potstill.errors import PotstillError
+from potstill.files import sha256
 from potstill.teacher import adapt, finetune, pretrained
 from project import ROOT
 from test_teacher import SETTINGS, settings
@@ -120,12 +121,16 @@ def test_killed_while_it_was_finetuned_a_teacher_is_not_adapted_again(stage, mon
     assert all(torch.equal(value, seen[1][name]) for name, value in seen[0].items())
 
 
-def test_adapted_or_not_a_teacher_has_the_same_files(stage, bert, data, monkeypatch):
+def test_adapted_or_not_a_teacher_has_the_same_files(stage, bert, data, monkeypatch, capsys):
     stage(adapt=1)
     folder = paths.TEACHER / "mine"
     files = {path.name for path in folder.iterdir()}
     facts = json.loads((folder / "config.json").read_text())
     assert not any(paths.SCRATCH.rglob("*.safetensors"))
+    told = f"note: DVC does not watch {bert}: after changing it, run `dvc repro -f -s teacher@mine` and `dvc repro`"
+    assert told in capsys.readouterr().out
+    written = json.loads((paths.METRICS / "teacher/mine/metrics.json").read_text())["mine"]
+    assert written["input_sha256"] == sha256(bert)
     monkeypatch.setattr(adapt, "adapt", None)  # not called where there is nothing to do
     stage(adapt=3, presets={"mine": {"checkpoint": str(bert), "adapt": 0}})
     assert {path.name for path in folder.iterdir()} == files

@@ -5,7 +5,6 @@ import dataclasses
 import io
 import json
 import os
-import shutil
 import subprocess
 import sys
 
@@ -127,7 +126,10 @@ def test_several_classes_and_none_where_none_is_likely(model, tmp_path, capsys):
 @pytest.fixture(scope="module")
 def teacher(bert, tmp_path_factory):
     """A tiny teacher of the same classes in another order."""
-    folder, labels = tmp_path_factory.mktemp("teacher"), ["c2", "c0", "c1"]
+    return make_teacher(bert, tmp_path_factory.mktemp("teacher"), ["c2", "c0", "c1"])
+
+
+def make_teacher(bert, folder, labels):
     network, tokenizer = pretrained.load(str(bert), labels)
     network.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
@@ -161,7 +163,7 @@ def test_below_the_threshold_the_fallback_answers(model, teacher, target, tmp_pa
     assert found == unsure.tolist()
 
 
-def test_a_fallback_that_cannot_be_is_refused(model, teacher, tmp_path, monkeypatch):
+def test_a_fallback_that_cannot_be_is_refused(model, bert, teacher, tmp_path, monkeypatch):
     source = write(tmp_path / "a.txt", TEXTS)
     asked = ("predict", model, source, "-o", tmp_path / "b.csv", "--fallback")
     assert "--fallback requires --threshold" in refused(*asked, teacher)
@@ -169,9 +171,7 @@ def test_a_fallback_that_cannot_be_is_refused(model, teacher, tmp_path, monkeypa
     teachers.describe(tmp_path, "table", ["c0", "c1", "c2"])
     pq.write_table(pa.table({"text": ["a"], "c0": [1.0], "c1": [0.0], "c2": [0.0]}), tmp_path / "table.parquet")
     assert "has none for new texts" in refused(*asked, tmp_path, "--threshold", "1")
-    other = tmp_path / "other"
-    shutil.copytree(teacher, other)
-    teachers.describe(other, "checkpoint", ["x", "y", "z"], 32)
+    other = make_teacher(bert, tmp_path / "other", ["x", "y", "z"])
     assert "tells apart x, y, z, and the student c0, c1, c2" in refused(*asked, other, "--threshold", "1")
     monkeypatch.setitem(sys.modules, "pandas", None)  # as where only the base is installed
     monkeypatch.delitem(sys.modules, "potstill.teacher.model")
@@ -260,8 +260,11 @@ def test_errors_are_one_line_and_a_status(model, tmp_path):
         ([], "the following arguments are required: command"),
         (["guess"], "invalid choice: 'guess'"),
         (["predict"], "the following arguments are required: model"),
-        (["predict", "a.pot", "--top-k", "0"], "argument --top-k: must be a positive integer (found: '0')"),
-        (["predict", "a.pot", "--top-k", "9" * 5000], "argument --top-k: must be a positive integer"),
+        (
+            ["predict", "a.pot", "--top-k", "0"],
+            "argument --top-k: must be an integer from 1 to 2147483647 (found: '0')",
+        ),
+        (["predict", "a.pot", "--top-k", "9" * 5000], "argument --top-k: must be an integer from 1 to 2147483647"),
         (
             ["predict", "a.pot", "--threshold", "nan"],
             "argument --threshold: must be a number from 0 to 1 (found: 'nan')",

@@ -82,6 +82,29 @@ def test_the_same_answers_from_every_engine_and_none_twice(lengths, tmp_path, en
         shards.answer(shards.Work(lengths, "text", work.folder, "another"), jobs, engine)
 
 
+@pytest.mark.parametrize("name", ["000000.parquet", "000007.parquet"])
+def test_a_folder_that_is_not_ours_is_not_written_to(name, lengths, tmp_path):
+    pool = make_pool(tmp_path / "a.parquet", ["a", "b", "c"], 1)
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / name).write_text("precious")
+    work = shards.Work(lengths, "text", str(tmp_path / "out"), "mine")
+    with pytest.raises(PotstillError, match="in it would be overwritten"):
+        shards.answer(work, shards.plan([pool], "text"), ENGINES["one"])
+    assert [(path.name, path.read_text()) for path in (tmp_path / "out").iterdir()] == [(name, "precious")]
+    file = shards.Work(lengths, "text", str(tmp_path / "out" / name), "mine")
+    with pytest.raises(PotstillError, match="it is a file"):
+        shards.answer(file, shards.plan([pool], "text"), ENGINES["one"])
+
+
+def test_a_run_that_was_killed_before_its_first_marker_goes_on(lengths, tmp_path):
+    pool = make_pool(tmp_path / "a.parquet", ["a", "b", "c"], 1)
+    work = shards.Work(lengths, "text", str(tmp_path / "out"), "mine")
+    work.claim()
+    (tmp_path / "out" / "000001.parquet").write_text("half")
+    jobs = shards.plan([pool], "text")
+    assert len(shards.answer(work, jobs, ENGINES["one"])) == len(jobs)
+
+
 def test_a_damaged_shard_is_not_used_but_answered_again(lengths, tmp_path):
     texts = ["x" * i for i in range(6)]
     jobs = shards.plan([make_pool(tmp_path / "pool.parquet", texts, 3)], "text")

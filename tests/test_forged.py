@@ -198,10 +198,10 @@ def test_javascript_and_python_agree_on_what_they_know_of_facts():
 @pytest.mark.parametrize(
     ("made", "message"),
     [
-        (student(labels=["one\ntwo", "no"]), "'one.ntwo' is empty or has a line feed"),
-        (student(labels=["", "no"]), "'' is empty"),
+        (student(labels=["one\ntwo", "no"]), "'one.ntwo' has a line break"),
+        (student(labels=["", "no"]), "class 0 has an empty name"),
         (student(labels=["a" * 70_000, "no"]), "70,003 bytes"),
-        (student(labels=["no", "no"]), "same name"),
+        (student(labels=["no", "no", "yes"]), "two classes are named 'no'"),
         (student(max_length=70_000), "cannot hold this student"),
         (student(temperature=0.0), "cannot hold this student"),
         (student(facts={"version": 9}), "cannot hold this student: .*version"),

@@ -57,6 +57,7 @@ from test_classes import NETWORK, run_stages
 from test_cli import records
 from test_examples import node  # noqa: F401
 from test_fast import ENTRIES, ODD, portable, student
+from test_forged import written
 from test_page import chromium, shares  # noqa: F401
 from test_prepare import Project, project  # noqa: F401
 from test_report import make as reported
@@ -468,7 +469,10 @@ def test_a_file_holds_the_thresholds(strings, rows, tmp_path):
 
 
 def test_a_file_with_a_threshold_out_of_range_is_refused(tmp_path):
-    several(thresholds=(0.5, 0.5, 1.5)).save(tmp_path / "a.pot")
+    made = several(thresholds=(0.5, 0.5, 1.5))
+    with pytest.raises(PotstillError, match="out of range"):
+        made.save(tmp_path / "a.pot")
+    (tmp_path / "a.pot").write_bytes(written(made))
     with pytest.raises(PotstillError, match="out of range"):
         Student.load(tmp_path / "a.pot")
 

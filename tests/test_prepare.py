@@ -15,7 +15,7 @@ import pytest
 from ruamel.yaml import YAML
 
 import prepare
-from potstill import paths
+from potstill import files, paths
 from potstill.corpus.clean import keys
 from potstill.corpus.dataset import Dataset
 
@@ -291,6 +291,21 @@ def test_a_data_set_saved_in_the_hubs_form_keeps_its_class_names(project: Projec
     assert data.labels == ["sad", "glad"]
     assert facts["rows"] == {"train": 20, "validation": 4, "test": 4, "unlabelled": 6}
     assert project.prepare(**columns, labels=["glad", "sad"])[0].train["label"].tolist()[:2] == [1, 0]
+
+
+def test_a_hub_folder_is_hashed_and_said_not_to_be_watched_unless_it_is(project: Project, capsys: Any) -> None:
+    columns = {"source": "hub", "text": "sentence", "label": "mood"}
+    found = {}
+    for name, watched in (("saved", False), ("mine", True), ("mine/saved", True), ("mine-not", False)):
+        folder = project.root / name
+        save_in_hub_form(folder)
+        hub = {"dataset": name, "config": None, "revision": None}
+        found[name] = project.prepare(hub=hub, **columns)[1].get("input_sha256")
+        said = f"note: DVC does not watch {name}: after changing it, run `dvc repro -f -s prepare` and `dvc repro`"
+        assert (said in capsys.readouterr().out) != watched
+        assert found[name] == (None if watched else files.sha256(folder))
+    (project.root / "saved/train/more").write_text("changed")
+    assert files.sha256(project.root / "saved") != found["saved"]
 
 
 def test_hub_mistakes_name_the_key(project: Project) -> None:

@@ -470,6 +470,10 @@ class TestPrepare:
             project.fails(f"{one!a} (20 rows)", f"{other!a} (20 rows)", "look alike")
         project.table("train.csv", rows(40, labels=("a b", "a  b")))
         project.fails("look alike, and differ in white space: make them one")
+        project.table("train.csv", rows(40, labels=("café", "bad")))
+        project.table("test.csv", [("v", "cafe\u0301")])
+        project.fails("'cafe\\u0301' (1 rows) and 'caf\\xe9' (20 rows) look alike")
+        (project.data / "test.csv").unlink()
         project.table("train.csv", rows(40, labels=("Good", "good", "bad")))
         assert project.prepare()[0].labels == ["Good", "bad", "good"]
         assert "the labels 'Good' (14 rows) and 'good' (13 rows) differ in case only" in capsys.readouterr().err

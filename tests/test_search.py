@@ -1,3 +1,4 @@
+import json
 import math
 import sys
 
@@ -8,7 +9,7 @@ from potstill import search
 from potstill.errors import PotstillError
 from potstill.evaluate.figure import front_figure
 from potstill.search import Result
-from potstill.storage import Journal, at
+from potstill.storage import Journal, at, mend
 from potstill.student.distil import distil
 from test_student import settings, soft_labels
 
@@ -117,6 +118,14 @@ class TestSearch:
             self.run(tmp_path, 3, budget=9)
 
 
+@pytest.mark.parametrize("other", [None, "null", "[]", "{}", '{"accuracy": 0.5}', "{"])
+def test_a_result_of_another_version_does_not_count(other):
+    study = optuna.create_study(directions=["maximize", "minimize"])
+    for written in (other, json.dumps(result(100, 0.8).__dict__)):
+        study.add_trial(optuna.trial.create_trial(values=[0.8, 4.6], user_attrs={"result": written}))
+    assert search.results(study, "parameters", 1000) == [result(100, 0.8)]
+
+
 def test_the_table_and_the_picture_show_the_chosen_one(tmp_path):
     tried = [result(100, 0.8), result(1200, 0.9), result(2300, 0.1)]
     table = search.markdown(tried, tried[1])
@@ -142,6 +151,21 @@ class TestJournal:
         with pytest.raises(PotstillError, match="is damaged, or no journal of a search: name another file"):
             at(str(path)).open()
         assert path.read_text() == text
+
+    @pytest.mark.parametrize("line", ["null", "[]", "{}", '{"op_code": 99}', '{"op_code": null}'])
+    def test_one_of_potstills_own_is_begun_again(self, tmp_path, capsys, line):
+        path = tmp_path / "journal"
+        optuna.create_study(storage=at(str(path)).open(), study_name="one")
+        mend(path)
+        assert optuna.get_all_study_names(at(str(path)).open()) == ["one"]
+        assert not capsys.readouterr().out
+        with path.open("a") as file:
+            file.write(line + "\n")
+        with pytest.raises(PotstillError, match="is damaged, or no journal of a search"):
+            at(str(path)).open()
+        mend(path)
+        assert optuna.get_all_study_names(at(str(path)).open()) == []
+        assert capsys.readouterr().out == f"note: {path} is damaged, or of another version, and is made again\n"
 
     def test_a_disk_that_is_not_there_is_not_made(self, tmp_path):
         with pytest.raises(PotstillError, match=r"the folder .*/shared is missing: make it, or mount the disk"):

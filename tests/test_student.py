@@ -299,7 +299,7 @@ def test_the_most_that_the_parameters_allow_can_be_saved(architecture):
 
 @pytest.mark.parametrize(
     ("labels", "message"),
-    [(["a" * 70_000, "b"], "70,002 bytes"), (["a\nb", "c"], "line feed"), (["a", "a"], "same name")],
+    [(["a" * 70_000, "b"], "70,002 bytes"), (["a\nb", "c"], "line break"), (["a", "a"], "two classes are named")],
 )
 def test_what_a_file_cannot_hold_is_refused_before_training(labels, message, data, monkeypatch):
     monkeypatch.setattr(training, "fit", None)

@@ -1,5 +1,7 @@
 """`make verify` and `make push`: damage is noticed, and nothing that a user owns is destroyed."""
 
+from potstill.start import run
+
 import errno
 import hashlib
 import json
@@ -12,7 +14,6 @@ from dvc.repo import Repo
 
 import push
 import verify
-from potstill.start import run
 
 ONE, TWO, DATA, NOTES = map(Path, ("models/one", "models/two/b", "data/mine/train.csv", "elsewhere/notes.txt"))
 CACHE, REMOTE = Path(".dvc/cache"), Path("remote")

@@ -35,6 +35,12 @@ def visible(text: str) -> str:
     )
 
 
+def said(error: Exception) -> str:
+    """Return the first line of what a library says is wrong, with the error's type where that is half of it."""
+    line = next(filter(str.strip, str(error).splitlines()), "")
+    return line if line and isinstance(error, OSError | ValueError) else f"{type(error).__name__}: {line}"
+
+
 def listed(names: Sequence[str]) -> str:
     """Join the names of classes for a line that people read, not all where there are very many."""
     more = f" and {len(names) - NAMED:,} more" if len(names) > NAMED else ""
@@ -59,13 +65,13 @@ def lacking(package: str | None, extra: str) -> PotstillError:
 def _reason(error: BaseException) -> str | None:
     cause: BaseException | None = error
     while cause:
-        said = str(cause)
-        if getattr(cause, "errno", None) in FULL or any(words in said for words in FULL_TOO):
+        text = str(cause)
+        if getattr(cause, "errno", None) in FULL or any(words in text for words in FULL_TOO):
             return "the disk is full, or a quota is reached: make room, and run this again"
-        if isinstance(cause, ImportError) and any(words in said for words in UNMAPPED):
+        if isinstance(cause, ImportError) and any(words in text for words in UNMAPPED):
             return "memory is short: not even the libraries fit. Free some, or raise the limit (`ulimit -v`)."
         short = isinstance(cause, MemoryError) or getattr(cause, "errno", None) == errno.ENOMEM
-        if short or any(words in said for words in SHORT):
+        if short or any(words in text for words in SHORT):
             return (
                 "memory is short: less is needed with a smaller `batch_size` or `max_length`, fewer processes at a "
                 "time and, for a teacher, more `gradient_accumulation_steps`"

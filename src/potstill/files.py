@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 from uuid import uuid4
 
-from potstill.errors import PotstillError
+from potstill.errors import PotstillError, said
 
 MADE = ("data", "metrics", "models")  # the folders of a project that stages write to
 
@@ -236,15 +236,13 @@ def reading(path: Any) -> Iterator[None]:
     except FileNotFoundError:
         raise missing(path, "Name another folder.") from None
     except Exception as error:
-        said = next(filter(str.strip, str(error).splitlines()), "")
         raise PotstillError(
-            f"{path} cannot be read ({type(error).__name__}: {said}): if a stage wrote it, run `make verify`, then "
-            "`dvc repro`"
+            f"{path} cannot be read ({said(error)}): if a stage wrote it, run `make verify`, then `dvc repro`"
         ) from None
 
 
-def read_json(path: Path, *keys: str, kind: type = dict) -> Any:
-    """Read a JSON file, or what it holds under some keys, one inside the other.
+def read_json(path: Path, *keys: str, kind: Any = dict) -> Any:
+    """Read a JSON file, or what it holds under some keys, one inside the other, a value of type `kind`.
 
     Raises:
         PotstillError: the file is missing, not JSON, or holds no value of this kind there; all say which file.
@@ -252,9 +250,11 @@ def read_json(path: Path, *keys: str, kind: type = dict) -> Any:
     with reading(path):
         value = json.loads(path.read_text("utf-8"))
         for key in keys:
+            if not isinstance(value, dict) or key not in value:
+                raise ValueError(f"no key {key!r}")
             value = value[key]
         if not isinstance(value, kind):
-            raise TypeError(f"{type(value).__name__} instead of {kind.__name__} {' in '.join(reversed(keys))}".strip())
+            raise ValueError(f"{type(value).__name__} instead of {getattr(kind, '__name__', kind)}")
         return value
 
 
@@ -263,7 +263,7 @@ def read_names(path: Path, *keys: str) -> list[str]:
     names = read_json(path, *keys, kind=list)
     with reading(path):
         if not all(isinstance(name, str) for name in names):
-            raise TypeError("a name that is not a string")
+            raise ValueError("a name that is not a string")
     return names
 
 

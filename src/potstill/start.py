@@ -6,22 +6,30 @@ that the terminal lacks stops a print; and a closed standard stream is filled, s
 number, and gets what is meant for a terminal.
 """
 
+# `signal` is made of it, and takes its time to import, in which it may be interrupted.
+import _signal  # type: ignore[import-not-found]
+
+
+def quiet_interrupts() -> None:
+    """Have Ctrl-C end the process without a word, also one that came while it was blocked; unless it is ignored."""
+    if _signal.getsignal(_signal.SIGINT) != _signal.SIG_IGN:
+        try:
+            _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
+        except ValueError:
+            return  # imported in a thread, which must not do this
+        _signal.pthread_sigmask(_signal.SIG_UNBLOCK, [_signal.SIGINT])
+
+
+quiet_interrupts()
+
 import os
 import signal
 import sys
-import threading
 from collections.abc import Callable
 from contextlib import suppress
 from types import TracebackType
 
 from potstill.errors import line
-
-
-def quiet_interrupts() -> None:
-    """Have Ctrl-C end the process without a word, also one that came while it was blocked; unless it is ignored."""
-    if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGINT) != signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
 
 
 def run(main: Callable[[], None]) -> None:
@@ -50,21 +58,27 @@ def run(main: Callable[[], None]) -> None:
 
 
 def _drain() -> None:
-    """Drop what standard output does not take."""
-    try:
-        sys.stdout.flush()
-    except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    """Drop what the standard streams do not take, which Python would complain of at its end."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _fill() -> None:
-    for descriptor, name in enumerate(("stdin", "stdout", "stderr")):
-        try:
-            os.fstat(descriptor)
-        except OSError:
-            # The wrong way round: reading from it, or writing to it, is an error still. What is only noted is not.
-            os.set_inheritable(os.open(os.devnull, os.O_RDONLY if descriptor else os.O_WRONLY), True)
-            setattr(sys, name, open(os.devnull, "w") if descriptor else open(0, closefd=False))  # noqa: SIM115
+    # The wrong way round: reading from it, or writing to it, is an error still. What is only noted is not.
+    while (descriptor := os.open(os.devnull, os.O_WRONLY)) < 3:
+        if descriptor:
+            os.close(descriptor)
+            os.open(os.devnull, os.O_RDONLY)
+        os.set_inheritable(descriptor, True)
+    os.close(descriptor)
+    if sys.stdin is None:
+        sys.stdin = open(0, closefd=False)  # noqa: SIM115
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
 
 
 def _tell(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
@@ -75,7 +89,6 @@ def _tell(kind: type[BaseException], error: BaseException, trace: TracebackType 
 
 
 _fill()
-quiet_interrupts()
 sys.excepthook = _tell
 for stream in (sys.stdout, sys.stderr):
     if hasattr(stream, "reconfigure"):

@@ -12,6 +12,7 @@ import optuna
 import sqlalchemy as sa
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 
+from potstill import files
 from potstill.errors import PotstillError, lacking
 
 
@@ -65,6 +66,14 @@ class Journal:
     def turn(self) -> AbstractContextManager[None]:
         """Let no other process take its turn during the block."""
         return locked(self.path.with_name(f"{self.path.name}.turn"))
+
+
+def mend(path: Path) -> None:
+    """Discard a journal that is damaged or of another version; only one of potstill's own, which it can write again."""
+    try:
+        Journal(path).open()
+    except PotstillError:
+        files.discard(path)
 
 
 class PostgreSQL:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from potstill.bulk.formats import STANDARD, pyarrow
-from potstill.bulk.open import LONGEST, binary, shown
+from potstill.bulk.open import BLOCK, LONGEST, binary, shown
 from potstill.errors import PotstillError
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def opened(path: str) -> Iterator[tuple[Any, Any]]:
                     shutil.copyfileobj(stream, source)
             # Without memory mapping and pre-buffering, which would hold on to what has been read.
             file = stack.enter_context(
-                arrow.parquet.ParquetFile(source, pre_buffer=False, page_checksum_verification=True)
+                arrow.parquet.ParquetFile(source, pre_buffer=False, buffer_size=BLOCK, page_checksum_verification=True)
             )
             file.schema_arrow  # noqa: B018 - parsed here, as it may be damaged too
         except PotstillError:

@@ -220,6 +220,7 @@ def encode(raw: Raw, names: list[str] | None) -> tuple[list[str], dict[str, Tabl
     numeric = all(re.fullmatch(r"-?[0-9]+", label) for label in found)
     train = raw.splits["train"]
     in_train = {label for _, label in _each(train)}
+    _check_looks(raw)
     for table in raw.splits.values():
         for i, label in _each(table):
             if label not in in_train:
@@ -231,7 +232,6 @@ def encode(raw: Raw, names: list[str] | None) -> tuple[list[str], dict[str, Tabl
         has = f"one label only, {found.pop()!r}" if found else "no label"
         raise PotstillError(f"{train.name} has {has}: it needs at least two")
 
-    _check_looks(raw)
     if names is None:
         labels = _order(found, None if raw.labels is None else _stripped(raw.labels, train.name))
         ids = {label: id_ for id_, label in enumerate(labels)}

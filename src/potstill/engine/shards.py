@@ -6,6 +6,7 @@ A shard is a row group of a Parquet file. Paths are what fsspec takes: of this m
 import hashlib
 import io
 import json
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -79,19 +80,32 @@ class Work:
 
         return do
 
+    def claim(self) -> None:
+        """Mark the folder, before anything is written there, so that a run that is killed finds what is its own."""
+        with reaching(self.folder) as (system, folder):
+            system.makedirs(folder, exist_ok=True)
+            marker: Job = dict.fromkeys((*NUMBERS, *self.facts), 0) | dict.fromkeys(STRINGS, "")
+            marker |= {"bytes": -1, "fingerprint": self.fingerprint}
+            system.pipe_file(f"{folder}/_{_name(marker)}.done", json.dumps(marker).encode())
+
     def done(self) -> dict[int, Job]:
         """What the markers in the folder say, by the number of the job.
 
         Raises:
-            PotstillError: the folder holds answers of another fingerprint.
+            PotstillError: it is a file, or holds answers of another fingerprint, or what nobody has marked.
         """
         with reaching(self.folder) as (system, folder):
             system.invalidate_cache()
             if not system.exists(folder):
                 return {}
+            if system.isfile(folder):
+                raise PotstillError(f"{self.folder}: it is a file. Name a folder.")
             sizes = {entry["name"].rsplit("/", 1)[-1]: entry["size"] for entry in system.ls(folder, detail=True)}
             names = [f"{folder}/{name}" for name in sizes if name.endswith(".done")]
             markers = system.cat(names) if names else {}
+        foreign = next((name for name in sorted(sizes) if re.fullmatch(r"\d{6}\.parquet", name)), None)
+        if foreign and not markers:
+            raise PotstillError(f"{self.folder}: {foreign} in it would be overwritten. Name another folder.")
         found = {}
         for name, content in markers.items():
             marked = self._marked(content)
@@ -151,6 +165,8 @@ def answer(work: Work, jobs: list[Job], engine: Engine, told: Callable[[int], ob
         for number, marked in work.done().items()
         if number in range(len(jobs)) and all(jobs[number][key] == marked[key] for key in ("group", "rows"))
     }
+    if jobs and not done:
+        work.claim()
     for marked in done.values():
         told(marked["rows"])
     for finished in engine(work, [job for job in jobs if job["number"] not in done]):

@@ -1,6 +1,6 @@
 """The words that a teacher knew before it saw any of the texts at hand."""
 
-from potstill.errors import PotstillError
+from potstill.errors import PotstillError, said
 
 
 def words(checkpoint: str) -> list[str]:
@@ -15,13 +15,16 @@ def words(checkpoint: str) -> list[str]:
         PotstillError: its tokenizer cannot be loaded.
     """
     # Imported late: it costs seconds, and not every pool borrows words.
-    from transformers import AutoTokenizer
+    from potstill.teacher.pretrained import load_tokenizer
 
     try:
-        pieces = list(AutoTokenizer.from_pretrained(checkpoint, trust_remote_code=False).get_vocab())
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
-        reason = str(error).split("\n")[0]
-        raise PotstillError(f"the tokenizer of {checkpoint} cannot be loaded: {reason}") from None
+        pieces = list(load_tokenizer(checkpoint).get_vocab())
+    except MemoryError:
+        raise
+    except Exception as error:
+        raise PotstillError(
+            f"the tokenizer of {checkpoint} cannot be loaded: {said(error)}; if it is damaged, get it again"
+        ) from None
     # SentencePiece and byte-level BPE mark the beginning of a word, WordPiece what is not one.
     for mark in ("▁", "Ġ"):
         if sum(piece.startswith(mark) for piece in pieces) > len(pieces) / 10:

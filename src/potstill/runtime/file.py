@@ -37,7 +37,7 @@ import numpy as np
 
 from potstill.errors import PotstillError
 from potstill.runtime import facts as said
-from potstill.runtime.naming import LARGEST as LARGEST_NAMES
+from potstill.runtime import naming
 from potstill.runtime.naming import SEPARATOR
 from potstill.runtime.networks import ARCHITECTURES, LARGE, Rounded, Shape, Weights
 from potstill.runtime.tokenizer import Fingerprints, Lookup, Words
@@ -68,6 +68,7 @@ _TEMPERATURE = struct.Struct("<f")
 # Added to the architecture: words share rows, are known by their strings, logits are divided by a temperature, a text
 # may have several labels.
 SHARED, STRINGS, CALIBRATED, MULTI_LABEL = 128, 64, 32, 16
+_WRONG = (struct.error, ValueError, OverflowError, RecursionError, zlib.error)  # what reading raises, and writing
 _AT_ONCE = 1 << 15  # numbers whose bits are taken apart together
 
 
@@ -83,18 +84,8 @@ def check(labels: list[str], shape: Shape, rows: int, bits: tuple[int, int]) -> 
     Raises:
         PotstillError: a file cannot.
     """
-    for label in labels:
-        if not label or SEPARATOR in label:
-            raise PotstillError(
-                f"the label {label!r} is empty or has a line feed, which no model file can hold: rename it"
-            )
-    if len(set(labels)) < len(labels):
-        raise PotstillError("two labels have the same name, which no model file can hold: rename one")
-    named = len(SEPARATOR.join(labels).encode())
-    if named > LARGEST_NAMES:
-        raise PotstillError(
-            f"the names of the labels take {named:,} bytes, and a model file holds {LARGEST_NAMES:,}: shorten them"
-        )
+    if fault := naming.fault(labels):
+        raise PotstillError(fault)
     size = sum(bits[name != TABLE] * math.prod(weight) for name, weight in shape.weights(rows, len(labels)).items())
     most = LARGEST - 2 * LARGEST_FACTS  # beside names, fingerprints and facts
     if size // 8 > most:
@@ -120,12 +111,12 @@ def pack(
     Raises:
         PotstillError: a file cannot hold it.
     """
-    check(labels, shape, len(weights[TABLE]), bits)
     try:
         content = _pack(labels, lookup, shape, weights, bits, steps, temperature, thresholds, facts)
-        unpack(content)
-    except (struct.error, ValueError, OverflowError) as error:
-        raise PotstillError(f"a model file cannot hold this student: {error}") from None
+        _require(len(content) <= LARGEST, "it would be too large")
+        _require(_unpack(memoryview(content)[8:])["labels"] == labels, "its labels are cut")
+    except _WRONG as error:
+        raise PotstillError(f"a model file cannot hold this student: {naming.fault(labels) or error}") from None
     return content
 
 
@@ -200,7 +191,7 @@ def unpack(data: bytes) -> dict[str, Any]:
         raise ValueError("it is damaged, fetch or make it anew")
     try:
         return _unpack(body)
-    except (struct.error, ValueError, OverflowError, RecursionError, zlib.error) as error:
+    except _WRONG as error:
         # The checksum is right, so somebody wrote it so.
         raise ValueError(f"it is no student's file ({error})") from None
 

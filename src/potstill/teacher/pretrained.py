@@ -14,7 +14,7 @@ from transformers import (
 )
 from transformers.trainer_utils import set_seed
 
-from potstill.errors import PotstillError
+from potstill.errors import PotstillError, said
 
 transformers.logging.set_verbosity_error()  # "newly initialized" is the head, and no news
 transformers.logging.disable_progress_bar()
@@ -72,7 +72,7 @@ def load_as(
     """
     set_seed(seed)
     try:
-        tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
+        tokenizer = load_tokenizer(source)
         model, loaded = kind.from_pretrained(
             source,
             trust_remote_code=False,
@@ -81,16 +81,14 @@ def load_as(
             output_loading_info=True,
             **options,
         )
-        tokenizer(PROBE)
         if tokenizer.pad_token is None:
             tokenizer.pad_token = tokenizer.eos_token
             model.config.pad_token_id = tokenizer.pad_token_id
-        fault = _tokenizer_fault(tokenizer, model, Path(source)) or _weights_fault(model, loaded, trained)
+        fault = _tokenizer_fault(tokenizer, model) or _weights_fault(model, loaded, trained)
     except MemoryError:
         raise
     except Exception as error:  # each kind of damage has one of its own, the tokenizers' a plain `Exception`
-        said = next(filter(str.strip, str(error).splitlines()), "")
-        fault = said if isinstance(error, (OSError, ValueError)) else f"{type(error).__name__}: {said}"
+        fault = said(error)
     if fault:
         again = "run `make verify`, then `dvc repro`" if trained else "get it again, with all its files"
         raise PotstillError(f"{source} cannot be loaded as {name}: {fault}; if it is damaged, {again}")
@@ -98,15 +96,24 @@ def load_as(
     return model, tokenizer
 
 
-def _tokenizer_fault(tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel, folder: Path) -> str | None:
-    """Say why a tokenizer is not the one that the model was trained with, as far as this can be seen.
+def load_tokenizer(source: str) -> PreTrainedTokenizerBase:
+    """Load the tokenizer of a folder or a hub id.
 
-    Without its files, `transformers` makes one up that has special tokens and no words.
+    Raises:
+        ValueError: it is missing: `transformers` makes one up then, of special tokens and no words.
+        Exception: it is damaged; each kind of damage has a type of its own.
     """
-    names = {"tokenizer.json", *tokenizer.vocab_files_names.values()}
+    tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
+    folder, names = Path(source), {"tokenizer.json", *tokenizer.vocab_files_names.values()}
     # Those of ByT5 and CANINE have no vocabulary; a hub id has no folder.
     if tokenizer.vocab_files_names and folder.is_dir() and not any((folder / name).is_file() for name in names):
-        return f"its tokenizer is missing (no {' or '.join(sorted(names))})"
+        raise ValueError(f"its tokenizer is missing (no {' or '.join(sorted(names))})")
+    tokenizer(PROBE)
+    return tokenizer
+
+
+def _tokenizer_fault(tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel) -> str | None:
+    """Say why a tokenizer is not the one that the model was trained with, as far as this can be seen."""
     if tokenizer.pad_token_id is None:
         return "its tokenizer has no padding token"
     padding = model.config.pad_token_id
