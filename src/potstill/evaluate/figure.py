@@ -263,7 +263,8 @@ def confusion_figure(matrix: Any, names: Sequence[str], path: Path, cases: Seque
     if len(names) > DRAWN:
         wrong = counts[:, 1:].sum(1) if cases else counts.sum(0) + counts.sum(1) - 2 * counts.diagonal()
         rows = np.sort(np.argsort(-wrong, kind="stable")[:NUMBERED])
-        title = f"{NUMBERED} of {len(names):,} classes: those with the most errors"
+        line = "\n" if cases else ", those "  # few columns make a narrow picture
+        title = f"{NUMBERED} of {len(names):,} classes{line}with the most errors"
         names = [names[row] for row in rows]
         part = np.ix_(rows, np.arange(counts.shape[1]) if cases else rows)
         counts, shades = counts[part], shades[part]
