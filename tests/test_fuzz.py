@@ -7,6 +7,7 @@ import pytest
 import fuzz
 
 
+@pytest.mark.slow
 def test_no_forged_file_is_read_differently_or_goes_wrong(tmp_path, monkeypatch):
     monkeypatch.setattr(fuzz, "FOLDER", tmp_path)
     done, loaded, wrong = fuzz.fuzz(seed=0, seconds=3, batch=100)

@@ -98,6 +98,7 @@ def test_the_last_epoch_is_kept_and_every_epoch_is_logged(bert, data, tmp_path):
     assert accuracy == pytest.approx(epochs[-1]["validation_accuracy"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", ["model.safetensors", "optimizer.pt", "trainer_state.json", "half-written"])
 def test_an_interrupted_training_goes_on_from_its_last_whole_checkpoint(bert, data, tmp_path, damage):
     class Killed(Exception):
