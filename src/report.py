@@ -89,7 +89,7 @@ def read(data: Dataset, teachers: list[str]) -> Inputs:
 
 
 def truncated(teachers: list[str]) -> dict[str, dict[str, float]]:
-    """The shares of texts that student and teachers, of whom the worst counts, do not read to their end."""
+    """The shares of texts that student and teachers (of several, the worst) do not read to their end."""
     of_teachers: dict[str, float] = {}
     for name in teachers:
         facts = files.read_json(paths.METRICS / "teacher" / name / "metrics.json", name)

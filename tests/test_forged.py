@@ -151,7 +151,7 @@ FORGED = {
 @pytest.mark.parametrize("name", FORGED)
 def test_what_is_forged_is_refused_in_one_line(name, tmp_path):
     (tmp_path / "a.pot").write_bytes(FORGED[name])
-    with pytest.raises(PotstillError, match=r"a\.pot cannot be loaded: it is no student's file \(") as caught:
+    with pytest.raises(PotstillError, match=r"a\.pot cannot be loaded: not a potstill model file \(") as caught:
         Student.load(tmp_path / "a.pot")
     assert "\n" not in str(caught.value)
 

@@ -318,12 +318,12 @@ class TestDamage:
         ("facts", "message"),
         [
             (b"[1]", "no JSON object"),
-            (b"{", "no student's file"),
+            (b"{", "not a potstill model file"),
             (b'{"words": 3}', "wrong in 'words'"),
             (b'{"words": "a\\nb"}', "do not name its 6 words"),
             (b'{"words": "two\\none\\nthree\\na\\nb\\nc"}', "not in order"),
-            (b"\xff", "no student's file"),
-            (b"[" * 1_000_000, "no student's file"),
+            (b"\xff", "not a potstill model file"),
+            (b"[" * 1_000_000, "not a potstill model file"),
             (bytes(file.LARGEST_FACTS + 1), "too long"),
         ],
     )

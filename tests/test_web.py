@@ -119,7 +119,7 @@ def test_foreign_and_damaged_files_are_refused(javascript, tmp_path):
     files = [tmp_path / f"{i}.pot" for i in range(len(contents))]
     for file, content in zip(files, contents, strict=True):
         file.write_bytes(content)
-    expected = ["no student's file"] * 2 + ["the file is damaged"] * 2 + ["no student's file"]
+    expected = ["not a potstill model file"] * 2 + ["the file is damaged"] * 2 + ["not a potstill model file"]
     assert javascript(files, ["a"]) == expected
 
 

@@ -209,7 +209,7 @@ def _predict(asked: argparse.Namespace) -> None:
 
 def _spread(asked: argparse.Namespace) -> None:
     if STANDARD in (asked.input, asked.output):
-        raise PotstillError("--engine ray wants Parquet files, and -o with a folder: it reads and writes no stream")
+        raise PotstillError("--engine ray requires Parquet files, and -o with a folder: it reads and writes no stream")
     if asked.fallback or asked.skip_bad:
         raise PotstillError("--engine ray knows neither --fallback nor --skip-bad: leave them out")
     try:

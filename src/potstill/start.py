@@ -1,6 +1,6 @@
 """How a command starts and ends. Its first import: what goes wrong in the others, or ends them, takes one line or none.
 
-Importing this module changes the process: until `run`, Ctrl-C ends it without a word, since libraries that are
+Importing this module changes the process: until `run`, Ctrl-C ends it in silence, since libraries that are
 interrupted while they are loaded raise what they like; an error that `errors.line` knows is one line; no character
 that the terminal lacks stops a print; and a closed standard stream is filled, so that no file which is opened takes its
 number, and gets what is meant for a terminal.
@@ -11,7 +11,7 @@ import _signal  # type: ignore[import-not-found]
 
 
 def quiet_interrupts() -> None:
-    """Have Ctrl-C end the process without a word, also one that came while it was blocked; unless it is ignored."""
+    """Have Ctrl-C end the process in silence, also one that came while it was blocked; unless it is ignored."""
     if _signal.getsignal(_signal.SIGINT) != _signal.SIG_IGN:
         try:
             _signal.signal(_signal.SIGINT, _signal.SIG_DFL)

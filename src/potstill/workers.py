@@ -40,7 +40,7 @@ def workers(jobs: int) -> Iterator[ProcessPoolExecutor]:
 
 class _Pool(ProcessPoolExecutor):
     def submit(self, *args: Any, **kwargs: Any) -> Any:
-        """A process that this starts inherits that interrupts are blocked, until it can end without a word."""
+        """A process that this starts inherits that interrupts are blocked, until it can end in silence."""
         before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
         try:
             return super().submit(*args, **kwargs)

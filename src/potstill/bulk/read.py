@@ -1,7 +1,7 @@
 """Reading texts from tables: the one reader of `predict`, of `prepare` and of a teacher's table.
 
 Every format is read in batches, in bounded memory. A row that cannot be read is refused by its number, never dropped,
-and rows are never merged without a word.
+and rows are never merged in silence.
 """
 
 import csv

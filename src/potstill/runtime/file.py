@@ -2,7 +2,7 @@
 
     4 bytes   "pot1"
     4 bytes   CRC-32 of all that follows
-    header    see `_HEADER`, numbers little-endian; its first byte holds flags besides
+    header    see `_HEADER`, numbers little-endian; its first byte holds flags too
     4 bytes   with `SHARED`, the number of rows
     4 bytes   with `CALIBRATED`, the temperature, a float
     labels    UTF-8, a line each
@@ -180,20 +180,20 @@ def unpack(data: bytes) -> dict[str, Any]:
     """Read what `pack` wrote, as its arguments.
 
     Raises:
-        ValueError: it is no student's file, damaged, or of another version.
+        ValueError: it is not a potstill model file, damaged, or of another version.
     """
     if data[:3] != MAGIC[:3]:
-        raise ValueError("it is no student's file")
+        raise ValueError("not a potstill model file")
     if data[:4] != MAGIC:
         raise ValueError(f"its format is {data[:4]!r}, and this version of potstill reads {MAGIC!r}")
     body = memoryview(data)[8:]  # no copy
     if zlib.crc32(body).to_bytes(4, "little") != data[4:8]:
-        raise ValueError("it is damaged, fetch or make it anew")
+        raise ValueError("damaged")
     try:
         return _unpack(body)
     except _WRONG as error:
         # The checksum is right, so somebody wrote it so.
-        raise ValueError(f"it is no student's file ({error})") from None
+        raise ValueError(f"not a potstill model file ({error})") from None
 
 
 def _unpack(body: memoryview) -> dict[str, Any]:

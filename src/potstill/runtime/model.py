@@ -162,7 +162,7 @@ class Student:
 
     @classmethod
     def load(cls, path: Path | str) -> Self:
-        """Read a student's file.
+        """Read a model file.
 
         Raises:
             PotstillError: the file is missing, damaged, or not a potstill model file.
@@ -175,14 +175,14 @@ class Student:
                     f"{path}: not a potstill model file ({_kind_of(data)}). Give the {FILE} that `export` writes."
                 )
             if len(data) > file.LARGEST:
-                raise ValueError("it is larger than any student's file")
+                raise ValueError("larger than any model file")
             return cls(**file.unpack(data))
         except IsADirectoryError:
             raise PotstillError(f"{path} is a folder: give the model file in it, such as {Path(path) / FILE}") from None
         except FileNotFoundError:
             raise files.missing(path, "Give the path of a model file (.pot).") from None
         except (OSError, ValueError) as error:
-            raise PotstillError(f"{path} cannot be loaded: {error}") from None
+            raise PotstillError(f"{path} cannot be loaded: {error}. Fetch or make the file again.") from None
 
 
 def _kind_of(data: bytes) -> str:

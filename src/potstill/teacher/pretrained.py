@@ -135,7 +135,7 @@ def _weights_fault(model: PreTrainedModel, loaded: Mapping[str, Any], trained: b
     own = f"{model.base_model_prefix}."
     absent = {*loaded["missing_keys"], *(key for key, *_ in loaded["mismatched_keys"])}
     if trained:
-        # Layers that config.json does not count are left out without a word.
+        # Layers that config.json does not count are left out in silence.
         absent |= set(loaded["unexpected_keys"])
     else:  # the head is new, and so is the pooler of a masked-language model
         absent = {key for key in absent if key.startswith(own) and ".pooler." not in key}

@@ -39,7 +39,7 @@ function fingerprint(entry, salts, bits) {
   return bucket * 2 ** width + (width ? mixed >>> (32 - width) : 0);
 }
 
-function need(right, otherwise = "no student's file") {
+function need(right, otherwise = "not a potstill model file") {
   if (!right) throw new Error(otherwise);
 }
 
