@@ -299,6 +299,7 @@ def test_what_is_wrong_is_one_line(folder):
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith("error: elsewhere is a table, which cannot be asked")
     (folder / paths.PREPARED / "dataset.json").unlink()
+    (folder / "dvc.yaml").touch()  # as in a project
     done = advise(folder)
     assert (
         done.stderr.strip()

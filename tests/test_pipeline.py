@@ -130,7 +130,7 @@ def test_a_clone_pulls_what_a_new_student_needs_runs_only_what_follows_and_compa
     run(clone, "dvc", "pull")
     output = run(clone, "python", "src/compare.py")
     rows = {line.split(" | ")[0]: line for line in output.splitlines() if line.startswith("| ")}
-    assert "student.hidden=3 |" in rows["| tiny"]
+    assert "`student.hidden=3` |" in rows["| tiny"]
     assert "| – |" in rows["| workspace"]
     tiny = at(clone, experiment(clone, "tiny"), "metrics/evaluate/metrics.json")["models"]["student"]
     assert f"{100 * tiny['accuracy']:.2f} (" in rows["| tiny"]
