@@ -19,7 +19,7 @@ from potstill.bulk import fallback
 from potstill.bulk.formats import FORMATS, STANDARD
 from potstill.bulk.predict import predict, progress
 from potstill.errors import NAMED, PotstillError, lacking, listed, visible
-from potstill.markdown import cut
+from potstill.markdown import NAME, cut
 from potstill.runtime import explain, fast
 from potstill.runtime.file import FLOAT
 from potstill.runtime.model import Student
@@ -344,24 +344,19 @@ def _explain(asked: argparse.Namespace) -> None:
         print(f"  {word:<{width}}  {part.part:+.3f} {bar}" + ("" if part.known else "(unknown)"))
 
 
-def _titles(student: Student) -> tuple[str, str]:
-    """The title of a student's page, with long names cut, and whole."""
-    names = [visible(label) for label in student.labels]
-    shown, whole = (_question(labels, student.thresholds is not None) for labels in (list(map(cut, names)), names))
-    return shown, whole
-
-
-def _question(labels: list[str], several: bool) -> str:
-    if len(labels) > NAMED:
-        return f"Which of {len(labels):,} classes?"
-    if several:
+def _title(student: Student, most: int = NAME) -> str:
+    """The title of a student's page, with names of at most `most` letters."""
+    if len(student.labels) > NAMED:
+        return f"Which of {len(student.labels):,} classes?"
+    labels = [cut(visible(label), most) for label in student.labels]
+    if student.thresholds is not None:
         return f"Which of {', '.join(labels)}?"
     return f"Is it {', '.join(labels[:-1])} or {labels[-1]}?"
 
 
 def _page(asked: argparse.Namespace) -> None:
     student, content = _load(asked.model)
-    written = page(content, *((asked.title,) if asked.title else _titles(student))).encode()
+    written = page(content, asked.title or _title(student), asked.title or _title(student, MOST)).encode()
     with files.output(asked.output, asked.model) as stream:
         stream.write(written)
     print(visible(f"{asked.output}: {len(written):,} bytes"))
@@ -377,7 +372,7 @@ def _serve(asked: argparse.Namespace) -> None:
     app = serve.create(
         student,
         describe(student, len(content)),
-        page(content, *_titles(student)),
+        page(content, _title(student), _title(student, MOST)),
         answered=serve.hosts(listening.getsockname()[0], [asked.host, *asked.allowed_host]),
         max_body=asked.max_body,
         max_batch=asked.max_batch,
