@@ -12,6 +12,7 @@ from potstill.corpus.dataset import SPLITS, Dataset
 from potstill.cost import measured
 from potstill.evaluate.answers import Answers
 from potstill.evaluate.table import thousands
+from potstill.markdown import cut
 from potstill.params.evaluate import EvaluateParams
 from potstill.params.label import LabelParams
 from potstill.params.report import ReportParams
@@ -36,7 +37,7 @@ def main() -> None:
     reference = evaluate.reference or inputs.teacher or max(facts["table"], key=lambda row: row["accuracy"])["name"]
     curves = record.all_curves(inputs.name, inputs.test.models)
     shown = facts | {
-        "title": f"{inputs.name}: {', '.join(data.labels[:8])}{' …' if len(data.labels) > 8 else ''}",
+        "title": f"{inputs.name}: {', '.join(map(cut, data.labels[:8]))}{' …' if len(data.labels) > 8 else ''}",
         "labels": data.labels,
         "fallback": fallback(inputs, teachers),
         "reference": reference,

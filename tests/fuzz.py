@@ -51,9 +51,11 @@ FACTS: dict[str, Any] = {
         for name in ("validation", "test")
     },
     "teachers": {"minilm": 0.75},
+    "untested_teachers": ["table"],
 }
 ODD: list[Any] = [
-    None, True, False, 0, -1, 1.0, 0.5, 2**31, 2**53 + 1, 10**400, 1e308, float("nan"), float("inf"), "", "a", "\ud800",
+    None, True, False, 0, -1, -0.0, 1.0, 1.5, 0.5, 2**31, 2**53 - 1, 2**53, 2**53 + 1, 10**400, 1e300, 1e308,
+    float("nan"), float("inf"), "", "a", "\ud800",
     "\udc00x", "\ufeff", "\x00", "\x1b]0;x\x07", "a\n", "\n", " ", "a  b", "😀", [], {}, [[]], [[[[[[[[[]]]]]]]]],
     {"": {}}, {"__proto__": 1}, {"train": 1}, {"accuracy": 1}, {"constructor": 0.5},
 ]  # fmt: skip

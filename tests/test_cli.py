@@ -5,6 +5,7 @@ import dataclasses
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -16,6 +17,7 @@ import pytest
 from potstill import cli
 from potstill.bulk import predict as bulk
 from potstill.bulk import read
+from potstill.runtime import explain
 from potstill.runtime.model import Student
 from potstill.teacher import model as teachers
 from potstill.teacher import pretrained
@@ -456,6 +458,28 @@ class TestExplain:
         runs = architecture == "mlp"  # only a bag knows "not good"
         assert [word["known"] for word in found["words"]] == [True, runs, runs, True]
 
+    def test_of_a_long_text_the_first_words_are_explained(self, tmp_path, capsys):
+        made = student("mlp")
+        dataclasses.replace(made, lookup=dataclasses.replace(made.lookup, max_length=1200)).save(tmp_path / "a.pot")
+        for text, said in (("the " * 1000, ""), ("the ab " * 1000, "the first 1,000 of 1,200 words are explained")):
+            cli._main(["explain", str(tmp_path / "a.pot"), text, "--json"])
+            out, err = capsys.readouterr()
+            assert len(json.loads(out)["words"]) == 1000
+            assert err.startswith(said)
+            assert bool(err) == bool(said)
+
+    @pytest.mark.parametrize("architecture", ["mlp", "bigru"])
+    def test_no_more_is_held_for_a_longer_text(self, architecture, monkeypatch):
+        made = student(architecture)
+        held = []
+        scored = Student.logits
+        monkeypatch.setattr(explain, "AT_ONCE", 1 << 12)
+        monkeypatch.setattr(Student, "logits", lambda made, texts: held.append(texts.ids.size) or scored(made, texts))
+        made = dataclasses.replace(made, lookup=dataclasses.replace(made.lookup, max_length=300))
+        explain.explain(made, "the not good ab " * 100)
+        assert max(held) <= 1 << 12
+        assert sum(held) > 300 * 300
+
     def test_another_class_and_no_words(self, model, capsys):
         assert call(capsys, "explain", model, "the", "--label", "c1").startswith("c1 ")
         assert call(capsys, "explain", model, "  ").count("\n") == 1
@@ -485,6 +509,20 @@ def test_of_very_many_classes_some_are_shown(capsys, tmp_path):
     assert len(json.loads(call(capsys, "inspect", tmp_path / "a.pot", "--json"))["labels"]) == 1000
     cli._main(["page", str(tmp_path / "a.pot"), "-o", str(tmp_path / "a.html")])
     assert "<title>Which of 1,000 classes?</title>" in (tmp_path / "a.html").read_text("utf-8")
+
+
+@pytest.mark.parametrize("thresholds", [None, [0.5, 0.5, 0.5]])
+def test_long_names_are_cut_in_a_pages_title_and_whole_in_its_tooltip(thresholds, tmp_path):
+    labels = ["a" * 3000, '"' * 3000, "short"]
+    dataclasses.replace(student("mlp"), labels=labels, thresholds=thresholds).save(tmp_path / "a.pot")
+    cli._main(["page", str(tmp_path / "a.pot"), "-o", str(tmp_path / "a.html")])
+    html = (tmp_path / "a.html").read_text("utf-8")
+    title = re.search("<title>(.*)</title>", html)[1]
+    assert f"{'a' * 49}…, {'&quot;' * 49}…{',' if thresholds else ' or'} short?" in title
+    whole, heading = re.search('<h1 title="(.*)">(.*)</h1>', html).groups()
+    assert heading == title
+    assert "a" * 3000 in whole
+    assert "&quot;" * 3000 in whole
 
 
 def test_a_teacher_without_some_answers_is_named(capsys, tmp_path):

@@ -71,10 +71,12 @@ def test_the_card_is_one_that_the_hub_understands(exported):
 @pytest.mark.parametrize(
     ("sources", "says"),
     [
-        (SOURCES, "240 labelled and 100 unlabelled texts, and 500 variants of them"),
+        (SOURCES, "240 labelled and 100 unlabelled texts, 300 variants of them, and 200 samples of an n-gram model"),
         ({"train": 1500}, "1,500 labelled texts"),
         ({"unlabelled": 8000, "replace": 2000}, "8,000 unlabelled texts, and 2,000 variants of them"),
-        ({"generated": 9}, "9 variants of its texts"),
+        ({"generated": 9}, "9 samples of an n-gram model"),
+        ({"borrow": 1, "drop": 2, "splice": 3}, "6 variants of its texts"),
+        ({"train": 5, "generated": 9}, "5 labelled texts, and 9 samples of an n-gram model"),
     ],
 )
 def test_the_card_says_what_the_student_was_trained_on(exported, sources, says):
@@ -113,8 +115,8 @@ def check_card(text, student, metrics, sources):
     shape, words = student.shape.architecture, len(student.lookup.known)
     assert rows["network"] == f"{shape}, {student.parameters:,} parameters, {words:,} words"
     counts = [int(count.replace(",", "")) for count in re.findall(r"[\d,]*\d", rows["trained on"])]
-    made = sum(sources.values()) - sources.get("train", 0) - sources.get("unlabelled", 0)
-    assert counts == [n for n in (sources.get("train", 0), sources.get("unlabelled", 0), made) if n]
+    real, samples = [sources.get(name, 0) for name in ("train", "unlabelled")], sources.get("generated", 0)
+    assert counts == [n for n in (*real, sum(sources.values()) - sum(real) - samples, samples) if n]
     expected = {"accuracy": metrics["accuracy"], "f1": metrics["macro_f1"]}
     assert values == expected | ({} if several else {"matthews_correlation": metrics["matthews"]})
 

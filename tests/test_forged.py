@@ -12,6 +12,7 @@ import pytest
 import fuzz
 from potstill.errors import PotstillError
 from potstill.runtime import facts, file
+from potstill.runtime.explain import EXPLAINED
 from potstill.runtime.model import Student
 from potstill.runtime.networks import ARCHITECTURES, LARGE, Rounded, Shape
 from potstill.runtime.tokenizer import Fingerprints, Lookup, Words
@@ -140,6 +141,18 @@ FORGED = {
     "rows below 0": with_facts(rows={**fuzz.FACTS["rows"], "train": -1}),
     "rows and a half": with_facts(rows={**fuzz.FACTS["rows"], "train": 1.5}),
     "rows that are a list": with_facts(rows=["train", "unlabelled", "validation", "test"]),
+    "rows that no memory holds": with_facts(rows={**fuzz.FACTS["rows"], "train": 1e300}),
+    "rows that JavaScript cannot count": with_facts(rows={**fuzz.FACTS["rows"], "train": 2**53}),
+    "rows that are -0.0": with_facts(rows={**fuzz.FACTS["rows"], "train": -0.0}),
+    "rows that are -0": with_json(json.dumps({"words": "a\nb", "rows": {"train": 7}}).replace("7", "-0")),
+    "an accuracy above 1": with_facts(metrics={"test": {**METRICS["test"], "accuracy": 1.01}}),
+    "an interval below 0": with_facts(metrics={"test": {**METRICS["test"], "accuracy_low": -0.5}}),
+    "a macro F1 of 88": with_facts(metrics={"test": {**METRICS["test"], "macro_f1": 88}}),
+    "a teacher better than perfect": with_facts(teachers={"minilm": 0.9, "other": 1e300}),
+    "a teacher below 0": with_facts(teachers={"minilm": -1}),
+    "an untested teacher that is a string": with_facts(untested_teachers="table"),
+    "untested teachers that are numbers": with_facts(untested_teachers=["table", 1]),
+    "untested teachers that are an object": with_facts(untested_teachers={"table": "table"}),
     "digests that are a list": with_facts(sha256=[]),
     "a digest that is a number": with_facts(sha256={"prepared": 1}),
     "a teacher's accuracy that is null": with_facts(teachers={"minilm": None}),
@@ -175,6 +188,11 @@ def test_what_is_not_forged_is_not_refused(javascript):
         with_facts(),
         with_facts(labels=["evil"], parameters="none", x={"y": [1, None, "\x1b"]}),
         without_fact("metrics"),
+        with_facts(rows={**fuzz.FACTS["rows"], "train": 2**53 - 1, "test": 5.0}, teachers={"a": 0, "b": 1.0}),
+        with_facts(untested_teachers=[]),
+        with_facts(
+            untested_teachers=["table"], metrics={"test": {**METRICS["test"], "log_loss": 27.6, "matthews": -1}}
+        ),
         student(Words([]), rows=[]).to_bytes(),
         student(Fingerprints([], [0], 32), facts={"words": ""}).to_bytes(),
         student(Fingerprints([0, 2**32 - 1], [0], 32), facts={"words": "b\na"}).to_bytes(),
@@ -190,6 +208,8 @@ def test_javascript_and_python_agree_on_what_they_know_of_facts():
     script = fuzz.ROOT.joinpath("src/potstill/web/student.js").read_text()
     assert json.dumps(list(facts.FIGURES)) in script
     assert f"sound(facts, {facts.DEEPEST})" in script
+    assert facts.MOST == 2**53  # as Number.isSafeInteger has it
+    assert f"EXPLAINED = {EXPLAINED}," in script
     for limit in (f"<= {file.WIDEST})", f"? {file.LONGEST} :", f"Math.min({file.LARGEST_FACTS}, {file.DENSEST} *"):
         assert limit.replace(str(2**23), "2 ** 23") in script
     assert file.WORDS == 1 << 18
@@ -206,6 +226,17 @@ def test_javascript_and_python_agree_on_what_they_know_of_facts():
         (student(temperature=0.0), "cannot hold this student"),
         (student(facts={"version": 9}), "cannot hold this student: .*version"),
         (student(facts={"x": "\ud800"}), "cannot hold this student"),
+        (student(facts={"x": np.float32(1)}), "cannot hold this student: its facts are no JSON: .*float32"),
+        (student(facts={"x": {1, 2}}), "its facts are no JSON: .*set"),
+        (student(facts={1: 2}), "its facts are no JSON"),
+        (student(Fingerprints([], [0], 32), facts={1: 2}), "its facts are no JSON"),
+        (student(facts={"x": [{"y": {2: 3}}]}), "its facts are no JSON"),
+        (student(facts=None), "cannot hold this student"),
+        (student(bits=(4, 4)), "cannot hold this student: `steps` lacks 'embedding.weight'"),
+        (dataclasses.replace(student(), weights={}), "cannot hold this student: KeyError: 'embedding.weight'"),
+        (dataclasses.replace(student(), labels=["yes", 3]), "cannot hold this student: TypeError"),
+        (dataclasses.replace(student(), shape=Shape("x", 1, 2)), "cannot hold this student"),
+        (dataclasses.replace(student(), lookup=None), "cannot hold this student"),
     ],
 )
 def test_what_a_file_cannot_hold_is_not_written(made, message):

@@ -1,5 +1,6 @@
 """The report: its numbers, its sentences, and the page that holds them."""
 
+import re
 from collections import defaultdict
 from dataclasses import asdict, replace
 from xml.etree import ElementTree
@@ -16,7 +17,7 @@ from potstill.evaluate.answers import Answers
 from potstill.evaluate.compare import Model, compare
 from potstill.evaluate.scores import mcnemar
 from potstill.evaluate.verdict import judge
-from potstill.markdown import clip
+from potstill.markdown import clip, cut
 from potstill.params.report import ReportParams
 from potstill.report import charts
 from potstill.report.cascade import cascade
@@ -232,7 +233,34 @@ def test_a_student_as_good_as_its_teacher_ships_and_the_sentence_says_what_is_ke
     assert verdict["ship"]
     assert all(holds for holds, _ in verdict["reasons"])
     assert verdict["headline"].startswith("bigru-2.5K keeps 10")
-    assert verdict["headline"].endswith("at 1/8,800 of its size and 8,800 times its speed")
+    assert verdict["headline"].endswith("at 1/8,800 of its parameters and 8,800 times its texts per second")
+
+
+def test_the_headline_can_be_worked_out_from_the_table():
+    """From the columns that it names, of the student and of its teacher."""
+    lines = page(template="page.md", pictures=False).splitlines()
+    columns, *rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.count("|") == 12]
+    found = {row[0]: dict(zip(columns, row, strict=True)) for row in rows}
+    assert (found["student"]["parameters"], found["minilm"]["parameters"]) == ("2,500", "22.0M")
+    assert "at 1/8,800 of its parameters" in lines[2]
+    student, teacher = (float(found[name]["texts per second"]) for name in ("student", "minilm"))
+    assert f"and {two_digits(student / teacher)} times its texts per second." in lines[2]
+
+
+def test_long_names_are_cut_on_the_page_and_whole_in_a_tooltip():
+    names = [letter * 3000 for letter in ("a", "<", "\x1b")]
+    inputs = replace(make(texts=300), labels=names)
+    html = page(inputs, pictures=False)
+    shown = re.sub(r' title="[^"]*"', "", html[html.index("</h1>") :])
+    assert "a" * 49 + "…" in shown
+    assert "&lt;" * 49 + "…" in shown
+    assert not any(part * 50 in shown for part in ("a", "&lt;", "\\x1b"))
+    assert f'<th><span title="{"a" * 3000}">' in html  # of the matrix
+    assert f'<td><span title="{"&lt;" * 3000}">' in html  # of the classes
+    title = ", ".join(map(cut, names))
+    facts = {"title": title, "labels": names, "chosen": "b" * 300, "why": "", "rows": [], "reference": "c" * 300}
+    text = render("compare.html", facts | {"charts": {"size": "", "size_narrow": ""}})
+    assert not any(letter * 50 in re.sub(r' title="[^"]*"', "", text) for letter in "bc")
 
 
 def test_a_student_that_loses_three_points_does_not_ship_and_the_reason_says_so():

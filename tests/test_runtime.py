@@ -113,6 +113,14 @@ def test_a_file_can_hold_its_words_a_temperature_and_facts(rows, tmp_path):
     assert (tmp_path / "a.pot").read_bytes() == (tmp_path / "b.pot").read_bytes()
 
 
+@pytest.mark.parametrize("name", ["a\0b.pot", "a\ud800.pot"])
+def test_a_name_that_no_file_can_have_is_refused(name, tmp_path):
+    with pytest.raises(PotstillError, match="no file can have this name"):
+        student()[0].save(tmp_path / name)
+    with pytest.raises(PotstillError, match="cannot be loaded"):
+        Student.load(tmp_path / name)
+
+
 def test_a_temperature_softens_and_changes_no_label():
     made, _ = student()
     softer = dataclasses.replace(made, temperature=3.0)

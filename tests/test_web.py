@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from potstill.corpus import demo
-from potstill.runtime.explain import explain
+from potstill.runtime.explain import EXPLAINED, explain
 from potstill.runtime.networks import ARCHITECTURES
 from project import ROOT
 from test_fast import ODD, student
@@ -20,12 +20,12 @@ SCRIPT = ROOT / "src" / "potstill" / "web" / "student.js"
 PROGRAM = """
 import { readFileSync } from "node:fs";
 import { load } from %s;
-const { files, texts, label } = JSON.parse(readFileSync(0, "utf8"));
+const { files, texts, label, below } = JSON.parse(readFileSync(0, "utf8"));
 const out = [];
 for (const file of files) {
   try {
     const student = await load(new Uint8Array(readFileSync(file)));
-    const some = texts.filter((text) => text.length < 1000);
+    const some = texts.filter((text) => text.length < below);
     const explained = some.map((text) => student.explain(text, label ?? undefined));
     out.push([texts.map(student.predict), explained, student.labels]);
   } catch (error) {
@@ -38,14 +38,14 @@ console.log(JSON.stringify(out));
 
 @pytest.fixture
 def javascript(tmp_path):
-    """Runs students in Node.js: per file the answers to all texts, explanations of the short ones; or an error."""
+    """Runs students in Node.js: per file the answers to all texts, explanations of those shorter than `below`."""
     if not (node := shutil.which("node")):
         pytest.skip("Node.js is missing")
     program = tmp_path / "program.mjs"
     program.write_text(PROGRAM % json.dumps(SCRIPT.as_uri()))
 
-    def run(files, texts, label=None):
-        given = json.dumps({"files": list(map(str, files)), "texts": texts, "label": label})
+    def run(files, texts, label=None, below=1000):
+        given = json.dumps({"files": list(map(str, files)), "texts": texts, "label": label, "below": below})
         done = subprocess.run([node, str(program)], input=given, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
@@ -110,6 +110,27 @@ def test_another_class_is_explained_on_demand(javascript, tmp_path):
     label, _, parts = explain(made, "the not good ab", "c1")
     assert found["label"] == label == "c1"
     np.testing.assert_allclose([word["part"] for word in found["words"]], [part.part for part in parts], atol=1e-4)
+
+
+@pytest.mark.parametrize("architecture", ["mlp", "cnn"])
+def test_of_a_long_text_the_first_words_are_explained_and_all_count(architecture, javascript, tmp_path):
+    made = student(architecture)
+    made = dataclasses.replace(made, lookup=dataclasses.replace(made.lookup, max_length=5000))
+    made.save(tmp_path / "a.pot")
+    text = "the not good ab unheard " * 210
+    label, probability, parts = explain(made, text)
+    assert len(parts) == EXPLAINED
+    assert probability == pytest.approx(made.predict_proba(text).max(), abs=1e-5)
+    for place in (0, 1, 999):
+        less = text.split()
+        less[place] = "unknown"
+        [shares] = made.predict_proba([" ".join(less)])
+        lost = np.log(probability) - np.log(shares[made.labels.index(label)])
+        assert parts[place].part == pytest.approx(lost, abs=1e-5)
+    [[_, [found], _]] = javascript([tmp_path / "a.pot"], [text], below=6000)
+    assert [(word["word"], word["known"]) for word in found["words"]] == [(p.word, p.known) for p in parts]
+    np.testing.assert_allclose([word["part"] for word in found["words"]], [p.part for p in parts], atol=1e-4)
+    assert found["probability"] == pytest.approx(probability, abs=1e-5)
 
 
 def test_foreign_and_damaged_files_are_refused(javascript, tmp_path):

@@ -15,6 +15,7 @@ from potstill.params.ablate import AblateParams
 from potstill.params.baseline import BaselineParams
 from potstill.params.network import NetworkParams
 from potstill.params.student import StudentParams
+from potstill.pool.sources import VARIANTS
 from potstill.runtime.decision import accuracy, choose, right
 from potstill.student.distil import distil, train_on_labels
 from potstill.student.transfer import Transfer
@@ -23,7 +24,7 @@ from potstill.student.transfer import Transfer
 STEPS = (
     ("train", ("train",)),
     ("unlabelled", ("unlabelled",)),
-    ("variants", ("replace", "borrow", "drop", "splice")),
+    ("variants", VARIANTS),
     ("generated", ("generated",)),
 )
 

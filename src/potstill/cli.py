@@ -19,10 +19,11 @@ from potstill.bulk import fallback
 from potstill.bulk.formats import FORMATS, STANDARD
 from potstill.bulk.predict import predict, progress
 from potstill.errors import NAMED, PotstillError, lacking, listed, visible
+from potstill.markdown import NAME, cut
 from potstill.runtime import explain, fast
 from potstill.runtime.file import FLOAT
 from potstill.runtime.model import Student
-from potstill.runtime.tokenizer import Words
+from potstill.runtime.tokenizer import Words, words
 from potstill.terminal import Parser, as_json, finite
 from potstill.web.page import page
 
@@ -107,7 +108,7 @@ def _parser() -> argparse.ArgumentParser:
     added.add_argument("--json", action="store_true", help="print JSON")
 
     added = command("explain", _explain, "Show each word's part in the answer to a text.")
-    added.add_argument("text", help="the text")
+    added.add_argument("text", help=f"the text, of which the first {explain.EXPLAINED:,} words are shown")
     added.add_argument("--label", help="the class to explain (default: the most probable one)")
     added.add_argument("--json", action="store_true", help="print JSON")
 
@@ -328,9 +329,12 @@ def _explain(asked: argparse.Namespace) -> None:
     if asked.label is not None and asked.label not in student.labels:
         raise PotstillError(f"--label: {asked.model} has no class {asked.label!r} (found: {listed(student.labels)})")
     label, probability, parts = explain.explain(student, asked.text, asked.label)
+    read = min(len(words(asked.text)), student.lookup.max_length)
+    if read > len(parts):
+        print(f"the first {len(parts):,} of {read:,} words are explained; all count in the answer", file=sys.stderr)
     if asked.json:
-        words = [asdict(part) for part in parts]
-        print(as_json({"label": label, "probability": round(probability, 6), "words": words}, indent=2))
+        told = [asdict(part) for part in parts]
+        print(as_json({"label": label, "probability": round(probability, 6), "words": told}, indent=2))
         return
     print(visible(f"{label} {probability:.4f}"))
     shown = [visible(part.word) for part in parts]
@@ -340,10 +344,11 @@ def _explain(asked: argparse.Namespace) -> None:
         print(f"  {word:<{width}}  {part.part:+.3f} {bar}" + ("" if part.known else "(unknown)"))
 
 
-def _title(student: Student) -> str:
+def _title(student: Student, most: int = NAME) -> str:
+    """The title of a student's page, with names of at most `most` letters."""
     if len(student.labels) > NAMED:
         return f"Which of {len(student.labels):,} classes?"
-    labels = [visible(label) for label in student.labels]
+    labels = [cut(visible(label), most) for label in student.labels]
     if student.thresholds is not None:
         return f"Which of {', '.join(labels)}?"
     return f"Is it {', '.join(labels[:-1])} or {labels[-1]}?"
@@ -351,7 +356,7 @@ def _title(student: Student) -> str:
 
 def _page(asked: argparse.Namespace) -> None:
     student, content = _load(asked.model)
-    written = page(content, asked.title or _title(student)).encode()
+    written = page(content, asked.title or _title(student), asked.title or _title(student, MOST)).encode()
     with files.output(asked.output, asked.model) as stream:
         stream.write(written)
     print(visible(f"{asked.output}: {len(written):,} bytes"))
@@ -367,7 +372,7 @@ def _serve(asked: argparse.Namespace) -> None:
     app = serve.create(
         student,
         describe(student, len(content)),
-        page(content, _title(student)),
+        page(content, _title(student), _title(student, MOST)),
         answered=serve.hosts(listening.getsockname()[0], [asked.host, *asked.allowed_host]),
         max_body=asked.max_body,
         max_batch=asked.max_batch,

@@ -32,7 +32,8 @@ def output(name: Path | str, *sources: Path | str | int) -> Iterator[BinaryIO]:
         sources: what is read meanwhile, as paths or descriptors; the file must not be one of them.
 
     Raises:
-        PotstillError: it is a folder, a block device, write-protected or one of the sources, or cannot be made.
+        PotstillError: it is a folder, a block device, write-protected or one of the sources, or cannot be made, or no
+            file can have its name.
         OSError: the system refuses it.
     """
     path = os.fspath(name)
@@ -42,6 +43,8 @@ def output(name: Path | str, *sources: Path | str | int) -> Iterator[BinaryIO]:
         found = os.stat(path)
     except FileNotFoundError:
         found = None
+    except ValueError as error:  # a NUL, or half of a surrogate pair
+        raise PotstillError(f"{path!r}: no file can have this name ({error}). Name another.") from None
     if (descriptor := _descriptor(path)) is not None:
         writable(descriptor, path)
         with open(os.dup(descriptor), "wb") as stream:

@@ -4,7 +4,8 @@ import re
 
 from potstill.errors import visible
 
-LONGEST = 240  # letters of a text that are shown
+LONGEST = 240  # letters of a text that are shown, and
+NAME = 50  # of a name on a page
 # Letters, digits and punctuation that mean nothing in Markdown, nor to what GitHub does with the rendered text …
 _PLAIN = re.compile(r"[^\W_](?:[^\W_]|[ .,;!?'\"()%…–—’|-]|:(?= ))*")
 # … but for issues, advisories, addresses and commits.
@@ -13,8 +14,12 @@ _REFERENCE = re.compile(r"\b(?:(?:gh|cve|ghsa)-|[0-9a-f]{7,40}\b)|\w\.[^\W\d]", 
 
 def clip(text: str) -> str:
     """Return a text on one line, cut if it is long, with what nobody would see in it escaped."""
-    line = " ".join(text.split())
-    return visible(line if len(line) <= LONGEST else line[: LONGEST - 1] + "…")
+    return visible(cut(" ".join(text.split()), LONGEST))
+
+
+def cut(text: str, most: int = NAME) -> str:
+    """Return a text, such as a name, of at most `most` letters, the last of which is an ellipsis if there were more."""
+    return text if len(text) <= most else text[: most - 1] + "…"
 
 
 def inert(text: str) -> str:

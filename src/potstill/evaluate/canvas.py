@@ -13,7 +13,7 @@ from matplotlib.font_manager import findfont, get_font
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from potstill import files
-from potstill.markdown import clip
+from potstill.markdown import clip, cut
 
 INK, SOFT, PALE, FAINT = "#1f2933", "#5f6b78", "#b8c0c8", "#e3e7eb"
 DPI = 200
@@ -77,8 +77,7 @@ def log_axis(axis: XAxis) -> None:
 
 def short(name: str) -> str:
     """Put a name on one line and cut it if it is long, so that it fits beside a point or an axis."""
-    line = clip(name)
-    return line if len(line) <= LONGEST else line[: LONGEST - 1] + "…"
+    return cut(clip(name), LONGEST)
 
 
 def numbered(names: Sequence[str]) -> list[str]:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from potstill.markdown import code, inert
+from potstill.pool.sources import VARIANTS
 from potstill.runtime.model import FILE, Student
 from potstill.runtime.tokenizer import Words
 
@@ -90,7 +91,10 @@ these it answers as surely, and worse. The test texts are of the same kind.
 def _trained_on(sources: Mapping[str, int]) -> str:
     """How many texts of each kind the student was trained on."""
     real = {"labelled": sources.get("train", 0), "unlabelled": sources.get("unlabelled", 0)}
-    made = sum(sources.values()) - sum(real.values())
     said = " and ".join(f"{number:,} {kind}" for kind, number in real.items() if number)
-    told = [f"{said} texts"] * bool(said) + [f"{made:,} variants of {'them' if said else 'its texts'}"] * bool(made)
-    return ", and ".join(told)
+    told = [f"{said} texts"] if said else []
+    if variants := sum(sources.get(kind, 0) for kind in VARIANTS):
+        told.append(f"{variants:,} variants of {'them' if said else 'its texts'}")
+    if samples := sources.get("generated", 0):
+        told.append(f"{samples:,} samples of an n-gram model")
+    return ", ".join([*told[:-2], ", and ".join(told[-2:])])

@@ -4,3 +4,4 @@ from typing import Literal, get_args
 
 Source = Literal["train", "unlabelled", "replace", "drop", "splice", "generated", "borrow"]
 SOURCES: tuple[Source, ...] = get_args(Source)
+VARIANTS: tuple[Source, ...] = ("replace", "borrow", "drop", "splice")  # made of real texts

@@ -96,9 +96,9 @@ def verdict(inputs: Inputs) -> dict[str, Any]:
         told = f"{inputs.name} keeps {kept:.1f}% of the teacher's accuracy ({accuracy}, {bounds})"
         rates = [inputs.timing.get(name, {}).get("texts_per_second") for name in (STUDENT, inputs.teacher)]
         if teacher["parameters"]:
-            told += f" at 1/{two_digits(teacher['parameters'] / student['parameters'])} of its size"
+            told += f" at 1/{two_digits(teacher['parameters'] / student['parameters'])} of its parameters"
         if all(rates):
-            told += f" and {two_digits(rates[0] / rates[1])} times its speed"
+            told += f" and {two_digits(rates[0] / rates[1])} times its texts per second"
     return {"ship": inputs.verdict["ship"], "headline": told, "reasons": inputs.verdict["reasons"]}
 
 
@@ -333,7 +333,7 @@ def _cascade_sentence(found: Cascade, rate: Mapping[str, float] | None) -> str:
         return f"None is needed: on validation the student is no worse than its teacher; {alone}."
     if found.threshold is None:
         return f"No threshold reaches the teacher's accuracy on validation; {alone}."
-    speed = f", at {two_digits(rate['speedup'])} times the teacher's speed" if rate else ""
+    speed = f", at {two_digits(rate['speedup'])} times the teacher's texts per second" if rate else ""
     both, low, high, own = (f"{100 * share:.2f}" for share in (found.accuracy, found.low, found.high, found.teacher))
     return (
         f"With the threshold {found.threshold:g}, the lowest that reaches the teacher's accuracy on validation, "

@@ -4,11 +4,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from potstill.errors import visible
 from potstill.evaluate.table import MISSING, amount, size
-from potstill.markdown import clip, code, inert
+from potstill.markdown import clip, code, cut, inert
 
 SHADED = 25  # classes up to which a confusion matrix is shown whole
 
@@ -36,7 +36,11 @@ def render(template: str, facts: Mapping[str, Any]) -> str:
         "size": lambda value: MISSING if value is None else size(value),
         "digits": digits,
     }
-    environment.filters |= {name: _safe(write) for name, write in numbers.items()} | {"clip": clip, "code": _safe(code)}
+    environment.filters |= {name: _safe(write) for name, write in numbers.items()} | {
+        "clip": clip,
+        "code": _safe(code),
+        "name": name,
+    }
     environment.globals |= {"SHADED": SHADED}
     return environment.get_template(template).render(facts)
 
@@ -57,6 +61,13 @@ def _visible_lines(text: str) -> str:
 def _safe(write: Callable[..., str]) -> Callable[..., Markup]:
     """Mark what a filter makes as safe."""
     return lambda *arguments: Markup(write(*arguments))
+
+
+def name(text: str) -> Markup:
+    """A name in HTML; one that is long is cut, and whole in its tooltip."""
+    whole = visible(text)
+    shown = cut(whole)
+    return escape(whole) if shown == whole else Markup('<span title="{}">{}</span>').format(whole, shown)
 
 
 def points(share: float | None, decimals: int = 1) -> str:

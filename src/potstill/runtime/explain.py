@@ -1,16 +1,19 @@
 """What a student's answers rest on."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 
 from potstill.runtime.model import Student
 from potstill.runtime.tokenizer import UNKNOWN, Encoded, Lookup, words
 
-AT_ONCE, MOST = (
-    1 << 22,
-    1 << 27,
-)  # logarithms of probabilities that are held, and reckoned, to find the most telling words
+EXPLAINED = 1000  # words of a text, as each takes an answer to a text as long
+# Logarithms of probabilities that are held, and reckoned, to find the most telling words; also numbers that a network
+# holds to explain an answer.
+AT_ONCE, MOST = 1 << 22, 1 << 27
+RECURRENT = ("bigru", "bilstm")  # read word by word, and hold no vectors of the others
 
 
 @dataclass(frozen=True)
@@ -31,21 +34,31 @@ class Part:
 def explain(student: Student, text: str, label: str | None = None) -> tuple[str, float, list[Part]]:
     """Say what each word of a text brings to an answer, by taking it away (occlusion, Zeiler and Fergus 2014).
 
+    The first `EXPLAINED` words that the student reads are explained; the others count in the answer.
+
     Args:
         student: the student.
         text: the text; words behind the student's longest text are left out.
         label: the class to explain; None for the most probable one.
 
     Returns:
-        The class, its probability, and a part per word.
+        The class, its probability, and a part per word that is explained.
     """
     found = words(text)[: student.lookup.max_length]
-    scored = _log_probabilities(student, _without_each(student.lookup, found))
-    chosen = int(scored[0].argmax()) if label is None else student.labels.index(label)
-    parts = scored[0, chosen] - scored[1:, chosen]
-    known = _known(student.lookup, found)
-    explained = [Part(word, bool(k), float(part)) for word, k, part in zip(found, known, parts, strict=True)]
-    return student.labels[chosen], float(np.exp(scored[0, chosen])), explained
+    shown, runs = found[:EXPLAINED], _runs(student.lookup, found)
+    texts = _without_each(student.lookup, found, runs)
+    [whole] = _scored(student, [next(texts)])
+    chosen = int(whole.argmax()) if label is None else student.labels.index(label)
+    wide = 2 if student.shape.architecture in RECURRENT else max(student.shape.embedding, student.shape.hidden)
+    most = max(1, AT_ONCE // ((len(found) + len(runs) + 1) * wide + len(student.labels)))
+    parts = [
+        whole[chosen] - row[chosen]
+        for some in iter(lambda: list(islice(texts, most)), [])
+        for row in _scored(student, some)
+    ]
+    known = _known(student.lookup, shown, runs)
+    explained = [Part(word, bool(k), float(part)) for word, k, part in zip(shown, known, parts, strict=True)]
+    return student.labels[chosen], float(np.exp(whole[chosen])), explained
 
 
 def telling(student: Student, number: int) -> dict[str, list[tuple[str, float]]]:
@@ -97,19 +110,23 @@ def _runs(lookup: Lookup, found: list[str]) -> list[tuple[int, int, int]]:
     return [run for run in rows if run[2] != UNKNOWN]
 
 
-def _without_each(lookup: Lookup, found: list[str]) -> Encoded:
-    """A text, and the same with each of its words unknown in turn."""
-    singles = [lookup.row(word) for word in found]
-    runs = _runs(lookup, found)
-    texts = [singles + [row for _, _, row in runs] or [UNKNOWN]]
-    for i in range(len(found)):
-        others = [row for start, end, row in runs if not start <= i < end]
-        texts.append([*singles[:i], UNKNOWN, *singles[i + 1 :], *others])
-    return Encoded(np.array([id_ for ids in texts for id_ in ids]), np.cumsum([0, *map(len, texts)]))
+def _without_each(lookup: Lookup, found: list[str], runs: list[tuple[int, int, int]]) -> Iterator[np.ndarray]:
+    """The rows of a text, and the same with each of the words to explain unknown in turn."""
+    starts, ends, rows = np.array(runs, np.int64).reshape(-1, 3).T
+    singles = np.array([lookup.row(word) for word in found] or [UNKNOWN], np.int64)
+    yield np.concatenate([singles, rows])
+    for i in range(min(len(found), EXPLAINED)):
+        less = singles.copy()
+        less[i] = UNKNOWN
+        yield np.concatenate([less, rows[(starts > i) | (ends <= i)]])
 
 
-def _known(lookup: Lookup, found: list[str]) -> np.ndarray:
-    known = np.array([lookup.row(word) != UNKNOWN for word in found], bool)
-    for start, end, _ in _runs(lookup, found):
+def _scored(student: Student, texts: list[np.ndarray]) -> np.ndarray:
+    return _log_probabilities(student, Encoded(np.concatenate(texts), np.cumsum([0, *map(len, texts)])))
+
+
+def _known(lookup: Lookup, shown: list[str], runs: list[tuple[int, int, int]]) -> np.ndarray:
+    known = np.array([lookup.row(word) != UNKNOWN for word in shown], bool)
+    for start, end, _ in runs:
         known[start:end] = True
     return known

@@ -2,10 +2,11 @@
 
     version    of potstill, a string
     params     how the student was trained, an object
-    rows       numbers of texts by the name of their split, `train` and `unlabelled` among them
+    rows       numbers of texts, below 2^53, by the name of their split, `train` and `unlabelled` among them
     sha256     strings by the name of what they are the digests of
-    metrics    by the name of the split an object of numbers, `FIGURES` among them
-    teachers   numbers, each teacher's accuracy by its name
+    metrics    by the name of the split an object of numbers, `FIGURES` among them, which are within 0 and 1
+    teachers   numbers within 0 and 1, each teacher's accuracy by its name
+    untested_teachers  a list of strings, the names of those whose accuracy is not known
     words      the entries of the vocabulary, a line each
 
 Any of them may be missing, but with `metrics` come all that `potstill inspect` prints beside them. There may be others,
@@ -18,6 +19,7 @@ from typing import Any
 
 DEEPEST = 8  # objects and lists inside each other
 FIGURES = ("accuracy", "accuracy_low", "accuracy_high", "macro_f1", "calibration_error")
+MOST = 2**53  # texts; from there on JavaScript does not know every integer
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _NO_ENTRY = re.compile(r"(?:^|[ \n])(?:[ \n]|\Z)")  # a line without words, or with a space too many
 
@@ -70,7 +72,19 @@ def _number(value: Any) -> bool:
 
 
 def _count(value: Any) -> bool:
-    return _number(value) and value >= 0 and value % 1 == 0
+    return _number(value) and 0 <= value < MOST and value % 1 == 0 and math.copysign(1, value) > 0
+
+
+def _share(value: Any) -> bool:
+    return _number(value) and 0 <= value <= 1
+
+
+def _scores(value: Any) -> bool:
+    return _table(_number)(value) and all(_share(value[name]) for name in FIGURES if name in value)
+
+
+def _names(value: Any) -> bool:
+    return isinstance(value, list) and all(map(_text, value))
 
 
 def _table(of: Any) -> Any:
@@ -82,8 +96,9 @@ _KINDS = {
     "params": _table(lambda value: True),
     "rows": _table(_count),
     "sha256": _table(_text),
-    "metrics": _table(_table(_number)),
-    "teachers": _table(_number),
+    "metrics": _table(_scores),
+    "teachers": _table(_share),
+    "untested_teachers": _names,
     "words": _text,
 }
 

@@ -35,6 +35,7 @@ from typing import Any
 
 import numpy as np
 
+from potstill import errors
 from potstill.errors import PotstillError
 from potstill.runtime import facts as said
 from potstill.runtime import naming
@@ -117,6 +118,8 @@ def pack(
         _require(_unpack(memoryview(content)[8:])["labels"] == labels, "its labels are cut")
     except _WRONG as error:
         raise PotstillError(f"a model file cannot hold this student: {naming.fault(labels) or error}") from None
+    except (AttributeError, LookupError, TypeError) as error:  # an attribute is of another type, or incomplete
+        raise PotstillError(f"a model file cannot hold this student: {errors.said(error)}") from None
     return content
 
 
@@ -169,6 +172,7 @@ def _pack(
         if width == FLOAT:
             stream.append(np.unpackbits(np.asarray(weights[name], ">f4").view(np.uint8).reshape(-1)))
             continue
+        _require(name in steps, f"`steps` lacks {name!r}")
         stream.append(np.unpackbits(np.array([steps[name]], ">f2").view(np.uint8)))
         whole = np.rint(np.asarray(weights[name]).reshape(-1) / np.float32(steps[name])).astype(np.int64)
         stream.append(_bits(whole + (1 << (width - 1)), width))
@@ -330,8 +334,19 @@ def _deflate(facts: dict[str, Any]) -> bytes:
     if not facts:
         return b""
     # With sorted keys, so that equal facts give equal bytes.
-    text = json.dumps(facts, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    _require(_keyed(facts), "its facts are no JSON: a key is not a string")
+    try:
+        text = json.dumps(facts, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    except TypeError as error:
+        raise ValueError(f"its facts are no JSON: {error}") from None
     return zlib.compress(text.encode(), 9, wbits=-zlib.MAX_WBITS)
+
+
+def _keyed(value: Any) -> bool:
+    """Whether all keys are strings; `json` would write numbers, truth and None as strings too."""
+    if isinstance(value, dict):
+        return all(isinstance(key, str) and _keyed(one) for key, one in value.items())
+    return not isinstance(value, (list, tuple)) or all(map(_keyed, value))
 
 
 def _inflate(data: bytes, most: int) -> Any:
@@ -341,7 +356,12 @@ def _inflate(data: bytes, most: int) -> Any:
     text = inflator.decompress(data, most + 1)
     if len(text) > most or not inflator.eof or inflator.unused_data:
         raise ValueError("its facts are too long, or cut off")
-    return json.loads(text.decode())
+    return json.loads(text.decode(), parse_int=_integer)
+
+
+def _integer(digits: str) -> float:
+    """What JSON's digits say: to JavaScript, -0 is the -0.0 that no number of texts is."""
+    return -0.0 if digits == "-0" else int(digits)
 
 
 def _width(rows: int) -> int:

@@ -1,11 +1,11 @@
 // A student in JavaScript: reads potstill's file, and answers as potstill.Student does.
 //   const student = await load(bytes);  // of student.pot, a Uint8Array
 //   student.predict("a text")   // probabilities, as student.labels; several from .thresholds on
-//   student.explain("a text")   // {label, probability, words: [{word, known, part}]}
+//   student.explain("a text")   // {label, probability, words: [{word, known, part}]}, EXPLAINED at most
 // potstill/runtime describes it: file.py, facts.py, tokenizer.py, networks.py. What one of both refuses, both refuse.
 
 const ARCHITECTURES = ["mlp", "attention", "cnn", "bigru", "bilstm"];
-const SHARED = 128, STRINGS = 64, CALIBRATED = 32, SEVERAL = 16;
+const EXPLAINED = 1000, SHARED = 128, STRINGS = 64, CALIBRATED = 32, SEVERAL = 16;
 const FIGURES = ["accuracy", "accuracy_low", "accuracy_high", "macro_f1", "calibration_error"];
 const SPACE = "\\t-\\r\\x1c-\\x20\\x85\\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000";
 // Scripts without spaces between words.
@@ -61,32 +61,28 @@ async function inflate(bytes, most) {
 async function read(bytes, most, entries) {
   if (!bytes.length) return {};
   // Node.js takes no notice of bytes behind the end: then it does not miss the last one.
-  const cut = await inflate(bytes.subarray(0, -1), most).then(() => true, () => false);
-  need(!cut);
+  need(await inflate(bytes.subarray(0, -1), most).then(() => false, () => true));
   const facts = JSON.parse(await inflate(bytes, most));
-  const is = (kind) => (x) => typeof x === kind, table = (of) => (x) => object(x) && Object.values(x).every(of);
-  const object = (x) => is("object")(x) && x !== null && !Array.isArray(x), has = Object.hasOwn;
+  const text = (x) => typeof x === "string", number = (x) => typeof x === "number";
+  const table = (of) => (x) => Object(x) === x && !Array.isArray(x) && Object.values(x).every(of);
+  const object = table(() => true), share = (x) => number(x) && x >= 0 && x <= 1;
   const sound = (x, depth) => {
-    if (typeof x === "string") return !/\p{Cs}/u.test(x);
-    if (typeof x === "number") return Number.isFinite(x);
+    if (text(x)) return !/\p{Cs}/u.test(x);
+    if (number(x)) return isFinite(x);
     return Object(x) !== x || (depth > 0 && Object.entries(x).every(([k, v]) => sound(k) && sound(v, depth - 1)));
   };
   const kinds = {
-    version: is("string"), params: table(() => true), rows: table((x) => is("number")(x) && x >= 0 && x % 1 === 0),
-    sha256: table(is("string")), metrics: table(table(is("number"))), teachers: table(is("number")),
-    words: is("string"),
+    version: text, params: object, rows: table((x) => Number.isSafeInteger(x) && 1 / x > 0), // no -0
+    sha256: table(text), metrics: table((x) => table(number)(x) && FIGURES.every((name) => share(x[name]))),
+    teachers: table(share), untested_teachers: (x) => Array.isArray(x) && x.every(text), words: text,
   };
-  const all = (given, names) => names.every((name) => has(given, name));
   need(object(facts) && sound(facts, 8));
-  for (const name in kinds) need(!has(facts, name) || kinds[name](facts[name]));
+  for (const name in kinds) need(!(name in facts) || kinds[name](facts[name]));
   const { words, metrics, rows } = facts;
-  if (has(facts, "words")) {
-    need(words ? words.split("\n").length === entries && !/(^|[ \n])([ \n]|$)/.test(words) : !entries);
-  }
-  if (has(facts, "metrics")) {
-    need(all(facts, ["version", "rows", "sha256", "teachers"]));
-    need(all(rows, ["train", "unlabelled", ...Object.keys(metrics)]));
-    need(Object.values(metrics).every((found) => all(found, FIGURES)));
+  need(!text(words) || (words ? words.split("\n").length === entries && !/(^|[ \n])([ \n]|$)/.test(words) : !entries));
+  if (metrics) {
+    need(["version", "rows", "sha256", "teachers"].every((name) => name in facts));
+    need(["train", "unlabelled", ...Object.keys(metrics)].every((name) => Object.hasOwn(rows, name)));
   }
   return facts;
 }
@@ -170,7 +166,7 @@ export async function load(bytes) {
 
   const most = Math.min(2 ** 23, 8 * (bytes.length - 8) + 2 ** 20);
   const facts = await read(bytes.subarray((bit + 7) >> 3), most, count - 1);
-  need(!strings || Object.hasOwn(facts, "words"));
+  need(!strings || "words" in facts);
   const entries = strings && count > 1 ? facts.words.split("\n") : [];
   need(entries.every((entry, i) => !i || ascend(entries[i - 1], entry)));
   const known = new Map(entries.map((entry, i) => [entry, rowOf[i]]));
@@ -185,30 +181,33 @@ export async function load(bytes) {
   };
   const row = (entry) => (strings ? known.get(entry) : printed(fingerprint(entry, salts, bits))) ?? 0;
 
-  // Rows; `without` is a word to take for an unknown one.
-  const encode = (found, without = -1) => {
-    const ids = found.map((word, i) => (i === without ? 0 : row(word)));
+  // Rows, each with the words that it is of.
+  const encode = (found) => {
+    const rows = found.map((word, i) => [row(word), i, i + 1]);
     for (let length = 2; length <= longest; length++)
       for (let i = 0; i + length <= found.length; i++) {
-        const id = i <= without && without < i + length ? 0 : row(found.slice(i, i + length).join(" "));
-        if (id) ids.push(id);
+        const id = row(found.slice(i, i + length).join(" "));
+        if (id) rows.push([id, i, i + length]);
       }
-    return ids.length ? ids : [0];
+    return rows.length ? rows : [[0, 0, 1]];
   };
   const shares = thresholds ? (x) => x.map(sigmoid) : softmax;
-  const answer = (ids) => shares(scores(net, ids).map((logit) => logit / temperature));
+  const answer = (rows, without = -1) => {
+    const ids = rows.flatMap(([id, from, to]) => (without < from || without >= to ? id : to - from > 1 ? [] : 0));
+    return shares(scores(net, ids).map((logit) => logit / temperature));
+  };
   const cut = (text) => words(text).slice(0, maxLength);
   return {
     labels, thresholds, facts, bytes: bytes.length,
     predict: (text) => answer(encode(cut(text))),
     explain: (text, label) => {
-      const found = cut(text), ids = encode(found), all = answer(ids);
+      const found = cut(text), rows = encode(found), all = answer(rows);
       const column = label === undefined ? all.indexOf(Math.max(...all)) : labels.indexOf(label);
-      const probability = all[column], parts = found.map((word, i) => {
-        const less = encode(found, i);
-        return { word, known: `${less}` !== `${ids}`, part: Math.log(probability / answer(less)[column]) };
-      });
-      return { label: labels[column], probability, words: parts };
+      const probability = all[column], words = found.slice(0, EXPLAINED).map((word, i) => ({
+        word, known: rows.some(([id, from, to]) => id && from <= i && i < to),
+        part: Math.log(probability / answer(rows, i)[column]),
+      }));
+      return { label: labels[column], probability, words };
     },
   };
 }
