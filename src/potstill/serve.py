@@ -333,6 +333,10 @@ def create(
                 f"an answer. Set top_k to at most {most // rows:,}, or send at most {most // each:,} texts.",
             )
 
+    def tally(counts: np.ndarray) -> None:
+        for i in np.flatnonzero(counts):
+            texts.labels(visible(student.labels[i])).inc(int(counts[i]))
+
     def several(thresholds: list[float], asked: Texts) -> list[Labels]:
         scored = student.predict_proba(asked.texts)
         finite(scored)
@@ -345,10 +349,9 @@ def create(
         for row, has in zip(scored, chosen, strict=True):
             order = np.argsort(-row, kind="stable")
             labels = [student.labels[i] for i in order if has[i]]
-            for label in labels:
-                texts.labels(visible(label)).inc()
             shares = {student.labels[i]: round(float(row[i]), 6) for i in order[: asked.top_k]}
             found.append(Labels(labels=labels, probabilities=shares))
+        tally(chosen.sum(0))
         return found
 
     def answers(asked: Texts) -> Predictions:
@@ -360,8 +363,8 @@ def create(
         for ids, probabilities in zip(best.ids.tolist(), best.probabilities.tolist(), strict=True):
             shares = {student.labels[i]: round(share, 6) for i, share in zip(ids, probabilities, strict=True)}
             label = student.labels[ids[0]]
-            texts.labels(visible(label)).inc()
             found.append(Prediction(label=label, probability=shares[label], probabilities=shares))
+        tally(np.bincount(best.ids[:, 0], minlength=len(student.labels)))
         return Predictions(predictions=found)
 
     schema = {"required": True, "content": {"application/json": {"schema": Texts.model_json_schema()}}}

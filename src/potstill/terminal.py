@@ -29,12 +29,10 @@ def as_json(value: Any, indent: int | None = None) -> str:
 
 def escaped(text: str) -> str:
     r"""Return JSON with what `visible` escapes escaped as `\u001b` is."""
-    return NOT_ASCII.sub(_escaped, text)
+    return text if text.isprintable() else NOT_ASCII.sub(_escaped, text)  # which is slow, and rarely needed
 
 
 def _escaped(run: re.Match[str]) -> str:
-    if run[0].isprintable():  # the usual case, and much faster
-        return run[0]
     return "".join(char if visible(char) == char else json.dumps(char)[1:-1] for char in run[0])
 
 
