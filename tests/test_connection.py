@@ -104,6 +104,15 @@ def test_half_a_request_ends_with_a_line_that_says_why(place, half):
     assert "not complete within 0.4 seconds" in json.loads(body)["detail"]
 
 
+def test_head_and_body_are_sent_together(place):
+    with connect(place) as client:
+        for method in (b"GET", b"HEAD", b"GET"):
+            client.sendall(HEAD.replace(b"GET", method) + b"\r\n")
+            answer = client.recv(1 << 16)
+            assert answer.startswith(b"HTTP/1.1 200 OK")
+            assert answer.partition(b"\r\n\r\n")[2] == (b"" if method == b"HEAD" else b"done")
+
+
 def test_an_idle_connection_is_closed_in_silence(place):
     with connect(place) as client:
         assert rest(client) == b""

@@ -72,9 +72,22 @@ class Limits:
 
 
 class _Parser(h11.Connection):
-    """Refuses a body in too many pieces: those of one byte would keep the event loop from all other connections."""
+    """Refuses a body in too many pieces: those of one byte would keep the event loop from all other connections.
+
+    The head of an answer is sent with the beginning of its body, as one packet, which wakes the client once.
+    """
 
     pieces = 0
+    head = b""
+
+    def send(self, event: Any) -> bytes | None:  # type: ignore[override]
+        sent = super().send(event)
+        if isinstance(event, h11.Response):
+            self.head = sent or b""
+            return b""
+        if self.head:
+            sent, self.head = self.head + (sent or b""), b""
+        return sent
 
     def next_event(self) -> Any:
         event = super().next_event()
