@@ -6,6 +6,7 @@ import resource
 import socket
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 
@@ -14,10 +15,12 @@ import uvicorn
 
 from potstill import connection
 from potstill.connection import Connection, Limits
+from potstill.errors import PotstillError
 
 SECONDS = 0.4
 LARGE = b"x" * 10_000_000  # more than the kernel buffers
 HEAD = b"GET / HTTP/1.1\r\nHost: x\r\n"
+HALVES = [b"G", HEAD, HEAD + b"X: y\r\n" * 9, b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nhalf"]
 
 
 async def app(scope, receive, send):
@@ -89,9 +92,7 @@ def test_a_complete_request_is_answered_however_long_it_takes(place):
         assert rest(client).count(b"200 OK") == 2  # and the next one too
 
 
-@pytest.mark.parametrize(
-    "half", [b"G", HEAD, HEAD + b"X: y\r\n" * 9, b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nhalf"]
-)
+@pytest.mark.parametrize("half", HALVES)
 def test_half_a_request_ends_with_a_line_that_says_why(place, half):
     with connect(place) as client:
         client.sendall(half)
@@ -101,6 +102,15 @@ def test_half_a_request_ends_with_a_line_that_says_why(place, half):
     assert head.startswith(b"HTTP/1.1 408 Request Timeout\r\ncontent-type: application/json\r\n")
     assert b"connection: close" in head
     assert "not complete within 0.4 seconds" in json.loads(body)["detail"]
+
+
+def test_head_and_body_are_sent_together(place):
+    with connect(place) as client:
+        for method in (b"GET", b"HEAD", b"GET"):
+            client.sendall(HEAD.replace(b"GET", method) + b"\r\n")
+            answer = client.recv(1 << 16)
+            assert answer.startswith(b"HTTP/1.1 200 OK")
+            assert answer.partition(b"\r\n\r\n")[2] == (b"" if method == b"HEAD" else b"done")
 
 
 def test_an_idle_connection_is_closed_in_silence(place):
@@ -139,6 +149,43 @@ def test_a_client_that_does_not_read_is_dropped(place):
         client.sendall(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n" * 3)
         time.sleep(2 * SECONDS)
         assert len(rest(client)) < len(LARGE)
+
+
+def test_unread_answers_are_held_in_bounded_memory(monkeypatch):
+    monkeypatch.setattr(connection, "UNREAD", len(LARGE))
+    with serving(seconds=60) as (place, _), ExitStack() as stack:
+        clients = [stack.enter_context(connect(place)) for _ in range(8)]
+        for client in clients:
+            client.sendall(b"GET /large HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            client.recv(1)
+        read = [len(rest(client)) > len(LARGE) for client in clients]
+    assert not read[0]
+    assert read[-1]
+    assert read == sorted(read)  # those that have waited longest are closed
+
+
+def test_only_complete_requests_delay_the_end():
+    def late(client):
+        time.sleep(2 * SECONDS)
+        return rest(client)
+
+    with ExitStack() as stack:
+        pool = stack.enter_context(ThreadPoolExecutor())
+        with serving(seconds=60) as (place, counted):
+            slow, large, *clients = [stack.enter_context(connect(place)) for _ in range(2 + len(HALVES))]
+            slow.sendall(b"GET /slow HTTP/1.1\r\nHost: x\r\n\r\n")
+            large.sendall(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n")
+            for client, half in zip(clients, HALVES, strict=True):
+                client.sendall(half)
+            time.sleep(SECONDS / 4)
+            read = pool.submit(late, large)
+        for client in clients:
+            head, _, body = rest(client).partition(b"\r\n\r\n")
+            assert head.startswith(b"HTTP/1.1 503 ")
+            assert "stopped before the request was complete" in json.loads(body)["detail"]
+        assert rest(slow).endswith(b"done")
+        assert read.result().endswith(LARGE)
+    assert counted == [503] * 3  # the app counts that of the half body
 
 
 def test_many_held_connections_keep_nobody_out():
@@ -202,7 +249,8 @@ def test_errors_are_short_and_safe_for_a_terminal():
         (256, 5000, 1000, 1100),
         (256, resource.RLIM_INFINITY, 1000, 1100),
         (1024, 1024, 924, 1024),
-        (64, 64, 16, 64),
+        (160, 160, 60, 160),
+        (64, 150, 50, 150),
     ],
 )
 def test_connections_stay_below_the_limit_of_open_files(monkeypatch, soft, hard, allowed, raised):
@@ -211,3 +259,13 @@ def test_connections_stay_below_the_limit_of_open_files(monkeypatch, soft, hard,
     monkeypatch.setattr(resource, "setrlimit", lambda which, limits: found.append(limits))
     assert connection.room(1000) == allowed
     assert found == ([] if raised is None else [(raised, hard)])
+
+
+@pytest.mark.parametrize(("most", "least"), [(1000, 150), (5, 105)])
+def test_too_low_a_limit_of_open_files_is_told(monkeypatch, most, least):
+    monkeypatch.setattr(resource, "getrlimit", lambda which: (64, 64))
+    with pytest.raises(PotstillError, match=rf"too low \(found: 64\): raise it to at least {least} with `ulimit -n`$"):
+        connection.room(most)
+    monkeypatch.setattr(resource, "getrlimit", lambda which: (least, least))
+    monkeypatch.setattr(resource, "setrlimit", lambda which, limits: None)
+    assert connection.room(most) == least - connection.RESERVE

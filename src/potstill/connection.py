@@ -16,14 +16,16 @@ from typing import Any
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from potstill.errors import visible
+from potstill.errors import PotstillError, visible
 
 AT_ONCE = 16  # connections that asyncio accepts before the first of them is looked at
 # Open files that are not counted connections: the process's own, and those just accepted or about to be closed, which
 # are up to five times AT_ONCE.
 RESERVE = 100
+FEWEST = 50  # connections to allow, unless fewer are asked for
 PIECES = 10_000  # that a body may come in, each of which costs time, however few bytes it has
 LONGEST = 500  # characters of an error
+UNREAD = 1 << 27  # bytes of answers that clients have not read yet
 
 
 def problem(text: str) -> dict[str, str]:
@@ -35,14 +37,21 @@ def room(most: int) -> int:
     """Return how many connections to allow: `most`, or as many as the limit of open files leaves room for.
 
     The limit is raised if that is needed and allowed.
+
+    Raises:
+        PotstillError: it leaves room for too few.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     needed = most + RESERVE
     if soft == resource.RLIM_INFINITY or soft >= needed:
         return most
     soft = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
+    if soft < (least := RESERVE + min(most, FEWEST)):
+        raise PotstillError(
+            f"the limit of open files is too low (found: {soft}): raise it to at least {least} with `ulimit -n`"
+        )
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    return max(soft - RESERVE, soft // 4)
+    return soft - RESERVE
 
 
 @dataclass
@@ -63,9 +72,22 @@ class Limits:
 
 
 class _Parser(h11.Connection):
-    """Refuses a body in too many pieces: those of one byte would keep the event loop from all other connections."""
+    """Refuses a body in too many pieces: those of one byte would keep the event loop from all other connections.
+
+    The head of an answer is sent with the beginning of its body, as one packet, which wakes the client once.
+    """
 
     pieces = 0
+    head = b""
+
+    def send(self, event: Any) -> bytes | None:  # type: ignore[override]
+        sent = super().send(event)
+        if isinstance(event, h11.Response):
+            self.head = sent or b""
+            return b""
+        if self.head:
+            sent, self.head = self.head + (sent or b""), b""
+        return sent
 
     def next_event(self) -> Any:
         event = super().next_event()
@@ -114,14 +136,27 @@ class Connection(H11Protocol):
         self.watch()
 
     def pause_writing(self) -> None:
-        """Wait for the client to read."""
+        """Wait for the client to read; where too much is unread, of those that have waited longest it is given up."""
         super().pause_writing()
         self.watch()
+        unread = {each: each.transport.get_write_buffer_size() for each in self.limits.waiting}
+        total = sum(unread.values())
+        for each, size in unread.items():
+            if total > UNREAD and size:
+                each.close()
+                total -= size
 
     def resume_writing(self) -> None:
         """Write again."""
         super().resume_writing()
         self.watch()
+
+    def shutdown(self) -> None:
+        """Close the connection, at once if its request is not complete; one in flight is answered first."""
+        if self in self.limits.waiting and not self.transport.get_write_buffer_size():
+            self.give_up(503, "the service was stopped before the request was complete. Send it again later.")
+        else:
+            super().shutdown()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection."""

@@ -18,8 +18,8 @@ from typing import Annotated, Any, TypeVar, cast
 
 import numpy as np
 import uvicorn
+from anyio import CapacityLimiter, to_thread
 from fastapi import FastAPI, Request
-from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Histogram, generate_latest
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -33,11 +33,14 @@ from potstill.connection import AT_ONCE, Connection, Limits, problem, room
 from potstill.errors import PotstillError, visible
 from potstill.runtime.decision import choose
 from potstill.runtime.model import Student
+from potstill.terminal import escaped
 
 SECONDS_TO_STOP = 30  # for requests in flight
 QUEUED = 2048  # connections that the kernel holds until they are accepted
 LARGE_BODIES = 32  # of the size allowed, held at a time; smaller ones than SMALL are not counted
 SMALL = 1 << 16
+PROBABILITIES = 100_000  # in an answer, or labels where a text may have several; about 2.5 MB
+SMALL_ANSWER = 10_000  # probabilities that are computed for it
 HOST = re.compile(r"(\[[^]]+\]|[^:]+)(?::[0-9]*)?")  # a Host header: a name or an address, and a port
 NAME = re.compile(r"[A-Za-z0-9_.-]+|\*")
 Model = TypeVar("Model", bound=BaseModel)
@@ -262,7 +265,7 @@ def create(
         PotstillError: what `/model` says is not JSON.
     """
     try:
-        described = json.dumps(known, ensure_ascii=False, allow_nan=False).encode()
+        described = escaped(json.dumps(known, ensure_ascii=False, allow_nan=False)).encode()
     except (ValueError, RecursionError) as error:
         raise PotstillError(
             f"the model's facts cannot be written as JSON ({error}): export the student again"
@@ -272,8 +275,8 @@ def create(
     texts = Counter("potstill_texts", "Texts classified", ["label"], registry=registry)
     seconds = Histogram("potstill_request_seconds", "Time to answer", ["path"], registry=registry)
 
-    usual = "1" if student.thresholds is None else "all"
-    asked_for = f"how many classes to give a probability for ({usual})"
+    usual, named = (1, "1") if student.thresholds is None else (len(student.labels), "all")
+    asked_for = f"how many classes to give a probability for ({named})"
 
     class Texts(BaseModel):
         """Texts to classify."""
@@ -313,17 +316,42 @@ def create(
     async def fail(request: Request, error: Exception) -> JSONResponse:
         return JSONResponse(problem("the service failed. Its log says why."), 500)
 
+    most = max(PROBABILITIES, max_batch)
+    # More at a time would take more memory, and not be faster. Small ones neither do so nor wait for large ones.
+    large = CapacityLimiter(os.cpu_count() or 1)
+
+    def limiter(rows: int) -> CapacityLimiter | None:
+        return large if rows * len(student.labels) > SMALL_ANSWER else None
+
+    def bounded(rows: int, top: int | None) -> None:
+        each = min(top or usual, len(student.labels))
+        if rows * each > most:
+            without = "" if top else " (all classes, without top_k)"
+            raise HTTPException(
+                422,
+                f"body.top_k: {rows:,} texts with {each:,} probabilities each{without} are more than the {most:,} of "
+                f"an answer. Set top_k to at most {most // rows:,}, or send at most {most // each:,} texts.",
+            )
+
+    def tally(counts: np.ndarray) -> None:
+        for i in np.flatnonzero(counts):
+            texts.labels(visible(student.labels[i])).inc(int(counts[i]))
+
     def several(thresholds: list[float], asked: Texts) -> list[Labels]:
         scored = student.predict_proba(asked.texts)
         finite(scored)
+        chosen = choose(scored, thresholds)
+        if (held := int(chosen.sum())) > most:
+            raise HTTPException(
+                422, f"body.texts: they have {held:,} labels, more than the {most:,} of an answer. Send fewer texts."
+            )
         found = []
-        for row, held in zip(scored, choose(scored, thresholds), strict=True):
+        for row, has in zip(scored, chosen, strict=True):
             order = np.argsort(-row, kind="stable")
-            labels = [student.labels[i] for i in order if held[i]]
-            for label in labels:
-                texts.labels(visible(label)).inc()
+            labels = [student.labels[i] for i in order if has[i]]
             shares = {student.labels[i]: round(float(row[i]), 6) for i in order[: asked.top_k]}
             found.append(Labels(labels=labels, probabilities=shares))
+        tally(chosen.sum(0))
         return found
 
     def answers(asked: Texts) -> Predictions:
@@ -335,8 +363,8 @@ def create(
         for ids, probabilities in zip(best.ids.tolist(), best.probabilities.tolist(), strict=True):
             shares = {student.labels[i]: round(share, 6) for i, share in zip(ids, probabilities, strict=True)}
             label = student.labels[ids[0]]
-            texts.labels(visible(label)).inc()
             found.append(Prediction(label=label, probability=shares[label], probabilities=shares))
+        tally(np.bincount(best.ids[:, 0], minlength=len(student.labels)))
         return Predictions(predictions=found)
 
     schema = {"required": True, "content": {"application/json": {"schema": Texts.model_json_schema()}}}
@@ -349,7 +377,9 @@ def create(
     )
     async def predict(request: Request) -> Response:
         asked = checked(Texts, await body(request))
-        content = await run_in_threadpool(lambda: answers(asked).model_dump_json())
+        rows = len(asked.texts)
+        bounded(rows, asked.top_k)
+        content = await to_thread.run_sync(lambda: escaped(answers(asked).model_dump_json()), limiter=limiter(rows))
         return Response(content, media_type="application/json")
 
     @app.get("/healthz")
@@ -396,7 +426,7 @@ def listen(host: str, port: int) -> socket.socket:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         family, *_, address = min(found, key=lambda each: each[0] != socket.AF_INET)
         both = family == socket.AF_INET6 and socket.has_dualstack_ipv6()
-        return socket.create_server(address[:2], family=family, backlog=QUEUED, dualstack_ipv6=both)
+        listening = socket.create_server(address[:2], family=family, backlog=QUEUED, dualstack_ipv6=both)
     except (socket.gaierror, UnicodeError):
         raise PotstillError(f"--host: must be an address or a name of this machine (found: {host!r})") from None
     except OSError as error:
@@ -404,6 +434,10 @@ def listen(host: str, port: int) -> socket.socket:
         reason = os.strerror(error.errno or 0)
         other = "--host" if error.errno == errno.EADDRNOTAVAIL else "--port"
         raise PotstillError(f"{where} cannot be used ({reason}): choose another {other}") from None
+    # Connections inherit it. Otherwise the kernel holds the end of an answer back until the client has acknowledged its
+    # beginning, 40 ms later; asyncio does not set it on a socket without a number of its protocol.
+    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listening
 
 
 class _Server(uvicorn.Server):

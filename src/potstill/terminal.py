@@ -3,9 +3,12 @@
 import argparse
 import json
 import math
+import re
 from typing import Any, NoReturn
 
 from potstill.errors import visible
+
+NOT_ASCII = re.compile(r"[^\n -~]+")  # and DEL; line feeds in JSON are of its indentation, those of strings are escaped
 
 
 class Parser(argparse.ArgumentParser):
@@ -21,9 +24,16 @@ def as_json(value: Any, indent: int | None = None) -> str:
 
     A number that is not finite, of which JSON knows none, becomes null.
     """
-    text = json.dumps(finite(value), ensure_ascii=False, indent=indent)
-    # Line feeds are of the indentation: those of strings are escaped already.
-    return "".join(char if char == "\n" or visible(char) == char else json.dumps(char)[1:-1] for char in text)
+    return escaped(json.dumps(finite(value), ensure_ascii=False, indent=indent))
+
+
+def escaped(text: str) -> str:
+    r"""Return JSON with what `visible` escapes escaped as `\u001b` is."""
+    return text if text.isprintable() else NOT_ASCII.sub(_escaped, text)  # which is slow, and rarely needed
+
+
+def _escaped(run: re.Match[str]) -> str:
+    return "".join(char if visible(char) == char else json.dumps(char)[1:-1] for char in run[0])
 
 
 def finite(value: Any) -> Any:
