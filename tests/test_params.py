@@ -97,6 +97,13 @@ def test_what_is_wrong_is_said_in_plain_words(load, setting):
         assert jargon not in line
 
 
+def test_the_first_stage_finds_what_is_wrong_with_the_last(load, tmp_path):
+    with pytest.raises(PotstillError):
+        load("student.max_length=70000")
+    with pytest.raises(PotstillError, match=r"`student.max_length` is 70000: must be at most 65535"):
+        prepare.PrepareParams.load(tmp_path / "params.yaml")
+
+
 @pytest.mark.parametrize("value", ["1e-5", '"1e-5"', "0.00001", "1.0E-05"])
 def test_a_number_may_be_written_as_dvc_writes_it(load, value):
     assert load(f"student.learning_rate={value}").learning_rate == 1e-5

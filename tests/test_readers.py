@@ -467,11 +467,21 @@ class TestPrepare:
         assert project.prepare()[0].labels == ["001", "01", "1", "2"]
 
     def test_labels_that_look_alike_are_refused_or_said(self, project: Project, capsys) -> None:  # noqa: F811
-        for one, other in (("café", "cafe\u0301"), ("good", "go\u200bod"), ("so so", "so\xa0so")):
+        pairs = (
+            ("café", "cafe\u0301"),
+            ("good", "go\u200bod"),
+            ("so so", "so\xa0so"),
+            ("❤", "❤\ufe0f"),
+            ("a b", "a  b"),
+        )
+        for one, other in pairs:
             project.table("train.csv", rows(40, labels=(one, other)))
             project.fails(f"{one!a} (20 rows)", f"{other!a} (20 rows)", "look alike")
         project.table("train.csv", rows(40, labels=("a b", "a  b")))
-        project.fails("look alike, and differ in white space: make them one")
+        project.fails("'a b' (20 rows) and 'a  b' (20 rows) look alike, and differ in white space: make them one")
+        for empty in ("\u200b", "\u3164", "\u2800"):
+            project.table("train.csv", rows(40, labels=("good", empty)))
+            project.fails(f"the label {empty!a} (20 rows) shows nothing")
         project.table("train.csv", rows(40, labels=("café", "bad")))
         project.table("test.csv", [("v", "cafe\u0301")])
         project.fails("'cafe\\u0301' (1 rows) and 'caf\\xe9' (20 rows) look alike")

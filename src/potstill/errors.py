@@ -54,7 +54,8 @@ def line(error: BaseException) -> str | None:
     refuses are the user's to mend, as what a `PotstillError` says.
     """
     reason = str(error) if isinstance(error, PotstillError) else _reason(error)
-    return None if reason is None else f"error: {visible(' '.join(reason.split()))}"
+    # White space is kept within a line: two names in it may differ in just that.
+    return None if reason is None else f"error: {visible(' '.join(map(str.strip, reason.splitlines())).strip())}"
 
 
 def lacking(package: str | None, extra: str) -> PotstillError:

@@ -1,5 +1,6 @@
 """What is asked of a table, and what is said of it where it cannot be had."""
 
+import re
 import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -9,6 +10,8 @@ from potstill.bulk.formats import Format
 from potstill.bulk.open import shown
 from potstill.errors import PotstillError
 
+# What Unicode calls default-ignorable beside format characters: fillers, selectors of a variant. They show nothing.
+_IGNORABLE = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]")
 _DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 
 
@@ -105,13 +108,13 @@ class Asked:
 
 def quoted(name: str) -> str:
     """A name in quotes, such that what looks like another is seen to differ."""
-    return ascii(name) if unicodedata.normalize("NFC", name) != name else repr(name)
+    return repr(name) if look(name) == name else ascii(name)
 
 
 def look(name: str) -> str:
     """What a reader sees of a name: without invisible characters, Unicode forms and kinds of white space."""
-    seen = "".join(char for char in unicodedata.normalize("NFC", name) if unicodedata.category(char) != "Cf")
-    return " ".join(seen.split())
+    seen = _IGNORABLE.sub("", unicodedata.normalize("NFC", name)).replace("\u2800", " ")
+    return " ".join("".join(char for char in seen if unicodedata.category(char) != "Cf").split())
 
 
 def alike(name: str) -> str:

@@ -273,6 +273,11 @@ def _stripped(names: list[str], where: str) -> list[str]:
 def _check_looks(raw: Raw) -> None:
     """Refuse classes that look the same; print those that differ in case or the like, which may be meant."""
     counts = Counter(label for table in raw.splits.values() for _, label in _each(table))
+    for label in sorted(counts):
+        if not look(label):
+            raise PotstillError(
+                f"{raw.splits['train'].name}: the label {label!a} ({counts[label]:,} rows) shows nothing: rename it"
+            )
     for form in (look, alike):
         groups: dict[str, list[str]] = {}
         for label in sorted(counts):

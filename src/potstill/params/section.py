@@ -1,6 +1,8 @@
 """What all sections of `params.yaml` share: reading, checking, and errors that name the key."""
 
 import difflib
+from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self, get_args
 
@@ -69,19 +71,23 @@ class Section(Keys):
                 wrong type or out of range; the text names file, key and value, and says what to type.
         """
         document = read(path)
-        wrong = [f"unknown section `{key}`: {_guess(str(key), SECTIONS)}" for key in document if key not in SECTIONS]
-        values = document.get(cls.section)
-        if values is None:
+        if document.get(cls.section) is None:
             raise PotstillError(f"{path}: the section `{cls.section}:` is missing: restore it from Git")
-        try:
-            if not wrong:
-                return cls.model_validate(values)
-        except ValidationError as error:
-            wrong = [cls._explain(problem) for problem in error.errors()]
-        told = "; ".join(wrong)
+        told = "; ".join(wrong(document))
+        if not told:
+            return cls.model_validate(document[cls.section])
         told += "" if told.endswith("?") else "."
         undo = f"What `-S` has set stays in {path}: edit it there, or undo all changes in it with `git checkout {path}`"
         raise PotstillError(f"{path}: {told} {undo}")
+
+    @classmethod
+    def check(cls, values: Any) -> list[str]:
+        """Say what is wrong with the values of this section."""
+        try:
+            cls.model_validate(values)
+        except ValidationError as error:
+            return [cls._explain(problem) for problem in error.errors()]
+        return []
 
     @classmethod
     def _explain(cls, problem: Any) -> str:
@@ -107,6 +113,20 @@ class Section(Keys):
         elif kind in SCALAR and isinstance(value, list) and value:
             told += f"; for several experiments type --queue -S '{key}={','.join(map(str, value))}'"
         return f"`{key}` is {_shown(value)}: {told}"
+
+
+def wrong(document: Mapping[str, Any]) -> list[str]:
+    """Say what is wrong with `params.yaml`, in any section: a mistake in a later stage's would be found after hours.
+
+    The sections' modules are imported by name. No output depends on a section that its stage does not load, so no stage
+    lists them in `dvc.yaml`.
+    """
+    found = [f"unknown section `{key}`: {_guess(str(key), SECTIONS)}" for key in document if key not in SECTIONS]
+    for name in SECTIONS:
+        if document.get(name) is not None:
+            module = import_module(f"potstill.params.{name}")
+            found += getattr(module, f"{name.capitalize()}Params").check(document[name])
+    return found
 
 
 def read(path: Path) -> dict[str, Any]:
