@@ -188,6 +188,21 @@ class TestRows:
         assert texts(make(tmp_path / "a.tsv", given)) == ([1, 2, 3, 4], expected)
         refused(make(tmp_path / "b.tsv", 'text\tlabel\n"two\nlines"\tgood\n'), "row 1 has 1 field", "A line is a row")
 
+    def test_a_quote_that_a_later_line_of_tsv_closes_is_refused(self, tmp_path):
+        for given, closed in (
+            ('"a\nb"\nc\n', 2), ('"a\n\nb\n"\n', 3), ('"a\nsay ""b"""\n', 2), ('"1"\n"a\nb"\n', 3)
+        ):  # fmt: skip
+            with pytest.raises(PotstillError, match=rf"opens a quote that row {closed} closes.*as \.csv, \.jsonl"):
+                texts(make(tmp_path / "a.tsv", "text\n" + given), count=0)
+        given = ['"Rules of the game', 'the "so-called" closer', 'say "a', '5"', "end"]
+        assert texts(make(tmp_path / "b.tsv", "\n".join(["text", *given]))) == ([1, 2, 3, 4, 5], given)
+
+    def test_only_a_line_feed_ends_a_row_of_csv(self, tmp_path):
+        refused(make(tmp_path / "a.csv", "text\na\rb\nc\n"), "row 1 (line 2) has a carriage return within a field")
+        refused(make(tmp_path / "b.csv", "text,x\n0,1\na,b\rc,d\n"), "row 2 (line 3) has a carriage return")
+        assert texts(make(tmp_path / "c.csv", 'text\r\r\na\r\r\n"b\rc"\r\n'))[1] == ["a", "b\rc"]
+        assert texts(make(tmp_path / "a.txt", "a\rb\nc\n"))[1] == ["a\rb", "c"]
+
     def test_blank_lines_are_texts_in_txt_and_passed_over_elsewhere(self, tmp_path):
         assert texts(make(tmp_path / "a.txt", "one\n\n two \n")) == ([1, 2, 3], ["one", "", " two "])
         assert texts(make(tmp_path / "a.jsonl", '{"text": "one"}\n\n \n{"text": ""}\n\n')) == ([1, 4], ["one", ""])
@@ -429,6 +444,46 @@ class TestPrepare:
         make(project.data / "train.csv", 'text,label\n"Dear Sir,\nall good, thanks",bad\n' + more)
         assert project.prepare(test_share=0.05)[1]["rows"]["train"] > 30
 
+    def test_rows_of_several_lines_are_no_merged_ones(self, project: Project) -> None:  # noqa: F811
+        more = "".join(f"{text},{(i % 5) + 1}\n" for i, (text, _) in enumerate(ROWS))
+        given = '"Tolles Hotel.\nNote: 4,5\nGern wieder",5\n"Zimmer: 4,5\nEssen, 3,1\nGut",5\n'
+        make(project.data / "train.csv", "text,label\n" + given + more)
+        project.prepare(test_share=0.2, validation_share=0.2)
+        more = "".join(f"{text},{label}\n" for text, label in ROWS)
+        make(project.data / "train.csv", 'text,label\n"Verdict\nplot,good\nacting,bad",good\n' + more)
+        project.prepare(test_share=0.2, validation_share=0.2)
+        more = "".join(f"{label},{i},{text}\n" for i, (text, label) in enumerate(ROWS))
+        make(project.data / "train.csv", 'label,id,text\ngood,0,"Nice\nbad,1\nday"\n' + more)
+        project.prepare(test_share=0.2, validation_share=0.2)
+
+    @pytest.mark.parametrize(
+        "table",
+        [
+            '"A film,good\nB film",bad\n"C film,bad\nD film",good\n',  # all rows are merged
+            '"A film,neutral\nB film",good\n"C film,good\nD film",neutral\nE film,good\n',  # all neutral ones are
+            'A film,"good\nB film,bad\nC film,bad"\nD,bad\nE,good\n',
+            'A film,good\nD,bad\n"B film,good\r\nC film",bad\r\n',
+        ],
+    )
+    def test_merged_rows_are_found_whatever_the_others_are(self, project: Project, table: str) -> None:  # noqa: F811
+        make(project.data / "train.csv", "text,label\n" + table)
+        project.fails("opens a quote that a later line closes", "save the table as .jsonl or .parquet")
+
+    def test_merged_rows_are_found_where_the_label_comes_first(self, project: Project) -> None:  # noqa: F811
+        make(project.data / "train.csv", 'label,text\ngood,"A film\nbad,B film\nbad,C film"\ngood,D\nbad,E\n')
+        project.fails("row 1 (lines 2 to 4) opens a quote that a later line closes", "'good,A film'")
+
+    @pytest.mark.parametrize("multi_label", [False, True])
+    def test_a_line_without_the_key_of_the_label_is_named(self, project: Project, multi_label: bool) -> None:  # noqa: F811
+        lines = [json.dumps({"text": text, "label": label}) for text, label in ROWS]
+        lines[6] = '{"text": "x", "lable": "good"}'
+        make(project.data / "train.jsonl", "\n".join(lines))
+        project.fails("line 7 has no key 'label' (found: 'text', 'lable')", multi_label=multi_label)
+        lines[6:7] = ['{"text": "x", "label": null}', '{"text": "y", "label": []}']
+        make(project.data / "train.jsonl", "\n".join(lines))
+        if multi_label:
+            assert sum(project.prepare(multi_label=True)[1]["without_label"].values()) == 2
+
     @pytest.mark.parametrize(
         ("name", "content"), [("a.csv", "text,label\n,good\n"), ("a.jsonl", '{"text": " ", "label": 1}')]
     )
@@ -478,7 +533,7 @@ class TestPrepare:
             project.table("train.csv", rows(40, labels=(one, other)))
             project.fails(f"{one!a} (20 rows)", f"{other!a} (20 rows)", "look alike")
         project.table("train.csv", rows(40, labels=("a b", "a  b")))
-        project.fails("'a b' (20 rows) and 'a  b' (20 rows) look alike, and differ in white space: make them one")
+        project.fails("'a  b' (20 rows) and 'a b' (20 rows) look alike, and differ in white space: make them one")
         for empty in ("\u200b", "\u3164", "\u2800"):
             project.table("train.csv", rows(40, labels=("good", empty)))
             project.fails(f"the label {empty!a} (20 rows) shows nothing")
