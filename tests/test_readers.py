@@ -517,6 +517,48 @@ class TestPrepare:
             frame.to_csv(path, index=False, sep="\t" if ending == "tsv" else ",")
         assert project.prepare()[0].labels == ["0.5", "1", "1.5", "2"]
 
+    def test_labels_are_the_same_however_a_format_writes_them(self, project: Project) -> None:  # noqa: F811
+        written = {
+            "csv": [["0.10", "1e+20", "true"], "text,label\n", "{text},{label}\n"],
+            "jsonl": [["0.10", "1e20", "true"], "", '{{"text": "{text}", "label": {label}}}\n'],
+        }
+        for name, (labels, head, line) in written.items():
+            content = head + "".join(line.format(text=f"t {i}", label=labels[i % 3]) for i in range(60))
+            make(project.data / f"train.{name}", content)
+            assert project.prepare(train=f"train.{name}")[0].labels == ["0.1", "1e+20", "true"]
+        for kind, labels in ((float, [0.1, 1e20]), (bool, [False, True])):
+            values = pa.array([kind(labels[i % 2]) for i in range(60)])
+            pq.write_table(
+                pa.table({"text": [f"t {i}" for i in range(60)], "label": values}), project.data / "a.parquet"
+            )
+            names = ["0.1", "1e+20"] if kind is float else ["false", "true"]
+            assert project.prepare(train="a.parquet")[0].labels == names
+
+    def test_labels_that_are_one_number_are_said(self, project: Project, capsys) -> None:  # noqa: F811
+        project.table("train.csv", rows(60, labels=("1.5", "1.50", "1", "1.00")))
+        assert project.prepare()[0].labels == ["1", "1.5"]
+        said = capsys.readouterr().err
+        assert "mine/train.csv: the labels '1.5' and '1.50' are the same number; they count as the class '1.5'" in said
+        assert "the labels '1' and '1.00' are the same number; they count as the class '1'" in said
+        project.table("train.csv", rows(60, labels=("01", "1", "1e0")))
+        assert project.prepare()[0].labels == ["01", "1", "1e0"]
+        assert "'01' (20 rows) and '1' (20 rows) are the same number; they count as two" in capsys.readouterr().err
+        project.table("train.csv", rows(60, labels=("1|x", "1.0")))
+        assert project.prepare(multi_label=True)[0].labels == ["1", "x"]
+        assert "the labels '1' and '1.0' are the same number" in capsys.readouterr().err
+
+    def test_a_label_that_is_too_large_a_number_is_said_to_be(self, project: Project) -> None:  # noqa: F811
+        for label in ("9" * 5000, "1e999", "Infinity"):
+            make(project.data / "train.jsonl", f'{{"text": "a", "label": 1}}\n{{"text": "b", "label": {label}}}\n')
+            project.fails(
+                "line 2 has a number for its label that is infinite, or too large to be read: store labels as"
+            )
+        given = "".join(
+            f'{{"text": "t {i}", "label": {10**20 + i % 2}, "id": {"9" * 5000 if i else 1}}}\n' for i in range(40)
+        )
+        make(project.data / "train.jsonl", given)
+        assert project.prepare()[0].labels == [str(10**20), str(10**20 + 1)]
+
     def test_labels_that_tie_as_numbers_have_one_order(self, project: Project) -> None:  # noqa: F811
         project.table("train.csv", rows(60, labels=("1", "01", "2", "001")))
         assert project.prepare()[0].labels == ["001", "01", "1", "2"]
@@ -586,8 +628,11 @@ class TestPrepare:
     ("value", "name"),
     [
         ("1.0", "1"), (1.0, "1"), (np.float32(1), "1"), (1, "1"), ("-3.0", "-3"), (2.5, "2.5"), ("2.5", "2.5"),
-        ("01", "01"), ("1.10", "1.10"), (True, "True"), (np.True_, "True"), (" x ", "x"), (10**20, "1" + "0" * 20),
-        ("1e3", "1e3"), (float("inf"), None), (b"a", None), (["a"], None),
+        ("01", "01"), ("1.10", "1.1"), (True, "true"), (np.True_, "true"), (" x ", "x"), (10**20, "1" + "0" * 20),
+        ("1e3", "1e3"), ("True", "True"), ("0.10", "0.1"), (0.1, "0.1"), (np.float32(0.1), "0.1"), (1e20, "1e+20"),
+        ("1e+20", "1e+20"), ("-0.00", "0"), (-0.0, "0"), ("0.00001", "1e-05"), (0.00001, "1e-05"), ("1.2.0", "1.2.0"),
+        ("0.1234567890123456789", "0.1234567890123456789"), ("1.", "1."), (".5", ".5"), ("00.5", "00.5"),
+        (float("inf"), None), (b"a", None), (["a"], None),
     ],
 )  # fmt: skip
 def test_the_name_of_a_class(value, name):
