@@ -119,6 +119,28 @@ class TestContainers:
     def test_other_encodings_are_named_where_they_can_be_told(self, tmp_path, content, says):
         assert "iconv -f latin1" not in refused(make(tmp_path / "a.csv", content), says) or "Latin-1" in says
 
+    @pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+    @pytest.mark.parametrize(
+        "line",
+        [
+            "这部电影很好看，我喜欢。",
+            "\u041e\u0447\u0435\u043d\u044c хорошо",
+            "πολύ καλό",
+            "とても良い　映画",
+            "بسیار خوب می\u200cشود",
+            "👍👎",
+        ],
+    )
+    def test_utf16_of_any_script_is_named(self, tmp_path, encoding, line):
+        path = make(tmp_path / "a.txt", f"{line}\n" * 300, encoding)
+        refused(path, "in UTF-16, not in UTF-8", f"`iconv -f {encoding.replace('-le', 'le').replace('-be', 'be')} -t")
+        path = make(tmp_path / "b.txt", f"{line * 3000}\n{line}\n", encoding)
+        assert "looks like" not in refused(path, "iconv")
+
+    @pytest.mark.parametrize("content", ["a\0b\nc\0\n", "\0\n\n\0", "这部\0电影\n"])
+    def test_zeros_make_no_utf16(self, tmp_path, content):
+        assert texts(make(tmp_path / "a.txt", content))[1] == content.removesuffix("\n").split("\n")
+
     def test_a_column_that_nobody_asked_for_may_be_in_any_encoding(self, tmp_path):
         assert texts(make(tmp_path / "a.csv", b"text,x\none,caf\xe9\n"))[1] == ["one"]
 
@@ -361,6 +383,37 @@ class TestParquet:
 
 
 class TestPredict:
+    @pytest.mark.parametrize("source", ["/dev/fd/{}", "/dev/../dev/fd/{}", "/proc/self/fd/{}"])
+    def test_a_file_behind_a_descriptor_takes_the_default_as_pipes_do(self, tmp_path, source):
+        made = student("mlp")
+        given, target = make(tmp_path / "given", "the\na\n"), tmp_path / "made"
+        with given.open() as reads, target.open("w") as writes:
+            predict(made, source.format(reads.fileno()), source.format(writes.fileno()))
+        assert [len(json.loads(line)) for line in target.read_text().splitlines()] == [2, 2]
+        with pytest.raises(PotstillError, match="given: its name tells no format"):
+            predict(made, str(given), "-")
+        with pytest.raises(PotstillError, match="its name tells no format"):
+            formats.format_of("/dev/shm/given", None, "txt")
+
+    def test_names_that_are_none_say_which(self, tmp_path):
+        path = make(tmp_path / "a.txt", "the\n")
+        for kind in ("csv", None):
+            with pytest.raises(
+                PotstillError, match="the output's name is empty: name a file, or - for standard output"
+            ):
+                predict(student("mlp"), str(path), "", target_format=kind)
+            with pytest.raises(PotstillError, match="the input's name is empty: name a file, or - for standard input"):
+                predict(student("mlp"), "", "-", source_format=kind)
+
+    def test_a_file_is_no_folder(self, tmp_path):
+        path = make(tmp_path / "a.csv", "text\nthe\n")
+        for target in (path / "x.csv", path / "y" / "x.csv"):
+            with pytest.raises(
+                PotstillError, match=r"x\.csv: .*a\.csv is a file, not a folder\. Name a file in a folder"
+            ):
+                predict(student("mlp"), str(path), str(target))
+        refused(path / "x.csv", "x.csv is missing")
+
     def test_answers_line_up_and_rows_keep_their_numbers(self, tmp_path):
         made = student("mlp")
         path = make(tmp_path / "a.jsonl", '{"text": "the"}\n\n{"text": 3}\n{"text": ""}\n')
@@ -429,6 +482,24 @@ class TestPrepare:
         project.fails("mine/train-00002-of-00003.parquet: row 2 has no text")
         (project.data / "train-00001-of-00003.parquet").unlink()
         project.fails("train-00001-of-00003, is missing (2 of 3 files are there)", "`prepare.train`")
+
+    def test_what_is_no_file_is_called_what_it_is(self, project: Project) -> None:  # noqa: F811
+        train = project.data / "train.csv"
+        train.symlink_to("nowhere.csv")
+        project.fails("mine/train.csv is a link to nowhere.csv, which does not exist: set `prepare.train` to a file in")
+        project.fails("mine/train.csv is a link to nowhere.csv", path="mine/train.csv")
+        train.unlink()
+        os.mkfifo(train)
+        project.fails("mine/train.csv is a pipe or a device: set `prepare.train` to a file in mine")
+        project.fails("mine/train.csv is a pipe or a device", path="mine/train.csv")
+        train.unlink()
+        train.mkdir()
+        for given in (None, "train.csv"):
+            project.fails("mine/train.csv is a folder: set `prepare.train` to a file in mine", train=given)
+        make(project.data / "train.jsonl", "".join(json.dumps({"text": t, "label": n}) + "\n" for t, n in ROWS))
+        assert project.prepare()[0].labels == ["bad", "good"]
+        (project.data / "val.csv").mkdir()
+        project.fails("mine/val.csv is a folder: set `prepare.validation`")
 
     def test_a_label_of_a_part_is_named_by_its_row(self, project: Project) -> None:  # noqa: F811
         project.table("train.csv", rows(20))
