@@ -15,7 +15,7 @@ from potstill import device, files, paths, record, truncation, unwatched
 from potstill.balance import macro_f1
 from potstill.corpus.dataset import Dataset
 from potstill.cost import measured
-from potstill.errors import PotstillError
+from potstill.errors import PotstillError, visible
 from potstill.evaluate.timing import throughput
 from potstill.params.teacher import TeacherParams
 from potstill.runtime.decision import accuracy, likely
@@ -48,6 +48,8 @@ def teach(name: str, params: TeacherParams) -> None:
                     "or teacher.adapt=0"
                 )
             answers = table.read(Path(checkpoint), data.labels, data.multi_label)
+            splits = {split: data.split(split)["text"] for split in ("train", "validation", "test", "unlabelled")}
+            print(visible(table.coverage(checkpoint, answers, splits)))
             answers.to_parquet(folder / "table.parquet", index=False)
             model.describe(folder, "table", data.labels, multi_label=data.multi_label)
             (metrics / "plots").mkdir(parents=True, exist_ok=True)  # no curves, but DVC expects the folder

@@ -142,3 +142,12 @@ def test_a_table_is_not_adapted(stage, tmp_path):
     with pytest.raises(PotstillError, match=r"llm.csv is a table.*`adapt: 0` in teacher.presets.mine"):
         stage(adapt=1, presets={"mine": {"checkpoint": "llm.csv"}})
     assert not (paths.TEACHER / "mine").exists()
+
+
+def test_a_table_of_other_texts_is_refused(stage, tmp_path):
+    (tmp_path / "llm.csv").write_text("text,joy,sadness,anger\nx,1,0,0\n")
+    with pytest.raises(
+        PotstillError, match=r"llm.csv has 1 rows, and none of them is a text of train, validation, test"
+    ):
+        stage(presets={"mine": {"checkpoint": "llm.csv"}})
+    assert not (paths.TEACHER / "mine").exists()

@@ -119,6 +119,28 @@ class TestContainers:
     def test_other_encodings_are_named_where_they_can_be_told(self, tmp_path, content, says):
         assert "iconv -f latin1" not in refused(make(tmp_path / "a.csv", content), says) or "Latin-1" in says
 
+    @pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+    @pytest.mark.parametrize(
+        "line",
+        [
+            "这部电影很好看，我喜欢。",
+            "\u041e\u0447\u0435\u043d\u044c хорошо",
+            "πολύ καλό",
+            "とても良い　映画",
+            "بسیار خوب می\u200cشود",
+            "👍👎",
+        ],
+    )
+    def test_utf16_of_any_script_is_named(self, tmp_path, encoding, line):
+        path = make(tmp_path / "a.txt", f"{line}\n" * 300, encoding)
+        refused(path, "in UTF-16, not in UTF-8", f"`iconv -f {encoding.replace('-le', 'le').replace('-be', 'be')} -t")
+        path = make(tmp_path / "b.txt", f"{line * 3000}\n{line}\n", encoding)
+        assert "looks like" not in refused(path, "iconv")
+
+    @pytest.mark.parametrize("content", ["a\0b\nc\0\n", "\0\n\n\0", "这部\0电影\n"])
+    def test_zeros_make_no_utf16(self, tmp_path, content):
+        assert texts(make(tmp_path / "a.txt", content))[1] == content.removesuffix("\n").split("\n")
+
     def test_a_column_that_nobody_asked_for_may_be_in_any_encoding(self, tmp_path):
         assert texts(make(tmp_path / "a.csv", b"text,x\none,caf\xe9\n"))[1] == ["one"]
 
@@ -187,6 +209,21 @@ class TestRows:
         expected = ['"Rules of the game', 'all "quoted"', '"what" is it', 'say "a']
         assert texts(make(tmp_path / "a.tsv", given)) == ([1, 2, 3, 4], expected)
         refused(make(tmp_path / "b.tsv", 'text\tlabel\n"two\nlines"\tgood\n'), "row 1 has 1 field", "A line is a row")
+
+    def test_a_quote_that_a_later_line_of_tsv_closes_is_refused(self, tmp_path):
+        for given, closed in (
+            ('"a\nb"\nc\n', 2), ('"a\n\nb\n"\n', 3), ('"a\nsay ""b"""\n', 2), ('"1"\n"a\nb"\n', 3)
+        ):  # fmt: skip
+            with pytest.raises(PotstillError, match=rf"opens a quote that row {closed} closes.*as \.csv, \.jsonl"):
+                texts(make(tmp_path / "a.tsv", "text\n" + given), count=0)
+        given = ['"Rules of the game', 'the "so-called" closer', 'say "a', '5"', "end"]
+        assert texts(make(tmp_path / "b.tsv", "\n".join(["text", *given]))) == ([1, 2, 3, 4, 5], given)
+
+    def test_only_a_line_feed_ends_a_row_of_csv(self, tmp_path):
+        refused(make(tmp_path / "a.csv", "text\na\rb\nc\n"), "row 1 (line 2) has a carriage return within a field")
+        refused(make(tmp_path / "b.csv", "text,x\n0,1\na,b\rc,d\n"), "row 2 (line 3) has a carriage return")
+        assert texts(make(tmp_path / "c.csv", 'text\r\r\na\r\r\n"b\rc"\r\n'))[1] == ["a", "b\rc"]
+        assert texts(make(tmp_path / "a.txt", "a\rb\nc\n"))[1] == ["a\rb", "c"]
 
     def test_blank_lines_are_texts_in_txt_and_passed_over_elsewhere(self, tmp_path):
         assert texts(make(tmp_path / "a.txt", "one\n\n two \n")) == ([1, 2, 3], ["one", "", " two "])
@@ -346,6 +383,37 @@ class TestParquet:
 
 
 class TestPredict:
+    @pytest.mark.parametrize("source", ["/dev/fd/{}", "/dev/../dev/fd/{}", "/proc/self/fd/{}"])
+    def test_a_file_behind_a_descriptor_takes_the_default_as_pipes_do(self, tmp_path, source):
+        made = student("mlp")
+        given, target = make(tmp_path / "given", "the\na\n"), tmp_path / "made"
+        with given.open() as reads, target.open("w") as writes:
+            predict(made, source.format(reads.fileno()), source.format(writes.fileno()))
+        assert [len(json.loads(line)) for line in target.read_text().splitlines()] == [2, 2]
+        with pytest.raises(PotstillError, match="given: its name tells no format"):
+            predict(made, str(given), "-")
+        with pytest.raises(PotstillError, match="its name tells no format"):
+            formats.format_of("/dev/shm/given", None, "txt")
+
+    def test_names_that_are_none_say_which(self, tmp_path):
+        path = make(tmp_path / "a.txt", "the\n")
+        for kind in ("csv", None):
+            with pytest.raises(
+                PotstillError, match="the output's name is empty: name a file, or - for standard output"
+            ):
+                predict(student("mlp"), str(path), "", target_format=kind)
+            with pytest.raises(PotstillError, match="the input's name is empty: name a file, or - for standard input"):
+                predict(student("mlp"), "", "-", source_format=kind)
+
+    def test_a_file_is_no_folder(self, tmp_path):
+        path = make(tmp_path / "a.csv", "text\nthe\n")
+        for target in (path / "x.csv", path / "y" / "x.csv"):
+            with pytest.raises(
+                PotstillError, match=r"x\.csv: .*a\.csv is a file, not a folder\. Name a file in a folder"
+            ):
+                predict(student("mlp"), str(path), str(target))
+        refused(path / "x.csv", "x.csv is missing")
+
     def test_answers_line_up_and_rows_keep_their_numbers(self, tmp_path):
         made = student("mlp")
         path = make(tmp_path / "a.jsonl", '{"text": "the"}\n\n{"text": 3}\n{"text": ""}\n')
@@ -415,6 +483,24 @@ class TestPrepare:
         (project.data / "train-00001-of-00003.parquet").unlink()
         project.fails("train-00001-of-00003, is missing (2 of 3 files are there)", "`prepare.train`")
 
+    def test_what_is_no_file_is_called_what_it_is(self, project: Project) -> None:  # noqa: F811
+        train = project.data / "train.csv"
+        train.symlink_to("nowhere.csv")
+        project.fails("mine/train.csv is a link to nowhere.csv, which does not exist: set `prepare.train` to a file in")
+        project.fails("mine/train.csv is a link to nowhere.csv", path="mine/train.csv")
+        train.unlink()
+        os.mkfifo(train)
+        project.fails("mine/train.csv is a pipe or a device: set `prepare.train` to a file in mine")
+        project.fails("mine/train.csv is a pipe or a device", path="mine/train.csv")
+        train.unlink()
+        train.mkdir()
+        for given in (None, "train.csv"):
+            project.fails("mine/train.csv is a folder: set `prepare.train` to a file in mine", train=given)
+        make(project.data / "train.jsonl", "".join(json.dumps({"text": t, "label": n}) + "\n" for t, n in ROWS))
+        assert project.prepare()[0].labels == ["bad", "good"]
+        (project.data / "val.csv").mkdir()
+        project.fails("mine/val.csv is a folder: set `prepare.validation`")
+
     def test_a_label_of_a_part_is_named_by_its_row(self, project: Project) -> None:  # noqa: F811
         project.table("train.csv", rows(20))
         project.table("test-00000-of-00002.csv", rows(4, word="t"))
@@ -428,6 +514,46 @@ class TestPrepare:
         project.fails("mine/train.csv: row 1 (lines 2 to 4) opens a quote", "'Rules of the game,good'")
         make(project.data / "train.csv", 'text,label\n"Dear Sir,\nall good, thanks",bad\n' + more)
         assert project.prepare(test_share=0.05)[1]["rows"]["train"] > 30
+
+    def test_rows_of_several_lines_are_no_merged_ones(self, project: Project) -> None:  # noqa: F811
+        more = "".join(f"{text},{(i % 5) + 1}\n" for i, (text, _) in enumerate(ROWS))
+        given = '"Tolles Hotel.\nNote: 4,5\nGern wieder",5\n"Zimmer: 4,5\nEssen, 3,1\nGut",5\n'
+        make(project.data / "train.csv", "text,label\n" + given + more)
+        project.prepare(test_share=0.2, validation_share=0.2)
+        more = "".join(f"{text},{label}\n" for text, label in ROWS)
+        make(project.data / "train.csv", 'text,label\n"Verdict\nplot,good\nacting,bad",good\n' + more)
+        project.prepare(test_share=0.2, validation_share=0.2)
+        more = "".join(f"{label},{i},{text}\n" for i, (text, label) in enumerate(ROWS))
+        make(project.data / "train.csv", 'label,id,text\ngood,0,"Nice\nbad,1\nday"\n' + more)
+        project.prepare(test_share=0.2, validation_share=0.2)
+
+    @pytest.mark.parametrize(
+        "table",
+        [
+            '"A film,good\nB film",bad\n"C film,bad\nD film",good\n',  # all rows are merged
+            '"A film,neutral\nB film",good\n"C film,good\nD film",neutral\nE film,good\n',  # all neutral ones are
+            'A film,"good\nB film,bad\nC film,bad"\nD,bad\nE,good\n',
+            'A film,good\nD,bad\n"B film,good\r\nC film",bad\r\n',
+        ],
+    )
+    def test_merged_rows_are_found_whatever_the_others_are(self, project: Project, table: str) -> None:  # noqa: F811
+        make(project.data / "train.csv", "text,label\n" + table)
+        project.fails("opens a quote that a later line closes", "save the table as .jsonl or .parquet")
+
+    def test_merged_rows_are_found_where_the_label_comes_first(self, project: Project) -> None:  # noqa: F811
+        make(project.data / "train.csv", 'label,text\ngood,"A film\nbad,B film\nbad,C film"\ngood,D\nbad,E\n')
+        project.fails("row 1 (lines 2 to 4) opens a quote that a later line closes", "'good,A film'")
+
+    @pytest.mark.parametrize("multi_label", [False, True])
+    def test_a_line_without_the_key_of_the_label_is_named(self, project: Project, multi_label: bool) -> None:  # noqa: F811
+        lines = [json.dumps({"text": text, "label": label}) for text, label in ROWS]
+        lines[6] = '{"text": "x", "lable": "good"}'
+        make(project.data / "train.jsonl", "\n".join(lines))
+        project.fails("line 7 has no key 'label' (found: 'text', 'lable')", multi_label=multi_label)
+        lines[6:7] = ['{"text": "x", "label": null}', '{"text": "y", "label": []}']
+        make(project.data / "train.jsonl", "\n".join(lines))
+        if multi_label:
+            assert sum(project.prepare(multi_label=True)[1]["without_label"].values()) == 2
 
     @pytest.mark.parametrize(
         ("name", "content"), [("a.csv", "text,label\n,good\n"), ("a.jsonl", '{"text": " ", "label": 1}')]
@@ -461,6 +587,51 @@ class TestPrepare:
         else:
             frame.to_csv(path, index=False, sep="\t" if ending == "tsv" else ",")
         assert project.prepare()[0].labels == ["0.5", "1", "1.5", "2"]
+
+    def test_labels_are_the_same_however_a_format_writes_them(self, project: Project) -> None:  # noqa: F811
+        written = {
+            "csv": [["0.10", "1e+20", "true"], "text,label\n", "{text},{label}\n"],
+            "jsonl": [["0.10", "1e20", "true"], "", '{{"text": "{text}", "label": {label}}}\n'],
+        }
+        for name, (labels, head, line) in written.items():
+            content = head + "".join(line.format(text=f"t {i}", label=labels[i % 3]) for i in range(60))
+            make(project.data / f"train.{name}", content)
+            assert project.prepare(train=f"train.{name}")[0].labels == ["0.1", "1e+20", "true"]
+        for kind, labels in ((float, [0.1, 1e20]), (bool, [False, True])):
+            values = pa.array([kind(labels[i % 2]) for i in range(60)])
+            pq.write_table(
+                pa.table({"text": [f"t {i}" for i in range(60)], "label": values}), project.data / "a.parquet"
+            )
+            names = ["0.1", "1e+20"] if kind is float else ["false", "true"]
+            assert project.prepare(train="a.parquet")[0].labels == names
+
+    def test_labels_that_are_one_number_are_said(self, project: Project, capsys) -> None:  # noqa: F811
+        project.table("train.csv", rows(60, labels=("1.1", "1.10", "2")))
+        project.fails(
+            "mine/train.csv: the labels '1.1' and '1.10' are the same number: write them alike if they are one"
+        )
+        project.table("train.csv", rows(60, labels=("1.50", "1", "1.00")))
+        assert project.prepare()[0].labels == ["1", "1.5"]
+        said = capsys.readouterr().err
+        assert "the labels '1' and '1.00' are the same number; they count as the class '1'" in said
+        project.table("train.csv", rows(60, labels=("01", "1", "1e0")))
+        assert project.prepare()[0].labels == ["01", "1", "1e0"]
+        assert "'01' (20 rows) and '1' (20 rows) are the same number; they count as two" in capsys.readouterr().err
+        project.table("train.csv", rows(60, labels=("1|x", "1.0")))
+        assert project.prepare(multi_label=True)[0].labels == ["1", "x"]
+        assert "the labels '1' and '1.0' are the same number" in capsys.readouterr().err
+
+    def test_a_label_that_is_too_large_a_number_is_said_to_be(self, project: Project) -> None:  # noqa: F811
+        for label in ("9" * 5000, "1e999", "Infinity"):
+            make(project.data / "train.jsonl", f'{{"text": "a", "label": 1}}\n{{"text": "b", "label": {label}}}\n')
+            project.fails(
+                "line 2 has a number for its label that is infinite, or too large to be read: store labels as"
+            )
+        given = "".join(
+            f'{{"text": "t {i}", "label": {10**20 + i % 2}, "id": {"9" * 5000 if i else 1}}}\n' for i in range(40)
+        )
+        make(project.data / "train.jsonl", given)
+        assert project.prepare()[0].labels == [str(10**20), str(10**20 + 1)]
 
     def test_labels_that_tie_as_numbers_have_one_order(self, project: Project) -> None:  # noqa: F811
         project.table("train.csv", rows(60, labels=("1", "01", "2", "001")))
@@ -531,8 +702,11 @@ class TestPrepare:
     ("value", "name"),
     [
         ("1.0", "1"), (1.0, "1"), (np.float32(1), "1"), (1, "1"), ("-3.0", "-3"), (2.5, "2.5"), ("2.5", "2.5"),
-        ("01", "01"), ("1.10", "1.10"), (True, "True"), (np.True_, "True"), (" x ", "x"), (10**20, "1" + "0" * 20),
-        ("1e3", "1e3"), (float("inf"), None), (b"a", None), (["a"], None),
+        ("01", "01"), ("1.10", "1.1"), (True, "true"), (np.True_, "true"), (" x ", "x"), (10**20, "1" + "0" * 20),
+        ("1e3", "1e3"), ("True", "True"), ("0.10", "0.1"), (0.1, "0.1"), (np.float32(0.1), "0.1"), (1e20, "1e+20"),
+        ("1e+20", "1e+20"), ("-0.00", "0"), (-0.0, "0"), ("0.00001", "1e-05"), (0.00001, "1e-05"), ("1.2.0", "1.2.0"),
+        ("0.1234567890123456789", "0.1234567890123456789"), ("1.", "1."), (".5", ".5"), ("00.5", "00.5"),
+        (float("inf"), None), (b"a", None), (["a"], None),
     ],
 )  # fmt: skip
 def test_the_name_of_a_class(value, name):

@@ -210,6 +210,48 @@ class TestTable:
         with pytest.raises(PotstillError, match=f"t.csv.*{says}"):
             table.read(path, ["a", "b"])
 
+    @pytest.mark.parametrize(
+        ("name", "content", "says"),
+        [
+            ("t.csv", "text,a,b\nx,1_0e-1,0\n", "row 1 has a probability that is not a number: '1_0e-1'"),
+            ("t.csv", "text,a,b\nx,\u0661,0\n", "row 1 has a probability that is not a number"),
+            ("t.csv", "text,a,b\nx,,1\n", "row 1 has a probability that is not a number: ''"),
+            ("t.jsonl", '{"text": "x", "a": true, "b": false}', "line 1 has a probability that is not a number: True"),
+            ("t.jsonl", '{"text": "x", "a": 1%s, "b": 0}' % ("0" * 400), "line 1 has a probability that is not"),
+            ("t.jsonl", '{"text": "x", "a": 1, "b": 0}\n{"text": "y", "a": 1}', "line 2 has no key 'b'"),
+            ("t.csv", "text,A,b\nx,1,0\n", "no column 'a' .found: 'text', 'A', 'b'.. 'A' differs from it only in case"),
+            ("t.csv", "Text,a,b\nx,1,0\n", "no column 'text' .*'Text' differs from it only in case"),
+            ("t.csv", "text;a;b\nx;1;0\n", "The columns are separated by semicolons, not by commas"),
+            ("t.tsv", "text,a,b\nx,1,0\n", "separated by commas, not by tabs"),
+            ("t.csv", "text,a,b\nx,1,0\ny,1,0\n X ,0.9,0.1\n", "row 1 and row 3 have the same text, ' X '.*remove one"),
+            ("t.jsonl", '{"text":"x","a":1,"b":0}\n\n{"text":"x","a":0,"b":1}', "line 1 and line 3 have the same text"),
+        ],
+    )
+    def test_a_table_that_misleads_is_refused(self, tmp_path, name, content, says):
+        (tmp_path / name).write_text(content)
+        with pytest.raises(PotstillError, match=says):
+            table.read(tmp_path / name, ["a", "b"])
+
+    def test_a_class_called_text_has_no_column(self, tmp_path):
+        with pytest.raises(PotstillError, match="a class is called 'text'"):
+            table.read(self.write(tmp_path / "t.csv", text=["x"], b=[1.0]), ["text", "b"])
+
+    def test_rows_may_repeat_and_numbers_be_written_in_any_way(self, tmp_path):
+        path = tmp_path / "t.csv"
+        path.write_text("text,a,b\nx,1e-1, .9\nX,0.10,+0.9\ny,1.,0\n")
+        assert table.read(path, ["a", "b"])["a"].tolist() == [0.1, 0.1, 1]
+
+    def test_the_texts_that_it_has_are_counted(self, tmp_path):
+        known = table.read(self.write(tmp_path / "t.csv", text=["X", "y"], a=[1.0, 0.5], b=[0.0, 0.5]), ["a", "b"])
+        texts = {"train": pd.Series(["x", "z", "Y "]), "test": pd.Series(["w"]), "unlabelled": pd.Series([], dtype=str)}
+        assert table.coverage("t.csv", known, texts) == "t.csv: probabilities of 2 of 3 train texts, 0 of 1 test texts"
+        with pytest.raises(PotstillError, match=r"t.csv has 2 rows, and none of them is a text of test: its column"):
+            table.coverage("t.csv", known, {"test": texts["test"]})
+        path = tmp_path / "t.csv"
+        path.write_text("text,a,b\n")
+        with pytest.raises(PotstillError, match=r"t\.csv has 0 rows"):
+            table.coverage("t.csv", table.read(path, ["a", "b"]), texts)
+
     def test_a_missing_table_is_refused(self, tmp_path):
         with pytest.raises(PotstillError, match=r"none\.csv is missing"):
             table.read(tmp_path / "none.csv", ["a", "b"])

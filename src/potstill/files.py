@@ -45,6 +45,9 @@ def output(name: Path | str, *sources: Path | str | int) -> Iterator[BinaryIO]:
         found = None
     except ValueError as error:  # a NUL, or half of a surrogate pair
         raise PotstillError(f"{path!r}: no file can have this name ({error}). Name another.") from None
+    except NotADirectoryError:
+        held = next(parent for parent in Path(path).parents if parent.exists())
+        raise PotstillError(f"{path}: {held} is a file, not a folder. Name a file in a folder.") from None
     if (descriptor := _descriptor(path)) is not None:
         writable(descriptor, path)
         with open(os.dup(descriptor), "wb") as stream:

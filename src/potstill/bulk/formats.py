@@ -39,7 +39,7 @@ def parse(path: str) -> Name | None:
 def format_of(path: str, asked: Format | None, standard: Format) -> Format:
     """The format of a file: what was asked for, or what its name says.
 
-    For standard input and output, and pipes and devices whose names tell none, `standard`.
+    For standard input and output, and pipes, devices and descriptors whose names tell none, `standard`.
 
     Raises:
         PotstillError: the name says nothing.
@@ -49,11 +49,17 @@ def format_of(path: str, asked: Format | None, standard: Format) -> Format:
         return asked or standard
     if name:
         return name.format
-    if os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path):
+    if _of_the_system(path) or (os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path)):
         return standard
     raise PotstillError(
         f"{path}: its name tells no format (known: {NAMED}). Rename it, or give the format: {', '.join(FORMATS)}"
     )
+
+
+def _of_the_system(path: str) -> bool:
+    """Whether a path is that of a device or descriptor, such as /dev/stdout, behind which a file may be."""
+    place = os.path.abspath(path)
+    return place.startswith(("/dev/", "/proc/")) and not place.startswith("/dev/shm/")  # a folder like any other
 
 
 def pyarrow(purpose: str = "Parquet files") -> Any:

@@ -1,9 +1,11 @@
 """The lines of a file of text: from disk, a pipe or standard input, compressed or not, some thousands at a time."""
 
+import codecs
 import gzip
 import io
 import os
 import sys
+import unicodedata
 import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -22,6 +24,7 @@ FOREIGN = {
     b"PAR1": "is a Parquet file. Give it the ending .parquet",
     b"PK\x03\x04": "is a ZIP archive, as spreadsheets are. Save it as CSV, or unpack it",
 }
+CONTROL = set(range(32)) - set(b"\t\n\v\f\r\x1a\x1b")  # characters that a text has none of
 # UTF-32 first: in little-endian order it begins as UTF-16 does.
 BYTE_ORDER_MARKS = {
     b"\xff\xfe\0\0": "utf-32",
@@ -113,7 +116,8 @@ def blocks(path: str) -> Iterator[Block]:
                 try:
                     yield Block(data.decode(), line, None)
                 except UnicodeDecodeError as error:
-                    advice = advice or _advice(data[max(0, error.start - 2000) : error.start + 2000], path)
+                    near = data[max(0, error.start - 2000) : error.start + 2000]
+                    advice = advice or _advice(near, b"\0" in data, path)
                     yield Block(data.decode(errors="surrogateescape"), line, advice)
                 line += data.count(b"\n")
             if not chunk:
@@ -160,17 +164,34 @@ def _without_mark(data: bytes) -> str | None:
         lanes = [data[i : units * width : width].count(0) / units if units > 1 else 0 for i in range(width)]
         if all(lanes[i] > 0.7 for i in zeros) and all(lanes[i] < 0.1 for i in set(range(width)) - set(zeros)):
             return encoding
-    return None
+    return next((encoding for encoding in ("utf-16le", "utf-16be") if _is_text(data, encoding)), None)
 
 
-def _advice(data: bytes, path: str) -> str:
+def _is_text(data: bytes, encoding: str) -> bool:
+    """Whether bytes decode to lines of known characters, as of a script other than Latin, whose zeros are few."""
+    try:
+        text = codecs.getincrementaldecoder(encoding)().decode(data)
+    except UnicodeDecodeError:
+        return False
+    known = all(c.isprintable() or c.isspace() or unicodedata.category(c) == "Cf" for c in text)
+    return known and ("\n" in text or (len(text) > 100 and _control(data) > 0.2))
+
+
+def _control(data: bytes) -> float:
+    """The share of bytes that no text has."""
+    return sum(byte in CONTROL for byte in data) / len(data)
+
+
+def _advice(data: bytes, zeros: bool, path: str) -> str:
     """What follows the complaint that a byte is not UTF-8; names an encoding only where little else is likely."""
     high = [byte >= 0x80 for byte in data]
     alone = sum(high) - sum(a and b for a, b in pairwise(high))
     mixed = any(char > "\x7f" and not "\udc80" <= char <= "\udcff" for char in data.decode(errors="surrogateescape"))
     undefined = set(data) & {0x81, 0x8D, 0x8F, 0x90, 0x9D}
-    if mixed:
+    if mixed and _control(data) < 0.02:
         return ", though other characters of the file are"
+    if zeros or _control(data):
+        return ". Convert the file from the encoding that it is in, which may be UTF-16, with `iconv`"
     if undefined or alone < 0.7 * sum(high):
         return ". Convert the file from the encoding that it is in, with `iconv`"
     if any(0x80 <= byte < 0xA0 for byte in data):

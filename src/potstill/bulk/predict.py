@@ -124,6 +124,9 @@ def predict(
     Raises:
         PotstillError: a file cannot be read or written, or a row is bad.
     """
+    for called, name in (("input", source), ("output", target)):
+        if not name:
+            raise PotstillError(f"the {called}'s name is empty: name a file, or - for standard {called}")
     reads, writes = format_of(source, source_format, "txt"), format_of(target, target_format, "jsonl")
     named = parse(target)
     if named and named.packed:

@@ -58,7 +58,7 @@ def names(path: str, kind: Format) -> list[str]:
         return []
     with suppress(ValueError, RecursionError, csv.Error):  # which `read` names
         for block in blocks(path):
-            lines = io.StringIO(block.text, newline="" if kind == "csv" else "\n")
+            lines = io.StringIO(block.text, newline="\n")
             if kind == "jsonl":
                 rows: Iterable[list[str]] = (list(parse(line)) for line in lines if line.strip())
             else:

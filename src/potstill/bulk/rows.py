@@ -69,15 +69,17 @@ def parse(line: str) -> Any:
     except json.JSONDecodeError:
         raise
     except ValueError:  # a number of more digits than Python reads, maybe in a column that nobody asked for
-        return json.loads(line, parse_int=float)
+        return json.loads(line, parse_int=_number)
+
+
+def _number(digits: str) -> float:
+    return int(digits) if len(digits) <= 640 else float(digits)  # 640 are read whatever Python's limit is
 
 
 def _jsonl(asked: Asked, read: Iterator[Block]) -> Iterator[Piece]:
     """Every line is an object; blank lines are passed over."""
     text, *others = asked.columns
     keys = [json.dumps(column, ensure_ascii=False) for column in asked.columns]
-    unmet = set(others)
-    some: dict[str, Any] = {}
     for block in read:
         suspect = block.foreign is not None or "\\ud" in block.text or "\\uD" in block.text
         numbers: list[int] = []
@@ -99,14 +101,10 @@ def _jsonl(asked: Asked, read: Iterator[Block]) -> Iterator[Piece]:
                     continue
                 value = row[text]
                 for column, values in zip(others, columns[1:], strict=True):
-                    values.append(row.get(column))
-                unmet = unmet and unmet - row.keys()
-                some = row
+                    values.append(row[column])
             texts.append(value)
             numbers.append(number)
         yield Piece(numbers, columns, len(block.text))
-    if some and unmet:
-        raise asked.missing(min(unmet), list(some))
 
 
 def _object(
@@ -124,14 +122,14 @@ def _object(
     for key, column in zip(keys, asked.columns, strict=True):
         if line.count(key) > 1:
             _refuse_repeated(line, column, asked.where(number))
-    if asked.columns[0] not in row:
-        return row, _no_key(asked, row)
-    values = [row.get(column) for column in asked.columns]
+        if column not in row:
+            return row, _no_key(asked, row, column)
+    values = [row[column] for column in asked.columns]
     return row, no_text(values[0]) or next(filter(None, (_undecodable(value, foreign) for value in values)), None)
 
 
-def _no_key(asked: Asked, row: dict[str, Any]) -> str:
-    message = str(asked.missing(asked.columns[0], list(row)))
+def _no_key(asked: Asked, row: dict[str, Any], column: str) -> str:
+    message = str(asked.missing(column, list(row)))
     return message.removeprefix(shown(asked.path) + " ").removesuffix(".").replace("has no column", "has no key", 1)
 
 
@@ -176,7 +174,7 @@ def _csv(asked: Asked, read: Iterator[Block]) -> Iterator[Piece]:
         nonlocal foreign, head
         foreign = block.foreign or foreign
         head = head or block.text.split("\n", 1)[0].rstrip("\r")
-        return io.StringIO(block.text, newline="")
+        return io.StringIO(block.text, newline="\n")
 
     parsed = csv.reader(itertools.chain.from_iterable(map(lines, read)), strict=True)
     name = shown(asked.path)
@@ -193,6 +191,12 @@ def _csv(asked: Asked, read: Iterator[Block]) -> Iterator[Piece]:
         except StopIteration:
             break
         except csv.Error as error:
+            if "new-line character" in str(error):
+                opened = f"row {number + 1} (line {parsed.line_num})" if header else f"line {parsed.line_num}"
+                raise PotstillError(
+                    f"{name}: {opened} has a carriage return within a field, where one program ends the row and "
+                    "another does not. Put the field in quotes, or end every row with a line feed"
+                ) from None
             if not header and '"' in head.replace('""', "").strip('"'):
                 asked.place([head], ",")  # another delimiter, maybe
             if parsed.line_num > start or not header:
@@ -255,42 +259,53 @@ def _ragged(row: Sequence[str], header: Sequence[str], advice: str) -> str:
 class _Spans:
     """The rows of a CSV that span several lines: genuine, or merged by two stray quotes.
 
-    Where labels are read, a line within such a row that would be a row of its own, with a label that other rows have,
-    gives a merged one away.
+    Where labels are read, a merged row is one of which every line would be a row by itself: it has as many fields as
+    the header, and a label that other rows have.
     """
 
     asked: Asked
     count: int = 0
     first: str = ""
     labels: set[str] = field(default_factory=set)
-    suspects: list[tuple[str, str, str]] = field(default_factory=list)
+    suspects: list[tuple[str, str, set[str]]] = field(default_factory=list)
 
     def seen(self, values: list[str]) -> None:
         if len(values) == 2 and len(self.labels) < 10_000:
-            self.labels.add(values[1])
+            self.labels.add(values[1].strip())
 
     def note(self, number: int, start: int, end: int, row: list[str], places: list[int]) -> None:
         where = f"row {number} (lines {start} to {end})"
         self.first = self.first or where
         self.count += 1
-        if len(places) == 2 and len(self.suspects) < 10_000:
-            for line in "\n".join(row).splitlines():
-                fields = line.split(",")
-                if len(fields) >= len(row):
-                    self.suspects += [(where, line, fields[places[1]]), (where, line, fields[places[1] - len(row)])]
+        self.seen([row[place] for place in places])
+        lines = _unmerged(row)
+        if len(places) == 2 and len(self.suspects) < 10_000 and all(len(line) == len(row) for line in lines):
+            labels = {line[places[1]].strip() for line in lines}
+            self.suspects.append((where, ",".join(lines[0]), labels))
 
     def tell(self) -> None:
         name = shown(self.asked.path)
-        for where, line, label in self.suspects:
-            if label in self.labels:
+        for where, line, labels in self.suspects:
+            if labels <= self.labels:
                 raise PotstillError(
                     f"{name}: {where} opens a quote that a later line closes, and swallows the row {line[:60]!r} and "
-                    "what lies between. Remove the quotes, or double them within a quoted field"
+                    "what lies between. Remove the quotes, or double them within a quoted field; if it is one row, "
+                    "save the table as .jsonl or .parquet, where no line break is in doubt"
                 )
         if self.count:
             many = f"{self.count:,} rows span" if self.count > 1 else "1 row spans"
             told = f"{name}: {many} several lines, as quotes say; the first is {self.first}"
             print(visible(told), file=sys.stderr)
+
+
+def _unmerged(row: list[str]) -> list[list[str]]:
+    """The fields of every line of a row that spans several, as if the quotes around line breaks were characters."""
+    lines: list[list[str]] = [[]]
+    for value in row:
+        first, *others = [line.removesuffix("\r").split(",") for line in value.split("\n")]
+        lines[-1] += first if others else [value]
+        lines += others
+    return lines
 
 
 def tabbed(line: str) -> list[str]:
@@ -307,11 +322,12 @@ def _tsv(asked: Asked, read: Iterator[Block]) -> Iterator[Piece]:
     """Every line is a row.
 
     Many TSVs are written without quoting, and their texts begin with quotes that nothing closes: so no quote reaches
-    beyond its line.
+    beyond its line. Where there is one column only, a line in which a quoted field goes on looks like a row: refused.
     """
     header: list[str] = []
     places: list[int] = []
     number = 0
+    opened = 0
     for block in read:
         lines = block.text.split("\n")
         if "\r" in block.text:
@@ -328,6 +344,8 @@ def _tsv(asked: Asked, read: Iterator[Block]) -> Iterator[Piece]:
                 continue
             number += 1
             fault = None
+            if len(header) == 1:
+                opened = _opened(asked, line, number, opened)
             if len(row) != len(header):
                 fault = _ragged(row, header, "A line is a row in .tsv: texts with tabs or line breaks fit into .csv")
             else:
@@ -343,6 +361,23 @@ def _tsv(asked: Asked, read: Iterator[Block]) -> Iterator[Piece]:
         yield Piece(numbers, columns, len(block.text))
     if not header:
         asked.place([])
+
+
+def _opened(asked: Asked, line: str, number: int, opened: int) -> int:
+    """The row of a table of one column that opens a quote which may be closed yet; 0 if there is none.
+
+    Raises:
+        PotstillError: the line closes it, as the end of a field that has a line break.
+    """
+    single = line.replace('""', "") if '"' in line else ""
+    if opened and single.endswith('"') and single.count('"') == 1:
+        raise PotstillError(
+            f"{asked.where(opened)} opens a quote that row {number} closes, and a line is a row in .tsv. Save texts "
+            "with line breaks as .csv, .jsonl or .parquet; if they are rows, remove the quotes"
+        )
+    if line.startswith('"') and '"' not in line[1:].replace('""', ""):
+        return number
+    return 0 if single else opened
 
 
 READERS = {"txt": _txt, "csv": _csv, "tsv": _tsv, "jsonl": _jsonl}

@@ -32,9 +32,8 @@ def read(params: PrepareParams) -> Raw:
             of its format, or lacks a column, a text or a label.
     """
     folder = Path(params.path)
-    if not folder.exists():
-        raise PotstillError(f"{folder} does not exist: set `prepare.path` to your folder or file")
     if not folder.is_dir():
+        _check_file(folder, "set `prepare.path` to your folder or file")
         for key in ("train", "validation", "test", "unlabelled"):
             if getattr(params, key):
                 raise PotstillError(
@@ -45,10 +44,13 @@ def read(params: PrepareParams) -> Raw:
 
     there = _there(folder)
     first = {names[0]: names for names in there.values()}
+    folders = [(stem, names[0]) for stem, names in _there(folder, folders=True).items()]
     splits = {}
     for split in SPLITS:
         key, given = f"prepare.{split}", getattr(params, split)
         name = by_name(split, [(stem, names[0]) for stem, names in there.items()], given, key)
+        if name is None and (name := by_name(split, folders, None, key)):
+            _inside(folder, name, key)  # refuses it
         if name is not None:
             names = [name] if given is not None else _parts(folder, split, first[name])
             splits[split] = joined([_labelled(_inside(folder, one, key), params) for one in names])
@@ -61,11 +63,14 @@ def read(params: PrepareParams) -> Raw:
     return Raw(splits, [_unlabelled(path, params) for path in texts])
 
 
-def _there(folder: Path) -> dict[str, list[str]]:
-    """The names of a folder's tables by their stems, those of the parts of a split under one."""
+def _there(folder: Path, folders: bool = False) -> dict[str, list[str]]:
+    """The names of a folder's tables by their stems, those of the parts of a split under one.
+
+    With `folders`, those of folders that are called like tables.
+    """
     found: dict[str, list[str]] = {}
     for path in sorted(folder.iterdir()):
-        if name := formats.parse(path.name):
+        if path.is_dir() == folders and (name := formats.parse(path.name)):
             shard = SHARD.fullmatch(name.stem)
             found.setdefault(shard["stem"] if shard else name.stem, []).append(path.name)
     return found
@@ -102,9 +107,22 @@ def _inside(folder: Path, name: str, key: str) -> Path:
             f"`{key}` names {path}, which is outside `prepare.path` ({folder}), where DVC would not see "
             "it change: move it there, or set `prepare.path` to a folder that holds all files"
         )
-    if not path.is_file():
-        raise PotstillError(f"{path} does not exist: set `{key}` to a file in {folder}")
+    _check_file(path, f"set `{key}` to a file in {folder}")
     return path
+
+
+def _check_file(path: Path, advice: str) -> None:
+    """Refuse what is no regular file, which DVC could not watch."""
+    if path.is_file():
+        return
+    what = "does not exist"
+    if path.is_dir():
+        what = "is a folder"
+    elif path.exists():
+        what = "is a pipe or a device"
+    elif path.is_symlink():
+        what = f"is a link to {os.readlink(path)}, which does not exist"
+    raise PotstillError(f"{path} {what}: {advice}")
 
 
 def _labelled(path: Path, params: PrepareParams) -> Table:

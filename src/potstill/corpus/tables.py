@@ -7,6 +7,7 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from itertools import accumulate
 from numbers import Integral, Real
 from typing import Any
@@ -19,8 +20,8 @@ from potstill.errors import PotstillError, visible
 from potstill.runtime import naming
 from potstill.runtime.decision import JOINT
 
-_WHOLE = re.compile(r"-?(0|[1-9][0-9]{0,14})\.0")  # an integer as floats are written
-_NUMBER = re.compile(r"-?[0-9]{1,300}(\.[0-9]{1,300})?")
+_DECIMAL = re.compile(r"(?=.{3,16}\Z)-?(0|[1-9][0-9]*)\.[0-9]+")  # of so few digits that a float has them all
+_NUMBER = re.compile(r"-?[0-9]{1,300}(\.[0-9]{1,300})?(e[+-]?[0-9]{1,3})?", re.IGNORECASE)
 
 # Under which names a split goes about, in files and on the hub.
 SPLIT_NAMES = {
@@ -141,6 +142,7 @@ def columns(
     if label is not None:
         read = _labels if multi_label else _label
         named = [read(value, table.where(i)) for i, value in enumerate(rows["label"])]
+        _note_forms(name, rows["label"], multi_label)
         rows["label"] = pd.Series(named, rows.index, object)
     return table
 
@@ -154,20 +156,46 @@ def _missing(value: Any) -> bool:
 def name_of(value: Any) -> str | None:
     """The name of a class, the same from every format; None if the value is none.
 
-    A number is what it is written as, and one that a missing neighbour made a float is an id again: 1.0 is the class
-    1, be it a number or, as in CSV, a string.
+    A string is what it is written as, but for a decimal number, which zeros at its end do not change: 1.0, the id that
+    a missing neighbour made a float, is the class 1, and 0.10 the class 0.1. A number is written as CSV has it, in the
+    fewest digits, and a boolean as JSON has it.
     """
     if isinstance(value, str):
         name = value.strip()
-        return str(int(float(name))) if _WHOLE.fullmatch(name) else name
+        return name_of(float(name)) if _DECIMAL.fullmatch(name) else name
     if isinstance(value, bool | np.bool):
-        return str(value)
+        return str(value).lower()
     if isinstance(value, Integral):
         return str(int(value))
     if isinstance(value, Real) and math.isfinite(value):
-        number = float(value)
-        return str(int(number)) if number.is_integer() else repr(number)
+        number = float(
+            str(value) if isinstance(value, np.floating) else value
+        )  # of single precision: 2.7 and not 2.70000005
+        return str(int(number)) if number.is_integer() and abs(number) < 1e16 else repr(number)
     return None
+
+
+def _note_forms(name: str, values: Iterable[Any], multi_label: bool) -> None:
+    """Print the labels of a table that are one class, though written in two ways: 1 and 1.0.
+
+    Raises:
+        PotstillError: two labels such as 1.1 and 1.10 may be versions or sections, of which each is a class.
+    """
+    written = {value for value in values if isinstance(value, str)}
+    parts = {part.strip() for value in written for part in (value.split(JOINT) if multi_label else [value])}
+    forms: dict[str, list[str]] = {}
+    for part in sorted(parts):
+        if _NUMBER.fullmatch(part):
+            forms.setdefault(str(name_of(part)), []).append(part)
+    for label, (one, *others) in forms.items():
+        if others and "." in label:
+            raise PotstillError(
+                f"{name}: the labels {one!r} and {others[0]!r} are the same number: write them alike if they are one "
+                "class, or with a letter (such as v1.10) if they are two"
+            )
+        if others:
+            told = f"the labels {one!r} and {others[0]!r} are the same number; they count as the class {label!r}"
+            print(visible(f"{name}: {told}"), file=sys.stderr)
 
 
 def _label(value: Any, where: str) -> str:
@@ -176,6 +204,10 @@ def _label(value: Any, where: str) -> str:
     name = name_of(value)
     if name is not None:
         return name
+    if isinstance(value, Real):
+        raise PotstillError(
+            f"{where} has a number for its label that is infinite, or too large to be read: store labels as strings"
+        )
     listed = isinstance(value, list | np.ndarray)
     hint = "set `prepare.multi_label` to true for lists of them" if listed else "set `prepare.label`"
     raise PotstillError(f"{where} has the label {value!r}, neither a name nor an id: {hint}")
@@ -271,15 +303,16 @@ def _stripped(names: list[str], where: str) -> list[str]:
 
 
 def _check_looks(raw: Raw) -> None:
-    """Refuse classes that look the same; print those that differ in case or the like, which may be meant."""
+    """Refuse classes that look the same; print those that may be meant to be: equal but for case, or as numbers."""
     counts = Counter(label for table in raw.splits.values() for _, label in _each(table))
     for label in sorted(counts):
         if not look(label):
             raise PotstillError(
                 f"{raw.splits['train'].name}: the label {label!a} ({counts[label]:,} rows) shows nothing: rename it"
             )
-    for form in (look, alike):
-        groups: dict[str, list[str]] = {}
+    forms: list[Callable[[str], Any]] = [look, alike, _quantity]
+    for form in forms:
+        groups: dict[Any, list[str]] = {}
         for label in sorted(counts):
             groups.setdefault(form(label), []).append(label)
         for one, other, *_ in (group for group in groups.values() if len(group) > 1):
@@ -289,8 +322,14 @@ def _check_looks(raw: Raw) -> None:
                     f"{raw.splits['train'].name}: the labels {both} look alike, and differ in {difference(one, other)}"
                     ": make them one"
                 )
-            told = f"the labels {both} differ in {difference(one, other)} only; they count as two classes"
+            differ = f"differ in {difference(one, other)} only" if form is alike else "are the same number"
+            told = f"the labels {both} {differ}; they count as two classes"
             print(visible(f"{raw.splits['train'].name}: {told}"), file=sys.stderr)
+
+
+def _quantity(label: str) -> Decimal | str:
+    """A form that labels share which are the same number."""
+    return Decimal(label) if _NUMBER.fullmatch(label) else label
 
 
 def _check_names(raw: Raw, names: list[str], ids: dict[str, int], by_id: bool) -> None:

@@ -1,7 +1,8 @@
 """A table of probabilities from elsewhere (an LLM, an API, a paid service) as a teacher."""
 
 import math
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,14 @@ import pandas as pd
 from scipy.special import logit
 
 from potstill.bulk import formats
-from potstill.bulk.asked import Skipped, unit
+from potstill.bulk.asked import Asked, Skipped, unit
 from potstill.bulk.read import names
 from potstill.bulk.read import read as read_table
 from potstill.corpus.clean import keys
 from potstill.corpus.tables import name_of
 from potstill.errors import PotstillError
+
+_NUMBER = re.compile(r"\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\s*", re.ASCII)
 
 
 def is_table(checkpoint: str) -> bool:
@@ -33,43 +36,85 @@ def read(path: Path, labels: list[str], multi_label: bool = False) -> pd.DataFra
         A table with the column `text` and a float column per label, in the order of `labels`.
 
     Raises:
-        PotstillError: the file is missing or unreadable, its columns are not `text` and the labels, or a
-            row is no probability distribution.
+        PotstillError: the file is missing or unreadable, its columns are not `text` and the labels, a row is no
+            probability distribution, or two contradict each other.
     """
     if not path.is_file():
         raise PotstillError(f"{path} is missing: give an existing table as the preset's checkpoint")
+    if "text" in labels:
+        raise PotstillError(f"{path}: a class is called 'text', as the column of the texts is: rename the class")
     kind = formats.format_of(str(path), None, "csv")
     columns = names(str(path), kind)
     found = {column if column == "text" else name_of(column): column for column in columns}
-    if set(found) != {"text", *labels} or len(found) < len(set(columns)):
+    advice = f"A table of probabilities has the column `text` and one per label: {', '.join(labels)}"
+    separator = {"csv": ",", "tsv": "\t"}.get(kind, "")
+    for label in ("text", *labels):
+        if label not in found:
+            asked = Asked(str(path), [], Skipped(), lambda _: advice, unit(kind))
+            raise asked.missing(label, columns, separator)
+    if len(found) > 1 + len(labels) or len(found) < len(set(columns)):
         raise PotstillError(
             f"{path} has the columns {', '.join(columns)}: it needs `text` and one per label: {', '.join(labels)}"
         )
     wanted = ["text", *(found[label] for label in labels)]
     texts: list[str] = []
     rows: list[list[float]] = []
-    for batch in read_table(str(path), kind, wanted, Skipped(advice="Correct it or remove the row"), _advice):
+    places: list[str] = []
+    for batch in read_table(str(path), kind, wanted, Skipped(advice="Correct it or remove the row"), lambda _: advice):
         texts.extend(batch.texts if kind != "parquet" else batch.texts.to_pylist())
         for number, text, *values in zip(batch.numbers, texts[len(rows) :], *batch.others, strict=True):
             where = f"{path}: {unit(kind)} {number}"
             if not text.strip():
                 raise PotstillError(f"{where} has no text: fill it in or remove the row")
             rows.append(_distribution(values, multi_label, where))
+            places.append(f"{unit(kind)} {number}")
     table = pd.DataFrame(np.array(rows, np.float64).reshape(-1, len(labels)), columns=labels)
     table.insert(0, "text", pd.Series(texts, dtype="str"))
+    if pair := _contradiction(table):
+        one, other = pair
+        raise PotstillError(
+            f"{path}: {places[one]} and {places[other]} have the same text, {texts[other][:60]!r}, whatever its case "
+            f"and white space, but the probabilities {_rounded(rows[one])} and {_rounded(rows[other])}: remove one"
+        )
     return table
 
 
-def _advice(column: str) -> str:
-    return "A table of probabilities has the column `text` and one per label"
+def _contradiction(table: pd.DataFrame) -> tuple[int, int] | None:
+    """The first two rows of one text that differ in their probabilities."""
+    same, values = pd.factorize(keys(table["text"]))[0], table.iloc[:, 1:].to_numpy()
+    first = np.unique(same, return_index=True)[1][same]
+    differs = np.flatnonzero((np.abs(values - values[first]) > 1e-6).any(1))
+    return (int(first[differs[0]]), int(differs[0])) if len(differs) else None
+
+
+def coverage(name: str, table: pd.DataFrame, texts: Mapping[str, pd.Series]) -> str:
+    """Say of how many texts a table has the probabilities.
+
+    Args:
+        name: what the table is called in messages.
+        table: what `read` gave.
+        texts: by what they are called.
+
+    Raises:
+        PotstillError: it has none of them.
+    """
+    known = set(keys(table["text"]))
+    found = {split: int(keys(some).isin(known).sum()) for split, some in texts.items() if len(some)}
+    if not any(found.values()):
+        raise PotstillError(
+            f"{name} has {len(table):,} rows, and none of them is a text of {', '.join(found)}: its column `text` must "
+            "hold these texts, whatever their case and white space"
+        )
+    shares = [f"{number:,} of {len(texts[split]):,} {split} texts" for split, number in found.items()]
+    return f"{name}: probabilities of {', '.join(shares)}"
 
 
 def _distribution(values: Sequence[Any], multi_label: bool, where: str) -> list[float]:
     """The probabilities of a row."""
-    try:
-        found = [float(value) for value in values]
-    except (ValueError, TypeError):
-        raise PotstillError(f"{where} has a probability that is not a number: {list(values)}") from None
+    for value in values:
+        if not (_NUMBER.fullmatch(value) if isinstance(value, str) else _is_number(value)):
+            raise PotstillError(f"{where} has a probability that is not a number: {value!r}. Correct it")
+    found = [float(value) for value in values]
     if not all(0 <= value < math.inf for value in found) or (multi_label and max(found) > 1):
         raise PotstillError(f"{where}: the probabilities are {_rounded(found)}: each must be from 0 to 1")
     if not multi_label and abs(sum(found) - 1) > 0.01:
@@ -77,6 +122,10 @@ def _distribution(values: Sequence[Any], multi_label: bool, where: str) -> list[
             f"{where}: the probabilities are {_rounded(found)} and sum to {sum(found):.4g}: every row must sum to one"
         )
     return found
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300
 
 
 def _rounded(values: list[float]) -> list[float]:
