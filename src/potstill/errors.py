@@ -1,6 +1,7 @@
 """The one exception that is meant for people, and what others amount to."""
 
 import errno
+import re
 from collections.abc import Sequence
 
 # A full disk, as Python says it; as libraries in Rust do; as torch does, which does not say why it cannot write.
@@ -36,8 +37,11 @@ def visible(text: str) -> str:
 
 
 def said(error: Exception) -> str:
-    """Return the first line of what a library says is wrong, with the error's type where that is half of it."""
-    line = next(filter(str.strip, str(error).splitlines()), "")
+    """Return the first line of what a library says is wrong, with the error's type where that is half of it.
+
+    A line that ends in a colon goes on in the next one.
+    """
+    line = next(filter(str.strip, re.sub(r":\s*\n\s*", ": ", str(error)).splitlines()), "")
     return line if line and isinstance(error, OSError | ValueError) else f"{type(error).__name__}: {line}"
 
 
