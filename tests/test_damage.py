@@ -315,6 +315,14 @@ class TestStages:
         with pytest.raises(PotstillError, match=f"{path} cannot be read .*text"):
             Dataset.load(tmp_path / "data")
 
+    @pytest.mark.parametrize("task", ["data", "mixed"])
+    def test_labels_without_a_name(self, task, tmp_path, request):
+        request.getfixturevalue(task).save(tmp_path / "data")
+        Dataset.load(tmp_path / "data")
+        rewrite(tmp_path / "data/dataset.json", lambda facts: facts | {"labels": facts["labels"][:2]})
+        with pytest.raises(PotstillError, match=r"train\.parquet cannot be read \(a label that dataset\.json does not"):
+            Dataset.load(tmp_path / "data")
+
     @pytest.mark.parametrize("content", ["", "null", "[]", "{}", '{"labels": null}', '{"labels": [1, 2]}', "\x00"])
     def test_json(self, data, tmp_path, content):
         data.save(tmp_path / "data")
