@@ -12,7 +12,7 @@ from typing import Any
 
 import dvc.api
 
-from potstill import files, paths
+from potstill import files, measures, paths
 from potstill.errors import PotstillError
 from potstill.evaluate.answers import Answers
 from potstill.params import section
@@ -81,8 +81,11 @@ def read(name: str) -> Experiment:
             raise PotstillError(f"{name}: {SCORES} or {TIMING} is not valid JSON ({error}): leave it out") from None
         test = answers(revision)
     try:
-        known = "ship" in scores["student"] and "accuracy_low" in scores["models"]["student"] and "timing" in timing
-    except (KeyError, TypeError):
+        known = "student" in measures.check(dict[str, measures.Sized], scores["models"])
+        measures.check(bool, scores["student"]["ship"])
+        measures.check(measures.Share | None, scores.get("teacher", {}).get("accuracy"))
+        measures.check(measures.Timings, timing["timing"])
+    except (AttributeError, KeyError, TypeError, ValueError):
         known = False
     if not known:
         raise PotstillError(f"{name}: {SCORES} or {TIMING} is of another version of potstill: leave it out")

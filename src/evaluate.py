@@ -12,7 +12,7 @@ import pandas as pd
 from safetensors.numpy import load_file
 from scipy.special import logit
 
-from potstill import device, files, paths, record
+from potstill import device, files, measures, paths, record
 from potstill.balance import majority
 from potstill.baseline import Tfidf
 from potstill.corpus.dataset import Dataset
@@ -108,8 +108,10 @@ def load_teachers(
     found: dict[str, Model] = {}
     timings = {}
     for name in checkpoints:
+        parameters = measures.read(measures.Count | None, folder / name / "metrics.json", name, "parameters")
         logits, validation = (
-            record.read_answers(folder / name / f"{split}.csv", data.labels) for split in ("test", "validation")
+            record.read_answers(folder / name / f"{split}.csv", data.labels, len(data.split(split)), bool(parameters))
+            for split in ("test", "validation")
         )
         if not np.isfinite(logits).all():
             print(f"{name} lacks texts of the test split, and is left out")
@@ -119,10 +121,10 @@ def load_teachers(
             "teacher",
             shares(logits),
             shares(validation),
-            files.read_json(folder / name / "metrics.json", name, "parameters", kind=int | None),
-            files.read_json(folder / name / "metrics.json", name, "bytes", kind=int),
+            parameters,
+            measures.read(measures.Count, folder / name / "metrics.json", name, "bytes"),
         )
-        timings |= files.read_json(folder / name / "timing.json")
+        timings |= measures.read(measures.Timings, folder / name / "timing.json")
     if len(asked) > 1 and all(name in found for name in asked):
         members = [found[name] for name in asked]
         found["ensemble"] = Model(

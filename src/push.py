@@ -6,6 +6,7 @@ has had once, DVC does not look whether its files are still there. It would beli
 
 from potstill.start import run
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -38,7 +39,13 @@ def main() -> None:
         name = arguments.remote or repo.config["core"].get("remote")
         remote = repo.cloud.get_remote_odb(name, command="push")
     except DvcException as error:
-        raise PotstillError(str(error)) from error
+        raise verify.refusal(error) from error
+    except ImportError as error:
+        if not (plugin := re.search(r"dvc-\w+", str(error))):
+            raise
+        raise PotstillError(
+            f"the remote {name}: {plugin[0]} is not installed. Run `pip install {plugin[0]}`."
+        ) from error
     print(f"{len(whole) + len(damaged):,} files checked")
     if damaged:
         raise PotstillError(*verify.of_damaged(repo, damaged))

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from potstill import files, paths, record
+from potstill import files, measures, paths, record
 from potstill.corpus.dataset import SPLITS, Dataset
 from potstill.cost import measured
 from potstill.evaluate.answers import Answers
@@ -74,17 +74,20 @@ def read(data: Dataset, teachers: list[str]) -> Inputs:
         train=data.train,
         pool=pool,
         answers=probabilities(pool.logits, data.multi_label),
-        scores={key: files.read_json(evaluated / "metrics.json", key) for key in ("models", "traits")},
+        scores={
+            "models": measures.read(measures.Scores, evaluated / "metrics.json", "models"),
+            "traits": measures.read(measures.Traits, evaluated / "metrics.json", "traits"),
+        },
         verdict={
-            "ship": files.read_json(evaluated / "verdict.json", "ship", kind=bool),
-            "reasons": files.read_json(evaluated / "verdict.json", "reasons", kind=list),
+            "ship": measures.read(bool, evaluated / "verdict.json", "ship"),
+            "reasons": measures.read(measures.Reasons, evaluated / "verdict.json", "reasons"),
         },
-        timing=files.read_json(evaluated / "timing.json", "timing"),
+        timing=measures.read(measures.Timings, evaluated / "timing.json", "timing"),
         prepared={
-            "removed": files.read_json(prepared, "prepare", "removed"),
-            "two_labels": files.read_json(prepared, "prepare", "two_labels", kind=int),
+            "removed": measures.read(measures.Removed, prepared, "prepare", "removed"),
+            "two_labels": measures.read(measures.Count, prepared, "prepare", "two_labels"),
         },
-        ablation=files.read_json(paths.METRICS / "ablate" / "metrics.json", "ablate"),
+        ablation=measures.read(measures.Ablation, paths.METRICS / "ablate" / "metrics.json", "ablate"),
         truncated=truncated(teachers),
     )
 
@@ -93,10 +96,11 @@ def truncated(teachers: list[str]) -> dict[str, dict[str, float]]:
     """The shares of texts that student and teachers (of several, the worst) do not read to their end."""
     of_teachers: dict[str, float] = {}
     for name in teachers:
-        facts = files.read_json(paths.METRICS / "teacher" / name / "metrics.json", name)
-        for split, share in facts.get("truncated", {}).items():  # a table has none
+        path = paths.METRICS / "teacher" / name / "metrics.json"
+        cut = "truncated" in files.read_json(path, name)  # a table has none
+        for split, share in (measures.read(measures.Shares, path, name, "truncated") if cut else {}).items():
             of_teachers[split] = max(share, of_teachers.get(split, 0.0))
-    of_student = files.read_json(paths.METRICS / "student" / "metrics.json", "student", "truncated")
+    of_student = measures.read(measures.Shares, paths.METRICS / "student" / "metrics.json", "student", "truncated")
     return {"teacher": of_teachers, "student": of_student}
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import optuna
 from joblib import cpu_count
 
-from potstill import files, paths
+from potstill import files, measures, paths
 from potstill.corpus.dataset import Dataset
 from potstill.errors import PotstillError
 from potstill.evaluate.figure import front_figure
@@ -89,7 +89,8 @@ def worker(
 def report(results: list[Result], unit: str, budget: int, metric: str) -> None:
     """Write the table and the picture, and say which student to take."""
     name = LabelParams.load().teachers[0]
-    teacher = files.read_json(paths.METRICS / "teacher" / name / "metrics.json", name).get(f"validation_{metric}")
+    path = paths.METRICS / "teacher" / name / "metrics.json"
+    teacher = measures.read(measures.Share | None, path, name, f"validation_{metric}")
     max_loss = EvaluateParams.load().max_loss
     best = recommend(results, unit, teacher, max_loss) if teacher else None
     best_of_size = front(results, unit)

@@ -40,11 +40,11 @@ def main() -> None:
         repo = Repo()
         with repo.lock:
             whole, damaged = clean(repo)
-            compared, changed = compare(repo)
+            compared, changed, added = compare(repo)
     except DvcException as error:
-        raise PotstillError(str(error)) from error
+        raise refusal(error) from error
     print(f"{len(whole) + len(damaged) + compared:,} files checked")
-    if told := [*of_damaged(repo, damaged), *of_changed(changed)]:
+    if told := [*of_damaged(repo, damaged), *of_changed(changed), *of_added(added)]:
         raise PotstillError(". ".join(told))
 
 
@@ -65,6 +65,22 @@ def of_changed(names: list[str]) -> Iterator[str]:
             f"changed or damaged outside the cache, and kept: {few(names)}; `dvc add` records an edit of data, "
             "`dvc checkout --force PATH` (or `dvc pull --force PATH`) restores what was recorded"
         )
+
+
+def of_added(names: list[str]) -> Iterator[str]:
+    """What to say of files in recorded folders that DVC has not recorded, and which a checkout would delete."""
+    if names:
+        yield (
+            f"new in a folder that DVC keeps, and kept: {few(names)}; `dvc add FOLDER` records what is new in a folder "
+            "of data; from a stage's folder move it away"
+        )
+
+
+def refusal(error: DvcException) -> PotstillError:
+    """What DVC says, and how to restore the file that it cannot read."""
+    damaged = re.search(r"'(?:\./)?([^']*(?:dvc\.lock|dvc\.yaml|\.dvc))'", str(error))
+    told = str(error).rstrip(".")
+    return PotstillError(f"{told}: restore it with `git checkout {damaged[1]}`" if damaged else told)
 
 
 def few(names: list[str]) -> str:
@@ -105,14 +121,14 @@ def clean(repo: Repo) -> tuple[list[HashInfo], list[str]]:
     return whole, [name for *_, name in damaged.values()]
 
 
-def compare(repo: Repo) -> tuple[int, list[str]]:
+def compare(repo: Repo) -> tuple[int, list[str], list[str]]:
     """Hash the files outside the cache that DVC keeps there; see that DVC believes none to be what it is not.
 
     Returns:
-        How many were hashed, and the paths of those that are not what is recorded.
+        How many were hashed, the paths of those that are not what is recorded, and of those that are not recorded.
     """
     compared = 0
-    changed = []
+    changed, added = [], []
     for out in outputs(repo):
         root, name = Path(out.fs_path), out.hash_name
         found = {file: digest(file, name) for file in present(out)}
@@ -122,7 +138,8 @@ def compare(repo: Repo) -> tuple[int, list[str]]:
             wanted = {root / path: value for path, value in (members(out.cache, out.hash_info.value) or {}).items()}
         if wanted:
             different = [file for file, value in found.items() if value != wanted.get(file)]
-            changed += different
+            changed += [file for file in different if file in wanted]
+            added += [file for file in different if file not in wanted]
         elif found and listing(root, found, name) != out.hash_info.value:  # whichever of them it is
             different = list(found)
             changed.append(root)
@@ -131,7 +148,7 @@ def compare(repo: Repo) -> tuple[int, list[str]]:
         for file in different:
             info = repo.fs.info(str(file))
             repo.state.save(str(file), repo.fs, HashInfo(name, digest(file, name) or "unreadable"), info)
-    return compared, [os.path.relpath(path) for path in changed]
+    return compared, *([os.path.relpath(path) for path in paths] for paths in (changed, added))
 
 
 def objects(repo: Repo) -> dict[Path, tuple[HashInfo, str]]:

@@ -9,7 +9,13 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 from safetensors.numpy import load_file, save_file
-from transformers import AutoModelForMaskedLM, AutoModelForSequenceClassification, AutoTokenizer
+from transformers import (
+    AutoModelForMaskedLM,
+    AutoModelForPreTraining,
+    AutoModelForQuestionAnswering,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+)
 
 from conftest import CHECKPOINTS, make_checkpoint, make_transfer
 from potstill import files
@@ -87,8 +93,13 @@ TOKENIZERS = {
     "missing": (lambda f: (f / "tokenizer.json").unlink(), r"tokenizer is missing \(no tokenizer.json or vocab.txt\)"),
     "cut off": (lambda f: (f / "tokenizer.json").write_text('{"version"'), "delimiter"),
     "empty": (lambda f: (f / "tokenizer.json").write_bytes(b""), "Expecting value"),
-    "null": (lambda f: (f / "tokenizer.json").write_text("null"), "AttributeError"),
-    "config null": (lambda f: (f / "tokenizer_config.json").write_text("null"), "AttributeError"),
+    "null": (
+        lambda f: (f / "tokenizer.json").write_text("null"),
+        r"tokenizer\.json is not a JSON object \(found: null\)",
+    ),
+    "no object": (lambda f: (f / "tokenizer.json").write_text("[]"), r"tokenizer\.json is not a JSON object"),
+    "no keys": (lambda f: (f / "tokenizer.json").write_text("{}"), r"tokenizer\.json: `added_tokens` is missing"),
+    "config null": (lambda f: (f / "tokenizer_config.json").write_text("null"), r"_config\.json is not a JSON object"),
     "without words": (
         lambda f: rewrite(f / "tokenizer.json", lambda t: t | {"model": t["model"] | {"vocab": {}}}),
         r"Missing \[UNK\] token",
@@ -193,6 +204,45 @@ class TestWeights:
             pretrained.load(str(checkpoint), LABELS)
 
     @pytest.mark.parametrize(
+        ("key", "kind"),
+        [("num_hidden_layers", "bert"), ("num_hidden_layers", "roberta"), ("num_layers", "t5"),
+         ("n_layers", "distilbert"), ("num_hidden_layers", "distilroberta"), ("n_layer", "xlnet")],
+    )  # fmt: skip
+    def test_a_config_of_fewer_layers_is_refused_and_other_heads_are_not(self, data, tmp_path, key, kind):
+        """Whether the checkpoint was saved without a head, or with that of another task."""
+        base = make_checkpoint(kind, tmp_path / kind, data.train["text"].tolist())
+        layers = json.loads((base / "config.json").read_text())[key]
+        for i, head in enumerate([None, AutoModelForQuestionAnswering, AutoModelForPreTraining]):
+            folder = shutil.copytree(base, tmp_path / f"{kind}-{i}")
+            if head:
+                head.from_pretrained(base).save_pretrained(folder)
+            pretrained.load(str(folder), LABELS)
+            if kind not in ("t5", "xlnet"):
+                pretrained.load_as(AutoModelForMaskedLM, "a masked-language model", str(folder), 0)
+            rewrite(folder / "config.json", lambda config: config | {key: layers - 1})
+            with pytest.raises(PotstillError, match=r"weights do not fit its config\.json"):
+                pretrained.load(str(folder), LABELS)
+
+    def test_a_config_of_no_layers_is_refused(self, checkpoint):
+        rewrite(checkpoint / "config.json", lambda config: config | {"num_hidden_layers": 0})
+        with pytest.raises(PotstillError, match=r"weights do not fit its config\.json"):
+            pretrained.load(str(checkpoint), LABELS)
+
+    @pytest.mark.parametrize(
+        ("change", "says"),
+        [
+            ({"num_hidden_layers": "x"}, r"its config\.json does not fit .*'num_hidden_layers': .*got str"),
+            ({"hidden_act": "x"}, r"its config\.json does not fit .*'x'"),
+            (None, r"config\.json is not a JSON object \(found: null\)"),
+            ([], r"config\.json is not a JSON object"),
+        ],
+    )
+    def test_a_config_that_is_none_is_named(self, checkpoint, change, says):
+        rewrite(checkpoint / "config.json", lambda config: config | change if isinstance(change, dict) else change)
+        with pytest.raises(PotstillError, match=f"checkpoint cannot be loaded as a text classifier: {says}"):
+            pretrained.load(str(checkpoint), LABELS)
+
+    @pytest.mark.parametrize(
         "change",
         [
             lambda w: {k: v for k, v in w.items() if k != "classifier.bias"},
@@ -263,6 +313,14 @@ class TestStages:
                 read(tmp_path / "data")
         data.split(name).rename(columns={"text": "title"}).to_parquet(path)
         with pytest.raises(PotstillError, match=f"{path} cannot be read .*text"):
+            Dataset.load(tmp_path / "data")
+
+    @pytest.mark.parametrize("task", ["data", "mixed"])
+    def test_labels_without_a_name(self, task, tmp_path, request):
+        request.getfixturevalue(task).save(tmp_path / "data")
+        Dataset.load(tmp_path / "data")
+        rewrite(tmp_path / "data/dataset.json", lambda facts: facts | {"labels": facts["labels"][:2]})
+        with pytest.raises(PotstillError, match=r"train\.parquet cannot be read \(a label that dataset\.json does not"):
             Dataset.load(tmp_path / "data")
 
     @pytest.mark.parametrize("content", ["", "null", "[]", "{}", '{"labels": null}', '{"labels": [1, 2]}', "\x00"])

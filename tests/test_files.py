@@ -14,7 +14,7 @@ import pytest
 import torch
 from safetensors.numpy import load_file
 
-from potstill import files
+from potstill import errors, files
 from potstill.errors import PotstillError
 from potstill.workers import workers
 from project import ROOT
@@ -123,8 +123,20 @@ def test_a_full_disk_is_said_to_be_one(error):
 
 @pytest.mark.parametrize("allocate", [np.empty, torch.empty])
 def test_too_little_memory_is_said_to_be_so(allocate):
-    with pytest.raises(SystemExit, match=r"^error: memory is short: less is needed with a smaller `batch_size`"):
+    with pytest.raises(SystemExit, match=r"^error: memory is short: free some, or raise the limit \(`ulimit -v`\)$"):
         run(lambda: allocate(1 << 58))
+
+
+@pytest.mark.parametrize(
+    ("command", "advice"),
+    [("src/teacher.py", "more `gradient_accumulation_steps`"), ("src/ablate.py", "fewer `jobs`"), ("potstill", None)],
+)
+def test_what_to_do_about_memory_fits_the_command(command, advice, monkeypatch):
+    monkeypatch.setattr(sys, "argv", [command])
+    said = errors.line(MemoryError())
+    assert said.startswith("error: memory is short: ")
+    assert ("less is needed" in said) == bool(advice)
+    assert (advice or "free some") in said
 
 
 @pytest.mark.parametrize("name", ["pool.parquet", "model.safetensors"])

@@ -193,6 +193,35 @@ def test_a_source_is_not_overwritten_by_any_name(model, tmp_path):
     assert (everything(tmp_path), model.read_bytes()) == before
 
 
+@pytest.mark.parametrize("how", [os.O_APPEND | os.O_WRONLY, os.O_RDWR])
+def test_a_source_is_not_written_through_a_descriptor(how, model, tmp_path):
+    """As in `predict M a.txt >> a.txt`, which would read its own answers without end; also from standard input."""
+    text = tmp_path / "a.txt"
+    text.write_text("the ab\n")
+    for file, source in ((text, str(text)), (text, "-"), (model, str(text))):
+        before = file.read_bytes()
+        code = f"from potstill import cli\nimport sys\nsys.argv[1:1] = 'predict', {str(model)!r}\ncli.main()"
+        for name in ("-", "/dev/stdout", "/dev/fd/{}"):
+            written = os.open(file, how)
+            with text.open() as stream:
+                done = subprocess.run(
+                    [sys.executable, "-c", code, source, "--output-format", "csv", "-o", name.format(written)],
+                    stdin=stream, stdout=written, stderr=subprocess.PIPE, pass_fds=[written], text=True, timeout=60,
+                )  # fmt: skip
+            os.close(written)
+            assert done.returncode == 1
+            assert done.stderr.endswith(" is read and written: name another output\n")
+            assert done.stderr.count("\n") == 1
+            assert file.read_bytes() == before
+
+
+def test_a_device_may_be_read_and_written(model):
+    """As a terminal is."""
+    cli._main(["predict", str(model), "/dev/null", "-o", "/dev/null"])
+    with open("/dev/null", "r+b", buffering=0) as device:
+        files.writable(device.fileno(), "it", device.fileno(), "/dev/null")
+
+
 @pytest.mark.parametrize("kind", ["jsonl", "parquet"])
 def test_a_pipe_gets_what_a_file_gets(kind, model, tmp_path):
     (tmp_path / "a.txt").write_text("the ab\nnot good\n" * 1000)

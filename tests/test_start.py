@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from potstill.errors import line
 from project import ENVIRONMENT, ROOT
 
 # Whoever runs the tests may have asked for other habits of Python's.
@@ -97,8 +98,13 @@ def test_an_ignored_interrupt_stays_ignored(tmp_path):
     [
         ("ImportError('libtorch_cpu.so: failed to map segment from shared object')", "memory is short: not even the"),
         ("ImportError('x.so: cannot allocate memory in static TLS block')", "memory is short: not even the libraries"),
-        ("OSError(12, 'Cannot allocate memory')", "memory is short: less is needed"),
-        ("MemoryError()", "memory is short: less is needed"),
+        ("OSError('libgomp.so.1: failed to map segment from shared object')", "memory is short: not even the"),
+        ("OSError(12, 'Cannot allocate memory')", "memory is short: free some"),
+        ("MemoryError()", "memory is short: free some"),
+        ("RuntimeError('std::bad_alloc')", "memory is short: free some"),
+        ("RuntimeError('could not create a primitive')", "memory is short: free some"),
+        ("RuntimeError('can\\'t start new thread')", "memory is short: free some"),
+        ("SystemError('error return without exception set')", "memory is short: free some"),
         ("ModuleNotFoundError('x', name='sklearn')", "sklearn is not installed. Run `pip install -e '.[train]'` in a"),
         ("FileNotFoundError(2, 'No such file or directory', 'x.so')", "x.so: No such file or directory"),
     ],
@@ -108,6 +114,22 @@ def test_what_is_wrong_with_imports_is_one_line(error, says, tmp_path):
     assert done.returncode == 1
     assert done.stderr.startswith(f"error: {says}")
     assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("error", ["MemoryError()", "RuntimeError('x')"])
+def test_a_thread_ends_as_a_command_does(error, tmp_path):
+    body = f"import threading\ndef fail(): raise {error}\nthread = threading.Thread(target=fail)\n"
+    done = start(command(tmp_path, f"{body}thread.start()\nthread.join()\nfail()"), tmp_path)
+    assert done.returncode == 1
+    assert ("Traceback" in done.stderr) == (error != "MemoryError()")
+    assert (done.stderr == f"{line(MemoryError())}\n") == (error == "MemoryError()")
+
+
+def test_what_libraries_ask_of_one_another_is_not_printed(tmp_path):
+    body = "import warnings\nwarnings.warn('x', FutureWarning)\nwarnings.warn('y', UserWarning)"
+    said = start(command(tmp_path, body), tmp_path).stderr
+    assert "UserWarning: y" in said
+    assert "FutureWarning" not in said
 
 
 @pytest.mark.parametrize(

@@ -116,7 +116,8 @@ def test_a_file_more_in_a_folder_is_named_and_kept(says):
     begin()
     (DATA.parent / "notes").write_text("mine")
     said, status = says(verify)
-    assert "changed or damaged outside the cache, and kept: data/mine/notes;" in said
+    assert "new in a folder that DVC keeps, and kept: data/mine/notes; `dvc add FOLDER` records" in said
+    assert "checkout" not in said  # it would delete the file
     assert status == 1
     assert (DATA.parent / "notes").read_text() == "mine"
     with Repo() as repo:
@@ -365,3 +366,27 @@ def test_outside_a_project_there_is_one_line(says, tmp_path, monkeypatch):
         said, status = says(script)
         assert said.startswith("error: ")
         assert status == 1
+
+
+@pytest.mark.parametrize("content", [b"{", b"<<<<<<< HEAD", b"stages: 3", b"\0", b"\xff"])
+@pytest.mark.parametrize("name", ["dvc.lock", f"{NOTES}.dvc"])
+def test_a_damaged_record_is_restored_from_git(says, name, content):
+    begin()
+    Path(name).write_bytes(content)
+    for script in (verify, push):
+        said, status = says(script)
+        assert said.startswith("error: ")
+        assert said.count("\n") == 0
+        assert said.endswith(f": restore it with `git checkout {name}`")
+        assert status == 1
+
+
+@pytest.mark.parametrize("plugin", ["s3", "gs"])
+def test_a_remote_whose_plugin_is_not_installed_is_one_line(says, monkeypatch, plugin):
+    begin()
+    with Repo() as repo, repo.config.edit() as config:
+        config["remote"]["cloud"] = {"url": f"{plugin}://bucket/folder"}
+    monkeypatch.setitem(sys.modules, f"dvc_{plugin}", None)
+    said, status = says(push, "--remote", "cloud")
+    assert said == f"error: the remote cloud: dvc-{plugin} is not installed. Run `pip install dvc-{plugin}`."
+    assert status == 1

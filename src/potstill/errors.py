@@ -1,13 +1,34 @@
 """The one exception that is meant for people, and what others amount to."""
 
 import errno
+import re
+import sys
 from collections.abc import Sequence
+from pathlib import PurePath
 
 # A full disk, as Python says it; as libraries in Rust do; as torch does, which does not say why it cannot write.
 FULL = (errno.ENOSPC, errno.EDQUOT)
 FULL_TOO = ("No space left on device", "Disk quota exceeded", "enforce fail at inline_container.cc")
-# What torch says when memory is short; Python, numpy and pyarrow raise a MemoryError.
-SHORT = ("out of memory", "can't allocate memory", "Cannot allocate memory")
+# What torch, oneDNN, C++, Rust and Python's own C code say when memory is short; most else raises a MemoryError.
+SHORT = (
+    "out of memory",
+    "can't allocate memory",
+    "Cannot allocate memory",
+    "Unable to allocate",
+    "std::bad_alloc",
+    "could not create a primitive",
+    "could not create a memory",
+    "can't start new thread",
+    "error return without exception set",
+)
+# What of a stage's settings needs memory.
+LESS = {
+    "ablate": "fewer `jobs`, or a smaller `batch_size`",
+    "baseline": "a smaller `batch_size` or `max_length`",
+    "label": "a smaller `batch_size`, or fewer `workers`",
+    "student": "a smaller `batch_size` or `max_length`",
+    "teacher": "a smaller `batch_size` or `max_length`, more `gradient_accumulation_steps`, or fewer `processes`",
+}
 # What the loader says when a library does not fit into what `ulimit -v` leaves.
 UNMAPPED = ("failed to map segment from shared object", "cannot allocate memory", "Cannot allocate memory")
 # What pyarrow and safetensors, which a student needs not, raise for a file that is not whole.
@@ -36,8 +57,11 @@ def visible(text: str) -> str:
 
 
 def said(error: Exception) -> str:
-    """Return the first line of what a library says is wrong, with the error's type where that is half of it."""
-    line = next(filter(str.strip, str(error).splitlines()), "")
+    """Return the first line of what a library says is wrong, with the error's type where that is half of it.
+
+    A line that ends in a colon goes on in the next one.
+    """
+    line = next(filter(str.strip, re.sub(r":\s*\n\s*", ": ", str(error)).splitlines()), "")
     return line if line and isinstance(error, OSError | ValueError) else f"{type(error).__name__}: {line}"
 
 
@@ -63,20 +87,28 @@ def lacking(package: str | None, extra: str) -> PotstillError:
     return PotstillError(f"{package} is not installed. Run `pip install -e '.[{extra}]'` in a clone of potstill.")
 
 
+def _short(command: str) -> str:
+    """What to do where memory is short, in a script of this name."""
+    free = "free some, or raise the limit (`ulimit -v`)"
+    return (
+        f"memory is short: less is needed with {LESS[command]}; or {free}"
+        if command in LESS
+        else (f"memory is short: {free}")
+    )
+
+
 def _reason(error: BaseException) -> str | None:
     cause: BaseException | None = error
     while cause:
         text = str(cause)
         if getattr(cause, "errno", None) in FULL or any(words in text for words in FULL_TOO):
             return "the disk is full, or a quota is reached: make room, and run this again"
-        if isinstance(cause, ImportError) and any(words in text for words in UNMAPPED):
+        loaded = isinstance(cause, ImportError) and any(words in text for words in UNMAPPED)
+        if loaded or (isinstance(cause, OSError) and UNMAPPED[0] in text):  # as ctypes raises it
             return "memory is short: not even the libraries fit. Free some, or raise the limit (`ulimit -v`)."
         short = isinstance(cause, MemoryError) or getattr(cause, "errno", None) == errno.ENOMEM
         if short or any(words in text for words in SHORT):
-            return (
-                "memory is short: less is needed with a smaller `batch_size` or `max_length`, fewer processes at a "
-                "time and, for a teacher, more `gradient_accumulation_steps`"
-            )
+            return _short(PurePath(sys.argv[0]).stem)
         cause = cause.__cause__ or cause.__context__
     if isinstance(error, ModuleNotFoundError) and not (error.name or "potstill").startswith("potstill"):
         return str(lacking(error.name, "train"))

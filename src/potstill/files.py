@@ -7,7 +7,7 @@ import os
 import shutil
 import stat
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -49,7 +49,7 @@ def output(name: Path | str, *sources: Path | str | int) -> Iterator[BinaryIO]:
         held = next(parent for parent in Path(path).parents if parent.exists())
         raise PotstillError(f"{path}: {held} is a file, not a folder. Name a file in a folder.") from None
     if (descriptor := _descriptor(path)) is not None:
-        writable(descriptor, path)
+        writable(descriptor, path, *sources)
         with open(os.dup(descriptor), "wb") as stream:
             yield stream
     elif found and not stat.S_ISREG(found.st_mode):
@@ -58,8 +58,8 @@ def output(name: Path | str, *sources: Path | str | int) -> Iterator[BinaryIO]:
         with open(os.open(path, os.O_WRONLY), "wb") as stream:
             yield stream
     else:
-        if found and any(_same(found, source) for source in sources):
-            raise PotstillError(f"{path} is read and written: name another output")
+        if found:
+            _refuse_source(found, path, sources)
         if found and not (found.st_mode & 0o222 and os.access(path, os.W_OK)):
             raise PotstillError(f"{path}: it is write-protected. Allow writing (`chmod u+w`), or name another file.")
         with _replacing(Path(os.path.realpath(path)), path, found) as stream:
@@ -104,18 +104,28 @@ def _overwrite(part: Path, place: Path) -> None:
         os.fsync(target.fileno())
 
 
-def writable(descriptor: int, name: str) -> None:
+def writable(descriptor: int, name: str, *sources: Path | str | int) -> None:
     """Check that a descriptor can be written to.
 
+    Args:
+        descriptor: of this process.
+        name: what a message calls it.
+        sources: see `output`.
+
     Raises:
-        PotstillError: it cannot, or is closed.
+        PotstillError: it cannot, is closed, or is a file that is one of the sources.
     """
     import fcntl
 
-    with suppress(OSError):
-        if fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE != os.O_RDONLY:
-            return
-    raise PotstillError(f"{name}: it is closed, or not open for writing. Name a file, with -o.")
+    try:
+        shut = fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY
+        found = os.fstat(descriptor)
+    except OSError:
+        shut = True
+    if shut:
+        raise PotstillError(f"{name}: it is closed, or not open for writing. Name a file, with -o.")
+    if stat.S_ISREG(found.st_mode):  # a terminal may be both
+        _refuse_source(found, name, sources)
 
 
 def _descriptor(path: str) -> int | None:
@@ -128,6 +138,12 @@ def _descriptor(path: str) -> int | None:
         if not os.path.islink(path):
             return None
         path = os.path.join(folder, os.readlink(path))
+
+
+def _refuse_source(found: os.stat_result, name: str, sources: Iterable[Path | str | int]) -> None:
+    """What reads what it writes would overwrite it, or have no end."""
+    if any(_same(found, source) for source in sources):
+        raise PotstillError(f"{name} is read and written: name another output")
 
 
 def _same(found: os.stat_result, source: Path | str | int) -> bool:

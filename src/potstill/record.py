@@ -38,11 +38,16 @@ def curves(folder: Path) -> Iterator[Callable[[dict[str, float]], None]]:
 
 def read_curves(folder: Path) -> pd.DataFrame:
     """What `curves` recorded in `folder`: a column `epoch` and one per metric."""
-    tables = []
+    tables: list[pd.DataFrame] = []
     for name in CURVES:
         path = folder / "plots" / "metrics" / f"{name}.tsv"
         with files.reading(path):
-            tables.append(pd.read_csv(path, sep="\t", index_col="step")[[name]])
+            table = pd.read_csv(path, sep="\t", index_col="step", dtype={name: float})[[name]]
+            if not len(table) or not np.isfinite(table[name]).all():
+                raise ValueError(f"no epochs, or one without a finite {name}")
+            if tables and not table.index.equals(tables[0].index):
+                raise ValueError(f"other epochs than {CURVES[0]}.tsv")
+            tables.append(table)
     return pd.concat(tables, axis=1).rename_axis("epoch").reset_index()
 
 
@@ -74,10 +79,29 @@ def write_answers(path: Path, logits: np.ndarray, actual: np.ndarray, labels: li
     files.write_text(path, answers.to_csv(index=False, float_format="%.4f"))
 
 
-def read_answers(path: Path, labels: list[str]) -> np.ndarray:
-    """The logits, of shape (texts, classes), that `write_answers` wrote."""
+def read_answers(path: Path, labels: list[str], texts: int, complete: bool = False) -> np.ndarray:
+    """Read the logits that `write_answers` wrote.
+
+    Args:
+        path: the file.
+        labels: the names of the classes.
+        texts: how many there are of the split.
+        complete: whether all have an answer, as where the model is no table.
+
+    Returns:
+        Floats (texts, classes); a row of NaN for a text without an answer.
+
+    Raises:
+        PotstillError: the file is missing or damaged.
+    """
     with files.reading(path):
-        return pd.read_csv(path)[[f"logit {name}" for name in labels]].to_numpy(float)
+        logits = pd.read_csv(path)[[f"logit {name}" for name in labels]].to_numpy(float)
+        if len(logits) != texts:
+            raise ValueError(f"{len(logits):,} answers to {texts:,} texts")
+        right = np.isfinite(logits).all(1) | (np.isnan(logits).all(1) & (not complete))
+        if not right.all():
+            raise ValueError(f"row {np.flatnonzero(~right)[0] + 1} lacks a number")
+        return logits
 
 
 def headline(folder: Path, name: str, values: dict[str, Any]) -> None:

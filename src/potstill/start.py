@@ -25,11 +25,15 @@ quiet_interrupts()
 import os
 import signal
 import sys
+import threading
+import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from types import TracebackType
 
 from potstill.errors import line
+
+_told: set[str] = set()  # lines that were printed of threads
 
 
 def run(main: Callable[[], None]) -> None:
@@ -51,7 +55,7 @@ def run(main: Callable[[], None]) -> None:
     except Exception as error:
         if (said := line(error)) is None:
             raise
-        sys.exit(said)
+        sys.exit(1 if said in _told else said)
     finally:
         signal.signal(signal.SIGINT, before)
         _drain()
@@ -82,14 +86,27 @@ def _fill() -> None:
 
 
 def _tell(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    if said := line(error):
-        print(said, file=sys.stderr)
-    else:
+    said = line(error)
+    if said is None:
         sys.__excepthook__(kind, error, trace)
+    elif said not in _told:
+        _told.add(said)
+        print(said, file=sys.stderr)
+
+
+def _tell_of_thread(found: threading.ExceptHookArgs) -> None:
+    """Say what ended a thread in one line too if it is the user's to mend, and not again if it ends the command."""
+    if found.exc_value is None or line(found.exc_value) is None:
+        threading.__excepthook__(found)
+    else:
+        _tell(found.exc_type, found.exc_value, found.exc_traceback)
 
 
 _fill()
+if not sys.warnoptions:
+    warnings.simplefilter("ignore", FutureWarning)  # of what one library asks of another
 sys.excepthook = _tell
+threading.excepthook = _tell_of_thread
 for stream in (sys.stdout, sys.stderr):
     if hasattr(stream, "reconfigure"):
         stream.reconfigure(errors="backslashreplace")

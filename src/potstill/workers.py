@@ -12,7 +12,7 @@ from threading import Thread
 from typing import Any
 
 from potstill import device
-from potstill.errors import PotstillError
+from potstill.errors import PotstillError, line
 
 
 @contextmanager
@@ -52,8 +52,13 @@ def _start() -> None:
     from potstill import start  # which would change the process of whoever imports this module
 
     start.quiet_interrupts()
-    Thread(target=_end_with_parent, daemon=True).start()
-    device.use_threads(1)
+    try:
+        Thread(target=_end_with_parent, daemon=True).start()
+        device.use_threads(1)
+    except Exception as error:
+        if line(error) is None:
+            raise
+        os._exit(1)  # the parent says so in a line, and the executor would print a traceback
 
 
 def _end_with_parent() -> None:

@@ -131,8 +131,8 @@ Write = Callable[[Answers | LabelSets], None]
 
 @contextmanager
 def writer(path: str, kind: Format, *sources: Path | str | int) -> Iterator[Write]:
-    """Give a function that writes answers to a file, see `files.output`, or to standard output."""
-    with _standard() if path == STANDARD else files.output(path, *sources) as stream:
+    """Give a function that writes answers to a file or to standard output; `sources` are those of `files.output`."""
+    with _standard(*sources) if path == STANDARD else files.output(path, *sources) as stream:
         if kind == "parquet":
             with _parquet_writer(stream) as write:
                 yield write
@@ -147,8 +147,8 @@ def writer(path: str, kind: Format, *sources: Path | str | int) -> Iterator[Writ
 
 
 @contextmanager
-def _standard() -> Iterator[BinaryIO]:
-    files.writable(1, "standard output")
+def _standard(*sources: Path | str | int) -> Iterator[BinaryIO]:
+    files.writable(1, "standard output", *sources)
     yield sys.stdout.buffer
 
 

@@ -91,6 +91,8 @@ class Dataset:
             path = folder / f"{name}.parquet"
             with files.reading(path):
                 tables[name] = pd.read_parquet(path, columns=["text", "label"] if name in SPLITS else ["text"])
+                if name in SPLITS and not tables[name]["label"].explode().dropna().isin(range(len(labels))).all():
+                    raise ValueError("a label that dataset.json does not name")
         return cls(labels=labels, **tables)
 
     @staticmethod

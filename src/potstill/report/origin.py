@@ -5,7 +5,7 @@ import platform
 import subprocess
 from importlib.metadata import version
 
-from potstill import files, paths
+from potstill import files, measures, paths
 from potstill.runtime.model import FILE
 
 STAGES = (
@@ -29,7 +29,7 @@ def costs() -> dict[str, dict[str, float]]:
     for stage in STAGES:
         for path in sorted((paths.METRICS / stage).rglob("cost.json")):
             name = " ".join(path.parent.relative_to(paths.METRICS).parts)
-            found[name] = files.read_json(path, "cost")
+            found[name] = measures.read(measures.Cost, path, "cost")
     return found
 
 
@@ -42,7 +42,7 @@ def origin() -> dict[str, str]:
             [f"python {platform.python_version()}", *(f"{name} {version(name)}" for name in PACKAGES)]
         ),
     }
-    for split, digest in files.read_json(paths.PREPARED / "dataset.json", "sha256").items():
+    for split, digest in measures.read(dict[str, str], paths.PREPARED / "dataset.json", "sha256").items():
         facts[f"sha256 of {split}"] = digest
     facts["sha256 of the transfer set"] = files.sha256(paths.TRANSFER)
     facts["sha256 of the student"] = files.sha256(paths.EXPORT / FILE)

@@ -1,5 +1,6 @@
 """A checkpoint as a network and its tokenizer, and texts for it; apart from training, which takes seconds to import."""
 
+import json
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import Any
 
 import transformers
 from transformers import (
+    AutoConfig,
     AutoModelForSequenceClassification,
     AutoTokenizer,
     PreTrainedModel,
@@ -24,6 +26,14 @@ transformers.logging.disable_progress_bar()
 MULTIPLE, USED = 128, 0.9
 # What any tokenizer can encode, if only as an unknown token; one that has none fails here and not in some later text.
 PROBE = "a \u2603"
+# What must be JSON objects, with what the libraries take for granted in them.
+OBJECTS: dict[str, dict[str, type]] = {
+    "config.json": {},
+    "tokenizer.json": {"added_tokens": list, "model": dict},
+    "tokenizer_config.json": {},
+    "special_tokens_map.json": {},
+    "added_tokens.json": {},
+}
 
 
 def load(
@@ -71,8 +81,13 @@ def load_as(
         PotstillError: `source` cannot be loaded as that, or is not whole.
     """
     set_seed(seed)
+    part = "config.json"
     try:
+        _check_objects(source)
+        AutoConfig.from_pretrained(source, trust_remote_code=False)
+        part = "tokenizer"
         tokenizer = load_tokenizer(source)
+        part = "config.json"
         model, loaded = kind.from_pretrained(
             source,
             trust_remote_code=False,
@@ -87,8 +102,10 @@ def load_as(
         fault = _tokenizer_fault(tokenizer, model) or _weights_fault(model, loaded, trained)
     except MemoryError:
         raise
-    except Exception as error:  # each kind of damage has one of its own, the tokenizers' a plain `Exception`
+    except (OSError, ValueError) as error:
         fault = said(error)
+    except Exception as error:  # each kind of damage has one of its own, the tokenizers' a plain `Exception`
+        fault = f"its {part} does not fit ({said(error)})"
     if fault:
         again = "run `make verify`, then `dvc repro`" if trained else "get it again, with all its files"
         raise PotstillError(f"{source} cannot be loaded as {name}: {fault}; if it is damaged, {again}")
@@ -100,9 +117,10 @@ def load_tokenizer(source: str) -> PreTrainedTokenizerBase:
     """Load the tokenizer of a folder or a hub id.
 
     Raises:
-        ValueError: it is missing: `transformers` makes one up then, of special tokens and no words.
+        ValueError: it is missing: `transformers` makes one up then, of special tokens and no words; or it is damaged.
         Exception: it is damaged; each kind of damage has a type of its own.
     """
+    _check_objects(source)
     tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
     folder, names = Path(source), {"tokenizer.json", *tokenizer.vocab_files_names.values()}
     # Those of ByT5 and CANINE have no vocabulary; a hub id has no folder.
@@ -110,6 +128,29 @@ def load_tokenizer(source: str) -> PreTrainedTokenizerBase:
         raise ValueError(f"its tokenizer is missing (no {' or '.join(sorted(names))})")
     tokenizer(PROBE)
     return tokenizer
+
+
+def _check_objects(source: str) -> None:
+    """Check the JSON files of a folder before `transformers` reads them, which does not say which one is wrong.
+
+    Raises:
+        ValueError: one is no JSON object, or lacks a key.
+    """
+    for name, keys in OBJECTS.items():
+        path = Path(source, name)
+        if not path.is_file():
+            continue
+        try:
+            value = json.loads(path.read_bytes())
+        except ValueError as error:
+            raise ValueError(f"{name} is not JSON ({error})") from None
+        if not isinstance(value, dict):
+            raise ValueError(f"{name} is not a JSON object (found: {json.dumps(value)[:50]})")
+        for key, kind in keys.items():
+            if not isinstance(value.get(key), kind):
+                raise ValueError(
+                    f"{name}: `{key}` is missing or of another type (found: {type(value.get(key)).__name__})"
+                )
 
 
 def _tokenizer_fault(tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel) -> str | None:
@@ -134,11 +175,14 @@ def _weights_fault(model: PreTrainedModel, loaded: Mapping[str, Any], trained: b
     """Say what is wrong with the weights, of which `transformers` draws at random those that it does not find."""
     own = f"{model.base_model_prefix}."
     absent = {*loaded["missing_keys"], *(key for key, *_ in loaded["mismatched_keys"])}
+    # Layers that config.json does not count are left out in silence.
     if trained:
-        # Layers that config.json does not count are left out in silence.
         absent |= set(loaded["unexpected_keys"])
     else:  # the head is new, and so is the pooler of a masked-language model
-        absent = {key for key in absent if key.startswith(own) and ".pooler." not in key}
+        parts = {name for name, _ in model.base_model.named_children()}
+        over = {key for key in loaded["unexpected_keys"] if key.removeprefix(own).partition(".")[0] in parts}
+        absent = {key for key in absent if key.startswith(own)} | over
+        absent = {key for key in absent if ".pooler." not in f".{key}"}
     if absent:
         return f"its weights do not fit its config.json ({len(absent)} of them, such as {min(absent)})"
     if not all(bool(weights.isfinite().all()) for weights in model.parameters()):

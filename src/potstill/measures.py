@@ -1,0 +1,166 @@
+"""What stages measure and leave as JSON, by type: a report of a damaged file would be wrong, or end in a traceback."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any, Literal, NotRequired
+
+from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
+from typing_extensions import TypedDict  # typing's own is too old for pydantic before Python 3.12
+
+from potstill import files
+
+Number = Annotated[float, Field(allow_inf_nan=False)]
+Amount = Annotated[Number, Field(ge=0)]
+Share = Annotated[Number, Field(ge=0, le=1)]
+Count = Annotated[int, Field(ge=0)]
+MORE = ConfigDict(extra="allow")  # what nobody reads is not checked
+
+
+class Accuracy(TypedDict):
+    """An accuracy with its 95% interval."""
+
+    __pydantic_config__ = MORE  # type: ignore[misc]
+    accuracy: Share
+    accuracy_low: Share
+    accuracy_high: Share
+
+
+class Trial(Accuracy):
+    """A network of the stage `ablate`."""
+
+    texts: Annotated[int, Field(gt=0)]
+    validation_accuracy: Share
+
+
+class Words(TypedDict):
+    """How the stage `ablate` chose words."""
+
+    __pydantic_config__ = MORE  # type: ignore[misc]
+    frequent: Trial
+
+
+class Ablation(TypedDict, total=False):
+    """The stage `ablate`."""
+
+    __pydantic_config__ = MORE  # type: ignore[misc]
+    sources: dict[str, Trial]
+    pool: dict[str, Trial]
+    architectures: dict[str, Trial]
+    labels: dict[Annotated[str, Field(pattern="^(hard|tfidf) ")], Trial]
+    words: Words
+
+
+class Sized(Accuracy):
+    """A model, and what experiments are compared by."""
+
+    kind: Literal["baseline", "teacher", "student"]
+    macro_f1: Share
+    bytes: Count
+    parameters: Annotated[int, Field(gt=0)] | None
+    matthews: NotRequired[Number]
+    micro_f1: NotRequired[Share]
+    agreement: NotRequired[Share | None]
+    relative: NotRequired[Amount | None]
+
+
+class Score(Sized):
+    """A model on the test split."""
+
+    calibration_error: Share
+
+
+def _with_students(models: dict[str, Score]) -> dict[str, Score]:
+    for name in ("student", "tfidf", "hard"):
+        if name not in models or models[name]["parameters"] is None:
+            raise ValueError(f"no {name}, or not its parameters")
+    return models
+
+
+Scores = Annotated[dict[str, Score], AfterValidator(_with_students)]
+
+
+class Order(TypedDict):
+    """How much word order matters to a model."""
+
+    __pydantic_config__ = MORE  # type: ignore[misc]
+    wos: Amount
+
+
+class Unknown(TypedDict):
+    """What a vocabulary lacks of the test split."""
+
+    words: Share
+    texts: Share
+
+
+class Traits(TypedDict):
+    """What the task is like."""
+
+    order: dict[str, Order | None]
+    unknown_to_train: Unknown
+    unknown_to_all: Unknown
+
+
+class Timing(TypedDict):
+    """How fast a model is."""
+
+    __pydantic_config__ = MORE  # type: ignore[misc]
+    texts_per_second: Annotated[Number, Field(gt=0)]
+    milliseconds_per_text: Amount
+
+
+class Cost(TypedDict):
+    """What a stage took."""
+
+    seconds: Amount
+    core_seconds: Amount
+    peak_megabytes: Amount
+
+
+class Rows(TypedDict):
+    """What was removed from a split."""
+
+    __pydantic_config__ = MORE  # type: ignore[misc]
+    rows: Count
+
+
+class Removed(TypedDict):
+    """What the stage `prepare` removed."""
+
+    __pydantic_config__ = MORE  # type: ignore[misc]
+    train: Rows
+
+
+Timings = dict[str, Timing]
+Shares = dict[str, Share]
+Reasons = list[tuple[bool | None, str]]
+
+
+def check(kind: Any, value: Any, *keys: str) -> Any:
+    """Return a value that was read from JSON, which `keys` lead to, if it is of a kind.
+
+    Raises:
+        ValueError: it is not; the text names the key.
+    """
+    try:
+        return TypeAdapter(kind).validate_json(json.dumps(value), strict=True)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(map(str, (*keys, *first["loc"])))
+        raise ValueError(f"`{where}`: {first['msg']} (found: {json.dumps(first['input'])[:50]})") from None
+
+
+def read(kind: Any, path: Path, *keys: str) -> Any:
+    """Read a JSON file, or what it holds under some keys, as `files.read_json` does, and check it.
+
+    Args:
+        kind: its type, one of those above.
+        path: the file.
+        keys: one inside the other.
+
+    Raises:
+        PotstillError: the file is missing, not JSON, or holds something else there; all say which file.
+    """
+    value = files.read_json(path, *keys, kind=object)
+    with files.reading(path):
+        return check(kind, value, *keys)

@@ -1,0 +1,94 @@
+"""What stages measured, read by other stages: a damaged value is one line that names the file and the key."""
+
+import json
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from potstill import measures, record
+from potstill.errors import PotstillError
+
+MODEL = {"accuracy": 0.9, "accuracy_low": 0.8, "accuracy_high": 1, "macro_f1": 0.9, "calibration_error": 0.1,
+         "bytes": 9, "parameters": 5, "kind": "student", "agreement": None, "other": "x"}  # fmt: skip
+MODELS = dict.fromkeys(("student", "tfidf", "hard"), MODEL)
+TRIAL = {"accuracy": 0.9, "accuracy_low": 0.8, "accuracy_high": 1.0, "texts": 5, "validation_accuracy": 0.5}
+COST = {"seconds": 1.5, "core_seconds": 2, "peak_megabytes": 3.0}
+RIGHT = [
+    (measures.Scores, MODELS),
+    (measures.Scores, MODELS | {"table": MODEL | {"parameters": None, "kind": "teacher"}}),
+    (measures.Ablation, {}),
+    (measures.Ablation, {"words": {"frequent": TRIAL}, "labels": {"hard 0.3": TRIAL}, "pool": {"1": TRIAL}}),
+    (measures.Cost, COST),
+    (measures.Shares, {"test": 0, "train": 0.5}),
+    (measures.Reasons, [[None, "x"], [True, "y"]]),
+    (measures.Timings, {"a": {"texts_per_second": 5.0, "milliseconds_per_text": 0.0, "batch": 60}}),
+]
+WRONG = [
+    (measures.Shares, {"test": [None]}, "facts.test"),
+    (measures.Shares, {"test": 1.5}, "facts.test"),
+    (measures.Shares, {"test": True}, "facts.test"),
+    (measures.Shares, {"test": math.nan}, "facts.test"),
+    (measures.Shares, [], "facts"),
+    (measures.Cost, COST | {"seconds": "x"}, "facts.seconds"),
+    (measures.Cost, COST | {"seconds": "1.5"}, "facts.seconds"),
+    (measures.Cost, COST | {"seconds": math.inf}, "facts.seconds"),
+    (measures.Cost, {"seconds": 1.5}, "facts.core_seconds"),
+    (measures.Ablation, {"pool": {"1": TRIAL | {"accuracy_low": {}}}}, "facts.pool.1.accuracy_low"),
+    (measures.Ablation, {"pool": {"1": TRIAL | {"texts": 0}}}, "facts.pool.1.texts"),
+    (measures.Ablation, {"labels": {"": TRIAL}}, "facts.labels."),
+    (measures.Ablation, {"words": {}}, "facts.words.frequent"),
+    (measures.Scores, MODELS | {"student": MODEL | {"parameters": {"a": None}}}, "facts.student.parameters"),
+    (measures.Scores, MODELS | {"student": MODEL | {"parameters": None}}, "facts"),
+    (measures.Scores, {"student": MODEL}, "facts"),
+    (measures.Reasons, [["x", "y"]], "facts.0.0"),
+    (measures.Timings, {"a": {"texts_per_second": 0, "milliseconds_per_text": 1}}, "facts.a.texts_per_second"),
+]
+
+
+@pytest.mark.parametrize(("kind", "value"), RIGHT)
+def test_what_is_right_is_read_as_it_is(kind, value, tmp_path):
+    (tmp_path / "metrics.json").write_text(json.dumps({"facts": value}))
+    found = measures.read(kind, tmp_path / "metrics.json", "facts")
+    assert json.loads(json.dumps(found)) == value
+
+
+@pytest.mark.parametrize(("kind", "value", "key"), WRONG)
+def test_what_is_wrong_is_named(kind, value, key, tmp_path):
+    (tmp_path / "metrics.json").write_text(json.dumps({"facts": value}))
+    with pytest.raises(PotstillError) as caught:
+        measures.read(kind, tmp_path / "metrics.json", "facts")
+    assert str(caught.value).startswith(f"{tmp_path / 'metrics.json'} cannot be read (`{key}")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_curve_is_whole_and_finite(tmp_path):
+    folder = tmp_path / "plots" / "metrics"
+    folder.mkdir(parents=True)
+    right = {name: f"step\t{name}\n1\t0.5\n2\t0.25\n" for name in record.CURVES}
+    for spoiled in ["", "{}\t0.5", "{0}\t", "{0}\tinf", "{0}\tx", "{0}\tnan", "3\t0.25"]:
+        for name, text in right.items():
+            (folder / f"{name}.tsv").write_text(text)
+        assert record.read_curves(tmp_path).columns.tolist() == ["epoch", *record.CURVES]
+        rows = "" if not spoiled else f"1\t0.5\n{spoiled.format(2)}\n" if spoiled != "{}\t0.5" else "2\t0.5\n"
+        (folder / "validation_accuracy.tsv").write_text(f"step\tvalidation_accuracy\n{rows}")
+        with pytest.raises(PotstillError, match=r"validation_accuracy\.tsv cannot be read"):
+            record.read_curves(tmp_path)
+
+
+def test_answers_are_whole_or_missing(tmp_path):
+    path, labels = tmp_path / "test.csv", ["a", "b"]
+    logits = np.array([[1.5, -2.0], [np.nan, np.nan], [-1.0, 0.5]])
+    record.write_answers(path, logits, np.array([0, 1, 1]), labels)
+    np.testing.assert_array_equal(record.read_answers(path, labels, 3), logits)
+    with pytest.raises(PotstillError, match="row 2 lacks a number"):
+        record.read_answers(path, labels, 3, complete=True)
+    with pytest.raises(PotstillError, match=r"test\.csv cannot be read \(3 answers to 4 texts\)"):
+        record.read_answers(path, labels, 4)
+    for cell in (None, np.inf, "x"):
+        table = pd.read_csv(path)
+        table["logit b"] = [-2.0, None, cell]
+        table.to_csv(path, index=False)
+        with pytest.raises(PotstillError, match=r"test\.csv cannot be read"):
+            record.read_answers(path, labels, 3)
