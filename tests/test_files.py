@@ -128,6 +128,18 @@ def test_too_little_memory_is_said_to_be_so(allocate):
 
 
 @pytest.mark.parametrize(
+    "error", [MemoryError(), OSError("Failed to launch worker thread"), RuntimeError("std::bad_alloc")]
+)
+def test_a_file_is_not_damaged_where_memory_is_short(error):
+    def read():
+        with files.reading("a.parquet"):
+            raise error
+
+    with pytest.raises(SystemExit, match=r"^error: memory is short: free some"):
+        run(read)
+
+
+@pytest.mark.parametrize(
     ("command", "advice"),
     [("src/teacher.py", "more `gradient_accumulation_steps`"), ("src/ablate.py", "fewer `jobs`"), ("potstill", None)],
 )

@@ -77,6 +77,17 @@ def test_a_curve_is_whole_and_finite(tmp_path):
             record.read_curves(tmp_path)
 
 
+def test_a_loss_that_diverged_is_a_gap_and_an_empty_cell_is_damage(tmp_path):
+    folder = tmp_path / "plots" / "metrics"
+    folder.mkdir(parents=True)
+    for name in record.CURVES:
+        (folder / f"{name}.tsv").write_text(f"step\t{name}\n1\t{0.5 if name.endswith('accuracy') else 'nan'}\n")
+    assert record.read_curves(tmp_path)["loss"].isna().all()
+    (folder / "loss.tsv").write_text("step\tloss\n1\t\n")
+    with pytest.raises(PotstillError, match=r"loss\.tsv cannot be read"):
+        record.read_curves(tmp_path)
+
+
 def test_answers_are_whole_or_missing(tmp_path):
     path, labels = tmp_path / "test.csv", ["a", "b"]
     logits = np.array([[1.5, -2.0], [np.nan, np.nan], [-1.0, 0.5]])

@@ -19,6 +19,7 @@ SHORT = (
     "could not create a primitive",
     "could not create a memory",
     "can't start new thread",
+    "Failed to launch worker thread",
     "error return without exception set",
 )
 # What of a stage's settings needs memory.
@@ -90,14 +91,12 @@ def lacking(package: str | None, extra: str) -> PotstillError:
 def _short(command: str) -> str:
     """What to do where memory is short, in a script of this name."""
     free = "free some, or raise the limit (`ulimit -v`)"
-    return (
-        f"memory is short: less is needed with {LESS[command]}; or {free}"
-        if command in LESS
-        else (f"memory is short: {free}")
-    )
+    less = f"less is needed with {LESS[command]}; or " if command in LESS else ""
+    return f"memory is short: {less}{free}"
 
 
-def _reason(error: BaseException) -> str | None:
+def exhausted(error: BaseException) -> str | None:
+    """Say that the disk is full or memory is short, if that is what is behind an error; whatever it was raised as."""
     cause: BaseException | None = error
     while cause:
         text = str(cause)
@@ -110,6 +109,12 @@ def _reason(error: BaseException) -> str | None:
         if short or any(words in text for words in SHORT):
             return _short(PurePath(sys.argv[0]).stem)
         cause = cause.__cause__ or cause.__context__
+    return None
+
+
+def _reason(error: BaseException) -> str | None:
+    if reason := exhausted(error):
+        return reason
     if isinstance(error, ModuleNotFoundError) and not (error.name or "potstill").startswith("potstill"):
         return str(lacking(error.name, "train"))
     if isinstance(error, BrokenPipeError):

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 from uuid import uuid4
 
-from potstill.errors import PotstillError, said
+from potstill.errors import PotstillError, exhausted, said
 
 MADE = ("data", "metrics", "models")  # the folders of a project that stages write to
 
@@ -253,11 +253,13 @@ def reading(path: Any) -> Iterator[None]:
     """
     try:
         yield
-    except (PotstillError, MemoryError, PermissionError):
+    except (PotstillError, PermissionError):
         raise
     except FileNotFoundError:
         raise missing(path, "Run this in a project's folder, or name another file.") from None
     except Exception as error:
+        if exhausted(error):
+            raise
         raise PotstillError(
             f"{path} cannot be read ({said(error)}): if a stage wrote it, run `make verify`, then `dvc repro`"
         ) from None

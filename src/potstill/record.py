@@ -42,8 +42,11 @@ def read_curves(folder: Path) -> pd.DataFrame:
     for name in CURVES:
         path = folder / "plots" / "metrics" / f"{name}.tsv"
         with files.reading(path):
-            table = pd.read_csv(path, sep="\t", index_col="step", dtype={name: float})[[name]]
-            if not len(table) or not np.isfinite(table[name]).all():
+            options: Any = {"dtype": {name: float}, "keep_default_na": False, "na_values": ["nan"]}
+            table = pd.read_csv(path, sep="\t", index_col="step", **options)[[name]]
+            # The loss of a training that diverged is not a number; an empty cell is damage.
+            finite = np.isfinite(table[name]) | (table[name].isna() & name.endswith("loss"))
+            if not len(table) or not finite.all():
                 raise ValueError(f"no epochs, or one without a finite {name}")
             if tables and not table.index.equals(tables[0].index):
                 raise ValueError(f"other epochs than {CURVES[0]}.tsv")

@@ -10,7 +10,7 @@ import pandas as pd
 
 from potstill.corpus.dataset import SPLITS
 from potstill.corpus.tables import Raw, Table, by_name, columns
-from potstill.errors import PotstillError, said
+from potstill.errors import PotstillError, exhausted, said
 from potstill.params.prepare import Hub, PrepareParams
 
 if TYPE_CHECKING:
@@ -64,9 +64,9 @@ def _load(hub: Hub) -> tuple[str, dict[str, Any]]:
             loaded = datasets.load_from_disk(hub.dataset)
         else:
             loaded = datasets.load_dataset(hub.dataset, hub.config, revision=hub.revision)
-    except MemoryError:
-        raise
     except Exception as error:  # a damaged folder has errors of any type
+        if exhausted(error):
+            raise
         if offline:
             raise PotstillError(
                 f"{hub.dataset} is not in the local cache and the Hugging Face hub cannot be reached: "

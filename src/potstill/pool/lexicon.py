@@ -1,6 +1,6 @@
 """The words that a teacher knew before it saw any of the texts at hand."""
 
-from potstill.errors import PotstillError, said
+from potstill.errors import PotstillError, exhausted, said
 
 
 def words(checkpoint: str) -> list[str]:
@@ -19,9 +19,9 @@ def words(checkpoint: str) -> list[str]:
 
     try:
         pieces = list(load_tokenizer(checkpoint).get_vocab())
-    except MemoryError:
-        raise
     except Exception as error:
+        if exhausted(error):
+            raise
         raise PotstillError(
             f"the tokenizer of {checkpoint} cannot be loaded: {said(error)}; if it is damaged, get it again"
         ) from None

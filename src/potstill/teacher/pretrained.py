@@ -16,7 +16,7 @@ from transformers import (
 )
 from transformers.trainer_utils import set_seed
 
-from potstill.errors import PotstillError, said
+from potstill.errors import PotstillError, exhausted, said
 
 transformers.logging.set_verbosity_error()  # "newly initialized" is the head, and no news
 transformers.logging.disable_progress_bar()
@@ -100,12 +100,10 @@ def load_as(
             tokenizer.pad_token = tokenizer.eos_token
             model.config.pad_token_id = tokenizer.pad_token_id
         fault = _tokenizer_fault(tokenizer, model) or _weights_fault(model, loaded, trained)
-    except MemoryError:
-        raise
-    except (OSError, ValueError) as error:
-        fault = said(error)
     except Exception as error:  # each kind of damage has one of its own, the tokenizers' a plain `Exception`
-        fault = f"its {part} does not fit ({said(error)})"
+        if exhausted(error):
+            raise
+        fault = said(error) if isinstance(error, OSError | ValueError) else f"its {part} does not fit ({said(error)})"
     if fault:
         again = "run `make verify`, then `dvc repro`" if trained else "get it again, with all its files"
         raise PotstillError(f"{source} cannot be loaded as {name}: {fault}; if it is damaged, {again}")
