@@ -45,6 +45,7 @@ def test_adapting_trains_the_base_and_nothing_else(bert, data, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["adapted", "seal-of-adapted"]
 
 
+@pytest.mark.slow
 def test_an_interrupted_adaptation_goes_on_from_its_last_pass(bert, data, tmp_path):
     def kill(epoch):
         if epoch["epoch"] == 2:
@@ -121,6 +122,7 @@ def test_killed_while_it_was_finetuned_a_teacher_is_not_adapted_again(stage, mon
     assert all(torch.equal(value, seen[1][name]) for name, value in seen[0].items())
 
 
+@pytest.mark.slow
 def test_adapted_or_not_a_teacher_has_the_same_files(stage, bert, data, monkeypatch, capsys):
     stage(adapt=1)
     folder = paths.TEACHER / "mine"

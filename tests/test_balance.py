@@ -85,6 +85,7 @@ def test_without_weights_all_texts_count_alike():
     torch.testing.assert_close(weighted, (each * torch.where(labels == 1, 4.0, 0.5)).mean())
 
 
+@pytest.mark.slow
 def test_a_balanced_teacher_expects_all_classes_alike(bert, rare, tmp_path):
     train, validation, test = (split[:320] for split in rare)
     expected = []

@@ -86,6 +86,7 @@ def rest(client):
     return found
 
 
+@pytest.mark.slow
 def test_a_complete_request_is_answered_however_long_it_takes(place):
     with connect(place) as client:
         client.sendall(b"POST /slow HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\nx" + HEAD + b"\r\n")
@@ -113,6 +114,7 @@ def test_head_and_body_are_sent_together(place):
             assert answer.partition(b"\r\n\r\n")[2] == (b"" if method == b"HEAD" else b"done")
 
 
+@pytest.mark.slow
 def test_an_idle_connection_is_closed_in_silence(place):
     with connect(place) as client:
         assert rest(client) == b""
@@ -164,6 +166,7 @@ def test_unread_answers_are_held_in_bounded_memory(monkeypatch):
     assert read == sorted(read)  # those that have waited longest are closed
 
 
+@pytest.mark.slow
 def test_only_complete_requests_delay_the_end():
     def late(client):
         time.sleep(2 * SECONDS)

@@ -193,6 +193,7 @@ def test_a_source_is_not_overwritten_by_any_name(model, tmp_path):
     assert (everything(tmp_path), model.read_bytes()) == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", [os.O_APPEND | os.O_WRONLY, os.O_RDWR])
 def test_a_source_is_not_written_through_a_descriptor(how, model, tmp_path):
     """As in `predict M a.txt >> a.txt`, which would read its own answers without end; also from standard input."""

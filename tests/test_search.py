@@ -84,6 +84,7 @@ class TestSearch:
         assert again[:5] == first
         assert len({str(r.params) for r in again}) == 8  # nothing is drawn twice
 
+    @pytest.mark.slow
     def test_a_student_whose_process_died_is_tried_again(self, tmp_path, monkeypatch):
         monkeypatch.setattr(search, "DEAD", 0.2)
         monkeypatch.setattr(search, "WAIT", 0.1)
