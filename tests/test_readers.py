@@ -394,6 +394,8 @@ class TestPredict:
             predict(made, str(given), "-")
         with pytest.raises(PotstillError, match="its name tells no format"):
             formats.format_of("/dev/shm/given", None, "txt")
+        with pytest.raises(PotstillError, match="is a folder: name a file in it"):
+            predict(made, source.format(0), str(tmp_path))
 
     def test_names_that_are_none_say_which(self, tmp_path):
         path = make(tmp_path / "a.txt", "the\n")

@@ -42,14 +42,16 @@ def format_of(path: str, asked: Format | None, standard: Format) -> Format:
     For standard input and output, and pipes, devices and descriptors whose names tell none, `standard`.
 
     Raises:
-        PotstillError: the name says nothing.
+        PotstillError: the name says nothing, or is that of a folder.
     """
     name = parse(path)
     if asked or path == STANDARD:
         return asked or standard
     if name:
         return name.format
-    if _of_the_system(path) or (os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path)):
+    if os.path.isdir(path):
+        raise PotstillError(f"{path} is a folder: name a file in it")
+    if _of_the_system(path) or (os.path.exists(path) and not os.path.isfile(path)):
         return standard
     raise PotstillError(
         f"{path}: its name tells no format (known: {NAMED}). Rename it, or give the format: {', '.join(FORMATS)}"
