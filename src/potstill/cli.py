@@ -239,7 +239,7 @@ def _load(path: Path) -> tuple[Student, bytes]:
 
 
 def describe(student: Student, size: int) -> dict[str, Any]:
-    """What there is to know of a student, for programs; what its file says of itself replaces nothing computed."""
+    """Describe a student for programs: what is computed, then the facts of its file, which replace none of that."""
     limits = None if student.thresholds is None else [round(limit, 6) for limit in student.thresholds]
     known = {
         "architecture": student.shape.architecture,
