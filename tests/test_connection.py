@@ -76,13 +76,11 @@ def connect(place):
 
 
 def rest(client):
-    """What is read until the server closes the connection."""
+    """What is read until the server closes the connection, or resets it: TCP does, if part of a request is unread."""
     found = b""
-    try:
+    with suppress(ConnectionError):
         while part := client.recv(1 << 16):
             found += part
-    except ConnectionError:
-        found += b"(reset)"
     return found
 
 
@@ -200,7 +198,7 @@ def test_many_held_connections_keep_nobody_out():
             client.sendall(HEAD + b"Connection: close\r\n\r\n")
             assert rest(client).endswith(b"done")
         for client in held[:-20]:
-            assert rest(client)[:20] in (b"", b"(reset)", b"HTTP/1.1 503 Service")
+            assert rest(client)[:20] in (b"", b"HTTP/1.1 503 Service")
     assert set(counted) <= {503}
 
 
