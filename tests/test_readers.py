@@ -1,10 +1,12 @@
 """The one reader of `prepare`, `predict` and teachers' tables: what each format means, and what it refuses."""
 
+import bz2
 import contextlib
 import csv
 import gzip
 import io
 import json
+import lzma
 import os
 import subprocess
 import sys
@@ -31,9 +33,9 @@ from test_prepare import Project, project, rows  # noqa: F401
 ROWS = [(f"text {i} words", ("bad", "good")[i % 2]) for i in range(40)]
 
 
-def texts(path, column="text", **skipped):
+def texts(path, column="text", kind=None, **skipped):
     """What the reader gives: numbers and texts, in one list each."""
-    kind = formats.format_of(str(path), None, "txt")
+    kind = formats.format_of(str(path), kind, "txt")
     batches = list(read.read(str(path), kind, [column], asked.Skipped(**skipped)))
     given = [text for batch in batches for text in read_list(batch.texts)]
     return [number for batch in batches for number in batch.numbers], given
@@ -43,9 +45,9 @@ def read_list(values):
     return values if isinstance(values, list) else values.to_pylist()
 
 
-def refused(path, *words, column="text"):
+def refused(path, *words, column="text", kind=None):
     with pytest.raises(PotstillError) as caught:
-        texts(path, column)
+        texts(path, column, kind)
     for word in words:
         assert word in str(caught.value)
     return str(caught.value)
@@ -100,6 +102,32 @@ class TestContainers:
         name = encoding.replace("-le", "le").replace("-be", "be")
         refused(path, f"in {encoding[:6].upper()}, not in UTF-8", f"`iconv -f {name} -t utf-8 {path} > NEW`")
 
+    @pytest.mark.parametrize(("pack", "unpack"), [(gzip.compress, "gzip -dc"), (zstd, "zstd -dc")])
+    @pytest.mark.parametrize(("encoding", "name"), [("utf-16", "utf-16"), ("latin1", "latin1")])
+    def test_what_is_compressed_is_unpacked_before_it_is_converted(self, tmp_path, pack, unpack, encoding, name):
+        path = make(tmp_path / "a.csv.gz", pack("text\ncafé au lait\n".encode(encoding)))
+        refused(path, f"`{unpack} {path} | iconv -f {name} -t utf-8 > NEW`")
+
+    @pytest.mark.parametrize(
+        ("ending", "header", "body"),
+        [
+            ("csv", "schön", "x"),
+            ("csv", "schön,label", "x,y"),
+            ("tsv", "schön\tlabel", "x\ty"),
+            ("jsonl", '{"schön": "x"}', ""),
+        ],
+    )
+    def test_a_header_that_is_not_utf8_is_said_to_be(self, tmp_path, ending, header, body):
+        path = make(tmp_path / f"a.{ending}", f"{header}\n{body}\n", "latin1")
+        where = "line 1" if ending == "jsonl" else "the header"
+        says = f"a.{ending}: {where} has a byte that is not UTF-8 (0xf6), but looks like Latin-1. Convert the file with"
+        refused(path, says, column="schön")
+        make(path, f"{header}\n{body}\n".replace("schön", "text\u00f6"), "latin1")
+        refused(path, says)
+        if ending != "jsonl":
+            content = "lösung,text\n1,x\n".replace(",", "\t" if ending == "tsv" else ",")
+            assert texts(make(path, content, "latin1"))[1] == ["x"]  # nobody asked for the other column
+
     @pytest.mark.parametrize(
         ("content", "says"),
         [
@@ -137,7 +165,7 @@ class TestContainers:
         path = make(tmp_path / "b.txt", f"{line * 3000}\n{line}\n", encoding)
         assert "looks like" not in refused(path, "iconv")
 
-    @pytest.mark.parametrize("content", ["a\0b\nc\0\n", "\0\n\n\0", "这部\0电影\n"])
+    @pytest.mark.parametrize("content", ["a\0b\nc\0\n", "\0\n\n\0", "这部\0电影\n", "a\0b\n\0\n"])
     def test_zeros_make_no_utf16(self, tmp_path, content):
         assert texts(make(tmp_path / "a.txt", content))[1] == content.removesuffix("\n").split("\n")
 
@@ -152,10 +180,26 @@ class TestContainers:
         if name.endswith(".gz"):  # has a checksum
             refused(make(tmp_path / name, content[:20] + b"\xff" * 4 + content[24:]), "data are damaged")
 
+    def test_a_frame_without_content_may_begin_a_zstandard_file(self, tmp_path):
+        frame = b"\x5f\x2a\x4d\x18\x04\0\0\0abcd"
+        for begin in (frame, b"\x50" + frame[1:] + frame):
+            path = make(tmp_path / "a.csv.zst", begin + zstd(CONTENT["csv"].encode()) + frame + zstd(b"4,four\n"))
+            assert texts(path)[1] == ["one", "two, 2", "three", "four"]
+
     def test_files_of_other_kinds_are_named(self, tmp_path):
         pq.write_table(pa.table({"text": ["one"]}), tmp_path / "a.csv")
         refused(tmp_path / "a.csv", "is a Parquet file")
+        refused(tmp_path / "a.csv", "Give it the ending .parquet")
+        (tmp_path / "a.csv").rename(tmp_path / "a.parquet")
+        refused(tmp_path / "a.parquet", "is a Parquet file. Give --input-format parquet", kind="csv")
+        with (tmp_path / "a.parquet").open() as given:
+            refused(f"/dev/fd/{given.fileno()}", "is a Parquet file. Give --input-format parquet")
         refused(make(tmp_path / "b.csv", b"PK\x03\x04..."), "is a ZIP archive, as spreadsheets are")
+        for pack, name in ((bz2.compress, "bzip2"), (lzma.compress, "xz")):
+            refused(make(tmp_path / "c.csv", pack(CONTENT["csv"].encode())), f"c.csv is compressed by {name}. Unpack")
+        for inner in (gzip.compress, zstd):
+            for outer in (gzip.compress, zstd):
+                refused(make(tmp_path / "d.csv.gz", outer(inner(CONTENT["csv"].encode()))), "is compressed twice")
         refused(tmp_path / "none.csv", "none.csv is missing")
         (tmp_path / "folder.csv").mkdir()
         refused(tmp_path / "folder.csv", "is a folder")
@@ -230,7 +274,9 @@ class TestRows:
         assert texts(make(tmp_path / "a.jsonl", '{"text": "one"}\n\n \n{"text": ""}\n\n')) == ([1, 4], ["one", ""])
         assert texts(make(tmp_path / "a.csv", "text,x\none,1\n\n  \n,2\n\n")) == ([1, 2], ["one", ""])
         assert texts(make(tmp_path / "a.tsv", "text\tx\none\t1\n\n\ttwo\n")) == ([1, 2], ["one", ""])
-        assert texts(make(tmp_path / "b.csv", 'text\none\n\n""\ntwo')) == ([1, 2, 3], ["one", "", "two"])
+        for name in ("b.csv", "b.tsv"):
+            assert texts(make(tmp_path / name, 'text\none\n\n""\ntwo')) == ([1, 2, 3], ["one", "", "two"])
+            refused(make(tmp_path / name, 'text,x\n""\n'.replace(",", "," if name == "b.csv" else "\t")), "has 1 field")
 
     @pytest.mark.parametrize("ending", ["txt", "csv", "tsv", "jsonl", "parquet"])
     def test_words_for_nothing_numbers_and_nul_are_texts(self, tmp_path, ending):
@@ -281,6 +327,22 @@ class TestRows:
         else:
             make(path, "text,text,x\na,b,c\n".replace(",", "\t" if ending == "tsv" else ","))
         refused(path, "'text'", "Rename")
+
+    @pytest.mark.parametrize(
+        ("line", "column"),
+        [
+            ('{"gr\\u00f6\\u00dfe": "a", "gr\\u00f6\\u00dfe": "b"}', "größe"),
+            ('{"text": "a", "te\\u0078t": "b"}', "text"),
+            ('{"a\\/b": "a", "a/b": "b"}', "a/b"),
+            ('{"text": "a", "n": ' + "9" * 5000 + ', "te\\u0078t": "b"}', "text"),
+        ],
+    )
+    def test_a_key_that_is_there_twice_is_found_however_it_is_written(self, tmp_path, line, column):
+        refused(make(tmp_path / "a.jsonl", line), f"line 1 has the key {column!r} twice", column=column)
+
+    def test_keys_that_nobody_asked_for_may_be_there_twice(self, tmp_path):
+        line = '{"text": "a", "x": 1, "x": {"text": 2, "text": "b"}}'
+        assert texts(make(tmp_path / "a.jsonl", line)) == ([1], ["a"])
 
     @pytest.mark.parametrize(
         ("name", "header", "says"),
@@ -542,6 +604,41 @@ class TestPrepare:
         make(project.data / "train.csv", "text,label\n" + table)
         project.fails("opens a quote that a later line closes", "save the table as .jsonl or .parquet")
 
+    @pytest.mark.parametrize(
+        "row",
+        [
+            '"hello there,joy\n\nnice day,sad\nbad day",joy',
+            '"hello there,joy\n  \r\nnice day,sad\nbad day",joy',
+            '"hello there,joy\nnice, day,sad\nbad day",joy',
+            '"hello there,joy\nnice day,sad\nbad, bad day",joy',
+            '"hello there,joy\n3,000 nice days,sad\nbad day",joy',
+            '"hello there,joy\nnice,day,sad\ngood day,sad\nbad day",joy',
+            '"hello there,joy|sad\nnice day,sad\nbad day",joy',
+            '"hello there,joy\nnice day,sad\nbad day",joy|sad',
+            '"hello there,\nnice day,sad\nbad day",joy',
+            '"hello there,joy\nbad day",',
+        ],
+    )
+    def test_merged_rows_are_found_if_most_lines_are_rows(self, project: Project, row: str) -> None:  # noqa: F811
+        more = "".join(f"{text},{('joy', 'sad')[i % 2]}\n" for i, (text, _) in enumerate(ROWS))
+        make(project.data / "train.csv", f"text,label\n{row}\n{more}")
+        project.fails("row 1 (lines 2 to", "opens a quote that a later line closes", multi_label=True)
+
+    @pytest.mark.parametrize(
+        "row",
+        [
+            '"Dear Sir,\n\nit is good, thanks",sad',
+            '"Dear Sir,\nthank you,\nyours,",sad',
+            '"Plot,joy\nis what it has\nand nothing else",sad',
+            '"so much, joy, really\nand fun",joy',
+            '"Fast, cheap, joy\nI like it",joy',
+        ],
+    )
+    def test_texts_of_several_lines_are_read(self, project: Project, row: str) -> None:  # noqa: F811
+        more = "".join(f"{text},{('joy', 'sad', '')[i % 3]}\n" for i, (text, _) in enumerate(ROWS))
+        make(project.data / "train.csv", f"text,label\n{row}\n{more}")
+        assert project.prepare(multi_label=True, test_share=0.2, validation_share=0.2)[1]
+
     def test_merged_rows_are_found_where_the_label_comes_first(self, project: Project) -> None:  # noqa: F811
         make(project.data / "train.csv", 'label,text\ngood,"A film\nbad,B film\nbad,C film"\ngood,D\nbad,E\n')
         project.fails("row 1 (lines 2 to 4) opens a quote that a later line closes", "'good,A film'")
@@ -662,6 +759,10 @@ class TestPrepare:
         project.table("train.csv", rows(40, labels=("Good", "good", "bad")))
         assert project.prepare()[0].labels == ["Good", "bad", "good"]
         assert "the labels 'Good' (14 rows) and 'good' (13 rows) differ in case only" in capsys.readouterr().err
+        for one, other in (("fin", "ﬁn"), ("strasse", "straße")):
+            project.table("train.csv", rows(40, labels=(one, other)))
+            project.prepare()
+            assert "(20 rows) differ in the form of its characters only" in capsys.readouterr().err
 
     @pytest.mark.parametrize(
         ("labels", "says"),
@@ -744,3 +845,22 @@ def test_a_teachers_table_has_any_format(tmp_path, ending):
     assert teacher_table.is_table(str(path))
     known = teacher_table.read(path, ["b", "1"])
     assert known.to_dict("list") == {"text": ["None", "1234"], "b": [0.75, 0.0], "1": [0.25, 1.0]}
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("t.jsonl", 'null\n{"text": "a", "b": 1, "1": 0}\n', "line 1 holds null, which is not an object"),
+        ("t.jsonl", "5\n", "line 1 holds 5, which is not an object"),
+        ("t.jsonl", "[1]\n", "line 1 holds [1], which is not an object"),
+        ("t.jsonl", '"text"\n', 'line 1 holds "text", which is not an object'),
+        ("t.jsonl", '\n{"text": "a\n', "line 2 is not valid JSON"),
+        ("t.csv", "te\rxt,b,1\na,1,0\n", "line 1 has a carriage return within a field"),
+        ("t.csv", "text,schön,1\na,1,0\n", "the header has a byte that is not UTF-8 (0xf6), but looks like Latin-1"),
+        ("t.csv", "", "has no column 'text' (found: none). A table of probabilities has the column `text`"),
+    ],
+)
+def test_a_teachers_table_that_cannot_be_read_says_why(tmp_path, name, content, says):
+    with pytest.raises(PotstillError) as caught:
+        teacher_table.read(make(tmp_path / name, content, "latin1"), ["schön", "1"])
+    assert says in str(caught.value)

@@ -125,7 +125,7 @@ def alike(name: str) -> str:
 def difference(one: str, other: str) -> str:
     """In what two names differ that are `alike`."""
     if look(one) != look(other):
-        return "case" if look(one).casefold() == look(other).casefold() else "the form of its characters"
+        return "case" if look(one).lower() == look(other).lower() else "the form of its characters"
     if "".join(one.split()) != "".join(other.split()):
         return "invisible characters or the Unicode form"
     return "white space"

@@ -4,6 +4,7 @@ import codecs
 import gzip
 import io
 import os
+import re
 import sys
 import unicodedata
 import zlib
@@ -12,17 +13,22 @@ from contextlib import ExitStack, contextmanager
 from itertools import pairwise
 from typing import IO, Any, NamedTuple
 
-from potstill.bulk.formats import STANDARD, pyarrow
+from potstill.bulk.formats import STANDARD, parse, pyarrow
 from potstill.errors import PotstillError
 
 BLOCK = 1 << 20  # bytes read at a time
 LONGEST = 1 << 24  # bytes of a line, characters of a field
 
 GZIP, ZSTANDARD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
-# How files begin that are no text, and what to do with them.
+SKIPPABLE = re.compile(rb"[P-_]\x2a\x4d\x18")  # a frame of Zstandard without content, with which pzstd begins
+# How files begin, once unpacked, that are no text, and what to do with them.
 FOREIGN = {
-    b"PAR1": "is a Parquet file. Give it the ending .parquet",
-    b"PK\x03\x04": "is a ZIP archive, as spreadsheets are. Save it as CSV, or unpack it",
+    rb"PK\x03\x04": "is a ZIP archive, as spreadsheets are. Save it as CSV, or unpack it",
+    rb"\x1f\x8b|\x28\xb5\x2f\xfd": "is compressed twice. Unpack it once",
+    rb"BZh[1-9]1AY&SY": "is compressed by bzip2. Unpack it, or compress it by gzip or zstd",
+    rb"\xfd7zXZ\0": "is compressed by xz. Unpack it, or compress it by gzip or zstd",
+    rb"\x04\x22\x4d\x18": "is compressed by lz4. Unpack it, or compress it by gzip or zstd",
+    rb"7z\xbc\xaf\x27\x1c": "is a 7z archive. Unpack it",
 }
 CONTROL = set(range(32)) - set(b"\t\n\v\f\r\x1a\x1b")  # characters that a text has none of
 # UTF-32 first: in little-endian order it begins as UTF-16 does.
@@ -84,7 +90,7 @@ def blocks(path: str) -> Iterator[Block]:
     """
     name = shown(path)
     line, rest, first, old_mac, advice = 1, b"", True, False, None
-    with _unpacked(path) as stream:
+    with _unpacked(path) as (stream, unpack):
         while True:
             try:
                 chunk = stream.read(BLOCK)
@@ -100,7 +106,7 @@ def blocks(path: str) -> Iterator[Block]:
                 ) from None
             data = rest + chunk
             if first and data:
-                _refuse_foreign(data, path)
+                _refuse_foreign(data, path, unpack)
                 old_mac = b"\r" in data and b"\n" not in data
                 data, first = data.removeprefix(b"\xef\xbb\xbf"), False
             if old_mac:
@@ -117,7 +123,7 @@ def blocks(path: str) -> Iterator[Block]:
                     yield Block(data.decode(), line, None)
                 except UnicodeDecodeError as error:
                     near = data[max(0, error.start - 2000) : error.start + 2000]
-                    advice = advice or _advice(near, b"\0" in data, path)
+                    advice = advice or _advice(near, b"\0" in data, path, unpack)
                     yield Block(data.decode(errors="surrogateescape"), line, advice)
                 line += data.count(b"\n")
             if not chunk:
@@ -125,33 +131,42 @@ def blocks(path: str) -> Iterator[Block]:
 
 
 @contextmanager
-def _unpacked(path: str) -> Iterator[IO[bytes]]:
+def _unpacked(path: str) -> Iterator[tuple[IO[bytes], str]]:
+    """What a file holds, and the command that unpacks it, if it is compressed."""
     with ExitStack() as stack:
         stream = stack.enter_context(binary(path))
         raw: Any = stream if hasattr(stream, "peek") else io.BufferedReader(stream)
-        begin = raw.peek(4)[:4]
+        begin, unpack = raw.peek(4)[:4], ""
         if begin[:2] == GZIP:
-            raw = stack.enter_context(gzip.GzipFile(fileobj=raw))
-        elif begin == ZSTANDARD:
+            raw, unpack = stack.enter_context(gzip.GzipFile(fileobj=raw)), "gzip -dc"
+        elif begin == ZSTANDARD or SKIPPABLE.match(begin):
             raw = stack.enter_context(pyarrow("Zstandard files").input_stream(raw, compression="zstd"))
-        yield raw
+            unpack = "zstd -dc"
+        yield raw, unpack
 
 
-def _convert(encoding: str, path: str) -> str:
+def _convert(encoding: str, path: str, unpack: str) -> str:
     old = "OLD" if path == STANDARD else path
+    if unpack:
+        return f"`{unpack} {old} | iconv -f {encoding} -t utf-8 > NEW`"
     return f"`iconv -f {encoding} -t utf-8 {old} > NEW`"
 
 
-def _refuse_foreign(data: bytes, path: str) -> None:
+def _refuse_foreign(data: bytes, path: str, unpack: str) -> None:
     """Refuse what begins as another kind of file does."""
     for begin, what in FOREIGN.items():
-        if data.startswith(begin):
+        if re.match(begin, data):
             raise PotstillError(f"{shown(path)} {what}")
+    if data.startswith(b"PAR1"):
+        name = parse(path)
+        mend = "--input-format parquet" if not name or name.format == "parquet" else "it the ending .parquet"
+        raise PotstillError(f"{shown(path)} is a Parquet file. Give {mend}")
     encoding = next((name for mark, name in BYTE_ORDER_MARKS.items() if data.startswith(mark)), None)
     encoding = encoding or _without_mark(data[:4096])
     if encoding:
         raise PotstillError(
-            f"{shown(path)} is in {encoding[:6].upper()}, not in UTF-8. Convert it with {_convert(encoding, path)}"
+            f"{shown(path)} is in {encoding[:6].upper()}, not in UTF-8. Convert it with "
+            f"{_convert(encoding, path, unpack)}"
         )
 
 
@@ -169,12 +184,19 @@ def _without_mark(data: bytes) -> str | None:
 
 def _is_text(data: bytes, encoding: str) -> bool:
     """Whether bytes decode to lines of known characters, as of a script other than Latin, whose zeros are few."""
-    try:
-        text = codecs.getincrementaldecoder(encoding)().decode(data)
-    except UnicodeDecodeError:
+    text, plain = _begin(data, encoding), _begin(data, "utf-8")
+    if text is None or (plain is not None and not set(data) & (CONTROL - {0})):  # UTF-8 with zeros
         return False
     known = all(c.isprintable() or c.isspace() or unicodedata.category(c) == "Cf" for c in text)
     return known and ("\n" in text or (len(text) > 100 and _control(data) > 0.2))
+
+
+def _begin(data: bytes, encoding: str) -> str | None:
+    """Bytes decoded, the last of which may be part of a character; None if they are not of the encoding."""
+    try:
+        return codecs.getincrementaldecoder(encoding)().decode(data)
+    except UnicodeDecodeError:
+        return None
 
 
 def _control(data: bytes) -> float:
@@ -182,7 +204,7 @@ def _control(data: bytes) -> float:
     return sum(byte in CONTROL for byte in data) / len(data)
 
 
-def _advice(data: bytes, zeros: bool, path: str) -> str:
+def _advice(data: bytes, zeros: bool, path: str, unpack: str) -> str:
     """What follows the complaint that a byte is not UTF-8; names an encoding only where little else is likely."""
     high = [byte >= 0x80 for byte in data]
     alone = sum(high) - sum(a and b for a, b in pairwise(high))
@@ -195,5 +217,5 @@ def _advice(data: bytes, zeros: bool, path: str) -> str:
     if undefined or alone < 0.7 * sum(high):
         return ". Convert the file from the encoding that it is in, with `iconv`"
     if any(0x80 <= byte < 0xA0 for byte in data):
-        return f", but looks like Windows-1252. Convert the file with {_convert('cp1252', path)}"
-    return f", but looks like Latin-1. Convert the file with {_convert('latin1', path)}"
+        return f", but looks like Windows-1252. Convert the file with {_convert('cp1252', path, unpack)}"
+    return f", but looks like Latin-1. Convert the file with {_convert('latin1', path, unpack)}"

@@ -13,7 +13,7 @@ from typing import Any
 from potstill.bulk.asked import Asked, Batch, Skipped, unit
 from potstill.bulk.formats import Format
 from potstill.bulk.open import blocks
-from potstill.bulk.rows import READERS, Piece, blank, parse, tabbed
+from potstill.bulk.rows import READERS, Piece, blank, parse, tabbed, undecodable
 
 ROWS = 1 << 14  # in a batch, at most
 SIZE = 1 << 25  # characters of a batch from which on it is not filled further
@@ -49,24 +49,28 @@ def read(
 
 
 def names(path: str, kind: Format) -> list[str]:
-    """The names of a table's columns; of jsonl the keys of its first object."""
+    """The names of a table's columns; of jsonl the keys of its first line. None where `read` names what is wrong."""
     if kind == "parquet":
         from potstill.bulk import parquet
 
         return parquet.names(path)
     if kind == "txt":
         return []
-    with suppress(ValueError, RecursionError, csv.Error):  # which `read` names
+    with suppress(ValueError, RecursionError, csv.Error):
         for block in blocks(path):
             lines = io.StringIO(block.text, newline="\n")
             if kind == "jsonl":
-                rows: Iterable[list[str]] = (list(parse(line)) for line in lines if line.strip())
+                rows: Iterable[list[str]] = (_keys(parse(line)) for line in lines if line.strip())
             else:
                 rows = csv.reader(lines) if kind == "csv" else (tabbed(line.rstrip("\r\n")) for line in lines)
             for row in rows:
-                if not blank(row, []):
-                    return row
+                if kind == "jsonl" or not blank(row, []):
+                    return [] if block.foreign and undecodable(row, block.foreign) else row
     return []
+
+
+def _keys(row: Any) -> list[str]:
+    return list(row) if isinstance(row, dict) else []
 
 
 def _batches(pieces: Iterable[Piece]) -> Iterator[Batch]:

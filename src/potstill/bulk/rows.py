@@ -6,17 +6,19 @@ import itertools
 import json
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from potstill.bulk.asked import Asked, quoted
 from potstill.bulk.open import BLOCK, LONGEST, Block, shown
 from potstill.errors import PotstillError, visible
+from potstill.runtime.decision import JOINT
 
 csv.field_size_limit(LONGEST)  # csv's own bound is a text of 131,072 characters
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
+_SEPARATOR = re.compile(r"(?<![0-9]),(?!\s)|,(?![0-9\s])")  # a comma as in CSV, not as in prose and numbers
 
 
 class Piece(NamedTuple):
@@ -47,14 +49,40 @@ def _txt(asked: Asked, read: Iterator[Block]) -> Iterator[Piece]:
         yield Piece(numbers, [texts], len(block.text))
 
 
+def undecodable(values: Iterable[Any], foreign: str | None) -> str | None:
+    """What is wrong with the first value that has surrogates, of which no text can have any."""
+    return next(filter(None, (_undecodable(value, foreign) for value in values)), None)
+
+
 def _undecodable(value: Any, foreign: str | None) -> str | None:
-    """What is wrong with a value that has surrogates, of which no text can have any."""
     found = _SURROGATE.search(value) if isinstance(value, str) and not value.isascii() else None
     if not found:
         return None
     if foreign and "\udc80" <= found[0] <= "\udcff":
         return f"has a byte that is not UTF-8 (0x{ord(found[0]) - 0xDC00:02x}){foreign}"
     return f"has half of a surrogate pair ({ascii(found[0])[1:-1]}), which is no character"
+
+
+class _Repeated(dict[str, Any]):
+    """An object in which a key is there twice; `keys_found` has every key as often as it is there."""
+
+    keys_found: list[str]
+
+
+def _object_of(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    row = dict(pairs)
+    if len(row) < len(pairs):
+        row = _Repeated(row)
+        row.keys_found = [key for key, _ in pairs]
+    return row
+
+
+def _number(digits: str) -> float:
+    return int(digits) if len(digits) <= 640 else float(digits)  # 640 are read whatever Python's limit is
+
+
+_decode = json.JSONDecoder(object_pairs_hook=_object_of).decode
+_decode_long = json.JSONDecoder(object_pairs_hook=_object_of, parse_int=_number).decode
 
 
 def parse(line: str) -> Any:
@@ -65,21 +93,16 @@ def parse(line: str) -> Any:
         RecursionError: it is nested too deeply.
     """
     try:
-        return json.loads(line)
+        return _decode(line)
     except json.JSONDecodeError:
         raise
     except ValueError:  # a number of more digits than Python reads, maybe in a column that nobody asked for
-        return json.loads(line, parse_int=_number)
-
-
-def _number(digits: str) -> float:
-    return int(digits) if len(digits) <= 640 else float(digits)  # 640 are read whatever Python's limit is
+        return _decode_long(line)
 
 
 def _jsonl(asked: Asked, read: Iterator[Block]) -> Iterator[Piece]:
     """Every line is an object; blank lines are passed over."""
     text, *others = asked.columns
-    keys = [json.dumps(column, ensure_ascii=False) for column in asked.columns]
     for block in read:
         suspect = block.foreign is not None or "\\ud" in block.text or "\\uD" in block.text
         numbers: list[int] = []
@@ -89,13 +112,13 @@ def _jsonl(asked: Asked, read: Iterator[Block]) -> Iterator[Piece]:
             if not line or line.isspace():
                 continue
             try:
-                row = json.loads(line)
+                row = _decode(line)
                 value = row[text]
                 good = type(value) is str
             except (ValueError, RecursionError, TypeError, LookupError):
                 good = False
-            if not good or suspect or others or line.count(keys[0]) > 1:
-                row, fault = _object(asked, line, keys, block.foreign, number)
+            if not good or suspect or others or type(row) is _Repeated:
+                row, fault = _object(asked, line, block.foreign, number)
                 if fault:
                     asked.bad.take(asked.where(number), fault)
                     continue
@@ -107,9 +130,7 @@ def _jsonl(asked: Asked, read: Iterator[Block]) -> Iterator[Piece]:
         yield Piece(numbers, columns, len(block.text))
 
 
-def _object(
-    asked: Asked, line: str, keys: list[str], foreign: str | None, number: int
-) -> tuple[dict[str, Any], str | None]:
+def _object(asked: Asked, line: str, foreign: str | None, number: int) -> tuple[dict[str, Any], str | None]:
     """A line of JSONL with care: the object, and what is wrong with it."""
     try:
         row = parse(line)
@@ -118,32 +139,20 @@ def _object(
     except json.JSONDecodeError as error:
         return {}, f"is not valid JSON ({error.msg}, column {error.colno})"
     if not isinstance(row, dict):
-        return {}, f"holds {_short(row)}, which is not an object such as {{{keys[0]}: …}}"
-    for key, column in zip(keys, asked.columns, strict=True):
-        if line.count(key) > 1:
-            _refuse_repeated(line, column, asked.where(number))
+        key = json.dumps(asked.columns[0], ensure_ascii=False)
+        return {}, f"holds {_short(row)}, which is not an object such as {{{key}: …}}"
+    for column in asked.columns:
+        if isinstance(row, _Repeated) and row.keys_found.count(column) > 1:
+            raise PotstillError(f"{asked.where(number)} has the key {quoted(column)} twice. Rename one of them")
         if column not in row:
-            return row, _no_key(asked, row, column)
+            return row, (foreign and undecodable(row, foreign)) or _no_key(asked, row, column)
     values = [row[column] for column in asked.columns]
-    return row, no_text(values[0]) or next(filter(None, (_undecodable(value, foreign) for value in values)), None)
+    return row, no_text(values[0]) or undecodable(values, foreign)
 
 
 def _no_key(asked: Asked, row: dict[str, Any], column: str) -> str:
     message = str(asked.missing(column, list(row)))
     return message.removeprefix(shown(asked.path) + " ").removesuffix(".").replace("has no column", "has no key", 1)
-
-
-def _refuse_repeated(line: str, column: str, where: str) -> None:
-    pairs: list[tuple[str, Any]] = []
-
-    def outermost(found: list[tuple[str, Any]]) -> dict[str, Any]:
-        nonlocal pairs
-        pairs = found  # of the outermost object at last
-        return {}
-
-    json.loads(line, object_pairs_hook=outermost, parse_int=float)
-    if [key for key, _ in pairs].count(column) > 1:
-        raise PotstillError(f"{where} has the key {quoted(column)} twice. Rename one of them")
 
 
 def no_text(value: Any) -> str | None:
@@ -158,6 +167,13 @@ def no_text(value: Any) -> str | None:
 def _short(value: Any) -> str:
     found = json.dumps(value, ensure_ascii=False, default=repr)
     return found if len(found) <= 60 else f"{found[:60]}…"
+
+
+def _place(asked: Asked, header: list[str], separator: str, foreign: str | None) -> list[int]:
+    """Where the columns are, in a header that may not be UTF-8."""
+    if not set(asked.columns) <= set(header) and (fault := undecodable(header, foreign)):
+        raise PotstillError(f"{shown(asked.path)}: the header {fault}")
+    return asked.place(header, separator)
 
 
 def _csv(asked: Asked, read: Iterator[Block]) -> Iterator[Piece]:
@@ -198,7 +214,7 @@ def _csv(asked: Asked, read: Iterator[Block]) -> Iterator[Piece]:
                     "another does not. Put the field in quotes, or end every row with a line feed"
                 ) from None
             if not header and '"' in head.replace('""', "").strip('"'):
-                asked.place([head], ",")  # another delimiter, maybe
+                _place(asked, [head], ",", foreign)  # another delimiter, maybe
             if parsed.line_num > start or not header:
                 opened = f"row {number + 1} (line {start})" if header else f"line {start}"
                 raise PotstillError(
@@ -215,7 +231,7 @@ def _csv(asked: Asked, read: Iterator[Block]) -> Iterator[Piece]:
             continue  # a blank line
         if not header:
             header = row
-            places = asked.place(header, ",")
+            places = _place(asked, header, ",", foreign)
             continue
         if len(row) != len(header):
             if blank(row, header):
@@ -225,7 +241,7 @@ def _csv(asked: Asked, read: Iterator[Block]) -> Iterator[Piece]:
             continue
         number += 1
         values = [row[place] for place in places]
-        if foreign and (fault := next(filter(None, (_undecodable(value, foreign) for value in values)), None)):
+        if foreign and (fault := undecodable(values, foreign)):
             asked.bad.take(asked.where(number), fault)
             continue
         if start > first + 1:
@@ -247,7 +263,7 @@ def _csv(asked: Asked, read: Iterator[Block]) -> Iterator[Piece]:
 
 def blank(row: Sequence[str], header: Sequence[str]) -> bool:
     """Whether a row is a blank line; one of white space is a text where there is one column only."""
-    return not row or row == [""] or (len(row) == 1 < len(header) and row[0].isspace())
+    return not row or (len(row) == 1 < len(header) and row[0].isspace())
 
 
 def _ragged(row: Sequence[str], header: Sequence[str], advice: str) -> str:
@@ -259,34 +275,39 @@ def _ragged(row: Sequence[str], header: Sequence[str], advice: str) -> str:
 class _Spans:
     """The rows of a CSV that span several lines: genuine, or merged by two stray quotes.
 
-    Where labels are read, a merged row is one of which every line would be a row by itself: it has as many fields as
-    the header, and a label that other rows have.
+    Where labels are read, a merged row is one of which most lines would be rows by themselves: they have as many fields
+    as the header, and labels that other rows have, or none. The line of the row's own label tells nothing; lines
+    without a label do not suffice, since a line of prose may end in a comma.
     """
 
     asked: Asked
     count: int = 0
     first: str = ""
     labels: set[str] = field(default_factory=set)
-    suspects: list[tuple[str, str, set[str]]] = field(default_factory=list)
+    suspects: list[tuple[str, str, list[str | None], int]] = field(default_factory=list)
 
     def seen(self, values: list[str]) -> None:
         if len(values) == 2 and len(self.labels) < 10_000:
-            self.labels.add(values[1].strip())
+            self.labels.add(values[1])
 
     def note(self, number: int, start: int, end: int, row: list[str], places: list[int]) -> None:
         where = f"row {number} (lines {start} to {end})"
         self.first = self.first or where
         self.count += 1
         self.seen([row[place] for place in places])
-        lines = _unmerged(row)
-        if len(places) == 2 and len(self.suspects) < 10_000 and all(len(line) == len(row) for line in lines):
-            labels = {line[places[1]].strip() for line in lines}
-            self.suspects.append((where, ",".join(lines[0]), labels))
+        if len(places) == 2 and len(self.suspects) < 10_000:
+            lines = [line if len(line) <= len(row) else _SEPARATOR.split(",".join(line)) for line in _unmerged(row)]
+            labels = [line[places[1]] if len(line) == len(row) else None for line in lines]
+            own = 0 if "\n" not in "".join(row[: places[1] + 1]) else len(lines) - 1
+            if _most(labels):
+                self.suspects.append((where, ",".join(lines[0]), labels, own))
 
     def tell(self) -> None:
         name = shown(self.asked.path)
-        for where, line, labels in self.suspects:
-            if labels <= self.labels:
+        known = set().union(*map(_parts, self.labels))
+        for where, line, labels, own in self.suspects:
+            like = [label if label is not None and _parts(label) <= known else None for label in labels]
+            if _most(like) and any(label and label.strip() for label in like[:own] + like[own + 1 :]):
                 raise PotstillError(
                     f"{name}: {where} opens a quote that a later line closes, and swallows the row {line[:60]!r} and "
                     "what lies between. Remove the quotes, or double them within a quoted field; if it is one row, "
@@ -298,24 +319,34 @@ class _Spans:
             print(visible(told), file=sys.stderr)
 
 
+def _most(labels: Sequence[str | None]) -> bool:
+    """Whether most lines look like rows, beside one that always does: that of the row's own label."""
+    return 2 * sum(label is not None for label in labels) > len(labels) + 1
+
+
+def _parts(label: str) -> set[str]:
+    """The labels that a field holds, none if it is empty."""
+    return {part.strip() for part in label.split(JOINT)} - {""}
+
+
 def _unmerged(row: list[str]) -> list[list[str]]:
-    """The fields of every line of a row that spans several, as if the quotes around line breaks were characters."""
+    """The fields of every line, but blank ones, of a row that spans several: as if no quote were around line breaks."""
     lines: list[list[str]] = [[]]
     for value in row:
         first, *others = [line.removesuffix("\r").split(",") for line in value.split("\n")]
         lines[-1] += first if others else [value]
         lines += others
-    return lines
+    return [line for line in lines if "".join(line).strip() or len(line) > 1]
 
 
 def tabbed(line: str) -> list[str]:
-    """The fields of a line of TSV: quotes around a whole field are removed, any other is a character."""
+    """The fields of a line of TSV, none if it is empty: quotes around a whole field are removed, others are kept."""
     if '"' in line:
         try:
             return next(csv.reader([line], delimiter="\t", strict=True))
         except csv.Error:
             pass
-    return line.split("\t")
+    return line.split("\t") if line else []
 
 
 def _tsv(asked: Asked, read: Iterator[Block]) -> Iterator[Piece]:
@@ -340,7 +371,7 @@ def _tsv(asked: Asked, read: Iterator[Block]) -> Iterator[Piece]:
                 continue
             if not header:
                 header = row
-                places = asked.place(header, "\t")
+                places = _place(asked, header, "\t", block.foreign)
                 continue
             number += 1
             fault = None
@@ -351,7 +382,7 @@ def _tsv(asked: Asked, read: Iterator[Block]) -> Iterator[Piece]:
             else:
                 values = [row[place] for place in places]
                 if block.foreign:
-                    fault = next(filter(None, (_undecodable(value, block.foreign) for value in values)), None)
+                    fault = undecodable(values, block.foreign)
             if fault:
                 asked.bad.take(asked.where(number), fault)
                 continue

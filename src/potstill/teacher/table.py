@@ -48,7 +48,7 @@ def read(path: Path, labels: list[str], multi_label: bool = False) -> pd.DataFra
     found = {column if column == "text" else name_of(column): column for column in columns}
     advice = f"A table of probabilities has the column `text` and one per label: {', '.join(labels)}"
     separator = {"csv": ",", "tsv": "\t"}.get(kind, "")
-    for label in ("text", *labels):
+    for label in ("text", *labels) if columns else ():
         if label not in found:
             asked = Asked(str(path), [], Skipped(), lambda _: advice, unit(kind))
             raise asked.missing(label, columns, separator)
@@ -56,7 +56,7 @@ def read(path: Path, labels: list[str], multi_label: bool = False) -> pd.DataFra
         raise PotstillError(
             f"{path} has the columns {', '.join(columns)}: it needs `text` and one per label: {', '.join(labels)}"
         )
-    wanted = ["text", *(found[label] for label in labels)]
+    wanted = ["text", *(found.get(label, label) for label in labels)]
     texts: list[str] = []
     rows: list[list[float]] = []
     places: list[str] = []
