@@ -114,7 +114,7 @@ def _reserve(descriptor: int, size: int) -> None:
     """Have room for `size` bytes in a file, or leave it as it is: a full disk must not be met half-way."""
     before = os.fstat(descriptor).st_size
     try:
-        if size:
+        if size and hasattr(os, "posix_fallocate"):  # macOS has none
             os.posix_fallocate(descriptor, 0, size)
     except OSError as error:
         os.ftruncate(descriptor, before)
