@@ -17,8 +17,8 @@ from potstill.teacher.label import label
 def main() -> None:
     """Read the pool and `models/teacher/<name>`; write `data/label/<name>` and its hash under `metrics/label`."""
     params = LabelParams.load()
-    if len(sys.argv) != 2:
-        raise PotstillError("usage: python src/label.py NAME, a trained teacher's")
+    if len(sys.argv) != 2 or sys.argv[1] not in params.teachers:
+        raise PotstillError(f"usage: python src/label.py NAME, one of {', '.join(params.teachers)}")
     name = sys.argv[1]
     metrics, pool = paths.METRICS / "label" / name, paths.POOL / "pool.parquet"
     with measured(metrics / "cost.json"):

@@ -9,7 +9,9 @@ from potstill.start import run
 from dataclasses import replace
 from pathlib import Path
 
-from potstill import files, paths
+from potstill import paths
+from potstill.bulk.formats import STANDARD
+from potstill.bulk.write import output
 from potstill.errors import listed, visible
 from potstill.qr import encode
 from potstill.runtime.model import FILE, Student
@@ -20,18 +22,19 @@ def main() -> None:
     """Read a student's file; write a picture."""
     parser = Parser(description=__doc__.splitlines()[0])
     parser.add_argument("--student", type=Path, default=paths.EXPORT / FILE, help="a student's file (%(default)s)")
-    parser.add_argument("--image", default="qr.png", help="the picture to write (%(default)s)")
+    parser.add_argument("--image", default="qr.png", help="the picture to write, or - (%(default)s)")
     arguments = parser.parse_args()
     student = Student.load(arguments.student)
     data = replace(student, facts={}).to_bytes()
     code = encode(data)
-    with files.output(arguments.image, arguments.student) as stream:
+    with output(arguments.image, arguments.student) as stream:
         code.save(stream, kind="png", scale=4, border=4)
     said = (
         f"{arguments.image}: QR code version {code.version}-{code.error}, {len(data):,} bytes, "
         f"a classifier of {student.parameters:,} parameters for {listed(student.labels)}"
     )
-    print(visible(said))
+    if arguments.image != STANDARD:
+        print(visible(said))
 
 
 if __name__ == "__main__":

@@ -184,6 +184,15 @@ def test_a_fallback_that_cannot_be_is_refused(model, bert, teacher, tmp_path, mo
     assert not (tmp_path / "b.csv").exists()
 
 
+@pytest.mark.parametrize("name", ["teacher.json", "tokenizer.json"])
+def test_no_file_of_the_fallback_is_overwritten(name, model, teacher, tmp_path):
+    before = (teacher / name).read_bytes()
+    source = write(tmp_path / "a.txt", TEXTS)
+    asked = ("predict", model, source, "--output-format", "jsonl", "--threshold", "1", "--fallback", teacher)
+    assert "is read and written: name another output" in refused(*asked, "-o", teacher / name)
+    assert (teacher / name).read_bytes() == before
+
+
 @pytest.mark.parametrize("target", ["b.jsonl", "b.csv", "b.parquet"])
 def test_no_rows_are_no_error(model, target, tmp_path, capsys):
     call(capsys, "predict", model, write(tmp_path / "a.csv", []), "-o", tmp_path / target)
@@ -484,6 +493,37 @@ class TestExplain:
         assert call(capsys, "explain", model, "the", "--label", "c1").startswith("c1 ")
         assert call(capsys, "explain", model, "  ").count("\n") == 1
         assert "has no class 'c9' (found: c0, c1, c2)" in refused("explain", model, "the", "--label", "c9")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["explain", "happy \udcff"], ["explain", "x", "--label", "\udcff"], ["predict", "--column", "\udcff"],
+     ["page", "-o", "none.html", "--title", "\udcff"], ["serve", "--host", "\udcff"]],
+)  # fmt: skip
+def test_an_argument_that_is_no_text_is_refused_in_one_line(arguments, model, capsys):
+    with pytest.raises(SystemExit) as ended:
+        cli._main([arguments[0], str(model), *arguments[1:]])
+    assert ended.value.code == 2
+    said = capsys.readouterr().err
+    assert re.match(r"error: argument .*: must be UTF-8 \(found: '.*\\udcff'\)\. ", said)
+    assert said.count("\n") == 1
+
+
+def test_a_name_of_a_file_may_be_any_bytes(model, tmp_path, capsys):
+    source, target = tmp_path / "\udcff.txt", tmp_path / "\udcfe.csv"
+    call(capsys, "predict", model, write(source, TEXTS), "-o", target)
+    assert target.exists()
+
+
+@pytest.mark.slow
+def test_an_argument_is_utf_8_where_the_locale_knows_none(model, tmp_path):
+    environment = os.environ | {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    command = [sys.executable, "-m", "potstill.cli"]
+    for arguments in (["explain", model, "café − x", "--json"], ["page", model, "--title", "café", "-o", "a.html"]):
+        done = subprocess.run([*command, *arguments], env=environment, cwd=tmp_path, capture_output=True, check=True)
+        if arguments[0] == "explain":
+            assert "café" in done.stdout.decode("unicode_escape")
+    assert "<title>café</title>" in (tmp_path / "a.html").read_text("utf-8")
 
 
 def test_standard_input_may_hold_any_format(model, monkeypatch, capsys):

@@ -353,9 +353,17 @@ def test_labels_and_answers_go_through_a_store(bucket, teacher, tmp_path, monkey
         (("in.parquet", "-o", "out"), "in.parquet is missing"),
         (("*.parquet", "-o", "out"), "there is no Parquet file"),
         (("nowhere://in.parquet", "-o", "out"), "Protocol not known: nowhere"),
+        (("in", "-o", "in"), "in: in would take the answers in it for texts"),
+        (("in", "-o", "./in/answers/new"), "would take the answers in it for texts"),
+        (("in/*.parquet", "-o", "in/"), "would take the answers in it for texts"),
+        (("in", "-o", "file"), "it is a file"),
+        (("in/*.parquet", "-o", "in/a.parquet"), "it is a file"),
     ],
 )
 def test_predict_on_ray_says_what_is_wrong(tmp_path, monkeypatch, options, reason):
+    (tmp_path / "in").mkdir()
+    for name in ("file", "in/a.parquet"):
+        make_pool(tmp_path / name, ["a"], 1)
     student("mlp").save(tmp_path / "student.pot")
     monkeypatch.chdir(tmp_path)
     with pytest.raises(PotstillError, match=reason):

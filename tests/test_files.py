@@ -2,6 +2,7 @@ from potstill.start import run
 
 import errno
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -78,6 +79,10 @@ def test_only_the_named_folders_stay(tmp_path):
     files.keep_only(tmp_path, ["a", "c", "disk"])
     assert sorted(path.name for path in tmp_path.iterdir()) == [".gitignore", "a", "disk"]
     assert (tmp_path / "disk" / "b").is_dir()
+    (tmp_path / "a" / "photos").mkdir()
+    (tmp_path / "linked").symlink_to("a")
+    files.keep_only(tmp_path / "linked", [])
+    assert (tmp_path / "a" / "photos").is_dir()
 
 
 def test_a_mistake_is_one_line_and_a_defect_a_traceback(capsys, tmp_path):
@@ -190,3 +195,21 @@ def test_a_stage_in_the_wrong_folder_says_so(script, tmp_path):
     assert done.stderr.startswith("error: ")
     assert done.stderr.count("\n") == 1
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["minilm2", "", "../../x", "\x1b[31m", "minilm"])
+@pytest.mark.slow
+def test_only_a_teacher_that_labels_can_be_labelled_with(name, tmp_path):
+    shutil.copy(ROOT / "params.yaml", tmp_path)
+    (tmp_path / "dvc.yaml").touch()
+    (tmp_path / "data" / "pool").mkdir(parents=True)
+    pd.DataFrame({"text": ["a"]}).to_parquet(tmp_path / "data" / "pool" / "pool.parquet")
+    command = [sys.executable, ROOT / "src" / "label.py", name]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 1
+    said = done.stderr.splitlines()[-1]
+    if name == "minilm":  # which is not trained yet
+        assert said == "error: models/teacher/minilm is missing: run `dvc repro` (or `dvc pull`) to make it"
+    else:
+        assert done.stderr == "error: usage: python src/label.py NAME, one of minilm\n"
+        assert not (tmp_path / "metrics").exists()

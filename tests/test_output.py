@@ -1,6 +1,8 @@
 """Writing where a person points: nothing is destroyed but what is named, and that is whole or as it was."""
 
+import errno
 import os
+import resource
 import stat
 import subprocess
 import sys
@@ -82,7 +84,7 @@ def test_links_are_followed_to_what_is_there_and_what_is_not(tmp_path):
         write(tmp_path / "a")
 
 
-@pytest.mark.parametrize("mode", [0o600, 0o664, 0o755])
+@pytest.mark.parametrize("mode", [0o600, 0o664, 0o755, 0o4755])
 def test_the_mode_stays_and_a_new_file_has_that_of_the_umask(mode, tmp_path):
     (tmp_path / "old").write_text("old")
     (tmp_path / "old").chmod(mode)
@@ -94,6 +96,19 @@ def test_the_mode_stays_and_a_new_file_has_that_of_the_umask(mode, tmp_path):
         os.umask(before)
     assert stat.S_IMODE((tmp_path / "old").stat().st_mode) == mode
     assert stat.S_IMODE((tmp_path / "new").stat().st_mode) == 0o640
+
+
+def test_extended_attributes_stay_and_the_time_is_new(tmp_path):
+    (tmp_path / "old").write_text("old")
+    try:
+        os.setxattr(tmp_path / "old", "user.origin", b"here")
+    except OSError:
+        pytest.skip("this file system has none")
+    os.utime(tmp_path / "old", (0, 0))
+    for content in (b"new", b""):
+        write(tmp_path / "old", content)
+        assert os.getxattr(tmp_path / "old", "user.origin") == b"here"
+        assert (tmp_path / "old").stat().st_mtime > 1e9
 
 
 def test_a_write_protected_file_is_kept(tmp_path):
@@ -123,6 +138,39 @@ def test_what_cannot_be_replaced_is_overwritten_in_place(tmp_path, monkeypatch):
     with pytest.raises(PotstillError, match="its folder is not writable"):
         write(tmp_path / "folder" / "none")
     assert len(everything(tmp_path)) == 4
+
+
+@pytest.mark.parametrize("old", ["precious", "precious" * 20_000])
+def test_what_is_overwritten_in_place_stays_where_there_is_no_room(old, tmp_path):
+    (tmp_path / "one").write_text(old)
+    (tmp_path / "other").hardlink_to(tmp_path / "one")
+    before = everything(tmp_path)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def grow():
+        with files.output(tmp_path / "one") as stream:
+            stream.write(b"x" * 200_000)
+            stream.flush()
+            resource.setrlimit(resource.RLIMIT_FSIZE, (190_000, hard))  # stands in for a full disk
+
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            grow()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert everything(tmp_path) == before
+
+
+def test_what_is_overwritten_in_place_needs_no_promise_of_room(tmp_path, monkeypatch):
+    def unknown(*_):
+        raise OSError(errno.EOPNOTSUPP, "")
+
+    monkeypatch.setattr(os, "posix_fallocate", unknown)
+    (tmp_path / "one").write_text("old")
+    (tmp_path / "other").hardlink_to(tmp_path / "one")
+    for content in (b"new and longer", b""):
+        write(tmp_path / "one", content)
+        assert (tmp_path / "other").read_bytes() == content
 
 
 def test_what_is_of_another_owner_stays_so(tmp_path, monkeypatch):
@@ -260,6 +308,17 @@ def test_descriptors_are_written_to_where_they_stand(tmp_path):
     os.close(reading)
 
 
+def test_a_dash_is_standard_output_for_every_command(model, tmp_path, monkeypatch, capfdbinary):
+    monkeypatch.chdir(tmp_path)
+    page = ["page", str(model), "-o"]
+    cli._main([*page, "a.html"])
+    capfdbinary.readouterr()
+    cli._main([*page, "-"])
+    sys.stdout.flush()
+    assert capfdbinary.readouterr().out == (tmp_path / "a.html").read_bytes()
+    assert list(tmp_path.iterdir()) == [tmp_path / "a.html"]
+
+
 def test_a_device_stays_one():
     before = os.stat("/dev/null")
     write("/dev/null")
@@ -299,6 +358,61 @@ def test_a_stage_follows_links_to_folders(tmp_path):
     assert [path.name for path in sorted(tmp_path.iterdir()) if path.is_symlink()] == ["dangling", "models", "there"]
 
 
+@pytest.mark.parametrize("writes", [["notes.txt"], ["photos/b", "new/deep"]])
+def test_a_folder_behind_a_link_keeps_what_else_it_holds(writes, tmp_path):
+    disk = tmp_path / "disk"
+    (disk / "photos").mkdir(parents=True)
+    (tmp_path / "elsewhere").write_text("precious")
+    (disk / "notes.txt").symlink_to("../elsewhere")  # as DVC links to its cache
+    (disk / "photos" / "a").write_text("precious")
+    (tmp_path / "export").symlink_to("disk")
+    before = everything(disk)
+    with files.whole(tmp_path / "export") as part:
+        assert disk in part.parents  # which may be a disk of its own
+        for name in writes:
+            (part / name).parent.mkdir(parents=True, exist_ok=True)
+            (part / name).write_text("new")
+    for name in writes:
+        assert (disk / name).read_text() == "new"
+    after = everything(disk)
+    assert {name: after[name] for name in before if name not in writes} == {
+        name: found for name, found in before.items() if name not in writes
+    }
+    assert {name for name, found in after.items() if found[1] is not None} == {*writes, "notes.txt", "photos/a"}
+    assert (tmp_path / "elsewhere").read_text() == "precious"
+
+
+@pytest.mark.parametrize(
+    ("writes", "says"),
+    [
+        (["a", "photos"], "photos: it is a folder, and a file is to be written"),
+        (["a", "notes/b"], "notes: it is a file, and a folder is to be written"),
+        (["a", "dangling/b"], "dangling: it is a file, and a folder is to be written"),
+        (["a"], None),
+    ],
+)
+def test_a_folder_behind_a_link_is_as_it_was_if_it_cannot_be_written(writes, says, tmp_path):
+    disk = tmp_path / "disk"
+    (disk / "photos").mkdir(parents=True)
+    for name in ("a", "notes"):
+        (disk / name).write_text("precious")
+    (disk / "dangling").symlink_to("nowhere")
+    (tmp_path / "export").symlink_to("disk")
+    before = everything(disk)
+
+    def stage():
+        with files.whole(tmp_path / "export") as part:
+            for name in writes:
+                (part / name).parent.mkdir(parents=True, exist_ok=True)
+                (part / name).write_text("new")
+            if not says:
+                raise RuntimeError
+
+    with pytest.raises(PotstillError if says else RuntimeError, match=says):
+        stage()
+    assert everything(disk) == before
+
+
 def test_a_stage_gives_its_files_the_umasks_mode(tmp_path):
     before = os.umask(0o022)
     try:
@@ -318,6 +432,11 @@ def test_a_student_is_saved_by_a_string_as_it_is_loaded(tmp_path, monkeypatch):
     student("mlp").save("a.pot")
     assert Student.load("a.pot").labels == ["c0", "c1", "c2"]
     assert list(tmp_path.iterdir()) == [tmp_path / "a.pot"]
+    student("mlp").save(b"b.pot")
+    assert Student.load(b"b.pot").labels == ["c0", "c1", "c2"]
+    for name, says in ((b".", "is a folder: give"), (b"none.pot", r"^none.pot: no such file")):
+        with pytest.raises(PotstillError, match=says):
+            Student.load(name)
 
 
 @pytest.mark.parametrize(

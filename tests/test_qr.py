@@ -38,6 +38,8 @@ def test_what_a_reader_reads_is_the_student(student, data, tmp_path):
     [code] = zxingcpp.read_barcodes(Image.open(tmp_path / "qr.png").convert("L"))
     assert code.bytes == student.read_bytes()
     (tmp_path / "read.pot").write_bytes(code.bytes)
+    command = [sys.executable, ROOT / "src" / "qr.py", "--student", student, "--image", "-"]
+    assert subprocess.run(command, capture_output=True, check=True).stdout == (tmp_path / "qr.png").read_bytes()
     read = Student.load(tmp_path / "read.pot")
     original = Student.load(student)
     np.testing.assert_array_equal(read.predict_proba(data.test["text"]), original.predict_proba(data.test["text"]))

@@ -14,17 +14,17 @@ from pathlib import Path
 from typing import Any
 
 import potstill
-from potstill import files
 from potstill.bulk import fallback
 from potstill.bulk.formats import FORMATS, STANDARD
 from potstill.bulk.predict import predict, progress
+from potstill.bulk.write import output
 from potstill.errors import NAMED, PotstillError, lacking, listed, visible
 from potstill.markdown import NAME, cut
 from potstill.runtime import explain, fast
 from potstill.runtime.file import FLOAT
 from potstill.runtime.model import Student
 from potstill.runtime.tokenizer import Words, words
-from potstill.terminal import Parser, as_json, finite
+from potstill.terminal import Parser, as_json, finite, text
 from potstill.web.page import page
 
 TELLING = 8  # words shown per class
@@ -68,7 +68,7 @@ def _parser() -> argparse.ArgumentParser:
     added.add_argument("-o", "--output", default=STANDARD, help="the file to write (default: -)")
     added.add_argument("--input-format", choices=FORMATS, help="default: by the name; txt for standard input")
     added.add_argument("--output-format", choices=FORMATS, help="default: by the name; jsonl for standard output")
-    added.add_argument("--column", default="text", help="the column, or key, that holds the text (default: text)")
+    added.add_argument("--column", type=text, default="text", help="the column, or key, of the text (default: text)")
     added.add_argument(
         "--top-k",
         type=_count,
@@ -102,22 +102,26 @@ def _parser() -> argparse.ArgumentParser:
     added.add_argument(
         "--workers", type=_count, metavar="N", help="with ray: at a time (default: as many as there are)"
     )
-    added.add_argument("--address", help="with ray: of the cluster, such as auto (default: one of this machine's own)")
+    added.add_argument(
+        "--address", type=text, help="with ray: of the cluster, such as auto (default: one of this machine's own)"
+    )
 
     added = command("inspect", _inspect, "Say what a student is, where it comes from and how good it is.")
     added.add_argument("--json", action="store_true", help="print JSON")
 
     added = command("explain", _explain, "Show each word's part in the answer to a text.")
-    added.add_argument("text", help=f"the text, of which the first {explain.EXPLAINED:,} words are shown")
-    added.add_argument("--label", help="the class to explain (default: the most probable one)")
+    added.add_argument("text", type=text, help=f"the text, of which the first {explain.EXPLAINED:,} words are shown")
+    added.add_argument("--label", type=text, help="the class to explain (default: the most probable one)")
     added.add_argument("--json", action="store_true", help="print JSON")
 
     added = command("page", _page, "Write a page that classifies while one types, in one file that needs no server.")
-    added.add_argument("-o", "--output", required=True, help="the file to write, such as demo.html")
-    added.add_argument("--title", help="of the page (default: the classes)")
+    added.add_argument("-o", "--output", required=True, help="the file to write, such as demo.html; or -")
+    added.add_argument("--title", type=text, help="of the page (default: the classes)")
 
     added = command("serve", _serve, "Answer over HTTP: /predict, /model, /healthz, /metrics, and a page at /.")
-    added.add_argument("--host", default="127.0.0.1", help="default: %(default)s, which only this machine can reach")
+    added.add_argument(
+        "--host", type=text, default="127.0.0.1", help="default: %(default)s, which only this machine can reach"
+    )
     added.add_argument("--port", type=_port, default=8000, help="default: %(default)s; 0 for any that is free")
     added.add_argument("--max-body", type=_count, default=1 << 22, help="bytes of a request (default: %(default)s)")
     added.add_argument("--max-batch", type=_count, default=1000, help="texts in a request (default: %(default)s)")
@@ -134,6 +138,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     added.add_argument(
         "--allowed-host",
+        type=text,
         action="append",
         default=[],
         metavar="NAME",
@@ -195,7 +200,7 @@ def _predict(asked: argparse.Namespace) -> None:
         threshold=asked.threshold,
         skip_bad=asked.skip_bad,
         fallback=fallback.load(asked.fallback, student.labels) if asked.fallback else None,
-        keep=[asked.model],
+        keep=[asked.model, *(asked.fallback.rglob("*") if asked.fallback else ())],
     )
     said = [f"{done.rows:,} texts classified"]
     if asked.fallback:
@@ -357,9 +362,10 @@ def _title(student: Student, most: int = NAME) -> str:
 def _page(asked: argparse.Namespace) -> None:
     student, content = _load(asked.model)
     written = page(content, asked.title or _title(student), asked.title or _title(student, MOST)).encode()
-    with files.output(asked.output, asked.model) as stream:
+    with output(asked.output, asked.model) as stream:
         stream.write(written)
-    print(visible(f"{asked.output}: {len(written):,} bytes"))
+    if asked.output != STANDARD:
+        print(visible(f"{asked.output}: {len(written):,} bytes"))
 
 
 def _serve(asked: argparse.Namespace) -> None:

@@ -1,5 +1,6 @@
 """Writing files so that they appear whole or not at all, and hashing them."""
 
+import errno
 import glob
 import hashlib
 import json
@@ -19,13 +20,13 @@ MADE = ("data", "metrics", "models")  # the folders of a project that stages wri
 
 
 @contextmanager
-def output(name: Path | str, *sources: Path | str | int) -> Iterator[BinaryIO]:
+def output(name: Path | str | bytes, *sources: Path | str | int) -> Iterator[BinaryIO]:
     """Open a file that a person names, to write bytes to. Nothing else is removed or changed.
 
-    It appears whole or not at all. If it was there, it keeps its mode and its owner; links are followed. What is not a
-    regular file, such as a device, a pipe or /dev/stdout, is written to as it is. A file that cannot be replaced
-    without a loss (it has other hard links or another owner, it is a mount, its folder is not writable) is overwritten
-    in place, once its contents are complete.
+    It appears whole or not at all. If it was there, it keeps its mode, its owner and its extended attributes; links are
+    followed. What is not a regular file, such as a device, a pipe or /dev/stdout, is written to as it is. A file that
+    cannot be replaced without a loss (it has other hard links or another owner, it is a mount, its folder is not
+    writable) is overwritten in place, once its contents are complete and there is room for them.
 
     Args:
         name: the file. Folders that it needs are made.
@@ -36,7 +37,7 @@ def output(name: Path | str, *sources: Path | str | int) -> Iterator[BinaryIO]:
             file can have its name.
         OSError: the system refuses it.
     """
-    path = os.fspath(name)
+    path = os.fsdecode(name)
     if os.path.basename(path) in ("", ".", "..") or os.path.isdir(path):
         raise PotstillError(f"{path}: it names a folder. Name a file." if path else "the output's name is empty")
     try:
@@ -77,6 +78,9 @@ def _replacing(place: Path, name: str, found: os.stat_result | None) -> Iterator
         with part.open("wb") as stream:
             if found:
                 part.chmod(stat.S_IMODE(found.st_mode))
+                with suppress(PermissionError):  # SELinux may keep its own attributes
+                    shutil.copystat(place, part)
+                os.utime(part)
             yield stream
             stream.flush()
             os.fsync(stream.fileno())
@@ -86,6 +90,7 @@ def _replacing(place: Path, name: str, found: os.stat_result | None) -> Iterator
                 return
             if found:
                 os.chown(part, found.st_uid, found.st_gid)
+                part.chmod(stat.S_IMODE(found.st_mode))  # of which writing, and another owner, take a part
             os.replace(part, place)
         except OSError:
             if elsewhere or not found:
@@ -98,10 +103,23 @@ def _overwrite(part: Path, place: Path) -> None:
 
     with part.open("rb") as source, place.open("r+b") as target:
         fcntl.flock(target, fcntl.LOCK_EX)  # or two writers would mix
+        _reserve(target.fileno(), os.fstat(source.fileno()).st_size)
         shutil.copyfileobj(source, target)
         target.truncate()
         target.flush()
         os.fsync(target.fileno())
+
+
+def _reserve(descriptor: int, size: int) -> None:
+    """Have room for `size` bytes in a file, or leave it as it is: a full disk must not be met half-way."""
+    before = os.fstat(descriptor).st_size
+    try:
+        if size and hasattr(os, "posix_fallocate"):  # macOS has none
+            os.posix_fallocate(descriptor, 0, size)
+    except OSError as error:
+        os.ftruncate(descriptor, before)
+        if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL):  # which say that the file system knows no such thing
+            raise
 
 
 def writable(descriptor: int, name: str, *sources: Path | str | int) -> None:
@@ -157,23 +175,32 @@ def _same(found: os.stat_result, source: Path | str | int) -> bool:
 def whole(path: Path) -> Iterator[Path]:
     """Give a path to write a file or a folder of the pipeline's own to; it takes the place of `path` at the end.
 
-    A folder replaces a folder, and a file a file. A link to a folder is followed. Files get the mode that the umask
-    gives. If the block raises, `path` stays as it was; of several that write at once, the last to end wins.
+    A folder replaces a folder, with all that it holds, and a file a file. A link to a folder is followed: there the new
+    files replace those of the same names, and what else the folder holds stays, as it may be anybody's. Files get the
+    mode that the umask gives. If the block raises, `path` stays as it was; of several that write at once, the last to
+    end wins.
 
     Raises:
         PotstillError: a file is where a folder is to be, or the other way round.
     """
+    linked = path.is_symlink() and path.is_dir()
     place = Path(os.path.realpath(path)) if path.is_symlink() and not path.is_file() else path
-    with _temporary(place) as part:
+    with _temporary(place / place.name if linked else place) as part:  # the folder around `place` may be another disk's
         mode = part.parent.stat().st_mode & 0o666  # of a folder just made, which tells the umask
         yield part
         for file in part.rglob("*") if part.is_dir() else [part]:
             if file.is_file() and not file.is_symlink():
                 file.chmod(mode)  # safetensors lets nobody but the owner read
                 _sync(file)
-        if place.exists() and place.is_dir() != part.is_dir():
-            kinds = ("folder", "file") if place.is_dir() else ("file", "folder")
-            raise PotstillError(f"{path}: it is a {kinds[0]}, and a {kinds[1]} is to be written. Move it away.")
+        pairs = [(new, place / new.relative_to(part)) for new in (part, *sorted(part.rglob("*") if linked else ()))]
+        for new, old in pairs:
+            if os.path.lexists(old) and old.is_dir() != new.is_dir():
+                kinds = ("folder", "file") if old.is_dir() else ("file", "folder")
+                raise PotstillError(f"{old}: it is a {kinds[0]}, and a {kinds[1]} is to be written. Move it away.")
+        if linked:
+            for new, old in pairs:
+                old.mkdir(exist_ok=True) if new.is_dir() else os.replace(new, old)
+            return
         old = part.with_name(f"old {part.name}")
         try:
             if place.is_dir():
@@ -354,8 +381,9 @@ def size(path: Path) -> int:
 def keep_only(folder: Path, names: list[str]) -> None:
     """Remove the folders of `folder` that are not called one of `names`.
 
-    DVC leaves the output of a stage that is no longer listed; it must not count as an input of another.
+    DVC leaves the output of a stage that is no longer listed; it must not count as an input of another. A folder that
+    is a link keeps all, see `whole`.
     """
-    for path in folder.iterdir():
+    for path in () if folder.is_symlink() else folder.iterdir():
         if path.is_dir() and path.name not in names:
             path.unlink() if path.is_symlink() else shutil.rmtree(path)

@@ -3,12 +3,14 @@
 import argparse
 import json
 import math
+import os
 import re
 from typing import Any, NoReturn
 
 from potstill.errors import visible
 
 NOT_ASCII = re.compile(r"[^\n -~]+")  # and DEL; line feeds in JSON are of its indentation, those of strings are escaped
+UNDECODED = re.compile("[\ud800-\udfff]")  # how Python keeps what is not in the locale's encoding
 
 
 class Parser(argparse.ArgumentParser):
@@ -17,6 +19,14 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """End the process with status 2 and one line."""
         self.exit(2, f"error: {visible(message)}. `{self.prog} --help` lists the options.\n")
+
+
+def text(value: str) -> str:
+    """The type of an argument that is text, not a path: what the locale does not know is read as UTF-8."""
+    try:
+        return os.fsencode(value).decode() if UNDECODED.search(value) else value
+    except UnicodeError:
+        raise argparse.ArgumentTypeError(f"must be UTF-8 (found: {value[:50]!r})") from None
 
 
 def as_json(value: Any, indent: int | None = None) -> str:

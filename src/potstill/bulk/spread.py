@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pyarrow as pa
 
@@ -62,7 +62,7 @@ def predict(
 
     Raises:
         PotstillError: a file is missing or no Parquet, or has no such column, or a row without a text; or the folder
-            holds answers to something else.
+            holds answers to something else, or lies where the texts are.
     """
     with shards.reaching(source) as (system, place):
         found = system.glob(place) if "*" in place else [place]
@@ -70,6 +70,11 @@ def predict(
             found = [path for path in system.find(place) if (name := formats.parse(path)) and name.format == "parquet"]
         if not found:
             raise PotstillError(f"{source}: there is no Parquet file")
+        with shards.reaching(folder) as (other, target):
+            written, read = PurePosixPath(other.unstrip_protocol(target)), system.unstrip_protocol(place)
+        within = system.isdir(place) and written.is_relative_to(read)
+        if within or (written / "000000.parquet").match(read):
+            raise PotstillError(f"{folder}: {source} would take the answers in it for texts. Name another folder.")
         sources = [system.unstrip_protocol(path) for path in sorted(found)]
         jobs = shards.plan(sources, column)
         versions = [system.checksum(path) for path in sorted(found)]

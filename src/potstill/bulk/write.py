@@ -132,7 +132,7 @@ Write = Callable[[Answers | LabelSets], None]
 @contextmanager
 def writer(path: str, kind: Format, *sources: Path | str | int) -> Iterator[Write]:
     """Give a function that writes answers to a file or to standard output; `sources` are those of `files.output`."""
-    with _standard(*sources) if path == STANDARD else files.output(path, *sources) as stream:
+    with output(path, *sources) as stream:
         if kind == "parquet":
             with _parquet_writer(stream) as write:
                 yield write
@@ -147,9 +147,14 @@ def writer(path: str, kind: Format, *sources: Path | str | int) -> Iterator[Writ
 
 
 @contextmanager
-def _standard(*sources: Path | str | int) -> Iterator[BinaryIO]:
-    files.writable(1, "standard output", *sources)
-    yield sys.stdout.buffer
+def output(path: str, *sources: Path | str | int) -> Iterator[BinaryIO]:
+    """Open a file as `files.output` does, or `-` for standard output."""
+    if path == STANDARD:
+        files.writable(1, "standard output", *sources)
+        yield sys.stdout.buffer
+        return
+    with files.output(path, *sources) as stream:
+        yield stream
 
 
 def _to_text(answers: Answers | LabelSets) -> str:

@@ -1,5 +1,6 @@
 """A student: what loads its file, and answers."""
 
+import os
 from array import array
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
@@ -150,7 +151,7 @@ class Student:
         """It travels between processes (pickle, Spark, Ray) as what its file holds."""
         return _of_bytes, (self.to_bytes(),)
 
-    def save(self, path: Path | str) -> None:
+    def save(self, path: Path | str | bytes) -> None:
         """Write the student's file; see `files.output` for what is there already.
 
         Raises:
@@ -161,28 +162,29 @@ class Student:
             stream.write(content)
 
     @classmethod
-    def load(cls, path: Path | str) -> Self:
+    def load(cls, path: Path | str | bytes) -> Self:
         """Read a model file.
 
         Raises:
             PotstillError: the file is missing, damaged, or not a potstill model file.
         """
+        name = os.fsdecode(path)
         try:
-            with open(path, "rb") as stream:
+            with open(name, "rb") as stream:
                 data = stream.read(file.LARGEST + 1)
             if data[:3] != file.MAGIC[:3]:
                 raise PotstillError(
-                    f"{path}: not a potstill model file ({_kind_of(data)}). Give the {FILE} that `export` writes."
+                    f"{name}: not a potstill model file ({_kind_of(data)}). Give the {FILE} that `export` writes."
                 )
             if len(data) > file.LARGEST:
                 raise ValueError("larger than any model file")
             return cls(**file.unpack(data))
         except IsADirectoryError:
-            raise PotstillError(f"{path} is a folder: give the model file in it, such as {Path(path) / FILE}") from None
+            raise PotstillError(f"{name} is a folder: give the model file in it, such as {Path(name) / FILE}") from None
         except FileNotFoundError:
-            raise files.missing(path, "Give the path of a model file (.pot).") from None
+            raise files.missing(name, "Give the path of a model file (.pot).") from None
         except (OSError, ValueError) as error:
-            raise PotstillError(f"{path} cannot be loaded: {error}. Fetch or make the file again.") from None
+            raise PotstillError(f"{name} cannot be loaded: {error}. Fetch or make the file again.") from None
 
 
 def _kind_of(data: bytes) -> str:

@@ -74,7 +74,9 @@ def label(
     Raises:
         PotstillError: the teacher is damaged, a place cannot be reached, or a worker was killed.
     """
-    fingerprint = files.key(files.sha256(teacher), files.sha256(pool), params.precision)
+    with files.reading(teacher):
+        hashed = files.sha256(teacher)
+    fingerprint = files.key(hashed, files.sha256(pool), params.precision)
     source, loaded = str(pool.resolve()), str(teacher.resolve())
     with shards.reaching(f"{params.storage or scratch.resolve()}/{teacher.name}-{fingerprint}") as (system, folder):
         home = system.unstrip_protocol(folder)
