@@ -144,6 +144,33 @@ def test_foreign_and_damaged_files_are_refused(javascript, tmp_path):
     assert javascript(files, ["a"]) == expected
 
 
+@pytest.mark.parametrize("longest", [1, 5])
+def test_a_text_may_have_very_many_words(longest, javascript, tmp_path):
+    made = student("mlp", longest=longest)
+    made = dataclasses.replace(made, lookup=dataclasses.replace(made.lookup, max_length=65_535))
+    made.save(tmp_path / "a.pot")
+    texts = ["a not good " * 22_000]
+    [[answers, _, _]] = javascript([tmp_path / "a.pot"], texts)
+    np.testing.assert_allclose(answers, made.predict_proba(texts), atol=1e-4)
+
+
+@pytest.mark.parametrize("several", [False, True], ids=["one label", "several labels"])
+def test_what_is_all_but_certain_is_explained_in_numbers(several, javascript, tmp_path):
+    made = student("mlp")
+    weights = {name: np.sign(weight) * np.float32(8e6) for name, weight in made.weights.items()}
+    made = dataclasses.replace(made, weights=weights, thresholds=[0.5] * 3 if several else None)
+    made.save(tmp_path / "a.pot")
+    for label in made.labels:
+        [[answers, [found], _]] = javascript([tmp_path / "a.pot"], ["not good the x"], label)
+        _, probability, parts = explain(made, "not good the x", label)
+        assert max(abs(part.part) for part in parts) > 1e12
+        np.testing.assert_allclose(
+            [word["part"] for word in found["words"]], [p.part for p in parts], rtol=1e-4, atol=1e8
+        )
+        assert found["probability"] == pytest.approx(probability, abs=1e-5)
+        np.testing.assert_allclose(answers, made.predict_proba(["not good the x"]), atol=1e-5)
+
+
 def test_facts_come_along(javascript, tmp_path):
     made = dataclasses.replace(student("mlp"), facts={"version": "9"})
     made.save(tmp_path / "a.pot")
