@@ -12,6 +12,7 @@ import pytest
 from potstill.corpus import demo
 from potstill.runtime.explain import EXPLAINED, explain
 from potstill.runtime.networks import ARCHITECTURES
+from potstill.runtime.tokenizer import Lookup, Words
 from project import ROOT
 from test_fast import ODD, student
 from test_runtime import student as trained
@@ -144,26 +145,26 @@ def test_foreign_and_damaged_files_are_refused(javascript, tmp_path):
     assert javascript(files, ["a"]) == expected
 
 
-@pytest.mark.parametrize("longest", [1, 5])
-def test_a_text_may_have_very_many_words(longest, javascript, tmp_path):
-    made = student("mlp", longest=longest)
-    made = dataclasses.replace(made, lookup=dataclasses.replace(made.lookup, max_length=65_535))
+def test_a_text_may_have_very_many_words(javascript, tmp_path):
+    made = student("mlp")
+    weights = made.weights | {"embedding.weight": made.weights["embedding.weight"][:3]}
+    made = dataclasses.replace(made, lookup=Lookup(Words(["a", "a a"]), None, 2, 65_535), weights=weights)
     made.save(tmp_path / "a.pot")
-    texts = ["a not good " * 22_000]
+    texts = ["a " * 65_535]
     [[answers, _, _]] = javascript([tmp_path / "a.pot"], texts)
-    np.testing.assert_allclose(answers, made.predict_proba(texts), atol=1e-4)
+    np.testing.assert_allclose(answers, made.predict_proba(texts), atol=1e-3)
 
 
 @pytest.mark.parametrize("several", [False, True], ids=["one label", "several labels"])
 def test_what_is_all_but_certain_is_explained_in_numbers(several, javascript, tmp_path):
     made = student("mlp")
-    weights = {name: np.sign(weight) * np.float32(8e6) for name, weight in made.weights.items()}
+    weights = {name: weight * np.float32(2e6) for name, weight in made.weights.items()}
     made = dataclasses.replace(made, weights=weights, thresholds=[0.5] * 3 if several else None)
     made.save(tmp_path / "a.pot")
     for label in made.labels:
         [[answers, [found], _]] = javascript([tmp_path / "a.pot"], ["not good the x"], label)
         _, probability, parts = explain(made, "not good the x", label)
-        assert max(abs(part.part) for part in parts) > 1e12
+        assert max(abs(part.part) for part in parts) > 1e11
         np.testing.assert_allclose(
             [word["part"] for word in found["words"]], [p.part for p in parts], rtol=1e-4, atol=1e8
         )
