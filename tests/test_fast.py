@@ -249,7 +249,7 @@ class TestCollections:
     )
     def test_arrow_strings_that_are_not_utf8_are_told(self, collect, bad, way):
         broken = pa.StringArray.from_buffers(3, *pa.array(["é", bad, b"b"], pa.binary()).buffers()[1:])
-        with pytest.raises(ValueError, match="^text 1 is not UTF-8: leave it out$"):
+        with pytest.raises(ValueError, match=r"^text 1 is not UTF-8: leave it out$"):
             way(student("mlp")).predict(collect(broken))
 
     @pytest.mark.parametrize("way", [lambda made: made, portable], ids=["fast", "portable"])
