@@ -40,7 +40,7 @@ def main() -> None:
     named = params.words and isinstance(student.lookup.known, Fingerprints)
     words = files.read_names(paths.STUDENT / WORDS) if named else None
     hashes = {path.name: files.sha256(path) for path in (paths.PREPARED, paths.TRANSFER)}
-    facts = collect(student, words, data, sources.get("unlabelled", 0), hashes, teachers(data), student_params)
+    facts = collect(student, words, data, sources, hashes, teachers(data), student_params)
     student = replace(student, facts=facts)
     model = to_onnx.build(student).SerializeToString()
     with files.whole(paths.EXPORT) as folder:

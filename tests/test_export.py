@@ -43,7 +43,7 @@ def trained(data):
 @pytest.fixture(scope="module")
 def exported(trained, data):
     made, params = trained
-    facts = collect(made.student, None, data, 100, {"prepared": "0" * 64}, {"minilm": 0.95, "table": None}, params)
+    facts = collect(made.student, None, data, SOURCES, {"prepared": "0" * 64}, {"minilm": 0.95, "table": None}, params)
     return dataclasses.replace(made.student, facts=facts)
 
 
@@ -57,6 +57,12 @@ def test_a_file_says_where_it_comes_from_and_how_good_it_is(exported, data, tmp_
     assert facts["params"]["hidden"] == 6
     assert facts["teachers"] == {"minilm": 0.95}
     assert facts["untested_teachers"] == ["table"]
+
+
+def test_a_file_counts_the_texts_that_the_student_was_trained_on(trained, data):
+    made, params = trained
+    facts = collect(made.student, None, data, {"unlabelled": 200, "replace": 9}, {}, {}, params)
+    assert facts["rows"] == {"train": 0, "validation": 60, "test": 60, "unlabelled": 200}
 
 
 def test_the_card_is_one_that_the_hub_understands(exported):

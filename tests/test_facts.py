@@ -18,6 +18,8 @@ CASES = {
     "few labels": {"prepare": {"labelled": 30, "validated": 20}},
     "several labels": {"prepare": {"multi_label": True}},
     "train alone": {"changes": {"student": {"sources": ["train"]}}, "learned": ("train",)},
+    "unlabelled alone": {"changes": {"student": {"sources": ["unlabelled"]}}, "learned": ("unlabelled",)},
+    "no train texts": {"changes": {"pool": {"train": False}}, "learned": ("unlabelled",)},
     "no unlabelled texts": {"changes": {"pool": {"unlabelled": 0}}, "learned": ("train",)},
     "some unlabelled texts": {"changes": {"pool": {"unlabelled": 17}}},
     "two teachers, one without some answers": {"teachers": ["mine", "lacking"]},
@@ -74,8 +76,8 @@ def test_every_fact_is_what_the_stages_measured(case, tmp_path, monkeypatch, cap
     facts, evaluated = student.facts, metrics("evaluate")["models"]
     prepared, pool = metrics("prepare")["prepare"]["rows"], metrics("pool")["pool"]["sources"]
     learned = {name: pool[name] for name in asked.get("learned", ("train", "unlabelled")) if pool[name]}
-    splits = {name: prepared[name] for name in ("train", "validation", "test")}
-    assert facts["rows"] == splits | {"unlabelled": learned.get("unlabelled", 0)}
+    splits = {name: prepared[name] for name in ("validation", "test")}
+    assert facts["rows"] == splits | {name: learned.get(name, 0) for name in ("train", "unlabelled")}
     if case == "few labels":
         assert (facts["rows"]["train"], facts["rows"]["unlabelled"]) == (30, 50 + 60)
     if case == "some unlabelled texts":
@@ -104,4 +106,6 @@ def test_every_fact_is_what_the_stages_measured(case, tmp_path, monkeypatch, cap
     told = json.loads(capsys.readouterr().out)
     assert {key: told[key] for key in facts} == facts
     assert (told["bytes"], told["parameters"], told["labels"]) == (size, student.parameters, student.labels)
+    cli._main(["inspect", str(paths.EXPORT / "student.pot")])
+    assert "from        {train:,} labelled and {unlabelled:,} unl".format(**facts["rows"]) in capsys.readouterr().out
     assert list(told.get("thresholds", {}).values()) == pytest.approx(student.thresholds or [], abs=1e-6)

@@ -235,13 +235,22 @@ class TestCollections:
         for same in (made, portable(made)):
             assert same.predict("not good").tolist() == made.predict(["not good"]).tolist()
 
-    def test_arrow_strings_with_invalid_utf8_do_no_harm(self):
-        made = student("mlp")
-        data = b"ab \xff\xc3 \xf0\x9f the"
-        broken = pa.Array.from_buffers(
-            pa.string(), 1, [None, pa.py_buffer(np.array([0, len(data)], "i4")), pa.py_buffer(data)]
-        )
-        np.testing.assert_allclose(made.predict_proba(broken), made.predict_proba([data.decode("utf-8", "replace")]))
+    @pytest.mark.parametrize("way", [lambda made: made, portable], ids=["fast", "portable"])
+    @pytest.mark.parametrize("bad", [b"ab \xff the", b"\xed\xa0\x80", "é".encode()[:1], b"a" * 70_000 + b"\xff"])
+    @pytest.mark.parametrize(
+        "collect",
+        [
+            lambda texts: texts,
+            lambda texts: pa.chunked_array([texts[:1], texts[1:]]),
+            lambda texts: pa.DictionaryArray.from_arrays([0, 1, 2], texts),
+            lambda texts: pd.Series(texts, dtype=pd.ArrowDtype(pa.string())),
+        ],
+        ids=["array", "chunked", "dictionary", "pandas"],
+    )
+    def test_arrow_strings_that_are_not_utf8_are_told(self, collect, bad, way):
+        broken = pa.StringArray.from_buffers(3, *pa.array(["é", bad, b"b"], pa.binary()).buffers()[1:])
+        with pytest.raises(ValueError, match=r"^text 1 is not UTF-8: leave it out$"):
+            way(student("mlp")).predict(collect(broken))
 
     @pytest.mark.parametrize("way", [lambda made: made, portable], ids=["fast", "portable"])
     @pytest.mark.parametrize(
@@ -353,8 +362,10 @@ class TestLongTexts:
         monkeypatch.setattr(fast, "_PIECE", piece)
         for text in ODD[:10]:
             assert fast._lower_long(text) == tokenizer.lower(text).encode()
-        broken = b"\xff\xc3 AB\xe6\x97 \xf0\x9f\x98 the\xf0\x9f\x98\x80\xc3\x89\xe6"
-        assert fast._lower_long(broken) == tokenizer.lower(broken.decode("utf-8", "replace")).encode()
+        assert fast._lower_long("AB É日 😀É".encode()) == "ab é日 😀é".encode()
+        for broken in (b"the \xff", b"AB\xe6\x97 the", b"the \xe6"):
+            with pytest.raises(UnicodeDecodeError):
+                fast._lower_long(broken)
 
     @pytest.mark.parametrize(
         ("texts", "architecture"),

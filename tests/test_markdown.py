@@ -10,6 +10,8 @@ from potstill.advise import report as advice
 from potstill.evaluate import table
 from potstill.markdown import clip, code, inert
 
+# What GitHub makes links of where it stands at the beginning of a word, whatever follows.
+LINKS = ["www.evil.example", "see www.127.0.0.1 now", "buy www.5-cent today", "(www.1.2)", "WWW.-", "the www. prefix"]
 # What GitHub reads in the source, and what it looks for in the rendered text.
 HOSTILE = [
     "<img src=x onerror=alert(1)>",
@@ -23,6 +25,9 @@ HOSTILE = [
     "<https://evil.example>",
     "see https://evil.example, ftp://evil.example or www.evil.example",
     "evil.example",
+    *LINKS,
+    "http://1.2, https://1.2, ftp://1.2",
+    "mailto:me@1.2 or xmpp:me@1.2/x",
     "me@evil.example",
     "@octocat closes #1 please",
     "@org/team",
@@ -109,7 +114,7 @@ def test_a_hostile_text_is_shown_as_it_is(text, show):
     assert heading.count("<") == 2 + heading.count("<code>") + heading.count("</code>")
 
 
-@pytest.mark.parametrize("text", ["deadbee", "GH-1", "CVE-2021-44228", "evil.example", "www.evil.example"])
+@pytest.mark.parametrize("text", ["deadbee", "GH-1", "CVE-2021-44228", "evil.example", *LINKS])
 def test_what_github_would_link_is_code(text):
     assert inert(text) == f"`{text}`"
 
@@ -119,7 +124,9 @@ def test_what_nobody_would_see_is_escaped(text):
     assert cells(inert(text)).texts[0] == INVISIBLE[text]
 
 
-@pytest.mark.parametrize("text", ["minilm-2", "bigru-2.5K", "i feel happy today", "no. 5, it's fine (really)!"])
+@pytest.mark.parametrize(
+    "text", ["minilm-2", "bigru-2.5K", "awww... 3.5 www", "i feel happy today", "no. 5, it's fine (really)!"]
+)
 def test_plain_words_stay_as_they_are(text):
     assert inert(text) == text
     assert code(text) == f"`{text}`"

@@ -627,7 +627,7 @@ def test_it_is_described_with_its_thresholds(model, capsys):
 def test_an_exported_student_says_how_good_it_is(mixed, capsys, tmp_path):
     params = settings(architecture="mlp", fingerprint=None, learning_rate=0.05)
     made = distil(mixed.labels, mixed.train["text"].tolist(), soft_labels(mixed), mixed.validation, params).student
-    made = dataclasses.replace(made, facts=collect(made, None, mixed, 100, {}, {"minilm": 0.9}, params))
+    made = dataclasses.replace(made, facts=collect(made, None, mixed, {}, {}, {"minilm": 0.9}, params))
     tested = made.facts["metrics"]["test"]
     assert tested == scores.scores(
         mixed.targets("test"), made.predict_proba(mixed.test["text"]), thresholds=made.thresholds

@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+import errno
 import gzip
 import http.client
 import json
@@ -17,6 +18,7 @@ import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from unittest.mock import Mock
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -131,7 +133,11 @@ def test_it_counts(server):
         (b'{"texts": ["a"], "texts": ["b"]}', 422, "body: key 'texts' is there twice"),
         (b'{"texts": ["a"], "top_k": 1' + b"0" * 5000 + b"}", 422, "too many digits"),
         (b'{"texts": ["a"], "top_k": NaN}', 422, "body.top_k: Input should be a valid integer"),
-        (b'{"texts": ["a", "\\ud800"]}', 422, "body.texts.1: Input should be a valid string"),
+        (
+            b'{"texts": ["a", "\\ud800"]}',
+            422,
+            r"body.texts.1: has half of a surrogate pair (\ud800), which is no character",
+        ),
         ({}, 422, "body.texts: Field required"),
         ({"texts": ["a"], "topk": 3}, 422, "body: unknown key 'topk'. Did you mean 'top_k'?"),
         ({"texts": ["a"], "lang": "en"}, 422, "body: unknown key 'lang'. Known keys: texts, top_k."),
@@ -139,6 +145,9 @@ def test_it_counts(server):
         ({"texts": ["a"], "top_k": True}, 422, "body.top_k: Input should be a valid integer"),
         ({"texts": ["a"], "top_k": "3"}, 422, "body.top_k: Input should be a valid integer"),
         ({"texts": ["a"], "top_k": 1.5}, 422, "body.top_k: Input should be a valid integer"),
+        ({"texts": [{"a": "b", "c": {}}]}, 422, "body.texts.0: Input should be a valid string"),
+        ({"texts": {"a": "b"}}, 422, "body.texts: Input should be a valid list"),
+        ({"texts": ["a"], "top_k": {}}, 422, "body.top_k: Input should be a valid integer"),
         ({"texts": ["a", None]}, 422, "body.texts.1: Input should be a valid string"),
         ({"texts": [1] * 3000}, 422, "body.texts.0: Input should be a valid string"),
         ({"texts": []}, 422, "texts: List should have at least 1 item"),
@@ -161,6 +170,29 @@ def test_bad_requests_are_told_why(server, body, status, detail):
 
 
 @pytest.mark.parametrize(
+    ("value", "detail"),
+    [
+        (b"{}", "body.texts.0: Input should be a valid string"),
+        (b'"a","a"', None),
+        (b'"\\ud800"', r"body.texts.0: has half of a surrogate pair (\ud800), which is no character"),
+        (b'"a"]}', "body: JSON decode error: Extra data"),
+        (b"[" * 100_000, "body: JSON is nested too deeply."),
+    ],
+)
+def test_large_bodies_are_parsed_in_another_thread(model, monkeypatch, value, detail):
+    threads = []
+    parse = serve.parse
+    monkeypatch.setattr(serve, "parse", lambda content: (threads.append(threading.current_thread()), parse(content))[1])
+    app = made(Student.load(model), {}, max_body=1 << 20)
+    for padding in (0, serve.SMALL):
+        status, answer = call(app, "/predict", b'{"texts": [' + value + b" " * padding + b"]}")
+        assert status == (422 if detail else 200)
+        assert detail is None or detail in json.loads(answer)["detail"]
+    large = [len(value) > serve.SMALL, True]
+    assert [thread is not threading.main_thread() for thread in threads] == large
+
+
+@pytest.mark.parametrize(
     "body",
     [
         b"\xef\xbb\xbf" + b'{"texts": ["the", ""]}',
@@ -179,7 +211,8 @@ def test_unusual_bodies_are_answered(server, body):
     ("headers", "status", "detail"),
     [
         ({"content-type": "text/plain"}, 415, "content-type: must be application/json (found: text/plain)."),
-        ({"content-type": ""}, 415, "content-type: must be application/json (found: )."),
+        ({"content-type": ""}, 415, "content-type: must be application/json (found: empty)."),
+        ({"content-type": ";charset=utf-8"}, 415, "(found: empty)."),
         ({"content-type": "a/\x1b[31m"}, 415, r"(found: a/\x1b[31m)."),
         ({"content-type": "application/JSON; charset=utf-8"}, 200, None),
         ({"content-encoding": "gzip"}, 415, "content-encoding: 'gzip' is not read. Send the body uncompressed."),
@@ -483,15 +516,15 @@ def test_a_host_that_is_none_is_told(host):
 def test_other_refusals_of_an_address_are_told(monkeypatch):
     with pytest.raises(PotstillError, match=r"192.0.2.1:0 cannot be used .*: choose another --host"):
         serve.listen("192.0.2.1", 0)
-
-    def refuse(*args, **kwargs):
-        raise PermissionError(13, "told by create_server")
-
-    monkeypatch.setattr(socket, "create_server", refuse)
-    with pytest.raises(
-        PotstillError, match=r"^127.0.0.1:80 cannot be used \(Permission denied\): choose another --port"
+    for number, reason, other in (
+        (errno.EACCES, "Permission denied", "--port"),
+        (errno.EADDRINUSE, "Address already in use", "--port"),
+        (errno.EINVAL, "Invalid argument", "--host"),  # fe80::1%lo
+        (errno.EAFNOSUPPORT, "Address family not supported by protocol", "--host"),
     ):
-        serve.listen("127.0.0.1", 80)
+        monkeypatch.setattr(socket, "create_server", Mock(side_effect=OSError(number, "told by create_server")))
+        with pytest.raises(PotstillError, match=rf"^127.0.0.1:80 cannot be used \({reason}\): choose another {other}$"):
+            serve.listen("127.0.0.1", 80)
 
 
 def test_ipv6(model, capsys, monkeypatch):

@@ -12,6 +12,7 @@ import pytest
 from potstill.corpus import demo
 from potstill.runtime.explain import EXPLAINED, explain
 from potstill.runtime.networks import ARCHITECTURES
+from potstill.runtime.tokenizer import Lookup, Words
 from project import ROOT
 from test_fast import ODD, student
 from test_runtime import student as trained
@@ -142,6 +143,33 @@ def test_foreign_and_damaged_files_are_refused(javascript, tmp_path):
         file.write_bytes(content)
     expected = ["not a potstill model file"] * 2 + ["the file is damaged"] * 2 + ["not a potstill model file"]
     assert javascript(files, ["a"]) == expected
+
+
+def test_a_text_may_have_very_many_words(javascript, tmp_path):
+    made = student("mlp")
+    weights = made.weights | {"embedding.weight": made.weights["embedding.weight"][:3]}
+    made = dataclasses.replace(made, lookup=Lookup(Words(["a", "a a"]), None, 2, 65_535), weights=weights)
+    made.save(tmp_path / "a.pot")
+    texts = ["a " * 65_535]
+    [[answers, _, _]] = javascript([tmp_path / "a.pot"], texts)
+    np.testing.assert_allclose(answers, made.predict_proba(texts), atol=1e-3)
+
+
+@pytest.mark.parametrize("several", [False, True], ids=["one label", "several labels"])
+def test_what_is_all_but_certain_is_explained_in_numbers(several, javascript, tmp_path):
+    made = student("mlp")
+    weights = {name: weight * np.float32(2e6) for name, weight in made.weights.items()}
+    made = dataclasses.replace(made, weights=weights, thresholds=[0.5] * 3 if several else None)
+    made.save(tmp_path / "a.pot")
+    for label in made.labels:
+        [[answers, [found], _]] = javascript([tmp_path / "a.pot"], ["not good the x"], label)
+        _, probability, parts = explain(made, "not good the x", label)
+        assert max(abs(part.part) for part in parts) > 1e11
+        np.testing.assert_allclose(
+            [word["part"] for word in found["words"]], [p.part for p in parts], rtol=1e-4, atol=1e8
+        )
+        assert found["probability"] == pytest.approx(probability, abs=1e-5)
+        np.testing.assert_allclose(answers, made.predict_proba(["not good the x"]), atol=1e-5)
 
 
 def test_facts_come_along(javascript, tmp_path):

@@ -9,7 +9,7 @@ NAME = 50  # of a name on a page
 # Letters, digits and punctuation that mean nothing in Markdown, nor to what GitHub does with the rendered text …
 _PLAIN = re.compile(r"[^\W_](?:[^\W_]|[ .,;!?'\"()%…–—’|-]|:(?= ))*")
 # … but for issues, advisories, addresses and commits.
-_REFERENCE = re.compile(r"\b(?:(?:gh|cve|ghsa)-|[0-9a-f]{7,40}\b)|\w\.[^\W\d]", re.IGNORECASE)
+_REFERENCE = re.compile(r"\b(?:(?:gh|cve|ghsa)-|www\.|[0-9a-f]{7,40}\b)|\w\.[^\W\d]", re.IGNORECASE)
 
 
 def clip(text: str) -> str:

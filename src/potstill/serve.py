@@ -4,6 +4,7 @@ import asyncio
 import collections
 import difflib
 import errno
+import gc
 import ipaddress
 import json
 import logging
@@ -29,6 +30,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 import potstill
 from potstill.bulk.asked import Batch
 from potstill.bulk.predict import answer
+from potstill.bulk.rows import half
 from potstill.connection import AT_ONCE, Connection, Limits, problem, room
 from potstill.errors import PotstillError, visible
 from potstill.runtime.decision import choose
@@ -180,11 +182,11 @@ class Watched:
         return HTTPException(413, f"the body has more than {self.most:,} bytes. Send fewer texts at once.")
 
 
-async def body(request: Request) -> dict[str, Any]:
-    """Read the JSON object that a request brings.
+async def body(request: Request) -> bytes:
+    """Read the JSON that a request brings.
 
     Raises:
-        HTTPException: 415 if it is sent as something else, 422 if it is none.
+        HTTPException: 415 if it is sent as something else.
     """
     coding = ", ".join(request.headers.getlist("content-encoding")) or "identity"
     if coding.lower() != "identity":
@@ -196,28 +198,39 @@ async def body(request: Request) -> dict[str, Any]:
     kind = request.headers.get("content-type", "missing").partition(";")[0].strip().lower()
     if not re.fullmatch(r"application/(.+\+)?json", kind):
         raise HTTPException(
-            415, f"content-type: must be application/json (found: {kind[:50]}).", {"accept": "application/json"}
+            415,
+            f"content-type: must be application/json (found: {kind[:50] or 'empty'}).",
+            {"accept": "application/json"},
         )
-    content = await request.body()
+    return await request.body()
+
+
+def parse(content: bytes) -> dict[str, Any]:
+    """Parse a JSON object.
+
+    Objects within it, which no request needs, become tuples: a Python function for each of a million takes too long.
+
+    Raises:
+        HTTPException: 422 if it is none, or has a key twice.
+    """
+    gc.disable()  # going through a million lists again and again, it would hold up all other requests
     try:
-        found = json.loads(content.decode(json.detect_encoding(content)), object_pairs_hook=_once)
+        found = json.loads(content.decode(json.detect_encoding(content)), object_pairs_hook=tuple)
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise HTTPException(422, f"body: JSON decode error: {error}.") from None
     except RecursionError:
         raise HTTPException(422, "body: JSON is nested too deeply.") from None
     except ValueError:
         raise HTTPException(422, "body: a number has too many digits.") from None
-    if not isinstance(found, dict):
+    finally:
+        gc.enable()
+    if not isinstance(found, tuple):
         raise HTTPException(422, 'body: must be a JSON object, such as {"texts": ["one", "another"]}.')
-    return found
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        twice = collections.Counter(key for key, _ in pairs).most_common(1)[0][0]
+    values = dict(found)
+    if len(values) < len(found):
+        twice = collections.Counter(key for key, _ in found).most_common(1)[0][0]
         raise HTTPException(422, f"body: key {twice[:50]!r} is there twice. Leave one out.")
-    return found
+    return values
 
 
 def checked(model: type[Model], found: dict[str, Any]) -> Model:
@@ -235,9 +248,16 @@ def checked(model: type[Model], found: dict[str, Any]) -> Model:
     try:
         return model.model_validate(found)
     except ValidationError as error:
-        wrong = error.errors(include_url=False, include_context=False, include_input=False)
-        said = [f"body.{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in wrong]
+        wrong = error.errors(include_url=False, include_context=False)
+        said = [f"body.{'.'.join(map(str, each['loc']))}: {_fault(each)}" for each in wrong]
         raise HTTPException(422, "; ".join(said)) from None
+
+
+def _fault(error: Any) -> str:
+    """What pydantic says is wrong; of half of a surrogate pair, what `predict` says."""
+    if error["type"] == "string_unicode":
+        return half(next(char for char in error["input"] if "\ud800" <= char <= "\udfff"))
+    return str(error["msg"])
 
 
 def create(
@@ -323,6 +343,9 @@ def create(
     def limiter(rows: int) -> CapacityLimiter | None:
         return large if rows * len(student.labels) > SMALL_ANSWER else None
 
+    def read(content: bytes) -> Texts:
+        return checked(Texts, parse(content))
+
     def bounded(rows: int, top: int | None) -> None:
         each = min(top or usual, len(student.labels))
         if rows * each > most:
@@ -376,11 +399,15 @@ def create(
         responses={"4XX": {"model": Problem}},
     )
     async def predict(request: Request) -> Response:
-        asked = checked(Texts, await body(request))
+        content = await body(request)
+        if len(content) > SMALL:  # which takes long enough to hold up other requests
+            asked = await to_thread.run_sync(read, content, limiter=large)
+        else:
+            asked = read(content)
         rows = len(asked.texts)
         bounded(rows, asked.top_k)
-        content = await to_thread.run_sync(lambda: escaped(answers(asked).model_dump_json()), limiter=limiter(rows))
-        return Response(content, media_type="application/json")
+        said = await to_thread.run_sync(lambda: escaped(answers(asked).model_dump_json()), limiter=limiter(rows))
+        return Response(said, media_type="application/json")
 
     @app.get("/healthz")
     async def healthz() -> dict[str, str]:
@@ -432,7 +459,7 @@ def listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         reason = os.strerror(error.errno or 0)
-        other = "--host" if error.errno == errno.EADDRNOTAVAIL else "--port"
+        other = "--port" if error.errno in (errno.EADDRINUSE, errno.EACCES) else "--host"
         raise PotstillError(f"{where} cannot be used ({reason}): choose another {other}") from None
     # Connections inherit it. Otherwise the kernel holds the end of an answer back until the client has acknowledged its
     # beginning, 40 ms later; asyncio does not set it on a socket without a number of its protocol.

@@ -60,7 +60,12 @@ def _undecodable(value: Any, foreign: str | None) -> str | None:
         return None
     if foreign and "\udc80" <= found[0] <= "\udcff":
         return f"has a byte that is not UTF-8 (0x{ord(found[0]) - 0xDC00:02x}){foreign}"
-    return f"has half of a surrogate pair ({ascii(found[0])[1:-1]}), which is no character"
+    return half(found[0])
+
+
+def half(surrogate: str) -> str:
+    """What is wrong with a text that has half of a surrogate pair, this one."""
+    return f"has half of a surrogate pair ({ascii(surrogate)[1:-1]}), which is no character"
 
 
 class _Repeated(dict[str, Any]):

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 import potstill
-from potstill.corpus.dataset import SPLITS, Dataset
+from potstill.corpus.dataset import Dataset
 from potstill.evaluate.scores import scores
 from potstill.params.student import StudentParams
 from potstill.runtime.model import Student
@@ -17,7 +17,7 @@ def collect(
     student: Student,
     words: Sequence[str] | None,
     data: Dataset,
-    unlabelled: int,
+    sources: Mapping[str, int],
     hashes: Mapping[str, str],
     teachers: Mapping[str, float | None],
     params: StudentParams,
@@ -28,7 +28,7 @@ def collect(
         student: the student, calibrated.
         words: what it knows, in the order of its rows, for a file that does not say it otherwise; or None.
         data: the labelled texts; the unlabelled ones are not looked at.
-        unlabelled: how many unlabelled texts it was trained on.
+        sources: how many texts of each source of the transfer set it was trained on.
         hashes: SHA-256 by the name of the data.
         teachers: accuracy on the test split by the name of those who labelled its texts; None for one that has no
             answers for some of them.
@@ -38,7 +38,11 @@ def collect(
     facts: dict[str, Any] = {
         "version": potstill.__version__,
         "params": params.model_dump(),
-        "rows": {name: len(data.split(name)) for name in SPLITS} | {"unlabelled": unlabelled},
+        "rows": {
+            "train": sources.get("train", 0),
+            **{name: len(table) for name, table in splits.items()},
+            "unlabelled": sources.get("unlabelled", 0),
+        },
         "sha256": dict(hashes),
         "metrics": {name: _metrics(student, table, data.targets(name)) for name, table in splits.items()},
         "teachers": {name: accuracy for name, accuracy in teachers.items() if accuracy is not None},

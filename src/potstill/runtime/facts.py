@@ -2,7 +2,8 @@
 
     version    of potstill, a string
     params     how the student was trained, an object
-    rows       numbers of texts, below 2^53, by the name of their split, `train` and `unlabelled` among them
+    rows       numbers of texts, below 2^53: of `train` and `unlabelled`, those that the student was trained on; of the
+               splits in `metrics`, all
     sha256     strings by the name of what they are the digests of
     metrics    by the name of the split an object of numbers, `FIGURES` among them, which are within 0 and 1
     teachers   numbers within 0 and 1, each teacher's accuracy by its name

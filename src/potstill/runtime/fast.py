@@ -45,7 +45,8 @@ def scorer(lookup: Lookup, shape: Shape, weights: Weights, temperature: float) -
     """A function that scores a list or tuple of strings, or what Arrow can hand over; None without a kernel, or room.
 
     Its second argument says what it gives: float32 of shape (texts, classes), or int64 of shape (texts,). It raises a
-    TypeError for what is not a string, and a NotImplementedError for Arrow arrays that are better given as a list.
+    TypeError for what is not a string, a ValueError for an Arrow array's text that is not UTF-8, and a
+    NotImplementedError for Arrow arrays that are better given as a list.
     """
     classes = len(weights["head.bias"])
     if kernel is None or lookup.size * _WIDTH[shape.architecture](classes, shape.hidden) > _LARGEST:
@@ -82,7 +83,7 @@ def _lower_long(text: str | bytes) -> bytes:
     """Lower-case a text of megabytes, a string or UTF-8, piece by piece, between which other threads can run."""
     pieces: Iterable[Any] = (text[i : i + _PIECE] for i in range(0, len(text), _PIECE))
     if isinstance(text, bytes):
-        pieces = iterdecode(pieces, "utf-8", "replace")
+        pieces = iterdecode(pieces, "utf-8")
     return b"".join([tokenizer.lower(piece).encode() for piece in pieces])
 
 

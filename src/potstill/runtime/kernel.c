@@ -428,7 +428,7 @@ static int from_bytes(const Model *model, const char *data, size_t size, PyObjec
     *text = (Text){data, size, any < 128};
     if (text->ascii) return 1;
     int is_long = size > LONG;
-    PyObject *found = is_long ? PyBytes_FromStringAndSize(data, size) : PyUnicode_DecodeUTF8(data, size, "replace");
+    PyObject *found = is_long ? PyBytes_FromStringAndSize(data, size) : PyUnicode_DecodeUTF8(data, size, NULL);
     int done = found && (is_long ? lower_long : lower)(model, found, held, text);
     Py_XDECREF(found);
     return done;
@@ -572,6 +572,8 @@ static int score_array(Call *call, const struct ArrowArray *array, const char *f
         }
         Text text = arrow_text(array, format, i);
         done = from_bytes(call->model, text.data, text.size, call->held, call->texts + call->count++);
+        if (!done && PyErr_ExceptionMatches(PyExc_UnicodeDecodeError))
+            PyErr_Format(PyExc_ValueError, "text %lld is not UTF-8: leave it out", (long long)(before + i));
         if (done && (++i == array->length || call->count == GATHERED)) done = score_gathered(call);
     }
     return done;

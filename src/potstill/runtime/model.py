@@ -3,6 +3,7 @@
 import os
 from array import array
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from functools import cached_property, lru_cache
 from itertools import count
@@ -37,7 +38,8 @@ class Student:
     Texts are given as a list or any other iterable, a numpy array, a column (pandas or Polars Series, Arrow array), or
     anything that Arrow can read; one string is one text, and an empty string too. Categories and dictionaries are read
     as their strings. Whatever is missing (None, NaN, null) or not a string raises a TypeError that names its place, and
-    so does a table: give its column, as in `student.predict(table["text"])`.
+    so does a table: give its column, as in `student.predict(table["text"])`. A text of an Arrow array that is not UTF-8
+    raises a ValueError that names its place.
 
     Attributes:
         labels: the names of the classes.
@@ -196,11 +198,28 @@ def _kind_of(data: bytes) -> str:
 
 
 def as_list(texts: Any) -> list[Any]:
-    """Return a column or any other iterable as a list."""
+    """Return a column or any other iterable as a list.
+
+    Raises:
+        ValueError: a text of an Arrow array is not UTF-8.
+    """
     for name in ("tolist", "to_pylist", "to_list"):  # numpy's and pandas'; Arrow's; Polars'
         if convert := getattr(texts, name, None):
-            return convert()
+            try:
+                return convert()
+            except UnicodeDecodeError:  # does not say which text it is
+                raise ValueError(f"text {_decodable(texts)} is not UTF-8: leave it out") from None
     return list(texts)
+
+
+def _decodable(texts: Any) -> int:
+    """How many texts of an Arrow array stand before the first that is not UTF-8."""
+    number = 0
+    with suppress(UnicodeDecodeError):
+        for text in texts:
+            getattr(text, "as_py", str)()
+            number += 1
+    return number
 
 
 @lru_cache(64)

@@ -141,7 +141,7 @@ export async function load(bytes) {
   const rowWidth = Math.max(1, 32 - Math.clz32(Math.max(0, rows - 2)));
   if (flags & SHARED) left((count - 1) * rowWidth);
   const rowOf = Array.from({ length: count - 1 }, (_, i) => (flags & SHARED ? 1 + take(rowWidth) : 1 + i));
-  need(rowOf.reduce((most, row) => Math.max(most, row), 0) === rows - 1);
+  need(max([0, ...rowOf]) === rows - 1);
   const numbers = (size, width = otherBits) => {
     const step = width === 32 ? 1 : half(take(16)), single = new DataView(new ArrayBuffer(4));
     need(step > 0), left(size * width);
@@ -191,31 +191,33 @@ export async function load(bytes) {
       }
     return rows.length ? rows : [[0, 0, 1]];
   };
-  const shares = thresholds ? (x) => x.map(sigmoid) : softmax;
+  const logs = thresholds ? (x) => x.map((y) => logSoftmax([0, y])[1]) : logSoftmax;
   const answer = (rows, without = -1) => {
     const ids = rows.flatMap(([id, from, to]) => (without < from || without >= to ? id : to - from > 1 ? [] : 0));
-    return shares(scores(net, ids).map((logit) => logit / temperature));
+    return logs(scores(net, ids).map((x) => x / temperature));
   };
   const cut = (text) => words(text).slice(0, maxLength);
   return {
     labels, thresholds, facts, bytes: bytes.length,
-    predict: (text) => answer(encode(cut(text))),
+    predict: (text) => answer(encode(cut(text))).map(Math.exp),
     explain: (text, label) => {
       const found = cut(text), rows = encode(found), all = answer(rows);
-      const column = label === undefined ? all.indexOf(Math.max(...all)) : labels.indexOf(label);
-      const probability = all[column], words = found.slice(0, EXPLAINED).map((word, i) => ({
+      const column = label === undefined ? all.indexOf(max(all)) : labels.indexOf(label);
+      const words = found.slice(0, EXPLAINED).map((word, i) => ({
         word, known: rows.some(([id, from, to]) => id && from <= i && i < to),
-        part: Math.log(probability / answer(rows, i)[column]),
+        part: all[column] - answer(rows, i)[column],
       }));
-      return { label: labels[column], probability, words };
+      return { label: labels[column], probability: Math.exp(all[column]), words };
     },
   };
 }
 
-function softmax(logits) {
-  const most = Math.max(...logits), odds = logits.map((logit) => Math.exp(logit - most));
-  const total = odds.reduce((a, b) => a + b);
-  return odds.map((odd) => odd / total);
+// Math.max(...x) fails where x is long.
+const max = (x) => x.reduce((a, b) => Math.max(a, b));
+
+function logSoftmax(x) {
+  const most = max(x), total = Math.log(x.reduce((sum, y) => sum + Math.exp(y - most), 0));
+  return x.map((y) => y - most - total);
 }
 
 const sigmoid = (x) => 1 / (1 + Math.exp(-x));
@@ -259,9 +261,9 @@ function scores(net, ids) {
       features.push(...most);
     }
   } else if (net.name === "cnn") {
-    for (let c = 0; c < hidden; c++) features.push(Math.max(0, ...vectors.map((_, place) => convolve(c, place, 3))));
+    for (let c = 0; c < hidden; c++) features.push(max([0, ...vectors.map((_, t) => convolve(c, t, 3))]));
   } else {
-    const shares = softmax(vectors.map((_, place) => (net.name === "mlp" ? 0 : convolve(0, place, 5))));
+    const shares = logSoftmax(vectors.map((_, t) => (net.name === "mlp" ? 0 : convolve(0, t, 5)))).map(Math.exp);
     for (let i = 0; i < size; i++) features.push(vectors.reduce((sum, vector, t) => sum + shares[t] * vector[i], 0));
   }
   return Array.from(net.headBias, (bias, label) => dot(net.head, label, features) + bias);
