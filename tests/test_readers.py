@@ -334,6 +334,23 @@ class TestParquet:
         pq.write_table(pa.table({"text": values}), tmp_path / "a.parquet")
         refused(tmp_path / "a.parquet", "the column 'text' holds", "not strings")
 
+    @pytest.mark.parametrize(
+        "values",
+        [
+            pa.array([2**31 - 1], pa.date32()), pa.array([2**62], pa.timestamp("us")), pa.array([b"a"]),
+            pa.array([2**62], pa.duration("s")), pa.array([0], pa.timestamp("us", "Nowhere/Land")),
+            pa.array([{"a": 1}]), pa.array([[2**62]], pa.list_(pa.timestamp("us"))),
+        ],
+    )  # fmt: skip
+    def test_a_label_of_something_else_is_refused(self, tmp_path, values):
+        path = str(tmp_path / "a.parquet")
+        pq.write_table(pa.table({"text": ["a"], "label": values}), path)
+        with pytest.raises(PotstillError) as caught:
+            list(read.read(path, "parquet", ["text", "label"], asked.Skipped()))
+        assert f"the column 'label' holds {pq.read_schema(path).field(1).type}, neither names nor numb" in str(
+            caught.value
+        )
+
     def test_the_index_of_pandas_is_a_column_like_any_other(self, tmp_path):
         frame = pd.DataFrame({"text": ["a", "b", "c", None]}).iloc[1:]
         frame.to_parquet(tmp_path / "a.parquet")
@@ -362,18 +379,50 @@ class TestParquet:
         pq.write_table(pa.table({"text": bad}), tmp_path / "a.parquet")
         refused(tmp_path / "a.parquet", "row 2 is not UTF-8")
         assert texts(tmp_path / "a.parquet", count=0) == ([1], ["one"])
+        listed = pa.ListArray.from_arrays(pa.array([0, 1, 2], pa.int32()), bad)
+        for label in (bad, bad.dictionary_encode(), listed):
+            pq.write_table(pa.table({"text": ["a", "b"], "label": label}), tmp_path / "b.parquet")
+            wanted = (str(tmp_path / "b.parquet"), "parquet", ["text", "label"])
+            with pytest.raises(PotstillError, match="row 2 is not UTF-8 in the column 'label'"):
+                list(read.read(*wanted, asked.Skipped()))
+            [batch] = read.read(*wanted, asked.Skipped(count=0))
+            assert (read_list(batch.texts), batch.numbers) == (["a"], [1])
+            assert batch.others == [[["one"] if label is listed else "one"]]
+
+    def test_memory_that_is_short_is_no_damage(self, tmp_path, monkeypatch):
+        def short(*_, **__):
+            raise pa.ArrowMemoryError("malloc of size 17179869184 failed")
+
+        pq.write_table(pa.table({"text": ["a"]}), tmp_path / "a.parquet")
+        monkeypatch.setattr(pq.ParquetFile, "iter_batches", lambda *_, **__: map(short, [0]))
+        refused(tmp_path / "a.parquet", "row group 0 cannot be read: memory is short")
+        monkeypatch.setattr(pq, "ParquetFile", short)
+        refused(tmp_path / "a.parquet", "a.parquet cannot be read: memory is short")
 
     def test_one_long_value_in_many_rows_is_not_expanded_at_once(self, tmp_path, monkeypatch):
         monkeypatch.setattr(parquet, "SIZE", 1 << 20)
         indices = pa.array(np.zeros(1000, np.int32))
         given = pa.DictionaryArray.from_arrays(indices, pa.array(["a " * 50_000]))
-        for column in (given, given.cast(pa.string()), given.cast(pa.string()).cast(pa.string_view())):
-            pq.write_table(pa.table({"text": column}), tmp_path / "a.parquet")
-            found = [
-                len(batch.texts)
-                for batch in read.read(str(tmp_path / "a.parquet"), "parquet", ["text"], asked.Skipped())
-            ]
+        short = pa.array(["a"] * 1000)
+        lists = pa.array([[]] + [["a " * 50_000]] * 999)
+        for text, label in (
+            (given, short),
+            (given.cast(pa.string()), short),
+            (given.cast(pa.string()).cast(pa.string_view()), short),
+            (short, given),
+            (short, lists),
+        ):
+            pq.write_table(pa.table({"my.text": text, "label": label, "my": short}), tmp_path / "a.parquet")
+            wanted = (str(tmp_path / "a.parquet"), "parquet", ["my.text", "label"])
+            found = [len(batch.texts) for batch in read.read(*wanted, asked.Skipped())]
             assert (sum(found), max(found)) == (1000, 10)
+
+    def test_lists_of_words_of_a_dictionary_are_read(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(parquet, "SIZE", 1 << 10)
+        labels = [[f"a{i % 7}", f"b{i % 5}"] for i in range(100)]
+        pq.write_table(pa.table({"text": ["a"] * 100, "label": labels}), tmp_path / "a.parquet")
+        found = read.read(str(tmp_path / "a.parquet"), "parquet", ["text", "label"], asked.Skipped())
+        assert [label for batch in found for label in batch.others[0]] == labels
 
     def test_a_row_group_that_unpacks_to_far_too_much_is_refused(self, tmp_path, monkeypatch):
         monkeypatch.setattr(parquet, "LARGE", 1 << 20)
@@ -716,10 +765,18 @@ def test_the_name_of_a_class(value, name):
 
 
 def test_single_precision_and_decimals_are_numbers_as_written(tmp_path):
-    labels = {"half": np.array([2.7, 1], np.float32), "exact": [Decimal("2.70"), Decimal("1.00")]}
-    pq.write_table(pa.table({"text": ["a", "b"], **labels}), tmp_path / "a.parquet")
-    [batch] = read.read(str(tmp_path / "a.parquet"), "parquet", ["text", "half", "exact"], asked.Skipped())
-    assert [[name_of(value) for value in values] for values in batch.others] == [["2.7", "1"]] * 2
+    exact = [Decimal("2.70"), Decimal("1.00"), None]
+    columns = [pa.array([2.7, 1, None], kind) for kind in (pa.float16(), pa.float32(), pa.float64())]
+    columns.append(pa.array(exact))
+    lists = [pa.array([[2.7, 1], None, []], pa.list_(kind)) for kind in (pa.float16(), pa.float32())]
+    lists += [pa.array([exact[:2], None, []]), pa.array([exact[:2], None, []], pa.large_list(pa.decimal128(9, 7)))]
+    labels = {str(i): column for i, column in enumerate(columns + lists)}
+    pq.write_table(pa.table({"text": ["a", "b", "c"], **labels}), tmp_path / "a.parquet")
+    [batch] = read.read(str(tmp_path / "a.parquet"), "parquet", ["text", *labels], asked.Skipped())
+    names = [[name_of(value) for value in values] for values in batch.others[: len(columns)]]
+    assert names == [["2.7", "1", None]] * len(columns)
+    named = [[values and [name_of(value) for value in values] for values in column] for column in batch.others[4:]]
+    assert named == [[["2.7", "1"], None, []]] * len(lists)
 
 
 def test_the_bytes_of_names_are_what_the_header_holds():
