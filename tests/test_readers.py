@@ -672,8 +672,71 @@ class TestPrepare:
         assert project.prepare(multi_label=True)[0].labels == ["1", "x"]
         assert "the labels '1' and '1.0' are the same number" in capsys.readouterr().err
 
+    def test_labels_that_may_be_versions_are_refused_wherever_they_are(self, project: Project) -> None:  # noqa: F811
+        says = "the labels '1.1' and '1.10' are the same number: write them alike if they are one"
+        project.table("train.csv", rows(40, labels=("1.1", "1.2")))
+        project.table("test.csv", rows(4, labels=("1.10", "1.20"), word="t"))
+        project.fails(f"mine/train.csv and mine/test.csv: {says}")
+        (project.data / "test.csv").unlink()
+        (project.data / "train.csv").rename(project.data / "train-00000-of-00002.csv")
+        project.table("train-00001-of-00002.csv", rows(4, labels=("1.10", "1.20"), word="t"))
+        project.fails(f"mine/train-00000-of-00002.csv and mine/train-00001-of-00002.csv: {says}")
+        for labels in (["1.1", '"1.10"'], ['["1.1"]', '["1.10"]']):
+            content = "".join(f'{{"text": "t {i}", "label": {labels[i % 2]}}}\n' for i in range(40))
+            make(project.data / "a.jsonl", content)
+            project.fails(f"mine/a.jsonl: {says}", train="a.jsonl", multi_label=labels[0][0] == "[")
+        label = pa.array([Decimal("1.10"), Decimal("1.20")] * 20)
+        pq.write_table(pa.table({"text": [f"t {i}" for i in range(40)], "label": label}), project.data / "a.parquet")
+        assert project.prepare(train="a.parquet")[0].labels == ["1.1", "1.2"]
+        project.table("b.csv", rows(4, labels=("1.10", "1.20"), word="u"))
+        assert project.prepare(train="a.parquet", test="b.csv")[0].labels == ["1.1", "1.2"]
+
+    def test_large_decimals_are_classes_of_their_own(self, project: Project) -> None:  # noqa: F811
+        names = ["12345678901234567890", "12345678901234567891"]
+        texts = [f"t {i}" for i in range(40)]
+        label = pa.array([Decimal(names[i % 2]) for i in range(40)], pa.decimal128(20, 0))
+        pq.write_table(pa.table({"text": texts, "label": label}), project.data / "a.parquet")
+        assert project.prepare(train="a.parquet")[0].labels == names
+
+    def test_labels_that_are_one_id_are_said_to_be(self, project: Project, capsys) -> None:  # noqa: F811
+        project.table("train.csv", rows(60, labels=("0", "1", "01")))
+        assert project.prepare(labels=["neg", "pos"])[0].labels == ["neg", "pos"]
+        assert (
+            "'01' (20 rows) and '1' (20 rows) are the same number; they count as one class" in capsys.readouterr().err
+        )
+
+    @pytest.mark.parametrize(
+        ("label", "name", "says"),
+        [
+            (
+                "é",
+                "e\u0301",
+                "'é', which differs from 'e\\u0301' in {} only in invisible characters or the Unicode form",
+            ),
+            ("joy", "joy\u200b", "'joy', which differs from 'joy\\u200b' in {} only in invisible characters or the Un"),
+            ("Joy", "joy", "'Joy', which differs from 'joy' in {} only in case: write them alike"),
+            ("joy", "bliss", "'joy', which `prepare.labels` does not list: add it there"),
+        ],
+    )
+    def test_a_label_that_differs_from_its_name_unseen_is_told_why(
+        self,
+        project: Project,  # noqa: F811
+        label: str,
+        name: str,
+        says: str,
+    ) -> None:
+        project.table("train.csv", rows(40, labels=(label, "b")))
+        project.fails(f"mine/train.csv: row 1 has the label {says.format('`prepare.labels`')}", labels=[name, "b"])
+
+    def test_a_label_that_train_has_in_another_case_is_told_so(self, project: Project) -> None:  # noqa: F811
+        project.table("train.csv", rows(40, labels=("joy", "b")))
+        project.table("test.csv", [("t", "Joy")])
+        project.fails(
+            "mine/test.csv: row 1 has the label 'Joy', which differs from 'joy' in mine/train.csv only in case"
+        )
+
     def test_a_label_that_is_too_large_a_number_is_said_to_be(self, project: Project) -> None:  # noqa: F811
-        for label in ("9" * 5000, "1e999", "Infinity"):
+        for label in ("9" * 5000, "1e999", "Infinity", "12345678901234567890.0"):
             make(project.data / "train.jsonl", f'{{"text": "a", "label": 1}}\n{{"text": "b", "label": {label}}}\n')
             project.fails(
                 "line 2 has a number for its label that is infinite, or too large to be read: store labels as"
@@ -757,6 +820,11 @@ class TestPrepare:
         ("1e3", "1e3"), ("True", "True"), ("0.10", "0.1"), (0.1, "0.1"), (np.float32(0.1), "0.1"), (1e20, "1e+20"),
         ("1e+20", "1e+20"), ("-0.00", "0"), (-0.0, "0"), ("0.00001", "1e-05"), (0.00001, "1e-05"), ("1.2.0", "1.2.0"),
         ("0.1234567890123456789", "0.1234567890123456789"), ("1.", "1."), (".5", ".5"), ("00.5", "00.5"),
+        ("1234567890123456.0", "1234567890123456"), (1234567890123456.0, "1234567890123456"), ("-0", "0"),
+        ("0.100000000000000000", "0.1"), ("1E-5", "1e-05"), ("1e+5", "100000"), ("1.5e3", "1500"), ("1e5", "1e5"),
+        ("1.5e999", "1.5e999"), ("1.5e-999", "1.5e-999"), ("12345678901234567890.0", "12345678901234567890.0"),
+        (12345678901234567890.0, None), (9007199254740992.0, None), (9007199254740991.0, "9007199254740991"),
+        (10 / 3, "3.3333333333333335"), (np.float16(0.1), "0.1"),
         (float("inf"), None), (b"a", None), (["a"], None),
     ],
 )  # fmt: skip
