@@ -396,6 +396,23 @@ class TestParquet:
         pq.write_table(pa.table({"text": values}), tmp_path / "a.parquet")
         refused(tmp_path / "a.parquet", "the column 'text' holds", "not strings")
 
+    @pytest.mark.parametrize(
+        "values",
+        [
+            pa.array([2**31 - 1], pa.date32()), pa.array([2**62], pa.timestamp("us")), pa.array([b"a"]),
+            pa.array([2**62], pa.duration("s")), pa.array([0], pa.timestamp("us", "Nowhere/Land")),
+            pa.array([{"a": 1}]), pa.array([[2**62]], pa.list_(pa.timestamp("us"))),
+        ],
+    )  # fmt: skip
+    def test_a_label_of_something_else_is_refused(self, tmp_path, values):
+        path = str(tmp_path / "a.parquet")
+        pq.write_table(pa.table({"text": ["a"], "label": values}), path)
+        with pytest.raises(PotstillError) as caught:
+            list(read.read(path, "parquet", ["text", "label"], asked.Skipped()))
+        assert f"the column 'label' holds {pq.read_schema(path).field(1).type}, neither names nor numb" in str(
+            caught.value
+        )
+
     def test_the_index_of_pandas_is_a_column_like_any_other(self, tmp_path):
         frame = pd.DataFrame({"text": ["a", "b", "c", None]}).iloc[1:]
         frame.to_parquet(tmp_path / "a.parquet")
@@ -424,18 +441,50 @@ class TestParquet:
         pq.write_table(pa.table({"text": bad}), tmp_path / "a.parquet")
         refused(tmp_path / "a.parquet", "row 2 is not UTF-8")
         assert texts(tmp_path / "a.parquet", count=0) == ([1], ["one"])
+        listed = pa.ListArray.from_arrays(pa.array([0, 1, 2], pa.int32()), bad)
+        for label in (bad, bad.dictionary_encode(), listed):
+            pq.write_table(pa.table({"text": ["a", "b"], "label": label}), tmp_path / "b.parquet")
+            wanted = (str(tmp_path / "b.parquet"), "parquet", ["text", "label"])
+            with pytest.raises(PotstillError, match="row 2 is not UTF-8 in the column 'label'"):
+                list(read.read(*wanted, asked.Skipped()))
+            [batch] = read.read(*wanted, asked.Skipped(count=0))
+            assert (read_list(batch.texts), batch.numbers) == (["a"], [1])
+            assert batch.others == [[["one"] if label is listed else "one"]]
+
+    def test_memory_that_is_short_is_no_damage(self, tmp_path, monkeypatch):
+        def short(*_, **__):
+            raise pa.ArrowMemoryError("malloc of size 17179869184 failed")
+
+        pq.write_table(pa.table({"text": ["a"]}), tmp_path / "a.parquet")
+        monkeypatch.setattr(pq.ParquetFile, "iter_batches", lambda *_, **__: map(short, [0]))
+        refused(tmp_path / "a.parquet", "row group 0 cannot be read: memory is short")
+        monkeypatch.setattr(pq, "ParquetFile", short)
+        refused(tmp_path / "a.parquet", "a.parquet cannot be read: memory is short")
 
     def test_one_long_value_in_many_rows_is_not_expanded_at_once(self, tmp_path, monkeypatch):
         monkeypatch.setattr(parquet, "SIZE", 1 << 20)
         indices = pa.array(np.zeros(1000, np.int32))
         given = pa.DictionaryArray.from_arrays(indices, pa.array(["a " * 50_000]))
-        for column in (given, given.cast(pa.string()), given.cast(pa.string()).cast(pa.string_view())):
-            pq.write_table(pa.table({"text": column}), tmp_path / "a.parquet")
-            found = [
-                len(batch.texts)
-                for batch in read.read(str(tmp_path / "a.parquet"), "parquet", ["text"], asked.Skipped())
-            ]
+        short = pa.array(["a"] * 1000)
+        lists = pa.array([[]] + [["a " * 50_000]] * 999)
+        for text, label in (
+            (given, short),
+            (given.cast(pa.string()), short),
+            (given.cast(pa.string()).cast(pa.string_view()), short),
+            (short, given),
+            (short, lists),
+        ):
+            pq.write_table(pa.table({"my.text": text, "label": label, "my": short}), tmp_path / "a.parquet")
+            wanted = (str(tmp_path / "a.parquet"), "parquet", ["my.text", "label"])
+            found = [len(batch.texts) for batch in read.read(*wanted, asked.Skipped())]
             assert (sum(found), max(found)) == (1000, 10)
+
+    def test_lists_of_words_of_a_dictionary_are_read(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(parquet, "SIZE", 1 << 10)
+        labels = [[f"a{i % 7}", f"b{i % 5}"] for i in range(100)]
+        pq.write_table(pa.table({"text": ["a"] * 100, "label": labels}), tmp_path / "a.parquet")
+        found = read.read(str(tmp_path / "a.parquet"), "parquet", ["text", "label"], asked.Skipped())
+        assert [label for batch in found for label in batch.others[0]] == labels
 
     def test_a_row_group_that_unpacks_to_far_too_much_is_refused(self, tmp_path, monkeypatch):
         monkeypatch.setattr(parquet, "LARGE", 1 << 20)
@@ -720,8 +769,71 @@ class TestPrepare:
         assert project.prepare(multi_label=True)[0].labels == ["1", "x"]
         assert "the labels '1' and '1.0' are the same number" in capsys.readouterr().err
 
+    def test_labels_that_may_be_versions_are_refused_wherever_they_are(self, project: Project) -> None:  # noqa: F811
+        says = "the labels '1.1' and '1.10' are the same number: write them alike if they are one"
+        project.table("train.csv", rows(40, labels=("1.1", "1.2")))
+        project.table("test.csv", rows(4, labels=("1.10", "1.20"), word="t"))
+        project.fails(f"mine/train.csv and mine/test.csv: {says}")
+        (project.data / "test.csv").unlink()
+        (project.data / "train.csv").rename(project.data / "train-00000-of-00002.csv")
+        project.table("train-00001-of-00002.csv", rows(4, labels=("1.10", "1.20"), word="t"))
+        project.fails(f"mine/train-00000-of-00002.csv and mine/train-00001-of-00002.csv: {says}")
+        for labels in (["1.1", '"1.10"'], ['["1.1"]', '["1.10"]']):
+            content = "".join(f'{{"text": "t {i}", "label": {labels[i % 2]}}}\n' for i in range(40))
+            make(project.data / "a.jsonl", content)
+            project.fails(f"mine/a.jsonl: {says}", train="a.jsonl", multi_label=labels[0][0] == "[")
+        label = pa.array([Decimal("1.10"), Decimal("1.20")] * 20)
+        pq.write_table(pa.table({"text": [f"t {i}" for i in range(40)], "label": label}), project.data / "a.parquet")
+        assert project.prepare(train="a.parquet")[0].labels == ["1.1", "1.2"]
+        project.table("b.csv", rows(4, labels=("1.10", "1.20"), word="u"))
+        assert project.prepare(train="a.parquet", test="b.csv")[0].labels == ["1.1", "1.2"]
+
+    def test_large_decimals_are_classes_of_their_own(self, project: Project) -> None:  # noqa: F811
+        names = ["12345678901234567890", "12345678901234567891"]
+        texts = [f"t {i}" for i in range(40)]
+        label = pa.array([Decimal(names[i % 2]) for i in range(40)], pa.decimal128(20, 0))
+        pq.write_table(pa.table({"text": texts, "label": label}), project.data / "a.parquet")
+        assert project.prepare(train="a.parquet")[0].labels == names
+
+    def test_labels_that_are_one_id_are_said_to_be(self, project: Project, capsys) -> None:  # noqa: F811
+        project.table("train.csv", rows(60, labels=("0", "1", "01")))
+        assert project.prepare(labels=["neg", "pos"])[0].labels == ["neg", "pos"]
+        assert (
+            "'01' (20 rows) and '1' (20 rows) are the same number; they count as one class" in capsys.readouterr().err
+        )
+
+    @pytest.mark.parametrize(
+        ("label", "name", "says"),
+        [
+            (
+                "é",
+                "e\u0301",
+                "'é', which differs from 'e\\u0301' in {} only in invisible characters or the Unicode form",
+            ),
+            ("joy", "joy\u200b", "'joy', which differs from 'joy\\u200b' in {} only in invisible characters or the Un"),
+            ("Joy", "joy", "'Joy', which differs from 'joy' in {} only in case: write them alike"),
+            ("joy", "bliss", "'joy', which `prepare.labels` does not list: add it there"),
+        ],
+    )
+    def test_a_label_that_differs_from_its_name_unseen_is_told_why(
+        self,
+        project: Project,  # noqa: F811
+        label: str,
+        name: str,
+        says: str,
+    ) -> None:
+        project.table("train.csv", rows(40, labels=(label, "b")))
+        project.fails(f"mine/train.csv: row 1 has the label {says.format('`prepare.labels`')}", labels=[name, "b"])
+
+    def test_a_label_that_train_has_in_another_case_is_told_so(self, project: Project) -> None:  # noqa: F811
+        project.table("train.csv", rows(40, labels=("joy", "b")))
+        project.table("test.csv", [("t", "Joy")])
+        project.fails(
+            "mine/test.csv: row 1 has the label 'Joy', which differs from 'joy' in mine/train.csv only in case"
+        )
+
     def test_a_label_that_is_too_large_a_number_is_said_to_be(self, project: Project) -> None:  # noqa: F811
-        for label in ("9" * 5000, "1e999", "Infinity"):
+        for label in ("9" * 5000, "1e999", "Infinity", "12345678901234567890.0"):
             make(project.data / "train.jsonl", f'{{"text": "a", "label": 1}}\n{{"text": "b", "label": {label}}}\n')
             project.fails(
                 "line 2 has a number for its label that is infinite, or too large to be read: store labels as"
@@ -809,6 +921,11 @@ class TestPrepare:
         ("1e3", "1e3"), ("True", "True"), ("0.10", "0.1"), (0.1, "0.1"), (np.float32(0.1), "0.1"), (1e20, "1e+20"),
         ("1e+20", "1e+20"), ("-0.00", "0"), (-0.0, "0"), ("0.00001", "1e-05"), (0.00001, "1e-05"), ("1.2.0", "1.2.0"),
         ("0.1234567890123456789", "0.1234567890123456789"), ("1.", "1."), (".5", ".5"), ("00.5", "00.5"),
+        ("1234567890123456.0", "1234567890123456"), (1234567890123456.0, "1234567890123456"), ("-0", "0"),
+        ("0.100000000000000000", "0.1"), ("1E-5", "1e-05"), ("1e+5", "100000"), ("1.5e3", "1500"), ("1e5", "1e5"),
+        ("1.5e999", "1.5e999"), ("1.5e-999", "1.5e-999"), ("12345678901234567890.0", "12345678901234567890.0"),
+        (12345678901234567890.0, None), (9007199254740992.0, None), (9007199254740991.0, "9007199254740991"),
+        (10 / 3, "3.3333333333333335"), (np.float16(0.1), "0.1"),
         (float("inf"), None), (b"a", None), (["a"], None),
     ],
 )  # fmt: skip
@@ -817,10 +934,18 @@ def test_the_name_of_a_class(value, name):
 
 
 def test_single_precision_and_decimals_are_numbers_as_written(tmp_path):
-    labels = {"half": np.array([2.7, 1], np.float32), "exact": [Decimal("2.70"), Decimal("1.00")]}
-    pq.write_table(pa.table({"text": ["a", "b"], **labels}), tmp_path / "a.parquet")
-    [batch] = read.read(str(tmp_path / "a.parquet"), "parquet", ["text", "half", "exact"], asked.Skipped())
-    assert [[name_of(value) for value in values] for values in batch.others] == [["2.7", "1"]] * 2
+    exact = [Decimal("2.70"), Decimal("1.00"), None]
+    columns = [pa.array([2.7, 1, None], kind) for kind in (pa.float16(), pa.float32(), pa.float64())]
+    columns.append(pa.array(exact))
+    lists = [pa.array([[2.7, 1], None, []], pa.list_(kind)) for kind in (pa.float16(), pa.float32())]
+    lists += [pa.array([exact[:2], None, []]), pa.array([exact[:2], None, []], pa.large_list(pa.decimal128(9, 7)))]
+    labels = {str(i): column for i, column in enumerate(columns + lists)}
+    pq.write_table(pa.table({"text": ["a", "b", "c"], **labels}), tmp_path / "a.parquet")
+    [batch] = read.read(str(tmp_path / "a.parquet"), "parquet", ["text", *labels], asked.Skipped())
+    names = [[name_of(value) for value in values] for values in batch.others[: len(columns)]]
+    assert names == [["2.7", "1", None]] * len(columns)
+    named = [[values and [name_of(value) for value in values] for values in column] for column in batch.others[4:]]
+    assert named == [[["2.7", "1"], None, []]] * len(lists)
 
 
 def test_the_bytes_of_names_are_what_the_header_holds():

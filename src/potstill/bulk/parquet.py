@@ -5,7 +5,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from decimal import Decimal
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ import numpy as np
 from potstill.bulk.asked import Asked, Batch, Skipped
 from potstill.bulk.formats import STANDARD, pyarrow
 from potstill.bulk.open import BLOCK, LONGEST, binary, shown
-from potstill.errors import PotstillError
+from potstill.errors import PotstillError, exhausted
 
 SIZE = 1 << 26  # bytes of text in a batch that are aimed at
 LARGE, RATIO = 1 << 30, 1000  # a row group of more bytes, and of so many times its compressed bytes, is a bomb
@@ -53,10 +53,10 @@ def opened(path: str) -> Iterator[tuple[Any, Any]]:
             raise PotstillError(f"{name} is missing: name a file that exists") from None
         except PermissionError:
             raise
-        except (arrow.ArrowException, OSError) as error:
+        except (arrow.ArrowException, OSError, MemoryError) as error:
+            if reason := exhausted(error):
+                raise PotstillError(f"{name} cannot be read: {reason}") from None
             raise PotstillError(f"{name} is not a valid Parquet file ({_first_line(error)})") from None
-        except MemoryError:
-            raise PotstillError(f"{name} is not a valid Parquet file (it asks for more memory than there is)") from None
         except Exception as error:  # the stores of fsspec have errors of their own
             raise PotstillError(f"{name} cannot be read: {error}") from None
         yield file, source
@@ -80,12 +80,29 @@ def check(file: Any, path: str, column: str) -> None:
     """
     types = pyarrow().types
     kind = file.schema_arrow.field(column).type
-    held = kind.value_type if types.is_dictionary(kind) else kind
-    known = (types.is_string, types.is_large_string, types.is_string_view, types.is_null)
-    if not any(is_kind(held) for is_kind in known):
+    if not _is_string(kind.value_type if types.is_dictionary(kind) else kind, types):
         raise PotstillError(
             f"{shown(path)}: the column {column!r} holds {kind}, not strings. Name the column of the text, or store "
             "its values as strings"
+        )
+
+
+def _is_string(kind: Any, types: Any) -> bool:
+    known = (types.is_string, types.is_large_string, types.is_string_view, types.is_null)
+    return any(is_kind(kind) for is_kind in known)
+
+
+def _check_value(file: Any, path: str, column: str) -> None:
+    """See to it that a column holds strings, numbers or lists of them; not all dates are ones that Python has."""
+    types = pyarrow().types
+    kind = held = file.schema_arrow.field(column).type
+    while hasattr(held, "value_type"):
+        held = held.value_type
+    numbers = (types.is_integer, types.is_floating, types.is_decimal, types.is_boolean)
+    if not _is_string(held, types) and not any(is_kind(held) for is_kind in numbers):
+        raise PotstillError(
+            f"{shown(path)}: the column {column!r} holds {kind}, neither names nor numbers. Name another column, or "
+            "store its values as strings"
         )
 
 
@@ -93,14 +110,16 @@ def batches(asked: Asked, rows: int) -> Iterator[Batch]:
     """Read batches of at most `rows` rows; where texts are long, fewer, so that memory stays bounded.
 
     Raises:
-        PotstillError: as `opened` and `check`; or a column is missing or there twice, a page is damaged, or a row
-            group unpacks to far more than is there.
+        PotstillError: as `opened` and `check`; or another column holds neither strings nor numbers, one is missing or
+            there twice, a page is damaged, or a row group unpacks to far more than is there.
     """
     arrow = pyarrow()
     text = asked.columns[0]
     with opened(asked.path) as (file, source):
         asked.place(file.schema_arrow.names)
         check(file, asked.path, text)
+        for column in asked.columns[1:]:
+            _check_value(file, asked.path, column)
         columns = list(dict.fromkeys(asked.columns))
         rows = min(rows, max(1, SIZE // _longest(file, source, asked.path, columns)))
         done = 0
@@ -111,21 +130,21 @@ def batches(asked: Asked, rows: int) -> Iterator[Batch]:
                 if batch is None:
                     return
                 texts = batch.column(text).cast(arrow.string())
-                others = [_values(batch.column(column), arrow) for column in asked.columns[1:]]
             except (arrow.ArrowException, OSError, ValueError, MemoryError) as error:
                 raise _damaged(file, asked.path, columns, rows, done, error) from None
+            others = {column: batch.column(column) for column in asked.columns[1:]}
             numbers: Sequence[int] = range(done + 1, done + 1 + len(texts))
             done += len(texts)
             good = np.ones(len(texts), bool)
-            for i, fault in _faults(texts, arrow):
+            for i, fault in _faults(texts, others, arrow):
                 asked.bad.take(asked.where(numbers[i]), fault)
                 good[i] = False
             if not good.all():
                 kept = np.flatnonzero(good).tolist()
                 numbers, texts = [numbers[i] for i in kept], texts.filter(arrow.array(good))
-                others = [[values[i] for i in kept] for values in others]
+                others = {column: values.filter(arrow.array(good)) for column, values in others.items()}
             if len(texts):
-                yield Batch(texts, numbers, others)
+                yield Batch(texts, numbers, [_values(others[column], arrow) for column in asked.columns[1:]])
 
 
 def _longest(file: Any, source: Any, path: str, columns: list[str]) -> int:
@@ -138,8 +157,8 @@ def _longest(file: Any, source: Any, path: str, columns: list[str]) -> int:
     for group in range(file.num_row_groups):
         known = file.metadata.row_group(group)
         for chunk in map(known.column, range(known.num_columns)):
-            column, size = chunk.path_in_schema.split(".")[0], chunk.total_uncompressed_size
-            if column not in columns:
+            size, name = chunk.total_uncompressed_size, chunk.path_in_schema
+            if not any(name == column or name.startswith(f"{column}.") for column in columns):  # itself, or in a list
                 continue
             if size > LARGE and size > RATIO * chunk.total_compressed_size:
                 raise PotstillError(
@@ -148,28 +167,33 @@ def _longest(file: Any, source: Any, path: str, columns: list[str]) -> int:
                 )
             longest = max(longest, size // max(1, known.num_rows))
             if chunk.has_dictionary_page and size * known.num_rows > SIZE:
-                longest = max(longest, _longest_in_dictionary(source, path, column, group))
+                longest = max(longest, _longest_in_dictionary(source, path, name, group))
     if longest > LONGEST:
         raise PotstillError(f"{shown(path)} holds values of {longest:,} bytes. At most {LONGEST >> 20} MB are read")
     return longest
 
 
-def _longest_in_dictionary(source: Any, path: str, column: str, group: int) -> int:
+def _longest_in_dictionary(source: Any, path: str, name: str, group: int) -> int:
     arrow = pyarrow()
-    file = arrow.parquet.ParquetFile(source, read_dictionary=[column], pre_buffer=False)
-    if not arrow.types.is_dictionary(file.schema_arrow.field(column).type):
-        return 1  # no strings: its values are short
+    file = arrow.parquet.ParquetFile(source, read_dictionary=[name], pre_buffer=False)
     try:
-        batch = next(file.iter_batches(1, row_groups=[group], columns=[column]))
-    except StopIteration:
-        return 1
+        for batch in file.iter_batches(1, row_groups=[group], columns=[name]):
+            values = batch.column(0)
+            while not arrow.types.is_dictionary(values.type):
+                if not hasattr(values.type, "value_type"):
+                    return 1  # no strings: its values are short
+                values = values.flatten()  # of lists
+            if len(values.dictionary):
+                lengths = arrow.compute.binary_length(values.dictionary.cast(arrow.large_string()))
+                return arrow.compute.max(lengths).as_py() or 1
     except (arrow.ArrowException, OSError, ValueError, MemoryError) as error:
         raise _spoilt(path, group, error) from None
-    lengths = arrow.compute.binary_length(batch.column(0).dictionary.cast(arrow.large_string()))
-    return arrow.compute.max(lengths).as_py() or 1
+    return 1
 
 
 def _spoilt(path: str, group: int, error: BaseException) -> PotstillError:
+    if reason := exhausted(error):
+        return PotstillError(f"{shown(path)}: row group {group} cannot be read: {reason}")
     return PotstillError(
         f"{shown(path)}: row group {group} is damaged ({_first_line(error)}). Fetch or make the file again"
     )
@@ -189,29 +213,48 @@ def _damaged(file: Any, path: str, columns: list[str], rows: int, done: int, err
     return _spoilt(path, file.num_row_groups - 1, error)
 
 
-def _faults(texts: Any, arrow: Any) -> list[tuple[int, str]]:
-    """The rows of an Arrow array that are no text, with what is wrong."""
-    found = []
+def _faults(texts: Any, others: dict[str, Any], arrow: Any) -> list[tuple[int, str]]:
+    """The rows that have no text, or bytes that are no text, with what is wrong."""
+    found: dict[int, str] = {}
+    for column, values in others.items():
+        found |= _undecodable(values, f" in the column {column!r}", arrow)
+    found |= _undecodable(texts, "", arrow)
     if texts.null_count:
         missing = np.flatnonzero(texts.is_null().to_numpy(zero_copy_only=False))
-        found = [(i, "has no text") for i in missing.tolist()]
+        found |= dict.fromkeys(missing.tolist(), "has no text")
+    return sorted(found.items())
+
+
+def _undecodable(values: Any, where: str, arrow: Any) -> dict[int, str]:
+    """The rows of an Arrow array that are not UTF-8; Arrow reads strings as they are."""
+    found = {}
     try:
-        texts.validate(full=True)
-    except arrow.ArrowInvalid:  # Arrow reads strings as they are
-        for i, value in enumerate(texts.cast(arrow.binary()).to_pylist()):
+        values.validate(full=True)
+    except arrow.ArrowInvalid:
+        for i, value in enumerate(values):
             try:
-                (value or b"").decode()
+                value.as_py()
             except UnicodeDecodeError as error:
-                found.append((i, f"is not UTF-8 ({error.reason})"))
-    return sorted(found)
+                found[i] = f"is not UTF-8{where} ({error.reason})"
+    return found
 
 
 def _values(column: Any, arrow: Any) -> list[Any]:
-    """A column as Python's values; a number of single precision is what it is written as, 2.7 and not 2.70000005."""
-    if arrow.types.is_float32(column.type) or arrow.types.is_float16(column.type):
-        values = column.cast(arrow.float32()).to_numpy(zero_copy_only=False)
-        return [None if value != value else float(str(value)) for value in values]
-    return [float(value) if isinstance(value, Decimal) else value for value in column.to_pylist()]
+    """A column as Python's values.
+
+    A number of less than double precision is what it is written as, 2.7 and not 2.70000005; a decimal, which may have
+    more digits than a float, is a string of them.
+    """
+    types, kind = arrow.types, column.type
+    if types.is_float32(kind) or types.is_float16(kind):
+        return [None if value != value else float(str(value)) for value in column.to_numpy(zero_copy_only=False)]
+    if types.is_decimal(kind):
+        return [None if value is None else format(value, "f") for value in column.to_pylist()]
+    if hasattr(column, "flatten"):  # lists
+        lengths = arrow.compute.list_value_length(column).to_pylist()
+        values = iter(_values(column.flatten(), arrow))
+        return [None if length is None else list(islice(values, length)) for length in lengths]
+    return column.to_pylist()
 
 
 @contextmanager

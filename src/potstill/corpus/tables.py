@@ -15,12 +15,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from potstill.bulk.asked import Asked, Skipped, alike, difference, look
+from potstill.bulk.asked import Asked, Skipped, alike, difference, look, quoted
 from potstill.errors import PotstillError, visible
 from potstill.runtime import naming
 from potstill.runtime.decision import JOINT
 
-_DECIMAL = re.compile(r"(?=.{3,16}\Z)-?(0|[1-9][0-9]*)\.[0-9]+")  # of so few digits that a float has them all
+# What is a number beyond doubt: 1e5, without a sign, may be a name.
+_DECIMAL = re.compile(r"-0|-?(0|[1-9][0-9]*)(\.[0-9]+(e[+-]?[0-9]{1,3})?|e[+-][0-9]{1,3})", re.IGNORECASE)
 _NUMBER = re.compile(r"-?[0-9]{1,300}(\.[0-9]{1,300})?(e[+-]?[0-9]{1,3})?", re.IGNORECASE)
 
 # Under which names a split goes about, in files and on the hub.
@@ -40,11 +41,13 @@ class Table:
         rows: the columns `text` and, in a labelled table, `label`, a name or id as a string, or a tuple of them
             where a text may have several; indexed from 0.
         place: gives the place where its owner finds a row, such as "train.csv: row 8" for 7; None for numbers from 1.
+        written: the labels as they are written there, each with the name of the table that has it first.
     """
 
     name: str
     rows: pd.DataFrame
     place: Callable[[int], str] | None = None
+    written: dict[str, str] = field(default_factory=dict)
 
     def where(self, i: int) -> str:
         """Name row `i` in a message."""
@@ -62,7 +65,14 @@ def joined(tables: Sequence[Table]) -> Table:
         return tables[part].where(i - starts[part])
 
     rows = pd.concat([table.rows for table in tables], ignore_index=True)
-    return Table(f"{tables[0].name} … {tables[-1].name}", rows, place)
+    return Table(f"{tables[0].name} … {tables[-1].name}", rows, place, _written(tables))
+
+
+def _written(tables: Iterable[Table]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for table in tables:
+        found = table.written | found
+    return found
 
 
 @dataclass(frozen=True)
@@ -142,7 +152,9 @@ def columns(
     if label is not None:
         read = _labels if multi_label else _label
         named = [read(value, table.where(i)) for i, value in enumerate(rows["label"])]
-        _note_forms(name, rows["label"], multi_label)
+        for value in rows["label"]:
+            for one in _parts(value) if multi_label else [value]:
+                table.written.setdefault(one.strip() if isinstance(one, str) else str(name_of(one)), name)
         rows["label"] = pd.Series(named, rows.index, object)
     return table
 
@@ -156,13 +168,15 @@ def _missing(value: Any) -> bool:
 def name_of(value: Any) -> str | None:
     """The name of a class, the same from every format; None if the value is none.
 
-    A string is what it is written as, but for a decimal number, which zeros at its end do not change: 1.0, the id that
-    a missing neighbour made a float, is the class 1, and 0.10 the class 0.1. A number is written as CSV has it, in the
-    fewest digits, and a boolean as JSON has it.
+    A string is what it is written as, but for a number with a fraction or a signed exponent: 1.0, the id that a missing
+    neighbour made a float, is the class 1, 0.10 the class 0.1, and 1E-5 the class 1e-05. Where a float would lose
+    digits, they are kept. A number is written in the fewest digits, and a boolean as JSON has it.
     """
     if isinstance(value, str):
         name = value.strip()
-        return name_of(float(name)) if _DECIMAL.fullmatch(name) else name
+        if _DECIMAL.fullmatch(name) and Decimal(name) == Decimal(repr(float(name))):
+            return name_of(float(name)) or name
+        return name
     if isinstance(value, bool | np.bool):
         return str(value).lower()
     if isinstance(value, Integral):
@@ -171,31 +185,32 @@ def name_of(value: Any) -> str | None:
         number = float(
             str(value) if isinstance(value, np.floating) else value
         )  # of single precision: 2.7 and not 2.70000005
+        if abs(number) >= 1 << 53 and number != float(f"{number:.15g}"):
+            return None  # a whole number that others share
         return str(int(number)) if number.is_integer() and abs(number) < 1e16 else repr(number)
     return None
 
 
-def _note_forms(name: str, values: Iterable[Any], multi_label: bool) -> None:
-    """Print the labels of a table that are one class, though written in two ways: 1 and 1.0.
+def _note_forms(tables: Iterable[Table]) -> None:
+    """Print the labels that are one class, though written in two ways: 1 and 1.0.
 
     Raises:
         PotstillError: two labels such as 1.1 and 1.10 may be versions or sections, of which each is a class.
     """
-    written = {value for value in values if isinstance(value, str)}
-    parts = {part.strip() for value in written for part in (value.split(JOINT) if multi_label else [value])}
+    written = _written(tables)
     forms: dict[str, list[str]] = {}
-    for part in sorted(parts):
-        if _NUMBER.fullmatch(part):
-            forms.setdefault(str(name_of(part)), []).append(part)
+    for one in sorted(filter(_NUMBER.fullmatch, written)):
+        forms.setdefault(str(name_of(one)), []).append(one)
     for label, (one, *others) in forms.items():
-        if others and "." in label:
+        if not others:
+            continue
+        names = " and ".join(dict.fromkeys((written[one], written[others[0]])))
+        told = f"{names}: the labels {one!r} and {others[0]!r} are the same number"
+        if "." in label:
             raise PotstillError(
-                f"{name}: the labels {one!r} and {others[0]!r} are the same number: write them alike if they are one "
-                "class, or with a letter (such as v1.10) if they are two"
+                f"{told}: write them alike if they are one class, or with a letter (such as v1.10) if they are two"
             )
-        if others:
-            told = f"the labels {one!r} and {others[0]!r} are the same number; they count as the class {label!r}"
-            print(visible(f"{name}: {told}"), file=sys.stderr)
+        print(visible(f"{told}; they count as the class {label!r}"), file=sys.stderr)
 
 
 def _label(value: Any, where: str) -> str:
@@ -215,16 +230,19 @@ def _label(value: Any, where: str) -> str:
 
 def _labels(value: Any, where: str) -> tuple[str, ...]:
     """The labels of a text, each once, from a list or from names joined by `JOINT`."""
-    if isinstance(value, list | tuple | np.ndarray):
-        found = [_label(one, where) for one in value]
-    elif _missing(value):
-        found = []
-    else:
-        found = [_label(one, where) for one in (value.split(JOINT) if isinstance(value, str) else [value])]
+    found = [_label(one, where) for one in _parts(value)]
     for name in found:
         if JOINT in name:
             raise PotstillError(f"{where} has the label {name!r}, but {JOINT} stands between labels: rename it")
     return tuple(dict.fromkeys(found))
+
+
+def _parts(value: Any) -> list[Any]:
+    if isinstance(value, list | tuple | np.ndarray):
+        return list(value)
+    if _missing(value):
+        return []
+    return value.split(JOINT) if isinstance(value, str) else [value]
 
 
 def _each(table: Table) -> Iterator[tuple[int, str]]:
@@ -252,14 +270,18 @@ def encode(raw: Raw, names: list[str] | None) -> tuple[list[str], dict[str, Tabl
     numeric = all(re.fullmatch(r"-?[0-9]+", label) for label in found)
     train = raw.splits["train"]
     in_train = {label for _, label in _each(train)}
-    _check_looks(raw)
+    if names is not None:
+        names = _stripped(names, "`prepare.labels`")
+    by_id = names is not None and numeric and not found <= set(names)
+    _note_forms(raw.splits.values())
+    _check_looks(raw, by_id)
     for table in raw.splits.values():
         for i, label in _each(table):
             if label not in in_train:
-                raise PotstillError(
-                    f"{table.where(i)} has the label {label!r}, which no row of {train.name} has: "
-                    "add examples of it there, or remove it here"
+                advice = _differs(label, sorted(in_train), train.name) or (
+                    f"which no row of {train.name} has: add examples of it there, or remove it here"
                 )
+                raise PotstillError(f"{table.where(i)} has the label {quoted(label)}, {advice}")
     if len(found) < 2:
         has = f"one label only, {found.pop()!r}" if found else "no label"
         raise PotstillError(f"{train.name} has {has}: it needs at least two")
@@ -268,8 +290,7 @@ def encode(raw: Raw, names: list[str] | None) -> tuple[list[str], dict[str, Tabl
         labels = _order(found, None if raw.labels is None else _stripped(raw.labels, train.name))
         ids = {label: id_ for id_, label in enumerate(labels)}
     else:
-        labels = names = _stripped(names, "`prepare.labels`")
-        by_id = numeric and not found <= set(names)
+        labels = names
         ids = {name: id_ for id_, name in enumerate(names)}
         if by_id:
             ids = {label: int(label) for label in found}
@@ -302,8 +323,11 @@ def _stripped(names: list[str], where: str) -> list[str]:
     return found
 
 
-def _check_looks(raw: Raw) -> None:
-    """Refuse classes that look the same; print those that may be meant to be: equal but for case, or as numbers."""
+def _check_looks(raw: Raw, by_id: bool) -> None:
+    """Refuse classes that look the same; print those that may be meant to be: equal but for case, or as numbers.
+
+    Where labels are ids (`by_id`), those that are the same number are one class.
+    """
     counts = Counter(label for table in raw.splits.values() for _, label in _each(table))
     for label in sorted(counts):
         if not look(label):
@@ -323,7 +347,8 @@ def _check_looks(raw: Raw) -> None:
                     ": make them one"
                 )
             differ = f"differ in {difference(one, other)} only" if form is alike else "are the same number"
-            told = f"the labels {both} {differ}; they count as two classes"
+            count = "one class" if by_id and form is _quantity else "two classes"
+            told = f"the labels {both} {differ}; they count as {count}"
             print(visible(f"{raw.splits['train'].name}: {told}"), file=sys.stderr)
 
 
@@ -335,9 +360,10 @@ def _quantity(label: str) -> Decimal | str:
 def _check_names(raw: Raw, names: list[str], ids: dict[str, int], by_id: bool) -> None:
     for table in raw.splits.values():
         for i, label in _each(table):
-            where = f"{table.where(i)} has the label {label!r}"
+            where = f"{table.where(i)} has the label {quoted(label)}"
             if label not in ids:
-                raise PotstillError(f"{where}, which `prepare.labels` does not list: add it there")
+                fault = _differs(label, names, "`prepare.labels`")
+                raise PotstillError(f"{where}, {fault or 'which `prepare.labels` does not list: add it there'}")
             if by_id and not 0 <= ids[label] < len(names):
                 raise PotstillError(
                     f"{where}, but `prepare.labels` names ids 0 to {len(names) - 1} only: correct one of them"
@@ -348,3 +374,11 @@ def _check_names(raw: Raw, names: list[str], ids: dict[str, int], by_id: bool) -
             raise PotstillError(
                 f"`prepare.labels` lists {name!r}, which no row of {raw.splits['train'].name} has: remove it"
             )
+
+
+def _differs(label: str, names: list[str], whose: str) -> str | None:
+    """Say in what an unknown label differs from the class that is probably meant; None if it is like no other."""
+    near = next((name for name in names if alike(name) == alike(label)), None)
+    if near is None:
+        return None
+    return f"which differs from {quoted(near)} in {whose} only in {difference(label, near)}: write them alike"
