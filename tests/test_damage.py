@@ -337,7 +337,7 @@ class TestStages:
         spoil(folder / f"{name}.parquet")
 
         with pytest.raises(PotstillError, match=rf"{name}\.parquet cannot be read .*{AGAIN}"):
-            list(transfer.read(folder).texts)
+            list(transfer.read(folder, ["c0", "c1", "c2"]).texts)
 
     def test_pool_and_answers(self, trained, tmp_path):
         pool, answers, target = tmp_path / "pool.parquet", tmp_path / "logits.parquet", tmp_path / "out"
