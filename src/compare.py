@@ -78,7 +78,7 @@ def read(name: str) -> Experiment:
             params = section.parse(git("show", f"{revision}:{paths.PARAMS}"), f"{name}:{paths.PARAMS}")
         except subprocess.CalledProcessError:
             raise PotstillError(f"{name} has no {SCORES}: it is older than that, or `evaluate` did not run") from None
-        except ValueError as error:
+        except (RecursionError, ValueError) as error:
             raise PotstillError(f"{name}: {SCORES} or {TIMING} is not valid JSON ({error}): leave it out") from None
         test = answers(revision)
     try:

@@ -1,6 +1,7 @@
 """Reading the tables that stages write. Their pages have no checksums: what is damaged may be read as anything."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,6 @@ import pyarrow.compute
 import pyarrow.parquet
 
 from potstill import files
-from potstill.errors import listed
 
 TEXT = pa.schema([("text", pa.large_string())])
 POOL = TEXT.append(pa.field("source", pa.large_string()))
@@ -33,7 +33,9 @@ def check(file: pa.parquet.ParquetFile, wanted: pa.Schema, empty: bool = False) 
     """
     found = file.schema_arrow
     if found.names != wanted.names:
-        raise ValueError(f"its columns are {listed(found.names)} instead of {listed(wanted.names)}")
+        pairs = zip_longest(map(repr, found.names), map(repr, wanted.names), fillvalue="nothing")
+        place, (has, needs) = next((place, pair) for place, pair in enumerate(pairs, 1) if len(set(pair)) == 2)
+        raise ValueError(f"column {place} is {has} instead of {needs}")
     if not file.metadata.num_rows:
         if not empty:
             raise ValueError("it has no rows")

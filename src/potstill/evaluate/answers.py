@@ -76,7 +76,8 @@ class Answers:
             scores = inputs.scores(f"{name} {place}" for name in number for place in range(classes))
             several = pa.types.is_list(found.field("label").type)
             inputs.check(file, pa.schema([*inputs.labelled(several), *scores]))
-            table = inputs.sound(file.read())
+            table = file.read()
+            inputs.sound(table.select(["text", "label"]))  # pandas writes what is not a number as a missing value
             models = {
                 name: np.stack([table[f"{name} {place}"].to_numpy() for place in range(classes)], 1, dtype=np.float64)
                 for name in number

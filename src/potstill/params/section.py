@@ -1,7 +1,8 @@
 """What all sections of `params.yaml` share: reading, checking, and errors that name the key."""
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self, get_args
@@ -131,18 +132,28 @@ def wrong(document: Mapping[str, Any]) -> list[str]:
 
 
 class _Constructor(SafeConstructor):
-    """Says where a value is that is none, such as a date of month 13, for which ruamel lets pass what Python raises."""
+    """Says where a value is that is none, such as a date of month 13: ruamel lets pass what Python raises."""
 
     def construct_object(self, node: Any, deep: bool = False) -> Any:
-        try:
+        with _at(node):
             value = super().construct_object(node, deep)
             if isinstance(value, int):
                 str(value)  # refuses more digits than a message could show
             return value
-        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-            raise MarkedYAMLError(
-                problem=f"a value that cannot be read ({said(error)})", problem_mark=node.start_mark
-            ) from None
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+        with _at(node):  # a key may be none
+            return super().construct_mapping(node, deep)
+
+
+@contextmanager
+def _at(node: Any) -> Iterator[None]:
+    try:
+        yield
+    except (YAMLError, RecursionError):
+        raise
+    except Exception as error:
+        raise MarkedYAMLError(problem=said(error), problem_mark=node.start_mark) from None
 
 
 def read(path: Path) -> dict[str, Any]:

@@ -83,6 +83,8 @@ def read(folder: Path, labels: Sequence[str], sources: Sequence[str] | None = No
         logits = np.empty((len(kinds), len(labels)), np.float32)
         for place, column in enumerate(columns):
             logits[:, place] = column.to_numpy()
+        if not np.isfinite(logits).all():
+            raise ValueError("a logit that is not finite")
     names = kinds.cat.categories.to_numpy(object)[kinds.cat.codes]  # a name is one string, however often it is there
     found = Transfer(Texts(pool, np.ones(len(kinds), bool)), names, logits)
     if sources is None:

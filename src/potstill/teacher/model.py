@@ -128,9 +128,10 @@ def _read(folder: Path) -> _Facts:
 
 
 def _damaged(folder: Path, what: str, found: Any) -> PotstillError:
+    shown = json.dumps(found, ensure_ascii=False)[:80]
     return PotstillError(
-        f"{folder / 'teacher.json'}: {what} (found: {json.dumps(found, ensure_ascii=False)}): run `make verify`, then "
-        "`dvc repro`, or copy the teacher's folder again"
+        f"{folder / 'teacher.json'}: {what} (found: {shown}): run `make verify`, then `dvc repro`, or copy the "
+        "teacher's folder again"
     )
 
 
