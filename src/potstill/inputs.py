@@ -55,7 +55,7 @@ def sound(part: Any) -> Any:
     """Return a table or a batch if every text in it is UTF-8 and no value is missing.
 
     Raises:
-        ValueError: one is not, or is.
+        ValueError: a text is not UTF-8, or a value is missing.
     """
     part.validate(full=True)
     for name, column in zip(part.schema.names, part.columns, strict=True):
@@ -81,7 +81,7 @@ def read(path: Path, wanted: pa.Schema, columns: Sequence[str] | None = None, em
     """Read a file of the columns `wanted`, or some of them.
 
     Raises:
-        PotstillError: as `opened`; or a value is missing, or no text.
+        PotstillError: as `opened`; or a text is not UTF-8, or a value is missing.
     """
     with files.reading(path), opened(path, wanted, empty) as file:
         return sound(file.read(columns))
