@@ -191,7 +191,8 @@ def train_all(runs: Iterable[Run], folders: dict[str, Path], jobs: int) -> list[
 
 @cache
 def _load(folder: Path, sources: tuple[str, ...] | None) -> tuple[Dataset, transfer.Transfer]:
-    return Dataset.load(folder / "prepared"), transfer.read(folder / "transfer", sources)
+    data = Dataset.load(folder / "prepared")
+    return data, transfer.read(folder / "transfer", data.labels, sources)
 
 
 def _train(folders: dict[str, Path], item: tuple[Run, Path]) -> None:

@@ -59,7 +59,8 @@ def result(trial: Trial, params: AblateParams, baseline: BaselineParams, scratch
 @cache
 def read() -> tuple[Dataset, Transfer]:
     """What is learned from, once per process."""
-    return Dataset.load(paths.PREPARED, unlabelled=False), transfer.read(paths.TRANSFER)
+    data = Dataset.load(paths.PREPARED, unlabelled=False)
+    return data, transfer.read(paths.TRANSFER, data.labels)
 
 
 if __name__ == "__main__":

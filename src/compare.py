@@ -8,6 +8,7 @@ from potstill.start import run
 import io
 import json
 import subprocess
+from pathlib import Path
 from typing import Any
 
 import dvc.api
@@ -77,7 +78,7 @@ def read(name: str) -> Experiment:
             params = section.parse(git("show", f"{revision}:{paths.PARAMS}"), f"{name}:{paths.PARAMS}")
         except subprocess.CalledProcessError:
             raise PotstillError(f"{name} has no {SCORES}: it is older than that, or `evaluate` did not run") from None
-        except ValueError as error:
+        except (RecursionError, ValueError) as error:
             raise PotstillError(f"{name}: {SCORES} or {TIMING} is not valid JSON ({error}): leave it out") from None
         test = answers(revision)
     try:
@@ -114,7 +115,7 @@ def answers(revision: str) -> Answers | None:
         content: Any = dvc.api.read(str(ANSWERS), rev=revision, mode="rb")
     except Exception:  # of what is not in the cache, DVC says so in many ways, and each kind of remote in its own
         return None
-    return Answers.load(io.BytesIO(content))
+    return Answers.load(Path(f"{revision[:7]}:{ANSWERS}"), io.BytesIO(content))
 
 
 def git(*command: str) -> str:

@@ -4,10 +4,9 @@ from potstill.start import run
 
 import sys
 
-import pyarrow.parquet
 from tqdm import tqdm
 
-from potstill import files, paths, truncation
+from potstill import files, inputs, paths, truncation
 from potstill.cost import measured
 from potstill.errors import PotstillError
 from potstill.params.label import LabelParams
@@ -22,8 +21,7 @@ def main() -> None:
     name = sys.argv[1]
     metrics, pool = paths.METRICS / "label" / name, paths.POOL / "pool.parquet"
     with measured(metrics / "cost.json"):
-        with files.reading(pool):
-            rows = pyarrow.parquet.read_metadata(pool).num_rows
+        rows = inputs.opened(pool, inputs.POOL).metadata.num_rows
         scratch = paths.SCRATCH / "label"  # which DVC leaves alone
         with tqdm(total=rows, unit="text", desc=f"label with {name}", mininterval=1) as bar:
             cut = label(paths.TEACHER / name, pool, paths.LABEL / name, params, scratch, bar.update)

@@ -63,7 +63,7 @@ def read(data: Dataset, teachers: list[str]) -> Inputs:
     student = Student.load(paths.EXPORT / FILE)
     test = Answers.load(paths.EVALUATE / "test.parquet")
     teacher = teachers[0] if len(teachers) == 1 else "ensemble"
-    pool = transfer.read(paths.TRANSFER)
+    pool = transfer.read(paths.TRANSFER, data.labels)
     evaluated, prepared = paths.METRICS / "evaluate", paths.METRICS / "prepare" / "metrics.json"
     return Inputs(
         labels=data.labels,

@@ -24,6 +24,7 @@ from potstill.search import Result, front, markdown, recommend, search, settings
 from potstill.storage import at, locked, mend
 from potstill.student import transfer
 from potstill.student.distil import distil
+from potstill.student.transfer import Transfer
 from potstill.terminal import Parser
 from potstill.workers import workers
 
@@ -43,7 +44,7 @@ def main() -> None:
         raise PotstillError("--budget, --trials and --jobs are at least 1")
 
     params = StudentParams.load()
-    transfer.read(paths.TRANSFER, params.sources)  # what is missing is said before processes start
+    read(params)  # what is missing is said before processes start
     # A storage may have several searches; these belong together if they train on, and are judged by, the same.
     validation = files.sha256(paths.PREPARED / "validation.parquet")
     key = files.key(
@@ -71,8 +72,7 @@ def worker(
 ) -> list[Result]:
     """Try students until there are enough, beside other processes that do the same."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    data = Dataset.load(paths.PREPARED, unlabelled=False)
-    learned = transfer.read(paths.TRANSFER, params.sources)
+    data, learned = read(params)
 
     def train(tried: StudentParams) -> Result:
         trained = distil(data.labels, learned.texts, learned.logits, data.validation, tried)
@@ -84,6 +84,12 @@ def worker(
         print(f"{done}/{trials}: {result.score:.2%}, {size}, {result.params}", flush=True)
 
     return search(train, params, len(data.labels), budget, unit, trials, at(where), name, progress)
+
+
+def read(params: StudentParams) -> tuple[Dataset, Transfer]:
+    """What is learned from."""
+    data = Dataset.load(paths.PREPARED, unlabelled=False)
+    return data, transfer.read(paths.TRANSFER, data.labels, params.sources)
 
 
 def report(results: list[Result], unit: str, budget: int, metric: str) -> None:

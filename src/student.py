@@ -16,7 +16,7 @@ def main() -> None:
     """Read the prepared data and the transfer set; write `models/student` and `metrics/student`."""
     params = StudentParams.load()
     data = Dataset.load(paths.PREPARED, unlabelled=False)
-    learned = transfer.read(paths.TRANSFER, params.sources)
+    learned = transfer.read(paths.TRANSFER, data.labels, params.sources)
     device.use_threads(params.threads)
     metrics = paths.METRICS / "student"
     with record.curves(metrics) as log:

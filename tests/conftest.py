@@ -88,10 +88,9 @@ def make_transfer(texts: list[str], sources: list[str], logits: np.ndarray) -> T
     """A transfer set as the stage writes it."""
     folder = Path(tempfile.mkdtemp(dir=_SCRATCH.name))
     pd.DataFrame({"text": texts, "source": sources}).to_parquet(folder / "pool.parquet", index=False)
-    pd.DataFrame(logits.astype(np.float32), columns=[f"c{i}" for i in range(logits.shape[1])]).to_parquet(
-        folder / "logits.parquet", index=False
-    )
-    return transfer.read(folder)
+    labels = [f"c{i}" for i in range(logits.shape[1])]
+    pd.DataFrame(logits.astype(np.float32), columns=labels).to_parquet(folder / "logits.parquet", index=False)
+    return transfer.read(folder, labels)
 
 
 def make_mixed_texts(number: int, seed: int) -> pd.DataFrame:

@@ -3,9 +3,11 @@
 import importlib.util
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from safetensors.numpy import load_file, save_file
@@ -300,6 +302,78 @@ class TestFacts:
             model.load(tmp_path)
 
 
+def stored(data, folder):
+    """What the stages write, by the names of `READ`."""
+    (folder / "pool").mkdir()
+    data.save(folder / "prepared")
+    texts = data.train["text"].tolist()
+    logits = np.zeros((len(texts), len(data.labels)))
+    shutil.copytree(make_transfer(texts, ["train"] * len(texts), logits).texts.path.parent, folder / "transfer")
+    shutil.copytree(folder / "transfer", folder / "made")
+    models = {"tfidf": np.ones((60, 3)), "student": np.ones((60, 3))}
+    Answers(data.test["text"].tolist(), data.targets("test"), models).save(folder / "evaluate/test.parquet")
+    return folder
+
+
+def merged(folder):
+    """Put answers to a pool together."""
+    return merge(folder / "made/pool.parquet", [folder / "made/logits.parquet"], folder / "pool", multi_label=False)
+
+
+def transferred(folder):
+    """All of a transfer set."""
+    return list(transfer.read(folder / "transfer", ["c0", "c1", "c2"]).texts)
+
+
+# Of each file, what reads it, and the columns that are spoilt; "" for what is wrong with all of them.
+READ = {
+    "prepared/train.parquet": (lambda folder: Dataset.load(folder / "prepared"), ["", "text", "label"]),
+    "prepared/unlabelled.parquet": (lambda folder: list(Dataset.texts(folder / "prepared", "unlabelled")), ["text"]),
+    "made/pool.parquet": (merged, ["", "text"]),
+    "made/logits.parquet": (merged, ["c0"]),
+    "transfer/pool.parquet": (transferred, ["", "text"]),
+    "transfer/logits.parquet": (transferred, ["", "c0"]),
+    "evaluate/test.parquet": (lambda folder: Answers.load(folder / "evaluate/test.parquet"), ["", "text", "label"]),
+}
+# What is wrong with a table, and what is then said.
+TABLES = [
+    (lambda table: table[:0], "it has no rows"),
+    (lambda table: table.drop_columns(table.column_names[-1:]), "column . is nothing instead of '"),
+    (lambda table: table.select(table.column_names[::-1]), "column 1 is '.*' instead of '"),
+    (lambda table: table.rename_columns([*table.column_names[:-1], "x 0"]), "column . is 'x 0' instead of '"),
+    (lambda table: table.append_column("x 0", table.columns[0]), "column .* nothing"),
+]
+BYTES = pa.array([b"\xff"]).view(pa.string())
+# What there is in all rows of a column, and what is then said.
+VALUES = {
+    "text": [
+        (pa.nulls(1, pa.string()), "the column 'text' lacks a value"),
+        (BYTES, ".*Invalid UTF8"),
+        (pa.array([1]), "the column 'text' is of type int64 instead of large_string"),
+        (pa.array([{"a": 1}]), "the column 'text' is of type struct.* instead of large_string"),
+    ],
+    "label": [
+        (pa.nulls(1, pa.int64()), "the column 'label' lacks a value"),
+        (pa.array([99]), r"a label that dataset\.json does not name"),
+        (pa.array([-1]), r"a label that dataset\.json does not name"),
+        (pa.array([1.0]), "the column 'label' is of type double instead of int64"),
+        (pa.array([True]), "the column 'label' is of type bool instead of int64"),
+    ],
+    "c0": [
+        (pa.nulls(1, pa.float32()), "the column 'c0' lacks a value"),
+        (pa.array(["x"]), "the column 'c0' is of type string instead of float"),
+    ],
+}
+
+
+def put(value, name):
+    """What gives a column of a table one value in all rows."""
+    return lambda table: table.set_column(table.column_names.index(name), name, pa.concat_arrays([value] * len(table)))
+
+
+FAULTS = {"": TABLES} | {name: [(put(value, name), says) for value, says in VALUES[name]] for name in VALUES}
+
+
 class TestStages:
     """What a stage reads of another one."""
 
@@ -311,9 +385,6 @@ class TestStages:
         for read in (Dataset.load, lambda folder: list(Dataset.texts(folder, name))):
             with pytest.raises(PotstillError, match=f"{path} cannot be read .*{AGAIN}"):
                 read(tmp_path / "data")
-        data.split(name).rename(columns={"text": "title"}).to_parquet(path)
-        with pytest.raises(PotstillError, match=f"{path} cannot be read .*text"):
-            Dataset.load(tmp_path / "data")
 
     @pytest.mark.parametrize("task", ["data", "mixed"])
     def test_labels_without_a_name(self, task, tmp_path, request):
@@ -337,7 +408,7 @@ class TestStages:
         spoil(folder / f"{name}.parquet")
 
         with pytest.raises(PotstillError, match=rf"{name}\.parquet cannot be read .*{AGAIN}"):
-            list(transfer.read(folder).texts)
+            list(transfer.read(folder, ["c0", "c1", "c2"]).texts)
 
     def test_pool_and_answers(self, trained, tmp_path):
         pool, answers, target = tmp_path / "pool.parquet", tmp_path / "logits.parquet", tmp_path / "out"
@@ -363,6 +434,15 @@ class TestStages:
         )
         with pytest.raises(PotstillError, match=f"{pool} cannot be read .*{AGAIN}"):
             label(trained, pool, tmp_path / "labels", settings, tmp_path / "scratch")
+        pq.write_table(pa.table({"text": BYTES}), pool)
+        with pytest.raises(PotstillError, match=f"{pool} cannot be read .*Invalid UTF8.*{AGAIN}"):
+            label(trained, pool, tmp_path / "labels", settings, tmp_path / "scratch")
+
+    def test_a_logit_that_is_not_finite(self):
+        with pytest.raises(
+            PotstillError, match=rf"logits\.parquet cannot be read \(a logit that is not finite.*{AGAIN}"
+        ):
+            make_transfer(["x"], ["train"], np.array([[0, np.inf]]))
 
     def test_answers(self, tmp_path):
         path = tmp_path / "test.parquet"
@@ -371,8 +451,34 @@ class TestStages:
         with pytest.raises(PotstillError, match=f"{path} cannot be read .*{AGAIN}"):
             Answers.load(path)
         pd.DataFrame({"text": ["x"], "label": [0]}).to_parquet(path)
-        with pytest.raises(PotstillError, match=f"{path} cannot be read"):
+        with pytest.raises(PotstillError, match=f"{path} cannot be read .it has no probabilities"):
             Answers.load(path)
+
+    @pytest.mark.parametrize(
+        ("name", "change", "says"),
+        [(name, *fault) for name, (_, columns) in READ.items() for column in columns for fault in FAULTS[column]],
+    )
+    def test_other_columns_or_values(self, data, tmp_path, name, change, says):
+        """Pages have no checksums: a bit that flips may leave what Arrow reads."""
+        path, (read, _) = stored(data, tmp_path) / name, READ[name]
+        read(tmp_path)
+        pq.write_table(change(pq.read_table(path)), path)
+        with pytest.raises(PotstillError, match=rf"^{path} cannot be read \({says}.*{AGAIN}"):
+            read(tmp_path)
+
+    def test_answers_that_a_table_lacks(self, tmp_path):
+        probabilities = np.array([[0.5, 0.5], [np.nan, np.nan]], np.float32)
+        Answers(["x", "y"], np.array([0, 1]), {"student": probabilities}).save(tmp_path / "test.parquet")
+        np.testing.assert_array_equal(Answers.load(tmp_path / "test.parquet").models["student"], probabilities)
+
+    def test_no_unlabelled_text_is_fine(self, data, tmp_path):
+        replace(data, unlabelled=data.unlabelled[:0]).save(tmp_path)
+        assert Dataset.load(tmp_path).unlabelled.empty
+        assert list(Dataset.texts(tmp_path, "unlabelled")) == []
+
+    def test_labels_where_no_text_has_one(self, mixed, tmp_path):
+        replace(mixed, test=pd.DataFrame({"text": ["x", "y"], "label": [[], []]})).save(tmp_path)
+        np.testing.assert_array_equal(Dataset.load(tmp_path).targets("test"), np.zeros((2, 3), bool))
 
 
 class TestScratch:

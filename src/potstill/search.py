@@ -264,7 +264,7 @@ def _result(trial: FrozenTrial) -> Result | None:
     """What a trial has found; None if another version wrote that down."""
     try:
         return Result(**json.loads(trial.user_attrs["result"]))
-    except (LookupError, TypeError, ValueError):
+    except (LookupError, RecursionError, TypeError, ValueError):
         return None
 
 

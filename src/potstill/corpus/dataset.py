@@ -8,9 +8,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet
 
-from potstill import files
+from potstill import files, inputs
 
 SPLITS = ("train", "validation", "test")
 
@@ -31,6 +30,16 @@ def targets(labels: pd.Series, number: int) -> np.ndarray:
     for row, ids in zip(found, labels, strict=True):
         row[list(ids)] = True
     return found
+
+
+def check(labels: pd.Series, number: int) -> None:
+    """Check that every label in the column `label` of a split is one of `number`.
+
+    Raises:
+        ValueError: one is not.
+    """
+    if not labels.explode().dropna().isin(range(number)).all():  # of an empty list, `explode` makes a missing value
+        raise ValueError("a label that dataset.json does not name")
 
 
 @dataclass(frozen=True)
@@ -88,11 +97,12 @@ class Dataset:
         labels = files.read_names(folder / "dataset.json", "labels")
         tables = {"unlabelled": pd.DataFrame({"text": []}, dtype="str")}
         for name in (*SPLITS, "unlabelled")[: 4 if unlabelled else 3]:
-            path = folder / f"{name}.parquet"
+            path, columns = _file(folder, name)
+            table = inputs.read(path, columns, empty=name == "unlabelled")
             with files.reading(path):
-                tables[name] = pd.read_parquet(path, columns=["text", "label"] if name in SPLITS else ["text"])
-                if name in SPLITS and not tables[name]["label"].explode().dropna().isin(range(len(labels))).all():
-                    raise ValueError("a label that dataset.json does not name")
+                tables[name] = table.replace_schema_metadata().to_pandas()  # what pandas noted may be damaged
+                if name in SPLITS:
+                    check(tables[name]["label"], len(labels))
         return cls(labels=labels, **tables)
 
     @staticmethod
@@ -102,7 +112,12 @@ class Dataset:
         Raises:
             PotstillError: the file is missing or damaged.
         """
-        path = folder / f"{name}.parquet"
-        with files.reading(path), pa.parquet.ParquetFile(path) as file:
-            for batch in file.iter_batches(columns=["text"]):
-                yield batch.column(0)
+        return inputs.texts(*_file(folder, name), empty=name == "unlabelled")
+
+
+def _file(folder: Path, name: str) -> tuple[Path, pa.Schema]:
+    """Where a split, or the unlabelled texts, are, and the columns that are there."""
+    path = folder / f"{name}.parquet"
+    if name == "unlabelled":
+        return path, inputs.TEXT
+    return path, inputs.labelled("multi_label" in files.read_json(folder / "dataset.json"))

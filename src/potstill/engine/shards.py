@@ -64,6 +64,7 @@ class Work:
                 source = job["source"]
             with files.reading(source):
                 texts = file.read_row_group(job["group"], columns=[self.column]).column(0)
+                texts.validate(full=True)  # Arrow reads what is no UTF-8 as it is
             if texts.null_count:
                 raise PotstillError(
                     f"{job['source']}: {texts.null_count} rows of row group {job['group']} have no text"

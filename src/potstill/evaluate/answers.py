@@ -1,14 +1,18 @@
 """Every model's answers for a split, in one table."""
 
+import json
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet
 
-from potstill import files
-from potstill.corpus.dataset import targets
+from potstill import files, inputs
+from potstill.corpus.dataset import check, targets
 from potstill.runtime.decision import choose, confidence, right
 
 
@@ -56,17 +60,29 @@ class Answers:
             table.to_parquet(part, index=False)
 
     @classmethod
-    def load(cls, path: Path | BinaryIO) -> "Answers":
-        """Read what `save` wrote, from a file or an open one.
+    def load(cls, path: Path, source: BinaryIO | None = None) -> "Answers":
+        """Read what `save` wrote, from a file, or an open one that messages call `path`.
 
         Raises:
             PotstillError: the file is missing or damaged.
         """
         with files.reading(path):
-            table = pd.read_parquet(path)
-            columns: dict[str, list[str]] = {}
-            for column in table.columns[2:]:
-                columns.setdefault(column.rsplit(" ", 1)[0], []).append(column)
-            models = {name: table[of_model].to_numpy(np.float64) for name, of_model in columns.items()}
-            labels = targets(table["label"], next(iter(models.values())).shape[1])
-            return cls(table["text"].tolist(), labels, models, table.attrs.get("thresholds", {}))
+            file = pa.parquet.ParquetFile(source or path)
+            found = file.schema_arrow
+            number = Counter(name.rsplit(" ", 1)[0] for name in found.names[2:])
+            if not number:
+                raise ValueError("it has no probabilities")
+            classes = max(number.values())
+            scores = inputs.scores(f"{name} {place}" for name in number for place in range(classes))
+            several = pa.types.is_list(found.field("label").type)
+            inputs.check(file, pa.schema([*inputs.labelled(several), *scores]))
+            table = file.read()
+            inputs.sound(table.select(["text", "label"]))  # pandas writes what is not a number as a missing value
+            models = {
+                name: np.stack([table[f"{name} {place}"].to_numpy() for place in range(classes)], 1, dtype=np.float64)
+                for name in number
+            }
+            labels = table["label"].to_pandas()
+            check(labels, classes)
+            noted = json.loads(table.schema.metadata.get(b"PANDAS_ATTRS", b"{}"))
+            return cls(table["text"].to_pylist(), targets(labels, classes), models, noted.get("thresholds", {}))

@@ -1,17 +1,19 @@
 """What all sections of `params.yaml` share: reading, checking, and errors that name the key."""
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 from ruamel.yaml import YAML, YAMLError
+from ruamel.yaml.constructor import SafeConstructor
 from ruamel.yaml.error import MarkedYAMLError
 
 from potstill import paths
-from potstill.errors import PotstillError
+from potstill.errors import PotstillError, said
 
 SECTIONS = (
     "prepare", "baseline", "teacher", "pool", "label", "student", "export", "ablate", "evaluate", "report",
@@ -129,6 +131,31 @@ def wrong(document: Mapping[str, Any]) -> list[str]:
     return found
 
 
+class _Constructor(SafeConstructor):
+    """Says where a value is that is none, such as a date of month 13: ruamel lets pass what Python raises."""
+
+    def construct_object(self, node: Any, deep: bool = False) -> Any:
+        with _at(node):
+            value = super().construct_object(node, deep)
+            if isinstance(value, int):
+                str(value)  # refuses more digits than a message could show
+            return value
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+        with _at(node):  # a key may be none
+            return super().construct_mapping(node, deep)
+
+
+@contextmanager
+def _at(node: Any) -> Iterator[None]:
+    try:
+        yield
+    except (YAMLError, RecursionError):
+        raise
+    except Exception as error:
+        raise MarkedYAMLError(problem=said(error), problem_mark=node.start_mark) from None
+
+
 def read(path: Path) -> dict[str, Any]:
     """Read `params.yaml`.
 
@@ -151,12 +178,16 @@ def parse(text: str, name: str) -> dict[str, Any]:
     """
     try:
         # YAML 1.2, because DVC's `-S lr=0.00001` writes 1e-05, a string to a YAML 1.1 reader.
-        document = YAML(typ="safe", pure=True).load(text)
+        reader = YAML(typ="safe", pure=True)
+        reader.Constructor = _Constructor
+        document = reader.load(text)
     except MarkedYAMLError as error:
         place = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
         raise PotstillError(f"{name}{place} is not valid YAML: {error.problem or error.context}") from None
     except YAMLError as error:
         raise PotstillError(f"{name} is not valid YAML: {error}") from None
+    except RecursionError:
+        raise PotstillError(f"{name} is not valid YAML: its lists or mappings are nested too deeply") from None
     if not isinstance(document, dict):
         raise PotstillError(f"{name} has no sections: restore it from Git")
     return document

@@ -7,9 +7,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet
 
-from potstill import files
+from potstill import files, inputs
 from potstill.errors import PotstillError
 
 
@@ -30,10 +29,9 @@ class Texts(Collection[str]):
 
     def __iter__(self) -> Iterator[str]:
         start = 0
-        with files.reading(self.path):
-            for batch in pa.parquet.ParquetFile(self.path).iter_batches(columns=["text"]):
-                yield from batch.column(0).filter(pa.array(self.chosen[start : start + len(batch)])).to_pylist()
-                start += len(batch)
+        for batch in inputs.texts(self.path, inputs.POOL):
+            yield from batch.filter(pa.array(self.chosen[start : start + len(batch)])).to_pylist()
+            start += len(batch)
 
     def __contains__(self, text: object) -> bool:
         return any(text == other for other in self)
@@ -68,23 +66,25 @@ def sources(folder: Path) -> list[str]:
 
 def count(folder: Path, sources: Sequence[str] | None = None) -> dict[str, int]:
     """How many texts of some sources, or of all, the transfer set has; neither texts nor logits are read."""
-    found = pd.read_parquet(folder / "pool.parquet", columns=["source"])["source"].value_counts()
+    found = _kinds(folder / "pool.parquet").value_counts()
     return {name: int(found[name]) for name in sorted(found.index) if sources is None or name in sources}
 
 
-def read(folder: Path, sources: Sequence[str] | None = None) -> Transfer:
-    """The texts of some sources, or of all, and the teacher's logits for them.
+def read(folder: Path, labels: Sequence[str], sources: Sequence[str] | None = None) -> Transfer:
+    """The texts of some sources, or of all, and the teacher's logits for `labels`, in their order.
 
     Raises:
         PotstillError: the folder is missing or damaged, or holds no text of these sources.
     """
     pool, answers = folder / "pool.parquet", folder / "logits.parquet"
     kinds = _kinds(pool)
+    columns = inputs.read(answers, inputs.scores(labels)).columns
     with files.reading(answers):
-        columns = pa.parquet.read_table(answers).columns
-        logits = np.empty((len(kinds), len(columns)), np.float32)
+        logits = np.empty((len(kinds), len(labels)), np.float32)
         for place, column in enumerate(columns):
             logits[:, place] = column.to_numpy()
+        if not np.isfinite(logits).all():
+            raise ValueError("a logit that is not finite")
     names = kinds.cat.categories.to_numpy(object)[kinds.cat.codes]  # a name is one string, however often it is there
     found = Transfer(Texts(pool, np.ones(len(kinds), bool)), names, logits)
     if sources is None:
@@ -96,5 +96,4 @@ def read(folder: Path, sources: Sequence[str] | None = None) -> Transfer:
 
 
 def _kinds(pool: Path) -> pd.Series:
-    with files.reading(pool):
-        return pd.read_parquet(pool, columns=["source"])["source"].astype("category")
+    return inputs.read(pool, inputs.POOL, ["source"])["source"].to_pandas().astype("category")

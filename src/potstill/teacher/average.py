@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 
-from potstill import files
+from potstill import files, inputs
 
 
 def average(logits: list[np.ndarray], multi_label: bool = False) -> np.ndarray:
@@ -43,9 +43,10 @@ def merge(pool: Path, answers: Sequence[Path], folder: Path, multi_label: bool) 
     Raises:
         PotstillError: a file is missing, damaged or of other texts than the pool.
     """
-    texts, *teachers = (_open(path) for path in (pool, *answers))
-    names = teachers[0].schema_arrow.names
-    schema = pa.schema([(name, pa.float32()) for name in names])
+    texts = inputs.opened(pool, inputs.POOL)
+    with files.reading(answers[0]):
+        schema = inputs.scores(pa.parquet.read_schema(answers[0]).names)
+    teachers = [inputs.opened(path, schema) for path in answers]
     written = 0
     with (
         pa.parquet.ParquetWriter(folder / "pool.parquet", texts.schema_arrow) as texts_out,
@@ -53,9 +54,9 @@ def merge(pool: Path, answers: Sequence[Path], folder: Path, multi_label: bool) 
     ):
         for group in range(texts.num_row_groups):
             with files.reading(pool):
-                read = texts.read_row_group(group)
+                read = inputs.sound(texts.read_row_group(group))
             logits = average(
-                [_logits(file, path, group, names, len(read)) for file, path in zip(teachers, answers, strict=True)],
+                [_logits(file, path, group, len(read)) for file, path in zip(teachers, answers, strict=True)],
                 multi_label,
             )
             labelled = np.isfinite(logits).all(1)
@@ -65,15 +66,10 @@ def merge(pool: Path, answers: Sequence[Path], folder: Path, multi_label: bool) 
     return written, texts.metadata.num_rows
 
 
-def _open(path: Path) -> pa.parquet.ParquetFile:
-    with files.reading(path):
-        return pa.parquet.ParquetFile(path)
-
-
-def _logits(file: pa.parquet.ParquetFile, path: Path, group: int, names: list[str], rows: int) -> np.ndarray:
+def _logits(file: pa.parquet.ParquetFile, path: Path, group: int, rows: int) -> np.ndarray:
     """One row group of a teacher's answers, of shape (rows, classes)."""
     with files.reading(path):
-        columns = file.read_row_group(group, names).columns
+        columns = inputs.sound(file.read_row_group(group)).columns
         if {len(column) for column in columns} != {rows}:
             raise ValueError("not as many rows as the pool has")
         return np.stack([column.to_numpy() for column in columns], 1)

@@ -8,9 +8,11 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from potstill import files
+from potstill import files, inputs
 from potstill.errors import PotstillError
 from potstill.teacher import table
 
@@ -75,9 +77,11 @@ def load(folder: Path, batch_size: int = 32, precision: str = "auto") -> Teacher
     if facts.kind == "table":
         path = folder / "table.parquet"
         with files.reading(path):
-            probabilities = pd.read_parquet(path)
-        if list(probabilities.columns) != ["text", *labels]:
-            raise _contradicted(folder, labels, "table.parquet", list(probabilities.columns[1:]))
+            found = pa.parquet.read_schema(path).names[1:]
+        columns = pa.schema([*inputs.TEXT, *inputs.scores(found, pa.float64())])
+        probabilities = inputs.read(path, columns).replace_schema_metadata().to_pandas()
+        if found != labels:
+            raise _contradicted(folder, labels, "table.parquet", found)
 
         def look_up(texts: list[str], progress: Progress = _ignore, cut: Progress = _ignore) -> np.ndarray:
             progress(len(texts))
@@ -124,9 +128,10 @@ def _read(folder: Path) -> _Facts:
 
 
 def _damaged(folder: Path, what: str, found: Any) -> PotstillError:
+    shown = json.dumps(found, ensure_ascii=False)[:80]
     return PotstillError(
-        f"{folder / 'teacher.json'}: {what} (found: {json.dumps(found, ensure_ascii=False)}): run `make verify`, then "
-        "`dvc repro`, or copy the teacher's folder again"
+        f"{folder / 'teacher.json'}: {what} (found: {shown}): run `make verify`, then `dvc repro`, or copy the "
+        "teacher's folder again"
     )
 
 
