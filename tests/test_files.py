@@ -203,7 +203,7 @@ def test_only_a_teacher_that_labels_can_be_labelled_with(name, tmp_path):
     shutil.copy(ROOT / "params.yaml", tmp_path)
     (tmp_path / "dvc.yaml").touch()
     (tmp_path / "data" / "pool").mkdir(parents=True)
-    pd.DataFrame({"text": ["a"]}).to_parquet(tmp_path / "data" / "pool" / "pool.parquet")
+    pd.DataFrame({"text": ["a"], "source": "train"}).to_parquet(tmp_path / "data" / "pool" / "pool.parquet")
     command = [sys.executable, ROOT / "src" / "label.py", name]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 1

@@ -86,9 +86,9 @@ def test_every_runtime_answers_alike(learnt, javascript, tmp_path):  # noqa: F81
 
 def test_the_pool_varies_words_in_scripts_without_spaces():
     texts = make("chinese", 50, 0)
-    data = Dataset(["good", "bad"], texts, texts[:0], texts[:0], texts[:0][["text"]])
+    data = Dataset(["good", "bad"], texts[:46], texts[46:48], texts[48:], texts[:0][["text"]])
     pool = pooled(data, replace=1.0, replace_rate=0.5, borrow=0, drop=1.0, drop_rate=0.5, splice=1.0)
-    known = set("".join(texts["text"]))
+    known = set("".join(data.train["text"]))
     assert set(pool["source"]) == {"train", "replace", "drop", "splice", "generated"}
     assert {character for text in pool["text"] for character in text} == known  # and no space
 
