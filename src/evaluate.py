@@ -102,7 +102,7 @@ def load_teachers(
 ) -> tuple[list[Model], dict[str, dict[str, float]]]:
     """The answers and timings that the stage `teacher` left; several labelling teachers make an ensemble."""
     folder = paths.METRICS / "teacher"
-    files.keep_only(folder, checkpoints)
+    files.note_unused(folder, checkpoints, "teacher.checkpoints")
     shares = partial(probabilities, several=data.multi_label)
     log_odds = logit if data.multi_label else np.log
     found: dict[str, Model] = {}

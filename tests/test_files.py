@@ -70,19 +70,20 @@ def test_a_folders_hash_sees_names_and_contents(tmp_path):
     assert len(hashes) == 3
 
 
-def test_only_the_named_folders_stay(tmp_path):
-    for name in ("a", "b"):
+def test_folders_that_are_not_used_are_told_and_stay(capsys, tmp_path):
+    for name in ("a", "b", ".c.0123.part"):
         (tmp_path / name).mkdir()
-    (tmp_path / "disk" / "b").mkdir(parents=True)
-    (tmp_path / "link").symlink_to("disk")
+        (tmp_path / name / "mine.csv").touch()
+    (tmp_path / "link").symlink_to("b")
     (tmp_path / ".gitignore").touch()
-    files.keep_only(tmp_path, ["a", "c", "disk"])
-    assert sorted(path.name for path in tmp_path.iterdir()) == [".gitignore", "a", "disk"]
-    assert (tmp_path / "disk" / "b").is_dir()
-    (tmp_path / "a" / "photos").mkdir()
-    (tmp_path / "linked").symlink_to("a")
-    files.keep_only(tmp_path / "linked", [])
-    assert (tmp_path / "a" / "photos").is_dir()
+    files.note_unused(tmp_path, ["a", "d"], "label.teachers")
+    assert capsys.readouterr().err == (
+        f"not used, since `label.teachers` does not list them: {tmp_path}/b, {tmp_path}/link. "
+        "DVC counts them as inputs all the same\n"
+    )
+    assert all((tmp_path / name / "mine.csv").is_file() for name in ("a", "b", ".c.0123.part", "link"))
+    files.note_unused(tmp_path, ["a", "b", "link"], "label.teachers")
+    assert not capsys.readouterr().err
 
 
 def test_a_mistake_is_one_line_and_a_defect_a_traceback(capsys, tmp_path):

@@ -7,14 +7,15 @@ import json
 import os
 import shutil
 import stat
+import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 from uuid import uuid4
 
-from potstill.errors import PotstillError, exhausted, said
+from potstill.errors import PotstillError, exhausted, listed, said, visible
 
 MADE = ("data", "metrics", "models")  # the folders of a project that stages write to
 
@@ -378,12 +379,12 @@ def size(path: Path) -> int:
     return sum(p.stat().st_size for p in path.rglob("*") if p.is_file()) if path.is_dir() else path.stat().st_size
 
 
-def keep_only(folder: Path, names: list[str]) -> None:
-    """Remove the folders of `folder` that are not called one of `names`.
+def note_unused(folder: Path, names: Sequence[str], key: str) -> None:
+    """Print which folders of `folder` are not called one of `names`, which the parameter `key` lists.
 
-    DVC leaves the output of a stage that is no longer listed; it must not count as an input of another. A folder that
-    is a link keeps all, see `whole`.
+    DVC leaves the output of a stage that is no longer listed. It stays, since the folder may as well be the user's.
     """
-    for path in () if folder.is_symlink() else folder.iterdir():
-        if path.is_dir() and path.name not in names:
-            path.unlink() if path.is_symlink() else shutil.rmtree(path)
+    others = sorted(str(path) for path in folder.glob("[!.]*") if path.is_dir() and path.name not in names)
+    if others:
+        told = f"not used, since `{key}` does not list them: {listed(others)}. DVC counts them as inputs all the same"
+        print(visible(told), file=sys.stderr)
