@@ -16,6 +16,7 @@ from potstill.markdown import cut
 from potstill.params.evaluate import EvaluateParams
 from potstill.params.label import LabelParams
 from potstill.params.report import ReportParams
+from potstill.params.teacher import TeacherParams
 from potstill.report.facts import Inputs, collect
 from potstill.report.origin import costs, origin
 from potstill.report.page import render
@@ -44,7 +45,7 @@ def main() -> None:
         "published": evaluate.published,
         "rows": {name: len(data.split(name)) for name in (*SPLITS, "unlabelled")},
         "transfer": len(inputs.pool.texts),
-        "costs": costs(),
+        "costs": costs({"teacher": TeacherParams.load().checkpoints, "label": teachers}),
         "origin": origin(),
         "parameters": paths.PARAMS.read_text("utf-8"),
         "charts": draw(inputs, facts, curves, reference, evaluate.published),

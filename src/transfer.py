@@ -18,8 +18,7 @@ from potstill.teacher.average import merge
 def main() -> None:
     """Read the pool and `data/label/<teacher>` of each; write `data/transfer`."""
     teachers = LabelParams.load().teachers
-    for folder in (paths.LABEL, paths.METRICS / "label"):
-        files.note_unused(folder, teachers, "label.teachers")
+    files.note_unused(paths.METRICS / "label", teachers, "label.teachers")
     answers = [paths.LABEL / name / "logits.parquet" for name in teachers]
     for name, path in zip(teachers, answers, strict=True):
         if not path.is_file():

@@ -79,7 +79,7 @@ def test_folders_that_are_not_used_are_told_and_stay(capsys, tmp_path):
     files.note_unused(tmp_path, ["a", "d"], "label.teachers")
     assert capsys.readouterr().err == (
         f"not used, since `label.teachers` does not list them: {tmp_path}/b, {tmp_path}/link. "
-        "DVC counts them as inputs all the same\n"
+        "Move away what nobody needs: DVC counts it as an input\n"
     )
     assert all((tmp_path / name / "mine.csv").is_file() for name in ("a", "b", ".c.0123.part", "link"))
     files.note_unused(tmp_path, ["a", "b", "link"], "label.teachers")

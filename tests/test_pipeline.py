@@ -183,7 +183,7 @@ def test_several_teachers_are_compared_and_averaged(pulled, tmp_path):
     params.write_text(params.read_text().replace("teachers: [minilm, bert]", "teachers: [minilm]"))
     output = run(pulled, "dvc", "repro", "transfer")
     assert not {"teacher@minilm", "label@minilm"} & set(RAN.findall(output))
-    assert "not used, since `label.teachers` does not list them: data/label/bert." in output
+    assert "not used, since `label.teachers` does not list them: metrics/label/bert." in output
     assert (pulled / "data/label/bert/logits.parquet").is_file()
     assert "texts labelled by minilm\n" in output
 

@@ -11,6 +11,7 @@ import pytest
 from scipy.special import softmax
 
 from conftest import make_transfer
+from potstill import files, paths
 from potstill.balance import majority
 from potstill.evaluate import figure
 from potstill.evaluate.answers import Answers
@@ -19,7 +20,7 @@ from potstill.evaluate.scores import mcnemar
 from potstill.evaluate.verdict import judge
 from potstill.markdown import clip, cut
 from potstill.params.report import ReportParams
-from potstill.report import charts
+from potstill.report import charts, origin
 from potstill.report.cascade import cascade
 from potstill.report.experiments import recommend
 from potstill.report.facts import CLASSES, Inputs, collect, two_digits
@@ -371,3 +372,18 @@ def test_seconds_are_told_to_three_digits():
 def test_a_long_text_is_cut_and_stays_on_one_line():
     assert clip("a\nb  c") == "a b c"
     assert len(clip("a" * 1000)) == 240
+
+
+def test_teachers_that_are_not_listed_cost_nothing(monkeypatch, tmp_path):
+    monkeypatch.setattr(paths, "METRICS", tmp_path)
+    for stage in origin.STAGES:
+        names = ["bert", "minilm"] if stage in ("teacher", "label") else [""]
+        for name in names:
+            files.write_json(
+                tmp_path / stage / name / "cost.json",
+                {"cost": {"seconds": 1.5, "core_seconds": 2.0, "peak_megabytes": 9.0}},
+            )
+    files.write_json(tmp_path / "label" / "mine" / "cost.json", {"dollars": 9})
+    found = origin.costs({"teacher": ["minilm", "bert"], "label": ["minilm"]})
+    assert list(found)[:6] == ["prepare", "baseline", "teacher bert", "teacher minilm", "pool", "label minilm"]
+    assert len(found) == len(origin.STAGES) + 1

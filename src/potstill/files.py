@@ -386,5 +386,5 @@ def note_unused(folder: Path, names: Sequence[str], key: str) -> None:
     """
     others = sorted(str(path) for path in folder.glob("[!.]*") if path.is_dir() and path.name not in names)
     if others:
-        told = f"not used, since `{key}` does not list them: {listed(others)}. DVC counts them as inputs all the same"
-        print(visible(told), file=sys.stderr)
+        told = f"not used, since `{key}` does not list them: {listed(others)}. Move away what nobody needs: DVC counts"
+        print(visible(f"{told} it as an input"), file=sys.stderr)

@@ -3,6 +3,7 @@
 import os
 import platform
 import subprocess
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 
 from potstill import files, measures, paths
@@ -23,13 +24,17 @@ STAGES = (
 PACKAGES = ("potstill", "torch", "transformers", "scikit-learn", "numpy", "dvc")
 
 
-def costs() -> dict[str, dict[str, float]]:
-    """What each stage cost when it last ran, in the order of the pipeline."""
+def costs(teachers: Mapping[str, Sequence[str]]) -> dict[str, dict[str, float]]:
+    """What each stage cost when it last ran, in the order of the pipeline.
+
+    Args:
+        teachers: the names of those for each of which `teacher` and `label` run once.
+    """
     found = {}
     for stage in STAGES:
-        for path in sorted((paths.METRICS / stage).rglob("cost.json")):
-            name = " ".join(path.parent.relative_to(paths.METRICS).parts)
-            found[name] = measures.read(measures.Cost, path, "cost")
+        for run in ([stage, name] for name in sorted(teachers[stage])) if stage in teachers else [[stage]]:
+            path = paths.METRICS.joinpath(*run, "cost.json")
+            found[" ".join(run)] = measures.read(measures.Cost, path, "cost")
     return found
 
 
