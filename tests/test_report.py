@@ -376,6 +376,7 @@ def test_a_long_text_is_cut_and_stays_on_one_line():
 
 def test_teachers_that_are_not_listed_cost_nothing(monkeypatch, tmp_path):
     monkeypatch.setattr(paths, "METRICS", tmp_path)
+    cost = {"cost": {"seconds": 1.5, "core_seconds": 2.0, "peak_megabytes": 9.0}}
     for stage in origin.STAGES:
         names = ["bert", "minilm"] if stage in ("teacher", "label") else [""]
         for name in names:
