@@ -760,28 +760,43 @@ class TestPrepare:
         )
         project.table("train.csv", rows(60, labels=("1.50", "1", "1.00")))
         assert project.prepare()[0].labels == ["1", "1.5"]
-        said = capsys.readouterr().err
-        assert "the labels '1' and '1.00' are the same number; they count as the class '1'" in said
+        says = "labels that are numbers are read as such: '1.00' is the class '1', '1.50' is"
+        assert says in capsys.readouterr().err
         project.table("train.csv", rows(60, labels=("01", "1", "1e0")))
         assert project.prepare()[0].labels == ["01", "1", "1e0"]
         assert "'01' (20 rows) and '1' (20 rows) are the same number; they count as two" in capsys.readouterr().err
         project.table("train.csv", rows(60, labels=("1|x", "1.0")))
         assert project.prepare(multi_label=True)[0].labels == ["1", "x"]
-        assert "the labels '1' and '1.0' are the same number" in capsys.readouterr().err
+        assert "labels that are numbers are read as such: '1.0' is the class '1'. Put a" in capsys.readouterr().err
+        project.table("train.csv", rows(60, labels=("2.0", "2.00", "3")))
+        project.fails("mine/train.csv: the labels '2.0' and '2.00' are the same number: write them alike")
 
-    def test_labels_that_may_be_versions_are_refused_wherever_they_are(self, project: Project) -> None:  # noqa: F811
+    def test_numbers_that_tables_write_differently_are_one_class(self, project: Project, capsys) -> None:  # noqa: F811
+        project.table("train.csv", rows(40, labels=("4.50", "3.00")))
+        project.table("test.csv", rows(4, labels=("4.5", "3"), word="t"))
+        assert project.prepare()[0].labels == ["3", "4.5"]
+        says = "mine/train.csv: labels that are numbers are read as such: '3.00' is the class '3', '4.50' is"
+        [line] = [line for line in capsys.readouterr().err.splitlines() if "class" in line]
+        assert line == f"{says} the class '4.5'. Put a letter before them (as in v3.10) if they are names"
+        make(project.data / "test.jsonl", '{"text": "t", "label": 4.5}\n{"text": "u", "label": 3.0}\n')
+        decimals = pa.array([Decimal("4.500"), Decimal("3.000")])
+        pq.write_table(pa.table({"text": ["t", "u"], "label": decimals}), project.data / "test.parquet")
+        for test in ("test.jsonl", "test.parquet"):
+            assert project.prepare(test=test)[0].labels == ["3", "4.5"]
+            assert says in capsys.readouterr().err
+
+    def test_labels_that_may_be_versions_are_refused_in_all_of_a_table(self, project: Project) -> None:  # noqa: F811
         says = "the labels '1.1' and '1.10' are the same number: write them alike if they are one"
-        project.table("train.csv", rows(40, labels=("1.1", "1.2")))
-        project.table("test.csv", rows(4, labels=("1.10", "1.20"), word="t"))
-        project.fails(f"mine/train.csv and mine/test.csv: {says}")
-        (project.data / "test.csv").unlink()
-        (project.data / "train.csv").rename(project.data / "train-00000-of-00002.csv")
+        project.table("train-00000-of-00002.csv", rows(40, labels=("1.1", "1.2")))
         project.table("train-00001-of-00002.csv", rows(4, labels=("1.10", "1.20"), word="t"))
         project.fails(f"mine/train-00000-of-00002.csv and mine/train-00001-of-00002.csv: {says}")
-        for labels in (["1.1", '"1.10"'], ['["1.1"]', '["1.10"]']):
-            content = "".join(f'{{"text": "t {i}", "label": {labels[i % 2]}}}\n' for i in range(40))
+        for labels in (['"1.1"', '"1.10"'], ['["1.1"]', '["1.10"]']):
+            found = [*labels, "2"]
+            content = "".join(f'{{"text": "t {i}", "label": {found[i % 3]}}}\n' for i in range(60))
             make(project.data / "a.jsonl", content)
             project.fails(f"mine/a.jsonl: {says}", train="a.jsonl", multi_label=labels[0][0] == "[")
+        make(project.data / "a.jsonl", content.replace('["1.1"]', "1.1").replace('["1.10"]', '"1.10"'))
+        assert project.prepare(train="a.jsonl", multi_label=True)[0].labels == ["1.1", "2"]
         label = pa.array([Decimal("1.10"), Decimal("1.20")] * 20)
         pq.write_table(pa.table({"text": [f"t {i}" for i in range(40)], "label": label}), project.data / "a.parquet")
         assert project.prepare(train="a.parquet")[0].labels == ["1.1", "1.2"]

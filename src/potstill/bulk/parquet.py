@@ -5,6 +5,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from decimal import Decimal
 from itertools import islice
 from typing import Any
 
@@ -243,18 +244,23 @@ def _values(column: Any, arrow: Any) -> list[Any]:
     """A column as Python's values.
 
     A number of less than double precision is what it is written as, 2.7 and not 2.70000005; a decimal, which may have
-    more digits than a float, is a string of them.
+    more digits than a float, is a string of them, without the zeros that all of a column have at their end.
     """
     types, kind = arrow.types, column.type
     if types.is_float32(kind) or types.is_float16(kind):
         return [None if value != value else float(str(value)) for value in column.to_numpy(zero_copy_only=False)]
     if types.is_decimal(kind):
-        return [None if value is None else format(value, "f") for value in column.to_pylist()]
+        return [None if value is None else _digits(value) for value in column.to_pylist()]
     if hasattr(column, "flatten"):  # lists
         lengths = arrow.compute.list_value_length(column).to_pylist()
         values = iter(_values(column.flatten(), arrow))
         return [None if length is None else list(islice(values, length)) for length in lengths]
     return column.to_pylist()
+
+
+def _digits(value: Decimal) -> str:
+    found = format(value, "f")
+    return found.rstrip("0").rstrip(".") if "." in found else found
 
 
 @contextmanager

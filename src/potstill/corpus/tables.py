@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from potstill.bulk.asked import Asked, Skipped, alike, difference, look, quoted
-from potstill.errors import PotstillError, visible
+from potstill.errors import PotstillError, listed, visible
 from potstill.runtime import naming
 from potstill.runtime.decision import JOINT
 
@@ -41,7 +41,7 @@ class Table:
         rows: the columns `text` and, in a labelled table, `label`, a name or id as a string, or a tuple of them
             where a text may have several; indexed from 0.
         place: gives the place where its owner finds a row, such as "train.csv: row 8" for 7; None for numbers from 1.
-        written: the labels as they are written there, each with the name of the table that has it first.
+        written: the labels that are strings, as they are written, each with the name of the file that has it first.
     """
 
     name: str
@@ -154,7 +154,8 @@ def columns(
         named = [read(value, table.where(i)) for i, value in enumerate(rows["label"])]
         for value in rows["label"]:
             for one in _parts(value) if multi_label else [value]:
-                table.written.setdefault(one.strip() if isinstance(one, str) else str(name_of(one)), name)
+                if isinstance(one, str):
+                    table.written.setdefault(one.strip(), name)
         rows["label"] = pd.Series(named, rows.index, object)
     return table
 
@@ -191,26 +192,30 @@ def name_of(value: Any) -> str | None:
     return None
 
 
-def _note_forms(tables: Iterable[Table]) -> None:
-    """Print the labels that are one class, though written in two ways: 1 and 1.0.
+def _check_forms(tables: Iterable[Table]) -> None:
+    """Print the strings that are read as numbers, and so under another name: 3.10 as 3.1.
 
     Raises:
-        PotstillError: two labels such as 1.1 and 1.10 may be versions or sections, of which each is a class.
+        PotstillError: one table has two such as 1.1 and 1.10, versions or sections perhaps, of which each is a class.
     """
-    written = _written(tables)
-    forms: dict[str, list[str]] = {}
-    for one in sorted(filter(_NUMBER.fullmatch, written)):
-        forms.setdefault(str(name_of(one)), []).append(one)
-    for label, (one, *others) in forms.items():
-        if not others:
-            continue
-        names = " and ".join(dict.fromkeys((written[one], written[others[0]])))
-        told = f"{names}: the labels {one!r} and {others[0]!r} are the same number"
-        if "." in label:
-            raise PotstillError(
-                f"{told}: write them alike if they are one class, or with a letter (such as v1.10) if they are two"
-            )
-        print(visible(f"{told}; they count as the class {label!r}"), file=sys.stderr)
+    changed: dict[str, str] = {}
+    for table in tables:
+        forms: dict[str, str] = {}
+        for one in sorted(table.written):
+            name = str(name_of(one))
+            if name != one:
+                changed.setdefault(one, table.written[one])
+            if "." in one and (other := forms.setdefault(name, one)) != one:
+                files = " and ".join(dict.fromkeys((table.written[other], table.written[one])))
+                raise PotstillError(
+                    f"{files}: the labels {other!r} and {one!r} are the same number: write them alike if they are one "
+                    "class, or with a letter (such as v1.10) if they are two"
+                )
+    if changed:
+        files = listed(list(dict.fromkeys(changed.values())))
+        found = listed([f"{one!r} is the class {name_of(one)!r}" for one in changed])
+        told = f"{files}: labels that are numbers are read as such: {found}. Put a letter before them (as in v3.10) if"
+        print(visible(f"{told} they are names"), file=sys.stderr)
 
 
 def _label(value: Any, where: str) -> str:
@@ -223,8 +228,8 @@ def _label(value: Any, where: str) -> str:
         raise PotstillError(
             f"{where} has a number for its label that is infinite, or too large to be read: store labels as strings"
         )
-    listed = isinstance(value, list | np.ndarray)
-    hint = "set `prepare.multi_label` to true for lists of them" if listed else "set `prepare.label`"
+    is_list = isinstance(value, list | np.ndarray)
+    hint = "set `prepare.multi_label` to true for lists of them" if is_list else "set `prepare.label`"
     raise PotstillError(f"{where} has the label {value!r}, neither a name nor an id: {hint}")
 
 
@@ -273,7 +278,7 @@ def encode(raw: Raw, names: list[str] | None) -> tuple[list[str], dict[str, Tabl
     if names is not None:
         names = _stripped(names, "`prepare.labels`")
     by_id = names is not None and numeric and not found <= set(names)
-    _note_forms(raw.splits.values())
+    _check_forms(raw.splits.values())
     _check_looks(raw, by_id)
     for table in raw.splits.values():
         for i, label in _each(table):
