@@ -803,6 +803,43 @@ class TestPrepare:
         project.table("b.csv", rows(4, labels=("1.10", "1.20"), word="u"))
         assert project.prepare(train="a.parquet", test="b.csv")[0].labels == ["1.1", "1.2"]
 
+    @pytest.mark.parametrize(
+        ("names", "says"),
+        [
+            (
+                ["pos", "pos\u200b"],
+                "the labels 'pos' and 'pos\\u200b' look alike, and differ in invisible characters or",
+            ),
+            (
+                ["\u00e9", "e\u0301"],
+                "the labels 'e\\u0301' and '\\xe9' look alike, and differ in invisible characters or",
+            ),
+            (["\u200b", "pos"], "the label '\\u200b' shows nothing: rename it"),
+            (["a|b", "c"], " lists 'a|b', but | stands between labels: rename it"),
+        ],
+    )
+    def test_names_of_ids_are_checked_as_labels_are(self, project: Project, names, says) -> None:  # noqa: F811
+        project.table("train.csv", rows(40, labels=(0, 1)))
+        project.fails("`prepare.labels`", says, labels=names, multi_label=True)
+
+    def test_names_of_ids_that_differ_in_case_are_said(self, project: Project, capsys) -> None:  # noqa: F811
+        project.table("train.csv", rows(40, labels=(0, 1)))
+        assert project.prepare(labels=["Pos", "pos"])[0].labels == ["Pos", "pos"]
+        says = "`prepare.labels`: the labels 'Pos' and 'pos' differ in case only; they count as two classes"
+        assert says in capsys.readouterr().err
+
+    def test_an_id_of_thousands_of_digits_is_out_of_range(self, project: Project) -> None:  # noqa: F811
+        project.table("train.csv", rows(60, labels=(0, 1, "9" * 5000)))
+        project.fails("mine/train.csv: row 3 has", "but `prepare.labels` names ids 0 to 1 only", labels=["a", "b"])
+
+    @pytest.mark.parametrize(("label", "name", "read"), [("1e5", 1e5, "100000"), ("01", 1, "1")])
+    def test_a_name_that_yaml_reads_as_a_number_is_to_be_quoted(self, project: Project, label, name, read) -> None:  # noqa: F811
+        project.table("train.csv", rows(40, labels=(label, "b")))
+        project.fails(
+            f"row 1 has the label '{label}', which is '{read}' in `prepare.labels`: write it alike there, in quotes",
+            labels=[name, "b"],
+        )
+
     def test_large_decimals_are_classes_of_their_own(self, project: Project) -> None:  # noqa: F811
         names = ["12345678901234567890", "12345678901234567891"]
         texts = [f"t {i}" for i in range(40)]
@@ -914,7 +951,7 @@ class TestPrepare:
     def test_names_that_are_equal_without_white_space_are_refused(self, project: Project) -> None:  # noqa: F811
         project.table("train.csv", rows(40, labels=(0, 1)))
         project.fails("names the class 'a' twice", labels=["a", "a "])
-        project.fails("has an empty name", labels=["a", " "])
+        project.fails("`prepare.labels`: the label '' shows nothing: rename it", labels=["a", " "])
 
     def test_a_bomb_ends_in_one_line(self, project: Project, monkeypatch) -> None:  # noqa: F811
         from potstill.corpus import from_files

@@ -271,7 +271,8 @@ def encode(raw: Raw, names: list[str] | None) -> tuple[list[str], dict[str, Tabl
         PotstillError: a label is not among the names, an id is out of range, train lacks a class,
             or there are fewer than two classes.
     """
-    found = {label for table in raw.splits.values() for _, label in _each(table)}
+    counts = Counter(label for table in raw.splits.values() for _, label in _each(table))
+    found = set(counts)
     numeric = all(re.fullmatch(r"-?[0-9]+", label) for label in found)
     train = raw.splits["train"]
     in_train = {label for _, label in _each(train)}
@@ -279,7 +280,9 @@ def encode(raw: Raw, names: list[str] | None) -> tuple[list[str], dict[str, Tabl
         names = _stripped(names, "`prepare.labels`")
     by_id = names is not None and numeric and not found <= set(names)
     _check_forms(raw.splits.values())
-    _check_looks(raw, by_id)
+    _check_looks(counts, train.name, by_id)
+    if by_id:
+        _check_looks(dict.fromkeys(names or (), 0), "`prepare.labels`", False)
     for table in raw.splits.values():
         for i, label in _each(table):
             if label not in in_train:
@@ -298,7 +301,7 @@ def encode(raw: Raw, names: list[str] | None) -> tuple[list[str], dict[str, Tabl
         labels = names
         ids = {name: id_ for id_, name in enumerate(names)}
         if by_id:
-            ids = {label: int(label) for label in found}
+            ids = {label: int(Decimal(label)) for label in found}  # int() refuses strings of thousands of digits
         _check_names(raw, names, ids, by_id)
     if fault := naming.fault(labels):
         raise PotstillError(f"{train.name}: {fault}")
@@ -328,33 +331,32 @@ def _stripped(names: list[str], where: str) -> list[str]:
     return found
 
 
-def _check_looks(raw: Raw, by_id: bool) -> None:
+def _check_looks(counts: dict[str, int], where: str, by_id: bool) -> None:
     """Refuse classes that look the same; print those that may be meant to be: equal but for case, or as numbers.
 
-    Where labels are ids (`by_id`), those that are the same number are one class.
+    Args:
+        counts: of the rows of each class; 0 where they are not known.
+        where: the classes are named.
+        by_id: whether labels are ids, of which those that are the same number are one class.
     """
-    counts = Counter(label for table in raw.splits.values() for _, label in _each(table))
-    for label in sorted(counts):
+    shown = {label: f"{label!a} ({rows:,} rows)" if rows else ascii(label) for label, rows in sorted(counts.items())}
+    for label in shown:
         if not look(label):
-            raise PotstillError(
-                f"{raw.splits['train'].name}: the label {label!a} ({counts[label]:,} rows) shows nothing: rename it"
-            )
+            raise PotstillError(f"{where}: the label {shown[label]} shows nothing: rename it")
     forms: list[Callable[[str], Any]] = [look, alike, _quantity]
     for form in forms:
         groups: dict[Any, list[str]] = {}
-        for label in sorted(counts):
+        for label in shown:
             groups.setdefault(form(label), []).append(label)
         for one, other, *_ in (group for group in groups.values() if len(group) > 1):
-            both = " and ".join(f"{label!a} ({counts[label]:,} rows)" for label in (one, other))
+            both = f"{shown[one]} and {shown[other]}"
             if form is look:
                 raise PotstillError(
-                    f"{raw.splits['train'].name}: the labels {both} look alike, and differ in {difference(one, other)}"
-                    ": make them one"
+                    f"{where}: the labels {both} look alike, and differ in {difference(one, other)}: make them one"
                 )
             differ = f"differ in {difference(one, other)} only" if form is alike else "are the same number"
             count = "one class" if by_id and form is _quantity else "two classes"
-            told = f"the labels {both} {differ}; they count as {count}"
-            print(visible(f"{raw.splits['train'].name}: {told}"), file=sys.stderr)
+            print(visible(f"{where}: the labels {both} {differ}; they count as {count}"), file=sys.stderr)
 
 
 def _quantity(label: str) -> Decimal | str:
@@ -367,12 +369,16 @@ def _check_names(raw: Raw, names: list[str], ids: dict[str, int], by_id: bool) -
         for i, label in _each(table):
             where = f"{table.where(i)} has the label {quoted(label)}"
             if label not in ids:
-                fault = _differs(label, names, "`prepare.labels`")
+                fault = _differs(label, names, "`prepare.labels`") or _unquoted(label, names)
                 raise PotstillError(f"{where}, {fault or 'which `prepare.labels` does not list: add it there'}")
             if by_id and not 0 <= ids[label] < len(names):
                 raise PotstillError(
                     f"{where}, but `prepare.labels` names ids 0 to {len(names) - 1} only: correct one of them"
                 )
+    several = any(isinstance(found, tuple) for found in raw.splits["train"].rows["label"])
+    for name in names:
+        if several and JOINT in name:
+            raise PotstillError(f"`prepare.labels` lists {name!r}, but {JOINT} stands between labels: rename it")
     used = {ids[label] for _, label in _each(raw.splits["train"])}
     for id_, name in enumerate(names):
         if id_ not in used:
@@ -387,3 +393,9 @@ def _differs(label: str, names: list[str], whose: str) -> str | None:
     if near is None:
         return None
     return f"which differs from {quoted(near)} in {whose} only in {difference(label, near)}: write them alike"
+
+
+def _unquoted(label: str, names: list[str]) -> str | None:
+    """Say that YAML, probably, has read a name as the number that it is; None if no name is it."""
+    near = next((name for name in names if _quantity(name) == _quantity(label)), None)
+    return near and f"which is {near!r} in `prepare.labels`: write it alike there, in quotes"
