@@ -163,6 +163,26 @@ def test_bad_labels_end_in_one_line(project: Project, labels, says) -> None:  # 
     project.fails("mine/train.jsonl", says, multi_label=True)
 
 
+@pytest.mark.parametrize("vectors", [[[0, 1, 0], [1, 0, 0]], [[0, 1], [0, 0]], [[True, False]], [[0.0, 1.0, 1.0]]])
+@pytest.mark.parametrize("source", ["files", "hub"])
+def test_vectors_of_0_and_1_are_no_ids(project: Project, vectors, source) -> None:  # noqa: F811
+    columns = {"text": [f"text {i}" for i in range(40)], "label": [vectors[i % len(vectors)] for i in range(40)]}
+    pd.DataFrame(columns).to_parquet(project.data / "train.parquet")
+    datasets.DatasetDict({"train": datasets.Dataset.from_dict(columns)}).save_to_disk(project.root / "saved")
+    hub = {"dataset": "saved", "config": None, "revision": None}
+    says = f" has a 0 or 1 for every class in its lists of labels, such as {', '.join(map(str, vectors[0]))}: list the names or ids"
+    project.fails(says, multi_label=True, source=source, hub=hub)
+
+
+def test_lists_of_the_ids_0_and_1_are_read(project: Project) -> None:  # noqa: F811
+    rows = pd.DataFrame(
+        {"text": [f"text {i}" for i in range(40)], "label": [[[0], [1], [0, 1], []][i % 4] for i in range(40)]}
+    )
+    rows.to_parquet(project.data / "train.parquet")
+    rows[2:3].to_parquet(project.data / "test.parquet")
+    assert project.prepare(multi_label=True)[0].test["label"][0].tolist() == [0, 1]
+
+
 def test_a_label_that_train_lacks_is_named(project: Project) -> None:  # noqa: F811
     mixed_rows(60).to_json(project.data / "train.jsonl", orient="records", lines=True)
     pd.DataFrame({"text": ["x"], "label": ["joy|envy"]}).to_csv(project.data / "test.csv", index=False)

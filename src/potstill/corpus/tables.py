@@ -150,6 +150,8 @@ def columns(
         if not isinstance(value, str):
             raise PotstillError(f"{table.where(i)} holds {value!r}, not a string: set `prepare.text`")
     if label is not None:
+        if multi_label:
+            _check_ids(rows["label"], name)
         read = _labels if multi_label else _label
         named = [read(value, table.where(i)) for i, value in enumerate(rows["label"])]
         for value in rows["label"]:
@@ -216,6 +218,17 @@ def _check_forms(tables: Iterable[Table]) -> None:
         found = listed([f"{one!r} is the class {name_of(one)!r}" for one in changed])
         told = f"{files}: labels that are numbers are read as such: {found}. Put a letter before them (as in v3.10) if"
         print(visible(f"{told} they are names"), file=sys.stderr)
+
+
+def _check_ids(values: Iterable[Any], name: str) -> None:
+    """Refuse vectors of 0 and 1 for all classes, which as lists of ids are the classes 0 and 1."""
+    lists = [tuple(value) for value in values if isinstance(value, list | np.ndarray)]
+    even = len(set(map(len, lists))) == 1 and len(lists[0]) > 1
+    if even and all(one in (0, 1) for found in lists for one in found) and set(lists) != {(0, 1)}:
+        raise PotstillError(
+            f"{name} has a 0 or 1 for every class in its lists of labels, such as {listed(list(map(str, lists[0])))}: list the names or "
+            "ids of the classes that a text has"
+        )
 
 
 def _label(value: Any, where: str) -> str:
