@@ -151,7 +151,10 @@ def test_a_hubs_lists_of_class_labels_keep_their_names(project: Project) -> None
     [
         (["a|b"] * 8 + ["a||b"], "line 9 has no label"),
         ([["a", "b"]] * 8 + [["a|b"]], "'a|b', but | stands between labels"),
-        ([["a", "b"]] * 8 + [[["a"]]], "line 9 has the label"),
+        ([["a", "b"]] * 8 + [[["a"]]], "line 9 has lists within its list of labels, [['a']]: list names or ids only"),
+        (["a|b"] * 8 + ["['a', 'b']"], """line 9 has the labels "['a', 'b']", a list as a string: join labels by |"""),
+        (["a|b"] * 8 + ['["a|b"]'], "line 9 has the labels"),
+        (["a|b"] * 8 + [" []"], "line 9 has the labels ' []', a list as a string"),
         (["a|b"] * 8 + ["c"], "class 'c' has 1 example"),
         (["a"] * 8, "one label only, 'a'"),
         ([""] * 8, "has no label"),
@@ -170,7 +173,8 @@ def test_vectors_of_0_and_1_are_no_ids(project: Project, vectors, source) -> Non
     pd.DataFrame(columns).to_parquet(project.data / "train.parquet")
     datasets.DatasetDict({"train": datasets.Dataset.from_dict(columns)}).save_to_disk(project.root / "saved")
     hub = {"dataset": "saved", "config": None, "revision": None}
-    says = f" has a 0 or 1 for every class in its lists of labels, such as {', '.join(map(str, vectors[0]))}: list the names or ids"
+    shown = ", ".join(map(str, vectors[0]))
+    says = f" has a 0 or 1 for every class in its lists of labels, such as {shown}: list the names or ids"
     project.fails(says, multi_label=True, source=source, hub=hub)
 
 

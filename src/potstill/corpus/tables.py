@@ -225,9 +225,10 @@ def _check_ids(values: Iterable[Any], name: str) -> None:
     lists = [tuple(value) for value in values if isinstance(value, list | np.ndarray)]
     even = len(set(map(len, lists))) == 1 and len(lists[0]) > 1
     if even and all(one in (0, 1) for found in lists for one in found) and set(lists) != {(0, 1)}:
+        shown = listed(list(map(str, lists[0])))
         raise PotstillError(
-            f"{name} has a 0 or 1 for every class in its lists of labels, such as {listed(list(map(str, lists[0])))}: list the names or "
-            "ids of the classes that a text has"
+            f"{name} has a 0 or 1 for every class in its lists of labels, such as {shown}: list the names or ids of the "
+            "classes that a text has"
         )
 
 
@@ -248,7 +249,15 @@ def _label(value: Any, where: str) -> str:
 
 def _labels(value: Any, where: str) -> tuple[str, ...]:
     """The labels of a text, each once, from a list or from names joined by `JOINT`."""
-    found = [_label(one, where) for one in _parts(value)]
+    if isinstance(value, str) and re.fullmatch(r"\s*\[.*\]\s*", value, re.DOTALL):
+        raise PotstillError(
+            f"{where} has the labels {value!r}, a list as a string: join labels by {JOINT}, or save the table as JSONL "
+            "or Parquet"
+        )
+    parts = _parts(value)
+    if any(isinstance(one, list | np.ndarray) for one in parts):
+        raise PotstillError(f"{where} has lists within its list of labels, {value!r}: list names or ids only")
+    found = [_label(one, where) for one in parts]
     for name in found:
         if JOINT in name:
             raise PotstillError(f"{where} has the label {name!r}, but {JOINT} stands between labels: rename it")
