@@ -227,8 +227,8 @@ def _check_ids(values: Iterable[Any], name: str) -> None:
     if even and all(one in (0, 1) for found in lists for one in found) and set(lists) != {(0, 1)}:
         shown = listed(list(map(str, lists[0])))
         raise PotstillError(
-            f"{name} has a 0 or 1 for every class in its lists of labels, such as {shown}: list the names or ids of the "
-            "classes that a text has"
+            f"{name} has a 0 or 1 for every class in its lists of labels, such as {shown}: list the names or ids of "
+            "the classes that a text has"
         )
 
 
