@@ -222,7 +222,7 @@ def _check_forms(tables: Iterable[Table]) -> None:
 
 def _check_ids(values: Iterable[Any], name: str) -> None:
     """Refuse vectors of 0 and 1 for all classes, which as lists of ids are the classes 0 and 1."""
-    lists = [tuple(value) for value in values if isinstance(value, list | np.ndarray)]
+    lists = [tuple(value) for value in values if isinstance(value, list)]
     even = len(set(map(len, lists))) == 1 and len(lists[0]) > 1
     if even and all(one in (0, 1) for found in lists for one in found) and set(lists) != {(0, 1)}:
         shown = listed(list(map(str, lists[0])))
@@ -242,7 +242,7 @@ def _label(value: Any, where: str) -> str:
         raise PotstillError(
             f"{where} has a number for its label that is infinite, or too large to be read: store labels as strings"
         )
-    is_list = isinstance(value, list | np.ndarray)
+    is_list = isinstance(value, list)
     hint = "set `prepare.multi_label` to true for lists of them" if is_list else "set `prepare.label`"
     raise PotstillError(f"{where} has the label {value!r}, neither a name nor an id: {hint}")
 
@@ -255,7 +255,7 @@ def _labels(value: Any, where: str) -> tuple[str, ...]:
             "or Parquet"
         )
     parts = _parts(value)
-    if any(isinstance(one, list | np.ndarray) for one in parts):
+    if any(isinstance(one, list) for one in parts):
         raise PotstillError(f"{where} has lists within its list of labels, {value!r}: list names or ids only")
     found = [_label(one, where) for one in parts]
     for name in found:
@@ -265,7 +265,7 @@ def _labels(value: Any, where: str) -> tuple[str, ...]:
 
 
 def _parts(value: Any) -> list[Any]:
-    if isinstance(value, list | tuple | np.ndarray):
+    if isinstance(value, list):
         return list(value)
     if _missing(value):
         return []
