@@ -151,7 +151,10 @@ def test_a_hubs_lists_of_class_labels_keep_their_names(project: Project) -> None
     [
         (["a|b"] * 8 + ["a||b"], "line 9 has no label"),
         ([["a", "b"]] * 8 + [["a|b"]], "'a|b', but | stands between labels"),
-        ([["a", "b"]] * 8 + [[["a"]]], "line 9 has the label"),
+        ([["a", "b"]] * 8 + [[["a"]]], "line 9 has lists within its list of labels, [['a']]: list names or ids only"),
+        (["a|b"] * 8 + ["['a', 'b']"], """line 9 has the labels "['a', 'b']", a list as a string: join labels by |"""),
+        (["a|b"] * 8 + ['["a|b"]'], "line 9 has the labels"),
+        (["a|b"] * 8 + [" []"], "line 9 has the labels ' []', a list as a string"),
         (["a|b"] * 8 + ["c"], "class 'c' has 1 example"),
         (["a"] * 8, "one label only, 'a'"),
         ([""] * 8, "has no label"),
@@ -161,6 +164,27 @@ def test_bad_labels_end_in_one_line(project: Project, labels, says) -> None:  # 
     rows = pd.DataFrame({"text": [f"text {i}" for i in range(len(labels))], "label": labels})
     rows.to_json(project.data / "train.jsonl", orient="records", lines=True)
     project.fails("mine/train.jsonl", says, multi_label=True)
+
+
+@pytest.mark.parametrize("vectors", [[[0, 1, 0], [1, 0, 0]], [[0, 1], [0, 0]], [[True, False]], [[0.0, 1.0, 1.0]]])
+@pytest.mark.parametrize("source", ["files", "hub"])
+def test_vectors_of_0_and_1_are_no_ids(project: Project, vectors, source) -> None:  # noqa: F811
+    columns = {"text": [f"text {i}" for i in range(40)], "label": [vectors[i % len(vectors)] for i in range(40)]}
+    pd.DataFrame(columns).to_parquet(project.data / "train.parquet")
+    datasets.DatasetDict({"train": datasets.Dataset.from_dict(columns)}).save_to_disk(project.root / "saved")
+    hub = {"dataset": "saved", "config": None, "revision": None}
+    shown = ", ".join(map(str, vectors[0]))
+    says = f" has a 0 or 1 for every class in its lists of labels, such as {shown}: list the names or ids"
+    project.fails(says, multi_label=True, source=source, hub=hub)
+
+
+def test_lists_of_the_ids_0_and_1_are_read(project: Project) -> None:  # noqa: F811
+    rows = pd.DataFrame(
+        {"text": [f"text {i}" for i in range(40)], "label": [[[0], [1], [0, 1], []][i % 4] for i in range(40)]}
+    )
+    rows.to_parquet(project.data / "train.parquet")
+    rows[2:3].to_parquet(project.data / "test.parquet")
+    assert project.prepare(multi_label=True)[0].test["label"][0].tolist() == [0, 1]
 
 
 def test_a_label_that_train_lacks_is_named(project: Project) -> None:  # noqa: F811

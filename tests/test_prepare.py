@@ -2,11 +2,13 @@
 
 from potstill.start import run
 
+import datetime
 import json
 import os
 import subprocess
 import sys
 import time
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -338,6 +340,61 @@ def test_a_hub_split_published_without_labels_is_refused(project: Project) -> No
     ).save_to_disk(project.root / "saved")
     hub = {"dataset": str(project.root / "saved"), "config": None, "revision": None}
     project.fails("(test) is published without labels", "`prepare.test`", source="hub", hub=hub)
+
+
+def save_table(project: Project, texts: list[Any], kind: Any, labels: list[Any]) -> dict[str, Any]:
+    """Save a data set with the one split `train`; give the parameters that read it."""
+    import datasets
+
+    features = datasets.Features({"text": datasets.Value("string"), "label": kind})
+    made = datasets.Dataset.from_dict({"text": texts, "label": labels}, features=features)
+    datasets.DatasetDict({"train": made}).save_to_disk(project.root / "saved")
+    return {"source": "hub", "hub": {"dataset": "saved", "config": None, "revision": None}}
+
+
+TEXTS = [text for text, _ in rows(40)]
+
+
+@pytest.mark.parametrize(
+    ("kind", "labels", "names"),
+    [
+        ("float32", [2.7, 0.1], ["0.1", "2.7"]),
+        ("decimal128(9, 2)", [Decimal("1.50"), Decimal("2.00")], ["1.5", "2"]),
+        ("int64", [2**53 + 1, 2**53 + 3], [str(2**53 + 1), str(2**53 + 3)]),
+        (["1.1", "b", "1.10"], [0, 1], ["1.1", "b"]),
+    ],
+)
+def test_labels_of_the_hub_are_read_as_from_parquet(project: Project, kind: Any, labels: Any, names: Any) -> None:
+    import datasets
+
+    kind = datasets.Value(kind) if isinstance(kind, str) else datasets.ClassLabel(names=kind)
+    hub = save_table(project, TEXTS, kind, labels * 20)
+    assert project.prepare(**hub)[0].labels == names
+
+
+@pytest.mark.parametrize("faulty", [[-1], [None], [0, None]])
+def test_an_id_without_a_name_in_a_list_is_named(project: Project, faulty: list[Any]) -> None:
+    import datasets
+
+    kind = datasets.Sequence(datasets.ClassLabel(names=["a", "b"]))
+    hub = save_table(project, TEXTS, kind, [*[[0], [1]] * 19, faulty, None])
+    project.fails("saved (train): row 39 has no label", multi_label=True, **hub)
+
+
+def test_a_label_that_is_missing_on_the_hub_is_named(project: Project) -> None:
+    import datasets
+
+    hub = save_table(project, TEXTS, datasets.Value("int64"), [*[2**53 + 1, 2**53 + 3] * 19, 1, None])
+    project.fails("saved (train): row 40 has no label", **hub)
+    project.fails("class 'text 0' has 1 example", label="text", **hub)
+
+
+def test_columns_of_the_hub_that_hold_no_text_or_labels(project: Project) -> None:
+    import datasets
+
+    hub = save_table(project, TEXTS, datasets.Value("date32"), [datetime.date(2020, 1, 1 + i % 2) for i in range(40)])
+    project.fails("saved (train): the column 'label' holds date32[day], neither names nor numbers", **hub)
+    project.fails("saved (train): the column 'label' holds date32[day], not strings", text="label", **hub)
 
 
 @pytest.mark.slow

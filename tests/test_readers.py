@@ -760,33 +760,85 @@ class TestPrepare:
         )
         project.table("train.csv", rows(60, labels=("1.50", "1", "1.00")))
         assert project.prepare()[0].labels == ["1", "1.5"]
-        said = capsys.readouterr().err
-        assert "the labels '1' and '1.00' are the same number; they count as the class '1'" in said
+        says = "labels that are numbers are read as such: '1.00' is the class '1', '1.50' is"
+        assert says in capsys.readouterr().err
         project.table("train.csv", rows(60, labels=("01", "1", "1e0")))
         assert project.prepare()[0].labels == ["01", "1", "1e0"]
         assert "'01' (20 rows) and '1' (20 rows) are the same number; they count as two" in capsys.readouterr().err
         project.table("train.csv", rows(60, labels=("1|x", "1.0")))
         assert project.prepare(multi_label=True)[0].labels == ["1", "x"]
-        assert "the labels '1' and '1.0' are the same number" in capsys.readouterr().err
+        assert "labels that are numbers are read as such: '1.0' is the class '1'. Put a" in capsys.readouterr().err
+        project.table("train.csv", rows(60, labels=("2.0", "2.00", "3")))
+        project.fails("mine/train.csv: the labels '2.0' and '2.00' are the same number: write them alike")
 
-    def test_labels_that_may_be_versions_are_refused_wherever_they_are(self, project: Project) -> None:  # noqa: F811
+    def test_numbers_that_tables_write_differently_are_one_class(self, project: Project, capsys) -> None:  # noqa: F811
+        project.table("train.csv", rows(40, labels=("4.50", "3.00")))
+        project.table("test.csv", rows(4, labels=("4.5", "3"), word="t"))
+        assert project.prepare()[0].labels == ["3", "4.5"]
+        says = "mine/train.csv: labels that are numbers are read as such: '3.00' is the class '3', '4.50' is"
+        [line] = [line for line in capsys.readouterr().err.splitlines() if "class" in line]
+        assert line == f"{says} the class '4.5'. Put a letter before them (as in v3.10) if they are names"
+        make(project.data / "test.jsonl", '{"text": "t", "label": 4.5}\n{"text": "u", "label": 3.0}\n')
+        decimals = pa.array([Decimal("4.500"), Decimal("3.000")])
+        pq.write_table(pa.table({"text": ["t", "u"], "label": decimals}), project.data / "test.parquet")
+        for test in ("test.jsonl", "test.parquet"):
+            assert project.prepare(test=test)[0].labels == ["3", "4.5"]
+            assert says in capsys.readouterr().err
+
+    def test_labels_that_may_be_versions_are_refused_in_all_of_a_table(self, project: Project) -> None:  # noqa: F811
         says = "the labels '1.1' and '1.10' are the same number: write them alike if they are one"
-        project.table("train.csv", rows(40, labels=("1.1", "1.2")))
-        project.table("test.csv", rows(4, labels=("1.10", "1.20"), word="t"))
-        project.fails(f"mine/train.csv and mine/test.csv: {says}")
-        (project.data / "test.csv").unlink()
-        (project.data / "train.csv").rename(project.data / "train-00000-of-00002.csv")
+        project.table("train-00000-of-00002.csv", rows(40, labels=("1.1", "1.2")))
         project.table("train-00001-of-00002.csv", rows(4, labels=("1.10", "1.20"), word="t"))
         project.fails(f"mine/train-00000-of-00002.csv and mine/train-00001-of-00002.csv: {says}")
-        for labels in (["1.1", '"1.10"'], ['["1.1"]', '["1.10"]']):
-            content = "".join(f'{{"text": "t {i}", "label": {labels[i % 2]}}}\n' for i in range(40))
+        for labels in (['"1.1"', '"1.10"'], ['["1.1"]', '["1.10"]']):
+            found = [*labels, "2"]
+            content = "".join(f'{{"text": "t {i}", "label": {found[i % 3]}}}\n' for i in range(60))
             make(project.data / "a.jsonl", content)
             project.fails(f"mine/a.jsonl: {says}", train="a.jsonl", multi_label=labels[0][0] == "[")
+        make(project.data / "a.jsonl", content.replace('["1.1"]', "1.1").replace('["1.10"]', '"1.10"'))
+        assert project.prepare(train="a.jsonl", multi_label=True)[0].labels == ["1.1", "2"]
         label = pa.array([Decimal("1.10"), Decimal("1.20")] * 20)
         pq.write_table(pa.table({"text": [f"t {i}" for i in range(40)], "label": label}), project.data / "a.parquet")
         assert project.prepare(train="a.parquet")[0].labels == ["1.1", "1.2"]
         project.table("b.csv", rows(4, labels=("1.10", "1.20"), word="u"))
         assert project.prepare(train="a.parquet", test="b.csv")[0].labels == ["1.1", "1.2"]
+
+    @pytest.mark.parametrize(
+        ("names", "says"),
+        [
+            (
+                ["pos", "pos\u200b"],
+                "the labels 'pos' and 'pos\\u200b' look alike, and differ in invisible characters or",
+            ),
+            (
+                ["\u00e9", "e\u0301"],
+                "the labels 'e\\u0301' and '\\xe9' look alike, and differ in invisible characters or",
+            ),
+            (["\u200b", "pos"], "the label '\\u200b' shows nothing: rename it"),
+            (["a|b", "c"], " lists 'a|b', but | stands between labels: rename it"),
+        ],
+    )
+    def test_names_of_ids_are_checked_as_labels_are(self, project: Project, names, says) -> None:  # noqa: F811
+        project.table("train.csv", rows(40, labels=(0, 1)))
+        project.fails("`prepare.labels`", says, labels=names, multi_label=True)
+
+    def test_names_of_ids_that_differ_in_case_are_said(self, project: Project, capsys) -> None:  # noqa: F811
+        project.table("train.csv", rows(40, labels=(0, 1)))
+        assert project.prepare(labels=["Pos", "pos"])[0].labels == ["Pos", "pos"]
+        says = "`prepare.labels`: the labels 'Pos' and 'pos' differ in case only; they count as two classes"
+        assert says in capsys.readouterr().err
+
+    def test_an_id_of_thousands_of_digits_is_out_of_range(self, project: Project) -> None:  # noqa: F811
+        project.table("train.csv", rows(60, labels=(0, 1, "9" * 5000)))
+        project.fails("mine/train.csv: row 3 has", "but `prepare.labels` names ids 0 to 1 only", labels=["a", "b"])
+
+    @pytest.mark.parametrize(("label", "name", "read"), [("1e5", 1e5, "100000"), ("01", 1, "1")])
+    def test_a_name_that_yaml_reads_as_a_number_is_to_be_quoted(self, project: Project, label, name, read) -> None:  # noqa: F811
+        project.table("train.csv", rows(40, labels=(label, "b")))
+        project.fails(
+            f"row 1 has the label '{label}', which is '{read}' in `prepare.labels`: write it alike there, in quotes",
+            labels=[name, "b"],
+        )
 
     def test_large_decimals_are_classes_of_their_own(self, project: Project) -> None:  # noqa: F811
         names = ["12345678901234567890", "12345678901234567891"]
@@ -899,7 +951,7 @@ class TestPrepare:
     def test_names_that_are_equal_without_white_space_are_refused(self, project: Project) -> None:  # noqa: F811
         project.table("train.csv", rows(40, labels=(0, 1)))
         project.fails("names the class 'a' twice", labels=["a", "a "])
-        project.fails("has an empty name", labels=["a", " "])
+        project.fails("`prepare.labels`: the label '' shows nothing: rename it", labels=["a", " "])
 
     def test_a_bomb_ends_in_one_line(self, project: Project, monkeypatch) -> None:  # noqa: F811
         from potstill.corpus import from_files

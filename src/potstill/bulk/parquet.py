@@ -5,6 +5,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from decimal import Decimal
 from itertools import islice
 from typing import Any
 
@@ -72,18 +73,17 @@ def names(path: str) -> list[str]:
         return list(file.schema_arrow.names)
 
 
-def check(file: Any, path: str, column: str) -> None:
-    """See to it that a column holds strings.
+def check(kind: Any, name: str, column: str) -> None:
+    """See to it that a column is of a type that holds strings.
 
     Raises:
-        PotstillError: it does not.
+        PotstillError: it is not.
     """
     types = pyarrow().types
-    kind = file.schema_arrow.field(column).type
     if not _is_string(kind.value_type if types.is_dictionary(kind) else kind, types):
         raise PotstillError(
-            f"{shown(path)}: the column {column!r} holds {kind}, not strings. Name the column of the text, or store "
-            "its values as strings"
+            f"{name}: the column {column!r} holds {kind}, not strings. Name the column of the text, or store its "
+            "values as strings"
         )
 
 
@@ -92,17 +92,20 @@ def _is_string(kind: Any, types: Any) -> bool:
     return any(is_kind(kind) for is_kind in known)
 
 
-def _check_value(file: Any, path: str, column: str) -> None:
-    """See to it that a column holds strings, numbers or lists of them; not all dates are ones that Python has."""
-    types = pyarrow().types
-    kind = held = file.schema_arrow.field(column).type
+def check_values(kind: Any, name: str, column: str) -> None:
+    """See to it that a column is of a type that holds strings, numbers or lists of them.
+
+    Raises:
+        PotstillError: it is not. Not all dates are ones that Python has.
+    """
+    types, held = pyarrow().types, kind
     while hasattr(held, "value_type"):
         held = held.value_type
     numbers = (types.is_integer, types.is_floating, types.is_decimal, types.is_boolean)
     if not _is_string(held, types) and not any(is_kind(held) for is_kind in numbers):
         raise PotstillError(
-            f"{shown(path)}: the column {column!r} holds {kind}, neither names nor numbers. Name another column, or "
-            "store its values as strings"
+            f"{name}: the column {column!r} holds {kind}, neither names nor numbers. Name another column, or store its "
+            "values as strings"
         )
 
 
@@ -117,9 +120,9 @@ def batches(asked: Asked, rows: int) -> Iterator[Batch]:
     text = asked.columns[0]
     with opened(asked.path) as (file, source):
         asked.place(file.schema_arrow.names)
-        check(file, asked.path, text)
+        check(file.schema_arrow.field(text).type, shown(asked.path), text)
         for column in asked.columns[1:]:
-            _check_value(file, asked.path, column)
+            check_values(file.schema_arrow.field(column).type, shown(asked.path), column)
         columns = list(dict.fromkeys(asked.columns))
         rows = min(rows, max(1, SIZE // _longest(file, source, asked.path, columns)))
         done = 0
@@ -142,9 +145,9 @@ def batches(asked: Asked, rows: int) -> Iterator[Batch]:
             if not good.all():
                 kept = np.flatnonzero(good).tolist()
                 numbers, texts = [numbers[i] for i in kept], texts.filter(arrow.array(good))
-                others = {column: values.filter(arrow.array(good)) for column, values in others.items()}
+                others = {column: held.filter(arrow.array(good)) for column, held in others.items()}
             if len(texts):
-                yield Batch(texts, numbers, [_values(others[column], arrow) for column in asked.columns[1:]])
+                yield Batch(texts, numbers, [values(others[column], arrow) for column in asked.columns[1:]])
 
 
 def _longest(file: Any, source: Any, path: str, columns: list[str]) -> int:
@@ -216,8 +219,8 @@ def _damaged(file: Any, path: str, columns: list[str], rows: int, done: int, err
 def _faults(texts: Any, others: dict[str, Any], arrow: Any) -> list[tuple[int, str]]:
     """The rows that have no text, or bytes that are no text, with what is wrong."""
     found: dict[int, str] = {}
-    for column, values in others.items():
-        found |= _undecodable(values, f" in the column {column!r}", arrow)
+    for column, held in others.items():
+        found |= _undecodable(held, f" in the column {column!r}", arrow)
     found |= _undecodable(texts, "", arrow)
     if texts.null_count:
         missing = np.flatnonzero(texts.is_null().to_numpy(zero_copy_only=False))
@@ -239,22 +242,27 @@ def _undecodable(values: Any, where: str, arrow: Any) -> dict[int, str]:
     return found
 
 
-def _values(column: Any, arrow: Any) -> list[Any]:
-    """A column as Python's values.
+def values(column: Any, arrow: Any) -> list[Any]:
+    """A column, or a chunk of one, as Python's values.
 
     A number of less than double precision is what it is written as, 2.7 and not 2.70000005; a decimal, which may have
-    more digits than a float, is a string of them.
+    more digits than a float, is a string of them, without the zeros that all of a column have at their end.
     """
     types, kind = arrow.types, column.type
     if types.is_float32(kind) or types.is_float16(kind):
         return [None if value != value else float(str(value)) for value in column.to_numpy(zero_copy_only=False)]
     if types.is_decimal(kind):
-        return [None if value is None else format(value, "f") for value in column.to_pylist()]
+        return [None if value is None else _digits(value) for value in column.to_pylist()]
     if hasattr(column, "flatten"):  # lists
         lengths = arrow.compute.list_value_length(column).to_pylist()
-        values = iter(_values(column.flatten(), arrow))
-        return [None if length is None else list(islice(values, length)) for length in lengths]
+        held = iter(values(column.flatten(), arrow))
+        return [None if length is None else list(islice(held, length)) for length in lengths]
     return column.to_pylist()
+
+
+def _digits(value: Decimal) -> str:
+    found = format(value, "f")
+    return found.rstrip("0").rstrip(".") if "." in found else found
 
 
 @contextmanager
@@ -270,5 +278,5 @@ def open_parquet(path: str, column: str) -> Iterator[Any]:
     """
     with opened(path) as (file, _):
         Asked(path, [column], Skipped(), lambda _: "Name one with --column", "row").place(file.schema_arrow.names)
-        check(file, path, column)
+        check(file.schema_arrow.field(column).type, shown(path), column)
         yield file

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from potstill.bulk import formats, parquet
 from potstill.corpus.dataset import SPLITS
 from potstill.corpus.tables import Raw, Table, by_name, columns
 from potstill.errors import PotstillError, exhausted, said
@@ -38,10 +39,13 @@ def read(params: PrepareParams) -> Raw:
     if "train" not in splits:
         raise PotstillError(f"{name} has no split `train` (it has: {', '.join(there)}): set `prepare.train`")
     unlabelled = [
-        columns(_frame(_split(there, chosen, "prepare.unlabelled", name), [params.text]),
+        columns(_frame(_split(there, chosen, "prepare.unlabelled", name), f"{name} ({chosen})", params.text),
                 f"{name} ({chosen})", params.text, None)
         for chosen in params.unlabelled
     ]  # fmt: skip
+    if labels is not None:  # two names that are one number, such as 1.1 and 1.10, matter only where both are used
+        written = {label for table in splits.values() for label in table.written}
+        labels = [label for label in labels if label.strip() in written]
     return Raw(splits, unlabelled, labels)
 
 
@@ -97,14 +101,22 @@ def _split(there: dict[str, Any], chosen: str, key: str, name: str) -> "datasets
     return there[chosen]
 
 
-def _frame(table: "datasets.Dataset", wanted: list[str]) -> pd.DataFrame:
+def _frame(table: "datasets.Dataset", name: str, text: str, label: str | None = None) -> pd.DataFrame:
+    """The columns as they are read from Parquet."""
     # Names only where a column is missing, which `columns` then reports; pictures stay undecoded.
-    there = [column for column in wanted if column in table.column_names]
-    if len(there) < len(set(wanted)):
+    wanted = list(dict.fromkeys([text] if label is None else [text, label]))
+    if not set(wanted) <= set(table.column_names):
         return pd.DataFrame(columns=table.column_names)
-    frame = table.select_columns(there).to_pandas()
-    frame.index = frame.index + 1
-    return frame
+    arrow = formats.pyarrow()
+    found = table.select_columns(wanted).with_format("arrow")[:]
+    parquet.check(found.schema.field(text).type, name, text)
+    if label is not None:
+        parquet.check_values(found.schema.field(label).type, name, label)
+    read = {
+        column: [value for chunk in found.column(column).chunks for value in parquet.values(chunk, arrow)]
+        for column in wanted
+    }
+    return pd.DataFrame(read, dtype=object)
 
 
 def _names(table: "datasets.Dataset", params: PrepareParams) -> list[str] | None:
@@ -114,15 +126,15 @@ def _names(table: "datasets.Dataset", params: PrepareParams) -> list[str] | None
 
 
 def _labelled(table: "datasets.Dataset", name: str, params: PrepareParams, key: str) -> Table:
-    frame = _frame(table, [params.text, params.label])
+    frame = _frame(table, name, params.text, params.label)
     names = _names(table, params)
-    if names is not None and params.label in frame:
-        named = dict(enumerate(names))
+    if names is not None and len(frame):
         found = frame[params.label]
-        if found.dtype == object:  # lists of ids
-            frame[params.label] = found.map(lambda ids: [] if ids is None else [named[id_] for id_ in ids])
-        elif len(frame) and (found == -1).all():
+        if all(id_ == -1 for id_ in found):
             raise PotstillError(f"{name} is published without labels: set `{key}` to a split that has them")
-        else:
-            frame[params.label] = found.map(named)
+        named = dict(enumerate(names))
+        frame[params.label] = pd.Series(
+            [[named.get(id_) for id_ in ids] if isinstance(ids, list) else named.get(ids) for ids in found],
+            dtype=object,
+        )
     return columns(frame, name, params.text, params.label, params.multi_label)

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from potstill.bulk.asked import Asked, Skipped, alike, difference, look, quoted
-from potstill.errors import PotstillError, visible
+from potstill.errors import PotstillError, listed, visible
 from potstill.runtime import naming
 from potstill.runtime.decision import JOINT
 
@@ -41,7 +41,7 @@ class Table:
         rows: the columns `text` and, in a labelled table, `label`, a name or id as a string, or a tuple of them
             where a text may have several; indexed from 0.
         place: gives the place where its owner finds a row, such as "train.csv: row 8" for 7; None for numbers from 1.
-        written: the labels as they are written there, each with the name of the table that has it first.
+        written: the labels that are strings, as they are written, each with the name of the file that has it first.
     """
 
     name: str
@@ -150,11 +150,14 @@ def columns(
         if not isinstance(value, str):
             raise PotstillError(f"{table.where(i)} holds {value!r}, not a string: set `prepare.text`")
     if label is not None:
+        if multi_label:
+            _check_ids(rows["label"], name)
         read = _labels if multi_label else _label
         named = [read(value, table.where(i)) for i, value in enumerate(rows["label"])]
         for value in rows["label"]:
             for one in _parts(value) if multi_label else [value]:
-                table.written.setdefault(one.strip() if isinstance(one, str) else str(name_of(one)), name)
+                if isinstance(one, str):
+                    table.written.setdefault(one.strip(), name)
         rows["label"] = pd.Series(named, rows.index, object)
     return table
 
@@ -191,26 +194,42 @@ def name_of(value: Any) -> str | None:
     return None
 
 
-def _note_forms(tables: Iterable[Table]) -> None:
-    """Print the labels that are one class, though written in two ways: 1 and 1.0.
+def _check_forms(tables: Iterable[Table]) -> None:
+    """Print the strings that are read as numbers, and so under another name: 3.10 as 3.1.
 
     Raises:
-        PotstillError: two labels such as 1.1 and 1.10 may be versions or sections, of which each is a class.
+        PotstillError: one table has two such as 1.1 and 1.10, versions or sections perhaps, of which each is a class.
     """
-    written = _written(tables)
-    forms: dict[str, list[str]] = {}
-    for one in sorted(filter(_NUMBER.fullmatch, written)):
-        forms.setdefault(str(name_of(one)), []).append(one)
-    for label, (one, *others) in forms.items():
-        if not others:
-            continue
-        names = " and ".join(dict.fromkeys((written[one], written[others[0]])))
-        told = f"{names}: the labels {one!r} and {others[0]!r} are the same number"
-        if "." in label:
-            raise PotstillError(
-                f"{told}: write them alike if they are one class, or with a letter (such as v1.10) if they are two"
-            )
-        print(visible(f"{told}; they count as the class {label!r}"), file=sys.stderr)
+    changed: dict[str, str] = {}
+    for table in tables:
+        forms: dict[str, str] = {}
+        for one in sorted(table.written):
+            name = str(name_of(one))
+            if name != one:
+                changed.setdefault(one, table.written[one])
+            if "." in one and (other := forms.setdefault(name, one)) != one:
+                files = " and ".join(dict.fromkeys((table.written[other], table.written[one])))
+                raise PotstillError(
+                    f"{files}: the labels {other!r} and {one!r} are the same number: write them alike if they are one "
+                    "class, or with a letter (such as v1.10) if they are two"
+                )
+    if changed:
+        files = listed(list(dict.fromkeys(changed.values())))
+        found = listed([f"{one!r} is the class {name_of(one)!r}" for one in changed])
+        told = f"{files}: labels that are numbers are read as such: {found}. Put a letter before them (as in v3.10) if"
+        print(visible(f"{told} they are names"), file=sys.stderr)
+
+
+def _check_ids(values: Iterable[Any], name: str) -> None:
+    """Refuse vectors of 0 and 1 for all classes, which as lists of ids are the classes 0 and 1."""
+    lists = [tuple(value) for value in values if isinstance(value, list)]
+    even = len(set(map(len, lists))) == 1 and len(lists[0]) > 1
+    if even and all(one in (0, 1) for found in lists for one in found) and set(lists) != {(0, 1)}:
+        shown = listed(list(map(str, lists[0])))
+        raise PotstillError(
+            f"{name} has a 0 or 1 for every class in its lists of labels, such as {shown}: list the names or ids of "
+            "the classes that a text has"
+        )
 
 
 def _label(value: Any, where: str) -> str:
@@ -223,14 +242,22 @@ def _label(value: Any, where: str) -> str:
         raise PotstillError(
             f"{where} has a number for its label that is infinite, or too large to be read: store labels as strings"
         )
-    listed = isinstance(value, list | np.ndarray)
-    hint = "set `prepare.multi_label` to true for lists of them" if listed else "set `prepare.label`"
+    is_list = isinstance(value, list)
+    hint = "set `prepare.multi_label` to true for lists of them" if is_list else "set `prepare.label`"
     raise PotstillError(f"{where} has the label {value!r}, neither a name nor an id: {hint}")
 
 
 def _labels(value: Any, where: str) -> tuple[str, ...]:
     """The labels of a text, each once, from a list or from names joined by `JOINT`."""
-    found = [_label(one, where) for one in _parts(value)]
+    if isinstance(value, str) and re.fullmatch(r"\s*\[.*\]\s*", value, re.DOTALL):
+        raise PotstillError(
+            f"{where} has the labels {value!r}, a list as a string: join labels by {JOINT}, or save the table as JSONL "
+            "or Parquet"
+        )
+    parts = _parts(value)
+    if any(isinstance(one, list) for one in parts):
+        raise PotstillError(f"{where} has lists within its list of labels, {value!r}: list names or ids only")
+    found = [_label(one, where) for one in parts]
     for name in found:
         if JOINT in name:
             raise PotstillError(f"{where} has the label {name!r}, but {JOINT} stands between labels: rename it")
@@ -238,7 +265,7 @@ def _labels(value: Any, where: str) -> tuple[str, ...]:
 
 
 def _parts(value: Any) -> list[Any]:
-    if isinstance(value, list | tuple | np.ndarray):
+    if isinstance(value, list):
         return list(value)
     if _missing(value):
         return []
@@ -266,15 +293,18 @@ def encode(raw: Raw, names: list[str] | None) -> tuple[list[str], dict[str, Tabl
         PotstillError: a label is not among the names, an id is out of range, train lacks a class,
             or there are fewer than two classes.
     """
-    found = {label for table in raw.splits.values() for _, label in _each(table)}
+    counts = Counter(label for table in raw.splits.values() for _, label in _each(table))
+    found = set(counts)
     numeric = all(re.fullmatch(r"-?[0-9]+", label) for label in found)
     train = raw.splits["train"]
     in_train = {label for _, label in _each(train)}
     if names is not None:
         names = _stripped(names, "`prepare.labels`")
     by_id = names is not None and numeric and not found <= set(names)
-    _note_forms(raw.splits.values())
-    _check_looks(raw, by_id)
+    _check_forms(raw.splits.values())
+    _check_looks(counts, train.name, by_id)
+    if by_id:
+        _check_looks(dict.fromkeys(names or (), 0), "`prepare.labels`", False)
     for table in raw.splits.values():
         for i, label in _each(table):
             if label not in in_train:
@@ -293,7 +323,7 @@ def encode(raw: Raw, names: list[str] | None) -> tuple[list[str], dict[str, Tabl
         labels = names
         ids = {name: id_ for id_, name in enumerate(names)}
         if by_id:
-            ids = {label: int(label) for label in found}
+            ids = {label: int(Decimal(label)) for label in found}  # int() refuses strings of thousands of digits
         _check_names(raw, names, ids, by_id)
     if fault := naming.fault(labels):
         raise PotstillError(f"{train.name}: {fault}")
@@ -323,33 +353,32 @@ def _stripped(names: list[str], where: str) -> list[str]:
     return found
 
 
-def _check_looks(raw: Raw, by_id: bool) -> None:
+def _check_looks(counts: dict[str, int], where: str, by_id: bool) -> None:
     """Refuse classes that look the same; print those that may be meant to be: equal but for case, or as numbers.
 
-    Where labels are ids (`by_id`), those that are the same number are one class.
+    Args:
+        counts: of the rows of each class; 0 where they are not known.
+        where: the classes are named.
+        by_id: whether labels are ids, of which those that are the same number are one class.
     """
-    counts = Counter(label for table in raw.splits.values() for _, label in _each(table))
-    for label in sorted(counts):
+    shown = {label: f"{label!a} ({rows:,} rows)" if rows else ascii(label) for label, rows in sorted(counts.items())}
+    for label in shown:
         if not look(label):
-            raise PotstillError(
-                f"{raw.splits['train'].name}: the label {label!a} ({counts[label]:,} rows) shows nothing: rename it"
-            )
+            raise PotstillError(f"{where}: the label {shown[label]} shows nothing: rename it")
     forms: list[Callable[[str], Any]] = [look, alike, _quantity]
     for form in forms:
         groups: dict[Any, list[str]] = {}
-        for label in sorted(counts):
+        for label in shown:
             groups.setdefault(form(label), []).append(label)
         for one, other, *_ in (group for group in groups.values() if len(group) > 1):
-            both = " and ".join(f"{label!a} ({counts[label]:,} rows)" for label in (one, other))
+            both = f"{shown[one]} and {shown[other]}"
             if form is look:
                 raise PotstillError(
-                    f"{raw.splits['train'].name}: the labels {both} look alike, and differ in {difference(one, other)}"
-                    ": make them one"
+                    f"{where}: the labels {both} look alike, and differ in {difference(one, other)}: make them one"
                 )
             differ = f"differ in {difference(one, other)} only" if form is alike else "are the same number"
             count = "one class" if by_id and form is _quantity else "two classes"
-            told = f"the labels {both} {differ}; they count as {count}"
-            print(visible(f"{raw.splits['train'].name}: {told}"), file=sys.stderr)
+            print(visible(f"{where}: the labels {both} {differ}; they count as {count}"), file=sys.stderr)
 
 
 def _quantity(label: str) -> Decimal | str:
@@ -362,12 +391,16 @@ def _check_names(raw: Raw, names: list[str], ids: dict[str, int], by_id: bool) -
         for i, label in _each(table):
             where = f"{table.where(i)} has the label {quoted(label)}"
             if label not in ids:
-                fault = _differs(label, names, "`prepare.labels`")
+                fault = _differs(label, names, "`prepare.labels`") or _unquoted(label, names)
                 raise PotstillError(f"{where}, {fault or 'which `prepare.labels` does not list: add it there'}")
             if by_id and not 0 <= ids[label] < len(names):
                 raise PotstillError(
                     f"{where}, but `prepare.labels` names ids 0 to {len(names) - 1} only: correct one of them"
                 )
+    several = any(isinstance(found, tuple) for found in raw.splits["train"].rows["label"])
+    for name in names:
+        if several and JOINT in name:
+            raise PotstillError(f"`prepare.labels` lists {name!r}, but {JOINT} stands between labels: rename it")
     used = {ids[label] for _, label in _each(raw.splits["train"])}
     for id_, name in enumerate(names):
         if id_ not in used:
@@ -382,3 +415,9 @@ def _differs(label: str, names: list[str], whose: str) -> str | None:
     if near is None:
         return None
     return f"which differs from {quoted(near)} in {whose} only in {difference(label, near)}: write them alike"
+
+
+def _unquoted(label: str, names: list[str]) -> str | None:
+    """Say that YAML, probably, has read a name as the number that it is; None if no name is it."""
+    near = next((name for name in names if _quantity(name) == _quantity(label)), None)
+    return near and f"which is {near!r} in `prepare.labels`: write it alike there, in quotes"
