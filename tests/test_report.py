@@ -380,10 +380,7 @@ def test_teachers_that_are_not_listed_cost_nothing(monkeypatch, tmp_path):
     for stage in origin.STAGES:
         names = ["bert", "minilm"] if stage in ("teacher", "label") else [""]
         for name in names:
-            files.write_json(
-                tmp_path / stage / name / "cost.json",
-                {"cost": {"seconds": 1.5, "core_seconds": 2.0, "peak_megabytes": 9.0}},
-            )
+            files.write_json(tmp_path / stage / name / "cost.json", cost)
     files.write_json(tmp_path / "label" / "mine" / "cost.json", {"dollars": 9})
     found = origin.costs({"teacher": ["minilm", "bert"], "label": ["minilm"]})
     assert list(found)[:6] == ["prepare", "baseline", "teacher bert", "teacher minilm", "pool", "label minilm"]
