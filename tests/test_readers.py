@@ -666,6 +666,7 @@ class TestPrepare:
             '"hello there,joy\nnice day,sad\nbad day",joy|sad',
             '"hello there,\nnice day,sad\nbad day",joy',
             '"hello there,joy\nbad day",',
+            '"hello there,joy\nnice day",sad',
         ],
     )
     def test_merged_rows_are_found_if_most_lines_are_rows(self, project: Project, row: str) -> None:  # noqa: F811
@@ -681,6 +682,9 @@ class TestPrepare:
             '"Plot,joy\nis what it has\nand nothing else",sad',
             '"so much, joy, really\nand fun",joy',
             '"Fast, cheap, joy\nI like it",joy',
+            '"Today I felt joy, joy\nthen fear, sad\nand nothing",sad',
+            '"I said, joy\nShe said, sad\nok",joy',
+            '"Dear Sir, \nthank you, \nit was, joy",sad',
         ],
     )
     def test_texts_of_several_lines_are_read(self, project: Project, row: str) -> None:  # noqa: F811

@@ -330,8 +330,8 @@ def _most(labels: Sequence[str | None]) -> bool:
 
 
 def _parts(label: str) -> set[str]:
-    """The labels that a field holds, none if it is empty."""
-    return {part.strip() for part in label.split(JOINT)} - {""}
+    """The labels that a field holds, with the blanks around them, which tell the commas of prose; none if it is empty."""
+    return {*label.split(JOINT)} - {""}
 
 
 def _unmerged(row: list[str]) -> list[list[str]]:
