@@ -260,6 +260,16 @@ class TestRows:
         ):  # fmt: skip
             with pytest.raises(PotstillError, match=rf"opens a quote that row {closed} closes.*as \.csv, \.jsonl"):
                 texts(make(tmp_path / "a.tsv", "text\n" + given), count=0)
+        for given, closed in (
+            ('text\tid\n"a\nb"\t1\n"c"\t2\n', 2),
+            ('id\ttext\n1\t"first\nsecond"\n', 2),
+            ('id\ttext\tx\n1\t"first\n\nand\nlast"\t2\n', 3),
+        ):
+            with pytest.raises(PotstillError, match=rf"row 1 opens a quote that row {closed} closes"):
+                texts(make(tmp_path / "a.tsv", given), count=0)
+        rows_ = ['"Hello" she said\t1', '"Rules\t2', '5" pipe\t3', 'pipe 5"\t4', 'a\t"b', 'say"\t5', '"c\td"\t6']
+        expected = [row.rsplit("\t", 1)[0] for row in rows_[:-1]]
+        assert texts(make(tmp_path / "b.tsv", "\n".join(["text\tid", *rows_])), count=0)[1] == [*expected, "c\td"]
         given = ['"Rules of the game', 'the "so-called" closer', 'say "a', '5"', "end"]
         assert texts(make(tmp_path / "b.tsv", "\n".join(["text", *given]))) == ([1, 2, 3, 4, 5], given)
 

@@ -358,12 +358,12 @@ def _tsv(asked: Asked, read: Iterator[Block]) -> Iterator[Piece]:
     """Every line is a row.
 
     Many TSVs are written without quoting, and their texts begin with quotes that nothing closes: so no quote reaches
-    beyond its line. Where there is one column only, a line in which a quoted field goes on looks like a row: refused.
+    beyond its line. Lines that a quoted field joins to one row are refused, as nobody can know how many rows there are.
     """
     header: list[str] = []
     places: list[int] = []
     number = 0
-    opened = 0
+    opened = (0, 0)
     for block in read:
         lines = block.text.split("\n")
         if "\r" in block.text:
@@ -380,8 +380,8 @@ def _tsv(asked: Asked, read: Iterator[Block]) -> Iterator[Piece]:
                 continue
             number += 1
             fault = None
-            if len(header) == 1:
-                opened = _opened(asked, line, number, opened)
+            if opened[0] or '"' in line:
+                opened = _opened(asked, line.split("\t"), number, len(header), opened)
             if len(row) != len(header):
                 fault = _ragged(row, header, "A line is a row in .tsv: texts with tabs or line breaks fit into .csv")
             else:
@@ -399,21 +399,22 @@ def _tsv(asked: Asked, read: Iterator[Block]) -> Iterator[Piece]:
         asked.place([])
 
 
-def _opened(asked: Asked, line: str, number: int, opened: int) -> int:
-    """The row of a table of one column that opens a quote which may be closed yet; 0 if there is none.
+def _opened(asked: Asked, fields: list[str], number: int, width: int, opened: tuple[int, int]) -> tuple[int, int]:
+    """The row that opens a quote at its end which may be closed yet, and how many fields it has; zeros for none.
 
     Raises:
-        PotstillError: the line closes it, as the end of a field that has a line break.
+        PotstillError: the line closes it, as the end of a field that has a line break, and has the fields that lack.
     """
-    single = line.replace('""', "") if '"' in line else ""
-    if opened and single.endswith('"') and single.count('"') == 1:
+    row, before = opened
+    first, last = fields[0].replace('""', ""), fields[-1]
+    if row and before + len(fields) - 1 == width and first.endswith('"') and first.count('"') == 1:
         raise PotstillError(
-            f"{asked.where(opened)} opens a quote that row {number} closes, and a line is a row in .tsv. Save texts "
+            f"{asked.where(row)} opens a quote that row {number} closes, and a line is a row in .tsv. Save texts "
             "with line breaks as .csv, .jsonl or .parquet; if they are rows, remove the quotes"
         )
-    if line.startswith('"') and '"' not in line[1:].replace('""', ""):
-        return number
-    return 0 if single else opened
+    if last.startswith('"') and '"' not in last[1:].replace('""', ""):
+        return number, len(fields)
+    return opened if len(fields) == 1 and '"' not in first else (0, 0)
 
 
 READERS = {"txt": _txt, "csv": _csv, "tsv": _tsv, "jsonl": _jsonl}
