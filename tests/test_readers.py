@@ -273,6 +273,24 @@ class TestRows:
         given = ['"Rules of the game', 'the "so-called" closer', 'say "a', '5"', "end"]
         assert texts(make(tmp_path / "b.tsv", "\n".join(["text", *given]))) == ([1, 2, 3, 4, 5], given)
 
+    @pytest.mark.parametrize(
+        ("name", "content", "says"),
+        [
+            ("a.jsonl", '[\n{"text": "a"},\n{"text": "b"}\n]\n', "is a JSON array, and .jsonl has an object a line"),
+            ("a.jsonl", '[{"text": "a"},\n{"text": "b"}]\n', "`jq -c '.[]' OLD > NEW`"),
+            ("a.jsonl", open.POINTER + b"\noid sha256:0\n", "Fetch it with `git lfs pull`"),
+            ("a.csv", open.POINTER + b"\noid sha256:0\n", "Fetch it with `git lfs pull`"),
+            ("a.parquet", open.POINTER + b"\noid sha256:0\n", "Fetch it with `git lfs pull`"),
+            ("a.csv", "sep=,\ntext,x\na,1\n", "The first line is for Excel only: remove it"),
+            ("a.csv", "sep=;\ntext;x\na;1\n", "The first line is for Excel only: remove it"),
+            ("a.tsv", "sep=\t\ntext\tx\na\t1\n", "The first line is for Excel only: remove it"),
+        ],
+    )
+    def test_what_is_no_table_of_its_ending_is_called_what_it_is(self, tmp_path, name, content, says):
+        with pytest.raises(PotstillError) as caught:
+            texts(make(tmp_path / name, content), count=0)
+        assert says in str(caught.value)
+
     def test_only_a_line_feed_ends_a_row_of_csv(self, tmp_path):
         refused(make(tmp_path / "a.csv", "text\na\rb\nc\n"), "row 1 (line 2) has a carriage return within a field")
         refused(make(tmp_path / "b.csv", "text,x\n0,1\na,b\rc,d\n"), "row 2 (line 3) has a carriage return")

@@ -109,6 +109,11 @@ def _jsonl(asked: Asked, read: Iterator[Block]) -> Iterator[Piece]:
     """Every line is an object; blank lines are passed over."""
     text, *others = asked.columns
     for block in read:
+        if block.line == 1 and re.match(r"\s*\[\s*\{", block.text):
+            raise PotstillError(
+                f"{shown(asked.path)} is a JSON array, and .jsonl has an object a line. Convert it with "
+                "`jq -c '.[]' OLD > NEW`"
+            )
         suspect = block.foreign is not None or "\\ud" in block.text or "\\uD" in block.text
         numbers: list[int] = []
         columns: list[list[Any]] = [[] for _ in asked.columns]
@@ -330,7 +335,7 @@ def _most(labels: Sequence[str | None]) -> bool:
 
 
 def _parts(label: str) -> set[str]:
-    """The labels that a field holds, with the blanks around them, which tell the commas of prose; none if it is empty."""
+    """The labels that a field holds, with the blanks around them, as prose has after a comma."""
     return {*label.split(JOINT)} - {""}
 
 
