@@ -198,7 +198,7 @@ class TestTable:
         ("columns", "says"),
         [
             ({"text": ["x"], "a": [1.0]}, "one per label: a, b"),
-            ({"text": ["x"], "a": [1.0], "b": [0.0], "c": [0.0]}, "one per label: a, b"),
+            ({"text": ["x"], "a": [1.0], "c": [0.0]}, "no column 'b' .found: 'text', 'a', 'c'.*one per label: a, b"),
             ({"text": ["x", "y"], "a": [1.0, 0.9], "b": [0.0, 0.9]}, "row 2.*sum to one"),
             ({"text": ["x"], "a": [1.5], "b": [-0.5]}, "row 1"),
             ({"text": ["x"], "a": ["much"], "b": [0.5]}, "not a number"),
@@ -231,6 +231,24 @@ class TestTable:
         (tmp_path / name).write_text(content)
         with pytest.raises(PotstillError, match=says):
             table.read(tmp_path / name, ["a", "b"])
+
+    @pytest.mark.parametrize(
+        ("name", "content"),
+        [
+            ("t.csv", ",text,id,a,b\n0,x,7,1,0\n"),
+            ("t.tsv", "\ttext\tid\ta\tb\n0\tx\t7\t1\t0\n"),
+            ("t.jsonl", '{"": 0, "text": "x", "id": {}, "a": 1, "b": 0}\n'),
+        ],
+    )
+    def test_columns_that_nobody_asks_for_are_named_and_ignored(self, tmp_path, capsys, name, content):
+        (tmp_path / name).write_text(content)
+        assert table.read(tmp_path / name, ["a", "b"]).to_dict("list") == {"text": ["x"], "a": [1.0], "b": [0.0]}
+        assert capsys.readouterr().err == f"{tmp_path / name}: columns that are not used: '', 'id'\n"
+
+    def test_two_columns_of_one_class_are_refused(self, tmp_path):
+        (tmp_path / "t.csv").write_text("text,1,1.0,b\nx,1,0,0\n")
+        with pytest.raises(PotstillError, match=r"columns '1' and '1\.0', both of the class '1': remove one"):
+            table.read(tmp_path / "t.csv", ["1", "b"])
 
     def test_a_class_called_text_has_no_column(self, tmp_path):
         with pytest.raises(PotstillError, match="a class is called 'text'"):
