@@ -224,6 +224,8 @@ class TestTable:
             ("t.csv", "text;a;b\nx;1;0\n", "The columns are separated by semicolons, not by commas"),
             ("t.tsv", "text,a,b\nx,1,0\n", "separated by commas, not by tabs"),
             ("t.csv", "text,a,b\nx,1,0\ny,1,0\n X ,0.9,0.1\n", "row 1 and row 3 have the same text, ' X '.*remove one"),
+            ("t.csv", 'text,a,b\n"x,1,0\ny,0.2,0.8\nthe 15",.5,.5\nz,1,0\n', r"row 1 \(lines 2 to 4\) opens a quote"),
+            ("t.csv", 'a,b,text\n1,0,"x\n0.2,0.8,y\n.5,.5,the 15"\n', r"row 1 \(lines 2 to 4\) opens a quote"),
             ("t.jsonl", '{"text":"x","a":1,"b":0}\n\n{"text":"x","a":0,"b":1}', "line 1 and line 3 have the same text"),
         ],
     )
@@ -256,8 +258,8 @@ class TestTable:
 
     def test_rows_may_repeat_and_numbers_be_written_in_any_way(self, tmp_path):
         path = tmp_path / "t.csv"
-        path.write_text("text,a,b\nx,1e-1, .9\nX,0.10,+0.9\ny,1.,0\n")
-        assert table.read(path, ["a", "b"])["a"].tolist() == [0.1, 0.1, 1]
+        path.write_text('text,a,b\nx,1e-1, .9\nX,0.10,+0.9\ny,1.,0\n"so, a, b\n3, 4, 5\n or",1,0\n')
+        assert table.read(path, ["a", "b"])["a"].tolist() == [0.1, 0.1, 1, 1]
 
     def test_the_texts_that_it_has_are_counted(self, tmp_path):
         known = table.read(self.write(tmp_path / "t.csv", text=["X", "y"], a=[1.0, 0.5], b=[0.0, 0.5]), ["a", "b"])

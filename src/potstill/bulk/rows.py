@@ -20,6 +20,8 @@ csv.field_size_limit(LONGEST)  # csv's own bound is a text of 131,072 characters
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _SEPARATOR = re.compile(r"(?<![0-9]),(?!\s)|,(?![0-9\s])")  # a comma as in CSV, not as in prose and numbers
 
+_NUMBER = re.compile(r"\s*[+-]?\.?[0-9][0-9.eE+-]*\s*")
+
 
 class Piece(NamedTuple):
     """Rows on their way into a batch: their numbers, the columns asked for, and how many characters they have."""
@@ -286,8 +288,8 @@ class _Spans:
     """The rows of a CSV that span several lines: genuine, or merged by two stray quotes.
 
     Where labels are read, a merged row is one of which most lines would be rows by themselves: they have as many fields
-    as the header, and labels that other rows have, or none. The line of the row's own label tells nothing; lines
-    without a label do not suffice, since a line of prose may end in a comma.
+    as the header, and labels that other rows have, or none; or numbers, where several columns are read. The line of the
+    row's own label tells nothing; lines without a label do not suffice, since a line of prose may end in a comma.
     """
 
     asked: Asked
@@ -297,17 +299,17 @@ class _Spans:
     suspects: list[tuple[str, str, list[str | None], int]] = field(default_factory=list)
 
     def seen(self, values: list[str]) -> None:
-        if len(values) == 2 and len(self.labels) < 10_000:
-            self.labels.add(values[1])
+        if len(values) > 1 and len(self.labels) < 10_000 and (label := _label(values[1:])) is not None:
+            self.labels.add(label)
 
     def note(self, number: int, start: int, end: int, row: list[str], places: list[int]) -> None:
         where = f"row {number} (lines {start} to {end})"
         self.first = self.first or where
         self.count += 1
         self.seen([row[place] for place in places])
-        if len(places) == 2 and len(self.suspects) < 10_000:
+        if len(places) > 1 and len(self.suspects) < 10_000:
             lines = [line if len(line) <= len(row) else _SEPARATOR.split(",".join(line)) for line in _unmerged(row)]
-            labels = [line[places[1]] if len(line) == len(row) else None for line in lines]
+            labels = [_label([line[at] for at in places[1:]]) if len(line) == len(row) else None for line in lines]
             own = 0 if "\n" not in "".join(row[: places[1] + 1]) else len(lines) - 1
             if _most(labels):
                 self.suspects.append((where, ",".join(lines[0]), labels, own))
@@ -332,6 +334,13 @@ class _Spans:
 def _most(labels: Sequence[str | None]) -> bool:
     """Whether most lines look like rows, beside one that always does: that of the row's own label."""
     return 2 * sum(label is not None for label in labels) > len(labels) + 1
+
+
+def _label(values: list[str]) -> str | None:
+    """The label of a row; of several columns, as of probabilities, one and the same if all are numbers, else None."""
+    if len(values) == 1:
+        return values[0]
+    return "number" if all(map(_NUMBER.fullmatch, values)) else None
 
 
 def _parts(label: str) -> set[str]:
