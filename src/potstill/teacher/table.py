@@ -55,11 +55,12 @@ def read(path: Path, labels: list[str], multi_label: bool = False) -> pd.DataFra
             raise asked.missing(label, columns, separator)
     wanted = ["text", *(found.get(label, label) for label in labels)]
     others = [column for column in dict.fromkeys(columns) if column not in wanted]
-    for column in others:
-        if (label := name_of(column)) in labels:
+    same = {name_of(column): column for column in others}
+    for label in labels:
+        if label in same:
             raise PotstillError(
-                f"{path} has the columns {quoted(column)} and {quoted(found[label])}, both of the class {label!r}: "
-                "remove one"
+                f"{path} has the columns {quoted(same[label])} and {quoted(found[label])}, both of the class "
+                f"{label!r}: remove one"
             )
     if others:
         print(visible(f"{path}: columns that are not used: {listed([*map(quoted, others)])}"), file=sys.stderr)
