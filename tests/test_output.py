@@ -111,6 +111,12 @@ def test_extended_attributes_stay_and_the_time_is_new(tmp_path):
         assert (tmp_path / "old").stat().st_mtime > 1e9
 
 
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="a folder in which nothing can be made")
+def test_a_file_that_cannot_be_made_is_named():
+    with pytest.raises((OSError, PotstillError), match=r"/proc/x\.csv"), files.output("/proc/x.csv"):
+        pass
+
+
 def test_a_write_protected_file_is_kept(tmp_path):
     (tmp_path / "old").write_text("old")
     (tmp_path / "old").chmod(0o444)

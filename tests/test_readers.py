@@ -260,8 +260,36 @@ class TestRows:
         ):  # fmt: skip
             with pytest.raises(PotstillError, match=rf"opens a quote that row {closed} closes.*as \.csv, \.jsonl"):
                 texts(make(tmp_path / "a.tsv", "text\n" + given), count=0)
+        for given, closed in (
+            ('text\tid\n"a\nb"\t1\n"c"\t2\n', 2),
+            ('id\ttext\n1\t"first\nsecond"\n', 2),
+            ('id\ttext\tx\n1\t"first\n\nand\nlast"\t2\n', 3),
+        ):
+            with pytest.raises(PotstillError, match=rf"row 1 opens a quote that row {closed} closes"):
+                texts(make(tmp_path / "a.tsv", given), count=0)
+        rows_ = ['"Hello" she said\t1', '"Rules\t2', '5" pipe\t3', 'pipe 5"\t4', 'a\t"b', 'say"\t5', '"c\td"\t6']
+        expected = [row.rsplit("\t", 1)[0] for row in rows_[:-1]]
+        assert texts(make(tmp_path / "b.tsv", "\n".join(["text\tid", *rows_])), count=0)[1] == [*expected, "c\td"]
         given = ['"Rules of the game', 'the "so-called" closer', 'say "a', '5"', "end"]
         assert texts(make(tmp_path / "b.tsv", "\n".join(["text", *given]))) == ([1, 2, 3, 4, 5], given)
+
+    @pytest.mark.parametrize(
+        ("name", "content", "says"),
+        [
+            ("a.jsonl", '[\n{"text": "a"},\n{"text": "b"}\n]\n', "is a JSON array, and .jsonl has an object a line"),
+            ("a.jsonl", '[{"text": "a"},\n{"text": "b"}]\n', "`jq -c '.[]' OLD > NEW`"),
+            ("a.jsonl", open.POINTER + b"\noid sha256:0\n", "Fetch it with `git lfs pull`"),
+            ("a.csv", open.POINTER + b"\noid sha256:0\n", "Fetch it with `git lfs pull`"),
+            ("a.parquet", open.POINTER + b"\noid sha256:0\n", "Fetch it with `git lfs pull`"),
+            ("a.csv", "sep=,\ntext,x\na,1\n", "The first line is for Excel only: remove it"),
+            ("a.csv", "sep=;\ntext;x\na;1\n", "The first line is for Excel only: remove it"),
+            ("a.tsv", "sep=\t\ntext\tx\na\t1\n", "The first line is for Excel only: remove it"),
+        ],
+    )
+    def test_what_is_no_table_of_its_ending_is_called_what_it_is(self, tmp_path, name, content, says):
+        with pytest.raises(PotstillError) as caught:
+            texts(make(tmp_path / name, content), count=0)
+        assert says in str(caught.value)
 
     def test_only_a_line_feed_ends_a_row_of_csv(self, tmp_path):
         refused(make(tmp_path / "a.csv", "text\na\rb\nc\n"), "row 1 (line 2) has a carriage return within a field")
@@ -666,6 +694,7 @@ class TestPrepare:
             '"hello there,joy\nnice day,sad\nbad day",joy|sad',
             '"hello there,\nnice day,sad\nbad day",joy',
             '"hello there,joy\nbad day",',
+            '"hello there,joy\nnice day",sad',
         ],
     )
     def test_merged_rows_are_found_if_most_lines_are_rows(self, project: Project, row: str) -> None:  # noqa: F811
@@ -681,6 +710,9 @@ class TestPrepare:
             '"Plot,joy\nis what it has\nand nothing else",sad',
             '"so much, joy, really\nand fun",joy',
             '"Fast, cheap, joy\nI like it",joy',
+            '"Today I felt joy, joy\nthen fear, sad\nand nothing",sad',
+            '"I said, joy\nShe said, sad\nok",joy',
+            '"Dear Sir, \nthank you, \nit was, joy",sad',
         ],
     )
     def test_texts_of_several_lines_are_read(self, project: Project, row: str) -> None:  # noqa: F811

@@ -198,7 +198,7 @@ class TestTable:
         ("columns", "says"),
         [
             ({"text": ["x"], "a": [1.0]}, "one per label: a, b"),
-            ({"text": ["x"], "a": [1.0], "b": [0.0], "c": [0.0]}, "one per label: a, b"),
+            ({"text": ["x"], "a": [1.0], "c": [0.0]}, "no column 'b' .found: 'text', 'a', 'c'.*one per label: a, b"),
             ({"text": ["x", "y"], "a": [1.0, 0.9], "b": [0.0, 0.9]}, "row 2.*sum to one"),
             ({"text": ["x"], "a": [1.5], "b": [-0.5]}, "row 1"),
             ({"text": ["x"], "a": ["much"], "b": [0.5]}, "not a number"),
@@ -224,6 +224,8 @@ class TestTable:
             ("t.csv", "text;a;b\nx;1;0\n", "The columns are separated by semicolons, not by commas"),
             ("t.tsv", "text,a,b\nx,1,0\n", "separated by commas, not by tabs"),
             ("t.csv", "text,a,b\nx,1,0\ny,1,0\n X ,0.9,0.1\n", "row 1 and row 3 have the same text, ' X '.*remove one"),
+            ("t.csv", 'text,a,b\n"x,1,0\ny,0.2,0.8\nthe 15",.5,.5\nz,1,0\n', r"row 1 \(lines 2 to 4\) opens a quote"),
+            ("t.csv", 'a,b,text\n1,0,"x\n0.2,0.8,y\n.5,.5,the 15"\n', r"row 1 \(lines 2 to 4\) opens a quote"),
             ("t.jsonl", '{"text":"x","a":1,"b":0}\n\n{"text":"x","a":0,"b":1}', "line 1 and line 3 have the same text"),
         ],
     )
@@ -232,14 +234,32 @@ class TestTable:
         with pytest.raises(PotstillError, match=says):
             table.read(tmp_path / name, ["a", "b"])
 
+    @pytest.mark.parametrize(
+        ("name", "content"),
+        [
+            ("t.csv", ",text,id,a,b\n0,x,7,1,0\n"),
+            ("t.tsv", "\ttext\tid\ta\tb\n0\tx\t7\t1\t0\n"),
+            ("t.jsonl", '{"": 0, "text": "x", "id": {}, "a": 1, "b": 0}\n'),
+        ],
+    )
+    def test_columns_that_nobody_asks_for_are_named_and_ignored(self, tmp_path, capsys, name, content):
+        (tmp_path / name).write_text(content)
+        assert table.read(tmp_path / name, ["a", "b"]).to_dict("list") == {"text": ["x"], "a": [1.0], "b": [0.0]}
+        assert capsys.readouterr().err == f"{tmp_path / name}: columns that are not used: '', 'id'\n"
+
+    def test_two_columns_of_one_class_are_refused(self, tmp_path):
+        (tmp_path / "t.csv").write_text("text,1,1.0,b\nx,1,0,0\n")
+        with pytest.raises(PotstillError, match=r"columns '1' and '1\.0', both of the class '1': remove one"):
+            table.read(tmp_path / "t.csv", ["1", "b"])
+
     def test_a_class_called_text_has_no_column(self, tmp_path):
         with pytest.raises(PotstillError, match="a class is called 'text'"):
             table.read(self.write(tmp_path / "t.csv", text=["x"], b=[1.0]), ["text", "b"])
 
     def test_rows_may_repeat_and_numbers_be_written_in_any_way(self, tmp_path):
         path = tmp_path / "t.csv"
-        path.write_text("text,a,b\nx,1e-1, .9\nX,0.10,+0.9\ny,1.,0\n")
-        assert table.read(path, ["a", "b"])["a"].tolist() == [0.1, 0.1, 1]
+        path.write_text('text,a,b\nx,1e-1, .9\nX,0.10,+0.9\ny,1.,0\n"so, a, b\n3, 4, 5\n or",1,0\n')
+        assert table.read(path, ["a", "b"])["a"].tolist() == [0.1, 0.1, 1, 1]
 
     def test_the_texts_that_it_has_are_counted(self, tmp_path):
         known = table.read(self.write(tmp_path / "t.csv", text=["X", "y"], a=[1.0, 0.5], b=[0.0, 0.5]), ["a", "b"])

@@ -232,7 +232,10 @@ def _temporary(place: Path) -> Iterator[Path]:
         with suppress(OSError), _locked(left):
             shutil.rmtree(left)
     folder = place.parent / f".{token}.part"  # until it is locked, under a name that is not looked for
-    folder.mkdir()
+    try:
+        folder.mkdir()
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(place)) from None
     try:
         with _locked(folder, must=False):
             folder = folder.rename(place.parent / f"{prefix}{token}.part")

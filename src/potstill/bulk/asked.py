@@ -88,6 +88,8 @@ class Asked:
                     cause = f"The columns are separated by {called}, not by {wanted}: save the file with {wanted}"
                     if other in ",\t":
                         cause += f", or give it the ending {'.csv' if other == ',' else '.tsv'}"
+        if found and found[0].lower().startswith("sep="):
+            cause = "The first line is for Excel only: remove it"
         for other in found:
             if alike(other) == alike(column):
                 cause = f"{quoted(other)} differs from it only in {difference(other, column)}. {cause}"

@@ -21,6 +21,8 @@ LONGEST = 1 << 24  # bytes of a line, characters of a field
 
 GZIP, ZSTANDARD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 SKIPPABLE = re.compile(rb"[P-_]\x2a\x4d\x18")  # a frame of Zstandard without content, with which pzstd begins
+POINTER = b"version https://git-lfs.github.com/spec/v1"
+POINTS = "is a pointer of Git LFS, not the file itself. Fetch it with `git lfs pull`"
 # How files begin, once unpacked, that are no text, and what to do with them.
 FOREIGN = {
     rb"PK\x03\x04": "is a ZIP archive, as spreadsheets are. Save it as CSV, or unpack it",
@@ -29,6 +31,7 @@ FOREIGN = {
     rb"\xfd7zXZ\0": "is compressed by xz. Unpack it, or compress it by gzip or zstd",
     rb"\x04\x22\x4d\x18": "is compressed by lz4. Unpack it, or compress it by gzip or zstd",
     rb"7z\xbc\xaf\x27\x1c": "is a 7z archive. Unpack it",
+    re.escape(POINTER): POINTS,
 }
 CONTROL = set(range(32)) - set(b"\t\n\v\f\r\x1a\x1b")  # characters that a text has none of
 # UTF-32 first: in little-endian order it begins as UTF-16 does.

@@ -13,7 +13,7 @@ import numpy as np
 
 from potstill.bulk.asked import Asked, Batch, Skipped
 from potstill.bulk.formats import STANDARD, pyarrow
-from potstill.bulk.open import BLOCK, LONGEST, binary, shown
+from potstill.bulk.open import BLOCK, LONGEST, POINTER, POINTS, binary, shown
 from potstill.errors import PotstillError, exhausted
 
 SIZE = 1 << 26  # bytes of text in a batch that are aimed at
@@ -57,6 +57,10 @@ def opened(path: str) -> Iterator[tuple[Any, Any]]:
         except (arrow.ArrowException, OSError, MemoryError) as error:
             if reason := exhausted(error):
                 raise PotstillError(f"{name} cannot be read: {reason}") from None
+            if os.path.isfile(path):
+                with binary(path) as stream:
+                    if stream.read(len(POINTER)) == POINTER:
+                        raise PotstillError(f"{name} {POINTS}") from None
             raise PotstillError(f"{name} is not a valid Parquet file ({_first_line(error)})") from None
         except Exception as error:  # the stores of fsspec have errors of their own
             raise PotstillError(f"{name} cannot be read: {error}") from None

@@ -20,6 +20,8 @@ csv.field_size_limit(LONGEST)  # csv's own bound is a text of 131,072 characters
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _SEPARATOR = re.compile(r"(?<![0-9]),(?!\s)|,(?![0-9\s])")  # a comma as in CSV, not as in prose and numbers
 
+_NUMBER = re.compile(r"\s*[+-]?\.?[0-9][0-9.eE+-]*\s*")
+
 
 class Piece(NamedTuple):
     """Rows on their way into a batch: their numbers, the columns asked for, and how many characters they have."""
@@ -109,6 +111,11 @@ def _jsonl(asked: Asked, read: Iterator[Block]) -> Iterator[Piece]:
     """Every line is an object; blank lines are passed over."""
     text, *others = asked.columns
     for block in read:
+        if block.line == 1 and re.match(r"\s*\[\s*\{", block.text):
+            raise PotstillError(
+                f"{shown(asked.path)} is a JSON array, and .jsonl has an object a line. Convert it with "
+                "`jq -c '.[]' OLD > NEW`"
+            )
         suspect = block.foreign is not None or "\\ud" in block.text or "\\uD" in block.text
         numbers: list[int] = []
         columns: list[list[Any]] = [[] for _ in asked.columns]
@@ -281,8 +288,8 @@ class _Spans:
     """The rows of a CSV that span several lines: genuine, or merged by two stray quotes.
 
     Where labels are read, a merged row is one of which most lines would be rows by themselves: they have as many fields
-    as the header, and labels that other rows have, or none. The line of the row's own label tells nothing; lines
-    without a label do not suffice, since a line of prose may end in a comma.
+    as the header, and labels that other rows have, or none; or numbers, where several columns are read. The line of the
+    row's own label tells nothing; lines without a label do not suffice, since a line of prose may end in a comma.
     """
 
     asked: Asked
@@ -292,17 +299,17 @@ class _Spans:
     suspects: list[tuple[str, str, list[str | None], int]] = field(default_factory=list)
 
     def seen(self, values: list[str]) -> None:
-        if len(values) == 2 and len(self.labels) < 10_000:
-            self.labels.add(values[1])
+        if len(values) > 1 and len(self.labels) < 10_000 and (label := _label(values[1:])) is not None:
+            self.labels.add(label)
 
     def note(self, number: int, start: int, end: int, row: list[str], places: list[int]) -> None:
         where = f"row {number} (lines {start} to {end})"
         self.first = self.first or where
         self.count += 1
         self.seen([row[place] for place in places])
-        if len(places) == 2 and len(self.suspects) < 10_000:
+        if len(places) > 1 and len(self.suspects) < 10_000:
             lines = [line if len(line) <= len(row) else _SEPARATOR.split(",".join(line)) for line in _unmerged(row)]
-            labels = [line[places[1]] if len(line) == len(row) else None for line in lines]
+            labels = [_label([line[at] for at in places[1:]]) if len(line) == len(row) else None for line in lines]
             own = 0 if "\n" not in "".join(row[: places[1] + 1]) else len(lines) - 1
             if _most(labels):
                 self.suspects.append((where, ",".join(lines[0]), labels, own))
@@ -329,9 +336,16 @@ def _most(labels: Sequence[str | None]) -> bool:
     return 2 * sum(label is not None for label in labels) > len(labels) + 1
 
 
+def _label(values: list[str]) -> str | None:
+    """The label of a row; of several columns, as of probabilities, one and the same if all are numbers, else None."""
+    if len(values) == 1:
+        return values[0]
+    return "number" if all(map(_NUMBER.fullmatch, values)) else None
+
+
 def _parts(label: str) -> set[str]:
-    """The labels that a field holds, none if it is empty."""
-    return {part.strip() for part in label.split(JOINT)} - {""}
+    """The labels that a field holds, with the blanks around them, as prose has after a comma."""
+    return {*label.split(JOINT)} - {""}
 
 
 def _unmerged(row: list[str]) -> list[list[str]]:
@@ -358,12 +372,12 @@ def _tsv(asked: Asked, read: Iterator[Block]) -> Iterator[Piece]:
     """Every line is a row.
 
     Many TSVs are written without quoting, and their texts begin with quotes that nothing closes: so no quote reaches
-    beyond its line. Where there is one column only, a line in which a quoted field goes on looks like a row: refused.
+    beyond its line. Lines that a quoted field joins to one row are refused, as nobody can know how many rows there are.
     """
     header: list[str] = []
     places: list[int] = []
     number = 0
-    opened = 0
+    opened = (0, 0)
     for block in read:
         lines = block.text.split("\n")
         if "\r" in block.text:
@@ -380,8 +394,8 @@ def _tsv(asked: Asked, read: Iterator[Block]) -> Iterator[Piece]:
                 continue
             number += 1
             fault = None
-            if len(header) == 1:
-                opened = _opened(asked, line, number, opened)
+            if opened[0] or '"' in line:
+                opened = _opened(asked, line.split("\t"), number, len(header), opened)
             if len(row) != len(header):
                 fault = _ragged(row, header, "A line is a row in .tsv: texts with tabs or line breaks fit into .csv")
             else:
@@ -399,21 +413,22 @@ def _tsv(asked: Asked, read: Iterator[Block]) -> Iterator[Piece]:
         asked.place([])
 
 
-def _opened(asked: Asked, line: str, number: int, opened: int) -> int:
-    """The row of a table of one column that opens a quote which may be closed yet; 0 if there is none.
+def _opened(asked: Asked, fields: list[str], number: int, width: int, opened: tuple[int, int]) -> tuple[int, int]:
+    """The row that opens a quote at its end which may be closed yet, and how many fields it has; zeros for none.
 
     Raises:
-        PotstillError: the line closes it, as the end of a field that has a line break.
+        PotstillError: the line closes it, as the end of a field that has a line break, and has the fields that lack.
     """
-    single = line.replace('""', "") if '"' in line else ""
-    if opened and single.endswith('"') and single.count('"') == 1:
+    row, before = opened
+    first, last = fields[0].replace('""', ""), fields[-1]
+    if row and before + len(fields) - 1 == width and first.endswith('"') and first.count('"') == 1:
         raise PotstillError(
-            f"{asked.where(opened)} opens a quote that row {number} closes, and a line is a row in .tsv. Save texts "
+            f"{asked.where(row)} opens a quote that row {number} closes, and a line is a row in .tsv. Save texts "
             "with line breaks as .csv, .jsonl or .parquet; if they are rows, remove the quotes"
         )
-    if line.startswith('"') and '"' not in line[1:].replace('""', ""):
-        return number
-    return 0 if single else opened
+    if last.startswith('"') and '"' not in last[1:].replace('""', ""):
+        return number, len(fields)
+    return opened if len(fields) == 1 and '"' not in first else (0, 0)
 
 
 READERS = {"txt": _txt, "csv": _csv, "tsv": _tsv, "jsonl": _jsonl}

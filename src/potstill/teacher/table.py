@@ -2,6 +2,7 @@
 
 import math
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,12 @@ import pandas as pd
 from scipy.special import logit
 
 from potstill.bulk import formats
-from potstill.bulk.asked import Asked, Skipped, unit
+from potstill.bulk.asked import Asked, Skipped, quoted, unit
 from potstill.bulk.read import names
 from potstill.bulk.read import read as read_table
 from potstill.corpus.clean import keys
 from potstill.corpus.tables import name_of
-from potstill.errors import PotstillError
+from potstill.errors import PotstillError, listed, visible
 
 _NUMBER = re.compile(r"\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\s*", re.ASCII)
 
@@ -28,7 +29,7 @@ def is_table(checkpoint: str) -> bool:
 
 
 def read(path: Path, labels: list[str], multi_label: bool = False) -> pd.DataFrame:
-    """Read and check a table with the column `text` and one column of probabilities per label.
+    """Read and check a table with the column `text` and one column of probabilities per label; others are not used.
 
     Where a text may have several labels, each probability is that of the label for itself.
 
@@ -36,7 +37,7 @@ def read(path: Path, labels: list[str], multi_label: bool = False) -> pd.DataFra
         A table with the column `text` and a float column per label, in the order of `labels`.
 
     Raises:
-        PotstillError: the file is missing or unreadable, its columns are not `text` and the labels, a row is no
+        PotstillError: the file is missing or unreadable, a column of `text` and the labels is missing, a row is no
             probability distribution, or two contradict each other.
     """
     if not path.is_file():
@@ -52,11 +53,17 @@ def read(path: Path, labels: list[str], multi_label: bool = False) -> pd.DataFra
         if label not in found:
             asked = Asked(str(path), [], Skipped(), lambda _: advice, unit(kind))
             raise asked.missing(label, columns, separator)
-    if len(found) > 1 + len(labels) or len(found) < len(set(columns)):
-        raise PotstillError(
-            f"{path} has the columns {', '.join(columns)}: it needs `text` and one per label: {', '.join(labels)}"
-        )
     wanted = ["text", *(found.get(label, label) for label in labels)]
+    others = [column for column in dict.fromkeys(columns) if column not in wanted]
+    same = {name_of(column): column for column in others}
+    for label in labels:
+        if label in same:
+            raise PotstillError(
+                f"{path} has the columns {quoted(same[label])} and {quoted(found[label])}, both of the class "
+                f"{label!r}: remove one"
+            )
+    if others:
+        print(visible(f"{path}: columns that are not used: {listed([*map(quoted, others)])}"), file=sys.stderr)
     texts: list[str] = []
     rows: list[list[float]] = []
     places: list[str] = []
