@@ -99,7 +99,7 @@ def _short(command: str) -> str:
 
 
 def exhausted(error: BaseException) -> str | None:
-    """Say which of disk, file size and memory is at its limit, if that is behind an error; whatever it was raised as."""
+    """Say which limit, of disk, file size or memory, is behind an error, if one is; whatever it was raised as."""
     cause: BaseException | None = error
     while cause:
         text = str(cause)
