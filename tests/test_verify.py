@@ -215,16 +215,20 @@ def test_a_list_with_other_names_is_noticed_and_pulled_again(says):
     assert everything("models", "data") == right
 
 
-def test_a_cache_elsewhere_is_checked_but_for_what_is_of_others(says, tmp_path):
+@pytest.mark.parametrize("linked", [False, True])
+def test_a_cache_elsewhere_is_checked_but_for_what_is_of_others(says, tmp_path, linked):
     shared = tmp_path / "shared"
-    begin(cache=shared)
+    begin(cache=None if linked else shared)
+    if linked:
+        CACHE.rename(shared)
+        CACHE.symlink_to(shared)
     theirs = at("0" * 32, shared)
     theirs.parent.mkdir(exist_ok=True)
     theirs.write_text("an edit through a link of another project")
     assert says(verify) == ("10 files checked\n", 0)
     spoil(at(md5(TWO), shared))
     said, status = says(verify)
-    assert "moved to ../shared/damaged: models/two/b;" in said
+    assert f"moved to {CACHE if linked else '../shared'}/damaged: models/two/b;" in said
     assert status == 1
     assert theirs.exists()
 
