@@ -54,7 +54,8 @@ def of_damaged(repo: Repo, names: list[str]) -> Iterator[str]:
         place = os.path.relpath(aside(repo))
         yield (
             f"damaged in the cache, and moved to {place}: {few(names)}; "
-            "get them back with `dvc pull`, or with `dvc repro`"
+            "get them back with `dvc pull`, or with `dvc repro`; what a pull brings damaged again is damaged in the "
+            "remote: `make push HASH=1` mends it from a clone where it is whole"
         )
 
 
@@ -112,10 +113,12 @@ def clean(repo: Repo) -> tuple[list[HashInfo], list[str]]:
                 out.cache.unprotect(str(file))
     for place, value, _ in damaged.values():
         folder = aside(repo)
-        free = next(path for number in count() if not (path := folder / f"{value}-{number}").exists())
+        found = digest(place, "md5")
+        paths = (folder / f"{value}-{number}" for number in count())
+        kept = next(path for path in paths if not path.exists() or digest(path, "md5") == found is not None)
         try:
             folder.mkdir(exist_ok=True)
-            place.rename(free)
+            place.unlink() if kept.exists() else place.rename(kept)  # a damaged remote gives the same again
         except OSError as error:
             raise PotstillError(f"{place} is damaged, and cannot be moved to {folder}: {error.strerror}") from None
     return whole, [name for *_, name in damaged.values()]

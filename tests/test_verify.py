@@ -248,10 +248,25 @@ def test_what_is_no_longer_recorded_is_checked_in_a_cache_of_ones_own(says):
 def test_two_damaged_objects_of_one_hash_are_both_kept(says):
     begin()
     place = at(md5(ONE))
-    for _ in range(2):
-        place.write_bytes(b"?")
+    for content in (b"?", b"!", b"?"):
+        place.write_bytes(content)
         assert says(verify)[1] == 1
-    assert len(list((CACHE / "damaged").iterdir())) == 2
+        assert not place.exists()
+    assert sorted(path.read_bytes() for path in (CACHE / "damaged").iterdir()) == [b"!", b"?"]
+
+
+def test_what_is_damaged_in_the_remote_is_kept_once_and_said_to_be_mended_there(says):
+    begin()
+    spoil(at(md5(ONE), REMOTE))
+    at(md5(ONE)).unlink()
+    for _ in range(2):
+        ONE.unlink(missing_ok=True)
+        with Repo() as repo:
+            repo.pull()
+        said, status = says(verify)
+        assert "what a pull brings damaged again is damaged in the remote: `make push HASH=1` mends it" in said
+        assert status == 1
+    assert [path.read_bytes() for path in (CACHE / "damaged").iterdir()] == [b"\n1"]
 
 
 @pytest.mark.slow
