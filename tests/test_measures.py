@@ -2,6 +2,7 @@
 
 import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -61,6 +62,26 @@ def test_what_is_wrong_is_named(kind, value, key, tmp_path):
         measures.read(kind, tmp_path / "metrics.json", "facts")
     assert str(caught.value).startswith(f"{tmp_path / 'metrics.json'} cannot be read (`{key}")
     assert "\n" not in str(caught.value)
+
+
+def test_a_training_that_is_stopped_leaves_the_record_of_the_one_before(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    def train(losses):
+        with record.curves(Path("metrics")) as log:
+            for epoch, loss in enumerate(losses, 1):
+                log({"epoch": epoch, **dict.fromkeys(record.CURVES, loss)})
+                if loss < 0:
+                    raise KeyboardInterrupt
+
+    train([0.5, 0.25])
+    record.headline(Path("metrics"), "student", {"bytes": 1})
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    assert len(before) == len(record.CURVES) + 1
+    assert record.read_curves(Path("metrics"))["loss"].tolist() == [0.5, 0.25]
+    with pytest.raises(KeyboardInterrupt):
+        train([0.75, -1.0])
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
 
 
 def test_a_curve_is_whole_and_finite(tmp_path):

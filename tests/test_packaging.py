@@ -62,3 +62,17 @@ def test_what_does_not_train_or_test_makes_no_environment(tmp_path, target):
 
 def test_an_active_environment_is_used(tmp_path):
     assert make(tmp_path, "there").returncode == 0
+
+
+def test_a_folder_with_a_blank_in_its_path_will_do(tmp_path):
+    folder = tmp_path / "my project"
+    folder.mkdir()
+    for name in ("pyproject.toml", "constraints.txt"):
+        (folder / name).touch()
+    python = folder / "python"  # which makes an environment with itself in it
+    python.write_text('#!/bin/sh\nif [ "$2" = venv ]; then mkdir -p "$3/bin" && cp "$0" "$3/bin/python"; fi\n')
+    python.chmod(0o755)
+    made = make(folder, "PYTHON=./python", "setup", "none/.servers", "lock")
+    assert (made.returncode, made.stderr) == (0, "")
+    assert (folder / "none" / ".ready").is_file()
+    assert make(folder, "there").returncode == 0

@@ -571,6 +571,12 @@ def test_class_with_too_few_texts_to_split(project: Project) -> None:
     project.fails("mine/train.csv", "class 'odd' has 1 different text", "`prepare.test_share`", "add examples")
 
 
+@pytest.mark.parametrize(("count", "made", "mend"), [(1, "0 rows", "add different texts"), (8, "1 row,", "raise it")])
+def test_a_share_that_is_too_small_is_raised_only_where_that_helps(project: Project, count, made, mend) -> None:
+    project.table("train.csv", [(f"text {n % count}", ("bad", "good")[n % 2]) for n in range(50)])
+    project.fails(f"of the {count} different text", f"makes {made}", f"than the 2 classes: {mend}", test_share=0.13)
+
+
 def test_one_class_only(project: Project) -> None:
     project.table("train.csv", rows(20, labels=("good",)))
     project.fails("mine/train.csv has one label only, 'good'")

@@ -215,16 +215,20 @@ def test_a_list_with_other_names_is_noticed_and_pulled_again(says):
     assert everything("models", "data") == right
 
 
-def test_a_cache_elsewhere_is_checked_but_for_what_is_of_others(says, tmp_path):
+@pytest.mark.parametrize("linked", [False, True])
+def test_a_cache_elsewhere_is_checked_but_for_what_is_of_others(says, tmp_path, linked):
     shared = tmp_path / "shared"
-    begin(cache=shared)
+    begin(cache=None if linked else shared)
+    if linked:
+        CACHE.rename(shared)
+        CACHE.symlink_to(shared)
     theirs = at("0" * 32, shared)
     theirs.parent.mkdir(exist_ok=True)
     theirs.write_text("an edit through a link of another project")
     assert says(verify) == ("10 files checked\n", 0)
     spoil(at(md5(TWO), shared))
     said, status = says(verify)
-    assert "moved to ../shared/damaged: models/two/b;" in said
+    assert f"moved to {CACHE if linked else '../shared'}/damaged: models/two/b;" in said
     assert status == 1
     assert theirs.exists()
 
@@ -244,10 +248,25 @@ def test_what_is_no_longer_recorded_is_checked_in_a_cache_of_ones_own(says):
 def test_two_damaged_objects_of_one_hash_are_both_kept(says):
     begin()
     place = at(md5(ONE))
-    for _ in range(2):
-        place.write_bytes(b"?")
+    for content in (b"?", b"!", b"?"):
+        place.write_bytes(content)
         assert says(verify)[1] == 1
-    assert len(list((CACHE / "damaged").iterdir())) == 2
+        assert not place.exists()
+    assert sorted(path.read_bytes() for path in (CACHE / "damaged").iterdir()) == [b"!", b"?"]
+
+
+def test_what_is_damaged_in_the_remote_is_kept_once_and_said_to_be_mended_there(says):
+    begin()
+    spoil(at(md5(ONE), REMOTE))
+    at(md5(ONE)).unlink()
+    for _ in range(2):
+        ONE.unlink(missing_ok=True)
+        with Repo() as repo:
+            repo.pull()
+        said, status = says(verify)
+        assert "what a pull brings damaged again is damaged in the remote: `make push HASH=1` mends it" in said
+        assert status == 1
+    assert [path.read_bytes() for path in (CACHE / "damaged").iterdir()] == [b"\n1"]
 
 
 @pytest.mark.slow

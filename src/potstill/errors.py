@@ -9,6 +9,7 @@ from pathlib import PurePath
 # A full disk, as Python says it; as libraries in Rust do; as torch does, which does not say why it cannot write.
 FULL = (errno.ENOSPC, errno.EDQUOT)
 FULL_TOO = ("No space left on device", "Disk quota exceeded", "enforce fail at inline_container.cc")
+TOO_LARGE = "File too large"  # as Python, pyarrow and Rust say EFBIG
 # What torch, oneDNN, C++, Rust and Python's own C code say when memory is short; most else raises a MemoryError.
 SHORT = (
     "out of memory",
@@ -34,6 +35,8 @@ LESS = {
 UNMAPPED = ("failed to map segment from shared object", "cannot allocate memory", "Cannot allocate memory")
 # What pyarrow and safetensors, which a student needs not, raise for a file that is not whole.
 DAMAGED = ("ArrowInvalid", "SafetensorError")
+# What DVC lets through where its state cannot be written; to import the class takes its time.
+DATABASE = "sqlite3.OperationalError"
 NAMED = 20  # classes that a line names
 
 
@@ -96,12 +99,15 @@ def _short(command: str) -> str:
 
 
 def exhausted(error: BaseException) -> str | None:
-    """Say that the disk is full or memory is short, if that is what is behind an error; whatever it was raised as."""
+    """Say which limit, of disk, file size or memory, is behind an error, if one is; whatever it was raised as."""
     cause: BaseException | None = error
     while cause:
         text = str(cause)
         if getattr(cause, "errno", None) in FULL or any(words in text for words in FULL_TOO):
             return "the disk is full, or a quota is reached: make room, and run this again"
+        if getattr(cause, "errno", None) == errno.EFBIG or TOO_LARGE in text:
+            name = getattr(cause, "filename", None)
+            return f"{name or 'a file'} would be larger than the system lets it be: raise the limit (`ulimit -f`)"
         loaded = isinstance(cause, ImportError) and any(words in text for words in UNMAPPED)
         if loaded or (isinstance(cause, OSError) and UNMAPPED[0] in text):  # as ctypes raises it
             return "memory is short: not even the libraries fit. Free some, or raise the limit (`ulimit -v`)."
@@ -123,6 +129,11 @@ def _reason(error: BaseException) -> str | None:
         return "standard input is closed, or not open for reading: name a file"
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename is not None else error.strerror
+    if f"{type(error).__module__}.{type(error).__name__}" == DATABASE:
+        return (
+            f"DVC's database of file states cannot be used ({error}): make room where it is, and allow writing; or set "
+            "DVC_SITE_CACHE_DIR to another folder"
+        )
     if type(error).__name__ in DAMAGED:
         return f"a file is damaged ({error}): `make verify` finds it if a stage wrote it, then `dvc repro`"
     return None

@@ -20,10 +20,12 @@ CURVES = ("loss", "validation_loss", "validation_accuracy")
 def curves(folder: Path) -> Iterator[Callable[[dict[str, float]], None]]:
     """Give a function that logs one epoch, and prints it; `folder/plots/metrics/` then holds a table per metric.
 
-    The dictionary it takes has `epoch`, which becomes the step, and any number of metrics.
+    The dictionary it takes has `epoch`, which becomes the step, and any number of metrics. The tables replace those of
+    the run before at the end of the block; they stay if it raises.
     """
-    # The defaults would edit the project's dvc.yaml and save an experiment of their own.
-    with Live(str(folder), dvcyaml=None, save_dvc_exp=False) as live:
+    # The defaults would edit the project's dvc.yaml and save an experiment of their own. The summary that DVCLive
+    # leaves beside the plots, for which see `headline`, goes with the temporary folder.
+    with files.whole(folder / "plots") as plots, Live(str(plots.parent), dvcyaml=None, save_dvc_exp=False) as live:
 
         def log(epoch: dict[str, float]) -> None:
             live.step = int(epoch["epoch"])
@@ -108,10 +110,7 @@ def read_answers(path: Path, labels: list[str], texts: int, complete: bool = Fal
 
 
 def headline(folder: Path, name: str, values: dict[str, Any]) -> None:
-    """Write `folder/metrics.json` as `{name: values}`, so that `dvc exp show` has a column `name.value`.
-
-    It replaces the summary of the last epoch that DVCLive leaves there.
-    """
+    """Write `folder/metrics.json` as `{name: values}`, so that `dvc exp show` has a column `name.value`."""
     files.write_json(folder / "metrics.json", {name: values})
 
 

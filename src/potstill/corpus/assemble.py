@@ -114,7 +114,7 @@ def _make_missing(
     made = {"validation": 0, "test": 0}
     for split, share in (("test", params.test_share), ("validation", params.validation_share)):
         if split not in splits:
-            why = f"`prepare.{split}_share` {share:g} of the {texts} different texts of {where}"
+            why = f"`prepare.{split}_share` {share:g} of the {texts} different text{'s' * (texts != 1)} of {where}"
             splits["train"], splits[split] = split_off(splits["train"], round(share * texts), labels, params.seed, why)
             made[split] = len(splits[split])
     return made

@@ -36,7 +36,9 @@ def split_off(
     key = keys(rows["text"])
     texts = rows["label"].groupby(key, sort=False).first()
     if size < len(labels):
-        raise PotstillError(f"{why} makes {size} rows, fewer than the {len(labels)} classes: raise it")
+        # Each class needs a text in the sample, and one in the rest.
+        mend = "raise it" if len(texts) >= 2 * len(labels) else "add different texts, or give a file for the split"
+        raise PotstillError(f"{why} makes {size} row{'s' * (size != 1)}, fewer than the {len(labels)} classes: {mend}")
     for label, count in zip(labels, count_labels(texts, len(labels)), strict=True):
         if count < 2:
             raise PotstillError(
