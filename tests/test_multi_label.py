@@ -178,6 +178,16 @@ def test_vectors_of_0_and_1_are_no_ids(project: Project, vectors, source) -> Non
     project.fails(says, multi_label=True, source=source, hub=hub)
 
 
+def test_vectors_of_0_and_1_are_no_ids_that_have_names(project: Project) -> None:  # noqa: F811
+    kind = datasets.Sequence(datasets.ClassLabel(names=["no", "yes"]))
+    features = datasets.Features({"text": datasets.Value("string"), "label": kind})
+    columns = {"text": [f"text {i}" for i in range(40)], "label": [[0, 1, 0], [1, 0, 0]] * 20}
+    made = datasets.Dataset.from_dict(columns, features)
+    datasets.DatasetDict({"train": made}).save_to_disk(project.root / "saved")
+    hub = {"dataset": "saved", "config": None, "revision": None}
+    project.fails("saved (train) has a 0 or 1 for every class", multi_label=True, source="hub", hub=hub)
+
+
 def test_lists_of_the_ids_0_and_1_are_read(project: Project) -> None:  # noqa: F811
     rows = pd.DataFrame(
         {"text": [f"text {i}" for i in range(40)], "label": [[[0], [1], [0, 1], []][i % 4] for i in range(40)]}

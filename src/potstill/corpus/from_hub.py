@@ -10,7 +10,7 @@ import pandas as pd
 
 from potstill.bulk import formats, parquet
 from potstill.corpus.dataset import SPLITS
-from potstill.corpus.tables import Raw, Table, by_name, columns
+from potstill.corpus.tables import Raw, Table, by_name, check_ids, columns
 from potstill.errors import PotstillError, exhausted, said
 from potstill.params.prepare import Hub, PrepareParams
 
@@ -132,6 +132,8 @@ def _labelled(table: "datasets.Dataset", name: str, params: PrepareParams, key: 
         found = frame[params.label]
         if all(id_ == -1 for id_ in found):
             raise PotstillError(f"{name} is published without labels: set `{key}` to a split that has them")
+        if params.multi_label:
+            check_ids(found, name)  # `columns` sees names only
         named = dict(enumerate(names))
         frame[params.label] = pd.Series(
             [[named.get(id_) for id_ in ids] if isinstance(ids, list) else named.get(ids) for ids in found],

@@ -151,7 +151,7 @@ def columns(
             raise PotstillError(f"{table.where(i)} holds {value!r}, not a string: set `prepare.text`")
     if label is not None:
         if multi_label:
-            _check_ids(rows["label"], name)
+            check_ids(rows["label"], name)
         read = _labels if multi_label else _label
         named = [read(value, table.where(i)) for i, value in enumerate(rows["label"])]
         for value in rows["label"]:
@@ -220,8 +220,12 @@ def _check_forms(tables: Iterable[Table]) -> None:
         print(visible(f"{told} they are names"), file=sys.stderr)
 
 
-def _check_ids(values: Iterable[Any], name: str) -> None:
-    """Refuse vectors of 0 and 1 for all classes, which as lists of ids are the classes 0 and 1."""
+def check_ids(values: Iterable[Any], name: str) -> None:
+    """Refuse vectors of 0 and 1 for all classes, which as lists of ids are the classes 0 and 1.
+
+    Raises:
+        PotstillError: all lists are such vectors.
+    """
     lists = [tuple(value) for value in values if isinstance(value, list)]
     even = len(set(map(len, lists))) == 1 and len(lists[0]) > 1
     if even and all(one in (0, 1) for found in lists for one in found) and set(lists) != {(0, 1)}:
