@@ -99,6 +99,7 @@ def tables(tmp_path, monkeypatch):
     return texts, made.predict(texts).tolist()
 
 
+@pytest.mark.slow
 def test_pandas_polars_and_duckdb(tables):
     texts, labels = tables
     assert len(set(labels)) > 1

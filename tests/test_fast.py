@@ -125,6 +125,7 @@ def test_it_answers_as_numpy_does_on_any_text(architecture, strings, texts):
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 @pytest.mark.parametrize(("classes", "hidden"), [(2, 1), (8, 8), (9, 16), (77, 20)])
+@pytest.mark.slow
 def test_it_does_so_at_any_width(architecture, classes, hidden):
     made = student(
         architecture, rows=[1, 2, 1, 3, 4, 5, 5, 5, 6, 7, 8, 9, 2, 1, 10, 4, 3, 6], classes=classes, hidden=hidden

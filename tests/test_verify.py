@@ -95,6 +95,7 @@ def test_what_is_whole_stays(says):
 
 @pytest.mark.parametrize("script", [verify, push], ids=["verify", "push"])
 @pytest.mark.parametrize("link", ["copy", "hardlink", "symlink"])
+@pytest.mark.slow
 def test_an_edit_is_kept_wherever_it_is_made_and_however_it_is_linked(says, script, link):
     begin(link)
     for path in (ONE, TWO, DATA, NOTES):
@@ -389,6 +390,7 @@ def test_outside_a_project_there_is_one_line(says, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("content", [b"{", b"<<<<<<< HEAD", b"stages: 3", b"\0", b"\xff"])
 @pytest.mark.parametrize("name", ["dvc.lock", f"{NOTES}.dvc"])
+@pytest.mark.slow
 def test_a_damaged_record_is_restored_from_git(says, name, content):
     begin()
     Path(name).write_bytes(content)
