@@ -14,7 +14,7 @@ import json
 import os
 import re
 from collections.abc import Iterator
-from itertools import count
+from itertools import count, takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -114,11 +114,14 @@ def clean(repo: Repo) -> tuple[list[HashInfo], list[str]]:
     for place, value, _ in damaged.values():
         folder = aside(repo)
         found = digest(place, "md5")
-        paths = (folder / f"{value}-{number}" for number in count())
-        kept = next(path for path in paths if not path.exists() or digest(path, "md5") == found is not None)
+        names = (folder / f"{value}-{number}" for number in count())
+        known = list(takewhile(Path.exists, names))
         try:
             folder.mkdir(exist_ok=True)
-            place.unlink() if kept.exists() else place.rename(kept)  # a damaged remote gives the same again
+            if found and found in (digest(path, "md5") for path in known):  # a damaged remote gives the same again
+                place.unlink()
+            else:
+                place.rename(folder / f"{value}-{len(known)}")
         except OSError as error:
             raise PotstillError(f"{place} is damaged, and cannot be moved to {folder}: {error.strerror}") from None
     return whole, [name for *_, name in damaged.values()]

@@ -30,7 +30,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 import potstill
 from potstill.bulk.asked import Batch
 from potstill.bulk.predict import answer
-from potstill.bulk.rows import half
+from potstill.bulk.rows import undecodable
 from potstill.connection import AT_ONCE, Connection, Limits, problem, room
 from potstill.errors import PotstillError, visible
 from potstill.runtime.decision import choose
@@ -255,8 +255,8 @@ def checked(model: type[Model], found: dict[str, Any]) -> Model:
 
 def _fault(error: Any) -> str:
     """What pydantic says is wrong; of half of a surrogate pair, what `predict` says."""
-    if error["type"] == "string_unicode":
-        return half(next(char for char in error["input"] if "\ud800" <= char <= "\udfff"))
+    if error["type"] == "string_unicode" and (fault := undecodable([error["input"]], None)):
+        return fault
     return str(error["msg"])
 
 
