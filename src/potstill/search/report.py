@@ -1,0 +1,49 @@
+"""The table of a search's results, and the student that it recommends."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from potstill.search.pareto import Result
+
+
+def markdown(
+    front: Sequence[Result], chosen: Result, metric: str, teacher: float | None, max_loss: float | None
+) -> str:
+    """Return a table of the Pareto-optimal students, and the command that trains the chosen one.
+
+    Args:
+        front: Pareto-optimal results.
+        chosen: one of them.
+        metric: the name of the score.
+        teacher: the score of the teacher, a fraction; None if it is not known.
+        max_loss: the largest difference to the teacher's score, a fraction; None if no student keeps to it.
+    """
+    if teacher is None:
+        reason = "The best student:"
+    elif max_loss is None:
+        reason = f"No student is close enough to the teacher ({teacher:.2%}). The best one:"
+    else:
+        reason = f"The smallest student at most {100 * max_loss:g} points below the teacher ({teacher:.2%}):"
+    options = " ".join(f"-S student.{key}={'null' if value is None else value}" for key, value in chosen.params.items())
+    return f"""{table(front, chosen)}
+{reason}
+
+    dvc exp run {options}
+
+Each student was trained once and selected by its validation {metric}, which is therefore optimistic.
+"""
+
+
+def table(results: Sequence[Result], chosen: Result) -> str:
+    """Return a Markdown table of results, with the chosen one in bold."""
+    lines = ["| parameters | bytes | validation, % | settings |", "| ---: | ---: | ---: | --- |"]
+    for result in results:
+        bold = "**" if result is chosen else ""
+        cells = (f"{result.parameters:,}", f"{result.bytes:,}", f"{100 * result.score:.2f}")
+        settings = " ".join(f"{key}={_short(value)}" for key, value in result.params.items())
+        lines.append(f"| {' | '.join(f'{bold}{cell}{bold}' for cell in cells)} | {settings} |")
+    return "\n".join(lines) + "\n"
+
+
+def _short(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
