@@ -182,7 +182,7 @@ PROGRAM = """
 import json, sys, time
 start = time.perf_counter()
 from potstill import cli
-cli._main(["predict", sys.argv[1], sys.argv[2], "-o", sys.argv[3]])
+cli.execute(["predict", sys.argv[1], sys.argv[2], "-o", sys.argv[3]])
 seconds = round(time.perf_counter() - start, 2)
 sys.path.append(sys.argv[4])
 from worker import peak
@@ -192,7 +192,7 @@ print(json.dumps({"seconds": seconds, "megabytes": round(peak())}))
 
 def service(student: Path, texts: list[str]) -> dict[str, Any]:
     """Ask the service from `CLIENTS` connections at once, a text at a time."""
-    command = [sys.executable, "-m", "potstill.cli", "serve", str(student), "--port", "0"]
+    command = [sys.executable, "-m", "potstill", "serve", str(student), "--port", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
         url = f"{process.stdout.readline().split()[0]}predict"

@@ -102,10 +102,10 @@ def test_every_fact_is_what_the_stages_measured(case, tmp_path, monkeypatch, cap
     assert f"`model.onnx` ({(paths.EXPORT / 'model.onnx').stat().st_size:,} bytes;" in card
 
     capsys.readouterr()
-    cli._main(["inspect", "--json", str(paths.EXPORT / "student.pot")])
+    cli.execute(["inspect", "--json", str(paths.EXPORT / "student.pot")])
     told = json.loads(capsys.readouterr().out)
     assert {key: told[key] for key in facts} == facts
     assert (told["bytes"], told["parameters"], told["labels"]) == (size, student.parameters, student.labels)
-    cli._main(["inspect", str(paths.EXPORT / "student.pot")])
+    cli.execute(["inspect", str(paths.EXPORT / "student.pot")])
     assert "from        {train:,} labelled and {unlabelled:,} unl".format(**facts["rows"]) in capsys.readouterr().out
     assert list(told.get("thresholds", {}).values()) == pytest.approx(student.thresholds or [], abs=1e-6)

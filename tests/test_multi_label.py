@@ -587,7 +587,7 @@ TEXTS = ["the ab not good", "", "日本 ça", "the ☕ the", "a", "ss ss"]
 
 
 def run(capsys, *arguments):
-    cli._main([str(argument) for argument in arguments])
+    cli.execute([str(argument) for argument in arguments])
     return capsys.readouterr().out
 
 
@@ -649,13 +649,13 @@ def test_a_threshold_and_a_number_choose_otherwise(model, capsys, tmp_path):
 
 def test_a_fallback_is_refused(model, tmp_path):
     with pytest.raises(PotstillError, match="--fallback is for texts of one class"):
-        cli._main(["predict", str(model), "-", "--threshold", "0.5", "--fallback", str(tmp_path)])
+        cli.execute(["predict", str(model), "-", "--threshold", "0.5", "--fallback", str(tmp_path)])
 
 
 def test_it_is_described_with_its_thresholds(model, capsys):
     known = json.loads(run(capsys, "inspect", model, "--json"))
     assert known["thresholds"] == {"c0": 0.25, "c1": 0.5, "c2": 0.75}
-    assert "classes     c0 (0.250), c1 (0.500), c2 (0.750); a text has those" in run(capsys, "inspect", model)
+    assert "labels      c0 (0.250), c1 (0.500), c2 (0.750); multi-label" in run(capsys, "inspect", model)
 
 
 def test_an_exported_student_says_how_good_it_is(mixed, capsys, tmp_path):

@@ -82,7 +82,7 @@ def test_a_released_student_is_fetched_without_a_service(origin, tmp_path):
     run(tmp_path, "dvc", "artifacts", "get", str(origin), "student", "--rev", "v1.0.0", "--out", "student")
     for name in ("student.pot", "model.onnx", "README.md"):
         assert (tmp_path / "student" / name).read_bytes() == (origin / "models/export" / name).read_bytes()
-    command = [sys.executable, "-m", "potstill.cli", "predict", "student/student.pot"]
+    command = [sys.executable, "-m", "potstill", "predict", "student/student.pot"]
     done = subprocess.run(command, cwd=tmp_path, input="i am happy\n", capture_output=True, text=True)
     assert json.loads(done.stdout)["label"]
 
@@ -255,7 +255,7 @@ def test_texts_with_several_labels_go_through_all_stages(pulled):
     assert (pulled / "metrics/evaluate/confusion/student.png").read_bytes().startswith(b"\x89PNG")
 
     texts = "".join(f"{text}\n" for text in test["text"])
-    command = [sys.executable, "-m", "potstill.cli", "predict", "models/export/student.pot"]
+    command = [sys.executable, "-m", "potstill", "predict", "models/export/student.pot"]
     done = subprocess.run(command, cwd=pulled, env=ENVIRONMENT, input=texts, capture_output=True, text=True)
     answers = [set(json.loads(line)["labels"]) for line in done.stdout.splitlines()]
     known = [set(filter(None, label.split("|"))) for label in test["label"]]
