@@ -213,7 +213,7 @@ def _train(folders: dict[str, Path], item: tuple[Run, Path]) -> None:
     if section == "student":
         trained = distil.distil(data.labels, learned.texts, learned.logits, validation, params)
     else:
-        trained = distil.train_on_labels(data.labels, data.train, validation, params, class_weight=params.class_weight)
+        trained = distil.train_on_labels(data.labels, data.train, validation, params)
     tested = scores(data.test["label"].to_numpy(), trained.student.predict_proba(data.test["text"]))
     trained.student.save(path.with_suffix(".pot"))
     files.write_json(
@@ -296,7 +296,7 @@ def peers(setting: Setting, folder: Path) -> list[dict[str, Any]]:
     data = Dataset.load(folder / "prepared")
     logits = record.read_answers(folder / "test.csv", data.labels)
     facts = files.read_json(folder / "metrics.json")["minilm"]
-    tfidf = Tfidf.fit(data.train, 1.0)
+    tfidf = Tfidf.fit(data.train, 1.0, None)
     right = tfidf.predict_proba(data.validation["text"].tolist()).argmax(1) == data.validation["label"]
     rows = []
     for model, probabilities, parameters, validation in (

@@ -1,5 +1,7 @@
 """What brings what: which models are trained, and on how much."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from ruamel.yaml import YAML
@@ -82,6 +84,18 @@ def test_every_trial_learns_from_its_share(data, transfer):
 def test_soft_labels_are_learned_from(data, transfer):
     trial = plan(asked(), BASELINE, ["train"])[0]
     assert run(trial, data, transfer, asked(steps=120, learning_rate=0.05), BASELINE)["accuracy"] > 0.9
+
+
+@pytest.mark.parametrize("model", ["hard", "tfidf"])
+def test_models_on_hard_labels_use_the_class_weight(data, transfer, model):
+    rare = dataclasses.replace(data, train=data.train[(data.train["label"] > 0) | (data.train.index < 20)])
+    trial = next(trial for trial in plan(asked(labels=[0.5]), BASELINE, ["train"]) if trial.model == model)
+    settings = asked()
+    plain, balanced = (
+        run(trial, rare, transfer, settings, BASELINE.model_copy(update={"class_weight": weight}))["accuracy"]
+        for weight in (None, "balanced")
+    )
+    assert plain != balanced
 
 
 def test_the_same_trial_gives_the_same_numbers(data, transfer):

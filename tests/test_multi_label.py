@@ -63,7 +63,7 @@ from test_prepare import Project, project  # noqa: F401
 from test_report import make as reported
 from test_report import page as reported_page
 from test_serve import ask, serving
-from test_student import SETTINGS, settings
+from test_student import baseline_settings, settings
 from test_web import javascript  # noqa: F401
 
 NAMES = list(FEELINGS)
@@ -357,7 +357,7 @@ def test_a_prepared_task_is_read_as_it_was_written(mixed, tmp_path):
 
 
 def test_tfidf_has_a_regression_per_label(mixed, tmp_path):
-    model = Tfidf.fit(mixed.train, C=10.0)
+    model = Tfidf.fit(mixed.train, C=10.0, class_weight=None)
     texts = mixed.test["text"].tolist()
     assert accuracy(model.predict_proba(texts), mixed.targets("test"), even=0.5) > 0.9
     model.save(tmp_path / "tfidf")
@@ -368,7 +368,7 @@ def test_tfidf_has_a_regression_per_label(mixed, tmp_path):
 
 def test_a_label_that_every_text_has_is_no_trouble(mixed):
     train = mixed.train.assign(label=[[*ids, 3] for ids in mixed.train["label"]])
-    assert Tfidf.fit(train, C=1.0).predict_proba(["i feel happy"])[0, 3] > 0.99
+    assert Tfidf.fit(train, C=1.0, class_weight=None).predict_proba(["i feel happy"])[0, 3] > 0.99
 
 
 def test_binary_divergence_is_that_of_each_label_alone():
@@ -400,10 +400,9 @@ def test_balanced_models_find_more_of_a_rare_label(mixed):
     texts = mixed.test["text"].tolist()
     plain, balanced = (Tfidf.fit(train, 1.0, weight).predict_proba(texts)[:, 2] for weight in (None, "balanced"))
     assert (balanced >= 0.5).sum() > (plain >= 0.5).sum()
-    params = settings(metric="macro_f1")
+    both = (baseline_settings(metric="macro_f1", class_weight=weight) for weight in (None, "balanced"))
     plain, balanced = (
-        train_on_labels(mixed.labels, train, mixed.validation, params, class_weight=weight).student.predict_proba(texts)
-        for weight in (None, "balanced")
+        train_on_labels(mixed.labels, train, mixed.validation, params).student.predict_proba(texts) for params in both
     )
     assert balanced[:, 2].mean() > plain[:, 2].mean()
 
@@ -433,7 +432,7 @@ def test_a_student_learns_from_a_teacher(architecture, loss, mixed):
 
 
 def test_a_student_learns_from_labels_and_says_which(mixed):
-    params = settings(architecture="bigru", bits=4, fingerprint=None)
+    params = baseline_settings(architecture="bigru", bits=4, fingerprint=None)
     made = train_on_labels(mixed.labels, mixed.train, mixed.validation, params).student
     said = made.predict(mixed.test["text"])
     expected = [tuple(mixed.labels[id_] for id_ in ids) for ids in mixed.test["label"]]
@@ -718,8 +717,7 @@ def test_a_page_marks_every_label_of_a_text(chromium, model, tmp_path, capsys): 
 
 
 def test_an_ablation_has_every_label_among_its_few(mixed):
-    network = {key: value for key, value in (SETTINGS | {"epochs": 1}).items() if key in BaselineParams.model_fields}
-    baseline = BaselineParams(**network, C=1.0, class_weight=None)
+    baseline = baseline_settings(epochs=1)
     asked = AblateParams(
         sources=True, words=False, architectures=[], pool=[], labels=[0.02], steps=60, batch_size=32,
         learning_rate=0.05, jobs=1,

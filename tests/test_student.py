@@ -7,6 +7,8 @@ import torch
 from pydantic import ValidationError
 
 from potstill.errors import PotstillError
+from potstill.params.baseline import BaselineParams
+from potstill.params.network import NetworkParams
 from potstill.params.student import StudentParams
 from potstill.runtime import file, tokenizer
 from potstill.runtime.model import Student
@@ -43,6 +45,11 @@ SETTINGS = {
 
 def settings(**changes):
     return StudentParams(**(SETTINGS | changes))
+
+
+def baseline_settings(**changes):
+    network = {key: value for key, value in SETTINGS.items() if key in NetworkParams.model_fields}
+    return BaselineParams(**network | {"C": 1.0, "class_weight": None} | changes)
 
 
 def soft_labels(data):
@@ -82,7 +89,7 @@ def test_sizes_are_those_of_the_arithmetic(changes, parameters):
 
 def test_the_same_seed_gives_the_same_student(data):
     def weights(seed):
-        trained = train_on_labels(data.labels, data.train, data.validation, settings(epochs=2, seed=seed))
+        trained = train_on_labels(data.labels, data.train, data.validation, baseline_settings(epochs=2, seed=seed))
         return trained.student.weights["head.weight"]
 
     assert np.array_equal(weights(1), weights(1))
@@ -92,7 +99,7 @@ def test_the_same_seed_gives_the_same_student(data):
 @pytest.mark.parametrize("bits", [None, 3])
 def test_the_best_epoch_is_kept(bits, data):
     epochs = []
-    params = settings(epochs=6, bits=bits)
+    params = baseline_settings(epochs=6, bits=bits)
     trained = train_on_labels(data.labels, data.train, data.validation, params, epochs.append)
     assert [epoch["epoch"] for epoch in epochs] == [1, 2, 3, 4, 5, 6]
     kept = epochs if bits is None else epochs[3:]  # the first half is not rounded
@@ -254,7 +261,7 @@ def test_a_bag_of_runs_of_words_tells_what_a_bag_of_words_cannot():
     table = pd.DataFrame({"text": texts, "label": [0, 1] * 50})
 
     def accuracy(ngrams):
-        trained = train_on_labels(["x", "y"], table, table, settings(ngrams=ngrams))
+        trained = train_on_labels(["x", "y"], table, table, baseline_settings(ngrams=ngrams))
         return trained.best["validation_accuracy"]
 
     assert accuracy(1) == 0.5

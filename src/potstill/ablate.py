@@ -113,12 +113,12 @@ def run(
         train = train.loc[rows]
         texts = len(train)
         if trial.model == "tfidf":
-            tfidf = Tfidf.fit(train, baseline.C)
+            tfidf = Tfidf.fit(train, baseline.C, baseline.class_weight)
             validation = tfidf.predict_proba(data.validation["text"].tolist())
             chosen = accuracy(validation, data.targets("validation"), even=0.5)
             return _row(texts, tfidf.parameters, chosen, tfidf, data)
         epochs = round(baseline.epochs * len(data.train) / texts)  # as many steps as on all of them
-        trained = train_on_labels(data.labels, train, data.validation, _update(baseline, {"epochs": epochs}))
+        trained = train_on_labels(data.labels, train, data.validation, baseline.model_copy(update={"epochs": epochs}))
     return _row(texts, trained.student.parameters, trained.best["validation_accuracy"], trained.student, data)
 
 
@@ -133,10 +133,6 @@ def is_row(value: Any) -> bool:
 
 def _share(share: float, total: int) -> int:
     return max(1, round(share * total))
-
-
-def _update(params: NetworkParams, changes: dict[str, Any]) -> NetworkParams:
-    return params.model_copy(update=changes)
 
 
 def _student(params: AblateParams, baseline: BaselineParams, changes: dict[str, Any], texts: int) -> StudentParams:

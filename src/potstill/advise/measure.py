@@ -142,7 +142,7 @@ def measure(
     parts = [_take(sample.train, len(sample.train) // part, len(data.labels))[0] for part in PARTS]
     device.use_threads(baseline.threads)
     for part in parts:
-        note("TF-IDF", "hard", len(part), Tfidf.fit(part, baseline.C).predict_proba(texts))
+        note("TF-IDF", "hard", len(part), Tfidf.fit(part, baseline.C, baseline.class_weight).predict_proba(texts))
         for name in DISTILLED_ON_PARTS:
             params = _like(baseline, CANDIDATES[name], len(part), len(part))
             network(name, "hard", len(part), train_on_labels(data.labels, part, sample.choosers, params))

@@ -13,6 +13,7 @@ from safetensors.numpy import save_file
 from potstill import files
 from potstill.balance import class_weights
 from potstill.corpus.dataset import targets
+from potstill.params.baseline import BaselineParams
 from potstill.params.network import NetworkParams
 from potstill.params.student import StudentParams
 from potstill.runtime.decision import probabilities
@@ -82,18 +83,17 @@ def train_on_labels(
     labels: list[str],
     train: pd.DataFrame,
     validation: pd.DataFrame,
-    params: NetworkParams,
+    params: BaselineParams,
     log: Log = lambda epoch: None,
-    class_weight: str | None = None,
 ) -> Trained:
-    """Train the same network on hard labels alone; with `balanced` all classes count alike.
+    """Train the same network on hard labels alone, weighted by `params.class_weight`.
 
-    The other arguments and the results are `distil`'s.
+    The other arguments and the result are those of `distil`.
     """
     right = targets(train["label"], len(labels))
     several = right.ndim == 2
     sure = right.astype(float) if several else np.eye(len(labels))[right]
-    weight = torch.from_numpy(class_weights(right, len(labels))) if class_weight else None
+    weight = torch.from_numpy(class_weights(right, len(labels))) if params.class_weight else None
     loss = partial(training.binary_cross_entropy if several else training.cross_entropy, weight=weight)
     return _train(labels, train["text"].tolist(), sure, torch.tensor(right), loss, validation, params, log)
 
