@@ -1,4 +1,4 @@
-"""Search for the best student within a budget, in parameters or in bytes of its file.
+"""Search for the best student within a budget of parameters or bytes.
 
 Trains students on the transfer set of the last `dvc repro`, as the stage `student` does; parameters of that section
 that are not searched are taken from params.yaml. Can be stopped and started again, and on several machines at once that
@@ -35,13 +35,13 @@ METRICS = paths.METRICS / "search"
 
 
 def arguments(parser: Parser) -> None:
-    """Add the arguments of the command."""
+    """Add the options."""
     parser.add_argument("--budget", type=int, required=True, help="the largest size of a student")
     parser.add_argument(
         "--unit", choices=("parameters", "bytes"), default="parameters", help="of the budget (default: %(default)s)"
     )
     parser.add_argument("--trials", type=int, default=40, help="students to train in all (default: %(default)s)")
-    parser.add_argument("--jobs", type=int, default=cpu_count(), help="students to train at a time (default: all cores)")
+    parser.add_argument("--jobs", type=int, default=cpu_count(), help="students trained at a time (default: all cores)")
     parser.add_argument(
         "--storage",
         help="where processes on several machines share the search: a file, or postgresql://user@host/database "
@@ -108,7 +108,7 @@ def _report(results: list[Result], unit: Unit, budget: int, metric: str) -> None
     teacher = measures.read(measures.Share | None, path, name, f"validation_{metric}")
     max_loss = EvaluateParams.load().max_loss
     front = pareto_front(results, unit)
-    recommended = recommend(front, teacher, max_loss) if teacher else None
+    recommended = recommend(front, teacher, max_loss) if teacher is not None else None
     chosen = recommended or front[-1]
     metric = metric.replace("_f1", "-F1")
     text = markdown(front, chosen, metric, teacher, max_loss if recommended else None)

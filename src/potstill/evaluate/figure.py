@@ -45,8 +45,11 @@ COLUMNS = 4  # runs side by side
 class Tried(Protocol):
     """A student that a search tried."""
 
-    params: dict[str, Any]
-    score: float
+    @property
+    def params(self) -> dict[str, Any]: ...
+
+    @property
+    def score(self) -> float: ...
 
 
 @dataclass(frozen=True)

@@ -86,7 +86,7 @@ def searched(params: StudentParams) -> dict[str, Any]:
 
 
 def expected_size(params: StudentParams, classes: int, unit: Unit) -> float:
-    """Return the size of a student before it is trained: the exact number of weights, or about the bytes of its file."""
+    """Return the size of a student before training: the exact number of weights, or about the bytes of its file."""
     shape = Shape(params.architecture, params.embedding, params.hidden)
     rows = params.rows or params.words
     weights = {name: math.prod(size) for name, size in shape.weights(rows, classes).items()}
