@@ -70,7 +70,7 @@ def main() -> None:
         print(line, file=sys.stderr, flush=True)
 
     measured = measure(data, arguments.rows, BaselineParams.load(), StudentParams.load(), teach, say)
-    measured |= {"teacher": arguments.teacher, "max_loss": EvaluateParams.load().max_loss}
+    measured |= {"teacher": arguments.teacher, "max_loss": EvaluateParams.load().non_inferiority_margin}
     advice = decide(measured)
     text = markdown(measured, advice)
     with files.whole(METRICS) as folder:

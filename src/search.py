@@ -97,7 +97,7 @@ def report(results: list[Result], unit: str, budget: int, metric: str) -> None:
     name = LabelParams.load().teachers[0]
     path = paths.METRICS / "teacher" / name / "metrics.json"
     teacher = measures.read(measures.Share | None, path, name, f"validation_{metric}")
-    max_loss = EvaluateParams.load().max_loss
+    max_loss = EvaluateParams.load().non_inferiority_margin
     best = recommend(results, unit, teacher, max_loss) if teacher else None
     best_of_size = front(results, unit)
     chosen = best or best_of_size[-1]

@@ -16,7 +16,7 @@ def encode(data: bytes) -> segno.QRCode:
     if len(data) > MOST:
         raise PotstillError(
             f"the student takes {len(data):,} bytes, and a QR code holds {MOST:,}: train one with fingerprints, "
-            "`dvc exp run -S student.fingerprint=4`, and if need be with fewer `student.words` or `bits`; or "
-            "`make search BUDGET=2953 UNIT=bytes`"
+            "`dvc exp run -S student.fingerprint_bits=4`, and if need be with a smaller `student.vocab_size` or "
+            "`weight_bits`; or `make search BUDGET=2953 UNIT=bytes`"
         )
     return segno.make_qr(data, mode="byte", error="L", boost_error=False)

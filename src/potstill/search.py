@@ -33,12 +33,19 @@ WAIT, BEAT, DEAD = 1.0, 10.0, 60.0
 TRIES = 3  # of a student whose processes die
 
 # What is tried first: recurrent students, which are best where order counts, and a convolution, which is faster.
-_GRU = {"architecture": "bigru", "influence": 0.9, "learning_rate": 0.01, "dropout": 0.0, "bits": 3, "fingerprint": 4}
+_GRU = {
+    "architecture": "bigru",
+    "informative_share": 0.9,
+    "learning_rate": 0.01,
+    "dropout": 0.0,
+    "weight_bits": 3,
+    "fingerprint_bits": 4,
+}
 FIRST = (
-    {**_GRU, "hidden": 8, "embedding": 3, "sharing": 1.0, "share": 1.0},
-    {**_GRU, "hidden": 6, "embedding": 3, "sharing": 2.0, "share": 0.5},
-    {**_GRU, "hidden": 4, "embedding": 2, "sharing": 2.0, "share": 0.25},
-    {**_GRU, "architecture": "cnn", "hidden": 16, "embedding": 4, "sharing": 1.0, "share": 1.0},
+    {**_GRU, "hidden": 8, "embedding_dim": 3, "sharing": 1.0, "share": 1.0},
+    {**_GRU, "hidden": 6, "embedding_dim": 3, "sharing": 2.0, "share": 0.5},
+    {**_GRU, "hidden": 4, "embedding_dim": 2, "sharing": 2.0, "share": 0.25},
+    {**_GRU, "architecture": "cnn", "hidden": 16, "embedding_dim": 4, "sharing": 1.0, "share": 1.0},
 )
 ARCHITECTURES = ("bigru", "cnn", "attention", "mlp")
 
@@ -62,33 +69,46 @@ class Result:
 
 def settings(params: StudentParams) -> dict[str, Any]:
     """What is searched, of a student's settings."""
-    names = {"words", "rows", "architecture", "influence", "learning_rate", "dropout", "hidden", "ngrams"}
+    names = {
+        "vocab_size",
+        "embedding_rows",
+        "architecture",
+        "informative_share",
+        "learning_rate",
+        "dropout",
+        "hidden",
+        "max_ngram",
+    }
     if params.architecture in ("bigru", "cnn"):
-        names.add("embedding")
-    return params.model_dump(include=names | {"bits", "fingerprint"})
+        names.add("embedding_dim")
+    return params.model_dump(include=names | {"weight_bits", "fingerprint_bits"})
 
 
 def expected_size(params: StudentParams, classes: int, unit: Unit) -> float:
     """The size of a student before it is trained: its parameters, or about the bytes of its file."""
-    shape = Shape(params.architecture, params.embedding, params.hidden)
-    rows = params.rows or params.words
+    shape = Shape(params.architecture, params.embedding_dim, params.hidden)
+    rows = params.embedding_rows or params.vocab_size
     weights = {name: math.prod(size) for name, size in shape.weights(rows, classes).items()}
     if unit == "parameters":
         return sum(weights.values())
-    bits = sum(count * (bits_of(name, params.bits) if params.bits else 32) for name, count in weights.items())
+    bits = sum(
+        count * (bits_of(name, params.weight_bits) if params.weight_bits else 32) for name, count in weights.items()
+    )
     buckets, word = 0, STRING_BITS
-    if params.fingerprint is not None:
-        buckets, width = layout(params.words - 1, params.fingerprint)
-        word = math.log2(2**width / (params.words - 1)) + RICE_BITS
-    word += math.log2(rows) if params.rows else 0
-    return FIXED_BYTES + 10 * classes + buckets + (bits + params.words * word) / 8
+    if params.fingerprint_bits is not None:
+        buckets, width = layout(params.vocab_size - 1, params.fingerprint_bits)
+        word = math.log2(2**width / (params.vocab_size - 1)) + RICE_BITS
+    word += math.log2(rows) if params.embedding_rows else 0
+    return FIXED_BYTES + 10 * classes + buckets + (bits + params.vocab_size * word) / 8
 
 
 def fill(params: StudentParams, classes: int, budget: float, unit: Unit, sharing: float = 1.0) -> StudentParams | None:
     """Give a student as many words as its budget allows, `sharing` on a row; None if that leaves it next to none."""
 
     def of(words: int) -> StudentParams:
-        return params.model_copy(update={"words": words, "rows": round(words / sharing) if sharing > 1 else None})
+        return params.model_copy(
+            update={"vocab_size": words, "embedding_rows": round(words / sharing) if sharing > 1 else None}
+        )
 
     low, high = 8, max(8, 8 * int(budget))  # a word is at least a bit
     if expected_size(of(low), classes, unit) > budget:
@@ -106,7 +126,7 @@ def suggest(trial: optuna.Trial, base: StudentParams, classes: int, budget: int,
     """Draw a student that fills some share of the budget; None if none fits with these widths."""
     architecture = trial.suggest_categorical("architecture", ARCHITECTURES)
     room = trial.suggest_float("share", 0.1, 1.0, log=True) * budget
-    params = base.model_copy(update={"architecture": architecture, "ngrams": 1, "embedding": 1, "hidden": 2})
+    params = base.model_copy(update={"architecture": architecture, "max_ngram": 1, "embedding_dim": 1, "hidden": 2})
 
     def widest(key: str, limit: int, share: float) -> int:
         """As wide as leaves a share of the room for words."""
@@ -118,15 +138,18 @@ def suggest(trial: optuna.Trial, base: StudentParams, classes: int, budget: int,
         params = params.model_copy(update=changes)
 
     if unit == "bytes":
-        draw(bits=trial.suggest_int("bits", 2, 5), fingerprint=trial.suggest_int("fingerprint", 3, 6))
+        draw(
+            weight_bits=trial.suggest_int("weight_bits", 2, 5),
+            fingerprint_bits=trial.suggest_int("fingerprint_bits", 3, 6),
+        )
     draw(hidden=trial.suggest_int("hidden", 2, widest("hidden", 64, 0.5), log=True))
     if architecture in ("bigru", "cnn"):
-        draw(embedding=trial.suggest_int("embedding", 1, widest("embedding", 16, 0.8), log=True))
+        draw(embedding_dim=trial.suggest_int("embedding_dim", 1, widest("embedding_dim", 16, 0.8), log=True))
     if architecture == "mlp":
-        draw(ngrams=trial.suggest_int("ngrams", 1, 3))
+        draw(max_ngram=trial.suggest_int("max_ngram", 1, 3))
     sharing = trial.suggest_float("sharing", 1.0, 4.0, step=0.25)
     draw(
-        influence=round(trial.suggest_float("influence", 0.5, 1.0, step=0.05), 2),
+        informative_share=round(trial.suggest_float("informative_share", 0.5, 1.0, step=0.05), 2),
         learning_rate=round(trial.suggest_float("learning_rate", 0.002, 0.03, log=True), 4),
         dropout=round(trial.suggest_float("dropout", 0.0, 0.3, step=0.05), 2),
     )

@@ -33,9 +33,9 @@ PARTS = (4, 2, 1)  # of the sample, and of the pool: a quarter, half, all
 
 # What is told apart. The widths are those that suited three tasks (benchmarks/README.md); the rest is params.yaml's.
 CANDIDATES: dict[str, dict[str, Any]] = {
-    "bag": {"architecture": "mlp", "words": 5000, "hidden": 16, "ngrams": 2, "influence": 0.6},
-    "bigru": {"architecture": "bigru", "words": 1150, "embedding": 3, "hidden": 8, "ngrams": 1},
-    "large bigru": {"architecture": "bigru", "words": 5000, "embedding": 14, "hidden": 32, "ngrams": 1},
+    "bag": {"architecture": "mlp", "vocab_size": 5000, "hidden": 16, "max_ngram": 2, "informative_share": 0.6},
+    "bigru": {"architecture": "bigru", "vocab_size": 1150, "embedding_dim": 3, "hidden": 8, "max_ngram": 1},
+    "large bigru": {"architecture": "bigru", "vocab_size": 5000, "embedding_dim": 14, "hidden": 32, "max_ngram": 1},
 }
 # How they learn from soft labels, where it is not as params.yaml says.
 TRAINING: dict[str, dict[str, Any]] = {
@@ -206,6 +206,6 @@ def measure(
 
 def _like(base: Params, changes: dict[str, Any], size: int, whole: int) -> Params:
     """A section with other values, which are checked, and as many steps for `size` texts as for the `whole`."""
-    changed = type(base).model_validate(base.model_dump() | {"rows": None} | changes)
+    changed = type(base).model_validate(base.model_dump() | {"embedding_rows": None} | changes)
     steps = max(STEPS, base.epochs * -(-whole // changed.batch_size))
     return changed.model_copy(update={"epochs": -(-steps // -(-size // changed.batch_size))})
