@@ -41,15 +41,15 @@ CLIENTS, REQUESTS = 200, 20  # of the service: at once, and of each
 PEER = "fastText"
 MINILM = "sentence-transformers/all-MiniLM-L6-v2"
 
-_WIDE = {"bits": 8, "fingerprint": None, "learning_rate": 0.005, "influence": 0.8}
+_WIDE = {"weight_bits": 8, "fingerprint_bits": None, "learning_rate": 0.005, "informative_share": 0.8}
 # Our rows are named by their architecture; what they are besides comes behind it.
 STUDENTS: dict[str, dict[str, Any]] = {
-    "mlp": {**soft("mlp-80k-words"), "influence": 0.5, "fingerprint": None},
-    "mlp with pairs of words": {**soft("mlp-80k"), "fingerprint": None},
-    "attention": {**soft("bigru-80k"), **_WIDE, "architecture": "attention", "words": 5000, "hidden": 15},
-    "cnn": {**soft("bigru-80k"), **_WIDE, "architecture": "cnn", "words": 5000, "embedding": 15, "hidden": 48},
-    "bigru": {**soft("bigru-10k"), "fingerprint": None},
-    "bigru, 3K": {**soft("bigru-3k"), "fingerprint": None},
+    "mlp": {**soft("mlp-80k-words"), "informative_share": 0.5, "fingerprint_bits": None},
+    "mlp with pairs of words": {**soft("mlp-80k"), "fingerprint_bits": None},
+    "attention": {**soft("bigru-80k"), **_WIDE, "architecture": "attention", "vocab_size": 5000, "hidden": 15},
+    "cnn": {**soft("bigru-80k"), **_WIDE, "architecture": "cnn", "vocab_size": 5000, "embedding_dim": 15, "hidden": 48},
+    "bigru": {**soft("bigru-10k"), "fingerprint_bits": None},
+    "bigru, 3K": {**soft("bigru-3k"), "fingerprint_bits": None},
     "bigru, QR code": soft("bigru-qr"),
 }
 

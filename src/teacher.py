@@ -42,10 +42,10 @@ def teach(name: str, params: TeacherParams) -> None:
         checkpoint = params.presets[name].checkpoint
         source = unwatched.note(checkpoint, f"teacher@{name}")
         if table.is_table(checkpoint):
-            if params.adapt:
+            if params.mlm_epochs:
                 raise PotstillError(
-                    f"{checkpoint} is a table, which cannot be adapted: set `adapt: 0` in teacher.presets.{name}, "
-                    "or teacher.adapt=0"
+                    f"{checkpoint} is a table, which cannot be adapted: set `mlm_epochs: 0` in teacher.presets.{name}, "
+                    "or teacher.mlm_epochs=0"
                 )
             answers = table.read(Path(checkpoint), data.labels, data.multi_label)
             splits = {split: data.split(split)["text"] for split in ("train", "validation", "test", "unlabelled")}
@@ -109,7 +109,7 @@ def fit(
     """What `train` does in each of its processes, of which the first writes."""
     from potstill.teacher import finetune, pretrained, together
 
-    if params.adapt:
+    if params.mlm_epochs:
         from potstill.teacher import adapt
 
         texts = [*data.train["text"], *data.unlabelled["text"]]

@@ -54,7 +54,7 @@ def learnt(request):
     """A student trained on hard labels, and texts that it has not seen, of words that it has."""
     train, held_out = make(request.param, 200, 0), make(request.param, 60, 1)
     held_out = held_out[~held_out["text"].isin(train["text"])]
-    params = baseline_settings(architecture="bigru", words=100, fingerprint=None, epochs=8)
+    params = baseline_settings(architecture="bigru", vocab_size=100, fingerprint_bits=None, epochs=8)
     student = train_on_labels(["good", "bad"], train, train, params).student
     return student, train, held_out["text"].tolist(), held_out["label"].to_numpy()
 

@@ -125,7 +125,7 @@ def test_labels_are_the_ones_that_were_given(project: Project) -> None:  # noqa:
 def test_ids_are_labels_too(project: Project) -> None:  # noqa: F811
     rows = make_mixed_texts(60, 0)
     rows.to_parquet(project.data / "train.parquet")
-    data, _ = project.prepare(multi_label=True, labels=["x", "y", "z"])
+    data, _ = project.prepare(multi_label=True, label_names=["x", "y", "z"])
     assert data.labels == ["x", "y", "z"]
     known = dict(zip(rows["text"], rows["label"], strict=True))
     for text, ids in data.train.itertuples(index=False):
@@ -409,7 +409,7 @@ def test_balanced_models_find_more_of_a_rare_label(mixed):
 
 def test_words_are_chosen_and_share_rows_by_what_they_say_of_each_label(mixed):
     texts = mixed.train["text"].tolist()
-    params = settings(words=16, influence=1.0, fingerprint=None, rows=5)
+    params = settings(vocab_size=16, informative_share=1.0, fingerprint_bits=None, embedding_rows=5)
     lookup, words = vocabulary.build(texts, mixed.targets("train").astype(float), params, multi_label=True)
     assert {word for words in FEELINGS.values() for word in words} <= set(words)
     row = dict(zip(words, lookup.rows, strict=True))
@@ -432,7 +432,7 @@ def test_a_student_learns_from_a_teacher(architecture, loss, mixed):
 
 
 def test_a_student_learns_from_labels_and_says_which(mixed):
-    params = baseline_settings(architecture="bigru", bits=4, fingerprint=None)
+    params = baseline_settings(architecture="bigru", weight_bits=4, fingerprint_bits=None)
     made = train_on_labels(mixed.labels, mixed.train, mixed.validation, params).student
     said = made.predict(mixed.test["text"])
     expected = [tuple(mixed.labels[id_] for id_ in ids) for ids in mixed.test["label"]]
@@ -658,7 +658,7 @@ def test_it_is_described_with_its_thresholds(model, capsys):
 
 
 def test_an_exported_student_says_how_good_it_is(mixed, capsys, tmp_path):
-    params = settings(architecture="mlp", fingerprint=None, learning_rate=0.05)
+    params = settings(architecture="mlp", fingerprint_bits=None, learning_rate=0.05)
     made = distil(mixed.labels, mixed.train["text"].tolist(), soft_labels(mixed), mixed.validation, params).student
     made = dataclasses.replace(made, facts=collect(made, None, mixed, {}, {}, {"minilm": 0.9}, params))
     tested = made.facts["metrics"]["test"]
@@ -719,8 +719,8 @@ def test_a_page_marks_every_label_of_a_text(chromium, model, tmp_path, capsys): 
 def test_an_ablation_has_every_label_among_its_few(mixed):
     baseline = baseline_settings(epochs=1)
     asked = AblateParams(
-        sources=True, words=False, architectures=[], pool=[], labels=[0.02], steps=60, batch_size=32,
-        learning_rate=0.05, jobs=1,
+        sources=True, vocabulary=False, architectures=[], transfer_shares=[], label_shares=[0.02], steps=60,
+        batch_size=32, learning_rate=0.05, n_jobs=1,
     )  # fmt: skip
     transfer = make_transfer(mixed.train["text"].tolist(), ["train"] * 300, soft_labels(mixed))
     for trial in plan(asked, baseline, ["train"]):

@@ -18,7 +18,7 @@ from test_student import settings, soft_labels
 
 @pytest.fixture(scope="module")
 def student(data, tmp_path_factory) -> Path:
-    params = settings(architecture="bigru", words=90, embedding=3, hidden=6, bits=3, fingerprint=4)
+    params = settings(architecture="bigru", vocab_size=90, embedding_dim=3, hidden=6, weight_bits=3, fingerprint_bits=4)
     trained = distil(data.labels, data.train["text"].tolist(), soft_labels(data), data.validation, params)
     folder = tmp_path_factory.mktemp("qr") / "student"
     trained.save(folder)

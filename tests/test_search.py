@@ -33,10 +33,12 @@ def test_the_smallest_that_loses_little_is_recommended():
 @pytest.mark.parametrize("budget", [500, 3000, 80_102])
 @pytest.mark.parametrize("sharing", [1.0, 2.0])
 def test_a_budget_of_parameters_is_filled_to_the_last_row(architecture, budget, sharing):
-    params = search.fill(settings(architecture=architecture, embedding=3, hidden=5), 6, budget, "parameters", sharing)
-    rows = params.rows or params.words
-    assert params.words == pytest.approx(sharing * rows, abs=1)
-    more = params.model_copy(update={"words": params.words + 2, "rows": rows + 1})
+    params = search.fill(
+        settings(architecture=architecture, embedding_dim=3, hidden=5), 6, budget, "parameters", sharing
+    )
+    rows = params.embedding_rows or params.vocab_size
+    assert params.vocab_size == pytest.approx(sharing * rows, abs=1)
+    more = params.model_copy(update={"vocab_size": params.vocab_size + 2, "embedding_rows": rows + 1})
     assert search.expected_size(params, 6, "parameters") <= budget < search.expected_size(more, 6, "parameters")
 
 
@@ -46,7 +48,14 @@ def test_what_does_not_fit_is_none():
 
 @pytest.mark.parametrize(("bits", "rows"), [(2, None), (4, None), (None, None), (4, 30)])
 def test_bytes_are_foreseen_within_some_percent(bits, rows, data):
-    sizes = {"words": 90, "rows": rows, "embedding": 8, "hidden": 16, "bits": bits, "fingerprint": 4}
+    sizes = {
+        "vocab_size": 90,
+        "embedding_rows": rows,
+        "embedding_dim": 8,
+        "hidden": 16,
+        "weight_bits": bits,
+        "fingerprint_bits": 4,
+    }
     params = settings(architecture="cnn", epochs=1, **sizes)
     trained = distil(data.labels, data.train["text"].tolist(), soft_labels(data), data.validation, params)
     size = len(trained.student.to_bytes())

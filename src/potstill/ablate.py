@@ -72,16 +72,16 @@ def plan(params: AblateParams, baseline: BaselineParams, present: Sequence[str])
         if params.sources and (new := tuple(source for source in sources if source in present)):
             there += new
             trials.append(Trial("sources", name, {}, None if set(there) == set(present) else there))
-    if params.words:
-        trials.append(Trial("words", "frequent", {"influence": 0.0}))
+    if params.vocabulary:
+        trials.append(Trial("words", "frequent", {"informative_share": 0.0}))
     if params.architectures:
         trials.append(Trial("architectures", baseline.architecture, {}))
     for name in dict.fromkeys(params.architectures):
         if name != baseline.architecture:
-            trials.append(Trial("architectures", name, {"architecture": name, "ngrams": 1}))
-    if params.pool:
-        trials += [Trial("pool", f"{share:g}", {}, share=share) for share in (*sorted(params.pool), 1.0)]
-    for share in sorted(params.labels):
+            trials.append(Trial("architectures", name, {"architecture": name, "max_ngram": 1}))
+    if params.transfer_shares:
+        trials += [Trial("pool", f"{share:g}", {}, share=share) for share in (*sorted(params.transfer_shares), 1.0)]
+    for share in sorted(params.label_shares):
         trials += [Trial("labels", f"{model} {share:g}", {}, share=share, model=model) for model in ("hard", "tfidf")]
     return trials
 

@@ -52,7 +52,8 @@ def decide(measured: Measured) -> list[Statement]:
     """Return the advice.
 
     Args:
-        measured: what `measure` returned, with `teacher` (the name of its preset) and `max_loss` (a fraction) added.
+        measured: what `measure` returned, with `teacher` (the name of its preset) and `non_inferiority_margin` (a
+            fraction).
     """
     student = choose(measured)
     return [
@@ -140,7 +141,7 @@ def which_student(measured: Measured, student: str) -> Statement:
 
 def ships(measured: Measured, student: str) -> Statement:
     """Predict whether `evaluate` lets the student ship, with the teacher of the sample."""
-    loss, margin = measured["paired"][f"{student}, teacher"], measured["max_loss"]
+    loss, margin = measured["paired"][f"{student}, teacher"], measured["non_inferiority_margin"]
     gain = measured["paired"][f"{student}, TF-IDF"]
     topic = "Will the student ship?"
     if gain["difference_low"] <= 0:
@@ -174,8 +175,8 @@ def more_text(measured: Measured, student: str) -> Statement:
     pool, available = measured["rows"]["pool"], available_texts(measured)
     unknown, outside = (measured["unknown"][part]["texts"] for part in ("to_all", "to_sample"))
     evidence = (
-        f"{name}, {pool // FRACTIONS[0]:,} to {pool:,} texts labelled by the teacher: {interval(gain)}; {outside:.0%} of "
-        f"the validation texts have a word that the sample lacks, {unknown:.0%} one that all texts lack"
+        f"{name}, {pool // FRACTIONS[0]:,} to {pool:,} texts labelled by the teacher: {interval(gain)}; {outside:.0%} "
+        f"of the validation texts have a word that the sample lacks, {unknown:.0%} one that all texts lack"
     )
     borrow = "dvc exp run -S pool.replace=2 -S pool.borrow=2" if unknown > UNKNOWN_TEXTS else None
     if measured["stands_in"]:

@@ -26,9 +26,9 @@ CURVE_ROWS = 100  # rows for the validation curve of a teacher
 
 # The students. The widths are those that suited three tasks (benchmarks/README.md); the rest comes from params.yaml.
 CANDIDATES: dict[str, dict[str, Any]] = {
-    "bag": {"architecture": "mlp", "words": 5000, "hidden": 16, "ngrams": 2, "influence": 0.6},
-    "bigru": {"architecture": "bigru", "words": 1150, "embedding": 3, "hidden": 8, "ngrams": 1},
-    "large bigru": {"architecture": "bigru", "words": 5000, "embedding": 14, "hidden": 32, "ngrams": 1},
+    "bag": {"architecture": "mlp", "vocab_size": 5000, "hidden": 16, "max_ngram": 2, "informative_share": 0.6},
+    "bigru": {"architecture": "bigru", "vocab_size": 1150, "embedding_dim": 3, "hidden": 8, "max_ngram": 1},
+    "large bigru": {"architecture": "bigru", "vocab_size": 5000, "embedding_dim": 14, "hidden": 32, "max_ngram": 1},
 }
 # How they are distilled, where it differs from params.yaml.
 DISTILLATION: dict[str, dict[str, Any]] = {
@@ -265,6 +265,6 @@ def _compare(models: Sequence[Measurement]) -> dict[str, dict[str, Any]]:
 
 def _adjust(base: Params, changes: dict[str, Any], size: int, whole: int) -> Params:
     """Return parameters with validated changes, and as many steps on `size` texts as on the `whole`."""
-    changed = type(base).model_validate(base.model_dump() | {"rows": None} | changes)
+    changed = type(base).model_validate(base.model_dump() | {"embedding_rows": None} | changes)
     steps = max(MIN_STEPS, base.epochs * -(-whole // changed.batch_size))
     return changed.model_copy(update={"epochs": -(-steps // -(-size // changed.batch_size))})

@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> None:
     data = Dataset.load(paths.PREPARED)
     teacher = FineTunedTeacher(params, name, data.labels, data.multi_label, SCRATCH)
     measured = measure(data, args.rows, BaselineParams.load(), StudentParams.load(), teacher, _print_progress)
-    measured |= {"teacher": name, "max_loss": EvaluateParams.load().max_loss}
+    measured |= {"teacher": name, "non_inferiority_margin": EvaluateParams.load().non_inferiority_margin}
     advice = decide(measured)
     report = markdown(measured, advice)
     with files.whole(METRICS) as folder:

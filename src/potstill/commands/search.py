@@ -106,12 +106,12 @@ def _report(results: list[Result], unit: Unit, budget: int, metric: str) -> None
     name = LabelParams.load().teachers[0]
     path = paths.METRICS / "teacher" / name / "metrics.json"
     teacher = measures.read(measures.Share | None, path, name, f"validation_{metric}")
-    max_loss = EvaluateParams.load().max_loss
+    margin = EvaluateParams.load().non_inferiority_margin
     front = pareto_front(results, unit)
-    recommended = recommend(front, teacher, max_loss) if teacher is not None else None
+    recommended = recommend(front, teacher, margin) if teacher is not None else None
     chosen = recommended or front[-1]
     metric = metric.replace("_f1", "-F1")
-    text = markdown(front, chosen, metric, teacher, max_loss if recommended else None)
+    text = markdown(front, chosen, metric, teacher, margin if recommended else None)
     files.write_text(METRICS / "table.md", text)
     facts = {"unit": unit, "budget": budget, "chosen": asdict(chosen), "results": [asdict(r) for r in results]}
     files.write_json(METRICS / "results.json", facts)

@@ -46,10 +46,12 @@ class Tried(Protocol):
     """A student that a search tried."""
 
     @property
-    def params(self) -> dict[str, Any]: ...
+    def params(self) -> dict[str, Any]:
+        """Its parameters that are searched, `architecture` among them."""
 
     @property
-    def score(self) -> float: ...
+    def score(self) -> float:
+        """Its score on the validation split, a fraction."""
 
 
 @dataclass(frozen=True)

@@ -37,12 +37,12 @@ def pareto_front(results: Sequence[Result], unit: Unit) -> list[Result]:
     return front
 
 
-def recommend(front: Sequence[Result], teacher: float, max_loss: float) -> Result | None:
-    """Return the smallest student whose score is at most `max_loss` below the teacher's; None if there is none.
+def recommend(front: Sequence[Result], teacher: float, margin: float) -> Result | None:
+    """Return the smallest student whose score is at most `margin` below the teacher's; None if there is none.
 
     Args:
         front: Pareto-optimal results in ascending order of size.
         teacher: the score of the teacher on the validation split, a fraction.
-        max_loss: a fraction.
+        margin: a fraction.
     """
-    return next((result for result in front if teacher - result.score <= max_loss), None)
+    return next((result for result in front if teacher - result.score <= margin), None)

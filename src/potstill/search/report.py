@@ -6,9 +6,7 @@ from typing import Any
 from potstill.search.pareto import Result
 
 
-def markdown(
-    front: Sequence[Result], chosen: Result, metric: str, teacher: float | None, max_loss: float | None
-) -> str:
+def markdown(front: Sequence[Result], chosen: Result, metric: str, teacher: float | None, margin: float | None) -> str:
     """Return a table of the Pareto-optimal students, and the command that trains the chosen one.
 
     Args:
@@ -16,14 +14,14 @@ def markdown(
         chosen: one of them.
         metric: the name of the score.
         teacher: the score of the teacher, a fraction; None if it is not known.
-        max_loss: the largest difference to the teacher's score, a fraction; None if no student keeps to it.
+        margin: the largest difference to the teacher's score, a fraction; None if no student keeps to it.
     """
     if teacher is None:
         reason = "The best student:"
-    elif max_loss is None:
+    elif margin is None:
         reason = f"No student is close enough to the teacher ({teacher:.2%}). The best one:"
     else:
-        reason = f"The smallest student at most {100 * max_loss:g} points below the teacher ({teacher:.2%}):"
+        reason = f"The smallest student at most {100 * margin:g} points below the teacher ({teacher:.2%}):"
     options = " ".join(f"-S student.{key}={'null' if value is None else value}" for key, value in chosen.params.items())
     return f"""{table(front, chosen)}
 {reason}

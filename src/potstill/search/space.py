@@ -19,14 +19,35 @@ FIXED_BYTES = 30  # header, checksum, quantization steps
 
 MIN_WORDS = 8
 ARCHITECTURES = ("bigru", "cnn", "attention", "mlp")
+EMBEDDED = ("bigru", "cnn")  # those whose embedding has a width of its own
+SEARCHED = {
+    "architecture",
+    "vocab_size",
+    "embedding_rows",
+    "embedding_dim",
+    "hidden",
+    "max_ngram",
+    "weight_bits",
+    "fingerprint_bits",
+    "informative_share",
+    "learning_rate",
+    "dropout",
+}
 
 # Tried first: recurrent students, which are best where word order matters, and a convolution, which is faster.
-_GRU = {"architecture": "bigru", "influence": 0.9, "learning_rate": 0.01, "dropout": 0.0, "bits": 3, "fingerprint": 4}
+_GRU = {
+    "architecture": "bigru",
+    "informative_share": 0.9,
+    "learning_rate": 0.01,
+    "dropout": 0.0,
+    "weight_bits": 3,
+    "fingerprint_bits": 4,
+}
 FIRST = (
-    {**_GRU, "hidden": 8, "embedding": 3, "words_per_row": 1.0, "budget_share": 1.0},
-    {**_GRU, "hidden": 6, "embedding": 3, "words_per_row": 2.0, "budget_share": 0.5},
-    {**_GRU, "hidden": 4, "embedding": 2, "words_per_row": 2.0, "budget_share": 0.25},
-    {**_GRU, "architecture": "cnn", "hidden": 16, "embedding": 4, "words_per_row": 1.0, "budget_share": 1.0},
+    {**_GRU, "hidden": 8, "embedding_dim": 3, "words_per_row": 1.0, "budget_share": 1.0},
+    {**_GRU, "hidden": 6, "embedding_dim": 3, "words_per_row": 2.0, "budget_share": 0.5},
+    {**_GRU, "hidden": 4, "embedding_dim": 2, "words_per_row": 2.0, "budget_share": 0.25},
+    {**_GRU, "architecture": "cnn", "hidden": 16, "embedding_dim": 4, "words_per_row": 1.0, "budget_share": 1.0},
 )
 
 
@@ -50,20 +71,20 @@ class SearchSpace:
         """Draw a student that fills a share of the budget; None if none fits with the widths drawn."""
         architecture = trial.suggest_categorical("architecture", ARCHITECTURES)
         available = trial.suggest_float("budget_share", 0.1, 1.0, log=True) * self.budget
-        drawn: dict[str, Any] = {"architecture": architecture, "ngrams": 1, "embedding": 1, "hidden": 2}
+        drawn: dict[str, Any] = {"architecture": architecture, "max_ngram": 1, "embedding_dim": 1, "hidden": 2}
         if self.unit == "bytes":
-            drawn["bits"] = trial.suggest_int("bits", 2, 5)
-            drawn["fingerprint"] = trial.suggest_int("fingerprint", 3, 6)
-        # At least half of the size is left for words, and a fifth once the embedding's width is drawn.
+            drawn["weight_bits"] = trial.suggest_int("weight_bits", 2, 5)
+            drawn["fingerprint_bits"] = trial.suggest_int("fingerprint_bits", 3, 6)
+        # Half of the size is left for words, or a fifth once the width of the embedding is drawn too.
         widest = self._widest(drawn, "hidden", 64, 0.5 * available)
         drawn["hidden"] = trial.suggest_int("hidden", 2, widest, log=True)
-        if architecture in ("bigru", "cnn"):
-            widest = self._widest(drawn, "embedding", 16, 0.8 * available)
-            drawn["embedding"] = trial.suggest_int("embedding", 1, widest, log=True)
+        if architecture in EMBEDDED:
+            widest = self._widest(drawn, "embedding_dim", 16, 0.8 * available)
+            drawn["embedding_dim"] = trial.suggest_int("embedding_dim", 1, widest, log=True)
         if architecture == "mlp":
-            drawn["ngrams"] = trial.suggest_int("ngrams", 1, 3)
+            drawn["max_ngram"] = trial.suggest_int("max_ngram", 1, 3)
         words_per_row = trial.suggest_float("words_per_row", 1.0, 4.0, step=0.25)
-        drawn["influence"] = round(trial.suggest_float("influence", 0.5, 1.0, step=0.05), 2)
+        drawn["informative_share"] = round(trial.suggest_float("informative_share", 0.5, 1.0, step=0.05), 2)
         drawn["learning_rate"] = round(trial.suggest_float("learning_rate", 0.002, 0.03, log=True), 4)
         drawn["dropout"] = round(trial.suggest_float("dropout", 0.0, 0.3, step=0.05), 2)
         params = self.base.model_copy(update=drawn)
@@ -79,26 +100,25 @@ class SearchSpace:
 
 def searched(params: StudentParams) -> dict[str, Any]:
     """Return the parameters of a student that are searched."""
-    names = {"words", "rows", "architecture", "influence", "learning_rate", "dropout", "hidden", "ngrams"}
-    if params.architecture in ("bigru", "cnn"):
-        names.add("embedding")
-    return params.model_dump(include=names | {"bits", "fingerprint"})
+    return params.model_dump(include=SEARCHED - (set() if params.architecture in EMBEDDED else {"embedding_dim"}))
 
 
 def expected_size(params: StudentParams, classes: int, unit: Unit) -> float:
     """Return the size of a student before training: the exact number of weights, or about the bytes of its file."""
-    shape = Shape(params.architecture, params.embedding, params.hidden)
-    rows = params.rows or params.words
+    shape = Shape(params.architecture, params.embedding_dim, params.hidden)
+    rows = params.embedding_rows or params.vocab_size
     weights = {name: math.prod(size) for name, size in shape.weights(rows, classes).items()}
     if unit == "parameters":
         return sum(weights.values())
-    bits = sum(count * (bits_of(name, params.bits) if params.bits else 32) for name, count in weights.items())
+    bits = sum(
+        count * (bits_of(name, params.weight_bits) if params.weight_bits else 32) for name, count in weights.items()
+    )
     buckets, word = 0, STRING_BITS
-    if params.fingerprint is not None:
-        buckets, width = layout(params.words - 1, params.fingerprint)
-        word = math.log2(2**width / (params.words - 1)) + RICE_BITS
-    word += math.log2(rows) if params.rows else 0
-    return FIXED_BYTES + 10 * classes + buckets + (bits + params.words * word) / 8
+    if params.fingerprint_bits is not None:
+        buckets, width = layout(params.vocab_size - 1, params.fingerprint_bits)
+        word = math.log2(2**width / (params.vocab_size - 1)) + RICE_BITS
+    word += math.log2(rows) if params.embedding_rows else 0
+    return FIXED_BYTES + 10 * classes + buckets + (bits + params.vocab_size * word) / 8
 
 
 def fill(
@@ -107,7 +127,7 @@ def fill(
     """Return a student with as many words as its budget has room for; None if there is room for fewer than 8.
 
     Args:
-        params: the student; its `words` and `rows` are replaced.
+        params: the student; its `vocab_size` and `embedding_rows` are replaced.
         classes: the number of classes.
         budget: the largest size.
         unit: the unit of the budget.
@@ -127,4 +147,4 @@ def fill(
 
 def _with_words(params: StudentParams, words: int, words_per_row: float) -> StudentParams:
     rows = round(words / words_per_row) if words_per_row > 1 else None
-    return params.model_copy(update={"words": words, "rows": rows})
+    return params.model_copy(update={"vocab_size": words, "embedding_rows": rows})

@@ -110,8 +110,12 @@ def _train(
 ) -> Trained:
     judged = targets(validation["label"], len(labels))
     several = judged.ndim == 2
-    shape = Shape(params.architecture, params.embedding, params.hidden)
-    bits = (bits_of(TABLE, params.bits), bits_of("head.weight", params.bits)) if params.bits else (FLOAT, FLOAT)
+    shape = Shape(params.architecture, params.embedding_dim, params.hidden)
+    bits = (
+        (bits_of(TABLE, params.weight_bits), bits_of("head.weight", params.weight_bits))
+        if params.weight_bits
+        else (FLOAT, FLOAT)
+    )
     check(labels, shape, 1, bits)
     lookup, words = vocabulary.build(texts, probabilities, params, several)
     check(labels, shape, lookup.size, bits)

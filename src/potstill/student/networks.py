@@ -114,4 +114,4 @@ ARCHITECTURES: dict[str, type[nn.Module]] = {
 def build(params: NetworkParams, rows: int, classes: int) -> nn.Module:
     """An untrained network; its first weights are drawn from torch's generator."""
     network = ARCHITECTURES[params.architecture]
-    return network(rows, params.embedding, params.hidden, classes, params.dropout)
+    return network(rows, params.embedding_dim, params.hidden, classes, params.dropout)

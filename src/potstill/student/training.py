@@ -94,8 +94,8 @@ class Fitted:
 
     Attributes:
         best: the dictionary of the best epoch, as it was logged.
-        steps: what its weights are multiples of, see `Rounding.settle`; empty without `params.bits`.
-        unrounded: its weights before they were rounded; empty without `params.bits`.
+        steps: what its weights are multiples of, see `Rounding.settle`; empty without `params.weight_bits`.
+        unrounded: its weights before they were rounded; empty without `params.weight_bits`.
     """
 
     best: dict[str, float]
@@ -116,22 +116,22 @@ def fit(
     """Train a network in place; at the end it holds the weights of its best epoch by `params.metric` on validation.
 
     Adam with a one-cycle learning rate. Word dropout turns words into the unknown word, anew in every epoch, so
-    that no two epochs see the same texts. With `params.bits` the second half of the epochs trains rounded weights, and
-    the best is one of these. Of two equally good epochs the one with the lower loss is better.
+    that no two epochs see the same texts. With `params.weight_bits` the second half of the epochs trains rounded
+    weights, and the best is one of these. Of two equally good epochs the one with the lower loss is better.
 
     Args:
         network: maps `ids` and `mask` to logits, see `networks`.
         texts, targets: what to learn from; `targets` is what `loss` takes beside the logits, a row per text.
         loss: one of those above.
         validation, labels: the texts, and what is right for them (see `Dataset.targets`), that choose the epoch.
-        params: batch size, epochs, learning rate, weight decay, word dropout, bits, metric, seed.
+        params: batch size, epochs, learning rate, weight decay, word dropout, weight bits, metric, seed.
         log: receives one dictionary per epoch: `epoch`, `loss`, `validation_loss`, `validation_accuracy`,
             `validation_macro_f1`.
     """
     judged = cross_entropy if labels.ndim == 1 else binary_cross_entropy
     rng = np.random.default_rng(params.seed)
     torch.manual_seed(params.seed)
-    rounding = Rounding(network, params.bits) if params.bits else None
+    rounding = Rounding(network, params.weight_bits) if params.weight_bits else None
     rounded_from = params.epochs // 2 + 1
     groups = [{"params": list(network.parameters()), "weight_decay": params.weight_decay}]
     if rounding:

@@ -115,26 +115,27 @@ def build(
     Args:
         texts: what the student will train on.
         targets: their probabilities, of shape (texts, classes).
-        params: `words`, `rows`, `influence`, `ngrams`, `max_length` and `fingerprint` are used.
+        params: `vocab_size`, `embedding_rows`, `informative_share`, `max_ngram`, `max_length` and
+            `fingerprint_bits` are used.
         multi_label: whether each of the probabilities is that of a label for itself. A divergence is then the sum over
             all labels.
 
     Returns:
-        The look-up, and a word for each of its entries. They are fewer than `params.words` only if there are no more.
+        The look-up, and a word for each of its entries: `params.vocab_size` less one, or all if there are fewer.
     """
     if multi_label:  # a label and its absence are a distribution of their own
         targets = np.concatenate([targets, 1 - targets], axis=1)
-    counts = count(texts, targets, params.ngrams)
+    counts = count(texts, targets, params.max_ngram)
     known: Words | Fingerprints
-    if params.fingerprint is None:
-        entries = sorted(choose(counts, params.words - 1, params.influence))
+    if params.fingerprint_bits is None:
+        entries = sorted(choose(counts, params.vocab_size - 1, params.informative_share))
         known = Words(entries)
     else:
-        known, entries = _fingerprints(counts, params.words - 1, params.influence, params.fingerprint)
+        known, entries = _fingerprints(counts, params.vocab_size - 1, params.informative_share, params.fingerprint_bits)
     rows = None
-    if params.rows and params.rows <= len(entries):
-        rows = share(counts, entries, params.rows - 1, multi_label)
-    return Lookup(known, rows, params.ngrams, params.max_length), entries
+    if params.embedding_rows and params.embedding_rows <= len(entries):
+        rows = share(counts, entries, params.embedding_rows - 1, multi_label)
+    return Lookup(known, rows, params.max_ngram, params.max_length), entries
 
 
 def _fingerprints(counts: Counts, size: int, influence: float, spare: int) -> tuple[Fingerprints, list[str]]:

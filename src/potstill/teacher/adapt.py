@@ -38,7 +38,7 @@ def adapt(
     scratch: Path,
     log: Callable[[dict[str, float]], None] = lambda epoch: None,
 ) -> str:
-    """Train a checkpoint to foretell masked words of the texts, `params.adapt` passes over them.
+    """Train a checkpoint to foretell masked words of the texts, `params.mlm_epochs` passes over them.
 
     Args:
         source: a folder, or a hub id.
@@ -63,16 +63,16 @@ def adapt(
     if type(config) not in MODEL_FOR_MASKED_LM_MAPPING or config.is_encoder_decoder or tokenizer.mask_token is None:
         raise PotstillError(
             f"{source} cannot be adapted: {config.model_type} is not made to foretell masked words; "
-            "set `adapt: 0` in its preset, or teacher.adapt=0"
+            "set `mlm_epochs: 0` in its preset, or teacher.mlm_epochs=0"
         )
     model, _ = pretrained.load_as(AutoModelForMaskedLM, "a masked-language model", source, params.seed)
-    steps = params.adapt * -(-len(texts) // BATCH_SIZE)
+    steps = params.mlm_epochs * -(-len(texts) // BATCH_SIZE)
     trainer = _Trainer(
         model=model,
         args=finetune.arguments(
             params,
             passes,
-            num_train_epochs=params.adapt,
+            num_train_epochs=params.mlm_epochs,
             per_device_train_batch_size=max(1, BATCH_SIZE // params.processes),
             learning_rate=LEARNING_RATE,
             warmup_steps=min(WARMUP, steps // 10),
