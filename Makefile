@@ -36,16 +36,15 @@ repro: setup ## run the pipeline; print the table of models and where the report
 	@cat metrics/evaluate/table.md && echo && cat metrics/evaluate/timing.md
 	@echo && echo "All there is to know, to open in a browser: $(CURDIR)/metrics/report/index.html"
 
-advise: setup ## say which student to take and what would help, in minutes, before a full run
+advise: setup ## recommend a student and what to improve, in minutes, before a full run
 	dvc repro prepare
-	python src/advise.py
+	potstill advise
 
 queue: setup ## run the queued experiments, JOBS=2 at a time; say why one failed
 	@python src/queued.py --jobs $(JOBS)
 
-search: setup ## look for the best student of at most BUDGET, in UNIT=parameters or bytes, with others that share STORAGE
-	@test -n "$(BUDGET)" || { echo "error: say how large it may be: make search BUDGET=3000" >&2; exit 1; }
-	@python src/search.py --budget $(BUDGET) --unit $(UNIT) --trials $(TRIALS) $(if $(STORAGE),--storage '$(STORAGE)')
+search: setup ## search for the best student of at most BUDGET, in UNIT=parameters or bytes, with others that share STORAGE
+	@potstill search $(if $(BUDGET),--budget $(BUDGET)) --unit $(UNIT) --trials $(TRIALS) $(if $(STORAGE),--storage '$(STORAGE)')
 
 compare: there ## the last run and the experiments of this commit on one page, or those named in EXPS="one another"
 	python src/compare.py $(EXPS)

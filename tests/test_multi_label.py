@@ -777,19 +777,21 @@ def test_a_report_speaks_of_several_labels(mixed):
 
 
 def test_advice_speaks_of_several_labels(mixed, monkeypatch):
-    monkeypatch.setattr("potstill.advise.measure.STEPS", 4)
+    monkeypatch.setattr("potstill.advise.measure.MIN_STEPS", 4)
 
-    def teach(rows, choosers):
-        return lambda texts: np.array(
-            [[8.0 * any(w in t for w in words) - 4 for words in FEELINGS.values()] for t in texts]
-        )
+    class Teacher:
+        def fit(self, train, validation):
+            pass
 
-    measured = measure(mixed, 100, quick(BaselineParams), quick(StudentParams), teach)
+        def logits(self, texts):
+            return np.array([[8.0 * any(w in t for w in words) - 4 for words in FEELINGS.values()] for t in texts])
+
+    measured = measure(mixed, 100, quick(BaselineParams), quick(StudentParams), Teacher())
     of = {(model["name"], model["training"]): model for model in measured["models"]}
     assert of["teacher", "hard"]["accuracy"] == 1
     assert all("micro_f1" in model and "matthews" not in model for model in measured["models"])
     assert "agreement" in of["bigru", "distilled"]
-    said = decide(measured | {"teacher": "oracle", "max_loss": 0.01})
+    said = decide(measured | {"teacher": "oracle", "non_inferiority_margin": 0.01})
     assert "micro-F1 × 100" in markdown(measured | {"teacher": "oracle"}, said)
 
 

@@ -88,7 +88,7 @@ def test_a_released_student_is_fetched_without_a_service(origin, tmp_path):
 
 
 def test_a_search_recommends_a_student_that_an_experiment_can_train(pulled):
-    search = ("python", "src/search.py", "--budget", "900", "--jobs", "2", "--trials")
+    search = ("python", "-m", "potstill", "search", "--budget", "900", "--jobs", "2", "--trials")
     first = run(pulled, *search, "2")
     assert "1/2: " in first
     output = run(pulled, *search, "6")  # two at a time, so there may be three already
@@ -106,7 +106,7 @@ def test_a_search_recommends_a_student_that_an_experiment_can_train(pulled):
 
 
 def test_a_search_without_a_transfer_set_says_what_to_do(clone):
-    output = run(clone, "python", "src/search.py", "--budget", "900", fails=True)
+    output = run(clone, "python", "-m", "potstill", "search", "--budget", "900", fails=True)
     assert output.startswith("error: ")
     assert "dvc repro" in output
     assert output.count("\n") == 1

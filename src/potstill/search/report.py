@@ -14,14 +14,14 @@ def markdown(front: Sequence[Result], chosen: Result, metric: str, teacher: floa
         chosen: one of them.
         metric: the name of the score.
         teacher: the score of the teacher, a fraction; None if it is not known.
-        margin: the largest difference to the teacher's score, a fraction; None if no student keeps to it.
+        margin: how far below the teacher's score the chosen one may be, a fraction; None if no student is as good.
     """
     if teacher is None:
         reason = "The best student:"
     elif margin is None:
-        reason = f"No student is close enough to the teacher ({teacher:.2%}). The best one:"
+        reason = f"No student is within the margin of the teacher ({teacher:.2%}). The best one:"
     else:
-        reason = f"The smallest student at most {100 * margin:g} points below the teacher ({teacher:.2%}):"
+        reason = f"The smallest student within {100 * margin:.1f} points of the teacher ({teacher:.2%}):"
     options = " ".join(f"-S student.{key}={'null' if value is None else value}" for key, value in chosen.params.items())
     return f"""{table(front, chosen)}
 {reason}
