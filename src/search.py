@@ -24,7 +24,7 @@ from potstill.search import Result, front, markdown, recommend, search, settings
 from potstill.storage import at, locked, mend
 from potstill.student import transfer
 from potstill.student.distil import distil
-from potstill.student.transfer import Transfer
+from potstill.student.transfer import TransferSet
 from potstill.terminal import Parser
 from potstill.workers import workers
 
@@ -86,7 +86,7 @@ def worker(
     return search(train, params, len(data.labels), budget, unit, trials, at(where), name, progress)
 
 
-def read(params: StudentParams) -> tuple[Dataset, Transfer]:
+def read(params: StudentParams) -> tuple[Dataset, TransferSet]:
     """What is learned from."""
     data = Dataset.load(paths.PREPARED, unlabelled=False)
     return data, transfer.read(paths.TRANSFER, data.labels, params.sources)
