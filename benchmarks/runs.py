@@ -190,7 +190,7 @@ def train_all(runs: Iterable[Run], folders: dict[str, Path], jobs: int) -> list[
 
 
 @cache
-def _load(folder: Path, sources: tuple[str, ...] | None) -> tuple[Dataset, transfer.Transfer]:
+def _load(folder: Path, sources: tuple[str, ...] | None) -> tuple[Dataset, transfer.TransferSet]:
     data = Dataset.load(folder / "prepared")
     return data, transfer.read(folder / "transfer", data.labels, sources)
 
@@ -209,7 +209,7 @@ def _train(folders: dict[str, Path], item: tuple[Run, Path]) -> None:
     )
     if run.texts is not None:
         order = np.random.default_rng(run.seed).permutation(len(learned.texts))
-        learned = learned.only(np.sort(order[: run.texts]))
+        learned = learned.subset(np.sort(order[: run.texts]))
     if section == "student":
         trained = distil.distil(data.labels, learned.texts, learned.logits, validation, params)
     else:

@@ -17,7 +17,7 @@ from potstill.cost import measured
 from potstill.params.ablate import AblateParams
 from potstill.params.baseline import BaselineParams
 from potstill.student import transfer
-from potstill.student.transfer import Transfer
+from potstill.student.transfer import TransferSet
 from potstill.workers import workers
 
 METRICS = paths.METRICS / "ablate"
@@ -57,7 +57,7 @@ def result(trial: Trial, params: AblateParams, baseline: BaselineParams, scratch
 
 
 @cache
-def read() -> tuple[Dataset, Transfer]:
+def read() -> tuple[Dataset, TransferSet]:
     """What is learned from, once per process."""
     data = Dataset.load(paths.PREPARED, unlabelled=False)
     return data, transfer.read(paths.TRANSFER, data.labels)

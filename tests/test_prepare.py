@@ -607,7 +607,7 @@ def test_labelled_out_of_range(project: Project) -> None:
 
 
 def test_unknown_key(project: Project) -> None:
-    project.fails("params.yaml", "`prepare.labeled`", "did you mean `label` or `unlabelled` or `max_labelled`", labeled=100)
+    project.fails("`prepare.labeled`", "did you mean `label` or `unlabelled` or `max_labelled`", labeled=100)
     project.fails("`prepare.hub.datset`", hub={"dataset": None, "config": None, "revision": None, "datset": 1})
 
 

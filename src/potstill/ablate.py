@@ -18,7 +18,7 @@ from potstill.params.student import StudentParams
 from potstill.pool.sources import VARIANTS
 from potstill.runtime.decision import accuracy, choose, right
 from potstill.student.distil import distil, train_on_labels
-from potstill.student.transfer import Transfer
+from potstill.student.transfer import TransferSet
 
 # The transfer set, one kind of text after the other: what was there, then what is made of it.
 STEPS = (
@@ -87,7 +87,7 @@ def plan(params: AblateParams, baseline: BaselineParams, present: Sequence[str])
 
 
 def run(
-    trial: Trial, data: Dataset, transfer: Transfer, params: AblateParams, baseline: BaselineParams
+    trial: Trial, data: Dataset, transfer: TransferSet, params: AblateParams, baseline: BaselineParams
 ) -> dict[str, Any]:
     """Train one model, and test it.
 
@@ -98,8 +98,8 @@ def run(
     rng = np.random.default_rng(baseline.seed)
     if trial.model == "soft":
         kept = np.ones(len(transfer.texts), bool) if trial.sources is None else np.isin(transfer.sources, trial.sources)
-        part = transfer.only(kept)
-        part = part.only(np.sort(rng.permutation(len(part.texts))[: _share(trial.share, len(part.texts))]))
+        part = transfer.subset(kept)
+        part = part.subset(np.sort(rng.permutation(len(part.texts))[: _share(trial.share, len(part.texts))]))
         settings = _student(params, baseline, trial.changes, len(part.texts))
         trained = distil(data.labels, part.texts, part.logits, data.validation, settings)
         texts = len(part.texts)

@@ -27,7 +27,7 @@ from potstill.search.run import search
 from potstill.search.space import SearchSpace, searched
 from potstill.student import transfer
 from potstill.student.distil import distil
-from potstill.student.transfer import Transfer
+from potstill.student.transfer import TransferSet
 from potstill.terminal import Parser
 from potstill.workers import workers
 
@@ -85,7 +85,7 @@ def _work(params: StudentParams, budget: int, unit: Unit, trials: int, storage_n
     return search(train, space, trials, storage.from_name(storage_name), study, partial(_progress, trials))
 
 
-def _train(data: Dataset, transfer_set: Transfer, params: StudentParams) -> Result:
+def _train(data: Dataset, transfer_set: TransferSet, params: StudentParams) -> Result:
     trained = distil(data.labels, transfer_set.texts, transfer_set.logits, data.validation, params)
     score = round(trained.best[f"validation_{params.metric}"], 6)
     return Result(searched(params), trained.student.parameters, len(trained.student.to_bytes()), score)
@@ -96,7 +96,7 @@ def _progress(trials: int, result: Result, done: int) -> None:
     print(f"{done}/{trials}: {result.score:.2%}, {size}, {result.params}", flush=True)
 
 
-def _read(params: StudentParams) -> tuple[Dataset, Transfer]:
+def _read(params: StudentParams) -> tuple[Dataset, TransferSet]:
     data = Dataset.load(paths.PREPARED, unlabelled=False)
     return data, transfer.read(paths.TRANSFER, data.labels, params.sources)
 

@@ -28,7 +28,7 @@ def assemble(raw: Raw, params: PrepareParams) -> tuple[Dataset, dict[str, Any]]:
 
     Raises:
         PotstillError: the labels do not fit, a class has fewer than two examples, a split cannot be
-            made, or `labelled` or `validated` is out of range.
+            made, or `max_labelled` or `max_validation` is out of range.
     """
     labels, tables = encode(raw, params.label_names)
     splits = {split: table.rows for split, table in tables.items()}
