@@ -15,6 +15,8 @@ from filelock import FileLock
 os.environ["HF_HUB_OFFLINE"] = "1"
 # Tests run side by side, a core each.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Processes that tests start run the checkout too, whatever is installed.
+os.environ["PYTHONPATH"] = str(Path(__file__).parents[1] / "src")
 
 import project
 from potstill import start

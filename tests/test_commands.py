@@ -43,9 +43,9 @@ def test_help_imports_no_command_and_no_library(option, expected):
 def test_outside_a_project_a_command_ends_in_one_line(arguments, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(
-        PotstillError, match=r"^dvc.yaml: not found in .*\. Run this command in the folder of a project"
+        PotstillError, match=r"^dvc\.yaml: not found in .*\. Run this command in the folder of a project"
     ):
         cli.execute(arguments)
     (tmp_path / "dvc.yaml").touch()
-    with pytest.raises(PotstillError, match="^params.yaml: not found in "):
+    with pytest.raises(PotstillError, match=r"^params\.yaml: not found in "):
         cli.execute(arguments)

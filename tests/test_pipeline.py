@@ -128,7 +128,7 @@ def test_a_clone_pulls_what_a_new_student_needs_runs_only_what_follows_and_compa
     assert not RAN.findall(run(clone, "dvc", "repro"))
     run(clone, "git", "checkout", ".")
     run(clone, "dvc", "pull")
-    output = run(clone, "python", "src/compare.py")
+    output = run(clone, "python", "-m", "potstill", "compare")
     rows = {line.split(" | ")[0]: line for line in output.splitlines() if line.startswith("| ")}
     assert "`student.hidden=3` |" in rows["| tiny"]
     assert "| – |" in rows["| workspace"]
@@ -136,14 +136,14 @@ def test_a_clone_pulls_what_a_new_student_needs_runs_only_what_follows_and_compa
     assert f"{100 * tiny['accuracy']:.2f} (" in rows["| tiny"]
     assert f" {tiny['bytes']:,} " in rows["| tiny"]
     assert "<code>student.hidden=3</code>" in (clone / "metrics/compare/index.html").read_text()
-    assert "| tiny" not in run(clone, "python", "src/compare.py", "main", "workspace")
-    says = run(clone, "python", "src/compare.py", "huge", fails=True)
-    assert says == "error: there is no experiment 'huge' (of this commit: tiny): see `dvc exp list`\n"
+    assert "| tiny" not in run(clone, "python", "-m", "potstill", "compare", "main", "workspace")
+    says = run(clone, "python", "-m", "potstill", "compare", "huge", fails=True)
+    assert says == "error: no experiment 'huge' (of this commit: tiny). See `dvc exp list`.\n"
 
 
 def test_a_queue_runs_and_shows_one_readable_row_each(pulled):
     run(pulled, "dvc", "exp", "run", "--queue", "-S", "student.hidden=2,4")
-    assert "2 succeeded" in run(pulled, "python", "src/queued.py", "--jobs", "2")
+    assert "2 succeeded" in run(pulled, "python", "-m", "potstill", "queue", "--jobs", "2")
     noise = ".*(/|models|timing|plots|rounding|export|traits|cost|ablate|report|truncated)"  # as in the README
     header = list(shown(pulled, "--hide-workspace", "--only-changed", "--drop", noise)[0])
     assert len(header) <= 15, header
@@ -164,7 +164,7 @@ def test_a_queued_run_uses_the_queued_code(pulled):
     )
     run(pulled, "dvc", "exp", "run", "--queue", "--name", "queued")
     script.write_text("raise SystemExit('the workspace was run')\n")
-    run(pulled, "python", "src/queued.py")
+    run(pulled, "python", "-m", "potstill", "queue")
     assert at(pulled, experiment(pulled, "queued"), "metrics/student/metrics.json")["student"]["queued"] == 1
 
 
