@@ -56,7 +56,7 @@ def main() -> None:
         settings = params.of(arguments.teacher).model_copy(update={"epochs": epochs, "batch_size": BATCH_SIZE})
         device.use_threads(threads)
         network, tokenizer = pretrained.load(source, data.labels, settings.seed, data.multi_label)
-        folder = scratch / files.key(settings.model_dump_json(), preset, digest, rows.to_json())
+        folder = scratch / files.cache_key(settings.model_dump_json(), preset, digest, rows.to_json())
         finetune.finetune(network, tokenizer, rows, choosers, settings, preset.learning_rate, folder)
 
         def answer(texts: list[str]) -> np.ndarray:
@@ -73,7 +73,7 @@ def main() -> None:
     measured |= {"teacher": arguments.teacher, "max_loss": EvaluateParams.load().max_loss}
     advice = decide(measured)
     text = markdown(measured, advice)
-    with files.whole(METRICS) as folder:
+    with files.atomic_write(METRICS) as folder:
         folder.mkdir()
         files.write_json(folder / "advice.json", {"measured": measured, "advice": [s.__dict__ for s in advice]})
         files.write_text(folder / "advice.md", text)

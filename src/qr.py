@@ -12,7 +12,7 @@ from pathlib import Path
 from potstill import paths
 from potstill.bulk.formats import STANDARD
 from potstill.bulk.write import output
-from potstill.errors import listed, visible
+from potstill.errors import join_names, visible
 from potstill.qr import encode
 from potstill.runtime.model import FILE, Student
 from potstill.terminal import Parser
@@ -31,7 +31,7 @@ def main() -> None:
         code.save(stream, kind="png", scale=4, border=4)
     said = (
         f"{arguments.image}: QR code version {code.version}-{code.error}, {len(data):,} bytes, "
-        f"a classifier of {student.parameters:,} parameters for {listed(student.labels)}"
+        f"a classifier of {student.parameters:,} parameters for {join_names(student.labels)}"
     )
     if arguments.image != STANDARD:
         print(visible(said))

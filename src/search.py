@@ -47,7 +47,7 @@ def main() -> None:
     read(params)  # what is missing is said before processes start
     # A storage may have several searches; these belong together if they train on, and are judged by, the same.
     validation = files.sha256(paths.PREPARED / "validation.parquet")
-    key = files.key(
+    key = files.cache_key(
         files.sha256(paths.TRANSFER), validation, params.model_dump_json(), arguments.budget, arguments.unit
     )
     scratch = paths.SCRATCH / "search"

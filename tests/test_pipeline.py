@@ -144,7 +144,7 @@ def test_a_clone_pulls_what_a_new_student_needs_runs_only_what_follows_and_compa
 def test_a_queue_runs_and_shows_one_readable_row_each(pulled):
     run(pulled, "dvc", "exp", "run", "--queue", "-S", "student.hidden=2,4")
     assert "2 succeeded" in run(pulled, "python", "src/queued.py", "--jobs", "2")
-    noise = ".*(/|models|timing|plots|rounding|export|traits|cost|ablate|report|truncated)"  # as in the README
+    noise = ".*(/|models|timing|plots|rounding|export|traits|resources|ablate|report|truncated)"  # as in the README
     header = list(shown(pulled, "--hide-workspace", "--only-changed", "--drop", noise)[0])
     assert len(header) <= 15, header
     assert not any("/" in name or "step" in name for name in header), header

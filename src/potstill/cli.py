@@ -18,7 +18,7 @@ from potstill.bulk import fallback
 from potstill.bulk.formats import FORMATS, STANDARD
 from potstill.bulk.predict import predict, progress
 from potstill.bulk.write import output
-from potstill.errors import NAMED, PotstillError, lacking, listed, visible
+from potstill.errors import MAX_NAMES, PotstillError, join_names, missing_package, visible
 from potstill.markdown import NAME, cut
 from potstill.runtime import explain, fast
 from potstill.runtime.file import FLOAT
@@ -222,7 +222,7 @@ def _spread(asked: argparse.Namespace) -> None:
         from potstill.bulk import spread
         from potstill.engine import ray
     except ModuleNotFoundError as error:
-        raise lacking(error.name, "ray") from None
+        raise missing_package(error.name, "ray") from None
     with progress() as told:
         rows = spread.predict(
             asked.model,
@@ -279,10 +279,10 @@ def _lines(path: Path, student: Student, known: dict[str, Any]) -> Iterator[str]
     loops = "compiled" if fast.kernel else "numpy; for compiled ones reinstall where there is a C compiler"
     yield f"{path}: {known['architecture']}, {known['parameters']:,} parameters, {known['bytes']:,} bytes"
     if student.thresholds is None:
-        yield f"classes     {listed(student.labels)}"
+        yield f"classes     {join_names(student.labels)}"
     else:
         named = [f"{name} ({limit:.3f})" for name, limit in known["thresholds"].items()]
-        yield f"classes     {listed(named)}; a text has those that reach their threshold"
+        yield f"classes     {join_names(named)}; a text has those that reach their threshold"
     yield f"words       {known['words']:,}, known by their {known['matches']}"
     yield f"reads       the first {student.lookup.max_length} words of a text"
     yield f"numbers     {bits}; probabilities at temperature {known['temperature']:g}"
@@ -292,10 +292,10 @@ def _lines(path: Path, student: Student, known: dict[str, Any]) -> Iterator[str]
         yield "The file does not name its words."
         return
     yield "words that speak most for a class, and how much they raise the logarithm of its probability:"
-    for label, found in islice(known["telling"].items(), NAMED):
+    for label, found in islice(known["telling"].items(), MAX_NAMES):
         yield f"  {label}: " + ", ".join(f"{word} {gain:+.1f}" for word, gain in found.items())
-    if len(student.labels) > NAMED:
-        yield f"  … and {len(student.labels) - NAMED:,} more classes: --json has all"
+    if len(student.labels) > MAX_NAMES:
+        yield f"  … and {len(student.labels) - MAX_NAMES:,} more classes: --json has all"
 
 
 def _origin(facts: dict[str, Any], right: str) -> Iterator[str]:
@@ -332,7 +332,9 @@ def _origin(facts: dict[str, Any], right: str) -> Iterator[str]:
 def _explain(asked: argparse.Namespace) -> None:
     student = Student.load(asked.model)
     if asked.label is not None and asked.label not in student.labels:
-        raise PotstillError(f"--label: {asked.model} has no class {asked.label!r} (found: {listed(student.labels)})")
+        raise PotstillError(
+            f"--label: {asked.model} has no class {asked.label!r} (found: {join_names(student.labels)})"
+        )
     label, probability, parts = explain.explain(student, asked.text, asked.label)
     read = min(len(words(asked.text)), student.lookup.max_length)
     if read > len(parts):
@@ -351,7 +353,7 @@ def _explain(asked: argparse.Namespace) -> None:
 
 def _title(student: Student, most: int = NAME) -> str:
     """The title of a student's page, with names of at most `most` letters."""
-    if len(student.labels) > NAMED:
+    if len(student.labels) > MAX_NAMES:
         return f"Which of {len(student.labels):,} classes?"
     labels = [cut(visible(label), most) for label in student.labels]
     if student.thresholds is not None:
@@ -372,7 +374,7 @@ def _serve(asked: argparse.Namespace) -> None:
     try:
         from potstill import serve
     except ModuleNotFoundError as error:
-        raise lacking(error.name, "serve") from None
+        raise missing_package(error.name, "serve") from None
     student, content = _load(asked.model)
     listening = serve.listen(asked.host, asked.port)
     app = serve.create(

@@ -43,7 +43,7 @@ class Trained:
 
     def save(self, folder: Path) -> int:
         """Write a new folder: `FILE`, `WORDS` and `UNROUNDED`. Returns the bytes of the first."""
-        with files.whole(folder) as part:
+        with files.atomic_write(folder) as part:
             part.mkdir(parents=True)
             self.student.save(part / FILE)
             files.write_json(part / WORDS, self.words)
