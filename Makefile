@@ -121,7 +121,7 @@ format: there ## format the code
 	ruff format .
 
 show: there ## one row per experiment
-	dvc exp show --hide-workspace --only-changed --drop '.*(/|models|timing|plots|rounding|export|traits|cost|ablate|report|truncated)'
+	dvc exp show --hide-workspace --only-changed --drop '.*(/|models|timing|plots|rounding|export|traits|resources|ablate|report|truncated)'
 
 lock: ## write the versions of this environment to constraints.txt, and of what PyPI's torch brings on Linux
 	{ echo '# Known-good versions, written by `make lock`.'; \

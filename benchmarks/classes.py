@@ -78,8 +78,8 @@ def measure(classes: int, folder: Path) -> list[dict[str, object]]:
     for stage in STAGES:
         command = [sys.executable, str(ROOT / "src" / f"{stage}.py"), *["table"] * (stage in ("teacher", "label"))]
         subprocess.run(command, cwd=folder, check=True)
-        (path,) = (folder / "metrics" / stage).rglob("cost.json")
-        cost = json.loads(path.read_text())["cost"]
+        (path,) = (folder / "metrics" / stage).rglob("resources.json")
+        cost = json.loads(path.read_text())["resources"]
         row = {key: cost[key] for key in ("seconds", "core_seconds", "peak_megabytes")}
         found.append({"stage": stage, "classes": classes, **row, "command": "make benchmark-classes"})
         print(found[-1], flush=True)

@@ -99,7 +99,7 @@ def tags(known: list[dict[str, str]]) -> tuple[list[tuple[str, str]], list[str]]
 
 def write(folder: Path, rows: list[tuple[str, str]], others: list[str]) -> None:
     """Split the labelled texts, and write all as `prepare` reads them."""
-    with files.whole(folder) as part:
+    with files.atomic_write(folder) as part:
         part.mkdir()
         train, validation = len(rows) * 4 // 7, len(rows) * 5 // 7
         splits = {"train": rows[:train], "validation": rows[train:validation], "test": rows[validation:]}

@@ -120,7 +120,7 @@ class Clone:
             return where
         print(f"{setting.name}: teacher and transfer set (minutes)", file=sys.stderr)
         commit = self.run(command, setting.experiment)
-        with files.whole(where) as part:
+        with files.atomic_write(where) as part:
             part.mkdir(parents=True)
             for path in ("data/prepared", "data/transfer"):
                 self.fetch(setting, path, part / Path(path).name)

@@ -88,8 +88,8 @@ def measure(rows: int, folder: Path) -> list[dict[str, object]]:
     for stage in STAGES:
         command = [*own, "--step", "label"] if stage == "label" else [sys.executable, ROOT / "src" / f"{stage}.py"]
         subprocess.run(command, cwd=folder, check=True)
-        (path,) = (folder / "metrics" / stage).rglob("cost.json")
-        cost = json.loads(path.read_text())["cost"]
+        (path,) = (folder / "metrics" / stage).rglob("resources.json")
+        cost = json.loads(path.read_text())["resources"]
         found.append(
             {
                 "stage": stage,

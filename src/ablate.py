@@ -13,7 +13,7 @@ from tqdm import tqdm
 from potstill import files, paths
 from potstill.ablate import Trial, is_row, plan, run
 from potstill.corpus.dataset import Dataset
-from potstill.cost import measured
+from potstill.cost import record_resources
 from potstill.params.ablate import AblateParams
 from potstill.params.baseline import BaselineParams
 from potstill.student import transfer
@@ -25,13 +25,13 @@ GROUPS = ("sources", "pool")  # that `dvc plots` shows
 COLUMNS = ("name", "texts", "accuracy")
 
 
-@measured(METRICS / "cost.json")
+@record_resources(METRICS / "resources.json")
 def main() -> None:
     """Read the prepared data and the transfer set; write `metrics/ablate`. A run that was killed goes on."""
     params, baseline = AblateParams.load(), BaselineParams.load()
     trials = plan(params, baseline, transfer.sources(paths.TRANSFER))
     inputs = [files.sha256(paths.PREPARED), files.sha256(paths.TRANSFER), params.model_dump_json(exclude={"n_jobs"})]
-    scratch = paths.SCRATCH / "ablate" / files.key(*inputs, baseline.model_dump_json())
+    scratch = paths.SCRATCH / "ablate" / files.cache_key(*inputs, baseline.model_dump_json())
     found: dict[str, dict[str, Any]] = {}
     jobs = min(params.n_jobs or cpu_count(), max(1, len(trials)))
     with workers(jobs) as pool:
@@ -48,8 +48,8 @@ def main() -> None:
 
 def result(trial: Trial, params: AblateParams, baseline: BaselineParams, scratch: Path) -> dict[str, Any]:
     """One trial's result, as an earlier run left it or a new one."""
-    path = scratch / f"{files.key(trial.work)}.json"
-    row = files.kept(path, is_row)
+    path = scratch / f"{files.cache_key(trial.work)}.json"
+    row = files.read_checkpoint(path, is_row)
     if row is None:
         row = run(trial, *read(), params, baseline)
         files.write_json(path, row)

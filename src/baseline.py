@@ -6,20 +6,20 @@ from potstill import device, files, paths, record
 from potstill.balance import macro_f1
 from potstill.baseline import Tfidf
 from potstill.corpus.dataset import Dataset
-from potstill.cost import measured
+from potstill.cost import record_resources
 from potstill.params.baseline import BaselineParams
 from potstill.runtime.decision import accuracy, likely
 from potstill.student.distil import train_on_labels
 
 
-@measured(paths.METRICS / "baseline" / "cost.json")
+@record_resources(paths.METRICS / "baseline" / "resources.json")
 def main() -> None:
     """Read the prepared data; write `models/baseline/{tfidf,hard}` and `metrics/baseline`."""
     params = BaselineParams.load()
     data = Dataset.load(paths.PREPARED, unlabelled=False)
     device.use_threads(params.threads)
     metrics = paths.METRICS / "baseline"
-    with files.whole(paths.BASELINE) as folder:
+    with files.atomic_write(paths.BASELINE) as folder:
         tfidf = Tfidf.fit(data.train, params.C, params.class_weight)
         tfidf.save(folder / "tfidf")
         with record.curves(metrics) as log:

@@ -16,7 +16,7 @@ from potstill import device, files, measures, paths, record
 from potstill.balance import majority
 from potstill.baseline import Tfidf
 from potstill.corpus.dataset import Dataset
-from potstill.cost import measured
+from potstill.cost import record_resources
 from potstill.evaluate import figure, table
 from potstill.evaluate.answers import Answers
 from potstill.evaluate.compare import Model, compare
@@ -40,7 +40,7 @@ HEADLINE = ("accuracy", "macro_f1", "micro_f1", "relative", "agreement")
 Predict = Callable[[list[str]], Any]
 
 
-@measured(METRICS / "cost.json")
+@record_resources(METRICS / "resources.json")
 def main() -> None:
     """Read the models, and the teachers' own answers; write `metrics/evaluate`."""
     params = EvaluateParams.load()
@@ -102,7 +102,7 @@ def load_teachers(
 ) -> tuple[list[Model], dict[str, dict[str, float]]]:
     """The answers and timings that the stage `teacher` left; several labelling teachers make an ensemble."""
     folder = paths.METRICS / "teacher"
-    files.note_unused(folder, checkpoints, "teacher.checkpoints")
+    files.warn_unused(folder, checkpoints, "teacher.checkpoints")
     shares = partial(probabilities, several=data.multi_label)
     log_odds = logit if data.multi_label else np.log
     found: dict[str, Model] = {}
@@ -226,7 +226,7 @@ def write_answers(models: list[Model], data: Dataset) -> None:
         "test": {model.name: model.probabilities for model in models},
         "validation": {model.name: model.validation for model in models},
     }
-    with files.whole(paths.EVALUATE) as folder:
+    with files.atomic_write(paths.EVALUATE) as folder:
         folder.mkdir(parents=True)
         for split, answers in found.items():
             texts = data.split(split)["text"].tolist()
@@ -245,7 +245,7 @@ def write_pictures(
     points = pd.DataFrame(rows)[["name", "kind", "parameters", "accuracy", "relative"]]
     files.write_text(METRICS / "size.csv", points[points["parameters"].notna()].to_csv(index=False))
     labels = data.targets("test")
-    with files.whole(METRICS / "confusion") as folder:
+    with files.atomic_write(METRICS / "confusion") as folder:
         for model in models:
             picture = folder / f"{model.name}.png"
             if data.multi_label:

@@ -8,7 +8,7 @@ import numpy as np
 
 from potstill import files, paths, record
 from potstill.corpus.dataset import Dataset
-from potstill.cost import measured
+from potstill.cost import record_resources
 from potstill.evaluate.scores import scores
 from potstill.evaluate.thresholds import fit
 from potstill.export import calibrate, to_onnx
@@ -23,7 +23,7 @@ from potstill.runtime.tokenizer import Fingerprints
 from potstill.student import transfer
 
 
-@measured(paths.METRICS / "export" / "cost.json")
+@record_resources(paths.METRICS / "export" / "resources.json")
 def main() -> None:
     """Read the trained student, the prepared data and the teachers' answers; write `models/export`."""
     params = ExportParams.load()
@@ -43,7 +43,7 @@ def main() -> None:
     facts = collect(student, words, data, sources, hashes, teachers(data), student_params)
     student = replace(student, facts=facts)
     model = to_onnx.build(student).SerializeToString()
-    with files.whole(paths.EXPORT) as folder:
+    with files.atomic_write(paths.EXPORT) as folder:
         folder.mkdir(parents=True)
         student.save(folder / FILE)
         (folder / ONNX).write_bytes(model)

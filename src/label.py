@@ -7,7 +7,7 @@ import sys
 from tqdm import tqdm
 
 from potstill import files, inputs, paths, truncation
-from potstill.cost import measured
+from potstill.cost import record_resources
 from potstill.errors import PotstillError
 from potstill.params.label import LabelParams
 from potstill.teacher.label import label
@@ -20,7 +20,7 @@ def main() -> None:
         raise PotstillError(f"usage: python src/label.py NAME, one of {', '.join(params.teachers)}")
     name = sys.argv[1]
     metrics, pool = paths.METRICS / "label" / name, paths.POOL / "pool.parquet"
-    with measured(metrics / "cost.json"):
+    with record_resources(metrics / "resources.json"):
         rows = inputs.opened(pool, inputs.POOL).metadata.num_rows
         scratch = paths.SCRATCH / "label"  # which DVC leaves alone
         with tqdm(total=rows, unit="text", desc=f"label with {name}", mininterval=1) as bar:

@@ -3,7 +3,7 @@
 from potstill.start import run
 
 from potstill import files, paths, unwatched
-from potstill.cost import measured
+from potstill.cost import record_resources
 from potstill.params.pool import PoolParams
 from potstill.pool import lexicon
 from potstill.pool.build import build
@@ -11,15 +11,15 @@ from potstill.pool.sources import SOURCES
 from potstill.teacher import checkpoints
 
 
-@measured(paths.METRICS / "pool" / "cost.json")
+@record_resources(paths.METRICS / "pool" / "resources.json")
 def main() -> None:
     """Read the prepared data; write `data/pool/pool.parquet` and how many rows each source gave."""
     params = PoolParams.load()
     foreign, read = [], {}
     if params.borrow:
         foreign = lexicon.words(checkpoints.find(params.vocab_checkpoint))
-        read = unwatched.note(params.vocab_checkpoint, "pool")
-    with files.whole(paths.POOL) as folder:
+        read = unwatched.hash_untracked(params.vocab_checkpoint, "pool")
+    with files.atomic_write(paths.POOL) as folder:
         folder.mkdir()
         rows = build(paths.PREPARED, folder / "pool.parquet", params, foreign)
     counts = {source: rows[source] for source in SOURCES}

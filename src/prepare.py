@@ -10,8 +10,8 @@ from potstill.corpus import from_demo, from_files, from_hub
 from potstill.corpus.assemble import assemble
 from potstill.corpus.dataset import SPLITS
 from potstill.corpus.tables import Raw
-from potstill.cost import measured
-from potstill.errors import listed, visible
+from potstill.cost import record_resources
+from potstill.errors import join_names, visible
 from potstill.params.prepare import PrepareParams
 
 
@@ -24,19 +24,19 @@ def read(params: PrepareParams) -> Raw:
     return from_demo.read(params)
 
 
-@measured(paths.METRICS / "prepare" / "cost.json")
+@record_resources(paths.METRICS / "prepare" / "resources.json")
 def main() -> None:
     """Write the prepared data and what was counted on the way."""
     params = PrepareParams.load()
     dataset, facts = assemble(read(params), params)
     dataset.save(paths.PREPARED)
     if params.source == "hub" and params.hub.dataset:
-        facts |= unwatched.note(params.hub.dataset, "prepare", params.path)
+        facts |= unwatched.hash_untracked(params.hub.dataset, "prepare", params.path)
     files.write_json(paths.METRICS / "prepare" / "metrics.json", {"prepare": facts})
 
     rows, removed = facts["rows"], facts["removed"]
     print(f"{paths.PREPARED}: " + ", ".join(f"{rows[name]} {name}" for name in (*SPLITS, "unlabelled")))
-    print(visible("labels in train: " + listed([f"{n} {name}" for name, n in facts["labels"]["train"].items()])))
+    print(visible("labels in train: " + join_names([f"{n} {name}" for name, n in facts["labels"]["train"].items()])))
     print(
         f"removed from train: {removed['train']['rows']} copies of validation or test texts; "
         f"train texts with two labels: {facts['two_labels']}"

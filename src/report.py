@@ -9,7 +9,7 @@ import pandas as pd
 
 from potstill import files, measures, paths, record
 from potstill.corpus.dataset import SPLITS, Dataset
-from potstill.cost import measured
+from potstill.cost import record_resources
 from potstill.evaluate.answers import Answers
 from potstill.evaluate.table import thousands
 from potstill.markdown import cut
@@ -28,7 +28,7 @@ from potstill.student import transfer
 METRICS = paths.METRICS / "report"
 
 
-@measured(METRICS / "cost.json")
+@record_resources(METRICS / "resources.json")
 def main() -> None:
     """Read what all stages left; write `metrics/report`."""
     params, evaluate = ReportParams.load(), EvaluateParams.load()

@@ -4,14 +4,14 @@ from potstill.start import run
 
 from potstill import device, paths, record, truncation
 from potstill.corpus.dataset import Dataset
-from potstill.cost import measured
+from potstill.cost import record_resources
 from potstill.params.student import StudentParams
 from potstill.student import transfer
 from potstill.student.distil import distil
 from potstill.student.vocabulary import truncated_share
 
 
-@measured(paths.METRICS / "student" / "cost.json")
+@record_resources(paths.METRICS / "student" / "resources.json")
 def main() -> None:
     """Read the prepared data and the transfer set; write `models/student` and `metrics/student`."""
     params = StudentParams.load()

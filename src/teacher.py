@@ -14,7 +14,7 @@ from tqdm import tqdm
 from potstill import device, files, paths, record, truncation, unwatched
 from potstill.balance import macro_f1
 from potstill.corpus.dataset import Dataset
-from potstill.cost import measured
+from potstill.cost import record_resources
 from potstill.errors import PotstillError, visible
 from potstill.evaluate.timing import throughput
 from potstill.params.teacher import TeacherParams
@@ -28,7 +28,7 @@ def main() -> None:
     if len(sys.argv) != 2 or sys.argv[1] not in params.presets:
         raise PotstillError(f"usage: python src/teacher.py NAME, one of {', '.join(params.presets)}")
     name = sys.argv[1]
-    with measured(paths.METRICS / "teacher" / name / "cost.json"):
+    with record_resources(paths.METRICS / "teacher" / name / "resources.json"):
         teach(name, params.of(name))
 
 
@@ -37,10 +37,10 @@ def teach(name: str, params: TeacherParams) -> None:
     metrics = paths.METRICS / "teacher" / name
     data = Dataset.load(paths.PREPARED)
     cut: dict[str, int] = {}
-    with files.whole(paths.TEACHER / name) as folder:
+    with files.atomic_write(paths.TEACHER / name) as folder:
         folder.mkdir()
         checkpoint = params.presets[name].checkpoint
-        source = unwatched.note(checkpoint, f"teacher@{name}")
+        source = unwatched.hash_untracked(checkpoint, f"teacher@{name}")
         if table.is_table(checkpoint):
             if params.mlm_epochs:
                 raise PotstillError(
@@ -96,7 +96,7 @@ def train(folder: Path, metrics: Path, data: Dataset, params: TeacherParams, nam
     settings = params.model_dump_json(exclude={"checkpoints", "presets"})
     # Checkpoints of another version of Transformers may not load.
     read = [files.sha256(path) for path in (Path(source), paths.PREPARED)]
-    scratch = paths.SCRATCH / "teacher" / files.key(settings, preset, *read, version("transformers"))
+    scratch = paths.SCRATCH / "teacher" / files.cache_key(settings, preset, *read, version("transformers"))
     rate = preset.learning_rate
     cut = together.run(params.processes, params.threads, fit, folder, metrics, data, params, source, rate, scratch)
     shutil.rmtree(scratch)

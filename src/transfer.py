@@ -7,23 +7,23 @@ anything twice, and `dvc exp run --pull` finds all that a student needs in one p
 from potstill.start import run
 
 from potstill import files, paths
-from potstill.cost import measured
+from potstill.cost import record_resources
 from potstill.errors import PotstillError
 from potstill.params.label import LabelParams
 from potstill.params.prepare import PrepareParams
 from potstill.teacher.average import merge
 
 
-@measured(paths.METRICS / "transfer" / "cost.json")
+@record_resources(paths.METRICS / "transfer" / "resources.json")
 def main() -> None:
     """Read the pool and `data/label/<teacher>` of each; write `data/transfer`."""
     teachers = LabelParams.load().teachers
-    files.note_unused(paths.METRICS / "label", teachers, "label.teachers")
+    files.warn_unused(paths.METRICS / "label", teachers, "label.teachers")
     answers = [paths.LABEL / name / "logits.parquet" for name in teachers]
     for name, path in zip(teachers, answers, strict=True):
         if not path.is_file():
             raise PotstillError(f"{path} is missing: run `dvc pull label@{name}` or `dvc repro`")
-    with files.whole(paths.TRANSFER) as folder:
+    with files.atomic_write(paths.TRANSFER) as folder:
         folder.mkdir()
         labelled, rows = merge(paths.POOL / "pool.parquet", answers, folder, PrepareParams.load().multi_label)
         if not labelled:

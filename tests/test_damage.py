@@ -493,7 +493,7 @@ class TestScratch:
         monkeypatch.setattr(stage, "read", tuple)
         monkeypatch.setattr(stage, "run", lambda *_: made)
         trial = stage.Trial("pool", "1", {})
-        path = tmp_path / f"{files.key(trial.work)}.json"
+        path = tmp_path / f"{files.cache_key(trial.work)}.json"
         for repeats, again in ((1, True), (2, False)):
             if again:
                 path.mkdir() if content is None else path.write_text(content)

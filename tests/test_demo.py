@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from potstill.corpus import demo
-from potstill.corpus.clean import keys
+from potstill.corpus.clean import comparison_keys
 from potstill.corpus.dataset import SPLITS, Dataset
 from potstill.errors import PotstillError
 
@@ -56,7 +56,7 @@ def test_a_dataset_survives_being_saved(dataset, tmp_path):
 
 
 def test_no_text_occurs_twice_in_whatever_part(dataset):
-    every = keys(pd.concat([dataset.split(name)["text"] for name in SIZES]))
+    every = comparison_keys(pd.concat([dataset.split(name)["text"] for name in SIZES]))
     assert every.is_unique
 
 

@@ -50,8 +50,8 @@ def seconds(origin):
     """How long each stage took where nothing disturbed it."""
     found = {}
     for stage in STAGES:
-        (path, *_) = sorted((origin / "metrics" / stage).rglob("cost.json"))
-        found[stage] = json.loads(path.read_text())["cost"]["seconds"]
+        (path, *_) = sorted((origin / "metrics" / stage).rglob("resources.json"))
+        found[stage] = json.loads(path.read_text())["resources"]["seconds"]
     return found
 
 
@@ -72,7 +72,7 @@ def running(log):
 def lasting(folder):
     """What a run leaves in Git but for what takes time: the contents by path."""
     paths = run(folder, "git", "ls-files", "metrics").split()
-    timed = re.compile(r"(cost|timing)\.json|timing\.md|metrics/report/|metrics/.*/plots/|\.png")
+    timed = re.compile(r"(resources|timing)\.json|timing\.md|metrics/report/|metrics/.*/plots/|\.png")
     return {path: (folder / path).read_bytes() for path in paths if not timed.search(path)}
 
 

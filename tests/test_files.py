@@ -27,7 +27,7 @@ def test_what_fails_leaves_the_old_and_nothing_else(tmp_path, kind):
     target = tmp_path / "out"
 
     def write(content, fail=False):
-        with files.whole(target) as part:
+        with files.atomic_write(target) as part:
             if kind == "folder":
                 part.mkdir()
                 (part / "x").write_text(content)
@@ -77,13 +77,13 @@ def test_folders_that_are_not_used_are_told_and_stay(capsys, tmp_path):
         (tmp_path / name / "mine.csv").touch()
     (tmp_path / "link").symlink_to("b")
     (tmp_path / ".gitignore").touch()
-    files.note_unused(tmp_path, ["a", "d"], "label.teachers")
+    files.warn_unused(tmp_path, ["a", "d"], "label.teachers")
     assert capsys.readouterr().err == (
         f"not used, since `label.teachers` does not list them: {tmp_path}/b, {tmp_path}/link. "
         "Move away what nobody needs: DVC counts it as an input\n"
     )
     assert all((tmp_path / name / "mine.csv").is_file() for name in ("a", "b", ".c.0123.part", "link"))
-    files.note_unused(tmp_path, ["a", "b", "link"], "label.teachers")
+    files.warn_unused(tmp_path, ["a", "b", "link"], "label.teachers")
     assert not capsys.readouterr().err
 
 
@@ -138,7 +138,7 @@ def test_a_full_disk_is_said_to_be_one(error):
     ],
 )
 def test_a_limit_on_the_size_of_files_is_said_to_be_one(error, name):
-    assert errors.line(error) == (
+    assert errors.error_line(error) == (
         f"error: {name} would be larger than the system lets it be: raise the limit (`ulimit -f`)"
     )
 
@@ -178,7 +178,7 @@ def test_a_file_is_not_damaged_where_memory_is_short(error):
 )
 def test_what_to_do_about_memory_fits_the_command(command, advice, monkeypatch):
     monkeypatch.setattr(sys, "argv", [command])
-    said = errors.line(MemoryError())
+    said = errors.error_line(MemoryError())
     assert said.startswith("error: memory is short: ")
     assert ("less is needed" in said) == bool(advice)
     assert (advice or "free some") in said

@@ -274,7 +274,7 @@ def test_a_device_may_be_read_and_written(model):
     """As a terminal is."""
     cli.execute(["predict", str(model), "/dev/null", "-o", "/dev/null"])
     with open("/dev/null", "r+b", buffering=0) as device:
-        files.writable(device.fileno(), "it", device.fileno(), "/dev/null")
+        files.check_writable(device.fileno(), "it", device.fileno(), "/dev/null")
 
 
 @pytest.mark.parametrize("kind", ["jsonl", "parquet"])
@@ -341,7 +341,7 @@ def test_a_stage_replaces_its_like_only(kind, tmp_path):
     before = everything(tmp_path)
     with (
         pytest.raises(PotstillError, match=rf"it is a {kind}, and a .* is to be written"),
-        files.whole(tmp_path / kind) as part,
+        files.atomic_write(tmp_path / kind) as part,
     ):
         part.mkdir() if kind == "file" else part.write_text("new")
     assert everything(tmp_path) == before
@@ -356,7 +356,7 @@ def test_a_stage_follows_links_to_folders(tmp_path):
     (tmp_path / "there").symlink_to(disk / "old")
     (tmp_path / "dangling").symlink_to(disk / "new")
     for name in ("models/student", "there", "dangling"):
-        with files.whole(tmp_path / name) as part:
+        with files.atomic_write(tmp_path / name) as part:
             part.mkdir()
             (part / "x").write_text("new")
         assert (tmp_path / name / "x").read_text() == "new"
@@ -373,7 +373,7 @@ def test_a_folder_behind_a_link_keeps_what_else_it_holds(writes, tmp_path):
     (disk / "photos" / "a").write_text("precious")
     (tmp_path / "export").symlink_to("disk")
     before = everything(disk)
-    with files.whole(tmp_path / "export") as part:
+    with files.atomic_write(tmp_path / "export") as part:
         assert disk in part.parents  # which may be a disk of its own
         for name in writes:
             (part / name).parent.mkdir(parents=True, exist_ok=True)
@@ -407,7 +407,7 @@ def test_a_folder_behind_a_link_is_as_it_was_if_it_cannot_be_written(writes, say
     before = everything(disk)
 
     def stage():
-        with files.whole(tmp_path / "export") as part:
+        with files.atomic_write(tmp_path / "export") as part:
             for name in writes:
                 (part / name).parent.mkdir(parents=True, exist_ok=True)
                 (part / name).write_text("new")
@@ -422,7 +422,7 @@ def test_a_folder_behind_a_link_is_as_it_was_if_it_cannot_be_written(writes, say
 def test_a_stage_gives_its_files_the_umasks_mode(tmp_path):
     before = os.umask(0o022)
     try:
-        with files.whole(tmp_path / "folder") as part:
+        with files.atomic_write(tmp_path / "folder") as part:
             (part / "deep").mkdir(parents=True)
             with tempfile.NamedTemporaryFile(dir=part / "deep", delete=False) as private:  # as safetensors writes
                 pass

@@ -18,7 +18,7 @@ from ruamel.yaml import YAML
 
 import prepare
 from potstill import files, paths
-from potstill.corpus.clean import keys
+from potstill.corpus.clean import comparison_keys
 from potstill.corpus.dataset import Dataset
 
 ROOT = Path(__file__).parent.parent
@@ -190,7 +190,7 @@ def test_missing_splits_are_made_stratified_without_sharing_a_text(project: Proj
     data, facts = project.prepare(path="mine/all.csv", validation_share=0.2, test_share=0.1)
     assert facts["made_from_train"]["test"] > 0
     assert sum(facts["rows"].values()) == 90
-    splits = [set(keys(data.split(split)["text"])) for split in ("train", "validation", "test")]
+    splits = [set(comparison_keys(data.split(split)["text"])) for split in ("train", "validation", "test")]
     assert [len(split) for split in splits] == [42, 12, 6]
     assert len(set.union(*splits)) == 60
     counts = pd.Series([int(text.split()[1]) % 3 == 2 for text in splits[2]]).sum()

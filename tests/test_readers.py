@@ -36,7 +36,7 @@ ROWS = [(f"text {i} words", ("bad", "good")[i % 2]) for i in range(40)]
 def texts(path, column="text", kind=None, **skipped):
     """What the reader gives: numbers and texts, in one list each."""
     kind = formats.format_of(str(path), kind, "txt")
-    batches = list(read.read(str(path), kind, [column], asked.Skipped(**skipped)))
+    batches = list(read.read(str(path), kind, [column], asked.BadRows(**skipped)))
     given = [text for batch in batches for text in read_list(batch.texts)]
     return [number for batch in batches for number in batch.numbers], given
 
@@ -436,7 +436,7 @@ class TestParquet:
         path = str(tmp_path / "a.parquet")
         pq.write_table(pa.table({"text": ["a"], "label": values}), path)
         with pytest.raises(PotstillError) as caught:
-            list(read.read(path, "parquet", ["text", "label"], asked.Skipped()))
+            list(read.read(path, "parquet", ["text", "label"], asked.BadRows()))
         assert f"the column 'label' holds {pq.read_schema(path).field(1).type}, neither names nor numb" in str(
             caught.value
         )
@@ -474,8 +474,8 @@ class TestParquet:
             pq.write_table(pa.table({"text": ["a", "b"], "label": label}), tmp_path / "b.parquet")
             wanted = (str(tmp_path / "b.parquet"), "parquet", ["text", "label"])
             with pytest.raises(PotstillError, match="row 2 is not UTF-8 in the column 'label'"):
-                list(read.read(*wanted, asked.Skipped()))
-            [batch] = read.read(*wanted, asked.Skipped(count=0))
+                list(read.read(*wanted, asked.BadRows()))
+            [batch] = read.read(*wanted, asked.BadRows(count=0))
             assert (read_list(batch.texts), batch.numbers) == (["a"], [1])
             assert batch.others == [[["one"] if label is listed else "one"]]
 
@@ -504,14 +504,14 @@ class TestParquet:
         ):
             pq.write_table(pa.table({"my.text": text, "label": label, "my": short}), tmp_path / "a.parquet")
             wanted = (str(tmp_path / "a.parquet"), "parquet", ["my.text", "label"])
-            found = [len(batch.texts) for batch in read.read(*wanted, asked.Skipped())]
+            found = [len(batch.texts) for batch in read.read(*wanted, asked.BadRows())]
             assert (sum(found), max(found)) == (1000, 10)
 
     def test_lists_of_words_of_a_dictionary_are_read(self, tmp_path, monkeypatch):
         monkeypatch.setattr(parquet, "SIZE", 1 << 10)
         labels = [[f"a{i % 7}", f"b{i % 5}"] for i in range(100)]
         pq.write_table(pa.table({"text": ["a"] * 100, "label": labels}), tmp_path / "a.parquet")
-        found = read.read(str(tmp_path / "a.parquet"), "parquet", ["text", "label"], asked.Skipped())
+        found = read.read(str(tmp_path / "a.parquet"), "parquet", ["text", "label"], asked.BadRows())
         assert [label for batch in found for label in batch.others[0]] == labels
 
     def test_a_row_group_that_unpacks_to_far_too_much_is_refused(self, tmp_path, monkeypatch):
@@ -1030,7 +1030,7 @@ def test_single_precision_and_decimals_are_numbers_as_written(tmp_path):
     lists += [pa.array([exact[:2], None, []]), pa.array([exact[:2], None, []], pa.large_list(pa.decimal128(9, 7)))]
     labels = {str(i): column for i, column in enumerate(columns + lists)}
     pq.write_table(pa.table({"text": ["a", "b", "c"], **labels}), tmp_path / "a.parquet")
-    [batch] = read.read(str(tmp_path / "a.parquet"), "parquet", ["text", *labels], asked.Skipped())
+    [batch] = read.read(str(tmp_path / "a.parquet"), "parquet", ["text", *labels], asked.BadRows())
     names = [[name_of(value) for value in values] for values in batch.others[: len(columns)]]
     assert names == [["2.7", "1", None]] * len(columns)
     named = [[values and [name_of(value) for value in values] for values in column] for column in batch.others[4:]]

@@ -376,12 +376,12 @@ def test_a_long_text_is_cut_and_stays_on_one_line():
 
 def test_teachers_that_are_not_listed_cost_nothing(monkeypatch, tmp_path):
     monkeypatch.setattr(paths, "METRICS", tmp_path)
-    cost = {"cost": {"seconds": 1.5, "core_seconds": 2.0, "peak_megabytes": 9.0}}
+    cost = {"resources": {"seconds": 1.5, "core_seconds": 2.0, "peak_megabytes": 9.0}}
     for stage in origin.STAGES:
         names = ["bert", "minilm"] if stage in ("teacher", "label") else [""]
         for name in names:
-            files.write_json(tmp_path / stage / name / "cost.json", cost)
-    files.write_json(tmp_path / "label" / "mine" / "cost.json", {"dollars": 9})
+            files.write_json(tmp_path / stage / name / "resources.json", cost)
+    files.write_json(tmp_path / "label" / "mine" / "resources.json", {"dollars": 9})
     found = origin.costs({"teacher": ["minilm", "bert"], "label": ["minilm"]})
     assert list(found)[:6] == ["prepare", "baseline", "teacher bert", "teacher minilm", "pool", "label minilm"]
     assert len(found) == len(origin.STAGES) + 1

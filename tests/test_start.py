@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from potstill.errors import line
+from potstill.errors import error_line
 from project import ENVIRONMENT, ROOT
 
 # Whoever runs the tests may have asked for other habits of Python's.
@@ -122,7 +122,7 @@ def test_a_thread_ends_as_a_command_does(error, tmp_path):
     done = start(command(tmp_path, f"{body}thread.start()\nthread.join()\nfail()"), tmp_path)
     assert done.returncode == 1
     assert ("Traceback" in done.stderr) == (error != "MemoryError()")
-    assert (done.stderr == f"{line(MemoryError())}\n") == (error == "MemoryError()")
+    assert (done.stderr == f"{error_line(MemoryError())}\n") == (error == "MemoryError()")
 
 
 def test_what_libraries_ask_of_one_another_is_not_printed(tmp_path):
@@ -175,7 +175,7 @@ def test_a_file_that_is_opened_takes_no_standard_streams_number(shell, tmp_path)
     ("shell", "body"),
     [
         ("<&-", "import sys; sys.stdin.buffer.read()"),
-        (">&-", "from potstill import files; files.writable(1, 'standard output')"),
+        (">&-", "from potstill import files; files.check_writable(1, 'standard output')"),
     ],
 )
 def test_what_needs_a_closed_stream_is_one_line(shell, body, tmp_path):

@@ -78,7 +78,7 @@ class Tfidf:
 
     def save(self, folder: Path) -> None:
         """Write `model.safetensors` and `vocabulary.json` into a new folder."""
-        with files.whole(folder) as part:
+        with files.atomic_write(folder) as part:
             part.mkdir(parents=True)
             weights = {
                 "idf": self.vectorizer.idf_,

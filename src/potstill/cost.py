@@ -11,7 +11,7 @@ from potstill import files
 
 
 @contextmanager
-def measured(path: Path) -> Iterator[None]:
+def record_resources(path: Path) -> Iterator[None]:
     """Write what the block took to the JSON file `path`, unless it raises. A decorator too.
 
     The file holds `seconds`; `core_seconds`, of this process and those that it started and that have ended, the
@@ -27,4 +27,4 @@ def measured(path: Path) -> Iterator[None]:
         "core_seconds": round(sum(usage.ru_utime + usage.ru_stime for usage in used), 2),
         "peak_megabytes": round(max(usage.ru_maxrss for usage in used) / unit, 1),
     }
-    files.write_json(path, {"cost": facts})
+    files.write_json(path, {"resources": facts})

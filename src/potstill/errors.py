@@ -37,7 +37,7 @@ UNMAPPED = ("failed to map segment from shared object", "cannot allocate memory"
 DAMAGED = ("ArrowInvalid", "SafetensorError")
 # What DVC lets through where its state cannot be written; to import the class takes its time.
 DATABASE = "sqlite3.OperationalError"
-NAMED = 20  # classes that a line names
+MAX_NAMES = 20  # classes that a line names
 
 
 class PotstillError(Exception):
@@ -60,7 +60,7 @@ def visible(text: str) -> str:
     )
 
 
-def said(error: Exception) -> str:
+def first_line(error: Exception) -> str:
     """Return the first line of what a library says is wrong, with the error's type where that is half of it.
 
     A line that ends in a colon goes on in the next one.
@@ -69,13 +69,13 @@ def said(error: Exception) -> str:
     return line if line and isinstance(error, OSError | ValueError) else f"{type(error).__name__}: {line}"
 
 
-def listed(names: Sequence[str]) -> str:
+def join_names(names: Sequence[str]) -> str:
     """Join the names of classes for a line that people read, not all where there are very many."""
-    more = f" and {len(names) - NAMED:,} more" if len(names) > NAMED else ""
-    return ", ".join(names[:NAMED]) + more
+    more = f" and {len(names) - MAX_NAMES:,} more" if len(names) > MAX_NAMES else ""
+    return ", ".join(names[:MAX_NAMES]) + more
 
 
-def line(error: BaseException) -> str | None:
+def error_line(error: BaseException) -> str | None:
     """Say in one line what is wrong, and what to do; None if it is a defect of potstill.
 
     A full disk, too little memory, a package that is not installed, a damaged file and what the operating system
@@ -86,7 +86,7 @@ def line(error: BaseException) -> str | None:
     return None if reason is None else f"error: {visible(' '.join(map(str.strip, reason.splitlines())).strip())}"
 
 
-def lacking(package: str | None, extra: str) -> PotstillError:
+def missing_package(package: str | None, extra: str) -> PotstillError:
     """Give the error for a package that an extra of potstill brings; potstill itself is in no index."""
     return PotstillError(f"{package} is not installed. Run `pip install -e '.[{extra}]'` in a clone of potstill.")
 
@@ -122,7 +122,7 @@ def _reason(error: BaseException) -> str | None:
     if reason := exhausted(error):
         return reason
     if isinstance(error, ModuleNotFoundError) and not (error.name or "potstill").startswith("potstill"):
-        return str(lacking(error.name, "train"))
+        return str(missing_package(error.name, "train"))
     if isinstance(error, BrokenPipeError):
         return "whoever read the output has gone before the end: run this again"
     if getattr(error, "errno", None) == errno.EBADF:

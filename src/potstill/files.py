@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 from uuid import uuid4
 
-from potstill.errors import PotstillError, exhausted, listed, said, visible
+from potstill.errors import PotstillError, exhausted, first_line, join_names, visible
 
 MADE = ("data", "metrics", "models")  # the folders of a project that stages write to
 
@@ -51,7 +51,7 @@ def output(name: Path | str | bytes, *sources: Path | str | int) -> Iterator[Bin
         held = next(parent for parent in Path(path).parents if parent.exists())
         raise PotstillError(f"{path}: {held} is a file, not a folder. Name a file in a folder.") from None
     if (descriptor := _descriptor(path)) is not None:
-        writable(descriptor, path, *sources)
+        check_writable(descriptor, path, *sources)
         with open(os.dup(descriptor), "wb") as stream:
             yield stream
     elif found and not stat.S_ISREG(found.st_mode):
@@ -123,7 +123,7 @@ def _reserve(descriptor: int, size: int) -> None:
             raise
 
 
-def writable(descriptor: int, name: str, *sources: Path | str | int) -> None:
+def check_writable(descriptor: int, name: str, *sources: Path | str | int) -> None:
     """Check that a descriptor can be written to.
 
     Args:
@@ -173,7 +173,7 @@ def _same(found: os.stat_result, source: Path | str | int) -> bool:
 
 
 @contextmanager
-def whole(path: Path) -> Iterator[Path]:
+def atomic_write(path: Path) -> Iterator[Path]:
     """Give a path to write a file or a folder of the pipeline's own to; it takes the place of `path` at the end.
 
     A folder replaces a folder, with all that it holds, and a file a file. A link to a folder is followed: there the new
@@ -263,7 +263,7 @@ def _locked(folder: Path, must: bool = True) -> Iterator[None]:
 
 def write_text(path: Path, text: str) -> None:
     """Write a text file of the pipeline's own."""
-    with whole(path) as part:
+    with atomic_write(path) as part:
         part.write_text(text, "utf-8")
 
 
@@ -287,12 +287,12 @@ def reading(path: Any) -> Iterator[None]:
     except (PotstillError, PermissionError):
         raise
     except FileNotFoundError:
-        raise missing(path, "Run this in a project's folder, or name another file.") from None
+        raise missing_file(path, "Run this in a project's folder, or name another file.") from None
     except Exception as error:
         if exhausted(error):
             raise
         raise PotstillError(
-            f"{path} cannot be read ({said(error)}): if a stage wrote it, run `make verify`, then `dvc repro`"
+            f"{path} cannot be read ({first_line(error)}): if a stage wrote it, run `make verify`, then `dvc repro`"
         ) from None
 
 
@@ -322,7 +322,7 @@ def read_names(path: Path, *keys: str) -> list[str]:
     return names
 
 
-def kept(path: Path, valid: Callable[[Any], bool]) -> Any:
+def read_checkpoint(path: Path, valid: Callable[[Any], bool]) -> Any:
     """Read the JSON file that an earlier run left to go on from.
 
     Returns:
@@ -347,7 +347,7 @@ def discard(path: Path) -> None:
         path.unlink()
 
 
-def missing(path: Path | str, otherwise: str) -> PotstillError:
+def missing_file(path: Path | str, otherwise: str) -> PotstillError:
     """Give the error for a file that is not there: a stage makes it if it is one of a project's, else `otherwise`."""
     place = Path(os.path.abspath(path))
     for root in place.parents:
@@ -359,7 +359,7 @@ def missing(path: Path | str, otherwise: str) -> PotstillError:
     return PotstillError(f"{path}: no such file. {otherwise}")
 
 
-def key(*facts: Any) -> str:
+def cache_key(*facts: Any) -> str:
     """Name a scratch folder or file by what the work in it depends on: 16 hexadecimal digits."""
     return hashlib.sha256(" ".join(map(str, facts)).encode()).hexdigest()[:16]
 
@@ -382,12 +382,14 @@ def size(path: Path) -> int:
     return sum(p.stat().st_size for p in path.rglob("*") if p.is_file()) if path.is_dir() else path.stat().st_size
 
 
-def note_unused(folder: Path, names: Sequence[str], key: str) -> None:
+def warn_unused(folder: Path, names: Sequence[str], key: str) -> None:
     """Print which folders of `folder` are not called one of `names`, which the parameter `key` lists.
 
     DVC leaves the output of a stage that is no longer listed. It stays, since the folder may as well be the user's.
     """
     others = sorted(str(path) for path in folder.glob("[!.]*") if path.is_dir() and path.name not in names)
     if others:
-        told = f"not used, since `{key}` does not list them: {listed(others)}. Move away what nobody needs: DVC counts"
+        told = (
+            f"not used, since `{key}` does not list them: {join_names(others)}. Move away what nobody needs: DVC counts"
+        )
         print(visible(f"{told} it as an input"), file=sys.stderr)

@@ -109,7 +109,7 @@ class Timing(TypedDict):
     milliseconds_per_text: Amount
 
 
-class Cost(TypedDict):
+class Resources(TypedDict):
     """What a stage took."""
 
     seconds: Amount

@@ -25,7 +25,10 @@ def curves(folder: Path) -> Iterator[Callable[[dict[str, float]], None]]:
     """
     # The defaults would edit the project's dvc.yaml and save an experiment of their own. The summary that DVCLive
     # leaves beside the plots, for which see `headline`, goes with the temporary folder.
-    with files.whole(folder / "plots") as plots, Live(str(plots.parent), dvcyaml=None, save_dvc_exp=False) as live:
+    with (
+        files.atomic_write(folder / "plots") as plots,
+        Live(str(plots.parent), dvcyaml=None, save_dvc_exp=False) as live,
+    ):
 
         def log(epoch: dict[str, float]) -> None:
             live.step = int(epoch["epoch"])

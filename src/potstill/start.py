@@ -1,7 +1,7 @@
 """How a command starts and ends. Its first import: what goes wrong in the others, or ends them, takes one line or none.
 
 Importing this module changes the process: until `run`, Ctrl-C ends it in silence, since libraries that are
-interrupted while they are loaded raise what they like; an error that `errors.line` knows is one line; no character
+interrupted while they are loaded raise what they like; an error that `errors.error_line` knows is one line; no character
 that the terminal lacks stops a print; and a closed standard stream is filled, so that no file which is opened takes its
 number, and gets what is meant for a terminal.
 """
@@ -31,7 +31,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from types import TracebackType
 
-from potstill.errors import line
+from potstill.errors import error_line
 
 _told: set[str] = set()  # lines that were printed of threads
 
@@ -53,7 +53,7 @@ def run(main: Callable[[], None]) -> None:
     except KeyboardInterrupt:
         sys.exit(130)
     except Exception as error:
-        if (said := line(error)) is None:
+        if (said := error_line(error)) is None:
             raise
         sys.exit(1 if said in _told else said)
     finally:
@@ -86,7 +86,7 @@ def _fill() -> None:
 
 
 def _tell(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    said = line(error)
+    said = error_line(error)
     if said is None:
         sys.__excepthook__(kind, error, trace)
     elif said not in _told:
@@ -96,7 +96,7 @@ def _tell(kind: type[BaseException], error: BaseException, trace: TracebackType 
 
 def _tell_of_thread(found: threading.ExceptHookArgs) -> None:
     """Say what ended a thread in one line too if it is the user's to mend, and not again if it ends the command."""
-    if found.exc_value is None or line(found.exc_value) is None:
+    if found.exc_value is None or error_line(found.exc_value) is None:
         threading.__excepthook__(found)
     else:
         _tell(found.exc_type, found.exc_value, found.exc_traceback)

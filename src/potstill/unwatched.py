@@ -10,7 +10,7 @@ from pathlib import Path
 from potstill import files
 
 
-def note(named: str, stage: str, watched: str | None = None) -> dict[str, str]:
+def hash_untracked(named: str, stage: str, watched: str | None = None) -> dict[str, str]:
     """Print that DVC does not watch an input, and hash it, so that a result of an older one can be recognised.
 
     Args:

@@ -12,7 +12,7 @@ from threading import Thread
 from typing import Any
 
 from potstill import device
-from potstill.errors import PotstillError, line
+from potstill.errors import PotstillError, error_line
 
 
 @contextmanager
@@ -56,7 +56,7 @@ def _start() -> None:
         Thread(target=_end_with_parent, daemon=True).start()
         device.use_threads(1)
     except Exception as error:
-        if line(error) is None:
+        if error_line(error) is None:
             raise
         os._exit(1)  # the parent says so in a line, and the executor would print a traceback
 

@@ -46,7 +46,7 @@ class FineTunedTeacher:
         params = self.params.model_copy(update={"epochs": epochs, "batch_size": BATCH_SIZE})
         device.use_threads(self.threads)
         self.network, self.tokenizer = pretrained.load(self.checkpoint, self.labels, params.seed, self.multi_label)
-        folder = self.scratch / files.key(params.model_dump_json(), self.preset, self.digest, train.to_json())
+        folder = self.scratch / files.cache_key(params.model_dump_json(), self.preset, self.digest, train.to_json())
         rate = self.preset.learning_rate
         finetune.finetune(self.network, self.tokenizer, train, validation, params, rate, folder)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from potstill.bulk.formats import Format
-from potstill.bulk.open import shown
+from potstill.bulk.open import display_name
 from potstill.errors import PotstillError
 
 # What Unicode calls default-ignorable beside format characters: fillers, selectors of a variant. They show nothing.
@@ -30,12 +30,12 @@ class Batch:
     others: Sequence[list[Any]] = ()
 
 
-class BadRow(PotstillError):
+class BadRowError(PotstillError):
     """A row that has no text to score."""
 
 
 @dataclass
-class Skipped:
+class BadRows:
     """What to do with bad rows.
 
     Attributes:
@@ -49,12 +49,12 @@ class Skipped:
     def take(self, where: str, fault: str) -> None:
         """Count a bad row, or raise."""
         if self.count is None:
-            raise BadRow(f"{where} {fault}. {self.advice}")
+            raise BadRowError(f"{where} {fault}. {self.advice}")
         self.count += 1
 
 
 @dataclass(frozen=True)
-class Asked:
+class Request:
     """What to read of a table.
 
     Attributes:
@@ -67,17 +67,17 @@ class Asked:
 
     path: str
     columns: Sequence[str]
-    bad: Skipped
+    bad: BadRows
     advice: Callable[[str], str]
     unit: str
 
     def where(self, number: int) -> str:
         """Name a row in a message."""
-        return f"{shown(self.path)}: {self.unit} {number}"
+        return f"{display_name(self.path)}: {self.unit} {number}"
 
     def missing(self, column: str, found: Sequence[str], separator: str = "") -> PotstillError:
         """Say that a column is missing, with the cause where it can be told."""
-        name = shown(self.path)
+        name = display_name(self.path)
         has = ", ".join(map(quoted, found)) or "none"
         has = has if len(has) <= 300 else f"{has[:300]}…"
         cause = f"{self.advice(column)}"
@@ -91,8 +91,8 @@ class Asked:
         if found and found[0].lower().startswith("sep="):
             cause = "The first line is for Excel only: remove it"
         for other in found:
-            if alike(other) == alike(column):
-                cause = f"{quoted(other)} differs from it only in {difference(other, column)}. {cause}"
+            if folded(other) == folded(column):
+                cause = f"{quoted(other)} differs from it only in {describe_difference(other, column)}. {cause}"
                 break
         return PotstillError(f"{name} has no column {quoted(column)} (found: {has}). {cause}")
 
@@ -103,36 +103,36 @@ class Asked:
                 raise self.missing(column, header, separator)
             if header.count(column) > 1:
                 raise PotstillError(
-                    f"{shown(self.path)} has {header.count(column)} columns named {quoted(column)}. Rename all but one"
+                    f"{display_name(self.path)} has {header.count(column)} columns named {quoted(column)}. Rename all but one"
                 )
         return [header.index(column) for column in self.columns]
 
 
 def quoted(name: str) -> str:
     """A name in quotes, such that what looks like another is seen to differ."""
-    return repr(name) if look(name) == name else ascii(name)
+    return repr(name) if rendered(name) == name else ascii(name)
 
 
-def look(name: str) -> str:
+def rendered(name: str) -> str:
     """What a reader sees of a name: without invisible characters, Unicode forms and kinds of white space."""
     seen = _IGNORABLE.sub("", unicodedata.normalize("NFC", name)).replace("\u2800", " ")
     return " ".join("".join(char for char in seen if unicodedata.category(char) != "Cf").split())
 
 
-def alike(name: str) -> str:
+def folded(name: str) -> str:
     """The form in which names are compared to find those that are probably meant to be the same."""
-    return unicodedata.normalize("NFKC", look(name)).casefold()
+    return unicodedata.normalize("NFKC", rendered(name)).casefold()
 
 
-def difference(one: str, other: str) -> str:
+def describe_difference(one: str, other: str) -> str:
     """In what two names differ that are `alike`."""
-    if look(one) != look(other):
-        return "case" if look(one).lower() == look(other).lower() else "the form of its characters"
+    if rendered(one) != rendered(other):
+        return "case" if rendered(one).lower() == rendered(other).lower() else "the form of its characters"
     if "".join(one.split()) != "".join(other.split()):
         return "invisible characters or the Unicode form"
     return "white space"
 
 
-def unit(kind: Format) -> str:
+def row_unit(kind: Format) -> str:
     """How rows are counted in a format: as lines, or as rows without the header."""
     return "line" if kind in ("txt", "jsonl") else "row"

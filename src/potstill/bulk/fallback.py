@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from potstill.errors import PotstillError, lacking
+from potstill.errors import PotstillError, missing_package
 from potstill.runtime.decision import probabilities
 
 Fallback = Callable[[list[str]], np.ndarray]
@@ -27,7 +27,7 @@ def load(folder: Path, labels: Sequence[str]) -> Fallback:
 
         teacher = model.load(folder)
     except ModuleNotFoundError as error:
-        raise lacking(error.name, "train") from None
+        raise missing_package(error.name, "train") from None
     if teacher.parameters is None:
         raise PotstillError(f"{folder} is a table of answers, and has none for new texts: give a checkpoint's folder")
     if sorted(teacher.labels) != sorted(labels):

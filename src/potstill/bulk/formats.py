@@ -4,7 +4,7 @@ import os
 import re
 from typing import Any, Literal, NamedTuple, get_args
 
-from potstill.errors import PotstillError, lacking
+from potstill.errors import PotstillError, missing_package
 
 Format = Literal["txt", "csv", "tsv", "jsonl", "parquet"]
 FORMATS: tuple[Format, ...] = get_args(Format)
@@ -74,5 +74,5 @@ def pyarrow(purpose: str = "Parquet files") -> Any:
         import pyarrow.compute
         import pyarrow.parquet
     except ModuleNotFoundError:
-        raise lacking(f"pyarrow, which {purpose} require,", "parquet") from None
+        raise missing_package(f"pyarrow, which {purpose} require,", "parquet") from None
     return pyarrow

@@ -57,7 +57,7 @@ class Block(NamedTuple):
     foreign: str | None
 
 
-def shown(path: str) -> str:
+def display_name(path: str) -> str:
     """What messages call a file."""
     return "standard input" if path == STANDARD else path
 
@@ -91,7 +91,7 @@ def blocks(path: str) -> Iterator[Block]:
     Raises:
         PotstillError: the file is missing, damaged or no text, in UTF-16 or UTF-32, or a line is too long.
     """
-    name = shown(path)
+    name = display_name(path)
     line, rest, first, old_mac, advice = 1, b"", True, False, None
     with _unpacked(path) as (stream, unpack):
         while True:
@@ -159,16 +159,16 @@ def _refuse_foreign(data: bytes, path: str, unpack: str) -> None:
     """Refuse what begins as another kind of file does."""
     for begin, what in FOREIGN.items():
         if re.match(begin, data):
-            raise PotstillError(f"{shown(path)} {what}")
+            raise PotstillError(f"{display_name(path)} {what}")
     if data.startswith(b"PAR1"):
         name = parse(path)
         mend = "--input-format parquet" if not name or name.format == "parquet" else "it the ending .parquet"
-        raise PotstillError(f"{shown(path)} is a Parquet file. Give {mend}")
+        raise PotstillError(f"{display_name(path)} is a Parquet file. Give {mend}")
     encoding = next((name for mark, name in BYTE_ORDER_MARKS.items() if data.startswith(mark)), None)
     encoding = encoding or _without_mark(data[:4096])
     if encoding:
         raise PotstillError(
-            f"{shown(path)} is in {encoding[:6].upper()}, not in UTF-8. Convert it with "
+            f"{display_name(path)} is in {encoding[:6].upper()}, not in UTF-8. Convert it with "
             f"{_convert(encoding, path, unpack)}"
         )
 

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from potstill.bulk.asked import Asked, Batch, Skipped
+from potstill.bulk.asked import BadRows, Batch, Request
 from potstill.bulk.formats import STANDARD, pyarrow
-from potstill.bulk.open import BLOCK, LONGEST, POINTER, POINTS, binary, shown
+from potstill.bulk.open import BLOCK, LONGEST, POINTER, POINTS, binary, display_name
 from potstill.errors import PotstillError, exhausted
 
 SIZE = 1 << 26  # bytes of text in a batch that are aimed at
@@ -31,7 +31,7 @@ def opened(path: str) -> Iterator[tuple[Any, Any]]:
         PotstillError: the file is missing, or no Parquet.
     """
     arrow = pyarrow()
-    name = shown(path)
+    name = display_name(path)
     with ExitStack() as stack:
         try:
             source: Any = path
@@ -113,7 +113,7 @@ def check_values(kind: Any, name: str, column: str) -> None:
         )
 
 
-def batches(asked: Asked, rows: int) -> Iterator[Batch]:
+def batches(request: Request, rows: int) -> Iterator[Batch]:
     """Read batches of at most `rows` rows; where texts are long, fewer, so that memory stays bounded.
 
     Raises:
@@ -121,14 +121,14 @@ def batches(asked: Asked, rows: int) -> Iterator[Batch]:
             there twice, a page is damaged, or a row group unpacks to far more than is there.
     """
     arrow = pyarrow()
-    text = asked.columns[0]
-    with opened(asked.path) as (file, source):
-        asked.place(file.schema_arrow.names)
-        check(file.schema_arrow.field(text).type, shown(asked.path), text)
-        for column in asked.columns[1:]:
-            check_values(file.schema_arrow.field(column).type, shown(asked.path), column)
-        columns = list(dict.fromkeys(asked.columns))
-        rows = min(rows, max(1, SIZE // _longest(file, source, asked.path, columns)))
+    text = request.columns[0]
+    with opened(request.path) as (file, source):
+        request.column_indices(file.schema_arrow.names)
+        check(file.schema_arrow.field(text).type, display_name(request.path), text)
+        for column in request.columns[1:]:
+            check_values(file.schema_arrow.field(column).type, display_name(request.path), column)
+        columns = list(dict.fromkeys(request.columns))
+        rows = min(rows, max(1, SIZE // _longest(file, source, request.path, columns)))
         done = 0
         found = file.iter_batches(rows, columns=columns)
         while True:
@@ -138,20 +138,20 @@ def batches(asked: Asked, rows: int) -> Iterator[Batch]:
                     return
                 texts = batch.column(text).cast(arrow.string())
             except (arrow.ArrowException, OSError, ValueError, MemoryError) as error:
-                raise _damaged(file, asked.path, columns, rows, done, error) from None
-            others = {column: batch.column(column) for column in asked.columns[1:]}
+                raise _damaged(file, request.path, columns, rows, done, error) from None
+            others = {column: batch.column(column) for column in request.columns[1:]}
             numbers: Sequence[int] = range(done + 1, done + 1 + len(texts))
             done += len(texts)
             good = np.ones(len(texts), bool)
             for i, fault in _faults(texts, others, arrow):
-                asked.bad.take(asked.where(numbers[i]), fault)
+                request.bad_rows.add(request.location(numbers[i]), fault)
                 good[i] = False
             if not good.all():
                 kept = np.flatnonzero(good).tolist()
                 numbers, texts = [numbers[i] for i in kept], texts.filter(arrow.array(good))
                 others = {column: held.filter(arrow.array(good)) for column, held in others.items()}
             if len(texts):
-                yield Batch(texts, numbers, [values(others[column], arrow) for column in asked.columns[1:]])
+                yield Batch(texts, numbers, [values(others[column], arrow) for column in request.columns[1:]])
 
 
 def _longest(file: Any, source: Any, path: str, columns: list[str]) -> int:
@@ -169,14 +169,16 @@ def _longest(file: Any, source: Any, path: str, columns: list[str]) -> int:
                 continue
             if size > LARGE and size > RATIO * chunk.total_compressed_size:
                 raise PotstillError(
-                    f"{shown(path)}: row group {group} unpacks {chunk.total_compressed_size:,} bytes to {size:,}. "
+                    f"{display_name(path)}: row group {group} unpacks {chunk.total_compressed_size:,} bytes to {size:,}. "
                     "Such a file is made to exhaust memory"
                 )
             longest = max(longest, size // max(1, known.num_rows))
             if chunk.has_dictionary_page and size * known.num_rows > SIZE:
                 longest = max(longest, _longest_in_dictionary(source, path, name, group))
     if longest > LONGEST:
-        raise PotstillError(f"{shown(path)} holds values of {longest:,} bytes. At most {LONGEST >> 20} MB are read")
+        raise PotstillError(
+            f"{display_name(path)} holds values of {longest:,} bytes. At most {LONGEST >> 20} MB are read"
+        )
     return longest
 
 
@@ -200,9 +202,9 @@ def _longest_in_dictionary(source: Any, path: str, name: str, group: int) -> int
 
 def _spoilt(path: str, group: int, error: BaseException) -> PotstillError:
     if reason := exhausted(error):
-        return PotstillError(f"{shown(path)}: row group {group} cannot be read: {reason}")
+        return PotstillError(f"{display_name(path)}: row group {group} cannot be read: {reason}")
     return PotstillError(
-        f"{shown(path)}: row group {group} is damaged ({_first_line(error)}). Fetch or make the file again"
+        f"{display_name(path)}: row group {group} is damaged ({_first_line(error)}). Fetch or make the file again"
     )
 
 
@@ -281,6 +283,6 @@ def open_parquet(path: str, column: str) -> Iterator[Any]:
         PotstillError: the file is missing, or no Parquet, or has no such column of strings.
     """
     with opened(path) as (file, _):
-        Asked(path, [column], Skipped(), lambda _: "Name one with --column", "row").place(file.schema_arrow.names)
-        check(file.schema_arrow.field(column).type, shown(path), column)
+        Request(path, [column], BadRows(), lambda _: "Name one with --column", "row").place(file.schema_arrow.names)
+        check(file.schema_arrow.field(column).type, display_name(path), column)
         yield file

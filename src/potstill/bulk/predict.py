@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from potstill.bulk.asked import Batch, Skipped
+from potstill.bulk.asked import BadRows, Batch
 from potstill.bulk.fallback import Fallback
 from potstill.bulk.formats import STANDARD, Format, format_of, parse
 from potstill.bulk.read import read
@@ -131,7 +131,7 @@ def predict(
     named = parse(target)
     if named and named.packed:
         raise PotstillError(f"{target} would be compressed, which potstill does not write: leave out its last ending")
-    skipped = Skipped(0 if skip_bad else None)
+    skipped = BadRows(0 if skip_bad else None)
     done = passed_on = 0
 
     with writer(target, writes, 0 if source == STANDARD else source, *keep) as write, progress() as told:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from typing import Any
 
-from potstill.bulk.asked import Asked, Batch, Skipped, unit
+from potstill.bulk.asked import BadRows, Batch, Request, row_unit
 from potstill.bulk.formats import Format
 from potstill.bulk.open import blocks
 from potstill.bulk.rows import READERS, Piece, blank, parse, tabbed, undecodable
@@ -23,7 +23,7 @@ def read(
     path: str,
     kind: Format,
     columns: Sequence[str],
-    bad: Skipped,
+    bad: BadRows,
     advice: Callable[[str], str] = lambda column: "Name one with --column",
 ) -> Iterator[Batch]:
     """Read a table.
@@ -39,13 +39,13 @@ def read(
     Raises:
         PotstillError: the file is missing or damaged, has no such column or two of its name, or has a bad row.
     """
-    asked = Asked(path, columns, bad, advice, unit(kind))
+    request = Request(path, columns, bad, advice, row_unit(kind))
     if kind == "parquet":
         from potstill.bulk import parquet
 
-        yield from parquet.batches(asked, ROWS)
+        yield from parquet.batches(request, ROWS)
         return
-    yield from _batches(READERS[kind](asked, blocks(path)))
+    yield from _batches(READERS[kind](request, blocks(path)))
 
 
 def names(path: str, kind: Format) -> list[str]:

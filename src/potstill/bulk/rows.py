@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from potstill.bulk.asked import Asked, quoted
-from potstill.bulk.open import BLOCK, LONGEST, Block, shown
+from potstill.bulk.asked import Request, quoted
+from potstill.bulk.open import BLOCK, LONGEST, Block, display_name
 from potstill.errors import PotstillError, visible
 from potstill.runtime.decision import JOINT
 
@@ -31,7 +31,7 @@ class Piece(NamedTuple):
     size: int
 
 
-def _txt(asked: Asked, read: Iterator[Block]) -> Iterator[Piece]:
+def _txt(request: Request, read: Iterator[Block]) -> Iterator[Piece]:
     """Every line is a text; only a line feed ends one, with or without a carriage return."""
     for block in read:
         texts = block.text.split("\n")
@@ -44,7 +44,7 @@ def _txt(asked: Asked, read: Iterator[Block]) -> Iterator[Piece]:
             good = []
             for number, text in zip(numbers, texts, strict=True):
                 if fault := _undecodable(text, block.foreign):
-                    asked.bad.take(asked.where(number), fault)
+                    request.bad_rows.add(request.location(number), fault)
                 else:
                     good.append((number, text))
             numbers, texts = [number for number, _ in good], [text for _, text in good]
@@ -107,18 +107,18 @@ def parse(line: str) -> Any:
         return _decode_long(line)
 
 
-def _jsonl(asked: Asked, read: Iterator[Block]) -> Iterator[Piece]:
+def _jsonl(request: Request, read: Iterator[Block]) -> Iterator[Piece]:
     """Every line is an object; blank lines are passed over."""
-    text, *others = asked.columns
+    text, *others = request.columns
     for block in read:
         if block.line == 1 and re.match(r"\s*\[\s*\{", block.text):
             raise PotstillError(
-                f"{shown(asked.path)} is a JSON array, and .jsonl has an object a line. Convert it with "
+                f"{display_name(request.path)} is a JSON array, and .jsonl has an object a line. Convert it with "
                 "`jq -c '.[]' OLD > NEW`"
             )
         suspect = block.foreign is not None or "\\ud" in block.text or "\\uD" in block.text
         numbers: list[int] = []
-        columns: list[list[Any]] = [[] for _ in asked.columns]
+        columns: list[list[Any]] = [[] for _ in request.columns]
         texts = columns[0]
         for number, line in enumerate(block.text.split("\n"), block.line):
             if not line or line.isspace():
@@ -130,9 +130,9 @@ def _jsonl(asked: Asked, read: Iterator[Block]) -> Iterator[Piece]:
             except (ValueError, RecursionError, TypeError, LookupError):
                 good = False
             if not good or suspect or others or type(row) is _Repeated:
-                row, fault = _object(asked, line, block.foreign, number)
+                row, fault = _object(request, line, block.foreign, number)
                 if fault:
-                    asked.bad.take(asked.where(number), fault)
+                    request.bad_rows.add(request.location(number), fault)
                     continue
                 value = row[text]
                 for column, values in zip(others, columns[1:], strict=True):
@@ -142,7 +142,7 @@ def _jsonl(asked: Asked, read: Iterator[Block]) -> Iterator[Piece]:
         yield Piece(numbers, columns, len(block.text))
 
 
-def _object(asked: Asked, line: str, foreign: str | None, number: int) -> tuple[dict[str, Any], str | None]:
+def _object(request: Request, line: str, foreign: str | None, number: int) -> tuple[dict[str, Any], str | None]:
     """A line of JSONL with care: the object, and what is wrong with it."""
     try:
         row = parse(line)
@@ -151,20 +151,24 @@ def _object(asked: Asked, line: str, foreign: str | None, number: int) -> tuple[
     except json.JSONDecodeError as error:
         return {}, f"is not valid JSON ({error.msg}, column {error.colno})"
     if not isinstance(row, dict):
-        key = json.dumps(asked.columns[0], ensure_ascii=False)
+        key = json.dumps(request.columns[0], ensure_ascii=False)
         return {}, f"holds {_short(row)}, which is not an object such as {{{key}: …}}"
-    for column in asked.columns:
+    for column in request.columns:
         if isinstance(row, _Repeated) and row.keys_found.count(column) > 1:
-            raise PotstillError(f"{asked.where(number)} has the key {quoted(column)} twice. Rename one of them")
+            raise PotstillError(f"{request.location(number)} has the key {quoted(column)} twice. Rename one of them")
         if column not in row:
-            return row, (foreign and undecodable(row, foreign)) or _no_key(asked, row, column)
-    values = [row[column] for column in asked.columns]
+            return row, (foreign and undecodable(row, foreign)) or _no_key(request, row, column)
+    values = [row[column] for column in request.columns]
     return row, no_text(values[0]) or undecodable(values, foreign)
 
 
-def _no_key(asked: Asked, row: dict[str, Any], column: str) -> str:
-    message = str(asked.missing(column, list(row)))
-    return message.removeprefix(shown(asked.path) + " ").removesuffix(".").replace("has no column", "has no key", 1)
+def _no_key(request: Request, row: dict[str, Any], column: str) -> str:
+    message = str(request.missing_column(column, list(row)))
+    return (
+        message.removeprefix(display_name(request.path) + " ")
+        .removesuffix(".")
+        .replace("has no column", "has no key", 1)
+    )
 
 
 def no_text(value: Any) -> str | None:
@@ -181,14 +185,14 @@ def _short(value: Any) -> str:
     return found if len(found) <= 60 else f"{found[:60]}…"
 
 
-def _place(asked: Asked, header: list[str], separator: str, foreign: str | None) -> list[int]:
+def _place(request: Request, header: list[str], separator: str, foreign: str | None) -> list[int]:
     """Where the columns are, in a header that may not be UTF-8."""
-    if not set(asked.columns) <= set(header) and (fault := undecodable(header, foreign)):
-        raise PotstillError(f"{shown(asked.path)}: the header {fault}")
-    return asked.place(header, separator)
+    if not set(request.columns) <= set(header) and (fault := undecodable(header, foreign)):
+        raise PotstillError(f"{display_name(request.path)}: the header {fault}")
+    return request.column_indices(header, separator)
 
 
-def _csv(asked: Asked, read: Iterator[Block]) -> Iterator[Piece]:
+def _csv(request: Request, read: Iterator[Block]) -> Iterator[Piece]:
     """RFC 4180: a field that begins with a quote ends with one, and may hold separators and line breaks.
 
     A quote that is opened and not closed, or closed within a field of a later line, has made one row of many: it is
@@ -205,14 +209,14 @@ def _csv(asked: Asked, read: Iterator[Block]) -> Iterator[Piece]:
         return io.StringIO(block.text, newline="\n")
 
     parsed = csv.reader(itertools.chain.from_iterable(map(lines, read)), strict=True)
-    name = shown(asked.path)
+    name = display_name(request.path)
     number, start = 0, 1
     header: list[str] = []
     places: list[int] = []
     numbers: list[int] = []
-    columns: list[list[str]] = [[] for _ in asked.columns]
+    columns: list[list[str]] = [[] for _ in request.columns]
     size = 0
-    spans = _Spans(asked)
+    spans = _Spans(request)
     while True:
         try:
             row = next(parsed)
@@ -226,7 +230,7 @@ def _csv(asked: Asked, read: Iterator[Block]) -> Iterator[Piece]:
                     "another does not. Put the field in quotes, or end every row with a line feed"
                 ) from None
             if not header and '"' in head.replace('""', "").strip('"'):
-                _place(asked, [head], ",", foreign)  # another delimiter, maybe
+                _place(request, [head], ",", foreign)  # another delimiter, maybe
             if parsed.line_num > start or not header:
                 opened = f"row {number + 1} (line {start})" if header else f"line {start}"
                 raise PotstillError(
@@ -236,25 +240,29 @@ def _csv(asked: Asked, read: Iterator[Block]) -> Iterator[Piece]:
                 ) from None
             number += 1
             start = parsed.line_num + 1
-            asked.bad.take(asked.where(number), f"is not valid CSV ({error}). Double the quotes within a quoted field")
+            request.bad_rows.add(
+                request.location(number), f"is not valid CSV ({error}). Double the quotes within a quoted field"
+            )
             continue
         first, start = start, parsed.line_num + 1
         if not row:
             continue  # a blank line
         if not header:
             header = row
-            places = _place(asked, header, ",", foreign)
+            places = _place(request, header, ",", foreign)
             continue
         if len(row) != len(header):
             if blank(row, header):
                 continue
             number += 1
-            asked.bad.take(asked.where(number), _ragged(row, header, "Put texts that hold a comma in quotes"))
+            request.bad_rows.add(
+                request.location(number), _ragged(row, header, "Put texts that hold a comma in quotes")
+            )
             continue
         number += 1
         values = [row[place] for place in places]
         if foreign and (fault := undecodable(values, foreign)):
-            asked.bad.take(asked.where(number), fault)
+            request.bad_rows.add(request.location(number), fault)
             continue
         if start > first + 1:
             spans.note(number, first, start - 1, row, places)
@@ -266,9 +274,9 @@ def _csv(asked: Asked, read: Iterator[Block]) -> Iterator[Piece]:
         size += 1 + len(values[0])
         if size >= BLOCK:
             yield Piece(numbers, columns, size)
-            numbers, columns, size = [], [[] for _ in asked.columns], 0
+            numbers, columns, size = [], [[] for _ in request.columns], 0
     if not header:
-        asked.place([])
+        request.column_indices([])
     spans.tell()
     yield Piece(numbers, columns, size)
 
@@ -292,7 +300,7 @@ class _Spans:
     row's own label tells nothing; lines without a label do not suffice, since a line of prose may end in a comma.
     """
 
-    asked: Asked
+    request: Request
     count: int = 0
     first: str = ""
     labels: set[str] = field(default_factory=set)
@@ -315,7 +323,7 @@ class _Spans:
                 self.suspects.append((where, ",".join(lines[0]), labels, own))
 
     def tell(self) -> None:
-        name = shown(self.asked.path)
+        name = display_name(self.request.path)
         known = set().union(*map(_parts, self.labels))
         for where, line, labels, own in self.suspects:
             like = [label if label is not None and _parts(label) <= known else None for label in labels]
@@ -368,7 +376,7 @@ def tabbed(line: str) -> list[str]:
     return line.split("\t") if line else []
 
 
-def _tsv(asked: Asked, read: Iterator[Block]) -> Iterator[Piece]:
+def _tsv(request: Request, read: Iterator[Block]) -> Iterator[Piece]:
     """Every line is a row.
 
     Many TSVs are written without quoting, and their texts begin with quotes that nothing closes: so no quote reaches
@@ -383,19 +391,19 @@ def _tsv(asked: Asked, read: Iterator[Block]) -> Iterator[Piece]:
         if "\r" in block.text:
             lines = [line.removesuffix("\r") for line in lines]
         numbers: list[int] = []
-        columns: list[list[str]] = [[] for _ in asked.columns]
+        columns: list[list[str]] = [[] for _ in request.columns]
         for line in lines:
             row = tabbed(line)
             if blank(row, header):
                 continue
             if not header:
                 header = row
-                places = _place(asked, header, "\t", block.foreign)
+                places = _place(request, header, "\t", block.foreign)
                 continue
             number += 1
             fault = None
             if opened[0] or '"' in line:
-                opened = _opened(asked, line.split("\t"), number, len(header), opened)
+                opened = _opened(request, line.split("\t"), number, len(header), opened)
             if len(row) != len(header):
                 fault = _ragged(row, header, "A line is a row in .tsv: texts with tabs or line breaks fit into .csv")
             else:
@@ -403,17 +411,17 @@ def _tsv(asked: Asked, read: Iterator[Block]) -> Iterator[Piece]:
                 if block.foreign:
                     fault = undecodable(values, block.foreign)
             if fault:
-                asked.bad.take(asked.where(number), fault)
+                request.bad_rows.add(request.location(number), fault)
                 continue
             numbers.append(number)
             for column, value in zip(columns, values, strict=True):
                 column.append(value)
         yield Piece(numbers, columns, len(block.text))
     if not header:
-        asked.place([])
+        request.column_indices([])
 
 
-def _opened(asked: Asked, fields: list[str], number: int, width: int, opened: tuple[int, int]) -> tuple[int, int]:
+def _opened(request: Request, fields: list[str], number: int, width: int, opened: tuple[int, int]) -> tuple[int, int]:
     """The row that opens a quote at its end which may be closed yet, and how many fields it has; zeros for none.
 
     Raises:
@@ -423,7 +431,7 @@ def _opened(asked: Asked, fields: list[str], number: int, width: int, opened: tu
     first, last = fields[0].replace('""', ""), fields[-1]
     if row and before + len(fields) - 1 == width and first.endswith('"') and first.count('"') == 1:
         raise PotstillError(
-            f"{asked.where(row)} opens a quote that row {number} closes, and a line is a row in .tsv. Save texts "
+            f"{request.location(row)} opens a quote that row {number} closes, and a line is a row in .tsv. Save texts "
             "with line breaks as .csv, .jsonl or .parquet; if they are rows, remove the quotes"
         )
     if last.startswith('"') and '"' not in last[1:].replace('""', ""):

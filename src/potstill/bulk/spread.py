@@ -78,6 +78,6 @@ def predict(
         sources = [system.unstrip_protocol(path) for path in sorted(found)]
         jobs = shards.plan(sources, column)
         versions = [system.checksum(path) for path in sorted(found)]
-    fingerprint = files.key(files.sha256(model), sources, versions, column, top, threshold)
+    fingerprint = files.cache_key(files.sha256(model), sources, versions, column, top, threshold)
     work = shards.Work(Scorer(Student.load(model), top, threshold), column, folder, fingerprint)
     return sum(done["rows"] for done in shards.answer(work, jobs, engine, told))

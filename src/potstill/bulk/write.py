@@ -150,7 +150,7 @@ def writer(path: str, kind: Format, *sources: Path | str | int) -> Iterator[Writ
 def output(path: str, *sources: Path | str | int) -> Iterator[BinaryIO]:
     """Open a file as `files.output` does, or `-` for standard output."""
     if path == STANDARD:
-        files.writable(1, "standard output", *sources)
+        files.check_writable(1, "standard output", *sources)
         yield sys.stdout.buffer
         return
     with files.output(path, *sources) as stream:

@@ -15,7 +15,7 @@ from potstill.advise.measure import measure
 from potstill.advise.report import markdown
 from potstill.advise.teacher import FineTunedTeacher
 from potstill.corpus.dataset import Dataset
-from potstill.errors import PotstillError, listed
+from potstill.errors import PotstillError, join_names
 from potstill.params.baseline import BaselineParams
 from potstill.params.evaluate import EvaluateParams
 from potstill.params.student import StudentParams
@@ -40,7 +40,7 @@ def run(args: argparse.Namespace) -> None:
     params = TeacherParams.load()
     name = args.teacher or params.checkpoints[0]
     if name not in params.presets:
-        raise PotstillError(f"--teacher: params.yaml has no preset {name!r} (found: {listed(sorted(params.presets))})")
+        raise PotstillError(f"--teacher: params.yaml has no preset {name!r} (found: {join_names(sorted(params.presets))})")
     if table.is_table(params.presets[name].checkpoint):
         raise PotstillError(f"--teacher: {name} is a table of answers, which cannot label other texts. Name another.")
     data = Dataset.load(paths.PREPARED)
@@ -49,7 +49,7 @@ def run(args: argparse.Namespace) -> None:
     measured |= {"teacher": name, "non_inferiority_margin": EvaluateParams.load().non_inferiority_margin}
     advice = decide(measured)
     report = markdown(measured, advice)
-    with files.whole(METRICS) as folder:
+    with files.atomic_write(METRICS) as folder:
         folder.mkdir()
         files.write_json(folder / "advice.json", {"measured": measured, "advice": [asdict(s) for s in advice]})
         files.write_text(folder / "advice.md", report)

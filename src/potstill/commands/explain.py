@@ -5,7 +5,7 @@ import sys
 from dataclasses import asdict
 
 from potstill.commands.common import add_model
-from potstill.errors import PotstillError, listed, visible
+from potstill.errors import PotstillError, join_names, visible
 from potstill.runtime import explain
 from potstill.runtime.model import Student
 from potstill.runtime.tokenizer import words
@@ -27,7 +27,7 @@ def run(args: argparse.Namespace) -> None:
     """Print the class, its probability and a line per word."""
     student = Student.load(args.model)
     if args.label is not None and args.label not in student.labels:
-        raise PotstillError(f"--label: {args.model} has no class {args.label!r} (found: {listed(student.labels)})")
+        raise PotstillError(f"--label: {args.model} has no class {args.label!r} (found: {join_names(student.labels)})")
     label, probability, parts = explain.explain(student, args.text, args.label)
     read = min(len(words(args.text)), student.lookup.max_length)
     if read > len(parts):

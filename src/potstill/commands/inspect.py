@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from potstill.commands.common import add_model, load
-from potstill.errors import NAMED, listed, visible
+from potstill.errors import MAX_NAMES, join_names, visible
 from potstill.runtime import explain, fast
 from potstill.runtime.file import FLOAT
 from potstill.runtime.model import Student
@@ -68,10 +68,10 @@ def lines(path: Path, student: Student, description: dict[str, Any]) -> Iterator
         f"{description['bytes']:,} bytes"
     )
     if student.thresholds is None:
-        yield f"classes     {listed(student.labels)}"
+        yield f"classes     {join_names(student.labels)}"
     else:
         named = [f"{name} ({threshold:.3f})" for name, threshold in description["thresholds"].items()]
-        yield f"labels      {listed(named)}; multi-label, with these decision thresholds"
+        yield f"labels      {join_names(named)}; multi-label, with these decision thresholds"
     yield f"vocabulary  {description['words']:,} words, matched by their {description['matches']}"
     yield f"reads       the first {student.lookup.max_length} words of a text"
     yield f"weights     {bits}; calibrated with temperature {description['temperature']:g}"
@@ -81,10 +81,10 @@ def lines(path: Path, student: Student, description: dict[str, Any]) -> Iterator
         yield "The file does not contain its vocabulary as words."
         return
     yield "most informative words of each class, and how much they raise the log-probability:"
-    for label, words in islice(description["telling"].items(), NAMED):
+    for label, words in islice(description["telling"].items(), MAX_NAMES):
         yield f"  {label}: " + ", ".join(f"{word} {gain:+.1f}" for word, gain in words.items())
-    if len(student.labels) > NAMED:
-        yield f"  … and {len(student.labels) - NAMED:,} more classes: --json lists all"
+    if len(student.labels) > MAX_NAMES:
+        yield f"  … and {len(student.labels) - MAX_NAMES:,} more classes: --json lists all"
 
 
 def origin(facts: dict[str, Any], *, multi_label: bool) -> Iterator[str]:

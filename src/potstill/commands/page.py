@@ -5,7 +5,7 @@ import argparse
 from potstill.bulk.formats import STANDARD
 from potstill.bulk.write import output
 from potstill.commands.common import add_model, load
-from potstill.errors import NAMED, visible
+from potstill.errors import MAX_NAMES, visible
 from potstill.markdown import NAME, cut
 from potstill.runtime.model import Student
 from potstill.terminal import Parser, text
@@ -42,7 +42,7 @@ def render(student: Student, content: bytes, heading: str | None = None) -> str:
 
 def title(student: Student, name_length: int | None = None) -> str:
     """Return a title that names the classes, each cut to `name_length` characters."""
-    if len(student.labels) > NAMED:
+    if len(student.labels) > MAX_NAMES:
         return f"Which of {len(student.labels):,} classes?"
     labels = [visible(label) for label in student.labels]
     if name_length is not None:

@@ -9,7 +9,7 @@ from potstill.bulk import fallback
 from potstill.bulk.formats import FORMATS, STANDARD
 from potstill.bulk.predict import predict, progress
 from potstill.commands.common import add_model, count
-from potstill.errors import PotstillError, lacking, visible
+from potstill.errors import PotstillError, missing_package, visible
 from potstill.runtime.model import Student
 from potstill.terminal import Parser, text
 
@@ -116,7 +116,7 @@ def _run_ray(args: argparse.Namespace) -> None:
         from potstill.bulk import spread
         from potstill.engine import ray
     except ModuleNotFoundError as error:
-        raise lacking(error.name, "ray") from None
+        raise missing_package(error.name, "ray") from None
     with progress() as told:
         rows = spread.predict(
             args.model,

@@ -13,7 +13,7 @@ import segno
 from potstill import paths
 from potstill.bulk.formats import STANDARD
 from potstill.bulk.write import output
-from potstill.errors import PotstillError, listed, visible
+from potstill.errors import PotstillError, join_names, visible
 from potstill.runtime.model import FILE, Student
 from potstill.terminal import Parser
 
@@ -38,7 +38,7 @@ def run(args: argparse.Namespace) -> None:
     if args.output != STANDARD:
         line = (
             f"{args.output}: QR code version {code.version}-{code.error}, {len(data):,} bytes, "
-            f"a classifier of {student.parameters:,} parameters for {listed(student.labels)}"
+            f"a classifier of {student.parameters:,} parameters for {join_names(student.labels)}"
         )
         print(visible(line))
 

@@ -57,7 +57,7 @@ def run(args: argparse.Namespace) -> None:
     _read(params)  # before processes start, so that an error is reported once
     # A storage may hold several searches. One is continued only on the same data, parameters and budget.
     validation = files.sha256(paths.PREPARED / "validation.parquet")
-    key = files.key(files.sha256(paths.TRANSFER), validation, params.model_dump_json(), args.budget, args.unit)
+    key = files.cache_key(files.sha256(paths.TRANSFER), validation, params.model_dump_json(), args.budget, args.unit)
     scratch = paths.SCRATCH / "search"
     scratch.mkdir(parents=True, exist_ok=True)
     name = args.storage or str(scratch / f"{key}.log")

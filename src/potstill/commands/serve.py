@@ -6,7 +6,7 @@ import re
 from potstill.commands import page
 from potstill.commands.common import add_model, count, load
 from potstill.commands.inspect import describe
-from potstill.errors import lacking
+from potstill.errors import missing_package
 from potstill.terminal import Parser, text
 
 
@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> None:
     try:
         from potstill import serve
     except ModuleNotFoundError as error:
-        raise lacking(error.name, "serve") from None
+        raise missing_package(error.name, "serve") from None
     student, content = load(args.model)
     listening = serve.listen(args.host, args.port)
     app = serve.create(

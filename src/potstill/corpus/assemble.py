@@ -4,7 +4,7 @@ from typing import Any
 
 import pandas as pd
 
-from potstill.corpus.clean import keys
+from potstill.corpus.clean import comparison_keys
 from potstill.corpus.dataset import SPLITS, Dataset
 from potstill.corpus.split import count_labels, keep, split_off
 from potstill.corpus.tables import Raw, encode
@@ -40,7 +40,7 @@ def assemble(raw: Raw, params: PrepareParams) -> tuple[Dataset, dict[str, Any]]:
     facts["made_from_train"] = _make_missing(splits, labels, params, where)
     if {"validation", "test"} <= tables.keys():
         facts["validation_texts_in_test"] = len(
-            set(keys(splits["validation"]["text"])) & set(keys(splits["test"]["text"]))
+            set(comparison_keys(splits["validation"]["text"])) & set(comparison_keys(splits["test"]["text"]))
         )
 
     texts = [table.rows["text"] for table in raw.unlabelled]
@@ -79,7 +79,7 @@ def assemble(raw: Raw, params: PrepareParams) -> tuple[Dataset, dict[str, Any]]:
 
 
 def _count_repeats(train: pd.DataFrame) -> dict[str, Any]:
-    key = keys(train["text"])
+    key = comparison_keys(train["text"])
     return {
         "duplicates": int(pd.DataFrame({"key": key, "label": train["label"]}).duplicated().sum()),
         "two_labels": int((train["label"].groupby(key).nunique() > 1).sum()),
@@ -87,11 +87,11 @@ def _count_repeats(train: pd.DataFrame) -> dict[str, Any]:
 
 
 def _remove_leaks(splits: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, dict[str, int]]:
-    key = keys(splits["train"]["text"])
+    key = comparison_keys(splits["train"]["text"])
     leaked = pd.Series(False, index=key.index)
     removed = {}
     for split in ("validation", "test"):
-        copies = key.isin(keys(splits[split]["text"]) if split in splits else [])
+        copies = key.isin(comparison_keys(splits[split]["text"]) if split in splits else [])
         removed[f"in_{split}"] = int(copies.sum())
         leaked |= copies
     return splits["train"][~leaked], {**removed, "rows": int(leaked.sum())}
@@ -110,7 +110,7 @@ def _make_missing(
     splits: dict[str, pd.DataFrame], labels: list[str], params: PrepareParams, where: str
 ) -> dict[str, int]:
     """Split off train what the source lacks; shares are of the train split as it was."""
-    texts = keys(splits["train"]["text"]).nunique()
+    texts = comparison_keys(splits["train"]["text"]).nunique()
     made = {"validation": 0, "test": 0}
     for split, share in (("test", params.test_share), ("validation", params.validation_share)):
         if split not in splits:
@@ -122,9 +122,11 @@ def _make_missing(
 
 def _clean_unlabelled(texts: list[pd.Series], splits: dict[str, pd.DataFrame]) -> tuple[pd.Series, dict[str, int]]:
     pooled = pd.concat(texts, ignore_index=True) if texts else pd.Series([], dtype=object)
-    key = keys(pooled)
-    held_out = key.isin(pd.concat([keys(splits["validation"]["text"]), keys(splits["test"]["text"])]))
-    in_train = key.isin(keys(splits["train"]["text"])) & ~held_out
+    key = comparison_keys(pooled)
+    held_out = key.isin(
+        pd.concat([comparison_keys(splits["validation"]["text"]), comparison_keys(splits["test"]["text"])])
+    )
+    in_train = key.isin(comparison_keys(splits["train"]["text"])) & ~held_out
     repeated = key.duplicated() & ~held_out & ~in_train
     removed = {
         "in_validation_or_test": int(held_out.sum()),

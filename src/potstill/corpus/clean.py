@@ -3,11 +3,11 @@
 import pandas as pd
 
 
-def key(text: str) -> str:
+def comparison_key(text: str) -> str:
     """The form in which texts are compared."""
     return " ".join(text.casefold().split())
 
 
-def keys(texts: pd.Series) -> pd.Series:
-    """`key` of every text, with the same index."""
-    return texts.map(key)
+def comparison_keys(texts: pd.Series) -> pd.Series:
+    """`comparison_key` of every text, with the same index."""
+    return texts.map(comparison_key)

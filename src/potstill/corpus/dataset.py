@@ -74,7 +74,7 @@ class Dataset:
 
     def save(self, folder: Path) -> None:
         """Write the folder: a Parquet table per split, and `dataset.json` with names, counts and hashes."""
-        with files.whole(folder) as part:
+        with files.atomic_write(folder) as part:
             part.mkdir()
             names = (*SPLITS, "unlabelled")
             for name in names:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from potstill.corpus.clean import key
+from potstill.corpus.clean import comparison_key
 from potstill.corpus.dataset import Dataset
 from potstill.errors import PotstillError
 
@@ -115,9 +115,9 @@ def sentences(count: int, rng: random.Random, taken: set[str]) -> list[Sentence]
     drawn = []
     for label in labels:
         sentence = _compose(label, rng)
-        while key(sentence.text) in taken or len(sentence.text.split()) not in WORDS:
+        while comparison_key(sentence.text) in taken or len(sentence.text.split()) not in WORDS:
             sentence = _compose(label, rng)
-        taken.add(key(sentence.text))
+        taken.add(comparison_key(sentence.text))
         drawn.append(sentence)
     return drawn
 

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from potstill.bulk import formats
-from potstill.bulk.asked import Skipped, unit
+from potstill.bulk.asked import BadRows, row_unit
 from potstill.bulk.read import read as read_table
 from potstill.corpus.dataset import SPLITS
 from potstill.corpus.tables import Raw, Table, by_name, columns, joined
@@ -130,7 +130,7 @@ def _labelled(path: Path, params: PrepareParams) -> Table:
         wanted = [params.text, params.label]
         numbers, values = _load(path, wanted)
         frame = pd.DataFrame(dict(zip(("text", "label"), values, strict=True)), dtype=object)
-        return columns(frame, str(path), "text", "label", params.multi_label, numbers, unit(_format(path)))
+        return columns(frame, str(path), "text", "label", params.multi_label, numbers, row_unit(_format(path)))
     numbers, [lines] = _load(path, ["text"])
     split = [line.rpartition(";") for line in lines]
     for number, (_, semicolon, _) in zip(numbers, split, strict=True):
@@ -145,7 +145,7 @@ def _labelled(path: Path, params: PrepareParams) -> Table:
 def _unlabelled(path: Path, params: PrepareParams) -> Table:
     numbers, [texts] = _load(path, [params.text])
     frame = pd.DataFrame({"text": texts}, dtype=object)
-    return columns(frame, str(path), "text", None, False, numbers, unit(_format(path)))
+    return columns(frame, str(path), "text", None, False, numbers, row_unit(_format(path)))
 
 
 def _format(path: Path) -> formats.Format:
@@ -178,7 +178,7 @@ def _load(path: Path, wanted: list[str]) -> tuple[list[int], list[list[Any]]]:
 
 
 def _batches(path: Path, kind: formats.Format, wanted: list[str], advice: Any) -> Iterator[tuple[Any, list[Any]]]:
-    for batch in read_table(str(path), kind, wanted, Skipped(advice="Correct it or remove the row"), advice):
+    for batch in read_table(str(path), kind, wanted, BadRows(advice="Correct it or remove the row"), advice):
         texts = batch.texts if kind != "parquet" else batch.texts.to_pylist()
         if kind == "txt":
             kept = [(number, text) for number, text in zip(batch.numbers, texts, strict=True) if text.strip()]

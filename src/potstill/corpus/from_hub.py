@@ -11,7 +11,7 @@ import pandas as pd
 from potstill.bulk import formats, parquet
 from potstill.corpus.dataset import SPLITS
 from potstill.corpus.tables import Raw, Table, by_name, check_ids, columns
-from potstill.errors import PotstillError, exhausted, said
+from potstill.errors import PotstillError, exhausted, first_line
 from potstill.params.prepare import Hub, PrepareParams
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def _load(hub: Hub) -> tuple[str, dict[str, Any]]:
                 "download its files elsewhere and use `prepare.source=files`, or set HF_ENDPOINT to a mirror"
             ) from None
         raise PotstillError(
-            f"{hub.dataset} cannot be loaded: {said(error)}: check `prepare.hub.dataset`, `.config` and `.revision`"
+            f"{hub.dataset} cannot be loaded: {first_line(error)}: check `prepare.hub.dataset`, `.config` and `.revision`"
         ) from None
     return hub.dataset, dict(loaded) if isinstance(loaded, dict) else {"train": loaded}
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from sklearn.model_selection import train_test_split
 
-from potstill.corpus.clean import keys
+from potstill.corpus.clean import comparison_keys
 from potstill.corpus.dataset import targets
 from potstill.errors import PotstillError
 
@@ -33,7 +33,7 @@ def split_off(
         PotstillError: the sample would be smaller than the number of classes, or a class has too few
             different texts to be split.
     """
-    key = keys(rows["text"])
+    key = comparison_keys(rows["text"])
     texts = rows["label"].groupby(key, sort=False).first()
     if size < len(labels):
         # Each class needs a text in the sample, and one in the rest.

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from potstill.bulk.asked import Asked, Skipped, alike, difference, look, quoted
-from potstill.errors import PotstillError, listed, visible
+from potstill.bulk.asked import BadRows, Request, describe_difference, folded, quoted, rendered
+from potstill.errors import PotstillError, join_names, visible
 from potstill.runtime import naming
 from potstill.runtime.decision import JOINT
 
@@ -137,7 +137,7 @@ def columns(
     for key, column in wanted.items():
         if column not in frame.columns:
             advice = {name: f"Set `prepare.{key}`" for key, name in wanted.items()}
-            raise Asked(name, [], Skipped(), advice.__getitem__, unit).missing(column, list(frame.columns))
+            raise Request(name, [], BadRows(), advice.__getitem__, unit).missing(column, list(frame.columns))
     if frame.empty:
         raise PotstillError(f"{name} is empty: it needs at least one row")
     found = {key: frame[column].astype(object).reset_index(drop=True) for key, column in wanted.items()}
@@ -214,8 +214,8 @@ def _check_forms(tables: Iterable[Table]) -> None:
                     "class, or with a letter (such as v1.10) if they are two"
                 )
     if changed:
-        files = listed(list(dict.fromkeys(changed.values())))
-        found = listed([f"{one!r} is the class {name_of(one)!r}" for one in changed])
+        files = join_names(list(dict.fromkeys(changed.values())))
+        found = join_names([f"{one!r} is the class {name_of(one)!r}" for one in changed])
         told = f"{files}: labels that are numbers are read as such: {found}. Put a letter before them (as in v3.10) if"
         print(visible(f"{told} they are names"), file=sys.stderr)
 
@@ -229,7 +229,7 @@ def check_ids(values: Iterable[Any], name: str) -> None:
     lists = [tuple(value) for value in values if isinstance(value, list)]
     even = len(set(map(len, lists))) == 1 and len(lists[0]) > 1
     if even and all(one in (0, 1) for found in lists for one in found) and set(lists) != {(0, 1)}:
-        shown = listed(list(map(str, lists[0])))
+        shown = join_names(list(map(str, lists[0])))
         raise PotstillError(
             f"{name} has a 0 or 1 for every class in its lists of labels, such as {shown}: list the names or ids of "
             "the classes that a text has"
@@ -367,7 +367,7 @@ def _check_looks(counts: dict[str, int], where: str, by_id: bool) -> None:
     """
     shown = {label: f"{label!a} ({rows:,} rows)" if rows else ascii(label) for label, rows in sorted(counts.items())}
     for label in shown:
-        if not look(label):
+        if not rendered(label):
             raise PotstillError(f"{where}: the label {shown[label]} shows nothing: rename it")
     forms: list[Callable[[str], Any]] = [look, alike, _quantity]
     for form in forms:
@@ -378,9 +378,9 @@ def _check_looks(counts: dict[str, int], where: str, by_id: bool) -> None:
             both = f"{shown[one]} and {shown[other]}"
             if form is look:
                 raise PotstillError(
-                    f"{where}: the labels {both} look alike, and differ in {difference(one, other)}: make them one"
+                    f"{where}: the labels {both} look alike, and differ in {describe_difference(one, other)}: make them one"
                 )
-            differ = f"differ in {difference(one, other)} only" if form is alike else "are the same number"
+            differ = f"differ in {describe_difference(one, other)} only" if form is alike else "are the same number"
             count = "one class" if by_id and form is _quantity else "two classes"
             print(visible(f"{where}: the labels {both} {differ}; they count as {count}"), file=sys.stderr)
 
@@ -415,10 +415,10 @@ def _check_names(raw: Raw, names: list[str], ids: dict[str, int], by_id: bool) -
 
 def _differs(label: str, names: list[str], whose: str) -> str | None:
     """Say in what an unknown label differs from the class that is probably meant; None if it is like no other."""
-    near = next((name for name in names if alike(name) == alike(label)), None)
+    near = next((name for name in names if folded(name) == folded(label)), None)
     if near is None:
         return None
-    return f"which differs from {quoted(near)} in {whose} only in {difference(label, near)}: write them alike"
+    return f"which differs from {quoted(near)} in {whose} only in {describe_difference(label, near)}: write them alike"
 
 
 def _unquoted(label: str, names: list[str]) -> str | None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import potstill
-from potstill.errors import PotstillError, lacking
+from potstill.errors import PotstillError, missing_package
 
 
 def each(
@@ -37,7 +37,7 @@ def each(
         import ray
         import ray.data
     except ModuleNotFoundError as error:
-        raise lacking(error.name, "ray") from None
+        raise missing_package(error.name, "ray") from None
     try:
         # The cluster runs this potstill, whichever it has.
         ray.init(

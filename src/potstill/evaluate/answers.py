@@ -56,7 +56,7 @@ class Answers:
         ]
         table = pd.concat([table, *answers], axis=1)
         table.attrs |= {"thresholds": self.thresholds} if self.thresholds else {}
-        with files.whole(path) as part:
+        with files.atomic_write(path) as part:
             table.to_parquet(part, index=False)
 
     @classmethod

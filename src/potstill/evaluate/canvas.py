@@ -51,7 +51,7 @@ def save(draw: Callable[[Figure], None], path: Path, width: float, height: float
         **options: further ones of matplotlib's `Figure`.
     """
     # The user's own matplotlibrc must not change the bytes; the process's settings come back after.
-    with matplotlib.style.context(["default", STYLE]), files.whole(path) as part, warnings.catch_warnings():
+    with matplotlib.style.context(["default", STYLE]), files.atomic_write(path) as part, warnings.catch_warnings():
         # A letter that the font lacks is a box in a PNG; in an SVG the reader's fonts count.
         warnings.filterwarnings("ignore", r"Glyph \d+ .*missing from")
         kind = path.suffix.removeprefix(".")

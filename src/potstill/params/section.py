@@ -13,7 +13,7 @@ from ruamel.yaml.constructor import SafeConstructor
 from ruamel.yaml.error import MarkedYAMLError
 
 from potstill import paths
-from potstill.errors import PotstillError, said
+from potstill.errors import PotstillError, first_line
 
 SECTIONS = (
     "prepare", "baseline", "teacher", "pool", "label", "student", "export", "ablate", "evaluate", "report",
@@ -186,7 +186,7 @@ def _at(node: Any) -> Iterator[None]:
     except (YAMLError, RecursionError):
         raise
     except Exception as error:
-        raise MarkedYAMLError(problem=said(error), problem_mark=node.start_mark) from None
+        raise MarkedYAMLError(problem=first_line(error), problem_mark=node.start_mark) from None
 
 
 def read(path: Path) -> dict[str, Any]:

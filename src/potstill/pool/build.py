@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute
 import pyarrow.parquet
 
-from potstill.corpus.clean import key
+from potstill.corpus.clean import comparison_key
 from potstill.corpus.dataset import Dataset
 from potstill.errors import PotstillError
 from potstill.params.pool import PoolParams
@@ -29,7 +29,7 @@ def build(prepared: Path, target: Path, params: PoolParams, lexicon: Sequence[st
     """Collect the texts of every source that is switched on.
 
     A text that occurs in validation or test, or that an earlier source gave, is left out (compared as in
-    `corpus.clean.key`). A source that cannot give as many distinct texts as it should gives what it can.
+    `corpus.clean.comparison_key`). A source that cannot give as many distinct texts as it should gives what it can.
 
     Args:
         prepared: the folder of the prepared data; of validation and test only what to leave out is taken.
@@ -135,7 +135,7 @@ NOTHING = np.uint64(0)
 
 def _hash(text: str) -> np.uint64:
     """64 bits of what a text is compared by, 0 of nothing. Two of ten million share them with a chance of 1e-6."""
-    compared = key(text)
+    compared = comparison_key(text)
     if not compared:
         return NOTHING
     return np.uint64(int.from_bytes(hashlib.blake2b(compared.encode(), digest_size=8).digest(), "little"))

@@ -1,6 +1,6 @@
 """The words that a teacher knew before it saw any of the texts at hand."""
 
-from potstill.errors import PotstillError, exhausted, said
+from potstill.errors import PotstillError, exhausted, first_line
 
 
 def words(checkpoint: str) -> list[str]:
@@ -23,7 +23,7 @@ def words(checkpoint: str) -> list[str]:
         if exhausted(error):
             raise
         raise PotstillError(
-            f"the tokenizer of {checkpoint} cannot be loaded: {said(error)}; if it is damaged, get it again"
+            f"the tokenizer of {checkpoint} cannot be loaded: {first_line(error)}; if it is damaged, get it again"
         ) from None
     # SentencePiece and byte-level BPE mark the beginning of a word, WordPiece what is not one.
     for mark in ("▁", "Ġ"):

@@ -33,8 +33,8 @@ def costs(teachers: Mapping[str, Sequence[str]]) -> dict[str, dict[str, float]]:
     found = {}
     for stage in STAGES:
         for run in ([stage, name] for name in sorted(teachers[stage])) if stage in teachers else [[stage]]:
-            path = paths.METRICS.joinpath(*run, "cost.json")
-            found[" ".join(run)] = measures.read(measures.Cost, path, "cost")
+            path = paths.METRICS.joinpath(*run, "resources.json")
+            found[" ".join(run)] = measures.read(measures.Resources, path, "resources")
     return found
 
 

@@ -119,7 +119,7 @@ def pack(
     except _WRONG as error:
         raise PotstillError(f"a model file cannot hold this student: {naming.fault(labels) or error}") from None
     except (AttributeError, LookupError, TypeError) as error:  # an attribute is of another type, or incomplete
-        raise PotstillError(f"a model file cannot hold this student: {errors.said(error)}") from None
+        raise PotstillError(f"a model file cannot hold this student: {errors.first_line(error)}") from None
     return content
 
 

@@ -184,7 +184,7 @@ class Student:
         except IsADirectoryError:
             raise PotstillError(f"{name} is a folder: give the model file in it, such as {Path(name) / FILE}") from None
         except FileNotFoundError:
-            raise files.missing(name, "Give the path of a model file (.pot).") from None
+            raise files.missing_file(name, "Give the path of a model file (.pot).") from None
         except (OSError, ValueError) as error:
             raise PotstillError(f"{name} cannot be loaded: {error}. Fetch or make the file again.") from None
 

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 
 from potstill import files
-from potstill.errors import PotstillError, lacking
+from potstill.errors import PotstillError, missing_package
 
 
 @contextmanager
@@ -115,7 +115,7 @@ class PostgreSQL:
                 connection.execute(sa.text("SELECT pg_advisory_lock(hashtext('potstill'))"))
                 yield
         except ModuleNotFoundError:
-            raise lacking("psycopg, which reaches PostgreSQL,", "postgresql") from None
+            raise missing_package("psycopg, which reaches PostgreSQL,", "postgresql") from None
         except (sa.exc.SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
             cause = error.__cause__ if isinstance(error, optuna.exceptions.StorageInternalError) else error
             message = str(getattr(cause, "orig", None) or cause)

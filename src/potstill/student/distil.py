@@ -42,7 +42,7 @@ class Trained:
 
     def save(self, folder: Path) -> int:
         """Write `FILE`, `WORDS` and `UNROUNDED` into a new folder. Return the size of the first in bytes."""
-        with files.whole(folder) as part:
+        with files.atomic_write(folder) as part:
             part.mkdir(parents=True)
             self.student.save(part / FILE)
             files.write_json(part / WORDS, self.words)

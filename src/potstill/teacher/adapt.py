@@ -85,7 +85,7 @@ def adapt(
     # A masked-language model has no pooler: the checkpoint's own stays.
     classifier.base_model.load_state_dict(model.base_model.state_dict(), strict=False)
     if trainer.is_world_process_zero():
-        with files.whole(adapted) as folder:
+        with files.atomic_write(adapted) as folder:
             classifier.save_pretrained(folder)
             tokenizer.save_pretrained(folder)
         resume.seal(adapted)

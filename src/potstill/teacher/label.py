@@ -76,7 +76,7 @@ def label(
     """
     with files.reading(teacher):
         hashed = files.sha256(teacher)
-    fingerprint = files.key(hashed, files.sha256(pool), params.precision)
+    fingerprint = files.cache_key(hashed, files.sha256(pool), params.precision)
     source, loaded = str(pool.resolve()), str(teacher.resolve())
     with shards.reaching(f"{params.storage or scratch.resolve()}/{teacher.name}-{fingerprint}") as (system, folder):
         home = system.unstrip_protocol(folder)
@@ -90,7 +90,7 @@ def label(
     work = shards.Work(labeller, "text", f"{home}/shards", fingerprint, facts=("cut",))
     jobs = shards.plan([source], "text")
     done = shards.answer(work, jobs, _engine(params), told)
-    with files.whole(target) as part:
+    with files.atomic_write(target) as part:
         part.mkdir()
         shards.gather(work, done, part / FILE)
     system.rm(folder, recursive=True)

@@ -16,7 +16,7 @@ from transformers import (
 )
 from transformers.trainer_utils import set_seed
 
-from potstill.errors import PotstillError, exhausted, said
+from potstill.errors import PotstillError, exhausted, first_line
 
 transformers.logging.set_verbosity_error()  # "newly initialized" is the head, and no news
 transformers.logging.disable_progress_bar()
@@ -103,7 +103,11 @@ def load_as(
     except Exception as error:  # each kind of damage has one of its own, the tokenizers' a plain `Exception`
         if exhausted(error):
             raise
-        fault = said(error) if isinstance(error, OSError | ValueError) else f"its {part} does not fit ({said(error)})"
+        fault = (
+            first_line(error)
+            if isinstance(error, OSError | ValueError)
+            else f"its {part} does not fit ({first_line(error)})"
+        )
     if fault:
         again = "run `make verify`, then `dvc repro`" if trained else "get it again, with all its files"
         raise PotstillError(f"{source} cannot be loaded as {name}: {fault}; if it is damaged, {again}")

@@ -12,12 +12,12 @@ import pandas as pd
 from scipy.special import logit
 
 from potstill.bulk import formats
-from potstill.bulk.asked import Asked, Skipped, quoted, unit
+from potstill.bulk.asked import BadRows, Request, quoted, row_unit
 from potstill.bulk.read import names
 from potstill.bulk.read import read as read_table
-from potstill.corpus.clean import keys
+from potstill.corpus.clean import comparison_keys
 from potstill.corpus.tables import name_of
-from potstill.errors import PotstillError, listed, visible
+from potstill.errors import PotstillError, join_names, visible
 
 _NUMBER = re.compile(r"\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\s*", re.ASCII)
 
@@ -51,8 +51,8 @@ def read(path: Path, labels: list[str], multi_label: bool = False) -> pd.DataFra
     separator = {"csv": ",", "tsv": "\t"}.get(kind, "")
     for label in ("text", *labels) if columns else ():
         if label not in found:
-            asked = Asked(str(path), [], Skipped(), lambda _: advice, unit(kind))
-            raise asked.missing(label, columns, separator)
+            request = Request(str(path), [], BadRows(), lambda _: advice, row_unit(kind))
+            raise request.missing_column(label, columns, separator)
     wanted = ["text", *(found.get(label, label) for label in labels)]
     others = [column for column in dict.fromkeys(columns) if column not in wanted]
     same = {name_of(column): column for column in others}
@@ -63,18 +63,18 @@ def read(path: Path, labels: list[str], multi_label: bool = False) -> pd.DataFra
                 f"{label!r}: remove one"
             )
     if others:
-        print(visible(f"{path}: columns that are not used: {listed([*map(quoted, others)])}"), file=sys.stderr)
+        print(visible(f"{path}: columns that are not used: {join_names([*map(quoted, others)])}"), file=sys.stderr)
     texts: list[str] = []
     rows: list[list[float]] = []
     places: list[str] = []
-    for batch in read_table(str(path), kind, wanted, Skipped(advice="Correct it or remove the row"), lambda _: advice):
+    for batch in read_table(str(path), kind, wanted, BadRows(advice="Correct it or remove the row"), lambda _: advice):
         texts.extend(batch.texts if kind != "parquet" else batch.texts.to_pylist())
         for number, text, *values in zip(batch.numbers, texts[len(rows) :], *batch.others, strict=True):
-            where = f"{path}: {unit(kind)} {number}"
+            where = f"{path}: {row_unit(kind)} {number}"
             if not text.strip():
                 raise PotstillError(f"{where} has no text: fill it in or remove the row")
             rows.append(_distribution(values, multi_label, where))
-            places.append(f"{unit(kind)} {number}")
+            places.append(f"{row_unit(kind)} {number}")
     table = pd.DataFrame(np.array(rows, np.float64).reshape(-1, len(labels)), columns=labels)
     table.insert(0, "text", pd.Series(texts, dtype="str"))
     if pair := _contradiction(table):
@@ -88,7 +88,7 @@ def read(path: Path, labels: list[str], multi_label: bool = False) -> pd.DataFra
 
 def _contradiction(table: pd.DataFrame) -> tuple[int, int] | None:
     """The first two rows of one text that differ in their probabilities."""
-    same, values = pd.factorize(keys(table["text"]))[0], table.iloc[:, 1:].to_numpy()
+    same, values = pd.factorize(comparison_keys(table["text"]))[0], table.iloc[:, 1:].to_numpy()
     first = np.unique(same, return_index=True)[1][same]
     differs = np.flatnonzero((np.abs(values - values[first]) > 1e-6).any(1))
     return (int(first[differs[0]]), int(differs[0])) if len(differs) else None
@@ -105,8 +105,8 @@ def coverage(name: str, table: pd.DataFrame, texts: Mapping[str, pd.Series]) -> 
     Raises:
         PotstillError: it has none of them.
     """
-    known = set(keys(table["text"]))
-    found = {split: int(keys(some).isin(known).sum()) for split, some in texts.items() if len(some)}
+    known = set(comparison_keys(table["text"]))
+    found = {split: int(comparison_keys(some).isin(known).sum()) for split, some in texts.items() if len(some)}
     if not any(found.values()):
         raise PotstillError(
             f"{name} has {len(table):,} rows, and none of them is a text of {', '.join(found)}: its column `text` must "
@@ -147,8 +147,8 @@ def logits(table: pd.DataFrame, texts: pd.Series, multi_label: bool = False) -> 
         NaN where the table lacks the text.
     """
     labels = table.columns[1:]
-    known = table.assign(key=keys(table["text"])).drop_duplicates("key").set_index("key")[labels]
-    found = known.reindex(keys(texts)).to_numpy(np.float64)
+    known = table.assign(key=comparison_keys(table["text"])).drop_duplicates("key").set_index("key")[labels]
+    found = known.reindex(comparison_keys(texts)).to_numpy(np.float64)
     # A probability of zero, or of one, is a rounded one: its logarithm must stay finite.
     if multi_label:
         return logit(np.clip(found, 1e-6, 1 - 1e-6)).astype(np.float32)
