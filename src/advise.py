@@ -62,7 +62,7 @@ def main() -> None:
         def answer(texts: list[str]) -> np.ndarray:
             device.use_threads(threads)
             limits = {"max_length": settings.max_length, "batch_size": 32, "precision": settings.precision}
-            return score.logits(network, tokenizer, texts, **limits)
+            return score.score(network, tokenizer, texts, **limits).logits
 
         return answer
 

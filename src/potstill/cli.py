@@ -16,7 +16,7 @@ from typing import Any
 import potstill
 from potstill.bulk import fallback
 from potstill.bulk.formats import FORMATS, STANDARD
-from potstill.bulk.predict import predict, progress
+from potstill.bulk.predict import Progress, predict
 from potstill.bulk.write import output
 from potstill.errors import NAMED, PotstillError, lacking, listed, visible
 from potstill.markdown import NAME, cut
@@ -223,7 +223,7 @@ def _spread(asked: argparse.Namespace) -> None:
         from potstill.engine import ray
     except ModuleNotFoundError as error:
         raise lacking(error.name, "ray") from None
-    with progress() as told:
+    with Progress() as progress:
         rows = spread.predict(
             asked.model,
             asked.input,
@@ -232,7 +232,7 @@ def _spread(asked: argparse.Namespace) -> None:
             top=asked.top_k,
             threshold=asked.threshold,
             engine=partial(ray.each, actors=asked.workers or 0, address=asked.address, gpu=False),
-            told=told,
+            progress=progress.update,
         )
     print(f"{rows:,} texts classified", file=sys.stderr)
 
