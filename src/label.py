@@ -1,4 +1,4 @@
-"""Stage `label`: one teacher's logits for every text of the pool, once. `python src/label.py minilm`."""
+"""Stage `label`: a teacher's logits for every text of the pool. `python src/label.py minilm`."""
 
 from potstill.start import run
 
@@ -22,14 +22,14 @@ def main() -> None:
     metrics, pool = paths.METRICS / "label" / name, paths.POOL / "pool.parquet"
     with record_resources(metrics / "resources.json"):
         rows = inputs.opened(pool, inputs.POOL).metadata.num_rows
-        scratch = paths.SCRATCH / "label"  # which DVC leaves alone
+        scratch = paths.SCRATCH / "label"  # DVC does not track it
         with tqdm(total=rows, unit="text", desc=f"label with {name}", mininterval=1) as bar:
-            cut = label(paths.TEACHER / name, pool, paths.LABEL / name, params, scratch, bar.update)
-        # In Git, so that `transfer` knows in a clone that holds no logits whether they have changed.
-        truncated = round(cut / rows, 6)
-        facts = {"rows": rows, "sha256": files.sha256(paths.LABEL / name), "truncated": truncated}
+            truncated = label(paths.TEACHER / name, pool, paths.LABEL / name, params, scratch, bar.update)
+        share = round(truncated / rows, 6)
+        # The hash is in Git, so that `transfer` can detect new logits in a clone without them.
+        facts = {"rows": rows, "sha256": files.sha256(paths.LABEL / name), "truncated": share}
         files.write_json(metrics / "metrics.json", {"label": {name: facts}})
-        truncation.note("teacher.max_length", {"pool's": truncated})
+        truncation.note("teacher.max_length", {"pool's": share})
 
 
 if __name__ == "__main__":

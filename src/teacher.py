@@ -1,4 +1,4 @@
-"""Stage `teacher`: fine-tune a checkpoint, or take a table of probabilities. `python src/teacher.py minilm`."""
+"""Stage `teacher`: fine-tune a checkpoint, or read a table of probabilities. `python src/teacher.py minilm`."""
 
 from potstill.start import run
 
@@ -33,10 +33,10 @@ def main() -> None:
 
 
 def teach(name: str, params: TeacherParams) -> None:
-    """Make one teacher, and have it answer validation and test."""
+    """Make a teacher, and write its logits for validation and test."""
     metrics = paths.METRICS / "teacher" / name
     data = Dataset.load(paths.PREPARED)
-    cut: dict[str, int] = {}
+    truncated: dict[str, int] = {}
     with files.atomic_write(paths.TEACHER / name) as folder:
         folder.mkdir()
         checkpoint = params.presets[name].checkpoint
@@ -44,39 +44,39 @@ def teach(name: str, params: TeacherParams) -> None:
         if table.is_table(checkpoint):
             if params.mlm_epochs:
                 raise PotstillError(
-                    f"{checkpoint} is a table, which cannot be adapted: set `mlm_epochs: 0` in teacher.presets.{name}, "
-                    "or teacher.mlm_epochs=0"
+                    f"{checkpoint} is a table, which cannot be trained. Set `mlm_epochs: 0` in teacher.presets.{name}, "
+                    "or teacher.mlm_epochs=0."
                 )
-            answers = table.read(Path(checkpoint), data.labels, data.multi_label)
+            probabilities = table.read(Path(checkpoint), data.labels, data.multi_label)
             splits = {split: data.split(split)["text"] for split in ("train", "validation", "test", "unlabelled")}
-            print(visible(table.coverage(checkpoint, answers, splits)))
-            answers.to_parquet(folder / "table.parquet", index=False)
+            print(visible(table.coverage(checkpoint, probabilities, splits)))
+            probabilities.to_parquet(folder / "table.parquet", index=False)
             model.describe(folder, "table", data.labels, multi_label=data.multi_label)
             (metrics / "plots").mkdir(parents=True, exist_ok=True)  # no curves, but DVC expects the folder
         else:
-            cut["train"] = train(folder, metrics, data, params, name)
+            truncated["train"] = train(folder, metrics, data, params, name)
         teacher = model.load(folder, params.batch_size, params.precision)
         texts = data.test["text"].tolist()
-        test = teacher.logits(texts, cut=lambda number: cut.update(test=number))
-        validation = teacher.logits(data.validation["text"].tolist(), cut=lambda number: cut.update(validation=number))
-    known = data.targets("validation")
+        test, truncated["test"] = teacher.score(texts)
+        validation, truncated["validation"] = teacher.score(data.validation["text"].tolist())
+    targets = data.targets("validation")
     record.write_answers(metrics / "test.csv", test, data.targets("test"), data.labels)
-    record.write_answers(metrics / "validation.csv", validation, known, data.labels)
+    record.write_answers(metrics / "validation.csv", validation, targets, data.labels)
     covered = np.isfinite(validation).all(1)
-    validation, known = validation[covered], known[covered]
-    predicted = likely(validation, known)
+    validation, targets = validation[covered], targets[covered]
+    predicted = likely(validation, targets)
     facts = {
-        "validation_accuracy": round(accuracy(validation, known), 6) if covered.any() else None,
-        "validation_macro_f1": round(macro_f1(known, predicted, len(data.labels)), 6) if covered.any() else None,
+        "validation_accuracy": round(accuracy(validation, targets), 6) if covered.any() else None,
+        "validation_macro_f1": round(macro_f1(targets, predicted, len(data.labels)), 6) if covered.any() else None,
         "parameters": teacher.parameters,
         "bytes": files.size(paths.TEACHER / name),
         **source,
     }
-    if cut:
-        facts["truncated"] = {split: round(number / len(data.split(split)), 6) for split, number in cut.items()}
+    timings = {}
+    if teacher.parameters:  # a table neither truncates texts nor takes time
+        facts["truncated"] = {split: round(number / len(data.split(split)), 6) for split, number in truncated.items()}
         truncation.note("teacher.max_length", facts["truncated"])
     record.headline(metrics, name, facts)
-    timings = {}
     if teacher.parameters:
         device.use_threads(1)
         timings = {name: throughput(teacher.logits, texts)}
@@ -84,49 +84,51 @@ def teach(name: str, params: TeacherParams) -> None:
 
 
 def train(folder: Path, metrics: Path, data: Dataset, params: TeacherParams, name: str) -> int:
-    """Adapt if asked, and fine-tune into `folder`; a run that was killed goes on from its last finished epoch.
+    """Fine-tune into `folder`, after masked-language-model training if set; resume if an earlier run was killed.
 
     Returns:
-        How many train texts were cut off.
+        The number of train texts that were truncated.
     """
     from potstill.teacher import together
 
     preset = params.presets[name]
     source = checkpoints.find(preset.checkpoint)
     settings = params.model_dump_json(exclude={"checkpoints", "presets"})
-    # Checkpoints of another version of Transformers may not load.
-    read = [files.sha256(path) for path in (Path(source), paths.PREPARED)]
-    scratch = paths.SCRATCH / "teacher" / files.cache_key(settings, preset, *read, version("transformers"))
-    rate = preset.learning_rate
-    cut = together.run(params.processes, params.threads, fit, folder, metrics, data, params, source, rate, scratch)
+    hashes = [files.sha256(path) for path in (Path(source), paths.PREPARED)]
+    # With the version of transformers, since checkpoints of another one may not load.
+    scratch = paths.SCRATCH / "teacher" / files.cache_key(settings, preset, *hashes, version("transformers"))
+    arguments = (folder, metrics, data, params, source, preset.learning_rate, scratch)
+    truncated = together.run(params.processes, params.threads, fit, *arguments)
     shutil.rmtree(scratch)
-    return cut
+    return truncated
 
 
 def fit(
     folder: Path, metrics: Path, data: Dataset, params: TeacherParams, source: str, learning_rate: float, scratch: Path
 ) -> int:
-    """What `train` does in each of its processes, of which the first writes."""
+    """Train in each of the processes of `train`; the main process writes the files."""
     from potstill.teacher import finetune, pretrained, together
 
     if params.mlm_epochs:
         from potstill.teacher import adapt
 
         texts = [*data.train["text"], *data.unlabelled["text"]]
-        source = adapt.adapt(source, texts, params, scratch, say)
+        source = adapt.adapt(source, texts, params, scratch, log_adaptation)
     network, tokenizer = pretrained.load(source, data.labels, params.seed, data.multi_label)
-    with record.curves(metrics) if together.first() else nullcontext(say) as log:
-        cut = finetune.finetune(network, tokenizer, data.train, data.validation, params, learning_rate, scratch, log)
-    if together.first():
+    with record.curves(metrics) if together.is_main_process() else nullcontext(log_adaptation) as log:
+        truncated = finetune.finetune(
+            network, tokenizer, data.train, data.validation, params, learning_rate, scratch, log
+        )
+    if together.is_main_process():
         network.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
         model.describe(folder, "checkpoint", data.labels, params.max_length, data.multi_label)
-    return cut
+    return truncated
 
 
-def say(epoch: dict[str, float]) -> None:
-    """Print what adapting says of a pass."""
-    tqdm.write(f"adapted, pass {epoch['epoch']}: loss {epoch['loss']:.4g}")
+def log_adaptation(epoch: dict[str, float]) -> None:
+    """Print the loss of an epoch of masked-language-model training."""
+    tqdm.write(f"masked-language model, epoch {epoch['epoch']}: loss {epoch['loss']:.4g}")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""Stage `transfer`: the transfer set, every text with the mean logits of the labelling teachers.
+"""Stage `transfer`: write the transfer set, the texts of the pool with the mean logits of the teachers.
 
-It is a stage of its own so that every output has one maker: a teacher is added or left out without labelling
-anything twice, and `dvc exp run --pull` finds all that a student needs in one place.
+It is a stage of its own so that a teacher can be added or left out without labelling again, and so that
+`dvc exp run --pull` needs one output for a student.
 """
 
 from potstill.start import run
@@ -19,16 +19,18 @@ def main() -> None:
     """Read the pool and `data/label/<teacher>` of each; write `data/transfer`."""
     teachers = LabelParams.load().teachers
     files.warn_unused(paths.METRICS / "label", teachers, "label.teachers")
-    answers = [paths.LABEL / name / "logits.parquet" for name in teachers]
-    for name, path in zip(teachers, answers, strict=True):
+    labelled = [paths.LABEL / name / "logits.parquet" for name in teachers]
+    for name, path in zip(teachers, labelled, strict=True):
         if not path.is_file():
             raise PotstillError(f"{path} is missing: run `dvc pull label@{name}` or `dvc repro`")
     with files.atomic_write(paths.TRANSFER) as folder:
         folder.mkdir()
-        labelled, rows = merge(paths.POOL / "pool.parquet", answers, folder, PrepareParams.load().multi_label)
-        if not labelled:
-            raise PotstillError(f"{', '.join(teachers)} has no answer for any text of the pool: let the table cover it")
-    print(f"{labelled:,} of {rows:,} texts labelled by {', '.join(teachers)}")
+        written, rows = merge(paths.POOL / "pool.parquet", labelled, folder, PrepareParams.load().multi_label)
+        if not written:
+            raise PotstillError(
+                f"{', '.join(teachers)}: no probabilities for any text of the pool. Add these texts to the table."
+            )
+    print(f"{written:,} of {rows:,} texts labelled by {', '.join(teachers)}")
 
 
 if __name__ == "__main__":

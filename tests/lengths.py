@@ -1,4 +1,4 @@
-"""Work for an engine whose workers have next to nothing to import."""
+"""A function for shards that imports next to nothing."""
 
 import os
 import signal
@@ -12,25 +12,22 @@ from potstill.errors import PotstillError
 
 @dataclass(frozen=True)
 class Lengths:
-    """Answers with the lengths of the texts; the text `die` kills its process once, `bad` cannot be answered."""
+    """Returns the lengths of texts; the text `die` kills its process once, `bad` raises an error."""
 
     seen: Path
 
-    def __call__(self):
-        def answer(texts):
-            for text in texts.to_pylist():
-                with (self.seen / str(os.getpid())).open("a") as stream:
-                    print(text, file=stream)
-                if text == "die" and not (self.seen / "died").exists():
-                    (self.seen / "died").touch()
-                    os.kill(os.getpid(), signal.SIGKILL)
-                if text == "bad":
-                    raise PotstillError("a bad text")
-            lengths = [len(text) for text in texts.to_pylist()]
-            return pa.table({"length": lengths}), {"longest": max(lengths)}
+    def __call__(self, texts):
+        for text in texts.to_pylist():
+            with (self.seen / str(os.getpid())).open("a") as stream:
+                print(text, file=stream)
+            if text == "die" and not (self.seen / "died").exists():
+                (self.seen / "died").touch()
+                os.kill(os.getpid(), signal.SIGKILL)
+            if text == "bad":
+                raise PotstillError("a bad text")
+        lengths = [len(text) for text in texts.to_pylist()]
+        return pa.table({"length": lengths}), {"longest": max(lengths)}
 
-        return answer
-
-    def answered(self):
-        """All texts that were read, in no order."""
+    def processed(self):
+        """All texts that were processed, sorted."""
         return sorted(line for path in self.seen.glob("[0-9]*") for line in path.read_text().splitlines())

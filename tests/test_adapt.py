@@ -23,7 +23,7 @@ class Killed(Exception):
 
 
 def adapted(source, data, scratch, log=lambda epoch: None):
-    """The folder that three passes over the train texts make."""
+    """The folder of a checkpoint trained for three epochs on the train texts."""
     return adapt.adapt(str(source), data.train["text"].tolist(), settings(mlm_epochs=3), scratch, log)
 
 
@@ -42,7 +42,7 @@ def test_adapting_trains_the_base_and_nothing_else(bert, data, tmp_path):
     changed = {name for name in before if not torch.equal(before[name], after[name])}
     assert {name for name in changed if not name.startswith("bert.encoder") and "embeddings" not in name} == set()
     assert len([name for name in changed if name.startswith("bert.encoder")]) > 10
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["adapted", "seal-of-adapted"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["adapted", "sha256-of-adapted"]
 
 
 @pytest.mark.slow
@@ -68,16 +68,16 @@ def test_the_loss_is_the_models_own_without_its_cost(kind, data, tmp_path):
     model, tokenizer = pretrained.load_as(AutoModelForMaskedLM, "a masked-language model", str(source), 0)
     collate = DataCollatorForLanguageModeling(tokenizer, mlm_probability=0.15)
     batch = collate(pretrained.encode(tokenizer, texts[:32], 32)[0])
-    trainer = adapt._Trainer(model=model.eval(), args=finetune.arguments(settings(), tmp_path / "scratch"))
+    trainer = adapt._Trainer(model=model.eval(), args=finetune.training_arguments(settings(), tmp_path / "scratch"))
     assert trainer.compute_loss(model, dict(batch)).item() == pytest.approx(model(**batch).loss.item(), rel=1e-5)
     nothing = batch | {"labels": torch.full_like(batch["labels"], adapt.IGNORED)}
     assert trainer.compute_loss(model, nothing).item() == 0
 
 
 @pytest.mark.parametrize("kind", ["t5", "xlnet"])
-def test_what_foretells_no_masked_words_is_refused(kind, data, tmp_path):
+def test_an_architecture_without_a_masked_language_model_head_is_refused(kind, data, tmp_path):
     source = make_checkpoint(kind, tmp_path / "checkpoint", data.train["text"].tolist())
-    with pytest.raises(PotstillError, match=f"{kind} is not made to foretell masked words; set `mlm_epochs: 0` in its"):
+    with pytest.raises(PotstillError, match=f"{kind} has no masked-language-model head. Set `mlm_epochs: 0` in its"):
         adapted(source, data, tmp_path / "scratch")
     assert not (tmp_path / "scratch").exists()
 
@@ -129,8 +129,8 @@ def test_adapted_or_not_a_teacher_has_the_same_files(stage, bert, data, monkeypa
     files = {path.name for path in folder.iterdir()}
     facts = json.loads((folder / "config.json").read_text())
     assert not any(paths.SCRATCH.rglob("*.safetensors"))
-    told = f"note: DVC does not watch {bert}: after changing it, run `dvc repro -f -s teacher@mine` and `dvc repro`"
-    assert told in capsys.readouterr().out
+    note = f"note: DVC does not watch {bert}: after changing it, run `dvc repro -f -s teacher@mine` and `dvc repro`"
+    assert note in capsys.readouterr().out
     written = json.loads((paths.METRICS / "teacher/mine/metrics.json").read_text())["mine"]
     assert written["input_sha256"] == sha256(bert)
     monkeypatch.setattr(adapt, "adapt", None)  # not called where there is nothing to do

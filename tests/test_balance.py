@@ -93,6 +93,6 @@ def test_a_balanced_teacher_expects_all_classes_alike(bert, rare, tmp_path):
         network, tokenizer = pretrained.load(str(bert), ["no", "yes"])
         params = teacher_settings(epochs=2, class_weight=class_weight)
         finetune.finetune(network, tokenizer, train, validation, params, 3e-3, tmp_path / str(class_weight))
-        logits = score.logits(network, tokenizer, test["text"].tolist(), max_length=32, batch_size=32)
+        logits = score.score(network, tokenizer, test["text"].tolist(), max_length=32, batch_size=32).logits
         expected.append(softmax(logits, axis=1)[:, 1].mean())
     assert expected[1] > 3 * expected[0]

@@ -172,9 +172,9 @@ def test_a_fallback_that_cannot_be_is_refused(model, bert, teacher, tmp_path, mo
     assert "teacher.json: no such file" in refused(*asked, tmp_path, "--threshold", "1")
     teachers.describe(tmp_path, "table", ["c0", "c1", "c2"])
     pq.write_table(pa.table({"text": ["a"], "c0": [1.0], "c1": [0.0], "c2": [0.0]}), tmp_path / "table.parquet")
-    assert "has none for new texts" in refused(*asked, tmp_path, "--threshold", "1")
+    assert "has no probabilities for new texts" in refused(*asked, tmp_path, "--threshold", "1")
     other = make_teacher(bert, tmp_path / "other", ["x", "y", "z"])
-    assert "tells apart x, y, z, and the student c0, c1, c2" in refused(*asked, other, "--threshold", "1")
+    assert "has the labels x, y, z, the student c0, c1, c2" in refused(*asked, other, "--threshold", "1")
     monkeypatch.setitem(sys.modules, "pandas", None)  # as where only the base is installed
     monkeypatch.delitem(sys.modules, "potstill.teacher.model")
     monkeypatch.delattr("potstill.teacher.model")
@@ -240,7 +240,7 @@ def test_a_missing_text_of_a_parquet_file_likewise(model, tmp_path, capsys):
     ("arguments", "message"),
     [
         (["none.csv"], "none.csv is missing"),
-        (["a.xyz"], "its name tells no format (known: .csv, .tsv"),
+        (["a.xyz"], "its name has no known ending (.csv, .tsv"),
         (["number.parquet"], "the column 'text' holds int64, not strings"),
         (["foreign.parquet"], "is not a valid Parquet file"),
         (["a.csv", "-o", "a.csv"], "is read and written: name another output"),

@@ -508,10 +508,8 @@ class TestScratch:
         pool = tmp_path / "pool.parquet"
         pd.DataFrame({"text": [f"happy {i}" for i in range(6)]}).to_parquet(pool, index=False, row_group_size=3)
         jobs = shards.plan([str(pool)], "text")
-        work = shards.Work(
-            lambda: lambda texts: (pq.read_table(pool), {"cut": 0}), "text", str(tmp_path), "m", ("cut",)
-        )
-        done = shards.answer(work, jobs, lambda start, jobs: local.each(start, jobs, 1))
+        task = shards.Task(lambda texts: (pq.read_table(pool), {"cut": 0}), "text", str(tmp_path), "m", ("cut",))
+        done = shards.process(task, jobs, lambda task, jobs: local.each(task, jobs, 1))
         marker = tmp_path / "_000001.done"
         marked = json.loads(marker.read_text())
         changed = {
@@ -520,26 +518,26 @@ class TestScratch:
             "null number": marked | {"number": None},
         }
         marker.write_text(json.dumps(changed[change]) if change in changed else change)
-        told = []
-        again = shards.answer(work, jobs, lambda start, jobs: local.each(start, jobs, 1), told.append)
+        counted = []
+        again = shards.process(task, jobs, lambda task, jobs: local.each(task, jobs, 1), counted.append)
         assert again == done
-        assert told == [3, 3]
+        assert counted == [3, 3]
         assert json.loads(marker.read_text()) == marked
 
-    @pytest.mark.parametrize("damage", ["content", "seal", "no seal", "a file"])
+    @pytest.mark.parametrize("damage", ["content", "checksum", "no checksum", "a file"])
     def test_a_checkpoint(self, tmp_path, capsys, damage):
         folder = tmp_path / "checkpoint-5"
         folder.mkdir()
         (folder / "weights").write_text("1")
-        resume.seal(folder)
+        resume.write_checksum(folder)
         assert resume.last(tmp_path) == str(folder)
         assert not capsys.readouterr().out
         if damage == "content":
             (folder / "weights").write_text("2")
-        elif damage == "seal":
-            (tmp_path / "seal-of-checkpoint-5").write_text("null")
-        elif damage == "no seal":
-            (tmp_path / "seal-of-checkpoint-5").unlink()
+        elif damage == "checksum":
+            (tmp_path / "sha256-of-checkpoint-5").write_text("null")
+        elif damage == "no checksum":
+            (tmp_path / "sha256-of-checkpoint-5").unlink()
         else:
             shutil.rmtree(folder)
             folder.write_text("null")

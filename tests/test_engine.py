@@ -53,33 +53,33 @@ def make_pool(path, texts, rows):
 
 
 @everywhere
-def test_the_same_answers_from_every_engine_and_none_twice(lengths, tmp_path, engine):
+def test_every_engine_gives_the_same_results_and_does_no_shard_twice(lengths, tmp_path, engine):
     texts = ["x" * i for i in range(10)]
     first, second = make_pool(tmp_path / "a.parquet", texts[:7], 3), make_pool(tmp_path / "b.parquet", texts[7:], 3)
     jobs = shards.plan([first, second], "text")
     assert [job["rows"] for job in jobs] == [3, 3, 1, 3]
-    work = shards.Work(lengths, "text", str(tmp_path / "out"), "mine")
-    (tmp_path / "out").mkdir()  # by a run that did not come far
-    told = []
-    done = shards.answer(work, jobs, engine, told.append)
+    task = shards.Task(lengths, "text", str(tmp_path / "out"), "mine")
+    (tmp_path / "out").mkdir()  # by a run that was killed early
+    counted = []
+    done = shards.process(task, jobs, engine, counted.append)
     assert [facts["longest"] for facts in done] == [2, 5, 6, 9]
-    assert sum(told) == 10
-    assert lengths.answered() == texts
-    assert pd.read_parquet(tmp_path / "out")["length"].tolist() == list(range(10))  # past the markers
-    shards.gather(work, done, tmp_path / "all.parquet")
+    assert sum(counted) == 10
+    assert lengths.processed() == texts
+    assert pd.read_parquet(tmp_path / "out")["length"].tolist() == list(range(10))  # ignores the markers
+    shards.gather(task, done, tmp_path / "all.parquet")
     assert pd.read_parquet(tmp_path / "all.parquet")["length"].tolist() == list(range(10))
 
-    # Only what has no marker, or a marker but not what it marks, is answered again.
+    # Only shards without a marker or without a result are done again.
     (tmp_path / "out/_000000.done").unlink()
     (tmp_path / "out/_000002.done").write_text('{"number": ')
     (tmp_path / "out/000003.parquet").write_bytes(b"")
-    assert shards.answer(work, jobs, engine) == done
-    assert lengths.answered() == sorted(texts + texts[:3] + texts[6:])
-    assert shards.answer(work, jobs, engine) == done
-    assert lengths.answered() == sorted(texts + texts[:3] + texts[6:])
+    assert shards.process(task, jobs, engine) == done
+    assert lengths.processed() == sorted(texts + texts[:3] + texts[6:])
+    assert shards.process(task, jobs, engine) == done
+    assert lengths.processed() == sorted(texts + texts[:3] + texts[6:])
 
-    with pytest.raises(PotstillError, match="holds answers to something else"):
-        shards.answer(shards.Work(lengths, "text", work.folder, "another"), jobs, engine)
+    with pytest.raises(PotstillError, match="holds the results of another model or input"):
+        shards.process(shards.Task(lengths, "text", task.folder, "another"), jobs, engine)
 
 
 @pytest.mark.parametrize("name", ["000000.parquet", "000007.parquet"])
@@ -87,74 +87,74 @@ def test_a_folder_that_is_not_ours_is_not_written_to(name, lengths, tmp_path):
     pool = make_pool(tmp_path / "a.parquet", ["a", "b", "c"], 1)
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / name).write_text("precious")
-    work = shards.Work(lengths, "text", str(tmp_path / "out"), "mine")
+    task = shards.Task(lengths, "text", str(tmp_path / "out"), "mine")
     with pytest.raises(PotstillError, match="in it would be overwritten"):
-        shards.answer(work, shards.plan([pool], "text"), ENGINES["one"])
+        shards.process(task, shards.plan([pool], "text"), ENGINES["one"])
     assert [(path.name, path.read_text()) for path in (tmp_path / "out").iterdir()] == [(name, "precious")]
-    file = shards.Work(lengths, "text", str(tmp_path / "out" / name), "mine")
+    file = shards.Task(lengths, "text", str(tmp_path / "out" / name), "mine")
     with pytest.raises(PotstillError, match="it is a file"):
-        shards.answer(file, shards.plan([pool], "text"), ENGINES["one"])
+        shards.process(file, shards.plan([pool], "text"), ENGINES["one"])
 
 
 def test_a_run_that_was_killed_before_its_first_marker_goes_on(lengths, tmp_path):
     pool = make_pool(tmp_path / "a.parquet", ["a", "b", "c"], 1)
-    work = shards.Work(lengths, "text", str(tmp_path / "out"), "mine")
-    work.claim()
+    task = shards.Task(lengths, "text", str(tmp_path / "out"), "mine")
+    task.claim()
     (tmp_path / "out" / "000001.parquet").write_text("half")
     jobs = shards.plan([pool], "text")
-    assert len(shards.answer(work, jobs, ENGINES["one"])) == len(jobs)
+    assert len(shards.process(task, jobs, ENGINES["one"])) == len(jobs)
 
 
-def test_a_damaged_shard_is_not_used_but_answered_again(lengths, tmp_path):
+def test_a_damaged_shard_is_done_again(lengths, tmp_path):
     texts = ["x" * i for i in range(6)]
     jobs = shards.plan([make_pool(tmp_path / "pool.parquet", texts, 3)], "text")
-    work = shards.Work(lengths, "text", str(tmp_path / "out"), "mine")
-    done = shards.answer(work, jobs, ENGINES["one"])
+    task = shards.Task(lengths, "text", str(tmp_path / "out"), "mine")
+    done = shards.process(task, jobs, ENGINES["one"])
     damaged = tmp_path / "out/000001.parquet"
     content = damaged.read_bytes()
     damaged.write_bytes(content[:40] + bytes(8) + content[48:])
     with pytest.raises(PotstillError, match=r"000001\.parquet is damaged: run this again"):
-        shards.gather(work, done, tmp_path / "all.parquet")
-    assert shards.answer(work, jobs, ENGINES["one"]) == done
-    assert lengths.answered() == sorted(texts + texts[3:])
-    shards.gather(work, done, tmp_path / "all.parquet")
+        shards.gather(task, done, tmp_path / "all.parquet")
+    assert shards.process(task, jobs, ENGINES["one"]) == done
+    assert lengths.processed() == sorted(texts + texts[3:])
+    shards.gather(task, done, tmp_path / "all.parquet")
     assert pd.read_parquet(tmp_path / "all.parquet")["length"].tolist() == list(range(6))
 
 
 @everywhere
-def test_what_a_worker_says_is_wrong_comes_in_one_line(lengths, tmp_path, engine):
+def test_an_error_of_a_worker_is_raised_as_one_line(lengths, tmp_path, engine):
     jobs = shards.plan([make_pool(tmp_path / "pool.parquet", ["a", "bad", "c"], 1)], "text")
     with pytest.raises(PotstillError, match=r"^a bad text$"):
-        shards.answer(shards.Work(lengths, "text", str(tmp_path / "out"), "mine"), jobs, engine)
+        shards.process(shards.Task(lengths, "text", str(tmp_path / "out"), "mine"), jobs, engine)
 
 
 @pytest.fixture
 def deadly(lengths, tmp_path):
-    """Work in five jobs, of which one kills whoever does it first; the jobs, and their texts."""
+    """A task of five jobs, one of which kills the first process that does it; the jobs, and their texts."""
     texts = ["a", "b", "die", "d", "e"]
     jobs = shards.plan([make_pool(tmp_path / "pool.parquet", texts, 1)], "text")
-    return shards.Work(lengths, "text", str(tmp_path / "out"), "mine"), jobs, texts
+    return shards.Task(lengths, "text", str(tmp_path / "out"), "mine"), jobs, texts
 
 
 @pytest.mark.slow
 @pytest.mark.faults
 def test_an_actor_that_dies_is_replaced(lengths, tmp_path, deadly):
-    work, jobs, texts = deadly
-    shards.answer(work, jobs, ENGINES["ray"])
+    task, jobs, texts = deadly
+    shards.process(task, jobs, ENGINES["ray"])
     assert pd.read_parquet(tmp_path / "out")["length"].tolist() == [1, 1, 3, 1, 1]
-    assert set(lengths.answered()) == set(texts)
+    assert set(lengths.processed()) == set(texts)
 
 
 @pytest.mark.slow
 @pytest.mark.faults
-def test_a_process_that_dies_is_told_of_and_what_was_done_is_kept(lengths, tmp_path, deadly):
-    work, jobs, texts = deadly
+def test_a_killed_process_is_reported_and_finished_shards_are_kept(lengths, tmp_path, deadly):
+    task, jobs, texts = deadly
     with pytest.raises(PotstillError, match="one of 2 processes was killed"):
-        shards.answer(work, jobs, ENGINES["two"])
-    before = work.done()
-    shards.answer(work, jobs, ENGINES["two"])
+        shards.process(task, jobs, ENGINES["two"])
+    before = task.done()
+    shards.process(task, jobs, ENGINES["two"])
     assert pd.read_parquet(tmp_path / "out")["length"].tolist() == [1, 1, 3, 1, 1]
-    again = [text for text in lengths.answered() if lengths.answered().count(text) > 1]
+    again = [text for text in lengths.processed() if lengths.processed().count(text) > 1]
     assert not {texts[number] for number in before} & set(again)
 
 
@@ -203,9 +203,9 @@ def test_a_teacher_labels_alike_on_both_engines_and_through_a_store(teacher, tmp
         "ray": settings(engine="ray"),
         "store": settings(storage=str(tmp_path / "shared")),
     }.items():
-        told = []
-        label(teacher, pool, tmp_path / name, params, tmp_path / "scratch", told.append)
-        assert sum(told) == len(texts)
+        counted = []
+        label(teacher, pool, tmp_path / name, params, tmp_path / "scratch", counted.append)
+        assert sum(counted) == len(texts)
         assert not list(Path(params.storage or tmp_path / "scratch").iterdir())
         found[name] = (tmp_path / name / FILE).read_bytes()
     assert len(set(found.values())) == 1
@@ -234,16 +234,16 @@ from lengths import Lengths
 from potstill.engine import local, ray, shards
 import time
 class Slow(Lengths):
-    def __call__(self):
-        answer = super().__call__()
-        return lambda texts: (time.sleep(0.2), answer(texts))[1]
+    def __call__(self, texts):
+        time.sleep(0.2)
+        return super().__call__(texts)
 if __name__ == "__main__":
     pool, out, seen, engine = sys.argv[1:]
     engine = {
         "two": partial(local.each, processes=2),
         "ray": partial(ray.each, actors=2, address=None, gpu=False),
     }[engine]
-    shards.answer(shards.Work(Slow(Path(seen)), "text", out, "mine"), shards.plan([pool], "text"), engine)
+    shards.process(shards.Task(Slow(Path(seen)), "text", out, "mine"), shards.plan([pool], "text"), engine)
 """
 
 
@@ -267,12 +267,12 @@ def test_a_driver_that_dies_loses_nothing(lengths, tmp_path, engine):
     process.wait()
     _, alive = psutil.wait_procs(workers, timeout=30)
     assert not alive, "the workers outlived the driver"
-    work = shards.Work(lengths, "text", str(out), "mine")
-    before = {texts[number] for number in work.done()}
+    task = shards.Task(lengths, "text", str(out), "mine")
+    before = {texts[number] for number in task.done()}
     assert 5 <= len(before) < len(texts)
-    shards.answer(work, shards.plan([pool], "text"), ENGINES["two"])
+    shards.process(task, shards.plan([pool], "text"), ENGINES["two"])
     assert pd.read_parquet(out)["length"].tolist() == [7] * len(texts)
-    assert not {text for text in before if lengths.answered().count(text) > 1}
+    assert not {text for text in before if lengths.processed().count(text) > 1}
 
 
 @pytest.mark.slow
@@ -295,8 +295,8 @@ def test_predict_on_ray_answers_as_predict_does_and_goes_on_where_it_stopped(tmp
     cli.execute(command)
     written = [path.name for path, time_ in before.items() if path.stat().st_mtime_ns != time_]
     assert written == ["000003.parquet"]
-    with pytest.raises(PotstillError, match="holds answers to something else"):
-        cli.execute([*command[:-4], "--engine", "ray"])
+    with pytest.raises(PotstillError, match="holds the results of another model or input"):
+        cli._main([*command[:-4], "--engine", "ray"])
 
 
 @pytest.fixture
@@ -353,9 +353,9 @@ def test_labels_and_answers_go_through_a_store(bucket, teacher, tmp_path, monkey
         (("in.parquet", "-o", "out"), "in.parquet is missing"),
         (("*.parquet", "-o", "out"), "there is no Parquet file"),
         (("nowhere://in.parquet", "-o", "out"), "Protocol not known: nowhere"),
-        (("in", "-o", "in"), "in: in would take the answers in it for texts"),
-        (("in", "-o", "./in/answers/new"), "would take the answers in it for texts"),
-        (("in/*.parquet", "-o", "in/"), "would take the answers in it for texts"),
+        (("in", "-o", "in"), "in: it is part of the input"),
+        (("in", "-o", "./in/answers/new"), "is part of the input"),
+        (("in/*.parquet", "-o", "in/"), "is part of the input"),
         (("in", "-o", "file"), "it is a file"),
         (("in/*.parquet", "-o", "in/a.parquet"), "it is a file"),
     ],

@@ -481,7 +481,7 @@ def test_a_fine_tuned_teacher_tells_several_labels(bert, mixed, tmp_path, weight
     assert network.config.problem_type == "multi_label_classification"
     assert epochs[-1]["validation_loss"] < epochs[0]["validation_loss"]
     texts, known = mixed.validation["text"].tolist(), mixed.targets("validation")
-    found = score.logits(network, tokenizer, texts, max_length=32, batch_size=32)
+    found = score.score(network, tokenizer, texts, max_length=32, batch_size=32).logits
     assert all(column[has].mean() > column[~has].mean() for column, has in zip(found.T, known.T, strict=True))
 
 

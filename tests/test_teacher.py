@@ -45,14 +45,14 @@ def train(source, data, scratch, epochs=3, log=lambda epoch: None, rate=3e-3):
     return network, tokenizer
 
 
-def test_a_preset_may_have_a_seed_and_an_adaptation_of_its_own():
+def test_a_preset_may_have_its_own_seed_and_adaptation():
     presets = {
         "mine": {"checkpoint": "anywhere"},
         "second": {"checkpoint": "anywhere", "seed": 7},
         "third": {"checkpoint": "anywhere", "mlm_epochs": 0},
     }
-    asked = settings(checkpoints=list(presets), presets=presets, seed=3, mlm_epochs=2)
-    assert [(asked.of(name).seed, asked.of(name).mlm_epochs) for name in presets] == [(3, 2), (7, 2), (3, 0)]
+    params = settings(checkpoints=list(presets), presets=presets, seed=3, mlm_epochs=2)
+    assert [(params.of(name).seed, params.of(name).mlm_epochs) for name in presets] == [(3, 2), (7, 2), (3, 0)]
 
 
 @pytest.mark.slow
@@ -93,7 +93,7 @@ def test_the_last_epoch_is_kept_and_every_epoch_is_logged(bert, data, tmp_path):
     network, tokenizer = train(bert, data, tmp_path, log=epochs.append)
     assert [epoch["epoch"] for epoch in epochs] == [1, 2, 3]
     assert set(epochs[0]) == {"epoch", "loss", "validation_loss", "validation_accuracy"}
-    scored = score.logits(network, tokenizer, data.validation["text"].tolist(), max_length=32, batch_size=16)
+    scored = score.score(network, tokenizer, data.validation["text"].tolist(), max_length=32, batch_size=16).logits
     accuracy = (scored.argmax(1) == data.validation["label"]).mean()
     assert accuracy == pytest.approx(epochs[-1]["validation_accuracy"])
 
@@ -122,8 +122,8 @@ def test_an_interrupted_training_goes_on_from_its_last_whole_checkpoint(bert, da
     undisturbed, _ = train(bert, data, tmp_path / "whole")
     texts = data.test["text"].tolist()
     np.testing.assert_allclose(
-        score.logits(resumed, tokenizer, texts, max_length=32, batch_size=16),
-        score.logits(undisturbed, tokenizer, texts, max_length=32, batch_size=16),
+        score.score(resumed, tokenizer, texts, max_length=32, batch_size=16).logits,
+        score.score(undisturbed, tokenizer, texts, max_length=32, batch_size=16).logits,
         atol=1e-5,
     )
 
@@ -135,7 +135,7 @@ def test_scores_do_not_depend_on_batches_or_order(kind, data, tmp_path):
     texts = [*data.test["text"], "", "word " * 100]
 
     def scored(texts, batch_size):
-        return score.logits(network, tokenizer, texts, max_length=32, batch_size=batch_size, precision="fp32")
+        return score.score(network, tokenizer, texts, max_length=32, batch_size=batch_size, precision="fp32").logits
 
     together = scored(texts, 16)
     np.testing.assert_allclose(together, np.concatenate([scored([text], 1) for text in texts]), atol=1e-5)
@@ -147,20 +147,18 @@ def test_scores_do_not_depend_on_batches_or_order(kind, data, tmp_path):
 
 
 @pytest.mark.parametrize("fast", [True, False])
-def test_texts_that_are_cut_off_are_counted(bert, fast, monkeypatch):
+def test_truncated_texts_are_counted(bert, fast, monkeypatch):
     network, tokenizer = pretrained.load(str(bert), ["a", "b"])
     if not fast:
         monkeypatch.setattr("transformers.BatchEncoding.encodings", None)
     short, fits = "happy", " ".join(["happy"] * (14 if fast else 13))  # of 16 tokens two mark its ends
-    rows, cut = pretrained.encode(tokenizer, [short, fits, fits + " happy happy", fits * 9], 16)
-    assert (len(rows), cut) == (4, 2)
+    rows, truncated = pretrained.encode(tokenizer, [short, fits, fits + " happy happy", fits * 9], 16)
+    assert (len(rows), truncated) == (4, 2)
     assert {len(row["input_ids"]) for row in rows} == {3, 16 if fast else 15, 16}
-    told = []
-    score.logits(network, tokenizer, [short, fits * 9], max_length=16, batch_size=2, cut=told.append)
-    assert told == [1]
+    assert score.score(network, tokenizer, [short, fits * 9], max_length=16, batch_size=2).truncated == 1
 
 
-def test_many_texts_cut_off_are_said(capsys):
+def test_many_truncated_texts_are_reported(capsys):
     truncation.note("teacher.max_length", {"train": 0.01, "test": 0.0})
     assert not capsys.readouterr().out
     truncation.note("teacher.max_length", {"train": 0.123, "test": 0.002, "validation": 0.05})

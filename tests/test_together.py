@@ -1,4 +1,4 @@
-"""A teacher that several processes train together, or in parts."""
+"""A teacher that is trained by several processes, or with gradient accumulation."""
 
 import json
 import os
@@ -32,7 +32,7 @@ def fit(source, data, params, folder):
 
 
 def fail(where):
-    if together.first():
+    if together.is_main_process():
         torch.distributed.init_process_group("gloo")
         torch.distributed.barrier()  # for one that never comes
     elif where == "error":
@@ -57,9 +57,11 @@ def alike(table):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("several", "class_weight"), [(False, "balanced"), (True, None)])
-def test_a_batch_shared_or_in_parts_teaches_what_a_whole_one_does(steady, data, mixed, tmp_path, several, class_weight):
-    task = mixed if several else data
+@pytest.mark.parametrize(("multi_label", "class_weight"), [(False, "balanced"), (True, None)])
+def test_a_batch_shared_or_in_parts_teaches_what_a_whole_one_does(
+    steady, data, mixed, tmp_path, multi_label, class_weight
+):
+    task = mixed if multi_label else data
     task = replace(task, train=alike(task.train)[:96], validation=alike(task.validation)[:32])
     ways = {
         "whole": {},
@@ -68,7 +70,7 @@ def test_a_batch_shared_or_in_parts_teaches_what_a_whole_one_does(steady, data, 
         "shared": {"processes": 2},
         "both": {"processes": 2, "gradient_accumulation_steps": 2},
     }
-    if several:  # whose loss alone differs
+    if multi_label:  # only its loss differs
         ways = {name: ways[name] for name in ("whole", "both")}
     learnt = {}
     for name, changes in ways.items():
@@ -76,11 +78,11 @@ def test_a_batch_shared_or_in_parts_teaches_what_a_whole_one_does(steady, data, 
         learnt[name] = together.run(params.processes, 1, fit, steady, task, params, tmp_path / name)
     weights, epochs = learnt["whole"]
     assert [epoch["epoch"] for epoch in epochs] == [1, 2]
-    for name, (others, told) in learnt.items():
+    for name, (others, logged) in learnt.items():
         for key, value in weights.items():
             torch.testing.assert_close(others[key], value, atol=2e-4, rtol=1e-3, msg=f"{name}, {key}")
-        assert [epoch["validation_accuracy"] for epoch in told] == [epoch["validation_accuracy"] for epoch in epochs]
-        assert [epoch["loss"] for epoch in told] == pytest.approx([epoch["loss"] for epoch in epochs], rel=1e-3), name
+        assert [epoch["validation_accuracy"] for epoch in logged] == [epoch["validation_accuracy"] for epoch in epochs]
+        assert [epoch["loss"] for epoch in logged] == pytest.approx([epoch["loss"] for epoch in epochs], rel=1e-3), name
 
 
 @pytest.mark.slow
@@ -104,7 +106,7 @@ def test_the_stage_has_one_writer(bert, data, tmp_path):
     done = subprocess.run(command, cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("epoch 1, loss") == 1
-    assert done.stdout.count("adapted, pass 1") == 1
+    assert done.stdout.count("masked-language model, epoch 1") == 1
     metrics = tmp_path / "metrics/teacher/mine"
     assert pd.read_csv(metrics / "plots/metrics/loss.tsv", sep="\t")["step"].tolist() == [1, 2, 3]
     assert json.loads((metrics / "metrics.json").read_text())["mine"]["validation_accuracy"] > 0.5

@@ -29,7 +29,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 import potstill
 from potstill.bulk.asked import Batch
-from potstill.bulk.predict import answer
+from potstill.bulk.predict import top_labels
 from potstill.bulk.rows import undecodable
 from potstill.connection import AT_ONCE, Connection, Limits, problem, room
 from potstill.errors import PotstillError, visible
@@ -380,7 +380,7 @@ def create(
     def answers(asked: Texts) -> Predictions:
         if student.thresholds is not None:
             return Predictions(predictions=several(student.thresholds, asked))
-        best = answer(student, Batch(asked.texts, ()), min(asked.top_k or 1, len(student.labels)), 0.0, False)
+        best = top_labels(student, Batch(asked.texts, ()), min(asked.top_k or 1, len(student.labels)), 0.0, False)
         finite(best.probabilities)
         found = []
         for ids, probabilities in zip(best.ids.tolist(), best.probabilities.tolist(), strict=True):

@@ -1,4 +1,7 @@
-"""Several processes, a thread each, for trainings that do not need one another."""
+"""A pool of processes with one thread each, for independent trainings.
+
+joblib's loky was tried and not taken: signals, threads and orphaned workers need the same code around it.
+"""
 
 import os
 import signal
@@ -17,16 +20,16 @@ from potstill.errors import PotstillError, error_line
 
 @contextmanager
 def workers(jobs: int) -> Iterator[ProcessPoolExecutor]:
-    """Give an executor of so many processes; what waits is given up when the block ends.
+    """Give an executor of `jobs` processes; when the block ends, pending calls are cancelled.
 
     Raises:
-        PotstillError: the system killed one.
+        PotstillError: a process was killed.
     """
-    resource_tracker.ensure_running()  # which would unblock signals when the first process is started
+    resource_tracker.ensure_running()  # otherwise the first submission starts it, which unblocks signals
     pool = _Pool(jobs, get_context("spawn"), _start)
     try:
-        # A process that a submission starts is watched from the next one on, or the next result: if it died before, it
-        # would be waited for.
+        # The executor monitors a new process only from the next submission or result on: one that dies before that
+        # would be waited for without end.
         for _ in range(jobs + 1):
             pool.submit(os.getpid)
         yield pool
@@ -40,7 +43,7 @@ def workers(jobs: int) -> Iterator[ProcessPoolExecutor]:
 
 class _Pool(ProcessPoolExecutor):
     def submit(self, *args: Any, **kwargs: Any) -> Any:
-        """A process that this starts inherits that interrupts are blocked, until it can end in silence."""
+        """Block interrupts in processes that this starts, until they can handle them without a traceback."""
         before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
         try:
             return super().submit(*args, **kwargs)
@@ -49,7 +52,7 @@ class _Pool(ProcessPoolExecutor):
 
 
 def _start() -> None:
-    from potstill import start  # which would change the process of whoever imports this module
+    from potstill import start  # imported late: it changes the signal handlers of the process
 
     start.quiet_interrupts()
     try:
@@ -58,11 +61,11 @@ def _start() -> None:
     except Exception as error:
         if error_line(error) is None:
             raise
-        os._exit(1)  # the parent says so in a line, and the executor would print a traceback
+        os._exit(1)  # the parent reports it in one line; the executor would print a traceback
 
 
 def _end_with_parent() -> None:
-    """A parent that is killed cannot tell its processes to end, and they would wait for it for ever."""
+    """End this process when its parent is killed; otherwise it would wait for calls forever."""
     parent = parent_process()
     if parent:
         wait([parent.sentinel])

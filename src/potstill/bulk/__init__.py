@@ -1,1 +1,1 @@
-"""Scoring files of any size, a batch at a time."""
+"""Classifying files of any size, batch by batch."""

@@ -1,26 +1,40 @@
-"""A larger model that answers where a student is unsure: a cascade (Viola and Jones 2001)."""
+"""A teacher that classifies the texts that the student is unsure of: a cascade (Viola and Jones 2001)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from potstill.errors import PotstillError, missing_package
 from potstill.runtime.decision import probabilities
 
-Fallback = Callable[[list[str]], np.ndarray]
+if TYPE_CHECKING:
+    from potstill.teacher.model import Teacher
+
+
+@dataclass(frozen=True)
+class Fallback:
+    """A teacher, and the positions of its labels in the student's order."""
+
+    teacher: "Teacher"
+    order: list[int]
+
+    def predict_proba(self, texts: list[str]) -> np.ndarray:
+        """Return probabilities of shape (texts, classes), the classes in the student's order."""
+        return probabilities(self.teacher.logits(texts)[:, self.order], several=False)
 
 
 def load(folder: Path, labels: Sequence[str]) -> Fallback:
-    """A function that gives a teacher's probabilities for texts, of shape (texts, classes).
+    """Load a teacher as a fallback.
 
     Args:
-        folder: what the stage `teacher` wrote.
-        labels: the classes of the student, whose order the probabilities take.
+        folder: the teacher's folder, as the stage `teacher` writes it.
+        labels: the student's labels.
 
     Raises:
-        PotstillError: the folder holds no teacher, one of other classes, or one that cannot answer new texts; or what
-            is needed to run it is not installed.
+        PotstillError: the folder has no teacher, one of other labels, or a table; or a package is not installed.
     """
     try:
         from potstill.teacher import model
@@ -29,10 +43,11 @@ def load(folder: Path, labels: Sequence[str]) -> Fallback:
     except ModuleNotFoundError as error:
         raise missing_package(error.name, "train") from None
     if teacher.parameters is None:
-        raise PotstillError(f"{folder} is a table of answers, and has none for new texts: give a checkpoint's folder")
+        raise PotstillError(
+            f"{folder} is a table, which has no probabilities for new texts: give the folder of a fine-tuned teacher"
+        )
     if sorted(teacher.labels) != sorted(labels):
         raise PotstillError(
-            f"{folder} tells apart {', '.join(teacher.labels)}, and the student {', '.join(labels)}: give its teacher"
+            f"{folder} has the labels {', '.join(teacher.labels)}, the student {', '.join(labels)}: give its teacher"
         )
-    order = [teacher.labels.index(label) for label in labels]
-    return lambda texts: probabilities(teacher.logits(texts)[:, order], several=False)
+    return Fallback(teacher, [teacher.labels.index(label) for label in labels])

@@ -1,4 +1,4 @@
-"""The formats of tables of texts, and what the names of files say of them."""
+"""File formats of tables of texts, and detecting them from file names."""
 
 import os
 import re
@@ -15,13 +15,13 @@ ENDINGS: dict[str, Format] = {
     "txt": "txt", "text": "txt",
 }  # fmt: skip
 NAMED = ", ".join(f".{ending}" for ending in ENDINGS if ending != "text") + "; each but Parquet also .gz or .zst"
-"""What a message says of the endings that are read."""
+"""The endings that can be read, for messages."""
 
 _NAME = re.compile(rf"(?P<stem>.*)\.(?P<ending>{'|'.join(ENDINGS)})(?P<packed>\.gz|\.zst)?", re.IGNORECASE | re.DOTALL)
 
 
 class Name(NamedTuple):
-    """What a file's name says: the name without its endings, the format, and whether the file is compressed."""
+    """A file name without its endings, its format, and whether the file is compressed."""
 
     stem: str
     format: Format
@@ -29,46 +29,49 @@ class Name(NamedTuple):
 
 
 def parse(path: str) -> Name | None:
-    """Read the endings of a file's name, whatever their case; None if they tell no format."""
+    """Parse a file name, ignoring the case of its endings; None if they belong to no format."""
     found = _NAME.fullmatch(os.path.basename(path))
     if not found:
         return None
     return Name(found["stem"], ENDINGS[found["ending"].lower()], found["packed"] is not None)
 
 
-def format_of(path: str, asked: Format | None, standard: Format) -> Format:
-    """The format of a file: what was asked for, or what its name says.
+def format_of(path: str, given: Format | None, default: Format) -> Format:
+    """Return the format of a file.
 
-    For standard input and output, and pipes, devices and descriptors whose names tell none, `standard`.
+    Args:
+        path: the file, or `-`.
+        given: the format if it is known; None to detect it from the name.
+        default: the format of standard input and output, and of pipes, devices and descriptors without an ending.
 
     Raises:
-        PotstillError: the name says nothing, or is that of a folder.
+        PotstillError: the name has no known ending, or is that of a folder.
     """
     name = parse(path)
-    if asked or path == STANDARD:
-        return asked or standard
+    if given or path == STANDARD:
+        return given or default
     if name:
         return name.format
     if os.path.isdir(path):
         raise PotstillError(f"{path} is a folder: name a file in it")
-    if _of_the_system(path) or (os.path.exists(path) and not os.path.isfile(path)):
-        return standard
+    if _is_device(path) or (os.path.exists(path) and not os.path.isfile(path)):
+        return default
     raise PotstillError(
-        f"{path}: its name tells no format (known: {NAMED}). Rename it, or give the format: {', '.join(FORMATS)}"
+        f"{path}: its name has no known ending ({NAMED}). Rename it, or give the format: {', '.join(FORMATS)}"
     )
 
 
-def _of_the_system(path: str) -> bool:
-    """Whether a path is that of a device or descriptor, such as /dev/stdout, behind which a file may be."""
+def _is_device(path: str) -> bool:
+    """Return whether a path is that of a device or descriptor, such as /dev/stdout, even if it points to a file."""
     place = os.path.abspath(path)
-    return place.startswith(("/dev/", "/proc/")) and not place.startswith("/dev/shm/")  # a folder like any other
+    return place.startswith(("/dev/", "/proc/")) and not place.startswith("/dev/shm/")  # an ordinary folder
 
 
 def pyarrow(purpose: str = "Parquet files") -> Any:
-    """Arrow with its Parquet part, which is no part of the base installation.
+    """Return the module pyarrow, with pyarrow.parquet, which the base installation lacks.
 
     Raises:
-        PotstillError: it is not installed.
+        PotstillError: it is not installed. The message gives the `purpose`.
     """
     try:
         import pyarrow.compute

@@ -1,9 +1,9 @@
-"""Writing answers into tables."""
+"""Predictions as tables, and writing them."""
 
 import csv
 import io
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,131 +19,212 @@ from potstill.terminal import as_json
 
 
 @dataclass(frozen=True)
-class Answers:
-    """The most probable classes of some texts, the best first.
+class TopLabels:
+    """The k most probable labels of texts, the most probable first.
 
     Attributes:
-        names: of all classes.
-        ids: int64 (texts, classes asked for): the places of the names; -1 where a text's best is below the threshold.
-        probabilities: float32, of the same shape.
-        numbers: which rows they are; None to leave them out.
-        passed_on: bool (texts,): whether another model answered; None where there is none.
+        labels: the names of all classes.
+        ids: int64 (texts, k): class ids; -1 if a text's highest probability is below the threshold.
+        probabilities: float32 (texts, k).
+        numbers: the row numbers of the texts; None to write none.
+        passed_on: bool (texts,): whether the fallback classified the text; None without a fallback.
     """
 
-    names: Sequence[str]
+    labels: Sequence[str]
     ids: np.ndarray
     probabilities: np.ndarray
     numbers: Sequence[int] | None
     passed_on: np.ndarray | None
 
     def columns(self) -> dict[str, np.ndarray]:
-        """By name: `row` if rows are numbered, `label` (ids) and `probability`, then `label_2`…; and `passed_on`."""
+        """Return the columns by name: `row`, `label` (ids), `probability`, `label_2`, …, `passed_on`; some optional."""
         found = {} if self.numbers is None else {"row": np.array(self.numbers, np.int64)}
         for i in range(self.ids.shape[1]):
             end = "" if i == 0 else f"_{i + 1}"
             found |= {f"label{end}": self.ids[:, i], f"probability{end}": self.probabilities[:, i]}
         return found if self.passed_on is None else found | {"passed_on": self.passed_on}
 
-    def shown(self, labels: Sequence[str], form: str = "{}") -> list[list[str]]:
-        """The columns as text: `labels` for the ids, the last one for -1; `form` is put around each, with its name."""
+    def formatted(self, labels: Sequence[str], template: str = "{}") -> list[list[str]]:
+        """Return the columns as strings.
+
+        Args:
+            labels: what to write for each class id; the last one for -1.
+            template: put around each value, whose place is `{}`; `NAME` is the name of the column.
+        """
         columns = []
         for name, values in self.columns().items():
-            around = form.replace("NAME", name)
+            cell = template.replace("NAME", name)
             if name.startswith("label"):
-                texts = [around.replace("{}", label) for label in labels]
-                columns.append([texts[id_] for id_ in values.tolist()])
+                cells = [cell.replace("{}", label) for label in labels]
+                columns.append([cells[id_] for id_ in values.tolist()])
             elif values.dtype == bool:
-                columns.append([around.format(str(value).lower()) for value in values.tolist()])
+                columns.append([cell.format(str(value).lower()) for value in values.tolist()])
             else:
-                around = around.replace("{}", "{:.6f}" if name.startswith("probability") else "{}")
-                columns.append([around.format(value) for value in values.tolist()])
+                cell = cell.replace("{}", "{:.6f}" if name.startswith("probability") else "{}")
+                columns.append([cell.format(value) for value in values.tolist()])
         return columns
 
     def lines(self) -> list[str]:
-        """The labels of each text, for a text file."""
-        labels = [*self.names, ""]
+        """Return the labels of each text, separated by tabs."""
+        labels = [*self.labels, ""]
         return ["\t".join([labels[id_] for id_ in row]) for row in self.ids.tolist()]
 
-    def arrow(self, arrow: Any) -> dict[str, Any]:
-        """The columns for Arrow, which `arrow` is."""
-        names = arrow.array(self.names, arrow.string())
-        return {
-            name: names.take(arrow.array(values, mask=values < 0)) if name.startswith("label") else values
+    def table(self) -> Any:
+        """Return the columns as an Arrow table."""
+        arrow = pyarrow()
+        labels = arrow.array(self.labels, arrow.string())
+        columns = {
+            name: labels.take(arrow.array(values, mask=values < 0)) if name.startswith("label") else values
             for name, values in self.columns().items()
         }
+        return arrow.table(columns)
 
 
 @dataclass(frozen=True)
 class LabelSets:
-    """The labels of some texts that may have several, or none.
+    """The labels of multi-label texts, each with any number of them.
 
     Attributes:
-        names: of all labels.
-        ids: int64, the places of the names of all texts' labels, one text after the other, the most probable first.
+        labels: the names of all labels.
+        ids: int64: the label ids of all texts, text by text, the most probable first.
         probabilities: float32, of the same shape.
-        counts: int64 (texts,): how many of them belong to each text.
-        numbers: which rows they are; None to leave them out.
+        counts: int64 (texts,): the number of labels of each text.
+        numbers: the row numbers of the texts; None to write none.
     """
 
-    names: Sequence[str]
+    labels: Sequence[str]
     ids: np.ndarray
     probabilities: np.ndarray
     counts: np.ndarray
     numbers: Sequence[int] | None
 
     def columns(self) -> list[str]:
-        """`row` if rows are numbered, `labels` and `probabilities`."""
+        """Return the names of the columns: `row` if rows are numbered, `labels` and `probabilities`."""
         return [*([] if self.numbers is None else ["row"]), "labels", "probabilities"]
 
-    def shown(self, labels: Sequence[str], form: str = "") -> list[list[str]]:
-        """The columns as text, see `Answers.shown`; without `form` lists are joined, with it they are JSON's."""
+    def formatted(self, labels: Sequence[str], template: str = "") -> list[list[str]]:
+        """Return the columns as strings, see `TopLabels.formatted`; lists are JSON if a `template` is given."""
         columns = [] if self.numbers is None else [[str(number) for number in self.numbers]]
-        joint, around = (", ", "[{}]") if form else (JOINT, "{}")
-        for texts in ([labels[id_] for id_ in self.ids.tolist()], [f"{p:.6f}" for p in self.probabilities.tolist()]):
-            columns.append([around.format(joint.join(part)) for part in self._parts(texts)])
-        if not form:
+        joint, cell = (", ", "[{}]") if template else (JOINT, "{}")
+        for values in ([labels[id_] for id_ in self.ids.tolist()], [f"{p:.6f}" for p in self.probabilities.tolist()]):
+            columns.append([cell.format(joint.join(part)) for part in self._split(values)])
+        if not template:
             return columns
         return [
-            [form.replace("NAME", name).replace("{}", value) for value in column]
+            [template.replace("NAME", name).replace("{}", value) for value in column]
             for name, column in zip(self.columns(), columns, strict=True)
         ]
 
     def lines(self) -> list[str]:
-        """The labels of each text, joined."""
-        return [JOINT.join(part) for part in self._parts([self.names[id_] for id_ in self.ids.tolist()])]
+        """Return the labels of each text, joined."""
+        return [JOINT.join(part) for part in self._split([self.labels[id_] for id_ in self.ids.tolist()])]
 
-    def arrow(self, arrow: Any) -> dict[str, Any]:
-        """The columns for Arrow, which `arrow` is: lists of labels and of their probabilities."""
+    def table(self) -> Any:
+        """Return the columns as an Arrow table, with lists of labels and of probabilities."""
+        arrow = pyarrow()
         ends = arrow.array(np.append(0, self.counts.cumsum()), arrow.int32())
-        labels = arrow.array(self.names, arrow.string()).take(arrow.array(self.ids))
+        labels = arrow.array(self.labels, arrow.string()).take(arrow.array(self.ids))
         lists = {"labels": labels, "probabilities": arrow.array(self.probabilities)}
         found: dict[str, Any] = {} if self.numbers is None else {"row": np.array(self.numbers, np.int64)}
-        return found | {name: arrow.ListArray.from_arrays(ends, values) for name, values in lists.items()}
+        found |= {name: arrow.ListArray.from_arrays(ends, values) for name, values in lists.items()}
+        return arrow.table(found)
 
-    def _parts(self, texts: list[str]) -> Iterator[list[str]]:
+    def _split(self, values: list[str]) -> Iterator[list[str]]:
+        """Yield the values of each text."""
         ends = self.counts.cumsum().tolist()
         for count, end in zip(self.counts.tolist(), ends, strict=True):
-            yield texts[end - count : end]
+            yield values[end - count : end]
 
 
-Write = Callable[[Answers | LabelSets], None]
+class Writer:
+    """Writes predictions to a stream, as lines of text: `encode` makes them."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self.stream = stream
+
+    def write(self, predictions: TopLabels | LabelSets) -> None:
+        """Write a batch."""
+        self.stream.write(self.encode(predictions).encode())
+        self.stream.flush()  # so that a reader of a pipe sees it at once
+
+    def encode(self, predictions: TopLabels | LabelSets) -> str:
+        """Return the lines of a batch."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Write what follows the last batch."""
+
+
+class TextWriter(Writer):
+    """Writes the labels only, a line per text."""
+
+    def encode(self, predictions: TopLabels | LabelSets) -> str:  # noqa: D102
+        for label in predictions.labels:
+            if "\t" in label or len(f"{label}.".splitlines()) > 1:
+                raise PotstillError(
+                    f"the label {label!r} would break the lines of a text file. Write jsonl, csv or parquet."
+                )
+        return "".join(f"{line}\n" for line in predictions.lines())
+
+
+class JsonlWriter(Writer):
+    """Writes a JSON object per text."""
+
+    def encode(self, predictions: TopLabels | LabelSets) -> str:  # noqa: D102
+        labels = [as_json(label) for label in predictions.labels]
+        columns = predictions.formatted([*labels, "null"], '"NAME": {}')
+        return "".join(f"{{{', '.join(row)}}}\n" for row in zip(*columns, strict=True))
+
+
+class CsvWriter(Writer):
+    """Writes CSV or TSV, with a header."""
+
+    def __init__(self, stream: BinaryIO, delimiter: str) -> None:
+        super().__init__(stream)
+        self.delimiter = delimiter
+        self.has_header = False
+
+    def encode(self, predictions: TopLabels | LabelSets) -> str:  # noqa: D102
+        text = io.StringIO()
+        # The csv module quotes a carriage return in a label only if lines end in one.
+        rows = csv.writer(text, delimiter=self.delimiter, lineterminator="\r\n")
+        if not self.has_header:
+            rows.writerow(predictions.columns())
+            self.has_header = True
+        rows.writerows(zip(*predictions.formatted([*predictions.labels, ""]), strict=True))
+        return text.getvalue().replace("\r\n", "\n")
+
+
+class ParquetWriter(Writer):
+    """Writes a row group per batch."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        super().__init__(stream)
+        self.parquet = pyarrow().parquet
+        self.writer: Any = None
+
+    def write(self, predictions: TopLabels | LabelSets) -> None:  # noqa: D102
+        table = predictions.table()
+        self.writer = self.writer or self.parquet.ParquetWriter(self.stream, table.schema)
+        self.writer.write_table(table)
+
+    def close(self) -> None:  # noqa: D102
+        if self.writer:
+            self.writer.close()
 
 
 @contextmanager
-def writer(path: str, kind: Format, *sources: Path | str | int) -> Iterator[Write]:
-    """Give a function that writes answers to a file or to standard output; `sources` are those of `files.output`."""
+def writer(path: str, kind: Format, *sources: Path | str | int) -> Iterator[Writer]:
+    """Give a writer to a file or to standard output; `sources` are those of `files.output`."""
     with output(path, *sources) as stream:
-        if kind == "parquet":
-            with _parquet_writer(stream) as write:
-                yield write
-            return
-        make = {"txt": _to_text, "jsonl": _to_jsonl}.get(kind) or _to_fields(kind)
-
-        def write(answers: Answers | LabelSets) -> None:
-            stream.write(make(answers).encode())
-            stream.flush()  # whoever reads a pipe sees them at once
-
-        yield write
+        if kind in ("csv", "tsv"):
+            made: Writer = CsvWriter(stream, "\t" if kind == "tsv" else ",")
+        else:
+            made = {"txt": TextWriter, "jsonl": JsonlWriter, "parquet": ParquetWriter}[kind](stream)
+        try:
+            yield made
+        finally:
+            made.close()
 
 
 @contextmanager
@@ -155,53 +236,3 @@ def output(path: str, *sources: Path | str | int) -> Iterator[BinaryIO]:
         return
     with files.output(path, *sources) as stream:
         yield stream
-
-
-def _to_text(answers: Answers | LabelSets) -> str:
-    for name in answers.names:
-        if "\t" in name or len(f"{name}.".splitlines()) > 1:
-            raise PotstillError(
-                f"the label {name!r} would break the lines of a text file. Write jsonl, csv or parquet."
-            )
-    return "".join(f"{line}\n" for line in answers.lines())
-
-
-def _to_jsonl(answers: Answers | LabelSets) -> str:
-    labels = [as_json(name) for name in answers.names]
-    columns = answers.shown([*labels, "null"], '"NAME": {}')
-    return "".join(f"{{{', '.join(row)}}}\n" for row in zip(*columns, strict=True))
-
-
-def _to_fields(kind: Format) -> Callable[[Answers | LabelSets], str]:
-    headed = False
-
-    def make(answers: Answers | LabelSets) -> str:
-        nonlocal headed
-        stream = io.StringIO()
-        # A carriage return in a label is quoted only if lines end in one.
-        rows = csv.writer(stream, delimiter="\t" if kind == "tsv" else ",", lineterminator="\r\n")
-        if not headed:
-            rows.writerow(answers.columns())
-            headed = True
-        rows.writerows(zip(*answers.shown([*answers.names, ""]), strict=True))
-        return stream.getvalue().replace("\r\n", "\n")
-
-    return make
-
-
-@contextmanager
-def _parquet_writer(stream: BinaryIO) -> Iterator[Write]:
-    arrow = pyarrow()
-    made: Any = None
-
-    def write(answers: Answers | LabelSets) -> None:
-        nonlocal made
-        table = arrow.table(answers.arrow(arrow))
-        made = made or arrow.parquet.ParquetWriter(stream, table.schema)
-        made.write_table(table)
-
-    try:
-        yield write
-    finally:
-        if made:
-            made.close()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from potstill.bulk import fallback
 from potstill.bulk.formats import FORMATS, STANDARD
-from potstill.bulk.predict import predict, progress
+from potstill.bulk.predict import Progress, predict
 from potstill.commands.common import add_model, count
 from potstill.errors import PotstillError, missing_package, visible
 from potstill.runtime.model import Student
@@ -117,7 +117,7 @@ def _run_ray(args: argparse.Namespace) -> None:
         from potstill.engine import ray
     except ModuleNotFoundError as error:
         raise missing_package(error.name, "ray") from None
-    with progress() as told:
+    with Progress() as progress:
         rows = spread.predict(
             args.model,
             args.input,
@@ -126,7 +126,7 @@ def _run_ray(args: argparse.Namespace) -> None:
             top=args.top_k,
             threshold=args.threshold,
             engine=partial(ray.each, actors=args.workers or 0, address=args.address, gpu=False),
-            told=told,
+            progress=progress.update,
         )
     print(f"{rows:,} texts classified", file=sys.stderr)
 

@@ -1,1 +1,1 @@
-"""The same work on many shards, in processes here or on a Ray cluster."""
+"""Processing many shards in local processes or on a Ray cluster."""

@@ -1,38 +1,37 @@
 """Shards in processes of this machine."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import as_completed
-from typing import Any
 
+from potstill.engine.shards import Job, Task, Worker
 from potstill.workers import workers
 
-_started: Callable[[Any], Any] | None = None
+_worker: Worker | None = None
 
 
-def each(start: Callable[[], Callable[[Any], Any]], jobs: list[Any], processes: int) -> Iterator[Any]:
-    """Do all jobs, and give what each gives when it is done, in any order.
+def each(task: Task, jobs: list[Job], processes: int) -> Iterator[Job]:
+    """Do all jobs, and yield what each returns, in the order of completion.
 
     Args:
-        start: called once by every process; gives what does a job. It, the jobs and what they give are pickled, unless
-            one process suffices, which is this one.
+        task: what to do.
         jobs: the jobs.
-        processes: how many, a thread each.
+        processes: their number, one thread each; 1 runs in this process.
 
     Raises:
-        PotstillError: the system killed a process; or what a job raised.
+        PotstillError: a process was killed, or a job raised it.
     """
     processes = min(processes, len(jobs))
     if processes > 1:
         with workers(processes) as pool:
-            for done in as_completed([pool.submit(_do, start, job) for job in jobs]):
+            for done in as_completed([pool.submit(_do, task, job) for job in jobs]):
                 yield done.result()
     elif jobs:
-        yield from map(start(), jobs)
+        yield from map(Worker(task), jobs)
 
 
-def _do(start: Callable[[], Callable[[Any], Any]], job: Any) -> Any:
-    # Not in the pool's initialiser, whose errors come to nobody.
-    global _started
-    if _started is None:
-        _started = start()
-    return _started(job)
+def _do(task: Task, job: Job) -> Job:
+    # Not in the pool's initializer, whose errors would be lost.
+    global _worker
+    if _worker is None:
+        _worker = Worker(task)
+    return _worker(job)

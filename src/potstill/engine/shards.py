@@ -1,6 +1,6 @@
-"""A table of texts, answered shard by shard: what is done is marked, so that no death of a process loses it.
+"""Processing a table of texts shard by shard; finished shards are marked, so that a killed run resumes after them.
 
-A shard is a row group of a Parquet file. Paths are what fsspec takes: of this machine, or `s3://`, `gs://` and so on.
+A shard is a row group of a Parquet file. Paths are those of fsspec: local, or `s3://`, `gs://` and so on.
 """
 
 import hashlib
@@ -22,80 +22,50 @@ from potstill.bulk.parquet import open_parquet
 from potstill.errors import PotstillError
 
 Job = dict[str, Any]
-Answer = Callable[[pa.Array], tuple[pa.Table, dict[str, int]]]
-Engine = Callable[[Callable[[], Callable[[Job], Job]], list[Job]], Iterator[Job]]
+Progress = Callable[[int], object]
 
-NUMBERS, STRINGS = ("number", "group", "rows", "bytes"), ("source", "fingerprint", "sha256")  # in a marker
+NUMBERS, STRINGS = ("number", "group", "rows", "bytes"), ("source", "fingerprint", "sha256")  # the keys of a marker
+
+
+def no_progress(rows: int) -> None:
+    """Ignore the number of rows done."""
 
 
 @dataclass(frozen=True)
-class Work:
-    """What a worker has to know to answer any shard; it can be pickled.
+class Task:
+    """What is done with every shard; it can be pickled.
 
     Attributes:
-        load: called once by every worker; gives what answers the texts of a shard: a table of as many rows, and facts
-            to keep.
-        column: the name of the column that holds the text.
-        folder: where the answers go: `000000.parquet`, and `_000000.done`, which readers of a folder of Parquet files
-            pass over.
-        fingerprint: says what answers, and what is answered. A folder that is marked with another is not touched.
-        facts: the names of the facts to keep, which are numbers.
+        function: returns for the texts of a shard a table with a row per text, and `counts`. It is pickled to the
+            workers, and called there once per shard.
+        column: the name of the column of texts.
+        folder: where the results are written: `000000.parquet`, and the marker `_000000.done`, which readers of folders
+            of Parquet files ignore.
+        fingerprint: identifies the function and the texts. A folder marked with another fingerprint is not written to.
+        counts: the keys of the counts that the function returns.
     """
 
-    load: Callable[[], Answer]
+    function: Callable[[pa.Array], tuple[pa.Table, dict[str, int]]]
     column: str
     folder: str
     fingerprint: str
-    facts: tuple[str, ...] = ()
-
-    def __call__(self) -> Callable[[Job], Job]:
-        """What does one job, and says what it has done; the marker holds the same."""
-        answer = self.load()
-        with reaching(self.folder) as (system, folder):
-            system.makedirs(folder, exist_ok=True)
-        source, opened = "", ExitStack()
-        file: Any = None
-
-        def do(job: Job) -> Job:
-            nonlocal source, file
-            if job["source"] != source:  # a file of many row groups takes long to open
-                opened.close()
-                file = opened.enter_context(open_parquet(job["source"], self.column))
-                source = job["source"]
-            with files.reading(source):
-                texts = file.read_row_group(job["group"], columns=[self.column]).column(0)
-                texts.validate(full=True)  # Arrow reads what is no UTF-8 as it is
-            if texts.null_count:
-                raise PotstillError(
-                    f"{job['source']}: {texts.null_count} rows of row group {job['group']} have no text"
-                )
-            table, facts = answer(texts.cast(pa.string()).combine_chunks())
-            written = io.BytesIO()
-            pa.parquet.write_table(table, written)
-            done = {**job, **facts, "fingerprint": self.fingerprint, "bytes": written.tell()}
-            done["sha256"] = hashlib.sha256(written.getvalue()).hexdigest()
-            with reaching(self.folder):
-                system.pipe_file(f"{folder}/{_name(job)}.parquet", written.getvalue())
-                system.pipe_file(f"{folder}/_{_name(job)}.done", json.dumps(done).encode())
-            return done
-
-        return do
+    counts: tuple[str, ...] = ()
 
     def claim(self) -> None:
-        """Mark the folder, before anything is written there, so that a run that is killed finds what is its own."""
-        with reaching(self.folder) as (system, folder):
+        """Mark the folder before any result is written, so that a later run recognizes it as this task's."""
+        with filesystem(self.folder) as (system, folder):
             system.makedirs(folder, exist_ok=True)
-            marker: Job = dict.fromkeys((*NUMBERS, *self.facts), 0) | dict.fromkeys(STRINGS, "")
+            marker: Job = dict.fromkeys((*NUMBERS, *self.counts), 0) | dict.fromkeys(STRINGS, "")
             marker |= {"bytes": -1, "fingerprint": self.fingerprint}
             system.pipe_file(f"{folder}/_{_name(marker)}.done", json.dumps(marker).encode())
 
     def done(self) -> dict[int, Job]:
-        """What the markers in the folder say, by the number of the job.
+        """Return the contents of the markers in the folder, by the number of the job.
 
         Raises:
-            PotstillError: it is a file, or holds answers of another fingerprint, or what nobody has marked.
+            PotstillError: it is a file, or holds results of another task or without markers.
         """
-        with reaching(self.folder) as (system, folder):
+        with filesystem(self.folder) as (system, folder):
             system.invalidate_cache()
             if not system.exists(folder):
                 return {}
@@ -111,30 +81,73 @@ class Work:
         for name, content in markers.items():
             marked = self._marked(content)
             if marked is None:
-                print(f"note: {name} is damaged, or of another version: what it marks is done again")
+                print(f"note: {name} is damaged, or of another version: its shard is done again")
                 continue
             if marked["fingerprint"] != self.fingerprint:
-                raise PotstillError(f"{self.folder} holds answers to something else: name another folder, or remove it")
-            # After a power cut a marker may be there, and what it marks not.
+                raise PotstillError(
+                    f"{self.folder}: it holds the results of another model or input. Name another folder, or remove it."
+                )
+            # After a power cut there may be a marker without its result.
             if sizes.get(f"{_name(marked)}.parquet") == marked["bytes"]:
                 found[marked["number"]] = marked
         return found
 
     def _marked(self, content: bytes) -> Job | None:
-        """What a marker says; None if it is cut off or of another version."""
+        """Return the contents of a marker, or None if it is truncated or of another version."""
         try:
             marked = json.loads(content)
-            whole = all(isinstance(marked[key], int) for key in (*NUMBERS, *self.facts))
+            whole = all(isinstance(marked[key], int) for key in (*NUMBERS, *self.counts))
             return marked if whole and all(isinstance(marked[key], str) for key in STRINGS) else None
         except (ValueError, LookupError, TypeError, RecursionError):
             return None
 
 
+class Worker:
+    """Does the jobs of a task in one process; it keeps the last source open, since opening many row groups is slow."""
+
+    def __init__(self, task: Task) -> None:
+        self._task = task
+        self._source = ""
+        self._opened = ExitStack()
+        self._file: Any = None
+        with filesystem(task.folder) as (system, folder):
+            system.makedirs(folder, exist_ok=True)
+
+    def __call__(self, job: Job) -> Job:
+        """Do a job, write its result and its marker, and return the marker's contents."""
+        table, counts = self._task.function(self._texts(job))
+        buffer = io.BytesIO()
+        pa.parquet.write_table(table, buffer)
+        content = buffer.getvalue()
+        done = {**job, **counts, "fingerprint": self._task.fingerprint, "bytes": len(content)}
+        done["sha256"] = hashlib.sha256(content).hexdigest()
+        with filesystem(self._task.folder) as (system, folder):
+            system.pipe_file(f"{folder}/{_name(job)}.parquet", content)
+            system.pipe_file(f"{folder}/_{_name(job)}.done", json.dumps(done).encode())
+        return done
+
+    def _texts(self, job: Job) -> pa.Array:
+        source, column = job["source"], self._task.column
+        if source != self._source:
+            self._opened.close()
+            self._file = self._opened.enter_context(open_parquet(source, column))
+            self._source = source
+        with files.reading(source):
+            texts = self._file.read_row_group(job["group"], columns=[column]).column(0)
+            texts.validate(full=True)  # Arrow does not check UTF-8 when it reads
+        if texts.null_count:
+            raise PotstillError(f"{source}: {texts.null_count} rows of row group {job['group']} have no text")
+        return texts.cast(pa.string()).combine_chunks()
+
+
+Engine = Callable[[Task, list[Job]], Iterator[Job]]
+
+
 def plan(sources: Sequence[str], column: str) -> list[Job]:
-    """A job for every row group of some Parquet files.
+    """Return a job for every row group of Parquet files.
 
     Raises:
-        PotstillError: a file is missing, no Parquet, or has no such column of strings.
+        PotstillError: a file is missing, is not Parquet, or has no such column of strings.
     """
     jobs: list[Job] = []
     for source in sources:
@@ -145,50 +158,50 @@ def plan(sources: Sequence[str], column: str) -> list[Job]:
     return jobs
 
 
-def answer(work: Work, jobs: list[Job], engine: Engine, told: Callable[[int], object] = lambda rows: None) -> list[Job]:
-    """Have all jobs done that no marker says are done.
+def process(task: Task, jobs: list[Job], engine: Engine, progress: Progress = no_progress) -> list[Job]:
+    """Do all jobs that are not marked as done.
 
     Args:
-        work: what there is to do.
-        jobs: what `plan` gave.
-        engine: who does it, such as `local.each`.
-        told: receives the number of rows of every shard that is done, or was.
+        task: what to do.
+        jobs: as `plan` returns them.
+        engine: does the jobs with a `Worker` per process, such as `local.each`.
+        progress: called with the number of rows of each shard that is done.
 
     Returns:
-        What has been done, in the order of the jobs.
+        The contents of the markers, in the order of the jobs.
 
     Raises:
-        PotstillError: the folder holds answers to something else, or a worker has raised it.
+        PotstillError: the folder holds the results of another task, or a worker raised it.
     """
-    # A marker of another job, such as of a file cut into other row groups, says nothing of this one.
+    # A marker may belong to another job, such as of a file with other row groups.
     done = {
         number: marked
-        for number, marked in work.done().items()
+        for number, marked in task.done().items()
         if number in range(len(jobs)) and all(jobs[number][key] == marked[key] for key in ("group", "rows"))
     }
     if jobs and not done:
-        work.claim()
+        task.claim()
     for marked in done.values():
-        told(marked["rows"])
-    for finished in engine(work, [job for job in jobs if job["number"] not in done]):
+        progress(marked["rows"])
+    for finished in engine(task, [job for job in jobs if job["number"] not in done]):
         done[finished["number"]] = finished
-        told(finished["rows"])
+        progress(finished["rows"])
     return [done[job["number"]] for job in jobs]
 
 
-def gather(work: Work, jobs: Sequence[Job], target: Path) -> None:
-    """Write the answers of all jobs, in their order, into one Parquet file, a row group for each.
+def gather(task: Task, done: Sequence[Job], target: Path) -> None:
+    """Write the results of all jobs into one Parquet file, in their order, with a row group for each.
 
     Raises:
-        PotstillError: what a job has written is not what is there. The next run does that job again.
+        PotstillError: a result does not match its checksum. The next run does that job again.
     """
     writer = None
-    for job in jobs:
-        with reaching(work.folder) as (system, folder):
+    for job in done:
+        with filesystem(task.folder) as (system, folder):
             shard = system.cat_file(f"{folder}/{_name(job)}.parquet")
             if hashlib.sha256(shard).hexdigest() != job["sha256"]:
                 system.rm_file(f"{folder}/_{_name(job)}.done")
-                raise PotstillError(f"{work.folder}/{_name(job)}.parquet is damaged: run this again, which mends it")
+                raise PotstillError(f"{task.folder}/{_name(job)}.parquet is damaged: run this again to repair it")
         table = pa.parquet.read_table(io.BytesIO(shard))
         writer = writer or pa.parquet.ParquetWriter(target, table.schema)
         writer.write_table(table)
@@ -197,11 +210,11 @@ def gather(work: Work, jobs: Sequence[Job], target: Path) -> None:
 
 
 @contextmanager
-def reaching(url: str) -> Iterator[tuple[Any, str]]:
-    """Give the file system of a URL, and the path there.
+def filesystem(url: str) -> Iterator[tuple[Any, str]]:
+    """Give the fsspec file system of a URL, and the path in it.
 
     Raises:
-        PotstillError: the block cannot reach a store, whose library has errors of its own.
+        PotstillError: the block raised an error of a remote store's library.
     """
     try:
         yield fsspec.url_to_fs(url)

@@ -1,1 +1,1 @@
-"""Teachers: pre-trained Transformers that are fine-tuned, or tables of probabilities made elsewhere."""
+"""Teachers: fine-tuned Transformers, or tables of probabilities from elsewhere."""

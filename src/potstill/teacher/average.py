@@ -1,4 +1,4 @@
-"""Several teachers as one."""
+"""An ensemble of teachers: the mean of their logits."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,42 +11,42 @@ from potstill import files, inputs
 
 
 def average(logits: list[np.ndarray], multi_label: bool = False) -> np.ndarray:
-    """The mean of several teachers' logits, each text's centred first.
+    """Return the mean of the teachers' logits, each text's centred first.
 
-    Only the differences between a text's logits mean anything; centring makes them comparable between teachers,
-    and a table's log-probabilities comparable with a network's logits. Where a text may have several labels, every
-    logit means something by itself, the log-odds of a label, and is left as it is.
+    Softmax depends only on the differences between a text's logits; centring makes them comparable between teachers,
+    and a table's log-probabilities comparable with a network's logits. Multi-label logits are log-odds of one label
+    each and are not centred.
 
     Args:
         logits: one array per teacher, each of shape (texts, classes).
         multi_label: whether a text may have several labels.
 
     Returns:
-        Logits of the same shape, float32, summing to zero in every row if centred; NaN where a teacher has none.
+        Logits of shape (texts, classes), float32; NaN where a teacher has none.
     """
-    centred = logits if multi_label else [scores - scores.mean(1, keepdims=True) for scores in logits]
+    centred = logits if multi_label else [one - one.mean(1, keepdims=True) for one in logits]
     return np.asarray(np.mean(centred, axis=0), np.float32)
 
 
-def merge(pool: Path, answers: Sequence[Path], folder: Path, multi_label: bool) -> tuple[int, int]:
-    """Write the texts that all teachers have answered, and the average of the answers, in bounded memory.
+def merge(pool: Path, labelled: Sequence[Path], folder: Path, multi_label: bool) -> tuple[int, int]:
+    """Write the transfer set: the texts that all teachers have labelled and the mean logits, in constant memory.
 
     Args:
         pool: a Parquet file of texts.
-        answers: one per teacher, of the same row groups: a column of logits per label.
+        labelled: a Parquet file per teacher with the same row groups: a column of logits per label.
         folder: where to write `pool.parquet` and `logits.parquet`.
         multi_label: whether a text may have several labels.
 
     Returns:
-        How many texts were written, and how many there are.
+        The number of texts written, and the number of texts in the pool.
 
     Raises:
-        PotstillError: a file is missing, damaged or of other texts than the pool.
+        PotstillError: a file is missing or damaged, or does not fit the pool.
     """
     texts = inputs.opened(pool, inputs.POOL)
-    with files.reading(answers[0]):
-        schema = inputs.scores(pa.parquet.read_schema(answers[0]).names)
-    teachers = [inputs.opened(path, schema) for path in answers]
+    with files.reading(labelled[0]):
+        schema = inputs.scores(pa.parquet.read_schema(labelled[0]).names)
+    teachers = [inputs.opened(path, schema) for path in labelled]
     written = 0
     with (
         pa.parquet.ParquetWriter(folder / "pool.parquet", texts.schema_arrow) as texts_out,
@@ -56,18 +56,18 @@ def merge(pool: Path, answers: Sequence[Path], folder: Path, multi_label: bool) 
             with files.reading(pool):
                 read = inputs.sound(texts.read_row_group(group))
             logits = average(
-                [_logits(file, path, group, len(read)) for file, path in zip(teachers, answers, strict=True)],
+                [_logits(file, path, group, len(read)) for file, path in zip(teachers, labelled, strict=True)],
                 multi_label,
             )
-            labelled = np.isfinite(logits).all(1)
-            texts_out.write_table(read.filter(labelled))
-            logits_out.write_table(pa.table(list(logits[labelled].T), schema=schema))
-            written += int(labelled.sum())
+            complete = np.isfinite(logits).all(1)
+            texts_out.write_table(read.filter(complete))
+            logits_out.write_table(pa.table(list(logits[complete].T), schema=schema))
+            written += int(complete.sum())
     return written, texts.metadata.num_rows
 
 
 def _logits(file: pa.parquet.ParquetFile, path: Path, group: int, rows: int) -> np.ndarray:
-    """One row group of a teacher's answers, of shape (rows, classes)."""
+    """Return one row group of a teacher's logits, of shape (rows, classes)."""
     with files.reading(path):
         columns = inputs.sound(file.read_row_group(group)).columns
         if {len(column) for column in columns} != {rows}:

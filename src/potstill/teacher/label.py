@@ -1,9 +1,8 @@
-"""A teacher's logits for a table of texts, however large."""
+"""A teacher's logits for a table of texts of any size."""
 
 import tempfile
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 
 import pyarrow as pa
@@ -19,34 +18,32 @@ FILE = "logits.parquet"
 
 @dataclass(frozen=True)
 class Labeller:
-    """What loads a teacher and has it answer; it can be pickled.
+    """Labels the texts of a shard; it can be pickled, and loads the teacher at its first shard.
 
     Attributes:
-        teacher: the teacher's folder, for fsspec.
-        batch_size: texts scored at once.
+        folder: the teacher's folder, for fsspec.
+        batch_size: texts per batch.
         precision: `auto`, `bf16` or `fp32`.
     """
 
-    teacher: str
+    folder: str
     batch_size: int
     precision: str
 
-    def __call__(self) -> shards.Answer:
-        """Load the teacher, on one thread if it runs on the processor. It gives a column of logits per label."""
+    def __call__(self, texts: pa.Array) -> tuple[pa.Table, dict[str, int]]:
+        """Return a column of logits per label, and how many texts were truncated."""
+        logits, truncated = self._teacher.score(texts.to_pylist())
+        return pa.table(list(logits.T), names=self._teacher.labels), {"cut": truncated}
+
+    @cached_property
+    def _teacher(self) -> model.Teacher:
         device.use_threads(1)
         with tempfile.TemporaryDirectory() as copy:
-            with shards.reaching(self.teacher) as (system, folder):
+            with shards.filesystem(self.folder) as (system, folder):
                 if "file" not in system.protocol:
                     system.get(f"{folder}/", f"{copy}/", recursive=True)
                     folder = copy
-            teacher = model.load(Path(folder), self.batch_size, self.precision)
-
-        def answer(texts: pa.Array) -> tuple[pa.Table, dict[str, int]]:
-            cut: list[int] = []
-            logits = teacher.logits(texts.to_pylist(), cut=cut.append)
-            return pa.table(list(logits.T), names=teacher.labels), {"cut": sum(cut)}
-
-        return answer
+            return model.load(Path(folder), self.batch_size, self.precision)
 
 
 def label(
@@ -55,30 +52,30 @@ def label(
     target: Path,
     params: LabelParams,
     scratch: Path,
-    told: Callable[[int], object] = lambda rows: None,
+    progress: shards.Progress = shards.no_progress,
 ) -> int:
-    """Have a teacher label texts; a run that was killed goes on from the shards that it has finished.
+    """Label texts with a teacher; a second call resumes after the shards that the first has finished.
 
     Args:
-        teacher: what the stage `teacher` wrote.
+        teacher: the teacher's folder.
         pool: a Parquet file with the column `text`; its row groups are the shards.
-        target: the folder to write: `FILE`, a column of logits per label, in the order and the row groups of the pool.
+        target: the folder to write `FILE` to: a column of logits per label, with the pool's order and row groups.
         params: the settings.
-        scratch: where the shards grow, in a folder of their own that is gone when they are written; unless
-            `params.storage` names another place, to which what the workers need is copied too.
-        told: receives the number of rows of every shard that is done.
+        scratch: a folder for the finished shards, which are removed at the end. If `params.storage` is set, they are
+            kept there instead, and the pool and the teacher are copied there for the workers.
+        progress: called with the number of rows of each finished shard.
 
     Returns:
-        How many texts were cut off.
+        The number of texts that were truncated.
 
     Raises:
         PotstillError: the teacher is damaged, a place cannot be reached, or a worker was killed.
     """
     with files.reading(teacher):
-        hashed = files.sha256(teacher)
-    fingerprint = files.cache_key(hashed, files.sha256(pool), params.precision)
+        checksum = files.sha256(teacher)
+    fingerprint = files.cache_key(checksum, files.sha256(pool), params.precision)
     source, loaded = str(pool.resolve()), str(teacher.resolve())
-    with shards.reaching(f"{params.storage or scratch.resolve()}/{teacher.name}-{fingerprint}") as (system, folder):
+    with shards.filesystem(f"{params.storage or scratch.resolve()}/{teacher.name}-{fingerprint}") as (system, folder):
         home = system.unstrip_protocol(folder)
         if params.storage:
             if not system.exists(f"{folder}/copied"):
@@ -87,19 +84,18 @@ def label(
                 system.pipe_file(f"{folder}/copied", b"")
             source, loaded = f"{home}/pool.parquet", f"{home}/teacher"
     labeller = Labeller(loaded, params.batch_size, params.precision)
-    work = shards.Work(labeller, "text", f"{home}/shards", fingerprint, facts=("cut",))
-    jobs = shards.plan([source], "text")
-    done = shards.answer(work, jobs, _engine(params), told)
+    task = shards.Task(labeller, "text", f"{home}/shards", fingerprint, counts=("cut",))
+    done = shards.process(task, shards.plan([source], "text"), _engine(params), progress)
     with files.atomic_write(target) as part:
         part.mkdir()
-        shards.gather(work, done, part / FILE)
+        shards.gather(task, done, part / FILE)
     system.rm(folder, recursive=True)
-    return sum(facts["cut"] for facts in done)
+    return sum(job["cut"] for job in done)
 
 
 def _engine(params: LabelParams) -> shards.Engine:
     if params.engine == "ray":
         return partial(ray.each, actors=params.workers, address=params.ray_address, gpu=True)
-    # Two share a GPU: one tokenises while the other computes. Several GPUs want Ray.
+    # Two processes share a GPU: one tokenizes while the other computes. Several GPUs require Ray.
     processes = params.workers or (2 if device.device().type == "cuda" else cpu_count())
     return partial(local.each, processes=processes)

@@ -1,7 +1,6 @@
 """A teacher on disk: a folder with `teacher.json` and either a checkpoint or a table of probabilities."""
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -16,32 +15,65 @@ from potstill import files, inputs
 from potstill.errors import PotstillError
 from potstill.teacher import table
 
-Progress = Callable[[int], object]
-
-
-def _ignore(rows: int) -> None:
-    pass
-
 
 @dataclass(frozen=True)
 class Teacher:
-    """Something that scores texts.
+    """A model that gives logits for texts.
 
     Attributes:
         labels: the names of the classes.
-        parameters: how many, or None for a table.
-        logits: takes texts, and optionally a function that is told the rows of each batch done, and one that is told
-            how many texts were cut off; gives float32 of shape (texts, classes). A table gives NaN for texts that it
-            lacks.
+        parameters: their number, or None for a table.
     """
 
     labels: list[str]
     parameters: int | None
-    logits: Callable[..., np.ndarray]
+
+    def score(self, texts: list[str]) -> tuple[np.ndarray, int]:
+        """Return the logits, float32 of shape (texts, classes), and how many texts were truncated."""
+        raise NotImplementedError
+
+    def logits(self, texts: list[str]) -> np.ndarray:
+        """Return the logits, float32 of shape (texts, classes)."""
+        return self.score(texts)[0]
+
+
+@dataclass(frozen=True)
+class TableTeacher(Teacher):
+    """A table of probabilities; its logits are NaN for texts that it lacks."""
+
+    probabilities: pd.DataFrame
+    multi_label: bool
+
+    def score(self, texts: list[str]) -> tuple[np.ndarray, int]:  # noqa: D102
+        return table.logits(self.probabilities, pd.Series(texts, dtype="str"), self.multi_label), 0
+
+
+@dataclass(frozen=True)
+class CheckpointTeacher(Teacher):
+    """A fine-tuned checkpoint; see `score.score` for its settings."""
+
+    network: Any
+    tokenizer: Any
+    max_length: int
+    batch_size: int
+    precision: str
+
+    def score(self, texts: list[str]) -> tuple[np.ndarray, int]:  # noqa: D102
+        # Imported late: a table needs neither torch nor transformers.
+        from potstill.teacher import score
+
+        return score.score(
+            self.network,
+            self.tokenizer,
+            texts,
+            max_length=self.max_length,
+            batch_size=self.batch_size,
+            precision=self.precision,
+        )
 
 
 class _Facts(BaseModel):
-    """What `teacher.json` holds."""
+    """The contents of `teacher.json`."""
 
     model_config = ConfigDict(strict=True)
 
@@ -54,7 +86,7 @@ class _Facts(BaseModel):
 def describe(
     folder: Path, kind: str, labels: list[str], max_length: int | None = None, multi_label: bool = False
 ) -> None:
-    """Write `teacher.json`, which makes a folder a teacher."""
+    """Write a teacher's `teacher.json`."""
     facts: dict[str, Any] = {"kind": kind, "labels": labels, "max_length": max_length}
     if multi_label:
         facts["multi_label"] = True
@@ -65,56 +97,46 @@ def load(folder: Path, batch_size: int = 32, precision: str = "auto") -> Teacher
     """Load a teacher.
 
     Args:
-        folder: what the stage `teacher` wrote.
-        batch_size: texts scored at once.
+        folder: the teacher's folder, as the stage `teacher` writes it.
+        batch_size: texts per batch.
         precision: `auto`, `bf16` or `fp32`.
 
     Raises:
         PotstillError: the folder is missing or damaged.
     """
     facts = _read(folder)
-    labels = facts.labels
     if facts.kind == "table":
-        path = folder / "table.parquet"
-        with files.reading(path):
-            found = pa.parquet.read_schema(path).names[1:]
-        columns = pa.schema([*inputs.TEXT, *inputs.scores(found, pa.float64())])
-        probabilities = inputs.read(path, columns).replace_schema_metadata().to_pandas()
-        if found != labels:
-            raise _contradicted(folder, labels, "table.parquet", found)
+        return _load_table(folder, facts)
+    return _load_checkpoint(folder, facts, batch_size, precision)
 
-        def look_up(texts: list[str], progress: Progress = _ignore, cut: Progress = _ignore) -> np.ndarray:
-            progress(len(texts))
-            return table.logits(probabilities, pd.Series(texts, dtype="str"), facts.multi_label)
 
-        return Teacher(labels, None, look_up)
+def _load_table(folder: Path, facts: _Facts) -> TableTeacher:
+    path = folder / "table.parquet"
+    with files.reading(path):
+        found = pa.parquet.read_schema(path).names[1:]
+    columns = pa.schema([*inputs.TEXT, *inputs.scores(found, pa.float64())])
+    probabilities = inputs.read(path, columns).replace_schema_metadata().to_pandas()
+    if found != facts.labels:
+        raise _contradicted(folder, facts.labels, "table.parquet", found)
+    return TableTeacher(facts.labels, None, probabilities, facts.multi_label)
+
+
+def _load_checkpoint(folder: Path, facts: _Facts, batch_size: int, precision: str) -> CheckpointTeacher:
     # Imported late: a table needs neither torch nor transformers.
-    from potstill.teacher import pretrained, score
+    from potstill.teacher import pretrained
 
-    limit = facts.max_length
-    if limit is None:
-        raise _damaged(folder, "`max_length` is not a number of tokens", limit)
-    model, tokenizer = pretrained.load(str(folder), trained=True)
-    config: Any = model.config
-    found = [config.id2label.get(place) for place in range(config.num_labels)]
-    if found != labels:
-        raise _contradicted(folder, labels, "config.json", found)
+    if facts.max_length is None:
+        raise _damaged(folder, "`max_length` is not a number of tokens", facts.max_length)
+    network, tokenizer = pretrained.load(str(folder), trained=True)
+    config: Any = network.config
+    found = [config.id2label.get(id_) for id_ in range(config.num_labels)]
+    if found != facts.labels:
+        raise _contradicted(folder, facts.labels, "config.json", found)
     if facts.multi_label != (config.problem_type == "multi_label_classification"):
-        raise _damaged(folder, "`multi_label` is not what config.json says", facts.multi_label)
-
-    def logits(texts: list[str], progress: Progress = _ignore, cut: Progress = _ignore) -> np.ndarray:
-        return score.logits(
-            model,
-            tokenizer,
-            texts,
-            max_length=limit,
-            batch_size=batch_size,
-            precision=precision,
-            progress=progress,
-            cut=cut,
-        )
-
-    return Teacher(labels, model.num_parameters(), logits)
+        raise _damaged(folder, "`multi_label` contradicts config.json", facts.multi_label)
+    return CheckpointTeacher(
+        facts.labels, network.num_parameters(), network, tokenizer, facts.max_length, batch_size, precision
+    )
 
 
 def _read(folder: Path) -> _Facts:

@@ -1,4 +1,4 @@
-"""Checkpoints to go on from: one that a kill or a power cut has left half-written is not believed."""
+"""Resuming from checkpoints: their checksums reveal those that a kill or a power cut left incomplete."""
 
 from pathlib import Path
 from typing import Any
@@ -10,39 +10,40 @@ from transformers.trainer_utils import get_last_checkpoint
 from potstill import files
 
 
-class Seal(TrainerCallback):
-    """Writes down the hash of every checkpoint, once all of it is there."""
+class ChecksumCallback(TrainerCallback):
+    """Writes the checksum of every checkpoint when it is complete."""
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Called by the Trainer, in each of its processes."""
+        """Write it in the main process; the Trainer calls this in each."""
         if torch.distributed.is_initialized():
-            torch.distributed.barrier()  # each process writes a file of its own
+            torch.distributed.barrier()  # every process writes its part of the checkpoint
         if state.is_world_process_zero:
-            seal(Path(args.output_dir) / f"checkpoint-{state.global_step}")
+            write_checksum(Path(args.output_dir) / f"checkpoint-{state.global_step}")
 
 
 def last(scratch: Path) -> str | None:
-    """The last checkpoint in a folder that is as it was sealed; those that are not are removed."""
+    """Return the last checkpoint in a folder, after removing those that do not match their checksums."""
     for checkpoint in scratch.glob("checkpoint-*"):
-        sealed(checkpoint)
+        verified(checkpoint)
     return get_last_checkpoint(str(scratch)) if scratch.is_dir() else None
 
 
-def seal(checkpoint: Path) -> None:
-    """Write down the hash of a folder, all of which is there."""
-    files.write_text(_seal(checkpoint), files.sha256(checkpoint))
+def write_checksum(checkpoint: Path) -> None:
+    """Write the checksum of a complete checkpoint beside it."""
+    files.write_text(_checksum(checkpoint), files.sha256(checkpoint))
 
 
-def sealed(checkpoint: Path) -> bool:
-    """Whether a folder is there and as it was sealed; one that is not is removed."""
+def verified(checkpoint: Path) -> bool:
+    """Return whether a checkpoint exists and matches its checksum; remove one that does not match."""
     if not checkpoint.exists():
         return False
-    written = _seal(checkpoint)
+    written = _checksum(checkpoint)
     if written.is_file() and written.read_bytes() == files.sha256(checkpoint).encode():
         return True
     files.discard(checkpoint)
     return False
 
 
-def _seal(checkpoint: Path) -> Path:
-    return checkpoint.with_name(f"seal-of-{checkpoint.name}")
+def _checksum(checkpoint: Path) -> Path:
+    # Not "checkpoint-…", which would be taken for one.
+    return checkpoint.with_name(f"sha256-of-{checkpoint.name}")

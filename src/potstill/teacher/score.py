@@ -1,8 +1,8 @@
-"""A fine-tuned teacher's logits for many texts, fast."""
+"""Fast inference with a fine-tuned teacher."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -11,15 +11,23 @@ from transformers import DataCollatorWithPadding, PreTrainedModel, PreTrainedTok
 from potstill import device
 from potstill.teacher.pretrained import encode
 
-# By precision, how far a text's logits may move with the texts that share its batch, whose shape decides in which order
-# the processor adds up: a share of the largest logit. Measured on MiniLM and 8,000 texts: 1e-6 and 0.01.
+# By precision, the largest difference between a text's logits in one batch and in another, as a share of the largest
+# absolute logit: a batch's shape decides the order of floating-point additions. On MiniLM with 8,000 texts it was 1e-6
+# and 0.01.
 ROUNDING = {"fp32": 1e-5, "bf16": 0.02}
 
-# Whose classifier reads the first token alone, and whose layers are built alike.
+# Model types whose classification head reads only the first token, and whose layers have the same structure.
 FIRST_TOKEN = ("bert", "camembert", "roberta", "xlm-roberta")
 
 
-def logits(
+class Scored(NamedTuple):
+    """A teacher's logits, float32 of shape (texts, classes), and how many of the texts were truncated."""
+
+    logits: np.ndarray
+    truncated: int
+
+
+def score(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
     texts: list[str],
@@ -27,47 +35,38 @@ def logits(
     max_length: int,
     batch_size: int,
     precision: str = "auto",
-    progress: Callable[[int], object] = lambda rows: None,
-    cut: Callable[[int], object] = lambda texts: None,
-) -> np.ndarray:
-    """Score texts in batches of similar length, so that next to nothing is computed on padding.
+) -> Scored:
+    """Return the logits of texts, in their order.
 
-    The same texts give the same bytes on the same machine. Among other texts, a text's logits move by rounding, at most
-    by the share of the largest logit that `ROUNDING` has for the precision.
+    Batches hold texts of similar length, so that little is computed on padding. The same texts give the same bytes on
+    the same machine. With other texts in its batch, a text's logits differ by rounding, at most by `ROUNDING`.
 
     Args:
         model, tokenizer: the teacher.
         texts: the texts.
-        max_length: tokens per text; the rest is cut off.
+        max_length: the maximum number of tokens per text; longer texts are truncated.
         batch_size: texts per batch.
         precision: `auto`, `bf16` or `fp32`, see `device.bf16`.
-        progress: told the number of texts of every batch when it is done.
-        cut: told how many texts were cut off.
-
-    Returns:
-        The logits, of shape (texts, classes) and type float32, in the order of the texts.
     """
     classes = int(model.config.num_labels or 0)
     if not texts:
-        return np.zeros((0, classes), np.float32)
-    rows, too_long = encode(tokenizer, texts, max_length)
-    cut(too_long)
+        return Scored(np.zeros((0, classes), np.float32), 0)
+    rows, truncated = encode(tokenizer, texts, max_length)
     order = sorted(range(len(rows)), key=lambda i: len(rows[i]["input_ids"]))
     collate = DataCollatorWithPadding(tokenizer)
     model.eval().to(device.device())
-    scored = np.empty((len(rows), classes), np.float32)
-    with torch.inference_mode(), device.autocast(precision), _first_token(model):
+    logits = np.empty((len(rows), classes), np.float32)
+    with torch.inference_mode(), device.autocast(precision), _first_token_only(model):
         for start in range(0, len(order), batch_size):
             chosen = order[start : start + batch_size]
             batch = {key: value.to(model.device) for key, value in collate([rows[i] for i in chosen]).items()}
-            scored[chosen] = model(**batch).logits.float().cpu().numpy()
-            progress(len(chosen))
-    return scored
+            logits[chosen] = model(**batch).logits.float().cpu().numpy()
+    return Scored(logits, truncated)
 
 
 @contextmanager
-def _first_token(model: PreTrainedModel) -> Iterator[None]:
-    """What no classifier reads, the last layer does not compute: of most of it, all tokens but the first."""
+def _first_token_only(model: PreTrainedModel) -> Iterator[None]:
+    """Compute most of the last layer for the first token only, where the head reads no other."""
     hook = None
     if model.config.model_type in FIRST_TOKEN:
         encoder: Any = model.base_model.encoder

@@ -1,4 +1,8 @@
-"""One training in several processes, which average their gradients: torch.distributed, as the Trainer finds it."""
+"""Data-parallel training in several processes of this machine, with torch.distributed.
+
+torchrun's `elastic_launch` was tried on paper and not taken: it wraps an error of a worker in a ChildFailedError with a
+traceback and detects killed workers by polling, so that `workers` would still be needed for messages of one line.
+"""
 
 import os
 import socket
@@ -13,48 +17,50 @@ from potstill import device
 from potstill.workers import workers
 
 
-def run(processes: int, threads: int, work: Callable[..., Any], *arguments: Any) -> Any:
-    """Call a function in so many processes that know of one another.
+def run(processes: int, threads: int, function: Callable[..., Any], *arguments: Any) -> Any:
+    """Call a function in each of the processes of a torch.distributed group.
 
-    Each has a GPU of its own where there are any (by NCCL), or else a share of the cores (by gloo, on 127.0.0.1).
+    Each process has its own GPU if there are any (NCCL), otherwise a share of the cores (gloo, on 127.0.0.1).
 
     Args:
-        processes: how many; 1 is this process.
-        threads: of each; 0 for an even share of the cores.
-        work: the function; it and the arguments are pickled. It should write only where `first` says so.
+        processes: their number; 1 runs in this process.
+        threads: per process; 0 for an even share of the cores.
+        function, arguments: must be picklable. Only the main process should write, see `is_main_process`.
 
     Returns:
-        What it gives in the first process.
+        The result of the main process.
 
     Raises:
-        PotstillError: the system killed a process; or what the function raised in any.
+        PotstillError: a process was killed, or the function raised it in any process.
     """
     if processes == 1:
         device.use_threads(threads)
-        return work(*arguments)
+        return function(*arguments)
     threads = threads or max(1, cpu_count() // processes)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     with workers(processes) as pool:
-        ranks = [pool.submit(_rank, rank, processes, port, threads, work, arguments) for rank in range(processes)]
+        ranks = [
+            pool.submit(_run_rank, rank, processes, port, threads, function, arguments) for rank in range(processes)
+        ]
         try:
             for done in as_completed(ranks):
                 done.result()
         except BaseException:
-            for other in active_children():  # which would wait for the one that has failed
-                other.kill()
+            for child in active_children():  # they would wait for the one that failed
+                child.kill()
             raise
     return ranks[0].result()
 
 
-def first() -> bool:
-    """Whether this process is the one that writes."""
+def is_main_process() -> bool:
+    """Return whether this process has rank 0, which writes the files."""
     return os.environ.get("RANK", "0") == "0"
 
 
-def _rank(rank: int, processes: int, port: int, threads: int, work: Callable[..., Any], arguments: Any) -> Any:
-    told = {
+def _run_rank(rank: int, processes: int, port: int, threads: int, function: Callable[..., Any], arguments: Any) -> Any:
+    environment = {
         "MASTER_ADDR": "127.0.0.1",
         "MASTER_PORT": port,
         "RANK": rank,
@@ -62,6 +68,6 @@ def _rank(rank: int, processes: int, port: int, threads: int, work: Callable[...
         "WORLD_SIZE": processes,
         "LOCAL_WORLD_SIZE": processes,
     }
-    os.environ.update({name: str(value) for name, value in told.items()})
+    os.environ.update({name: str(value) for name, value in environment.items()})
     device.use_threads(threads)
-    return work(*arguments)
+    return function(*arguments)
