@@ -27,7 +27,7 @@ from potstill.runtime.tokenizer import Words, words
 from potstill.terminal import Parser, as_json, finite, text
 from potstill.web.page import page
 
-TELLING = 8  # words shown per class
+INFORMATIVE = 8  # words shown per class
 MOST = 2**31 - 1  # of what is counted
 
 
@@ -250,16 +250,16 @@ def describe(student: Student, size: int) -> dict[str, Any]:
         "architecture": student.shape.architecture,
         "labels": student.labels,
         "parameters": student.parameters,
-        "words": len(student.lookup.known),
+        "words": len(student.vocabulary.entries),
         "bytes": size,
         "bits": list(student.bits),
         "temperature": round(student.temperature, 6),
         **({} if limits is None else {"thresholds": dict(zip(student.labels, limits, strict=True))}),
-        "matches": "strings" if isinstance(student.lookup.known, Words) else "fingerprints",
+        "matches": "strings" if isinstance(student.vocabulary.entries, Words) else "fingerprints",
     }
-    telling = {label: dict(found) for label, found in explain.telling(student, TELLING).items()}
-    facts = {key: value for key, value in student.facts.items() if key not in {*known, "thresholds", "telling"}}
-    return finite({**known, **facts, "telling": telling})
+    informative = {label: dict(found) for label, found in explain.informative_words(student, INFORMATIVE).items()}
+    facts = {key: value for key, value in student.facts.items() if key not in {*known, "thresholds", "informative"}}
+    return finite({**known, **facts, "informative": informative})
 
 
 def _inspect(asked: argparse.Namespace) -> None:
@@ -284,15 +284,15 @@ def _lines(path: Path, student: Student, known: dict[str, Any]) -> Iterator[str]
         named = [f"{name} ({limit:.3f})" for name, limit in known["thresholds"].items()]
         yield f"classes     {listed(named)}; a text has those that reach their threshold"
     yield f"words       {known['words']:,}, known by their {known['matches']}"
-    yield f"reads       the first {student.lookup.max_length} words of a text"
+    yield f"reads       the first {student.vocabulary.max_length} words of a text"
     yield f"numbers     {bits}; probabilities at temperature {known['temperature']:g}"
     yield f"loops       {loops}"
     yield from _origin(student.facts, "right" if student.thresholds is None else "right in all classes")
-    if not known["telling"]:
+    if not known["informative"]:
         yield "The file does not name its words."
         return
     yield "words that speak most for a class, and how much they raise the logarithm of its probability:"
-    for label, found in islice(known["telling"].items(), NAMED):
+    for label, found in islice(known["informative"].items(), NAMED):
         yield f"  {label}: " + ", ".join(f"{word} {gain:+.1f}" for word, gain in found.items())
     if len(student.labels) > NAMED:
         yield f"  … and {len(student.labels) - NAMED:,} more classes: --json has all"
@@ -334,7 +334,7 @@ def _explain(asked: argparse.Namespace) -> None:
     if asked.label is not None and asked.label not in student.labels:
         raise PotstillError(f"--label: {asked.model} has no class {asked.label!r} (found: {listed(student.labels)})")
     label, probability, parts = explain.explain(student, asked.text, asked.label)
-    read = min(len(words(asked.text)), student.lookup.max_length)
+    read = min(len(words(asked.text)), student.vocabulary.max_length)
     if read > len(parts):
         print(f"the first {len(parts):,} of {read:,} words are explained; all count in the answer", file=sys.stderr)
     if asked.json:
@@ -345,8 +345,8 @@ def _explain(asked: argparse.Namespace) -> None:
     shown = [visible(part.word) for part in parts]
     width = max(map(len, shown), default=0)
     for word, part in zip(shown, parts, strict=True):
-        bar = ("+" if part.part > 0 else "-") * round(min(40.0, 8 * abs(part.part)))
-        print(f"  {word:<{width}}  {part.part:+.3f} {bar}" + ("" if part.known else "(unknown)"))
+        bar = ("+" if part.score > 0 else "-") * round(min(40.0, 8 * abs(part.score)))
+        print(f"  {word:<{width}}  {part.score:+.3f} {bar}" + ("" if part.known else "(unknown)"))
 
 
 def _title(student: Student, most: int = NAME) -> str:

@@ -35,4 +35,4 @@ def load(folder: Path, labels: Sequence[str]) -> Fallback:
             f"{folder} tells apart {', '.join(teacher.labels)}, and the student {', '.join(labels)}: give its teacher"
         )
     order = [teacher.labels.index(label) for label in labels]
-    return lambda texts: probabilities(teacher.logits(texts)[:, order], several=False)
+    return lambda texts: probabilities(teacher.logits(texts)[:, order], multi_label=False)

@@ -8,7 +8,7 @@ import numpy as np
 
 from potstill.params.network import NetworkParams
 from potstill.runtime import tokenizer
-from potstill.runtime.tokenizer import Fingerprints, Lookup, Words
+from potstill.runtime.tokenizer import Fingerprints, Vocabulary, Words
 
 # How much a word has to be seen before its mean label counts: with n texts, the mean is mixed with this many
 # texts of the overall distribution; and what is rarer than RARE is left out.
@@ -57,7 +57,7 @@ def count(texts: Collection[str], targets: np.ndarray, longest: int = 1) -> Coun
         for i, text in enumerate(chunk, start):
             found = tokenizer.words(text)
             occurring.extend(row.setdefault(word, len(row)) for word in found)
-            entries = dict.fromkeys(found + tokenizer.runs(found, longest))  # one that a text holds twice counts once
+            entries = dict.fromkeys(found + tokenizer.ngrams(found, longest))  # one that a text holds twice counts once
             entry_of.extend(row.setdefault(entry, len(row)) for entry in entries)
             text_of.extend([i] * len(entries))
         start += len(chunk)
@@ -109,7 +109,7 @@ def choose(counts: Counts, size: int, influence: float) -> list[str]:
 
 def build(
     texts: Collection[str], targets: np.ndarray, params: NetworkParams, multi_label: bool = False
-) -> tuple[Lookup, list[str]]:
+) -> tuple[Vocabulary, list[str]]:
     """Choose the vocabulary of a student.
 
     Args:
@@ -134,7 +134,7 @@ def build(
     rows = None
     if params.rows and params.rows <= len(entries):
         rows = share(counts, entries, params.rows - 1, multi_label)
-    return Lookup(known, rows, params.ngrams, params.max_length), entries
+    return Vocabulary(known, rows, params.ngrams, params.max_length), entries
 
 
 def _fingerprints(counts: Counts, size: int, influence: float, spare: int) -> tuple[Fingerprints, list[str]]:
@@ -220,7 +220,7 @@ def _salts(counts: Counts, chosen: list[str], buckets: int, bits: int) -> list[i
         own = (counts.mean[words] * log[words]).sum(1, keepdims=True)
         cost = counts.texts[words, None] * (own - counts.mean[words] @ log[words[owners]].T)
         cost = np.pad(cost, ((0, 0), (1, 0)))
-        prints = tokenizer.stir(checksums[inside], tried) >> np.uint64(32 - width)
+        prints = tokenizer.mix32(checksums[inside], tried) >> np.uint64(32 - width)
         owner = np.zeros(prints.shape, np.int64)
         for column in reversed(range(len(owners))):  # of those that collide, the most telling one stays
             owner[prints == prints[:, [owners[column]]]] = 1 + column
