@@ -183,6 +183,18 @@ def test_javascript_refuses_it_too(javascript):
     assert [name for name, answer in zip(FORGED, answers, strict=True) if "error" not in answer] == []
 
 
+def test_an_architecture_that_was_removed_is_named(javascript, tmp_path):
+    content = with_header(code=file.STRINGS | 4)
+    (tmp_path / "a.pot").write_bytes(content)
+    with pytest.raises(PotstillError) as caught:
+        Student.load(tmp_path / "a.pot")
+    assert str(caught.value) == (
+        f"{tmp_path / 'a.pot'} cannot be loaded: potstill no longer supports its architecture, bilstm. "
+        "Train a student of another one, such as bigru."
+    )
+    assert javascript([content]) == [{"error": "the architecture bilstm is no longer supported"}]
+
+
 def test_what_is_not_forged_is_not_refused(javascript):
     made = [
         with_facts(),

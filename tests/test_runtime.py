@@ -113,6 +113,20 @@ def test_a_file_can_hold_its_words_a_temperature_and_facts(rows, tmp_path):
     assert (tmp_path / "a.pot").read_bytes() == (tmp_path / "b.pot").read_bytes()
 
 
+def test_it_is_shown_in_one_line(tmp_path):
+    made, _ = student("bigru")
+    size = len(made.to_bytes())
+    assert repr(made) == f"Student(bigru, 3 labels, {made.parameters} parameters, {size:,} bytes)"
+
+
+def test_the_package_names_what_it_has():
+    import potstill
+
+    assert potstill.Student is Student
+    assert {"Student", "__version__"} <= set(dir(potstill))
+    assert potstill.__all__ == ["Student"]
+
+
 @pytest.mark.parametrize("name", ["a\0b.pot", "a\ud800.pot"])
 def test_a_name_that_no_file_can_have_is_refused(name, tmp_path):
     with pytest.raises(PotstillError, match="no file can have this name"):

@@ -133,7 +133,7 @@ class Contents:
         return _tensors(self.shape, len(self.weights[TABLE]), len(self.labels), self.bits)
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Header:
     """The fields of `_FIELDS` and `_OPTIONAL`, where `code` is split in two."""
 
@@ -415,7 +415,10 @@ class _Reader:
 
     def half(self) -> float:
         """Read a half-precision float."""
-        return float(self.integers(1, 16).astype(np.uint16).view(np.float16)[0])
+        bits = self.peek(16)
+        _require(len(bits) == 16, "it ends too early")
+        self.skip(16)
+        return float(np.packbits(bits).view(">f2")[0])
 
     def rest(self) -> bytes:
         """Return the bytes after the one that was read last."""
