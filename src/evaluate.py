@@ -103,7 +103,7 @@ def load_teachers(
     """The answers and timings that the stage `teacher` left; several labelling teachers make an ensemble."""
     folder = paths.METRICS / "teacher"
     files.warn_unused(folder, checkpoints, "teacher.checkpoints")
-    shares = partial(probabilities, several=data.multi_label)
+    shares = partial(probabilities, multi_label=data.multi_label)
     log_odds = logit if data.multi_label else np.log
     found: dict[str, Model] = {}
     timings = {}

@@ -37,7 +37,7 @@ def main() -> None:
 
     student_params = StudentParams.load()
     sources = transfer.count(paths.TRANSFER, student_params.sources)
-    named = params.keep_vocabulary and isinstance(student.lookup.known, Fingerprints)
+    named = params.keep_vocabulary and isinstance(student.vocabulary.entries, Fingerprints)
     words = files.read_names(paths.STUDENT / WORDS) if named else None
     hashes = {path.name: files.sha256(path) for path in (paths.PREPARED, paths.TRANSFER)}
     facts = collect(student, words, data, sources, hashes, teachers(data), student_params)
@@ -79,8 +79,8 @@ def teachers(data: Dataset) -> dict[str, float | None]:
             continue
         chosen = choose(test)
         if data.multi_label:
-            thresholds = fit(probabilities(validation, several=True), data.targets("validation"))
-            chosen = choose(probabilities(test, several=True), thresholds)
+            thresholds = fit(probabilities(validation, multi_label=True), data.targets("validation"))
+            chosen = choose(probabilities(test, multi_label=True), thresholds)
         found[name] = round(float(right(chosen, data.targets("test")).mean()), 6)
     return found
 

@@ -1,7 +1,7 @@
 """Forge model files, make up texts, and see whether Python, its kernel and JavaScript agree: `make fuzz`.
 
 A file that one runtime refuses all refuse; what one loads answers, describes itself and can be written again, within
-seconds. Nothing but a `ValueError` of `unpack` may come of a file. What fails is kept in FOLDER, to be tried again by
+seconds. Nothing but a `FormatError` of `unpack` may come of a file. What fails is kept in FOLDER, to be tried again by
 its name.
 """
 
@@ -30,12 +30,11 @@ from potstill.runtime import fast, file
 from potstill.runtime.explain import explain
 from potstill.runtime.model import Student
 from potstill.runtime.networks import ARCHITECTURES, Shape
-from potstill.runtime.tokenizer import Fingerprints, Lookup, Words, checksum, fingerprint
+from potstill.runtime.tokenizer import Fingerprints, Vocabulary, Words, checksum, fingerprint
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / ".potstill" / "fuzz"
 SECONDS = 20  # for a file
-RECURRENT = ("bigru", "bilstm")
 TAME, TAMER = 8.0, 1.0  # the largest weights with which float32 and float64 agree; of recurrent networks, less
 ENTRIES = sorted(
     {"!", "?", "a", "ab", "café", "extraordinarily long word", "not good", "the", "σασ", "में", "日", "☕", "😀"}
@@ -108,12 +107,14 @@ def make(rng: random.Random) -> Student:
         most = rng.randint(1, len(known))
         rows = [*range(1, most + 1), *(rng.randint(1, most) for _ in range(len(known) - most))]
         rng.shuffle(rows)
-    lookup = Lookup(known, rows, rng.randint(1, 5) if architecture == "mlp" else 1, rng.choice([1, 7, 128, 65535]))
+    vocabulary = Vocabulary(
+        known, rows, rng.randint(1, 5) if architecture == "mlp" else 1, rng.choice([1, 7, 128, 65535])
+    )
     shape = Shape(architecture, rng.randint(1, 4), rng.randint(1, 9))
     labels = rng.sample(LABELS, rng.randint(1, len(LABELS)))
     widths = (rng.choice([2, 3, 5, 8, 32]), rng.choice([2, 4, 8, 32]))
     numbers, weights, steps = np.random.default_rng(rng.randrange(2**32)), {}, {}
-    for name, size in shape.weights(lookup.size, len(labels)).items():
+    for name, size in shape.weights(vocabulary.size, len(labels)).items():
         width = widths[name != file.TABLE]
         weights[name] = numbers.normal(scale=0.3, size=size).astype(np.float32)
         if width < file.FLOAT:
@@ -126,7 +127,7 @@ def make(rng: random.Random) -> Student:
         facts["words"] = "\n".join(f"w{i}" for i in range(len(known)))
     thresholds = [rng.choice([0.0, 0.25, 0.5, 1.0]) for _ in labels] if several else None
     temperature = rng.choice([1.0, 0.5, 2.0])
-    return Student(labels, lookup, shape, weights, widths, steps, temperature, thresholds, facts)
+    return Student(labels, vocabulary, shape, weights, widths, steps, temperature, thresholds, facts)
 
 
 def seal(body: bytes) -> bytes:
@@ -139,8 +140,8 @@ def forge(rng: random.Random) -> bytes:
     made = make(rng)
     body = made.to_bytes()[8:]
     facts = dict(made.facts)
-    if isinstance(made.lookup.known, Words):
-        facts["words"] = "\n".join(made.lookup.known.entries)
+    if isinstance(made.vocabulary.entries, Words):
+        facts["words"] = "\n".join(made.vocabulary.entries.strings)
     bare = body[: len(body) - len(file._deflate(facts))]
     way = rng.randrange(6)
     if way == 0:
@@ -230,13 +231,13 @@ def _character(rng: random.Random) -> str:
 def answers(content: bytes, texts: list[str]) -> dict[str, Any]:
     """What Python makes of a file: labels and probabilities; or an error."""
     try:
-        student = Student(**file.unpack(content))
-    except ValueError as error:
+        student = Student.from_bytes(content)
+    except file.FormatError as error:
         return {"error": str(error)}
     shares = student.predict_proba(texts)
     assert shares.shape == (len(texts), len(student.labels))
     assert np.isfinite(shares).all()
-    most = TAMER if student.shape.architecture in RECURRENT else TAME
+    most = TAMER if student.shape.architecture == "bigru" else TAME
     tame = all(np.abs(np.asarray(weight)).max(initial=0) <= most for weight in student.weights.values())
     portable = dataclasses.replace(student)
     portable.__dict__["_kernel"] = None
@@ -247,7 +248,7 @@ def answers(content: bytes, texts: list[str]) -> dict[str, Any]:
     list(inspect.lines(Path("a.pot"), student, known))
     explain(student, texts[0])
     written = student.to_bytes()
-    assert Student(**file.unpack(written)).to_bytes() == written
+    assert Student.from_bytes(written).to_bytes() == written
     return {"labels": student.labels, "shares": shares.tolist() if tame else None}
 
 

@@ -397,7 +397,7 @@ class TestInspect:
         assert known["bytes"] == model.stat().st_size
         assert known["words"] == len(ENTRIES)
         made = Student.load(model)
-        for label, words in known["telling"].items():
+        for label, words in known["informative"].items():
             for word, gain in words.items():
                 found = np.log(made.predict_proba([word, "unheard"])[:, made.labels.index(label)])
                 assert " " in word or gain == pytest.approx(found[0] - found[1], abs=1e-4)
@@ -465,13 +465,15 @@ class TestExplain:
         assert column == probabilities[0].argmax()
         assert found["probability"] == pytest.approx(probabilities[0, column], abs=1e-5)
         losses = np.log(probabilities[0, column]) - np.log(probabilities[1:, column])
-        assert [word["part"] for word in found["words"]] == pytest.approx(losses, abs=1e-4)
+        assert [word["score"] for word in found["words"]] == pytest.approx(losses, abs=1e-4)
         runs = architecture == "mlp"  # only a bag knows "not good"
         assert [word["known"] for word in found["words"]] == [True, runs, runs, True]
 
     def test_of_a_long_text_the_first_words_are_explained(self, tmp_path, capsys):
         made = student("mlp")
-        dataclasses.replace(made, lookup=dataclasses.replace(made.lookup, max_length=1200)).save(tmp_path / "a.pot")
+        dataclasses.replace(made, vocabulary=dataclasses.replace(made.vocabulary, max_length=1200)).save(
+            tmp_path / "a.pot"
+        )
         for text, said in (("the " * 1000, ""), ("the ab " * 1000, "the first 1,000 of 1,200 words are explained")):
             cli.execute(["explain", str(tmp_path / "a.pot"), text, "--json"])
             out, err = capsys.readouterr()
@@ -484,9 +486,9 @@ class TestExplain:
         made = student(architecture)
         held = []
         scored = Student.logits
-        monkeypatch.setattr(explain, "AT_ONCE", 1 << 12)
+        monkeypatch.setattr(explain, "CHUNK", 1 << 12)
         monkeypatch.setattr(Student, "logits", lambda made, texts: held.append(texts.ids.size) or scored(made, texts))
-        made = dataclasses.replace(made, lookup=dataclasses.replace(made.lookup, max_length=300))
+        made = dataclasses.replace(made, vocabulary=dataclasses.replace(made.vocabulary, max_length=300))
         explain.explain(made, "the not good ab " * 100)
         assert max(held) <= 1 << 12
         assert sum(held) > 300 * 300
@@ -541,7 +543,8 @@ def test_of_very_many_classes_some_are_shown(capsys, tmp_path):
     made = student("mlp")
     labels = [f"class {i}" for i in range(1000)]
     weights = {
-        name: np.zeros(shape, np.float32) for name, shape in made.shape.weights(made.lookup.size, len(labels)).items()
+        name: np.zeros(shape, np.float32)
+        for name, shape in made.shape.weights(made.vocabulary.size, len(labels)).items()
     }
     many = dataclasses.replace(made, labels=labels, weights=weights, bits=(32, 32), steps={})
     many.save(tmp_path / "a.pot")

@@ -120,7 +120,7 @@ def check_card(text, student, metrics, sources):
     assert rows[f"macro F1, {second}"] == f"{metrics['macro_f1']:.4f}, {other:.4f}"
     assert rows["calibration"].endswith(f"expected error {metrics['calibration_error']:.4f}")
     assert f"temperature {student.temperature:g}," in rows["calibration"]
-    shape, words = student.shape.architecture, len(student.lookup.known)
+    shape, words = student.shape.architecture, len(student.vocabulary.entries)
     assert rows["network"] == f"{shape}, {student.parameters:,} parameters, {words:,} words"
     counts = [int(count.replace(",", "")) for count in re.findall(r"[\d,]*\d", rows["trained on"])]
     real, samples = [sources.get(name, 0) for name in ("train", "unlabelled")], sources.get("generated", 0)

@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 from potstill.runtime import fast, tokenizer
 from potstill.runtime.model import Student
 from potstill.runtime.networks import ARCHITECTURES, Shape
-from potstill.runtime.tokenizer import Fingerprints, Lookup, Words
+from potstill.runtime.tokenizer import Fingerprints, Vocabulary, Words
 
 ENTRIES = [
     "\0",
@@ -89,11 +89,11 @@ def student(architecture, strings=True, longest=2, rows=None, classes=3, hidden=
     if not strings:
         salts = [3, 9]
         known = Fingerprints(sorted(tokenizer.fingerprint(tokenizer.checksum(e), salts, 9) for e in ENTRIES), salts, 9)
-    lookup = Lookup(known, rows, longest if architecture == "mlp" else 1, 40)
+    vocabulary = Vocabulary(known, rows, longest if architecture == "mlp" else 1, 40)
     shape = Shape(architecture, 4, hidden)
-    sizes = shape.weights(lookup.size, classes)
+    sizes = shape.weights(vocabulary.size, classes)
     weights = {name: rng.normal(size=size).astype(np.float32) for name, size in sizes.items()}
-    return Student([f"c{i}" for i in range(classes)], lookup, shape, weights, (32, 32), {}, temperature)
+    return Student([f"c{i}" for i in range(classes)], vocabulary, shape, weights, (32, 32), {}, temperature)
 
 
 def portable(made):
@@ -376,7 +376,7 @@ class TestLongTexts:
             (["é" * 4_000_000], "mlp"),
             (pa.array(["x" * 20_000_000]), "mlp"),
             (pa.array(["é" * 4_000_000]), "mlp"),
-            (["the ab " * 20] * 40, "bilstm"),
+            (["the ab " * 20] * 40, "bigru"),
         ],
         ids=["one word", "a few", "not ASCII", "Arrow", "Arrow, not ASCII", "large network"],
     )

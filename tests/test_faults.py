@@ -177,7 +177,9 @@ def test_a_full_disk_ends_in_one_line_and_leaves_nothing_half_written(origin, sm
     assert hashes(folder) == hashes(origin)
 
 
-@pytest.mark.parametrize("script", [("src/ablate.py",), ("-m", "potstill", "search", "--budget", "2000", "--trials", "50")])
+@pytest.mark.parametrize(
+    "script", [("src/ablate.py",), ("-m", "potstill", "search", "--budget", "2000", "--trials", "50")]
+)
 def test_a_worker_that_the_system_kills_is_told_of(pulled, script):
     def busy():
         children = psutil.Process(process.pid).children(recursive=True)

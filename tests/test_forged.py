@@ -14,21 +14,23 @@ from potstill.errors import PotstillError
 from potstill.runtime import facts, file
 from potstill.runtime.explain import EXPLAINED
 from potstill.runtime.model import Student
-from potstill.runtime.networks import ARCHITECTURES, LARGE, Rounded, Shape
-from potstill.runtime.tokenizer import Fingerprints, Lookup, Words
+from potstill.runtime.networks import ARCHITECTURES, LARGE, QuantizedTable, Shape
+from potstill.runtime.tokenizer import Fingerprints, Vocabulary, Words
 
 
 def student(known=None, architecture="mlp", hidden=2, rows=None, longest=1, max_length=5, **more):
     """A student whose weights are all 1."""
-    lookup = Lookup(Words(["a", "b"]) if known is None else known, rows, longest, max_length)
+    vocabulary = Vocabulary(Words(["a", "b"]) if known is None else known, rows, longest, max_length)
     labels, shape = more.pop("labels", ["yes", "no"]), Shape(architecture, 1, hidden)
-    weights = {name: np.ones(size, np.float32) for name, size in shape.weights(lookup.size, len(set(labels))).items()}
-    return Student(labels, lookup, shape, weights, **({"bits": (32, 32), "steps": {}} | more))
+    weights = {
+        name: np.ones(size, np.float32) for name, size in shape.weights(vocabulary.size, len(set(labels))).items()
+    }
+    return Student(labels, vocabulary, shape, weights, **({"bits": (32, 32), "steps": {}} | more))
 
 
 def written(made):
     """A file as it would be if nobody checked what goes into it."""
-    return file._pack(**{field.name: getattr(made, field.name) for field in dataclasses.fields(made)})
+    return file._pack(made)
 
 
 def with_json(text):
@@ -46,12 +48,8 @@ def without_fact(name):
 
 
 def with_header(**changes):
-    names = (
-        "flags", "table", "rest", "length", "rice", "longest", "buckets", "embedding", "hidden", "max_length", "words",
-        "named",
-    )  # fmt: skip
     body = student().to_bytes()[8:]
-    numbers = dict(zip(names, file._HEADER.unpack_from(body), strict=True)) | changes
+    numbers = dict(zip(file._FIELDS, file._HEADER.unpack_from(body), strict=True)) | changes
     return fuzz.seal(file._HEADER.pack(*numbers.values()) + body[file._HEADER.size :])
 
 
@@ -90,18 +88,20 @@ FORGED = {
     "more names than fingerprints": written(student(Fingerprints([5], [0], 32), facts={"words": "one\ntwo"})),
     "fewer names than fingerprints": written(student(Fingerprints([5, 6], [0], 32), facts={"words": "one"})),
     "a name without fingerprints": written(student(Fingerprints([], [0], 32), facts={"words": "one"})),
-    "a row that no word has": written(dataclasses.replace(student(), lookup=Lookup(Words(["a", "b"]), [1, 1], 1, 5))),
+    "a row that no word has": written(
+        dataclasses.replace(student(), vocabulary=Vocabulary(Words(["a", "b"]), [1, 1], 1, 5))
+    ),
     "an empty label": written(student(labels=["", "no"])),
     "a label twice": written(student(labels=["no", "no", "yes"], facts={"version": "9"})),
-    "labels that end too early": with_header(named=60_000),
+    "labels that end too early": with_header(labels_size=60_000),
     "labels that are not UTF-8": fuzz.seal(student().to_bytes()[8:].replace(b"yes", b"y\xff\xfe")),
     "more words than any file has": with_header(words=2**32 - 1),
-    "an n-gram of six": with_header(longest=6),
+    "an n-gram of six": with_header(max_ngram=6),
     "no words per text": with_header(max_length=0),
-    "an architecture that there is not": with_header(flags=file.STRINGS | 5),
+    "an architecture that there is not": with_header(code=file.STRINGS | 5),
     "runs of words that see their order": written(student(architecture="cnn", longest=2)),
-    "strings with fingerprints": with_header(length=8),
-    "nine bits": with_header(table=9),
+    "strings with fingerprints": with_header(fingerprint_bits=8),
+    "nine bits": with_header(table_bits=9),
     "temperature 0": written(student(temperature=0.0)),
     "temperature subnormal": written(student(temperature=1e-42)),
     "temperature huge": written(student(temperature=1e30)),
@@ -183,6 +183,18 @@ def test_javascript_refuses_it_too(javascript):
     assert [name for name, answer in zip(FORGED, answers, strict=True) if "error" not in answer] == []
 
 
+def test_an_architecture_that_was_removed_is_named(javascript, tmp_path):
+    content = with_header(code=file.STRINGS | 4)
+    (tmp_path / "a.pot").write_bytes(content)
+    with pytest.raises(PotstillError) as caught:
+        Student.load(tmp_path / "a.pot")
+    assert str(caught.value) == (
+        f"{tmp_path / 'a.pot'} cannot be loaded: potstill no longer supports its architecture, bilstm. "
+        "Train a student of another one, such as bigru."
+    )
+    assert javascript([content]) == [{"error": "the architecture bilstm is no longer supported"}]
+
+
 def test_what_is_not_forged_is_not_refused(javascript):
     made = [
         with_facts(),
@@ -199,7 +211,7 @@ def test_what_is_not_forged_is_not_refused(javascript):
         student(labels=["\ufeff", "\t", "\x1b[31m"]).to_bytes(),
     ]
     for content, theirs in zip(made, javascript(made), strict=True):
-        ours = Student(**file.unpack(content))
+        ours = Student.from_bytes(content)
         assert theirs["labels"] == ours.labels
         np.testing.assert_allclose(theirs["shares"], ours.predict_proba(["a b"]), atol=1e-6)
 
@@ -207,12 +219,16 @@ def test_what_is_not_forged_is_not_refused(javascript):
 def test_javascript_and_python_agree_on_what_they_know_of_facts():
     script = fuzz.ROOT.joinpath("src/potstill/web/student.js").read_text()
     assert json.dumps(list(facts.FIGURES)) in script
-    assert f"sound(facts, {facts.DEEPEST})" in script
-    assert facts.MOST == 2**53  # as Number.isSafeInteger has it
+    assert f"sound(facts, {facts.MAX_DEPTH})" in script
+    assert facts.MAX_TEXTS == 2**53  # as Number.isSafeInteger has it
     assert f"EXPLAINED = {EXPLAINED}," in script
-    for limit in (f"<= {file.WIDEST})", f"? {file.LONGEST} :", f"Math.min({file.LARGEST_FACTS}, {file.DENSEST} *"):
+    for limit in (
+        f"<= {file.MAX_WIDTH})",
+        f"? {file.MAX_NGRAM} :",
+        f"Math.min({file.MAX_FACTS_BYTES}, {file.MAX_INFLATION} *",
+    ):
         assert limit.replace(str(2**23), "2 ** 23") in script
-    assert file.WORDS == 1 << 18
+    assert file.MAX_WORDS == 1 << 18
 
 
 @pytest.mark.parametrize(
@@ -236,7 +252,7 @@ def test_javascript_and_python_agree_on_what_they_know_of_facts():
         (dataclasses.replace(student(), weights={}), "cannot hold this student: KeyError: 'embedding.weight'"),
         (dataclasses.replace(student(), labels=["yes", 3]), "cannot hold this student: TypeError"),
         (dataclasses.replace(student(), shape=Shape("x", 1, 2)), "cannot hold this student"),
-        (dataclasses.replace(student(), lookup=None), "cannot hold this student"),
+        (dataclasses.replace(student(), vocabulary=None), "cannot hold this student"),
     ],
 )
 def test_what_a_file_cannot_hold_is_not_written(made, message):
@@ -245,9 +261,9 @@ def test_what_a_file_cannot_hold_is_not_written(made, message):
 
 
 def test_a_network_too_large_for_a_file_is_named_without_making_it():
-    file.check(["a", "b"], Shape("mlp", 1, 1024), file.WORDS, (2, 4))
+    file.check(["a", "b"], Shape("mlp", 1, 1024), file.MAX_WORDS, (2, 4))
     with pytest.raises(PotstillError, match="the network takes 1,073,750,024 bytes"):
-        file.check(["a", "b"], Shape("mlp", 1, 1024), file.WORDS, (32, 32))
+        file.check(["a", "b"], Shape("mlp", 1, 1024), file.MAX_WORDS, (32, 32))
 
 
 def of_one_checksum(number):
@@ -285,7 +301,7 @@ def test_words_of_one_checksum_cost_no_more_than_others():
 
 def test_fingerprints_with_the_same_low_bits_cost_no_more_than_others():
     prints = [i << 16 for i in range(1 << 16)]
-    made = Student(**file.unpack(student(Fingerprints(prints, [0], 32)).to_bytes()))
+    made = Student.from_bytes(student(Fingerprints(prints, [0], 32)).to_bytes())
     start = time.perf_counter()
     made.predict(["a"])
     assert time.perf_counter() - start < 2
@@ -296,7 +312,7 @@ def test_a_file_of_ones_is_not_read_to_its_end(ones):
     body = student(Fingerprints([5, 9], [0], 32)).to_bytes()[8:]
     content = fuzz.seal(body[: file._HEADER.size + 7] + b"\xff" * ones)
     start = time.perf_counter()
-    with pytest.raises(ValueError, match="too early"):
+    with pytest.raises(file.FormatError, match="too early"):
         file.unpack(content)
     assert time.perf_counter() - start < 1
 
@@ -315,7 +331,7 @@ def test_a_large_file_takes_at_most_ten_times_its_size(large):
     content = large.to_bytes()
     tracemalloc.start()
     try:
-        Student(**file.unpack(content)).predict(["w00001 w00100"])
+        Student.from_bytes(content).predict(["w00001 w00100"])
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
@@ -329,19 +345,19 @@ def test_a_large_table_answers_as_floats_do(architecture, monkeypatch):
     weights = {name: rng.integers(-1, 2, weight.shape).astype("f4") for name, weight in made.weights.items()}
     made = dataclasses.replace(made, weights=weights, bits=(3, 3), steps=dict.fromkeys(weights, 1.0))
     monkeypatch.setattr(file, "LARGE", 3)
-    again = Student(**file.unpack(made.to_bytes()))
-    assert isinstance(again.weights[file.TABLE], Rounded)
+    again = Student.from_bytes(made.to_bytes())
+    assert isinstance(again.weights[file.TABLE], QuantizedTable)
     assert again.parameters == made.parameters
     assert again.to_bytes() == made.to_bytes()
     texts = ["a b", "", "c c unknown"]
     np.testing.assert_allclose(again.predict_proba(texts), made.predict_proba(texts), atol=1e-6)
     np.testing.assert_allclose(
-        again.logits(again.lookup.encode(texts)), made.logits(made.lookup.encode(texts)), atol=1e-6
+        again.logits(again.vocabulary.encode(texts)), made.logits(made.vocabulary.encode(texts)), atol=1e-6
     )
 
 
 def test_a_large_table_is_multiplied_piece_by_piece(monkeypatch):
     rng = np.random.default_rng(0)
-    table = Rounded(rng.integers(-8, 8, (LARGE // 8192 + 3, 512)).astype(np.int8), np.float32(0.5))
+    table = QuantizedTable(rng.integers(-8, 8, (LARGE // 8192 + 3, 512)).astype(np.int8), np.float32(0.5))
     other = rng.normal(size=(512, 2)).astype(np.float32)
     np.testing.assert_allclose(table @ other, np.asarray(table) @ other, rtol=1e-5, atol=1e-4)

@@ -18,7 +18,7 @@ def test_no_forged_file_is_read_differently_or_goes_wrong(tmp_path, monkeypatch)
 @pytest.mark.skipif(not shutil.which("node"), reason="Node.js is missing")
 def test_it_notices_what_goes_wrong(tmp_path, monkeypatch):
     monkeypatch.setattr(fuzz, "FOLDER", tmp_path)
-    monkeypatch.setattr(fuzz.file.said, "check", lambda facts, entries: None)  # JavaScript checks
+    monkeypatch.setattr(fuzz.file.fact_checks, "check", lambda facts, entries: None)  # JavaScript checks
     _, _, wrong = fuzz.fuzz(seed=0, seconds=0.1, batch=100)
     assert wrong
     assert len(list(tmp_path.glob("*.pot"))) == len(wrong)

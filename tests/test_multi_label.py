@@ -44,7 +44,7 @@ from potstill.params.report import ReportParams
 from potstill.params.student import StudentParams
 from potstill.report import facts as report
 from potstill.runtime.decision import accuracy, choose, named, right
-from potstill.runtime.explain import explain, telling
+from potstill.runtime.explain import explain, informative_words
 from potstill.runtime.model import Student
 from potstill.runtime.networks import ARCHITECTURES
 from potstill.student import training, vocabulary
@@ -554,7 +554,7 @@ def test_javascript_answers_as_python(javascript, strings, tmp_path):  # noqa: F
             assert told["label"] == label
             assert told["probability"] == pytest.approx(probability, abs=1e-5)
             np.testing.assert_allclose(
-                [word["part"] for word in told["words"]], [part.part for part in parts], atol=1e-3, rtol=1e-3
+                [word["score"] for word in told["words"]], [part.score for part in parts], atol=1e-3, rtol=1e-3
             )
 
 
@@ -566,8 +566,8 @@ def test_each_label_is_explained_by_itself():
         assert named_label == label
         assert probability == pytest.approx(made.predict_proba(text)[0, column], abs=1e-6)
         without = made.predict_proba("unheard not good ab")[0, column]
-        assert parts[0].part == pytest.approx(np.log(probability) - np.log(without), abs=1e-4)
-    for label, found in telling(made, 3).items():
+        assert parts[0].score == pytest.approx(np.log(probability) - np.log(without), abs=1e-4)
+    for label, found in informative_words(made, 3).items():
         alone = np.log(made.predict_proba([found[0][0], "unheard"])[:, made.labels.index(label)])
         assert found[0][1] == pytest.approx(alone[0] - alone[1], abs=1e-4)
 

@@ -67,7 +67,7 @@ def test_runs_of_words_are_found(longest):
 def test_with_fingerprints_it_takes_ids(architecture):
     made = student(architecture, strings=False)
     running = session(made)
-    encoded = made.lookup.encode(ODD)
+    encoded = made.vocabulary.encode(ODD)
     ids = np.full((len(encoded), encoded.lengths.max()), -1)
     for i, (start, end) in enumerate(zip(encoded.starts, encoded.starts[1:], strict=False)):
         ids[i, : end - start] = encoded.ids[start:end]

@@ -110,7 +110,7 @@ def test_classes_move_while_one_types(opened):
     assert [word.get_attribute("class") == "unknown" for word in words] == [not part.known for part in parts]
     tints = [word.value_of_css_property("background-color") for word in words]
     strengths = [float(tint.removesuffix(")").split(",")[3]) if tint.startswith("rgba") else 1.0 for tint in tints]
-    expected = np.abs([part.part for part in parts])
+    expected = np.abs([part.score for part in parts])
     np.testing.assert_allclose(strengths, 0.6 * expected / max(1, expected.max()), atol=0.01)
 
 
@@ -125,7 +125,7 @@ def test_a_keyboard_is_enough(opened):
     assert chosen == made.labels[(made.labels.index(made.predict("the ab")[0]) + 1) % 3]
     _, _, parts = explain(made, "the ab", chosen)
     titles = [word.get_attribute("title") for word in browser.find_elements(By.CSS_SELECTOR, "#words span")]
-    np.testing.assert_allclose([float(title) for title in titles], [part.part for part in parts], atol=0.006)
+    np.testing.assert_allclose([float(title) for title in titles], [part.score for part in parts], atol=0.006)
 
 
 @pytest.mark.parametrize("width", [320, 1000])

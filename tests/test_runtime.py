@@ -15,7 +15,7 @@ from potstill.errors import PotstillError
 from potstill.runtime import file, tokenizer
 from potstill.runtime.model import Student
 from potstill.runtime.networks import ARCHITECTURES, Shape
-from potstill.runtime.tokenizer import Fingerprints, Lookup, Words
+from potstill.runtime.tokenizer import Fingerprints, Vocabulary, Words
 from potstill.student import networks, training
 from test_forged import written
 from test_student import settings
@@ -24,15 +24,15 @@ WORDS = ["one", "two", "three", "café", "☕", "two three"]
 ODD = ["", "  ", "unheard-of wörds ☕", "one " * 500, "two three one TWO", "\ud800 lone", "İ ﬁ \x00", "one"]
 
 
-def lookup(words=WORDS, bits=20, longest=1, max_length=32, salts=(7, 0, 255, 3), rows=None):
+def vocabulary(words=WORDS, bits=20, longest=1, max_length=32, salts=(7, 0, 255, 3), rows=None):
     known = sorted(tokenizer.fingerprint(tokenizer.checksum(word), salts, bits) for word in words)
-    return Lookup(Fingerprints(known, list(salts), bits), rows, longest, max_length)
+    return Vocabulary(Fingerprints(known, list(salts), bits), rows, longest, max_length)
 
 
 def student(architecture="bigru", bits=(32, 32), labels=("a", "b", "ç"), rows=None):
     """A student of random weights, and the torch network with the same."""
     params = settings(architecture=architecture)
-    found = lookup(longest=2 if architecture == "mlp" else 1, rows=rows)
+    found = vocabulary(longest=2 if architecture == "mlp" else 1, rows=rows)
     rng = torch.Generator().manual_seed(0)
     network = networks.build(params, found.size, len(labels)).eval()
     steps = {}
@@ -52,7 +52,7 @@ def student(architecture="bigru", bits=(32, 32), labels=("a", "b", "ç"), rows=N
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_it_answers_as_the_network_that_was_trained(architecture):
     made, network = student(architecture)
-    expected = torch.from_numpy(training.logits(network, made.lookup.encode(ODD))).softmax(1)
+    expected = torch.from_numpy(training.logits(network, made.vocabulary.encode(ODD))).softmax(1)
     np.testing.assert_allclose(made.predict_proba(ODD), expected, atol=1e-5)
 
 
@@ -64,7 +64,7 @@ def test_the_recurrent_network_is_the_bidirectional_one_of_torch():
         {name: getattr(network.forwards, name) for name in names}
         | {f"{name}_reverse": getattr(network.backwards, name) for name in names}
     )
-    ids = made.lookup.encode(["one two café"]).ids.astype(int)
+    ids = made.vocabulary.encode(["one two café"]).ids.astype(int)
     states, _ = reference(network.embedding(torch.from_numpy(ids)[None]))
     expected = network.head(states.amax(1)).softmax(-1)
     np.testing.assert_allclose(made.predict_proba(["one two café"]), expected.detach(), atol=1e-5)
@@ -88,7 +88,7 @@ def test_a_file_holds_all_of_a_student_to_the_bit(architecture, bits, rows, tmp_
     made.save(tmp_path / "a.pot")
     again = Student.load(tmp_path / "a.pot")
     assert again.labels == made.labels
-    assert again.lookup == made.lookup
+    assert again.vocabulary == made.vocabulary
     assert (again.shape, again.bits, again.steps) == (made.shape, made.bits, made.steps)
     for name, weight in made.weights.items():
         np.testing.assert_array_equal(again.weights[name], weight)
@@ -100,17 +100,31 @@ def test_a_file_holds_all_of_a_student_to_the_bit(architecture, bits, rows, tmp_
 @pytest.mark.parametrize("rows", [None, [2, 1, 2, 3, 1, 2]], ids=["own", "shared"])
 def test_a_file_can_hold_its_words_a_temperature_and_facts(rows, tmp_path):
     made, _ = student("mlp", (3, 5), rows=rows)
-    known = dataclasses.replace(made.lookup, known=Words(sorted(WORDS)))
-    made = dataclasses.replace(made, lookup=known, temperature=1.37, facts={"version": "1", "déjà": [1, None]})
+    known = dataclasses.replace(made.vocabulary, entries=Words(sorted(WORDS)))
+    made = dataclasses.replace(made, vocabulary=known, temperature=1.37, facts={"version": "1", "déjà": [1, None]})
     made.save(tmp_path / "a.pot")
     again = Student.load(tmp_path / "a.pot")
-    assert again.lookup == known
+    assert again.vocabulary == known
     assert again.words == sorted(WORDS)
     assert again.facts == made.facts
     assert again.temperature == pytest.approx(1.37)
     np.testing.assert_allclose(again.predict_proba(ODD), made.predict_proba(ODD), atol=1e-6)
     again.save(tmp_path / "b.pot")
     assert (tmp_path / "a.pot").read_bytes() == (tmp_path / "b.pot").read_bytes()
+
+
+def test_it_is_shown_in_one_line(tmp_path):
+    made, _ = student("bigru")
+    size = len(made.to_bytes())
+    assert repr(made) == f"Student(bigru, 3 labels, {made.parameters} parameters, {size:,} bytes)"
+
+
+def test_the_package_names_what_it_has():
+    import potstill
+
+    assert potstill.Student is Student
+    assert {"Student", "__version__"} <= set(dir(potstill))
+    assert potstill.__all__ == ["Student"]
 
 
 @pytest.mark.parametrize("name", ["a\0b.pot", "a\ud800.pot"])
@@ -130,9 +144,9 @@ def test_a_temperature_softens_and_changes_no_label():
 
 def test_a_file_of_no_words(tmp_path):
     made, _ = student("mlp")
-    empty = dataclasses.replace(made.lookup, known=Words([]))
+    empty = dataclasses.replace(made.vocabulary, entries=Words([]))
     weights = made.weights | {"embedding.weight": made.weights["embedding.weight"][:1]}
-    dataclasses.replace(made, lookup=empty, weights=weights).save(tmp_path / "a.pot")
+    dataclasses.replace(made, vocabulary=empty, weights=weights).save(tmp_path / "a.pot")
     assert Student.load(tmp_path / "a.pot").words == []
 
 
@@ -142,10 +156,15 @@ def test_fingerprints_of_any_width_are_kept(bits, tmp_path):
     known = sorted({int(x) for x in np.random.default_rng(0).integers(0, 2**bits, len(WORDS) + 9)})[: len(WORDS)]
     known = known if bits > 3 else [0, 1, 2, 5, 6, 7]
     made = Student(
-        made.labels, Lookup(Fingerprints(known, [9], bits), None, 1, 5), made.shape, made.weights, made.bits, made.steps
+        made.labels,
+        Vocabulary(Fingerprints(known, [9], bits), None, 1, 5),
+        made.shape,
+        made.weights,
+        made.bits,
+        made.steps,
     )
     made.save(tmp_path / "a.pot")
-    assert Student.load(tmp_path / "a.pot").lookup.known.prints == known
+    assert Student.load(tmp_path / "a.pot").vocabulary.entries.prints == known
 
 
 def test_a_file_is_about_as_small_as_its_numbers(tmp_path):
@@ -191,21 +210,21 @@ def test_words_are_found_in_any_script(text, words):
 
 
 def test_texts_are_cut_and_never_empty():
-    encoded = lookup(["a", "b"], max_length=3).encode(["b a b a", "", "c"])
+    encoded = vocabulary(["a", "b"], max_length=3).encode(["b a b a", "", "c"])
     assert encoded.lengths.tolist() == [3, 1, 1]
-    a, b = (lookup(["a", "b"]).row(word) for word in "ab")
+    a, b = (vocabulary(["a", "b"]).row(word) for word in "ab")
     assert {a, b} == {1, 2}
     assert encoded.ids.tolist() == [b, a, b, tokenizer.UNKNOWN, tokenizer.UNKNOWN]
 
 
 def test_words_can_share_a_row():
-    one = lookup(["a", "b", "c"], rows=[1, 2, 1])
+    one = vocabulary(["a", "b", "c"], rows=[1, 2, 1])
     assert one.size == 3
     assert sorted(one.row(word) for word in "abc") == [1, 1, 2]
 
 
 def test_runs_with_a_row_come_after_the_words():
-    found = lookup(["good", "not good"], longest=2, max_length=3)
+    found = vocabulary(["good", "not good"], longest=2, max_length=3)
     good, not_good = found.row("good"), found.row("not good")
     encoded = found.encode(["a not good x", "not"])
     assert encoded.ids.tolist() == [0, 0, good, not_good, 0]
@@ -217,7 +236,7 @@ def test_fingerprints_never_change():
     assert tokenizer.checksum("happy") == zlib.crc32(b"happy") == 0xBEED83C9
     assert tokenizer.fingerprint(tokenizer.checksum("happy"), [0, 1, 2, 3], 16) == 35774
     array = np.array([tokenizer.checksum("happy")], np.uint64)
-    assert tokenizer.stir(array, 5)[0] == tokenizer.stir(int(array[0]), 5)
+    assert tokenizer.mix32(array, 5)[0] == tokenizer.mix32(int(array[0]), 5)
     assert tokenizer.bucket(array, 64)[0] == tokenizer.bucket(int(array[0]), 64)
 
 
@@ -240,8 +259,8 @@ class TestDamage:
     def path(self, tmp_path, request):
         made, _ = student("cnn", (4, 6))
         if request.param == "strings":
-            known = dataclasses.replace(made.lookup, known=Words(sorted(WORDS)))
-            made = dataclasses.replace(made, lookup=known, temperature=2.0)
+            known = dataclasses.replace(made.vocabulary, entries=Words(sorted(WORDS)))
+            made = dataclasses.replace(made, vocabulary=known, temperature=2.0)
         made.save(tmp_path / "a.pot")
         return tmp_path / "a.pot"
 
@@ -271,7 +290,7 @@ class TestDamage:
             Student.load(path.parent)
 
     def test_a_file_without_end_is_not_read_to_its_end(self, monkeypatch):
-        monkeypatch.setattr(file, "LARGEST", 1 << 16)
+        monkeypatch.setattr(file, "MAX_BYTES", 1 << 16)
         with pytest.raises(PotstillError, match="not a potstill model file"):
             Student.load("/dev/zero")
 
@@ -294,7 +313,7 @@ class TestDamage:
             self.refused(path, whole[:at], "damaged")
 
     def test_a_network_wider_than_any_student_is_refused(self, path, monkeypatch):
-        monkeypatch.setattr(file, "WIDEST", 2)
+        monkeypatch.setattr(file, "MAX_WIDTH", 2)
         self.refused(path, path.read_bytes(), "out of range")
 
     def test_whatever_is_forged_ends_in_one_line(self, path):
@@ -312,8 +331,8 @@ class TestDamage:
     def forge(self, tmp_path):
         """Puts other bytes in the place of a student's deflated facts."""
         made, _ = student("cnn", (4, 6))
-        known = dataclasses.replace(made.lookup, known=Words(sorted(WORDS)))
-        body = dataclasses.replace(made, lookup=known).to_bytes()[8:]
+        known = dataclasses.replace(made.vocabulary, entries=Words(sorted(WORDS)))
+        body = dataclasses.replace(made, vocabulary=known).to_bytes()[8:]
         real = zlib.compress(b'{"words":"' + "\\n".join(sorted(WORDS)).encode() + b'"}', 9, wbits=-15)
         assert body.endswith(real)
 
@@ -334,7 +353,7 @@ class TestDamage:
             (b'{"words": "two\\none\\nthree\\na\\nb\\nc"}', "not in order"),
             (b"\xff", "not a potstill model file"),
             (b"[" * 1_000_000, "not a potstill model file"),
-            (bytes(file.LARGEST_FACTS + 1), "too long"),
+            (bytes(file.MAX_FACTS_BYTES + 1), "too long"),
         ],
     )
     def test_forged_facts_are_refused(self, facts, message, forge):
@@ -351,7 +370,8 @@ def bodies():
     """What stands behind the checksum, of students of every kind."""
     made = [student(architecture, bits)[0] for architecture in ARCHITECTURES for bits in ((3, 5), (32, 32))]
     strings = [
-        dataclasses.replace(one, lookup=dataclasses.replace(one.lookup, known=Words(sorted(WORDS)))) for one in made
+        dataclasses.replace(one, vocabulary=dataclasses.replace(one.vocabulary, entries=Words(sorted(WORDS))))
+        for one in made
     ]
     return [one.to_bytes()[8:] for one in made + strings]
 
@@ -368,8 +388,8 @@ def test_any_forgery_is_refused_or_answers(bodies, data):
         body[at:end] = data.draw(st.binary(max_size=8))
     content = b"pot1" + zlib.crc32(body).to_bytes(4, "little") + bytes(body)
     try:
-        made = Student(**file.unpack(content))
-    except ValueError:
+        made = Student.from_bytes(content)
+    except file.FormatError:
         return
     for texts in ([*ODD[:3], "one two three"], ["one two three ☕"] * 70):
         assert made.predict_proba(texts).shape == (len(texts), len(made.labels))

@@ -188,7 +188,7 @@ def test_words_are_known_by_their_strings():
     texts, targets = make_words(600)
     lookup, names = vocabulary.build(texts, targets, settings(vocab_size=200, fingerprint_bits=None))
     assert [lookup.row(name) for name in names] == list(range(1, 200))
-    assert lookup.known.entries == names == sorted(names)
+    assert lookup.entries.strings == names == sorted(names)
     others = {word for text in texts for word in text.split()} - set(names)
     assert {lookup.row(word) for word in others} == {tokenizer.UNKNOWN}
 
@@ -198,7 +198,7 @@ def test_every_row_has_a_word_that_finds_it(words, fingerprint):
     texts, targets = make_words(600)
     lookup, names = vocabulary.build(texts, targets, settings(vocab_size=words, fingerprint_bits=fingerprint))
     assert [lookup.row(name) for name in names] == list(range(1, words))
-    assert lookup.known.prints == sorted(set(lookup.known.prints))
+    assert lookup.entries.prints == sorted(set(lookup.entries.prints))
 
 
 def test_texts_that_are_too_long_are_counted():
@@ -253,8 +253,8 @@ def test_salts_keep_words_without_a_row_from_being_mistaken():
     lookup, names = vocabulary.build(texts, targets, settings(vocab_size=200, fingerprint_bits=3))
     others = {word for text in texts for word in text.split()} - set(names)
     mistaken = sum(lookup.row(word) != tokenizer.UNKNOWN for word in others)
-    unsalted = dataclasses.replace(lookup.known, salts=[0] * len(lookup.known.salts))
-    plain = dataclasses.replace(lookup, known=unsalted)
+    unsalted = dataclasses.replace(lookup.entries, salts=[0] * len(lookup.entries.salts))
+    plain = dataclasses.replace(lookup, entries=unsalted)
     assert mistaken < 0.7 * sum(plain.row(word) != tokenizer.UNKNOWN for word in others)
 
 
@@ -278,11 +278,11 @@ def test_only_a_bag_takes_runs_of_words():
 @pytest.mark.parametrize(
     ("key", "value"),
     [
-        ("vocab_size", file.WORDS + 1),
-        ("embedding_rows", file.WORDS + 1),
-        ("max_ngram", file.LONGEST + 1),
-        ("embedding_dim", file.WIDEST + 1),
-        ("hidden", file.WIDEST + 1),
+        ("vocab_size", file.MAX_WORDS + 1),
+        ("embedding_rows", file.MAX_WORDS + 1),
+        ("max_ngram", file.MAX_NGRAM + 1),
+        ("embedding_dim", file.MAX_WIDTH + 1),
+        ("hidden", file.MAX_WIDTH + 1),
         ("max_length", file.MAX_LENGTH + 1),
         ("max_length", 0),
         ("weight_bits", 9),
@@ -302,16 +302,16 @@ def test_the_most_that_the_parameters_allow_can_be_saved(architecture):
     most = {
         "max_length": file.MAX_LENGTH,
         "hidden": 3,
-        "embedding_dim": file.WIDEST,
+        "embedding_dim": file.MAX_WIDTH,
         "weight_bits": 8,
         "fingerprint_bits": 16,
     }
     params = settings(
-        architecture=architecture, max_ngram=file.LONGEST if architecture == "mlp" else 1, **most, epochs=1
+        architecture=architecture, max_ngram=file.MAX_NGRAM if architecture == "mlp" else 1, **most, epochs=1
     )
     table = pd.DataFrame({"text": ["a b", "c d e"], "label": [0, 1]})
     trained = distil(["x", "y"], ["a b c d e f g"] * 40, np.zeros((40, 2), np.float32), table, params)
-    assert Student(**file.unpack(trained.student.to_bytes())).lookup == trained.student.lookup
+    assert Student.from_bytes(trained.student.to_bytes()).vocabulary == trained.student.vocabulary
 
 
 @pytest.mark.parametrize(
@@ -327,7 +327,7 @@ def test_what_a_file_cannot_hold_is_refused_before_training(labels, message, dat
 def test_no_word_is_so_long_that_it_fills_the_file():
     texts = ["short " + "x" * 1_000_000, "y" * 256] * 5
     lookup, names = vocabulary.build(texts, np.full((10, 2), 0.5), settings(fingerprint_bits=None))
-    assert lookup.known.entries == names == ["short", "y" * 256]
+    assert lookup.entries.strings == names == ["short", "y" * 256]
 
 
 @pytest.mark.parametrize("rows", [None, 2])
@@ -335,4 +335,4 @@ def test_texts_without_a_word_make_a_student_of_no_words(rows):
     params = settings(vocab_size=5, embedding_rows=rows, fingerprint_bits=None, epochs=1)
     table = pd.DataFrame({"text": ["\u0301", "\u200d"], "label": [0, 1]})
     trained = distil(["x", "y"], ["\u0301"] * 40, np.zeros((40, 2), np.float32), table, params)
-    assert Student(**file.unpack(trained.student.to_bytes())).words == []
+    assert Student.from_bytes(trained.student.to_bytes()).words == []

@@ -12,7 +12,7 @@ import pytest
 from potstill.corpus import demo
 from potstill.runtime.explain import EXPLAINED, explain
 from potstill.runtime.networks import ARCHITECTURES
-from potstill.runtime.tokenizer import Lookup, Words
+from potstill.runtime.tokenizer import Vocabulary, Words
 from project import ROOT
 from test_fast import ODD, student
 from test_runtime import student as trained
@@ -76,7 +76,7 @@ def test_it_answers_as_python_on_a_test_split_and_on_odd_text(javascript, string
             assert found["probability"] == pytest.approx(probability, abs=1e-5)
             assert [(word["word"], word["known"]) for word in found["words"]] == [(p.word, p.known) for p in parts]
             np.testing.assert_allclose(
-                [word["part"] for word in found["words"]], [part.part for part in parts], atol=1e-3, rtol=1e-3
+                [word["score"] for word in found["words"]], [part.score for part in parts], atol=1e-3, rtol=1e-3
             )
 
 
@@ -110,13 +110,13 @@ def test_another_class_is_explained_on_demand(javascript, tmp_path):
     [[_, [found], _]] = javascript([tmp_path / "a.pot"], ["the not good ab"], "c1")
     label, _, parts = explain(made, "the not good ab", "c1")
     assert found["label"] == label == "c1"
-    np.testing.assert_allclose([word["part"] for word in found["words"]], [part.part for part in parts], atol=1e-4)
+    np.testing.assert_allclose([word["score"] for word in found["words"]], [part.score for part in parts], atol=1e-4)
 
 
 @pytest.mark.parametrize("architecture", ["mlp", "cnn"])
 def test_of_a_long_text_the_first_words_are_explained_and_all_count(architecture, javascript, tmp_path):
     made = student(architecture)
-    made = dataclasses.replace(made, lookup=dataclasses.replace(made.lookup, max_length=5000))
+    made = dataclasses.replace(made, vocabulary=dataclasses.replace(made.vocabulary, max_length=5000))
     made.save(tmp_path / "a.pot")
     text = "the not good ab unheard " * 210
     label, probability, parts = explain(made, text)
@@ -127,10 +127,10 @@ def test_of_a_long_text_the_first_words_are_explained_and_all_count(architecture
         less[place] = "unknown"
         [shares] = made.predict_proba([" ".join(less)])
         lost = np.log(probability) - np.log(shares[made.labels.index(label)])
-        assert parts[place].part == pytest.approx(lost, abs=1e-5)
+        assert parts[place].score == pytest.approx(lost, abs=1e-5)
     [[_, [found], _]] = javascript([tmp_path / "a.pot"], [text], below=6000)
     assert [(word["word"], word["known"]) for word in found["words"]] == [(p.word, p.known) for p in parts]
-    np.testing.assert_allclose([word["part"] for word in found["words"]], [p.part for p in parts], atol=1e-4)
+    np.testing.assert_allclose([word["score"] for word in found["words"]], [p.score for p in parts], atol=1e-4)
     assert found["probability"] == pytest.approx(probability, abs=1e-5)
 
 
@@ -148,7 +148,7 @@ def test_foreign_and_damaged_files_are_refused(javascript, tmp_path):
 def test_a_text_may_have_very_many_words(javascript, tmp_path):
     made = student("mlp")
     weights = made.weights | {"embedding.weight": made.weights["embedding.weight"][:3]}
-    made = dataclasses.replace(made, lookup=Lookup(Words(["a", "a a"]), None, 2, 65_535), weights=weights)
+    made = dataclasses.replace(made, vocabulary=Vocabulary(Words(["a", "a a"]), None, 2, 65_535), weights=weights)
     made.save(tmp_path / "a.pot")
     texts = ["a " * 65_535]
     [[answers, _, _]] = javascript([tmp_path / "a.pot"], texts)
@@ -164,9 +164,9 @@ def test_what_is_all_but_certain_is_explained_in_numbers(several, javascript, tm
     for label in made.labels:
         [[answers, [found], _]] = javascript([tmp_path / "a.pot"], ["not good the x"], label)
         _, probability, parts = explain(made, "not good the x", label)
-        assert max(abs(part.part) for part in parts) > 1e11
+        assert max(abs(part.score) for part in parts) > 1e11
         np.testing.assert_allclose(
-            [word["part"] for word in found["words"]], [p.part for p in parts], rtol=1e-4, atol=1e8
+            [word["score"] for word in found["words"]], [p.score for p in parts], rtol=1e-4, atol=1e8
         )
         assert found["probability"] == pytest.approx(probability, abs=1e-5)
         np.testing.assert_allclose(answers, made.predict_proba(["not good the x"]), atol=1e-5)

@@ -1,12 +1,21 @@
 """potstill: distil a Transformer text classifier into a few kilobytes."""
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from potstill.runtime.model import Student
+
 __version__ = "0.1.0"
+__all__ = ["Student"]
 
 
-def __getattr__(name: str):  # type: ignore[no-untyped-def]
-    """`Student`, when it is asked for: most of potstill does without what it needs."""
+def __getattr__(name: str) -> Any:
+    """Import `Student` on first use: it takes numpy, and stages without it do not depend on the runtime."""
     if name == "Student":
-        from importlib import import_module
-
         return import_module("potstill.runtime.model").Student
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

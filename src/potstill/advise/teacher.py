@@ -55,11 +55,11 @@ class FineTunedTeacher:
         from potstill.teacher import score
 
         device.use_threads(self.threads)
-        return score.logits(
+        return score.score(
             self.network,
             self.tokenizer,
             texts,
             max_length=self.params.max_length,
             batch_size=LABEL_BATCH_SIZE,
             precision=self.params.precision,
-        )
+        ).logits

@@ -23,7 +23,7 @@ class Fallback:
 
     def predict_proba(self, texts: list[str]) -> np.ndarray:
         """Return probabilities of shape (texts, classes), the classes in the student's order."""
-        return probabilities(self.teacher.logits(texts)[:, self.order], several=False)
+        return probabilities(self.teacher.logits(texts)[:, self.order], multi_label=False)
 
 
 def load(folder: Path, labels: Sequence[str]) -> Fallback:

@@ -40,7 +40,9 @@ def run(args: argparse.Namespace) -> None:
     params = TeacherParams.load()
     name = args.teacher or params.checkpoints[0]
     if name not in params.presets:
-        raise PotstillError(f"--teacher: params.yaml has no preset {name!r} (found: {join_names(sorted(params.presets))})")
+        raise PotstillError(
+            f"--teacher: params.yaml has no preset {name!r} (found: {join_names(sorted(params.presets))})"
+        )
     if table.is_table(params.presets[name].checkpoint):
         raise PotstillError(f"--teacher: {name} is a table of answers, which cannot label other texts. Name another.")
     data = Dataset.load(paths.PREPARED)

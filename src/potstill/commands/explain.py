@@ -28,18 +28,18 @@ def run(args: argparse.Namespace) -> None:
     student = Student.load(args.model)
     if args.label is not None and args.label not in student.labels:
         raise PotstillError(f"--label: {args.model} has no class {args.label!r} (found: {join_names(student.labels)})")
-    label, probability, parts = explain.explain(student, args.text, args.label)
-    read = min(len(words(args.text)), student.lookup.max_length)
-    if read > len(parts):
-        note = f"the first {len(parts):,} of {read:,} words are explained; all count in the prediction"
+    label, probability, attributions = explain.explain(student, args.text, args.label)
+    read = min(len(words(args.text)), student.vocabulary.max_length)
+    if read > len(attributions):
+        note = f"the first {len(attributions):,} of {read:,} words are explained; all count in the prediction"
         print(note, file=sys.stderr)
     if args.json:
-        rows = [asdict(part) for part in parts]
+        rows = [asdict(attribution) for attribution in attributions]
         print(as_json({"label": label, "probability": round(probability, 6), "words": rows}, indent=2))
         return
     print(visible(f"{label} {probability:.4f}"))
-    shown = [visible(part.word) for part in parts]
+    shown = [visible(attribution.word) for attribution in attributions]
     width = max(map(len, shown), default=0)
-    for word, part in zip(shown, parts, strict=True):
-        bar = ("+" if part.part > 0 else "-") * round(min(LONGEST_BAR, BAR * abs(part.part)))
-        print(f"  {word:<{width}}  {part.part:+.3f} {bar}" + ("" if part.known else "(unknown)"))
+    for word, attribution in zip(shown, attributions, strict=True):
+        bar = ("+" if attribution.score > 0 else "-") * round(min(LONGEST_BAR, BAR * abs(attribution.score)))
+        print(f"  {word:<{width}}  {attribution.score:+.3f} {bar}" + ("" if attribution.known else "(unknown)"))

@@ -46,16 +46,16 @@ def describe(student: Student, size: int) -> dict[str, Any]:
         "architecture": student.shape.architecture,
         "labels": student.labels,
         "parameters": student.parameters,
-        "words": len(student.lookup.known),
+        "words": len(student.vocabulary.entries),
         "bytes": size,
         "bits": list(student.bits),
         "temperature": round(student.temperature, 6),
         **({} if thresholds is None else {"thresholds": dict(zip(student.labels, thresholds, strict=True))}),
-        "matches": "strings" if isinstance(student.lookup.known, Words) else "fingerprints",
+        "matches": "strings" if isinstance(student.vocabulary.entries, Words) else "fingerprints",
     }
-    informative = {label: dict(words) for label, words in explain.telling(student, INFORMATIVE_WORDS).items()}
-    facts = {key: value for key, value in student.facts.items() if key not in {*computed, "thresholds", "telling"}}
-    return finite({**computed, **facts, "telling": informative})
+    informative = {label: dict(words) for label, words in explain.informative_words(student, INFORMATIVE_WORDS).items()}
+    facts = {key: value for key, value in student.facts.items() if key not in {*computed, "thresholds", "informative"}}
+    return finite({**computed, **facts, "informative": informative})
 
 
 def lines(path: Path, student: Student, description: dict[str, Any]) -> Iterator[str]:
@@ -73,15 +73,15 @@ def lines(path: Path, student: Student, description: dict[str, Any]) -> Iterator
         named = [f"{name} ({threshold:.3f})" for name, threshold in description["thresholds"].items()]
         yield f"labels      {join_names(named)}; multi-label, with these decision thresholds"
     yield f"vocabulary  {description['words']:,} words, matched by their {description['matches']}"
-    yield f"reads       the first {student.lookup.max_length} words of a text"
+    yield f"reads       the first {student.vocabulary.max_length} words of a text"
     yield f"weights     {bits}; calibrated with temperature {description['temperature']:g}"
     yield f"kernel      {kernel}"
     yield from origin(student.facts, multi_label=student.thresholds is not None)
-    if not description["telling"]:
+    if not description["informative"]:
         yield "The file does not contain its vocabulary as words."
         return
     yield "most informative words of each class, and how much they raise the log-probability:"
-    for label, words in islice(description["telling"].items(), MAX_NAMES):
+    for label, words in islice(description["informative"].items(), MAX_NAMES):
         yield f"  {label}: " + ", ".join(f"{word} {gain:+.1f}" for word, gain in words.items())
     if len(student.labels) > MAX_NAMES:
         yield f"  … and {len(student.labels) - MAX_NAMES:,} more classes: --json lists all"

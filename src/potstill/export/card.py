@@ -39,7 +39,7 @@ def card(student: Student, sources: Mapping[str, int], size: int, onnx_size: int
         tags=["distillation", *(["multi-label-classification"] if several else []), "onnx", "potstill"],
     )
     rows, shape = facts["rows"], student.shape
-    by_strings = isinstance(student.lookup.known, Words)
+    by_strings = isinstance(student.vocabulary.entries, Words)
     takes = "text in, label and probabilities out" if by_strings else "ids of rows in, label and probabilities out"
     low, high = tested["accuracy_low"], tested["accuracy_high"]
     classes = ", ".join(map(code, student.labels[:SHOWN]))
@@ -62,7 +62,7 @@ potstill {facts["version"]} from {taught}.
 
 | | |
 | --- | --- |
-| network | {shape.architecture}, {student.parameters:,} parameters, {len(student.lookup.known):,} words |
+| network | {shape.architecture}, {student.parameters:,} parameters, {len(student.vocabulary.entries):,} words |
 | {right} | {tested["accuracy"]:.2%} (95% interval {low:.2%} to {high:.2%}), {rows["test"]:,} test texts |
 | macro F1, {other} | {tested["macro_f1"]:.4f}, {second:.4f} |
 | calibration | temperature {student.temperature:g}, expected error {tested["calibration_error"]:.4f} |

@@ -1,8 +1,8 @@
 """A student as an ONNX model that takes text.
 
-Words are told apart by operators that every build of onnxruntime has: `StringNormalizer`, and `Tokenizer` of its own
-domain com.microsoft. Weights stay whole numbers of 8 bits. A student that knows its words by fingerprints cannot be
-expressed so, since ONNX has no way from a string to its bytes: its model takes the ids of rows.
+Texts are split by operators that every build of onnxruntime has: `StringNormalizer`, and `Tokenizer` of the domain
+com.microsoft. Quantized weights are stored as int8. A vocabulary of fingerprints cannot be expressed, since no ONNX
+operator gives the bytes of a string: such a model takes row ids.
 """
 
 from typing import Any
@@ -16,8 +16,8 @@ from potstill.runtime.model import Student
 from potstill.runtime.tokenizer import JOINERS, SPACELESS, Words
 
 OPSET = 20
-LOCALE = "C.UTF-8"  # others may be missing, and lower-case other letters
-# `tokenizer.words` as a regular expression of RE2, where no class can be taken from another: [^\PL…] are letters but ….
+LOCALE = "C.UTF-8"  # others may be missing, or lower-case differently
+# `tokenizer.words` as a regular expression. RE2 cannot subtract classes; [^\PL…] are the letters except ….
 _SPACE = r"\x{09}-\x{0d}\x{1c}-\x{20}\x{85}\x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000}"
 _MARK = rf"\pM{JOINERS}"
 _LETTER = rf"[^\PL{SPACELESS}]|[^\PN{SPACELESS}]"
@@ -25,25 +25,25 @@ _EDGES = [0, *(ord(edge) + i % 2 for i, edge in enumerate(SPACELESS.replace("-",
 _SPACED = "".join(rf"\x{{{start:x}}}-\x{{{end - 1:x}}}" for start, end in zip(_EDGES[::2], _EDGES[1::2], strict=True))
 TOKEN = rf"(?:{_LETTER}|_)(?:{_LETTER}|[_{_MARK}])*|[^{_MARK}{_SPACED}][{_MARK}]*|[^\pL\pN_{_MARK}{SPACELESS}{_SPACE}]"
 PAD = -1  # the id where there is no word
-_GATES = {"bigru": ("GRU", [1, 0, 2]), "bilstm": ("LSTM", [0, 3, 1, 2])}  # ONNX's operator, and its order of gates
+_GATES = (1, 0, 2)  # ONNX's order of the gates of a GRU, as indices into torch's
 
 
 class _Graph:
-    """Nodes and constants, put together call by call; values are known by their names."""
+    """Builds the nodes and constants of a graph; values are referred to by their names."""
 
     def __init__(self) -> None:
         self.nodes: list[onnx.NodeProto] = []
         self.constants: dict[str, onnx.TensorProto] = {}
 
     def __call__(self, operator: str, *inputs: Any, output: str = "", domain: str = "", **attributes: Any) -> str:
-        """Add a node with one output, and name it."""
+        """Add a node with one output, and return its name."""
         output = output or f"{operator.lower()}{len(self.nodes)}"
         names = [value if isinstance(value, str) else self.constant(value) for value in inputs]
         self.nodes.append(helper.make_node(operator, names, [output], domain=domain, **attributes))
         return output
 
     def constant(self, value: Any, name: str = "") -> str:
-        """Add a constant, once, and name it."""
+        """Add a constant, unless there is an equal one, and return its name."""
         tensor = numpy_helper.from_array(np.asarray(value))
         for known, other in self.constants.items():
             if other == tensor:
@@ -53,7 +53,7 @@ class _Graph:
         return name
 
     def cut(self, value: str, start: int, end: int) -> str:
-        """Columns `start` to `end` of a matrix."""
+        """Return columns `start` to `end` of a matrix."""
         return self("Slice", value, _ints(start), _ints(end), _ints(1))
 
 
@@ -69,13 +69,14 @@ def _floats(*values: float) -> np.ndarray:
 
 
 def build(student: Student) -> onnx.ModelProto:
-    """The model: `text`, strings (texts,), or `ids`, int64 (texts, words) with -1 where there is no word.
+    """Build the ONNX model of a student.
 
-    It gives `label`, strings (texts,), and `probabilities`, float32 (texts, classes). Where a text may have several
-    labels, `label` is of shape (texts, classes): the names of those it has, each in its column, and empty strings.
+    Its input is `text`, strings (texts,), or with fingerprints `ids`, int64 (texts, words), -1 where there is no word.
+    Its outputs are `label`, strings (texts,), and `probabilities`, float32 (texts, classes). In a multi-label task
+    `label` is of shape (texts, classes): the names of a text's labels, each in its column, and empty strings.
     """
     graph = _Graph()
-    if isinstance(student.lookup.known, Words):
+    if isinstance(student.vocabulary.entries, Words):
         given = helper.make_tensor_value_info("text", TensorProto.STRING, ["texts"])
         ids = _ids(graph, student)
     else:
@@ -123,32 +124,32 @@ def _named(tensor: onnx.TensorProto, name: str) -> onnx.TensorProto:
 
 
 def _filled(graph: _Graph, ids: str) -> str:
-    """Ids of which each text has one: without words, it is one unknown word."""
-    ids = graph("Pad", ids, _ints(0, 0, 0, 1), _ints(PAD))  # no text may have a word
+    """Give texts without words the id of one unknown word."""
+    ids = graph("Pad", ids, _ints(0, 0, 0, 1), _ints(PAD))  # in case no text has a word
     return graph("Concat", graph("Max", graph.cut(ids, 0, 1), _ints(0)), graph.cut(ids, 1, _ALL), axis=1)
 
 
 def _ids(graph: _Graph, student: Student) -> str:
-    """From texts, and an empty one behind them, to the ids of their rows; since no operator takes no text."""
-    lookup = student.lookup
+    """Look up the ids of texts, and of an empty one after them, since the operators fail without any text."""
+    vocabulary = student.vocabulary
     entries = student.words or []
     texts = graph("Concat", "text", np.array([""], object), axis=0)
     lowered = graph("StringNormalizer", texts, case_change_action="LOWER", locale=LOCALE)
     tokens = graph(
         "Tokenizer", lowered, domain="com.microsoft", mark=0, mincharnum=1, pad_value="", tokenexp=TOKEN
     )  # fmt: skip
-    tokens = graph.cut(tokens, 0, lookup.max_length)
+    tokens = graph.cut(tokens, 0, vocabulary.max_length)
 
-    def rows(found: str, longest: bool, other: int) -> str:
-        some = [entry for entry in entries if (" " in entry) == longest]
-        values = [lookup.row(entry) for entry in some]
+    def rows(tokens: str, ngrams: bool, default: int) -> str:
+        keys = [entry for entry in entries if (" " in entry) == ngrams]
+        values = [vocabulary.row(entry) for entry in keys]
         return graph(
-            "LabelEncoder", found, domain="ai.onnx.ml", keys_strings=["", *some], values_int64s=[PAD, *values],
-            default_int64=other,
+            "LabelEncoder", tokens, domain="ai.onnx.ml", keys_strings=["", *keys], values_int64s=[PAD, *values],
+            default_int64=default,
         )  # fmt: skip
 
     parts = [rows(tokens, False, 0)]
-    for length in range(2, lookup.longest + 1):
+    for length in range(2, vocabulary.max_ngram + 1):
         joined = graph.cut(tokens, 0, 1 - length)
         for i in range(1, length):
             end = _ALL if i == length - 1 else 1 + i - length
@@ -160,7 +161,7 @@ def _ids(graph: _Graph, student: Student) -> str:
 
 
 def _logits(graph: _Graph, student: Student, ids: str) -> str:
-    """From ids to logits, as in `runtime.networks`."""
+    """Compute logits from ids, as `runtime.networks` does."""
     known = graph("GreaterOrEqual", ids, _ints(0))
     there = graph("Cast", known, to=TensorProto.FLOAT)
     mask = graph("Unsqueeze", there, _ints(2))
@@ -169,7 +170,7 @@ def _logits(graph: _Graph, student: Student, ids: str) -> str:
     architecture = student.shape.architecture
 
     def convolve(name: str, padding: int) -> str:
-        """A convolution over the words, (texts, channels, words)."""
+        """Convolve over the words, to (texts, channels, words)."""
         turned = graph("Transpose", vectors, perm=[0, 2, 1])
         kernel, bias = (_weight(graph, student, f"{name}.{part}") for part in ("weight", "bias"))
         return graph("Conv", turned, kernel, bias, pads=[padding, padding])
@@ -185,27 +186,25 @@ def _logits(graph: _Graph, student: Student, ids: str) -> str:
         found = graph("Mul", graph("Relu", convolve("convolution", 1)), graph("Unsqueeze", there, _ints(1)))
         features = graph("ReduceMax", found, _ints(2), keepdims=0)
     else:
-        features = _recurrent(graph, student, vectors, known)
+        features = _bigru(graph, student, vectors, known)
     return graph(
         "Gemm", features, _weight(graph, student, "head.weight"), _weight(graph, student, "head.bias"), transB=1
     )
 
 
-def _recurrent(graph: _Graph, student: Student, vectors: str, known: str) -> str:
-    operator, order = _GATES[student.shape.architecture]
+def _bigru(graph: _Graph, student: Student, vectors: str, known: str) -> str:
     lengths = graph("ReduceSum", graph("Cast", known, to=TensorProto.INT32), _ints(1), keepdims=0)
 
     def both(*names: str) -> str:
-        """Weights of both directions, (2, gates × hidden, …)."""
+        """Stack the weights of both directions, (2, 3 × hidden, …)."""
         sides = []
         for side in ("forwards", "backwards"):
-            parts = [_weight(graph, student, f"{side}.{name}", order) for name in names]
+            parts = [_weight(graph, student, f"{side}.{name}", _GATES) for name in names]
             sides.append(graph("Unsqueeze", graph("Concat", *parts, axis=0), _ints(0)))
         return graph("Concat", *sides, axis=0)
 
-    only_gru: dict[str, Any] = {"linear_before_reset": 1} if operator == "GRU" else {}
     states = graph(
-        operator,
+        "GRU",
         graph("Transpose", vectors, perm=[1, 0, 2]),
         both("weight_ih_l0"),
         both("weight_hh_l0"),
@@ -213,36 +212,36 @@ def _recurrent(graph: _Graph, student: Student, vectors: str, known: str) -> str
         lengths,
         direction="bidirectional",
         hidden_size=student.shape.hidden,
-        **only_gru,
+        linear_before_reset=1,
     )  # (words, 2, texts, hidden), zeros where a text has ended
     there = graph("Unsqueeze", graph("Transpose", known, perm=[1, 0]), _ints(1, 3))
-    states = graph("Where", there, states, _floats(-1))  # states lie above
+    states = graph("Where", there, states, _floats(-1))  # states lie above -1
     features = graph("Transpose", graph("ReduceMax", states, _ints(0), keepdims=0), perm=[1, 0, 2])
     return graph("Reshape", features, _ints(0, 2 * student.shape.hidden))
 
 
-def _weight(graph: _Graph, student: Student, name: str, order: list[int] | None = None) -> str:
-    """A weight, as whole numbers of 8 bits and their step if the student has these; its gates in ONNX's order."""
+def _weight(graph: _Graph, student: Student, name: str, order: tuple[int, ...] = ()) -> str:
+    """Add a weight, as int8 and a step if it is quantized, with its gates in the given order."""
     values = student.weights[name]
     if order:
         hidden = student.shape.hidden
         values = np.concatenate([values[gate * hidden : (gate + 1) * hidden] for gate in order])
     if name not in student.steps:
         return graph.constant(values, name)
-    whole, step = _rounded(student, name, values)
-    return graph("DequantizeLinear", graph.constant(whole, name), step)
+    integers, step = _quantized(student, name, values)
+    return graph("DequantizeLinear", graph.constant(integers, name), step)
 
 
 def _vectors(graph: _Graph, student: Student, ids: str) -> str:
-    """The word vectors of ids: rows are looked up while they are whole numbers."""
+    """Look up the word vectors of ids; a quantized table is looked up before it is scaled."""
     table = student.weights[TABLE]
     if TABLE not in student.steps:
         return graph("Gather", table, ids)
-    whole, step = _rounded(student, TABLE, table)
-    return graph("DequantizeLinear", graph("Gather", whole, ids), step)
+    integers, step = _quantized(student, TABLE, table)
+    return graph("DequantizeLinear", graph("Gather", integers, ids), step)
 
 
-def _rounded(student: Student, name: str, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """A weight's whole numbers, and the step that they count."""
+def _quantized(student: Student, name: str, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the integers of a quantized weight, and their step."""
     step = np.float32(student.steps[name])
     return np.rint(values / step).astype(np.int8), np.array(step)

@@ -5,21 +5,21 @@ from typing import Literal
 from pydantic import Field, ValidationInfo, field_validator
 
 from potstill.params.section import Section, Seed
-from potstill.runtime.file import LONGEST, MAX_LENGTH, WIDEST, WORDS
+from potstill.runtime.file import MAX_LENGTH, MAX_NGRAM, MAX_WIDTH, MAX_WORDS
 
-Architecture = Literal["mlp", "attention", "cnn", "bigru", "bilstm"]
+Architecture = Literal["mlp", "attention", "cnn", "bigru"]
 
 
 class NetworkParams(Section):
     """A network and its training; `params.yaml` says what every key means."""
 
     architecture: Architecture
-    vocab_size: int = Field(ge=2, le=WORDS)
-    embedding_rows: int | None = Field(ge=2, le=WORDS)
+    vocab_size: int = Field(ge=2, le=MAX_WORDS)
+    embedding_rows: int | None = Field(ge=2, le=MAX_WORDS)
     informative_share: float = Field(ge=0, le=1)
-    max_ngram: int = Field(ge=1, le=LONGEST)
-    embedding_dim: int = Field(ge=1, le=WIDEST)
-    hidden: int = Field(ge=1, le=WIDEST)
+    max_ngram: int = Field(ge=1, le=MAX_NGRAM)
+    embedding_dim: int = Field(ge=1, le=MAX_WIDTH)
+    hidden: int = Field(ge=1, le=MAX_WIDTH)
     weight_bits: int | None = Field(ge=2, le=8)
     fingerprint_bits: int | None = Field(ge=1, le=16)
     max_length: int = Field(ge=1, le=MAX_LENGTH)

@@ -1,1 +1,1 @@
-"""What ships: reads a student's file and scores texts. Needs numpy and nothing else."""
+"""The runtime: reads model files and classifies texts. Needs only numpy."""

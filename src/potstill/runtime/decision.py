@@ -1,7 +1,7 @@
-"""From scores to labels, and whether they are right.
+"""From logits to probabilities, from scores to labels, and whether these are correct.
 
-Where a text has one label, what is right and what is chosen are ids, int64 (texts,). Where it may have several, or
-none, they are booleans (texts, labels). So the shape of an array says which kind of task it is.
+Chosen and correct labels are int64 ids (texts,), or in a multi-label task booleans (texts, labels). So the number of
+dimensions tells which kind of task it is.
 """
 
 from collections.abc import Sequence
@@ -13,20 +13,20 @@ JOINT = "|"  # between the labels of a text, in tables
 
 
 def named(chosen: np.ndarray, labels: Sequence[str]) -> list[str]:
-    """The name of each text's label, or the names of its labels, joined."""
+    """Return the label of each text, or in a multi-label task its labels joined by `JOINT`."""
     if chosen.ndim == 1:
         return [labels[id_] for id_ in chosen.tolist()]
     return [JOINT.join(label for label, held in zip(labels, row, strict=True) if held) for row in chosen.tolist()]
 
 
 def sigmoid(x: np.ndarray) -> np.ndarray:
-    """The logistic function, which never overflows so."""
+    """Return the logistic function, by tanh, which does not overflow."""
     return np.float32(0.5) * np.tanh(np.float32(0.5) * x) + np.float32(0.5)
 
 
-def probabilities(logits: np.ndarray, several: bool) -> np.ndarray:
-    """Logits as probabilities, both floats (texts, labels): softmax, or if a text may have several labels, sigmoid."""
-    if several:
+def probabilities(logits: np.ndarray, multi_label: bool) -> np.ndarray:
+    """Return the softmax of logits, or in a multi-label task their sigmoid; both are floats (texts, labels)."""
+    if multi_label:
         return sigmoid(logits)
     odds = np.exp(logits - logits.max(1, keepdims=True))
     return odds / odds.sum(1, keepdims=True)
@@ -37,7 +37,7 @@ def choose(scores: np.ndarray, thresholds: Any = None) -> np.ndarray:
 
     Args:
         scores: floats (texts, labels).
-        thresholds: the least score of a label that is chosen, one for all or one each; None to choose the best label.
+        thresholds: the least score of a chosen label, one for all or one per label; None to choose the best label.
 
     Returns:
         Ids (texts,), or with thresholds booleans (texts, labels).
@@ -46,17 +46,17 @@ def choose(scores: np.ndarray, thresholds: Any = None) -> np.ndarray:
 
 
 def right(chosen: np.ndarray, targets: np.ndarray) -> np.ndarray:
-    """Whether each text got the right label, or exactly the right labels: booleans (texts,)."""
+    """Return whether the label, or all labels, of each text are correct: booleans (texts,)."""
     same = chosen == targets
     return same if same.ndim == 1 else same.all(1)
 
 
 def confidence(probabilities: np.ndarray, chosen: np.ndarray) -> np.ndarray:
-    """How sure a model is of what it chose, floats (texts,): of several labels, as if each came by itself.
+    """Return the probability of each text's chosen label or set of labels (taken as independent), floats (texts,).
 
     Args:
         probabilities: floats (texts, labels).
-        chosen: what `choose` gave.
+        chosen: what `choose` returned.
     """
     if chosen.ndim == 1:
         return probabilities.max(1)
@@ -64,16 +64,16 @@ def confidence(probabilities: np.ndarray, chosen: np.ndarray) -> np.ndarray:
 
 
 def likely(scores: np.ndarray, targets: np.ndarray, even: float = 0.0) -> np.ndarray:
-    """What is chosen without thresholds of its own: the best label, or those of more than even odds.
+    """Choose labels without fitted thresholds: the best one, or in a multi-label task those with more than even odds.
 
     Args:
         scores: floats (texts, labels).
-        targets: ids or booleans, which say whether a text may have several labels.
-        even: the score of even odds: 0 of logits.
+        targets: ids or booleans; only their number of dimensions is used.
+        even: the score of even odds: 0 for logits, 0.5 for probabilities.
     """
     return choose(scores, even if targets.ndim == 2 else None)
 
 
 def accuracy(scores: np.ndarray, targets: np.ndarray, even: float = 0.0) -> float:
-    """The share of texts for which what is `likely` is right."""
+    """Return the share of texts whose `likely` labels are all correct."""
     return float(right(likely(scores, targets, even), targets).mean())

@@ -1,4 +1,4 @@
-"""What a student's answers rest on."""
+"""Which words a student's predictions rest on."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -7,80 +7,80 @@ from itertools import islice
 import numpy as np
 
 from potstill.runtime.model import Student
-from potstill.runtime.tokenizer import UNKNOWN, Encoded, Lookup, words
+from potstill.runtime.tokenizer import UNKNOWN, Encoded, Vocabulary, words
 
-EXPLAINED = 1000  # words of a text, as each takes an answer to a text as long
-# Logarithms of probabilities that are held, and reckoned, to find the most telling words; also numbers that a network
-# holds to explain an answer.
-AT_ONCE, MOST = 1 << 22, 1 << 27
-RECURRENT = ("bigru", "bilstm")  # read word by word, and hold no vectors of the others
+EXPLAINED = 1000  # words of a text, since each takes a prediction for a text of that length
+CHUNK = 1 << 22  # numbers in memory at once: log-probabilities, or activations of a network
+MOST_SCORES = 1 << 27  # log-probabilities computed to find the informative words
 
 
 @dataclass(frozen=True)
-class Part:
-    """A word of a text, and its part in the answer.
+class Attribution:
+    """A word of a text and its contribution to the prediction.
 
     Attributes:
         word: as the student sees it.
-        known: whether it has a row, alone or in a run of words.
-        part: how much the logarithm of the class's probability falls when the word is unknown.
+        known: whether the vocabulary holds it, alone or in an n-gram.
+        score: how much the log-probability of the class falls when the word is unknown.
     """
 
     word: str
     known: bool
-    part: float
+    score: float
 
 
-def explain(student: Student, text: str, label: str | None = None) -> tuple[str, float, list[Part]]:
-    """Say what each word of a text brings to an answer, by taking it away (occlusion, Zeiler and Fergus 2014).
+def explain(student: Student, text: str, label: str | None = None) -> tuple[str, float, list[Attribution]]:
+    """Attribute a prediction to the words of a text by occlusion (Zeiler and Fergus 2014).
 
-    The first `EXPLAINED` words that the student reads are explained; the others count in the answer.
+    The first `EXPLAINED` words that the student reads are explained; the rest count in the prediction.
 
     Args:
         student: the student.
-        text: the text; words behind the student's longest text are left out.
+        text: the text; words beyond the student's `max_length` are truncated.
         label: the class to explain; None for the most probable one.
 
     Returns:
-        The class, its probability, and a part per word that is explained.
+        The class, its probability, and an attribution for each explained word.
     """
-    found = words(text)[: student.lookup.max_length]
-    shown, runs = found[:EXPLAINED], _runs(student.lookup, found)
-    texts = _without_each(student.lookup, found, runs)
-    [whole] = _scored(student, [next(texts)])
-    chosen = int(whole.argmax()) if label is None else student.labels.index(label)
-    wide = 2 if student.shape.architecture in RECURRENT else max(student.shape.embedding, student.shape.hidden)
-    most = max(1, AT_ONCE // ((len(found) + len(runs) + 1) * wide + len(student.labels)))
-    parts = [
-        whole[chosen] - row[chosen]
-        for some in iter(lambda: list(islice(texts, most)), [])
-        for row in _scored(student, some)
+    found = words(text)[: student.vocabulary.max_length]
+    shown, spans = found[:EXPLAINED], _ngram_spans(student.vocabulary, found)
+    texts = _occluded(student.vocabulary, found, spans)
+    [original] = _score(student, [next(texts)])
+    chosen = int(original.argmax()) if label is None else student.labels.index(label)
+    # A recurrent network reads word by word, and does not hold the vectors of all words.
+    shape = student.shape
+    width = 2 if shape.architecture == "bigru" else max(shape.embedding, shape.hidden)
+    size = max(1, CHUNK // ((len(found) + len(spans) + 1) * width + len(student.labels)))
+    scores = [
+        original[chosen] - row[chosen]
+        for chunk in iter(lambda: list(islice(texts, size)), [])
+        for row in _score(student, chunk)
     ]
-    known = _known(student.lookup, shown, runs)
-    explained = [Part(word, bool(k), float(part)) for word, k, part in zip(shown, known, parts, strict=True)]
-    return student.labels[chosen], float(np.exp(whole[chosen])), explained
+    known = _is_known(student.vocabulary, shown, spans)
+    explained = [Attribution(word, bool(k), float(score)) for word, k, score in zip(shown, known, scores, strict=True)]
+    return student.labels[chosen], float(np.exp(original[chosen])), explained
 
 
-def telling(student: Student, number: int) -> dict[str, list[tuple[str, float]]]:
-    """The words, and runs of words, that speak most for each class when they stand alone.
+def informative_words(student: Student, number: int) -> dict[str, list[tuple[str, float]]]:
+    """Return the words and n-grams that raise the log-probability of each class most when they stand alone.
 
     Returns:
-        By class, at most `number` words and by how much they raise the logarithm of its probability, the most telling
-        first. Empty if the file does not name its words, or they are too many to try for as many classes.
+        By class, at most `number` pairs of an entry and by how much it raises the log-probability, the highest first.
+        Empty if the file does not name its words, or if there are too many of them for so many classes.
     """
     entries = student.words
-    if not entries or len(entries) * len(student.labels) > MOST:
+    if not entries or len(entries) * len(student.labels) > MOST_SCORES:
         return {}
-    rows = np.array(student.lookup.rows or range(1, 1 + len(entries)), np.int64)
-    most = max(number, AT_ONCE // len(student.labels))
+    rows = np.array(student.vocabulary.rows or range(1, 1 + len(entries)), np.int64)
+    size = max(number, CHUNK // len(student.labels))
     best, gains = np.zeros((0, len(student.labels)), np.int64), np.zeros((0, len(student.labels)))
-    for start in range(0, len(entries), most):
-        ids = np.append(UNKNOWN, rows[start : start + most])
-        scored = _log_probabilities(student, Encoded(ids, np.arange(len(ids) + 1)))
-        some = scored[1:] - scored[0]
-        order = np.argsort(-some, axis=0, kind="stable")[:number]
+    for start in range(0, len(entries), size):
+        ids = np.append(UNKNOWN, rows[start : start + size])
+        scores = _log_probabilities(student, Encoded(ids, np.arange(len(ids) + 1)))
+        gain = scores[1:] - scores[0]
+        order = np.argsort(-gain, axis=0, kind="stable")[:number]
         best = np.concatenate([best, start + order])
-        gains = np.concatenate([gains, np.take_along_axis(some, order, axis=0)])
+        gains = np.concatenate([gains, np.take_along_axis(gain, order, axis=0)])
         order = np.argsort(-gains, axis=0, kind="stable")[:number]
         best, gains = np.take_along_axis(best, order, axis=0), np.take_along_axis(gains, order, axis=0)
     return {
@@ -101,32 +101,34 @@ def _log_probabilities(student: Student, texts: Encoded) -> np.ndarray:
     return logits - np.log(np.exp(logits).sum(1, keepdims=True))
 
 
-def _runs(lookup: Lookup, found: list[str]) -> list[tuple[int, int, int]]:
-    """Start, end and row of the runs of words that have one."""
+def _ngram_spans(vocabulary: Vocabulary, found: list[str]) -> list[tuple[int, int, int]]:
+    """Return start, end and row of the n-grams in the vocabulary."""
     spans = [
-        (start, start + length) for length in range(2, lookup.longest + 1) for start in range(len(found) - length + 1)
+        (start, start + length)
+        for length in range(2, vocabulary.max_ngram + 1)
+        for start in range(len(found) - length + 1)
     ]
-    rows = [(start, end, lookup.row(" ".join(found[start:end]))) for start, end in spans]
-    return [run for run in rows if run[2] != UNKNOWN]
+    rows = [(start, end, vocabulary.row(" ".join(found[start:end]))) for start, end in spans]
+    return [span for span in rows if span[2] != UNKNOWN]
 
 
-def _without_each(lookup: Lookup, found: list[str], runs: list[tuple[int, int, int]]) -> Iterator[np.ndarray]:
-    """The rows of a text, and the same with each of the words to explain unknown in turn."""
-    starts, ends, rows = np.array(runs, np.int64).reshape(-1, 3).T
-    singles = np.array([lookup.row(word) for word in found] or [UNKNOWN], np.int64)
+def _occluded(vocabulary: Vocabulary, found: list[str], spans: list[tuple[int, int, int]]) -> Iterator[np.ndarray]:
+    """Yield the ids of a text, then its ids with each of the explained words unknown in turn."""
+    starts, ends, rows = np.array(spans, np.int64).reshape(-1, 3).T
+    singles = np.array([vocabulary.row(word) for word in found] or [UNKNOWN], np.int64)
     yield np.concatenate([singles, rows])
     for i in range(min(len(found), EXPLAINED)):
-        less = singles.copy()
-        less[i] = UNKNOWN
-        yield np.concatenate([less, rows[(starts > i) | (ends <= i)]])
+        occluded = singles.copy()
+        occluded[i] = UNKNOWN
+        yield np.concatenate([occluded, rows[(starts > i) | (ends <= i)]])
 
 
-def _scored(student: Student, texts: list[np.ndarray]) -> np.ndarray:
+def _score(student: Student, texts: list[np.ndarray]) -> np.ndarray:
     return _log_probabilities(student, Encoded(np.concatenate(texts), np.cumsum([0, *map(len, texts)])))
 
 
-def _known(lookup: Lookup, shown: list[str], runs: list[tuple[int, int, int]]) -> np.ndarray:
-    known = np.array([lookup.row(word) != UNKNOWN for word in shown], bool)
-    for start, end, _ in runs:
+def _is_known(vocabulary: Vocabulary, shown: list[str], spans: list[tuple[int, int, int]]) -> np.ndarray:
+    known = np.array([vocabulary.row(word) != UNKNOWN for word in shown], bool)
+    for start, end, _ in spans:
         known[start:end] = True
     return known

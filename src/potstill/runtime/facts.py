@@ -1,117 +1,113 @@
-"""What a model file may say of itself. `student.js` checks the same.
+"""The facts of a model file: a JSON object of metadata. `student.js` applies the same checks.
 
     version    of potstill, a string
     params     how the student was trained, an object
-    rows       numbers of texts, below 2^53: of `train` and `unlabelled`, those that the student was trained on; of the
-               splits in `metrics`, all
-    sha256     strings by the name of what they are the digests of
-    metrics    by the name of the split an object of numbers, `FIGURES` among them, which are within 0 and 1
-    teachers   numbers within 0 and 1, each teacher's accuracy by its name
-    untested_teachers  a list of strings, the names of those whose accuracy is not known
-    words      the entries of the vocabulary, a line each
+    rows       numbers of texts, below 2^53: those of `train` and `unlabelled` that the student was trained on, and all
+               of the splits in `metrics`
+    sha256     digests, strings by the name of the file
+    metrics    by split, an object of numbers that includes `FIGURES`, which lie between 0 and 1
+    teachers   accuracies, numbers between 0 and 1 by the name of the teacher
+    untested_teachers  names of teachers whose accuracy is not known, a list of strings
+    words      the entries of the vocabulary, one a line
 
-Any of them may be missing, but with `metrics` come all that `potstill inspect` prints beside them. There may be others,
-of which nothing is expected.
+All are optional, but `metrics` requires `version`, `rows`, `sha256` and `teachers`, which `potstill inspect` prints
+beside them. Other keys are allowed and not checked.
 """
 
 import math
 import re
 from typing import Any
 
-DEEPEST = 8  # objects and lists inside each other
+MAX_DEPTH = 8  # of nested objects and lists
 FIGURES = ("accuracy", "accuracy_low", "accuracy_high", "macro_f1", "calibration_error")
-MOST = 2**53  # texts; from there on JavaScript does not know every integer
+MAX_TEXTS = 2**53  # JavaScript does not represent every larger integer
 _SURROGATE = re.compile("[\ud800-\udfff]")
-_NO_ENTRY = re.compile(r"(?:^|[ \n])(?:[ \n]|\Z)")  # a line without words, or with a space too many
+_BAD_ENTRY = re.compile(r"(?:^|[ \n])(?:[ \n]|\Z)")  # an empty line, or a leading, trailing or double space
 
 
 def check(facts: Any, entries: int) -> None:
     """Check the facts of a file.
 
     Args:
-        facts: what its JSON says.
-        entries: of the vocabulary, for which it may have names.
+        facts: the parsed JSON.
+        entries: number of entries in the vocabulary.
 
     Raises:
-        ValueError: they are not as described above.
+        ValueError: the facts are not as described above.
     """
     if not isinstance(facts, dict):
         raise ValueError("its facts are no JSON object")
-    if not _sound(facts, DEEPEST):
-        raise ValueError("its facts are nested too deep, or hold a number that is not finite or half of a character")
-    for name, fits in _KINDS.items():
-        if name in facts and not fits(facts[name]):
+    if not _is_sound(facts, MAX_DEPTH):
+        raise ValueError("its facts are nested too deep, or hold a number that is not finite or a lone surrogate")
+    for name, is_valid in _CHECKS.items():
+        if name in facts and not is_valid(facts[name]):
             raise ValueError(f"its facts are wrong in {name!r}")
-    if "words" in facts and not _named(facts["words"], entries):
+    if "words" in facts and not _are_entries(facts["words"], entries):
         raise ValueError(f"its facts do not name its {entries:,} words")
-    if "metrics" in facts and not _complete(facts):
+    if "metrics" in facts and not _is_complete(facts):
         raise ValueError("its facts are not complete")
 
 
-def listed(words: str) -> list[str]:
-    """The entries of the vocabulary that `words` names."""
+def split_words(words: str) -> list[str]:
+    """Return the entries of the vocabulary that the fact `words` lists."""
     return words.split("\n") if words else []
 
 
-def _sound(value: Any, depth: int) -> bool:
-    """Whether a value of JSON can be written again, by any writer."""
+def _is_sound(value: Any, depth: int) -> bool:
+    """Return whether any JSON writer can write a value."""
     if isinstance(value, str):
         return value.isascii() or not _SURROGATE.search(value)
     if isinstance(value, dict):
-        return depth > 0 and all(_sound(key, 0) and _sound(one, depth - 1) for key, one in value.items())
+        return depth > 0 and all(_is_sound(key, 0) and _is_sound(item, depth - 1) for key, item in value.items())
     if isinstance(value, list):
-        return depth > 0 and all(_sound(one, depth - 1) for one in value)
+        return depth > 0 and all(_is_sound(item, depth - 1) for item in value)
     return value is None or math.isfinite(value)
 
 
-def _text(value: Any) -> bool:
+def _is_text(value: Any) -> bool:
     return isinstance(value, str)
 
 
-def _number(value: Any) -> bool:
+def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _count(value: Any) -> bool:
-    return _number(value) and 0 <= value < MOST and value % 1 == 0 and math.copysign(1, value) > 0
+def _is_count(value: Any) -> bool:
+    return _is_number(value) and 0 <= value < MAX_TEXTS and value % 1 == 0 and math.copysign(1, value) > 0
 
 
-def _share(value: Any) -> bool:
-    return _number(value) and 0 <= value <= 1
+def _is_share(value: Any) -> bool:
+    return _is_number(value) and 0 <= value <= 1
 
 
-def _scores(value: Any) -> bool:
-    return _table(_number)(value) and all(_share(value[name]) for name in FIGURES if name in value)
+def _are_scores(value: Any) -> bool:
+    return (
+        isinstance(value, dict)
+        and all(map(_is_number, value.values()))
+        and all(_is_share(value[name]) for name in FIGURES if name in value)
+    )
 
 
-def _names(value: Any) -> bool:
-    return isinstance(value, list) and all(map(_text, value))
-
-
-def _table(of: Any) -> Any:
-    return lambda value: isinstance(value, dict) and all(map(of, value.values()))
-
-
-_KINDS = {
-    "version": _text,
-    "params": _table(lambda value: True),
-    "rows": _table(_count),
-    "sha256": _table(_text),
-    "metrics": _table(_scores),
-    "teachers": _table(_share),
-    "untested_teachers": _names,
-    "words": _text,
+_CHECKS = {
+    "version": _is_text,
+    "params": lambda value: isinstance(value, dict),
+    "rows": lambda value: isinstance(value, dict) and all(map(_is_count, value.values())),
+    "sha256": lambda value: isinstance(value, dict) and all(map(_is_text, value.values())),
+    "metrics": lambda value: isinstance(value, dict) and all(map(_are_scores, value.values())),
+    "teachers": lambda value: isinstance(value, dict) and all(map(_is_share, value.values())),
+    "untested_teachers": lambda value: isinstance(value, list) and all(map(_is_text, value)),
+    "words": _is_text,
 }
 
 
-def _named(words: str, entries: int) -> bool:
+def _are_entries(words: str, entries: int) -> bool:
     count = words.count("\n") + 1 if words else 0
-    return count == entries and not (words and _NO_ENTRY.search(words))
+    return count == entries and not (words and _BAD_ENTRY.search(words))
 
 
-def _complete(facts: dict[str, Any]) -> bool:
+def _is_complete(facts: dict[str, Any]) -> bool:
     return (
         all(name in facts for name in ("version", "rows", "sha256", "teachers"))
         and all(name in facts["rows"] for name in ("train", "unlabelled", *facts["metrics"]))
-        and all(name in found for found in facts["metrics"].values() for name in FIGURES)
+        and all(name in scores for scores in facts["metrics"].values() for name in FIGURES)
     )

@@ -1,147 +1,157 @@
-"""The fast path: folds a student for the compiled kernel (`kernel.c`), where there is one.
+"""The fast path: folds a student's weights for the compiled kernel (`kernel.c`), if there is one.
 
-What a word brings to a network's first layer is the same wherever the word stands. So the table of word vectors and the
-weights behind it are multiplied when a student is loaded, and scoring only adds up rows.
+What a word contributes to a network's first layer does not depend on its position. So the embedding table is multiplied
+by that layer once, when a student is loaded, and scoring only adds up rows.
 """
 
 from array import array
 from codecs import iterdecode
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from enum import IntEnum
 from importlib import import_module
 from itertools import accumulate, chain
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
 from potstill.runtime import tokenizer
 from potstill.runtime.networks import ARCHITECTURES, Shape, Weights
-from potstill.runtime.tokenizer import Fingerprints, Lookup, Words
+from potstill.runtime.tokenizer import Fingerprints, Vocabulary, Words
 
-# Not inside the package: an experiment of DVC's runs in a copy of the sources, which holds nothing compiled.
+# A top-level module, since DVC runs experiments in a copy of the sources, which has no compiled files.
 kernel: Any
 try:
     kernel = import_module("_potstill")
-except ImportError:  # there was no compiler when potstill was installed
+except ImportError:  # potstill was installed without a C compiler
     kernel = None
 
 LANES = 8  # as in kernel.c
-_PIECE = 1 << 16  # characters or bytes
-_LARGEST = 1 << 25  # numbers of a folded table: what needs more is a forged file, or better off without
+_PIECE = 1 << 16  # characters or bytes that are lower-cased at once
+_LARGEST = 1 << 25  # numbers of a folded table; larger students run in numpy
 
 
 class Output(IntEnum):
-    """What the kernel gives for a text."""
+    """What the kernel returns per text."""
 
     LOGITS = 0
     PROBABILITIES = 1
     CLASSES = 2
 
 
-Score = Callable[[Any, Output], np.ndarray]
+class Scorer:
+    """Scores texts with the compiled kernel."""
 
+    def __init__(self, vocabulary: Vocabulary, shape: Shape, weights: Weights, temperature: float) -> None:
+        self._classes = len(weights["head.bias"])
+        entries = vocabulary.entries
+        folded = _FOLD[shape.architecture](weights, shape.hidden, temperature)
+        self._model = kernel.build(
+            list(ARCHITECTURES).index(shape.architecture),
+            self._classes,
+            shape.hidden,
+            vocabulary.max_ngram,
+            vocabulary.max_length,
+            *(_tree(entries, vocabulary) if isinstance(entries, Words) else _table(entries, vocabulary)),
+            tuple(np.ascontiguousarray(part, np.float32) for part in folded),
+            tokenizer.lower,
+            _lower_long,
+            tokenizer.kind,
+        )
 
-def scorer(lookup: Lookup, shape: Shape, weights: Weights, temperature: float) -> Score | None:
-    """A function that scores a list or tuple of strings, or what Arrow can hand over; None without a kernel, or room.
+    @classmethod
+    def build(cls, vocabulary: Vocabulary, shape: Shape, weights: Weights, temperature: float) -> Self | None:
+        """Build the scorer of a student; None without a kernel, or if the folded table would be too large."""
+        width = _folded_width(shape, len(weights["head.bias"]))
+        if kernel is None or vocabulary.size * width > _LARGEST:
+            return None
+        return cls(vocabulary, shape, weights, temperature)
 
-    Its second argument says what it gives: float32 of shape (texts, classes), or int64 of shape (texts,). It raises a
-    TypeError for what is not a string, a ValueError for an Arrow array's text that is not UTF-8, and a
-    NotImplementedError for Arrow arrays that are better given as a list.
-    """
-    classes = len(weights["head.bias"])
-    if kernel is None or lookup.size * _WIDTH[shape.architecture](classes, shape.hidden) > _LARGEST:
-        return None
-    folded = _FOLD[shape.architecture](weights, shape.hidden, temperature)
-    model = kernel.build(
-        list(ARCHITECTURES).index(shape.architecture),
-        classes,
-        shape.hidden,
-        lookup.longest,
-        lookup.max_length,
-        *(_tree(lookup.known, lookup) if isinstance(lookup.known, Words) else _table(lookup.known, lookup)),
-        tuple(np.ascontiguousarray(part, np.float32) for part in folded),
-        tokenizer.lower,
-        _lower_long,
-        tokenizer.kind,
-    )
+    def __call__(self, texts: Any, output: Output) -> np.ndarray:
+        """Score a list or tuple of strings, or an object with Arrow's C data interface.
 
-    def score(texts: Any, output: Output) -> np.ndarray:
+        Returns:
+            Float32 (texts, classes), or for `Output.CLASSES` int64 (texts,).
+
+        Raises:
+            TypeError: a text is missing, or not a string.
+            ValueError: a text of an Arrow array is not UTF-8.
+            NotImplementedError: an Arrow array that the kernel does not read; convert it to a list.
+        """
         if isinstance(texts, (list, tuple)):
-            scored = kernel.score_list(model, texts, output)
+            scored = kernel.score_list(self._model, texts, output)
         elif hasattr(texts, "__arrow_c_stream__"):
-            scored = kernel.score_arrow_stream(model, texts.__arrow_c_stream__(), output)
+            scored = kernel.score_arrow_stream(self._model, texts.__arrow_c_stream__(), output)
         else:
-            scored = kernel.score_arrow_array(model, texts.__arrow_c_array__(), output)
+            scored = kernel.score_arrow_array(self._model, texts.__arrow_c_array__(), output)
         if output == Output.CLASSES:
             return np.frombuffer(scored, np.int64)
-        return np.frombuffer(scored, np.float32).reshape(-1, classes)
-
-    return score
+        return np.frombuffer(scored, np.float32).reshape(-1, self._classes)
 
 
 def _lower_long(text: str | bytes) -> bytes:
-    """Lower-case a text of megabytes, a string or UTF-8, piece by piece, between which other threads can run."""
+    """Lower-case a long text (a string or UTF-8) piece by piece, so that other threads can run in between."""
     pieces: Iterable[Any] = (text[i : i + _PIECE] for i in range(0, len(text), _PIECE))
     if isinstance(text, bytes):
         pieces = iterdecode(pieces, "utf-8")
     return b"".join([tokenizer.lower(piece).encode() for piece in pieces])
 
 
-def _tree(known: Words, lookup: Lookup) -> tuple[Any, ...]:
-    """What is known, for the kernel: single words by their strings, and the runs that they begin as a tree."""
+def _tree(words: Words, vocabulary: Vocabulary) -> tuple[Any, ...]:
+    """Return the kernel's look-up of strings: the single words, and a tree of the n-grams that they start."""
     place: dict[str, int] = {}
-    for entry in known.entries:
+    for entry in words.strings:
         for word in entry.split(" "):
             place.setdefault(word, 1 + len(place))
     row_of = array("I", bytes(4 * (1 + len(place))))
     edges: dict[int, int] = {}
-    for entry, row in zip(known.entries, _rows(lookup), strict=True):
+    for entry, row in zip(words.strings, _rows(vocabulary), strict=True):
         first, *others = entry.split(" ")
-        at = place[first]
+        node = place[first]
         for word in others:
-            step = at << 32 | place[word]
+            step = node << 32 | place[word]
             if step not in edges:
                 edges[step] = len(row_of)
                 row_of.append(0)
-            at = edges[step]
-        row_of[at] = row
-    words = "".join(place).encode()
+            node = edges[step]
+        row_of[node] = row
+    joined = "".join(place).encode()
     ends = array("I", accumulate(len(word.encode()) for word in place))
     triples = array("I", chain.from_iterable((step >> 32, step & 0xFFFFFFFF, to) for step, to in edges.items()))
-    return b"", words, ends, b"\0", 0, row_of, triples
+    return b"", joined, ends, b"\0", 0, row_of, triples
 
 
-def _table(known: Fingerprints, lookup: Lookup) -> tuple[Any, ...]:
-    """What is known, for the kernel: entries by their fingerprints."""
-    return array("I", known.prints), None, b"", bytes(known.salts), known.bits, array("I", [0, *_rows(lookup)]), b""
+def _table(fingerprints: Fingerprints, vocabulary: Vocabulary) -> tuple[Any, ...]:
+    """Return the kernel's look-up of fingerprints."""
+    prints, row_of = array("I", fingerprints.prints), array("I", [0, *_rows(vocabulary)])
+    return prints, None, b"", bytes(fingerprints.salts), fingerprints.bits, row_of, b""
 
 
-def _rows(lookup: Lookup) -> Sequence[int]:
-    return lookup.rows or range(1, 1 + len(lookup.known))
+def _rows(vocabulary: Vocabulary) -> Sequence[int]:
+    return vocabulary.rows or range(1, 1 + len(vocabulary.entries))
 
 
 def _pad(array: np.ndarray, *axes: int) -> np.ndarray:
-    """Zeros behind some axes, up to a multiple of LANES."""
+    """Append zeros along some axes, up to a multiple of LANES."""
     return np.pad(array, [(0, -size % LANES if axis in axes else 0) for axis, size in enumerate(array.shape)])
 
 
 def _head(weights: Weights, temperature: float) -> tuple[np.ndarray, np.ndarray]:
-    """The last layer, (features, classes) and (classes,)."""
+    """Return the last layer, (features, classes) and (classes,), divided by the temperature."""
     return weights["head.weight"].T / np.float32(temperature), weights["head.bias"] / np.float32(temperature)
 
 
-def _bag(weights: Weights, hidden: int, temperature: float) -> list[np.ndarray]:
+def _fold_mlp(weights: Weights, hidden: int, temperature: float) -> list[np.ndarray]:
     head, bias = _head(weights, temperature)
     return [_pad(weights["embedding.weight"] @ head, 1), _pad(bias, 0)]
 
 
-def _attention(weights: Weights, hidden: int, temperature: float) -> list[np.ndarray]:
-    # A bias that all words share does not change their shares.
+def _fold_attention(weights: Weights, hidden: int, temperature: float) -> list[np.ndarray]:
+    # The bias of the scores cancels in their softmax.
     scores = weights["embedding.weight"] @ weights["weight.weight"][0]
-    return [*_bag(weights, hidden, temperature), _pad(scores, 1)]
+    return [*_fold_mlp(weights, hidden, temperature), _pad(scores, 1)]
 
 
-def _cnn(weights: Weights, hidden: int, temperature: float) -> list[np.ndarray]:
+def _fold_cnn(weights: Weights, hidden: int, temperature: float) -> list[np.ndarray]:
     head, bias = _head(weights, temperature)
     kernel = weights["convolution.weight"].transpose(1, 2, 0)
     table = weights["embedding.weight"] @ kernel.reshape(len(kernel), -1)
@@ -153,45 +163,34 @@ def _cnn(weights: Weights, hidden: int, temperature: float) -> list[np.ndarray]:
     ]
 
 
-def _recurrent(*signs: float) -> Callable[[Weights, int, float], list[np.ndarray]]:
-    """By gate -1 for a sigmoid and 2 for a tangent, which the kernel makes of powers of 2."""
-    gates, scale = len(signs), np.array(signs, np.float32)[:, None] * np.float32(np.log2(np.e))
-
-    def fold(weights: Weights, hidden: int, temperature: float) -> list[np.ndarray]:
-        head, bias = _head(weights, temperature)
-        tables, kernels, news = [], [], []
-        for side in ("forwards", "backwards"):
-            last = weights[f"{side}.bias_hh_l0"].reshape(gates, hidden) * scale
-            if gates == 3:  # a GRU's reset gate stands before the last bias
-                news.append(last[2].copy())
-                last[2] = 0
-            words = weights["embedding.weight"] @ weights[f"{side}.weight_ih_l0"].T + weights[f"{side}.bias_ih_l0"]
-            tables.append(words.reshape(-1, gates, hidden) * scale + last)
-            kernels.append((weights[f"{side}.weight_hh_l0"].reshape(gates, hidden, hidden).transpose(2, 0, 1)) * scale)
-        heads = _pad(head.reshape(2, hidden, -1), 1, 2)
-        return [
-            _pad(np.stack(tables, 1), 3),
-            _pad(np.stack(kernels), 3),
-            _pad(np.stack(news or [np.zeros(hidden)]), 1),
-            heads,
-            _pad(bias, 0),
-        ]
-
-    return fold
+def _fold_bigru(weights: Weights, hidden: int, temperature: float) -> list[np.ndarray]:
+    head, bias = _head(weights, temperature)
+    # The kernel computes a sigmoid of x as 1 / (1 + 2^-cx), and a tangent from 2^2cx, with c = log2(e).
+    scale = np.array([-1, -1, 2], np.float32)[:, None] * np.float32(np.log2(np.e))
+    tables, kernels, new_biases = [], [], []
+    for direction in ("forwards", "backwards"):
+        state_bias = weights[f"{direction}.bias_hh_l0"].reshape(3, hidden) * scale
+        # The reset gate multiplies the third bias, so that one is not folded into the table.
+        new_biases.append(state_bias[2].copy())
+        state_bias[2] = 0
+        inputs = (
+            weights["embedding.weight"] @ weights[f"{direction}.weight_ih_l0"].T + weights[f"{direction}.bias_ih_l0"]
+        )
+        tables.append(inputs.reshape(-1, 3, hidden) * scale + state_bias)
+        kernels.append((weights[f"{direction}.weight_hh_l0"].reshape(3, hidden, hidden).transpose(2, 0, 1)) * scale)
+    return [
+        _pad(np.stack(tables, 1), 3),
+        _pad(np.stack(kernels), 3),
+        _pad(np.stack(new_biases), 1),
+        _pad(head.reshape(2, hidden, -1), 1, 2),
+        _pad(bias, 0),
+    ]
 
 
-# Numbers that a row of the folded table has, padding aside, by classes and hidden.
-_WIDTH: dict[str, Callable[[int, int], int]] = {
-    "mlp": lambda classes, hidden: max(LANES, classes),
-    "attention": lambda classes, hidden: LANES + max(LANES, classes),
-    "cnn": lambda classes, hidden: 3 * max(LANES, hidden),
-    "bigru": lambda classes, hidden: 6 * max(LANES, hidden),
-    "bilstm": lambda classes, hidden: 8 * max(LANES, hidden),
-}
-_FOLD = {
-    "mlp": _bag,
-    "attention": _attention,
-    "cnn": _cnn,
-    "bigru": _recurrent(-1, -1, 2),
-    "bilstm": _recurrent(-1, -1, 2, -1),
-}
+def _folded_width(shape: Shape, classes: int) -> int:
+    """Return the numbers per row of the folded table, nearly."""
+    classes, hidden = max(LANES, classes), max(LANES, shape.hidden)
+    return {"mlp": classes, "attention": LANES + classes, "cnn": 3 * hidden, "bigru": 6 * hidden}[shape.architecture]
+
+
+_FOLD = {"mlp": _fold_mlp, "attention": _fold_attention, "cnn": _fold_cnn, "bigru": _fold_bigru}

@@ -1,28 +1,25 @@
-"""A student's file, to the bit: nothing in it is ever executed, and all of it is checked.
+"""Read and write model files (.pot). Nothing in a file is executed, and all of it is checked.
 
-    4 bytes   "pot1"
-    4 bytes   CRC-32 of all that follows
-    header    see `_HEADER`, numbers little-endian; its first byte holds flags too
-    4 bytes   with `SHARED`, the number of rows
-    4 bytes   with `CALIBRATED`, the temperature, a float
-    labels    UTF-8, a line each
-    salts     a byte for each bucket; without `STRINGS`
-    a stream of bits, the high ones first, filled up with zeros:
-      with `MULTI_LABEL`, the probability from which on a text has each label, in half precision
-      without `STRINGS`, the gaps between the ascending fingerprints, less one (the first: from -1), Rice-coded
-      (Rice 1979): the quotient by 2^r in ones and a zero, then r bits of remainder
-      with `SHARED`, the row of each less one, in as many bits as the last row less one takes
-      the weights, tensor by tensor in the order of `Shape.weights`, the last index running fastest:
-      a half-precision step (16 bits), then whole numbers of `bits` bits, each with 2^(bits-1) added;
-      or with 32 bits, floats, and no step
-    facts     all that is left, which may be nothing: a JSON object, deflated (RFC 1951). `words` are the entries of the
-              vocabulary in the order of their rows, a line each; with `STRINGS` a student knows them by these. The rest
-              is for people, see `facts`.
+A file consists of, in this order:
 
-Whoever forged a file gets no further than `unpack`: what it returns can be used without a check. Reading takes time in
-proportion to the file, and memory of at most ten times its size beside what `WORDS` words and `LARGEST_FACTS` take.
+    magic       4 bytes, `MAGIC`
+    checksum    4 bytes, the CRC-32 of all that follows, little-endian
+    header      the fields of `_FIELDS`, then those of `_OPTIONAL` whose flag is set, little-endian
+    labels      UTF-8, one a line, `labels_size` bytes
+    salts       one byte per bucket; not with `STRINGS`
+    bits        numbers of any width, most significant bit first, padded with zeros to a whole byte:
+      thresholds    with `MULTI_LABEL`: one half-precision float per label
+      fingerprints  without `STRINGS`: ascending; the gaps between them less one (the first: from -1), Rice-coded (Rice
+                    1979): the quotient by 2^r in ones and a zero, then r bits of remainder, r being `rice_bits`
+      rows          with `SHARED`: the row of each entry less one, in as many bits as the last row less one takes
+      weights       tensor by tensor in the order of `Shape.weights`, the last index varying fastest: a half-precision
+                    step, then integers of `table_bits` or `other_bits` bits, offset by 2^(bits - 1), which times the
+                    step are the weights; or without a step, floats of 32 bits
+    facts       the rest, possibly empty: a JSON object, deflated (RFC 1951), see `facts`. With `STRINGS`, its `words`
+                are the entries of the vocabulary, in the order of their rows.
 
-Word vectors and all other weights differ in their bits. A weight is its whole number times its tensor's step.
+What `unpack` returns can be used without further checks, whoever wrote the file. Reading takes time in proportion to
+the size of the file, and at most ten times its memory, apart from `MAX_WORDS` words and `MAX_FACTS_BYTES`.
 """
 
 import json
@@ -30,65 +27,195 @@ import math
 import struct
 import zlib
 from array import array
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
 from potstill import errors
 from potstill.errors import PotstillError
-from potstill.runtime import facts as said
+from potstill.runtime import facts as fact_checks
 from potstill.runtime import naming
 from potstill.runtime.naming import SEPARATOR
-from potstill.runtime.networks import ARCHITECTURES, LARGE, Rounded, Shape, Weights
-from potstill.runtime.tokenizer import Fingerprints, Lookup, Words
+from potstill.runtime.networks import LARGE, QuantizedTable, Shape, Weights
+from potstill.runtime.tokenizer import Fingerprints, Vocabulary, Words
 
 MAGIC = b"pot1"
 TABLE = "embedding.weight"
-FLOAT = 32  # bits of a weight that is not rounded
+FLOAT = 32  # bits of a weight that is not quantized
 
-# What a file can hold, and what the parameters allow.
-LARGEST = 1 << 28  # bytes of a file
-LARGEST_FACTS = 1 << 23  # bytes, inflated, and
-DENSEST = 8  # times the bytes of the file beside a million
-WORDS = 1 << 18  # the unknown word included
-WIDEST = 1024  # embedding and hidden
-LONGEST = 5  # words of an n-gram of mlp; others see the order of words themselves
+# Limits of a file, and of the parameters.
+MAX_BYTES = 1 << 28  # of a file
+MAX_FACTS_BYTES = 1 << 23  # of the facts, inflated, and at most
+MAX_INFLATION = 8  # times the bytes of the file, plus a mebibyte
+MAX_WORDS = 1 << 18  # including the unknown word
+MAX_WIDTH = 1024  # embedding and hidden
+MAX_NGRAM = 5  # of mlp; the other architectures see the order of words
 MAX_LENGTH = (1 << 16) - 1  # words of a text
-# A weight that is rounded is smaller than this, since its step is in half precision. Up to here no network's sums
-# overflow.
-GREATEST = 1 << 23
-COLDEST, HOTTEST = 1e-3, 1e3  # temperatures
+# No network's sums overflow up to this weight. Quantized weights are always smaller, as their step is a half float.
+MAX_WEIGHT = 1 << 23
+MIN_TEMPERATURE, MAX_TEMPERATURE = 1e-3, 1e3
 
-# architecture (its place in ARCHITECTURES), bits of the table, of the rest, of a fingerprint, of a Rice remainder,
-# words in the longest run, log2 of the buckets, embedding, hidden, words per text, words, bytes of the labels; the
-# unknown word counts among words and rows
-_HEADER = struct.Struct("<7B3HIH")
-_ROWS = struct.Struct("<I")
-_TEMPERATURE = struct.Struct("<f")
-# Added to the architecture: words share rows, are known by their strings, logits are divided by a temperature, a text
-# may have several labels.
+# The position of an architecture is its code. Code 4 was bilstm, and stays reserved.
+_ARCHITECTURES = ("mlp", "attention", "cnn", "bigru")
+_BILSTM = 4
+# Flags: entries share rows; entries are strings; logits are divided by a temperature; a text may have several labels.
 SHARED, STRINGS, CALIBRATED, MULTI_LABEL = 128, 64, 32, 16
-_WRONG = (struct.error, ValueError, OverflowError, RecursionError, zlib.error)  # what reading raises, and writing
-_AT_ONCE = 1 << 15  # numbers whose bits are taken apart together
+# The header: struct formats of the fields, in order.
+_FIELDS = {
+    "code": "B",  # architecture and flags
+    "table_bits": "B",  # of a number of the embedding table
+    "other_bits": "B",  # of a number of the other weights
+    "fingerprint_bits": "B",
+    "rice_bits": "B",
+    "max_ngram": "B",
+    "buckets_log2": "B",
+    "embedding": "H",
+    "hidden": "H",
+    "max_length": "H",  # words per text
+    "words": "I",  # entries and the unknown word
+    "labels_size": "H",
+}
+_OPTIONAL = {
+    "rows": (SHARED, "I"),  # of the embedding table
+    "temperature": (CALIBRATED, "f"),
+}
+_HEADER = struct.Struct("<" + "".join(_FIELDS.values()))
+
+_INVALID = (struct.error, ValueError, OverflowError, RecursionError, zlib.error)  # raised on reading or writing
+_CHUNK = 1 << 15  # numbers unpacked at once: their bits take eight times the memory
+
+
+class FormatError(PotstillError):
+    """The content of a model file is damaged, forged, or not supported.
+
+    Attributes:
+        advice: a sentence that says what to do.
+    """
+
+    def __init__(self, problem: str, advice: str = "Fetch or make the file again.") -> None:
+        super().__init__(problem)
+        self.advice = advice
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What a model file holds.
+
+    Attributes:
+        labels: the names of the classes.
+        vocabulary: the words and n-grams, and their rows in the embedding table.
+        shape: architecture and widths of the network.
+        weights: float32 arrays, see `networks`.
+        bits: bits per number in the file, of the embedding table and of the other weights: 2 to 8, or 32 for floats.
+        steps: quantization step of each weight array; empty for floats.
+        temperature: what logits are divided by to calibrate probabilities.
+        thresholds: in a multi-label task, the least probability with which a text has each label; None otherwise.
+        facts: metadata: `version`, `params`, `rows`, `sha256`, `metrics`, `teachers` and, with fingerprints, `words`;
+            see the module `facts`.
+    """
+
+    labels: list[str]
+    vocabulary: Vocabulary
+    shape: Shape
+    weights: Weights
+    bits: tuple[int, int]
+    steps: dict[str, float]
+    temperature: float = 1.0
+    thresholds: list[float] | None = None
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def tensors(self) -> Iterator[tuple[str, tuple[int, ...], int]]:
+        """Name, shape and bits per number of each weight array, in the order of the file."""
+        return _tensors(self.shape, len(self.weights[TABLE]), len(self.labels), self.bits)
+
+
+@dataclass
+class _Header:
+    """The fields of `_FIELDS` and `_OPTIONAL`, where `code` is split in two."""
+
+    architecture: int
+    flags: int
+    table_bits: int
+    other_bits: int
+    fingerprint_bits: int
+    rice_bits: int
+    max_ngram: int
+    buckets_log2: int
+    embedding: int
+    hidden: int
+    max_length: int
+    words: int
+    labels_size: int
+    rows: int
+    temperature: float
+
+    def pack(self) -> bytes:
+        values = {**vars(self), "code": self.architecture | self.flags}
+        optional = [
+            struct.pack(f"<{form}", values[name]) for name, (flag, form) in _OPTIONAL.items() if flag & self.flags
+        ]
+        return _HEADER.pack(*(values[name] for name in _FIELDS)) + b"".join(optional)
+
+    @classmethod
+    def read(cls, reader: "_Reader") -> Self:
+        values: dict[str, Any] = dict(zip(_FIELDS, _HEADER.unpack(reader.take(_HEADER.size)), strict=True))
+        code = values.pop("code")
+        values |= {"architecture": code & (MULTI_LABEL - 1), "flags": code & -MULTI_LABEL}
+        values |= {"rows": values["words"], "temperature": 1.0}
+        for name, (flag, form) in _OPTIONAL.items():
+            if flag & code:
+                [values[name]] = struct.unpack(f"<{form}", reader.take(4))
+        header = cls(**values)
+        header.check()
+        return header
+
+    def check(self) -> None:
+        """Check that all fields are in range.
+
+        Raises:
+            FormatError: the architecture is no longer supported.
+            ValueError: a field is out of range.
+        """
+        if self.architecture == _BILSTM:
+            raise FormatError(
+                "potstill no longer supports its architecture, bilstm", "Train a student of another one, such as bigru."
+            )
+        _require(
+            self.architecture < len(_ARCHITECTURES)
+            and all(2 <= bits <= 8 or bits == FLOAT for bits in (self.table_bits, self.other_bits))
+            and (
+                self.fingerprint_bits == self.rice_bits == self.buckets_log2 == 0
+                if self.flags & STRINGS
+                else self.buckets_log2 <= self.fingerprint_bits <= 32 and self.rice_bits <= 31
+            )
+            and min(self.embedding, self.hidden, self.max_length, self.words, self.rows, self.max_ngram) >= 1
+            and max(self.embedding, self.hidden) <= MAX_WIDTH
+            and self.max_ngram <= (MAX_NGRAM if _ARCHITECTURES[self.architecture] == "mlp" else 1)
+            and self.rows <= self.words <= MAX_WORDS
+            and MIN_TEMPERATURE <= self.temperature <= MAX_TEMPERATURE
+        )
 
 
 def check(labels: list[str], shape: Shape, rows: int, bits: tuple[int, int]) -> None:
-    """Check that a file can hold a student, before it is trained.
+    """Check, before a student is trained, that a file can hold it.
 
     Args:
         labels: the names of the classes.
-        shape: what the network is built from.
-        rows: of the table of word vectors.
-        bits: of the numbers of the table, and of the others.
+        shape: architecture and widths of the network.
+        rows: rows of the embedding table.
+        bits: see `Contents`.
 
     Raises:
-        PotstillError: a file cannot.
+        PotstillError: a file cannot hold it.
     """
     if fault := naming.fault(labels):
         raise PotstillError(fault)
-    size = sum(bits[name != TABLE] * math.prod(weight) for name, weight in shape.weights(rows, len(labels)).items())
-    most = LARGEST - 2 * LARGEST_FACTS  # beside names, fingerprints and facts
+    size = sum(width * math.prod(size) for _, size, width in _tensors(shape, rows, len(labels), bits))
+    most = MAX_BYTES - 2 * MAX_FACTS_BYTES  # the rest is for labels, fingerprints and facts
     if size // 8 > most:
         raise PotstillError(
             f"the network takes {size // 8:,} bytes, and a model file holds {most:,}: "
@@ -96,311 +223,283 @@ def check(labels: list[str], shape: Shape, rows: int, bits: tuple[int, int]) -> 
         )
 
 
-def pack(
-    labels: list[str],
-    lookup: Lookup,
-    shape: Shape,
-    weights: Weights,
-    bits: tuple[int, int],
-    steps: dict[str, float],
-    temperature: float,
-    thresholds: list[float] | None,
-    facts: dict[str, Any],
-) -> bytes:
-    """Put a student into bytes. The arguments are the attributes of `model.Student`.
+def pack(contents: Contents) -> bytes:
+    """Return the bytes of a model file.
 
     Raises:
-        PotstillError: a file cannot hold it.
+        PotstillError: a file cannot hold these contents.
     """
+    labels = contents.labels
     try:
-        content = _pack(labels, lookup, shape, weights, bits, steps, temperature, thresholds, facts)
-        _require(len(content) <= LARGEST, "it would be too large")
-        _require(_unpack(memoryview(content)[8:])["labels"] == labels, "its labels are cut")
-    except _WRONG as error:
+        packed = _pack(contents)
+        _require(len(packed) <= MAX_BYTES, "it would be too large")
+        _require(_unpack(memoryview(packed)[8:]).labels == labels, "its labels are cut")
+    except _INVALID as error:
         raise PotstillError(f"a model file cannot hold this student: {naming.fault(labels) or error}") from None
     except (AttributeError, LookupError, TypeError) as error:  # an attribute is of another type, or incomplete
         raise PotstillError(f"a model file cannot hold this student: {errors.first_line(error)}") from None
-    return content
+    return packed
 
 
-def _pack(
-    labels: list[str],
-    lookup: Lookup,
-    shape: Shape,
-    weights: Weights,
-    bits: tuple[int, int],
-    steps: dict[str, float],
-    temperature: float,
-    thresholds: list[float] | None,
-    facts: dict[str, Any],
-) -> bytes:
-    rows = len(weights[TABLE])
-    names = SEPARATOR.join(labels).encode()
-    flags, extra, salts, width, rice, stream = 0, b"", b"", 0, 0, []
-    if thresholds is not None:
-        flags |= MULTI_LABEL
-        stream.append(np.unpackbits(np.array(thresholds, ">f2").view(np.uint8)))
-    if isinstance(lookup.known, Fingerprints):
-        salts, width = bytes(lookup.known.salts), lookup.known.bits
-        rice, gaps = _rice(np.array(lookup.known.prints, np.int64))
-        stream.append(gaps)
+def _pack(contents: Contents) -> bytes:
+    """Return the bytes of a model file, without checks."""
+    vocabulary, entries = contents.vocabulary, contents.vocabulary.entries
+    rows, facts = len(contents.weights[TABLE]), contents.facts
+    labels = SEPARATOR.join(contents.labels).encode()
+    salts, fingerprint_bits, rice_bits, bits = b"", 0, 0, []
+    if contents.thresholds is not None:
+        bits.append(_float_bits(contents.thresholds, ">f2"))
+    if isinstance(entries, Fingerprints):
+        salts, fingerprint_bits = bytes(entries.salts), entries.bits
+        rice_bits, code = _rice_encode(np.array(entries.prints, np.int64))
+        bits.append(code)
     else:
-        flags |= STRINGS
-        facts = {**facts, "words": "\n".join(lookup.known.entries)}
-    if lookup.rows is not None:
-        flags |= SHARED
-        extra += _ROWS.pack(rows)
-        stream.append(_bits(np.array(lookup.rows, np.int64) - 1, _width(rows)))
-    if temperature != 1:
-        flags |= CALIBRATED
-        extra += _TEMPERATURE.pack(temperature)
-    head = _HEADER.pack(
-        list(ARCHITECTURES).index(shape.architecture) | flags,
-        *bits,
-        width,
-        rice,
-        lookup.longest,
-        max(0, len(salts).bit_length() - 1),
-        shape.embedding,
-        shape.hidden,
-        lookup.max_length,
-        1 + len(lookup.known),
-        len(names),
-    )
-    for name in shape.weights(rows, len(labels)):
-        width = bits[name != TABLE]
+        facts = {**facts, "words": "\n".join(entries.strings)}
+    if vocabulary.rows is not None:
+        bits.append(_integer_bits(np.array(vocabulary.rows, np.int64) - 1, _row_bits(rows)))
+    for name, _, width in contents.tensors:
         if width == FLOAT:
-            stream.append(np.unpackbits(np.asarray(weights[name], ">f4").view(np.uint8).reshape(-1)))
+            bits.append(_float_bits(contents.weights[name], ">f4"))
             continue
-        _require(name in steps, f"`steps` lacks {name!r}")
-        stream.append(np.unpackbits(np.array([steps[name]], ">f2").view(np.uint8)))
-        whole = np.rint(np.asarray(weights[name]).reshape(-1) / np.float32(steps[name])).astype(np.int64)
-        stream.append(_bits(whole + (1 << (width - 1)), width))
-    body = head + extra + names + salts + np.packbits(np.concatenate(stream)).tobytes() + _deflate(facts)
+        _require(name in contents.steps, f"`steps` lacks {name!r}")
+        step = contents.steps[name]
+        bits.append(_float_bits([step], ">f2"))
+        integers = np.rint(np.asarray(contents.weights[name]).reshape(-1) / np.float32(step)).astype(np.int64)
+        bits.append(_integer_bits(integers + (1 << (width - 1)), width))
+    header = _Header(
+        architecture=_ARCHITECTURES.index(contents.shape.architecture),
+        flags=SHARED * (vocabulary.rows is not None)
+        | STRINGS * (not isinstance(entries, Fingerprints))
+        | CALIBRATED * (contents.temperature != 1)
+        | MULTI_LABEL * (contents.thresholds is not None),
+        table_bits=contents.bits[0],
+        other_bits=contents.bits[1],
+        fingerprint_bits=fingerprint_bits,
+        rice_bits=rice_bits,
+        max_ngram=vocabulary.max_ngram,
+        buckets_log2=max(0, len(salts).bit_length() - 1),
+        embedding=contents.shape.embedding,
+        hidden=contents.shape.hidden,
+        max_length=vocabulary.max_length,
+        words=1 + len(entries),
+        labels_size=len(labels),
+        rows=rows,
+        temperature=contents.temperature,
+    )
+    body = header.pack() + labels + salts + np.packbits(np.concatenate(bits)).tobytes() + _deflate(facts)
     return MAGIC + zlib.crc32(body).to_bytes(4, "little") + body
 
 
-def unpack(data: bytes) -> dict[str, Any]:
-    """Read what `pack` wrote, as its arguments.
+def unpack(data: bytes) -> Contents:
+    """Read and check the bytes of a model file.
 
     Raises:
-        ValueError: it is not a potstill model file, damaged, or of another version.
+        FormatError: they are not those of a model file, are damaged, or of another version.
     """
     if data[:3] != MAGIC[:3]:
-        raise ValueError("not a potstill model file")
+        raise FormatError("not a potstill model file")
     if data[:4] != MAGIC:
-        raise ValueError(f"its format is {data[:4]!r}, and this version of potstill reads {MAGIC!r}")
-    body = memoryview(data)[8:]  # no copy
+        raise FormatError(f"its format is {data[:4]!r}, and this version of potstill reads {MAGIC!r}")
+    body = memoryview(data)[8:]  # without a copy
     if zlib.crc32(body).to_bytes(4, "little") != data[4:8]:
-        raise ValueError("damaged")
+        raise FormatError("damaged")
     try:
         return _unpack(body)
-    except _WRONG as error:
-        # The checksum is right, so somebody wrote it so.
-        raise ValueError(f"not a potstill model file ({error})") from None
+    except _INVALID as error:  # forged, since the checksum matches
+        raise FormatError(f"not a potstill model file ({error})") from None
 
 
-def _unpack(body: memoryview) -> dict[str, Any]:
-    numbers = _HEADER.unpack_from(body)
-    flags, *bits, length, rice, longest, buckets, embedding, hidden, max_length, words, named = numbers
-    architecture = flags & (MULTI_LABEL - 1)
-    at = _HEADER.size
-    rows, temperature = words, 1.0
-    if flags & SHARED:
-        [rows] = _ROWS.unpack_from(body, at)
-        at += _ROWS.size
-    if flags & CALIBRATED:
-        [temperature] = _TEMPERATURE.unpack_from(body, at)
-        at += _TEMPERATURE.size
-    _require(
-        architecture < len(ARCHITECTURES)
-        and all(2 <= width <= 8 or width == FLOAT for width in bits)
-        and (length == rice == buckets == 0 if flags & STRINGS else buckets <= length <= 32 and rice <= 31)
-        and min(embedding, hidden, max_length, words, rows, longest) >= 1
-        and max(embedding, hidden) <= WIDEST
-        and longest <= (LONGEST if architecture == 0 else 1)
-        and rows <= words <= WORDS
-        and COLDEST <= temperature <= HOTTEST
-    )
-    labels = bytes(_part(body, at, named)).decode().split(SEPARATOR)
+def _unpack(body: memoryview) -> Contents:
+    reader = _Reader(body)
+    header = _Header.read(reader)
+    labels = reader.take(header.labels_size).decode().split(SEPARATOR)
     _require(all(labels) and len(set(labels)) == len(labels), "its labels are empty, or not distinct")
-    at += named
-    shape = Shape(list(ARCHITECTURES)[architecture], embedding, hidden)
-    salts: list[int] = []
-    if not flags & STRINGS:
-        salts = list(_part(body, at, 1 << buckets))
-        at += len(salts)
-    stream = _Stream(body[at:])
+    salts = [] if header.flags & STRINGS else list(reader.take(1 << header.buckets_log2))
     thresholds, row_of, prints = None, None, []
-    if flags & MULTI_LABEL:
-        thresholds = [stream.half() for _ in labels]
+    if header.flags & MULTI_LABEL:
+        thresholds = [reader.half() for _ in labels]
         _require(all(0 <= threshold <= 1 for threshold in thresholds))
-    if not flags & STRINGS:
-        prints = _unrice(stream, words - 1, rice)
-        _require(not prints or prints[-1] < 1 << length)
-    if flags & SHARED:
-        row_of = (1 + stream.numbers(words - 1, _width(rows)).astype(np.int64)).tolist()
-        _require(1 + max(row_of, default=0) == rows)
+    if not header.flags & STRINGS:
+        prints = _rice_decode(reader, header.words - 1, header.rice_bits)
+        _require(not prints or prints[-1] < 1 << header.fingerprint_bits)
+    if header.flags & SHARED:
+        row_of = (1 + reader.integers(header.words - 1, _row_bits(header.rows)).astype(np.int64)).tolist()
+        _require(1 + max(row_of, default=0) == header.rows)
+    shape = Shape(_ARCHITECTURES[header.architecture], header.embedding, header.hidden)
+    bits = header.table_bits, header.other_bits
+    weights, steps = _read_weights(reader, shape, header.rows, len(labels), bits)
+    facts = _inflate(reader.rest(), min(MAX_FACTS_BYTES, MAX_INFLATION * len(body) + (1 << 20)))
+    fact_checks.check(facts, header.words - 1)
+    entries: Words | Fingerprints
+    if header.flags & STRINGS:
+        _require("words" in facts, "its words are missing")
+        entries = Words(fact_checks.split_words(facts.pop("words")))
+        _require(all(a < b for a, b in pairwise(entries.strings)), "its words are not in order")
+    else:
+        entries = Fingerprints(prints, salts, header.fingerprint_bits)
+    vocabulary = Vocabulary(entries, row_of, header.max_ngram, header.max_length)
+    return Contents(labels, vocabulary, shape, weights, bits, steps, header.temperature, thresholds, facts)
+
+
+def _tensors(
+    shape: Shape, rows: int, classes: int, bits: tuple[int, int]
+) -> Iterator[tuple[str, tuple[int, ...], int]]:
+    for name, size in shape.weights(rows, classes).items():
+        yield name, size, bits[name != TABLE]
+
+
+def _read_weights(
+    reader: "_Reader", shape: Shape, rows: int, classes: int, bits: tuple[int, int]
+) -> tuple[Weights, dict[str, float]]:
     weights: Weights = {}
     steps = {}
-    for name, size in shape.weights(rows, len(labels)).items():
-        width, count = bits[name != TABLE], math.prod(size)
+    for name, size, width in _tensors(shape, rows, classes, bits):
+        count = math.prod(size)
         if width == FLOAT:
-            weights[name] = stream.numbers(count, FLOAT).view(">f4").astype(np.float32).reshape(size)
-            _require(bool((np.abs(weights[name]) <= GREATEST).all()))
+            weights[name] = reader.integers(count, FLOAT).view(">f4").astype(np.float32).reshape(size)
+            _require(bool((np.abs(weights[name]) <= MAX_WEIGHT).all()))
             continue
-        steps[name] = stream.half()
+        steps[name] = reader.half()
         _require(0 < steps[name] < math.inf)
-        # Less 2^(bits-1), in a byte with a sign.
-        whole = stream.numbers(count, width)
-        whole ^= np.uint8(1 << (width - 1))
-        whole <<= np.uint8(8 - width)
-        rounded = Rounded(
-            np.right_shift(whole.view(np.int8), 8 - width, out=whole.view(np.int8)).reshape(size),
-            np.float32(steps[name]),
-        )
-        weights[name] = rounded if name == TABLE and count > LARGE else rounded[:]
-    facts = _inflate(stream.rest(), min(LARGEST_FACTS, DENSEST * len(body) + (1 << 20)))
-    said.check(facts, words - 1)
-    known: Words | Fingerprints
-    if flags & STRINGS:
-        _require("words" in facts, "its words are missing")
-        known = Words(said.listed(facts.pop("words")))
-        _require(all(a < b for a, b in pairwise(known.entries)), "its words are not in order")
-    else:
-        known = Fingerprints(prints, salts, length)
-    return {
-        "labels": labels,
-        "lookup": Lookup(known, row_of, longest, max_length),
-        "shape": shape,
-        "weights": weights,
-        "bits": (bits[0], bits[1]),
-        "steps": steps,
-        "temperature": temperature,
-        "thresholds": thresholds,
-        "facts": facts,
-    }
+        # To subtract the offset in place, flip the sign bit and extend it to the left.
+        integers = reader.integers(count, width)
+        integers ^= np.uint8(1 << (width - 1))
+        integers <<= np.uint8(8 - width)
+        signed = integers.view(np.int8)
+        table = QuantizedTable(np.right_shift(signed, 8 - width, out=signed).reshape(size), np.float32(steps[name]))
+        weights[name] = table if name == TABLE and count > LARGE else table[:]
+    return weights, steps
 
 
-def _require(right: bool, otherwise: str = "numbers out of range") -> None:
-    if not right:
-        raise ValueError(otherwise)
+def _require(valid: bool, problem: str = "numbers out of range") -> None:
+    if not valid:
+        raise ValueError(problem)
 
 
-def _part(body: memoryview, at: int, size: int) -> memoryview:
-    _require(at + size <= len(body), "it ends too early")
-    return body[at : at + size]
-
-
-class _Stream:
-    """Takes numbers off a stream of bits, some at a time: all of its bits would need eight times its memory."""
+class _Reader:
+    """Reads bytes, and then numbers of any width, from the body of a file."""
 
     def __init__(self, data: memoryview) -> None:
         self._bytes = np.frombuffer(data, np.uint8)
-        self._at = 0
+        self._position = 0  # in bits
 
-    def ahead(self, count: int) -> np.ndarray:
-        """The next bits, a byte each, or as many as there are; they are not taken."""
-        end = min(self._at + count, 8 * len(self._bytes))
-        return np.unpackbits(self._bytes[self._at >> 3 : (end + 7) >> 3])[self._at & 7 :][: end - self._at]
+    def take(self, size: int) -> bytes:
+        """Read bytes; the position is at the start of one."""
+        start = self._position >> 3
+        _require(start + size <= len(self._bytes), "it ends too early")
+        self.skip(8 * size)
+        return self._bytes[start : start + size].tobytes()
+
+    def peek(self, count: int) -> np.ndarray:
+        """Return the next `count` bits, or those that are left, uint8, and stay where they start."""
+        end = min(self._position + count, 8 * len(self._bytes))
+        covering = np.unpackbits(self._bytes[self._position >> 3 : (end + 7) >> 3])
+        return covering[self._position & 7 :][: end - self._position]
 
     def skip(self, count: int) -> None:
-        """Take bits."""
-        self._at += count
+        """Move on by `count` bits."""
+        self._position += count
 
-    def numbers(self, count: int, width: int) -> np.ndarray:
-        """Whole numbers of that many bits: uint8, or if they do not fit, big-endian uint32."""
-        _require(self._at + count * width <= 8 * len(self._bytes), "it ends too early")
+    def integers(self, count: int, width: int) -> np.ndarray:
+        """Read unsigned integers of `width` bits: uint8 or, if wider than 8 bits, big-endian uint32."""
+        _require(self._position + count * width <= 8 * len(self._bytes), "it ends too early")
         found = np.empty(count, np.uint8 if width <= 8 else ">u4")
         room = 8 * found.itemsize
-        for start in range(0, count, _AT_ONCE):
-            number = min(_AT_ONCE, count - start)
-            wide = np.zeros((number, room), np.uint8)
-            wide[:, room - width :] = self.ahead(number * width).reshape(number, width)
-            found[start : start + number] = np.packbits(wide).view(found.dtype)
+        for start in range(0, count, _CHUNK):
+            number = min(_CHUNK, count - start)
+            padded = np.zeros((number, room), np.uint8)
+            padded[:, room - width :] = self.peek(number * width).reshape(number, width)
+            found[start : start + number] = np.packbits(padded).view(found.dtype)
             self.skip(number * width)
         return found
 
     def half(self) -> float:
-        """A number in half precision."""
-        return float(self.numbers(1, 16).astype(np.uint16).view(np.float16)[0])
+        """Read a half-precision float."""
+        bits = self.peek(16)
+        _require(len(bits) == 16, "it ends too early")
+        self.skip(16)
+        return float(np.packbits(bits).view(">f2")[0])
 
     def rest(self) -> bytes:
-        """The bytes behind the last bit taken."""
-        return self._bytes[(self._at + 7) >> 3 :].tobytes()
+        """Return the bytes after the one that was read last."""
+        return self._bytes[(self._position + 7) >> 3 :].tobytes()
 
 
 def _deflate(facts: dict[str, Any]) -> bytes:
     if not facts:
         return b""
-    # With sorted keys, so that equal facts give equal bytes.
-    _require(_keyed(facts), "its facts are no JSON: a key is not a string")
+    _require(_has_string_keys(facts), "its facts are no JSON: a key is not a string")
     try:
+        # Sorted, so that equal facts give equal bytes.
         text = json.dumps(facts, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     except TypeError as error:
         raise ValueError(f"its facts are no JSON: {error}") from None
     return zlib.compress(text.encode(), 9, wbits=-zlib.MAX_WBITS)
 
 
-def _keyed(value: Any) -> bool:
-    """Whether all keys are strings; `json` would write numbers, truth and None as strings too."""
+def _has_string_keys(value: Any) -> bool:
+    """Return whether all keys are strings; `json.dumps` would turn other keys into strings."""
     if isinstance(value, dict):
-        return all(isinstance(key, str) and _keyed(one) for key, one in value.items())
-    return not isinstance(value, (list, tuple)) or all(map(_keyed, value))
+        return all(isinstance(key, str) and _has_string_keys(item) for key, item in value.items())
+    return not isinstance(value, (list, tuple)) or all(map(_has_string_keys, value))
 
 
-def _inflate(data: bytes, most: int) -> Any:
+def _inflate(data: bytes, max_size: int) -> Any:
     if not data:
         return {}
     inflator = zlib.decompressobj(-zlib.MAX_WBITS)
-    text = inflator.decompress(data, most + 1)
-    if len(text) > most or not inflator.eof or inflator.unused_data:
+    text = inflator.decompress(data, max_size + 1)
+    if len(text) > max_size or not inflator.eof or inflator.unused_data:
         raise ValueError("its facts are too long, or cut off")
-    return json.loads(text.decode(), parse_int=_integer)
+    return json.loads(text.decode(), parse_int=_parse_int)
 
 
-def _integer(digits: str) -> float:
-    """What JSON's digits say: to JavaScript, -0 is the -0.0 that no number of texts is."""
+def _parse_int(digits: str) -> float:
+    """Parse an integer as JavaScript does, where -0 is -0.0, which no count may be."""
     return -0.0 if digits == "-0" else int(digits)
 
 
-def _width(rows: int) -> int:
-    """Bits of a row less one, where row 0, of the unknown word, does not occur."""
+def _row_bits(rows: int) -> int:
+    """Return the bits of a row less one; row 0, of the unknown word, does not occur."""
     return max(1, (rows - 2).bit_length())
 
 
-def _bits(numbers: np.ndarray, width: int) -> np.ndarray:
-    """The bits of numbers from 0 on, the high ones first."""
-    return (numbers[:, None] >> np.arange(width - 1, -1, -1) & 1).astype(np.uint8).reshape(-1)
+def _float_bits(values: Any, dtype: str) -> np.ndarray:
+    return np.unpackbits(np.asarray(values, dtype).view(np.uint8).reshape(-1))
 
 
-def _rice(ascending: np.ndarray) -> tuple[int, np.ndarray]:
-    """The shortest Rice code of ascending numbers: how many bits the remainders have, and the code."""
+def _integer_bits(integers: np.ndarray, width: int) -> np.ndarray:
+    """Return the bits of unsigned integers, most significant first."""
+    return (integers[:, None] >> np.arange(width - 1, -1, -1) & 1).astype(np.uint8).reshape(-1)
+
+
+def _rice_encode(ascending: np.ndarray) -> tuple[int, np.ndarray]:
+    """Return the number of remainder bits that gives the shortest Rice code of ascending integers, and that code."""
     gaps = np.diff(ascending, prepend=-1) - 1
-    rice = min(range(32), key=lambda r: int((gaps >> r).sum()) + r * len(gaps))
-    pieces = [np.append(np.ones(gap >> rice, np.uint8), np.uint8(0)) for gap in gaps.tolist()]
-    remainders = _bits(gaps & ((1 << rice) - 1), rice).reshape(len(gaps), rice)
-    code = [part for piece, remainder in zip(pieces, remainders, strict=True) for part in (piece, remainder)]
-    return rice, np.concatenate(code) if code else np.zeros(0, np.uint8)
+    rice_bits = min(range(32), key=lambda r: int((gaps >> r).sum()) + r * len(gaps))
+    quotients = [np.append(np.ones(gap >> rice_bits, np.uint8), np.uint8(0)) for gap in gaps.tolist()]
+    remainders = _integer_bits(gaps & ((1 << rice_bits) - 1), rice_bits).reshape(len(gaps), rice_bits)
+    code = [part for pair in zip(quotients, remainders, strict=True) for part in pair]
+    return rice_bits, np.concatenate(code) if code else np.zeros(0, np.uint8)
 
 
-def _unrice(stream: _Stream, count: int, rice: int) -> list[int]:
-    """Take `count` ascending numbers.
+def _rice_decode(reader: _Reader, count: int, rice_bits: int) -> list[int]:
+    """Read `count` ascending integers.
 
-    The shortest code has at most two ones for each: with r bits of remainders more than that, the next r is shorter.
-    So what may be a number's end is known, and nobody reads a file of ones to its end.
+    The shortest code has at most two ones per integer: with more, one more bit of remainder would be shorter. So the
+    length of the code is bounded, and a forged file of ones is not read to its end.
     """
-    ahead = stream.ahead(count * (3 + rice))
+    ahead = reader.peek(count * (3 + rice_bits))
     bits, zeros, at = ahead.tobytes(), array("q"), 0
     for _ in range(count):
         zero = bits.find(b"\0", at)
         _require(zero >= 0, "it ends too early")
         zeros.append(zero)
-        at = zero + 1 + rice
+        at = zero + 1 + rice_bits
     _require(at <= len(bits), "it ends too early")
-    stream.skip(at)
+    reader.skip(at)
     ends = np.array(zeros, np.int64)
-    gaps = np.diff(ends, prepend=-1 - rice) - 1 - rice
-    for i in range(rice):
+    gaps = np.diff(ends, prepend=-1 - rice_bits) - 1 - rice_bits
+    for i in range(rice_bits):
         gaps = gaps << 1 | ahead[ends + 1 + i]
     return (np.cumsum(gaps + 1) - 1).tolist()

@@ -1,15 +1,15 @@
-/* The fast path: from texts to probabilities in one loop, without an object per word.
+/* The fast path: from texts to probabilities in one loop, without a Python object per word.
 
-   It knows a student as `fast.py` folds it: since what a word brings to the first layer is the same wherever it stands,
-   that layer is a table of what each row brings, and scoring is look-ups, sums and a maximum. Words are told apart and
-   found exactly as in `tokenizer.py`, networks answer as in `networks.py`; the tests hold both to that.
+   `fast.py` folds a student's weights: what a word contributes to the first layer does not depend on its position, so that
+   layer becomes a table with a row per word, and scoring takes look-ups, sums and a maximum. Words are split and looked up
+   exactly as in `tokenizer.py`, and networks compute what `networks.py` does; the tests compare them.
 
-   Texts come as Python strings, or as Arrow arrays by its C data interface; neither is copied. Text that is not ASCII is
-   lower-cased by Python, whose tables also say which characters make words. Everything else runs without the GIL, unless
-   it is over before another thread would ask for it.
+   Texts are Python strings, or Arrow arrays by the C data interface; neither are copied. Text that is not ASCII is
+   lower-cased by Python, which also gives the kinds of characters. The rest runs without the GIL, unless it takes less
+   time than another thread would wait for the GIL.
 
-   Widths are padded to multiples of LANES by zeros. Vectors are those of GCC and Clang, which cut them to what a
-   processor has. */
+   Widths are padded with zeros to multiples of LANES. Vectors are the extension of GCC and Clang, which map them to the
+   registers of the processor. */
 
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
@@ -21,63 +21,63 @@
 #endif
 
 #define INLINE static inline __attribute__((always_inline))
-#define APART static __attribute__((noinline)) /* with all registers to itself */
+#define NOINLINE static __attribute__((noinline)) /* so that all registers are available to it */
 #define LANES 8
 #define CODE_POINTS 0x110000
 #define LOG2_E 1.44269504f
 #define GATHERED 256 /* texts */
-#define MANY 64      /* texts, for which some preparation pays */
-#define MUCH 32768   /* bytes to read, or the like: some ten microseconds of work, for which the GIL is released */
-#define LONG 65536   /* characters or bytes of a text that Python lower-cases piece by piece */
+#define MANY 64      /* texts from which on preparation pays */
+#define MUCH 32768   /* work in bytes to read, about ten microseconds, from which on the GIL is released */
+#define LONG 65536   /* characters or bytes of a text from which on Python lower-cases it piece by piece */
 #define LOW_FIRST (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__)
 
-enum { MLP, ATTENTION, CNN, BIGRU, BILSTM, ARCHITECTURES };
-enum { LOGITS, PROBABILITIES, CLASSES, OUTPUTS };
-enum { UNSEEN, SPACE = ' ', MARK = 'm', ALONE = 'a', WORD = 'w', SIGN = 's' }; /* kinds of characters, as Python says */
+enum { MLP, ATTENTION, CNN, BIGRU };
+enum { LOGITS, PROBABILITIES, CLASSES };
+enum { UNSEEN, SPACE = ' ', MARK = 'm', ALONE = 'a', WORD = 'w', SIGN = 's' }; /* kinds of characters, see `tokenizer.py` */
 
 typedef struct {
-    uint32_t row, place; /* the row of a word, and its place among what is known; 0, 0: it is not known */
+    uint32_t row, place; /* of a word: its row, and its place in the vocabulary, from 1 on; 0, 0: unknown */
 } Found;
 
-/* A word of up to 16 bytes, which nearly all are: its bytes and then zeros, which no word holds but the sign NUL, and what
-   there is to find. */
+/* A word of up to 16 bytes, as nearly all are: its bytes, zero-padded, which is unambiguous as only the word NUL contains a
+   zero, and the result of its look-up. */
 typedef struct {
-    uint64_t low, high; /* ones only, which is no UTF-8: empty */
+    uint64_t low, high; /* all ones, which is not UTF-8: empty */
     Found found;
 } Short;
 
-/* The short ones of the words known by their strings, each in the slot that its hash has; or NULL. */
+/* A perfect hash table of the short words of a vocabulary of strings. */
 typedef struct {
     Short *words;
     uint32_t *factors; /* by group of words */
     int slots_log2, groups_log2;
-    uint64_t secret; /* a copy, which stays in a register */
+    uint64_t secret; /* a copy, so that it stays in a register */
 } Shorts;
 
 typedef struct {
-    int architecture, classes, hidden; /* as the student says */
-    int width, cells;                  /* classes and hidden, padded */
-    uint32_t longest, max_length;
-    /* What is known: by strings single words, the parts of entries; or entries by their fingerprints. */
+    int architecture, classes, hidden;
+    int width, cells; /* classes and hidden, padded */
+    uint32_t max_ngram, max_length;
+    /* The vocabulary: with strings, the single words of its entries; otherwise the fingerprints of its entries. */
     int strings;
     int bits, buckets_log2;
     uint8_t *salts;
-    char *words; /* with strings: one behind the other */
+    char *words; /* with strings: concatenated */
     uint32_t *word_ends;
     uint32_t slots; /* a power of two */
     struct slot {
         uint32_t key, place; /* the hash or the fingerprint, and the place, from 1 on; 0: empty */
     } *slot;
     Shorts shorts;
-    uint32_t *row_of; /* by place; 0 for a word that only occurs in runs */
-    /* With strings, runs of words are a tree: from a place, by a word's place, to a place behind those of the words. */
+    uint32_t *row_of; /* by place; 0 for a word that only occurs in n-grams */
+    /* With strings, n-grams are a tree: a place and the place of the next word lead to a place beyond those of words. */
     uint32_t edges_log2;
     struct edge {
         uint64_t key; /* the two places; 0: empty */
         uint32_t to;
     } *edge;
-    float *weights[8];                   /* see `fast.py` */
-    PyObject *lower, *lower_long, *kind; /* functions of Python's */
+    float *weights[8];                   /* as `fast.py` orders them */
+    PyObject *lower, *lower_long, *kind; /* Python functions */
 } Model;
 
 typedef struct {
@@ -88,29 +88,29 @@ typedef struct {
 
 #define SEEN_LOG2 12
 #define EMPTY (~(uint64_t)0)
-#define MOST_IN_GROUP 32 /* words that share a factor; three on average */
+#define MAX_IN_GROUP 32 /* words that share a factor; three on average */
 
-/* Some texts are split, then all their words are looked up, then they are scored: a loop over many words does not stop
-   at each text's end. */
-#define TOGETHER 32 /* texts */
-#define SPARE 80    /* places of words that are written and not read: those of a block, and of 16 more */
+/* Texts are split in batches, then all their words are looked up, then they are scored: one loop over many words is faster
+   than many short ones. */
+#define BATCH 32 /* texts */
+#define SPARE 80 /* positions of words that may be written and are not read: those of a block, and 16 more */
 
 typedef struct {
-    char *lowered; /* texts, or their words with a space between them, and room to read and write behind each */
-    char *joined;  /* the words of a run */
+    char *lowered; /* texts, or their words with a space after each; with room to read and write after them */
+    char *joined;  /* the words of an n-gram */
     size_t room, joined_room, most_words;
     size_t *starts, *ends; /* of words in `lowered` */
     Found *found;          /* of words */
-    Found *entries;        /* of a text's words and then of its runs of words */
+    Found *entries;        /* of the words and then the n-grams of a text */
     float *scratch;
-    Short *seen; /* words looked up before, where a student has no `shorts`; or NULL */
+    Short *seen; /* a cache of looked-up words, for a student without `shorts`; or NULL */
 } Work;
 
-static uint8_t kinds[CODE_POINTS]; /* of characters; filled in as they are met, with the GIL held */
+static uint8_t kinds[CODE_POINTS]; /* of characters; computed on first use, with the GIL held */
 static uint32_t crc_table[256];
 static uint8_t zero_to_63[64];
 static uint64_t secret; /* of this process */
-static uint64_t masks[64]; /* by a word's length, its bytes among the first eight; from 32 on, among the next */
+static uint64_t masks[64]; /* by the length of a word, its bytes among the first eight; from 32 on, among the next eight */
 
 /* ---- words ---- */
 
@@ -129,8 +129,8 @@ static uint32_t fingerprint(const Model *model, uint32_t crc) {
     return width ? bucket << (width & 31) | (uint32_t)((uint64_t)mixed >> (32 - width)) : bucket;
 }
 
-/* Both halves of a product, as in wyhash: every bit of the word moves every bit. Since nobody knows the secret of a
-   process, nobody can choose words that fall on each other. */
+/* Both halves of a product, as in wyhash: every bit of the word affects every bit. The secret differs between processes, so
+   that nobody can choose words that collide. */
 static inline uint64_t hash_of(uint64_t low, uint64_t high, uint64_t secret) {
     unsigned __int128 product = (unsigned __int128)(low ^ secret) * (high ^ 0xC2B2AE3D27D4EB4Fu);
     return (uint64_t)product ^ (uint64_t)(product >> 64);
@@ -167,14 +167,14 @@ static Found find(const Model *model, const char *word, size_t size) {
     }
 }
 
-/* A perfect hash by displacement (Belazzougui, Botelho and Dietzfelbinger 2009): no two known words have the same slot,
-   since the words of a group were given one factor after the other until they had not. */
+/* A perfect hash by displacement (Belazzougui, Botelho and Dietzfelbinger 2009): each group of words has a factor, chosen
+   so that no two words of the vocabulary share a slot. */
 static inline size_t slot_of_short(const Shorts *shorts, uint64_t hash) {
     uint32_t factor = shorts->factors[hash >> (64 - shorts->groups_log2)];
     return (uint32_t)(hash >> 16) * factor >> (32 - shorts->slots_log2);
 }
 
-/* Makes a buffer that large, unless it is; what it held is lost then. */
+/* Makes a buffer at least that large; its content may be lost. */
 static int make_room(char **buffer, size_t *room, size_t size) {
     if (size <= *room) return 1;
     free(*buffer);
@@ -188,8 +188,8 @@ static struct edge *edge_of(const Model *model, uint64_t key) {
     return model->edge + i;
 }
 
-/* Writes what there is of a text's words and then of its runs of words; returns how many, or 0 without memory. */
-static size_t add_runs(const Model *model, Work *work, size_t first, size_t count) {
+/* Writes the entries of a text, its words and then its n-grams; returns how many, or 0 without memory. */
+static size_t add_ngrams(const Model *model, Work *work, size_t first, size_t count) {
     const Found *words = work->found + first;
     Found *entries = work->entries;
     memcpy(entries, words, count * sizeof *entries);
@@ -197,40 +197,40 @@ static size_t add_runs(const Model *model, Work *work, size_t first, size_t coun
     if (model->strings) {
         for (size_t i = 0; i < count; i++) {
             uint32_t place = words[i].place;
-            for (size_t end = i + 1; place && end < count && end < i + model->longest && words[end].place; end++) {
+            for (size_t end = i + 1; place && end < count && end < i + model->max_ngram && words[end].place; end++) {
                 place = edge_of(model, (uint64_t)place << 32 | words[end].place)->to;
                 if (model->row_of[place]) entries[found++] = (Found){model->row_of[place], place};
             }
         }
         return found;
     }
-    /* Fingerprints are of a run's bytes, with one space between words. */
+    /* Fingerprints are of the bytes of an n-gram, with one space between words. */
     const size_t *starts = work->starts + first, *ends = work->ends + first;
     if (!make_room(&work->joined, &work->joined_room, ends[count - 1] - starts[0] + count)) return 0;
     for (size_t i = 0; i < count; i++) {
         char *out = work->joined;
-        for (size_t end = i; end < count && end < i + model->longest; end++) {
+        for (size_t end = i; end < count && end < i + model->max_ngram; end++) {
             size_t size = ends[end] - starts[end];
             if (end > i) *out++ = ' ';
             memcpy(out, work->lowered + starts[end], size);
             out += size;
             if (end == i) continue;
-            Found run = find(model, work->joined, out - work->joined);
-            if (run.row) entries[found++] = run;
+            Found ngram = find(model, work->joined, out - work->joined);
+            if (ngram.row) entries[found++] = ngram;
         }
     }
     return found;
 }
 
-/* The code point at a byte above 127 of valid UTF-8, and its bytes. */
+/* The code point at a byte above 127 of valid UTF-8, and the number of its bytes. */
 static uint32_t decode(const uint8_t *at, int *bytes) {
     if (at[0] < 0xE0) return *bytes = 2, (at[0] & 31u) << 6 | (at[1] & 63u);
     if (at[0] < 0xF0) return *bytes = 3, (at[0] & 15u) << 12 | (at[1] & 63u) << 6 | (at[2] & 63u);
     return *bytes = 4, (at[0] & 7u) << 18 | (at[1] & 63u) << 12 | (at[2] & 63u) << 6 | (at[3] & 63u);
 }
 
-/* Finds the first words of any text, copies them with a space behind each, and returns how many. `at` is where, in
-   `lowered`; their places go to `starts` and `ends`. */
+/* Splits a text into its first words, copies them to `lowered` from `at` on with a space after each, and returns how many
+   there are. Their positions go to `starts` and `ends`. */
 static size_t split_any(const Model *model, char *lowered, size_t at, Text text, size_t *starts, size_t *ends) {
     const uint8_t *from = (const uint8_t *)text.data, *end = from + text.size;
     char *out = lowered + at;
@@ -279,18 +279,18 @@ static void work_free(Work *work) {
 }
 
 static int work_init(const Model *model, Work *work, size_t texts) {
-    size_t entries = (size_t)model->max_length * model->longest + LANES;
+    size_t entries = (size_t)model->max_length * model->max_ngram + LANES;
     memset(work, 0, sizeof *work);
-    work->most_words = model->max_length + (texts < MANY ? 0 : 32 * TOGETHER);
-    if (texts >= MANY && !make_room(&work->lowered, &work->room, 256 * TOGETHER)) return 0;
+    work->most_words = model->max_length + (texts < MANY ? 0 : 32 * BATCH);
+    if (texts >= MANY && !make_room(&work->lowered, &work->room, 256 * BATCH)) return 0;
     work->starts = malloc((work->most_words + SPARE) * sizeof(size_t));
     work->ends = malloc((work->most_words + SPARE) * sizeof(size_t));
     work->found = malloc(work->most_words * sizeof(Found));
     work->entries = malloc(entries * sizeof(Found));
     work->scratch = malloc((entries + model->width + 32 * (size_t)model->cells) * sizeof(float));
-    int remembers = texts >= MANY && !model->shorts.words;
-    if (remembers) work->seen = empty_shorts((size_t)1 << SEEN_LOG2);
-    return work->starts && work->ends && work->found && work->entries && work->scratch && (work->seen || !remembers);
+    int caches = texts >= MANY && !model->shorts.words;
+    if (caches) work->seen = empty_shorts((size_t)1 << SEEN_LOG2);
+    return work->starts && work->ends && work->found && work->entries && work->scratch && (work->seen || !caches);
 }
 
 /* ---- loops ---- */
@@ -305,9 +305,9 @@ typedef int32_t Ints __attribute__((vector_size(4 * LANES)));
 
 static int (*score)(const Model *, Work *, const Text *, size_t, int, char *) = score_plain;
 
-/* On x86 one binary holds loops for processors with and without AVX2 and AVX-512, and picks when it is loaded. */
+/* On x86, one binary has loops for processors with and without AVX2 and AVX-512, and picks some when it is loaded. */
 #ifndef WIDEST
-#define WIDEST 2 /* of the loops that may be picked; the tests try each */
+#define WIDEST 2 /* loops that may be picked; the tests compile each */
 #endif
 #if defined(__x86_64__) && !defined(__AVX2__)
 #undef TARGET
@@ -341,27 +341,27 @@ static void pick_loops(void) {}
 
 /* ---- Python ---- */
 
-/* Releases the GIL for so much work, in bytes to read; other threads wait for it no longer than for a few short texts. */
-static PyThreadState *let_go(size_t work) { return work >= MUCH ? PyEval_SaveThread() : NULL; }
+/* Releases the GIL if there is much work, in bytes to read; otherwise other threads wait as long as for a few short texts. */
+static PyThreadState *release_gil(size_t work) { return work >= MUCH ? PyEval_SaveThread() : NULL; }
 
-static void take_back(PyThreadState *state) {
+static void take_gil(PyThreadState *state) {
     if (state) PyEval_RestoreThread(state);
 }
 
-/* Learns the kinds of a text's characters from a function of Python's. */
+/* Gets the kinds of a text's characters from a Python function. */
 static int learn_kinds(PyObject *kind, const char *data, size_t size) {
     const uint8_t *at = (const uint8_t *)data, *end = at + size;
     for (;;) {
         uint32_t point = 0;
         int known = 1;
-        PyThreadState *state = let_go(end - at);
+        PyThreadState *state = release_gil(end - at);
         while (known && at < end) {
             int bytes = 1;
             point = *at < 128 ? *at : decode(at, &bytes);
             at += bytes;
             known = kinds[point];
         }
-        take_back(state);
+        take_gil(state);
         if (known) return 1;
         PyObject *character = PyUnicode_FromFormat("%c", (int)point);
         PyObject *found = character ? PyObject_CallFunctionObjArgs(kind, character, NULL) : NULL;
@@ -373,7 +373,7 @@ static int learn_kinds(PyObject *kind, const char *data, size_t size) {
     }
 }
 
-/* Lower-cases a text that is not ASCII, by Python; `held` keeps the result alive. */
+/* Lower-cases a text that is not ASCII with a Python function; `held` keeps the result alive. */
 static int lower(const Model *model, PyObject *string, PyObject *held, Text *text) {
     PyObject *lowered = PyObject_CallFunctionObjArgs(model->lower, string, NULL);
     if (!lowered) return 0;
@@ -385,7 +385,7 @@ static int lower(const Model *model, PyObject *string, PyObject *held, Text *tex
     return done;
 }
 
-/* The same for a long text, a string or UTF-8 in bytes: Python lets other threads run between its pieces. */
+/* The same for a long text (a string or UTF-8 bytes): other threads can run between its pieces. */
 static int lower_long(const Model *model, PyObject *any, PyObject *held, Text *text) {
     PyObject *lowered = PyObject_CallFunctionObjArgs(model->lower_long, any, NULL);
     if (!lowered) return 0;
@@ -400,7 +400,7 @@ static int lower_long(const Model *model, PyObject *any, PyObject *held, Text *t
 
 static int from_string(const Model *model, PyObject *string, PyObject *held, Text *text) {
     if (!PyUnicode_Check(string)) {
-        PyErr_SetString(PyExc_TypeError, "a text is not a string"); /* `model.py` says which one */
+        PyErr_SetString(PyExc_TypeError, "a text is not a string"); /* `model.py` gives its position */
         return 0;
     }
     Py_ssize_t length = PyUnicode_GetLength(string), size;
@@ -413,7 +413,7 @@ static int from_string(const Model *model, PyObject *string, PyObject *held, Tex
     if (!text->data) {
         if (!PyErr_ExceptionMatches(PyExc_UnicodeEncodeError)) return 0;
         PyErr_Clear();
-        return lower(model, string, held, text); /* half of a surrogate pair */
+        return lower(model, string, held, text); /* a lone surrogate */
     }
     text->size = size;
     text->ascii = size == length;
@@ -422,9 +422,9 @@ static int from_string(const Model *model, PyObject *string, PyObject *held, Tex
 
 static int from_bytes(const Model *model, const char *data, size_t size, PyObject *held, Text *text) {
     uint8_t any = 0;
-    PyThreadState *state = let_go(size);
+    PyThreadState *state = release_gil(size);
     for (size_t i = 0; i < size; i++) any |= (uint8_t)data[i];
-    take_back(state);
+    take_gil(state);
     *text = (Text){data, size, any < 128};
     if (text->ascii) return 1;
     int is_long = size > LONG;
@@ -434,15 +434,15 @@ static int from_bytes(const Model *model, const char *data, size_t size, PyObjec
     return done;
 }
 
-/* A call: texts are gathered with the GIL and scored without it, as many at a time as stay in the nearest cache. */
+/* A call: texts are gathered with the GIL and scored without it, as many at once as fit into the nearest cache. */
 typedef struct {
     const Model *model;
     int output;
     Work work;
     Text texts[GATHERED];
-    size_t count;     /* of those gathered */
-    size_t word_cost; /* of scoring one, as so many bytes to read */
-    PyObject *held;   /* keeps alive what they point to */
+    size_t count;     /* of gathered texts */
+    size_t word_cost; /* of scoring a word, in bytes to read */
+    PyObject *held;   /* keeps the gathered texts alive */
     PyObject *result; /* a bytearray */
     size_t done;      /* texts scored into it */
 } Call;
@@ -456,12 +456,12 @@ static int call_init(Call *call, const Model *model, int output, size_t texts) {
     memset(call, 0, sizeof *call);
     call->model = model;
     call->output = output;
-    /* Multiplications, of which some sixteen take as long as reading a byte, and the look-ups of the word's runs. */
-    size_t cells = model->cells, parts = model->architecture == BIGRU ? 3 : 4;
+    /* Some sixteen multiplications take as long as reading a byte; n-grams take look-ups. */
+    size_t cells = model->cells;
     size_t products = model->architecture == CNN ? 3 * cells
                       : model->architecture < CNN ? (size_t)model->width
-                                                  : 2 * parts * cells * cells;
-    call->word_cost = 16 * model->longest + products / 16;
+                                                  : 6 * cells * cells;
+    call->word_cost = 16 * model->max_ngram + products / 16;
     if (!work_init(model, &call->work, texts)) {
         PyErr_NoMemory();
         return 0;
@@ -469,7 +469,7 @@ static int call_init(Call *call, const Model *model, int output, size_t texts) {
     return (call->held = PyList_New(0)) && (call->result = PyByteArray_FromStringAndSize(NULL, 0));
 }
 
-/* Makes room for more texts; their places may move. */
+/* Makes room for the results of more texts; it may move. */
 static int expect(Call *call, size_t texts) {
     return !PyByteArray_Resize(call->result, (call->done + texts) * item_size(call->model, call->output));
 }
@@ -478,13 +478,13 @@ static int score_gathered(Call *call) {
     char *out = PyByteArray_AsString(call->result) + call->done * item_size(call->model, call->output);
     size_t work = call->count < MANY ? 0 : MUCH;
     for (size_t i = 0; work < MUCH && i < call->count; i++) {
-        size_t words = call->texts[i].size / 4; /* about */
+        size_t words = call->texts[i].size / 4; /* an estimate */
         if (words > call->model->max_length) words = call->model->max_length;
         work += call->texts[i].size + words * call->word_cost;
     }
-    PyThreadState *state = let_go(work);
+    PyThreadState *state = release_gil(work);
     int done = score(call->model, &call->work, call->texts, call->count, call->output, out);
-    take_back(state);
+    take_gil(state);
     call->done += call->count;
     call->count = 0;
     if (!done) PyErr_NoMemory();
@@ -498,7 +498,7 @@ static PyObject *score_list(PyObject *self, PyObject *arguments) {
     int output;
     if (!PyArg_ParseTuple(arguments, "OOi", &capsule, &sequence, &output)) return NULL;
     Model *model = model_of(capsule);
-    PyObject *texts = model ? PySequence_Tuple(sequence) : NULL; /* what nobody else can change meanwhile */
+    PyObject *texts = model ? PySequence_Tuple(sequence) : NULL; /* a copy, since other threads may change a list */
     if (!texts) return NULL;
     Py_ssize_t number = PyTuple_Size(texts);
     Call call;
@@ -579,8 +579,8 @@ static int score_array(Call *call, const struct ArrowArray *array, const char *f
     return done;
 }
 
-/* Whether these are strings as they are read here. If not, `model.py` has a list made of them, but for a table. */
-static int is_read(const struct ArrowSchema *schema) {
+/* Whether these are strings that are read here. If not, `model.py` converts them to a list, unless it is a table. */
+static int is_supported(const struct ArrowSchema *schema) {
     const char *format = schema->format;
     if (!schema->dictionary && (!strcmp(format, "u") || !strcmp(format, "U") || !strcmp(format, "vu"))) return 1;
     if (strcmp(format, "+s"))
@@ -597,7 +597,7 @@ static PyObject *score_arrow_array(PyObject *self, PyObject *arguments) {
     Model *model = model_of(capsule);
     struct ArrowSchema *schema = model ? PyCapsule_GetPointer(of_schema, "arrow_schema") : NULL;
     struct ArrowArray *array = schema ? PyCapsule_GetPointer(of_array, "arrow_array") : NULL;
-    if (!array || !is_read(schema)) return NULL;
+    if (!array || !is_supported(schema)) return NULL;
     Call call;
     int done = call_init(&call, model, output, array->length) && score_array(&call, array, schema->format);
     call_free(&call);
@@ -619,7 +619,7 @@ static PyObject *score_arrow_stream(PyObject *self, PyObject *arguments) {
         return NULL;
     }
     Call call;
-    int done = call_init(&call, model, output, MANY) && is_read(&schema);
+    int done = call_init(&call, model, output, MANY) && is_supported(&schema);
     while (done) {
         if (stream->get_next(stream, &array)) {
             PyErr_SetString(PyExc_ValueError, "the Arrow stream failed");
@@ -656,7 +656,7 @@ static void model_free(Model *model) {
 
 static void capsule_free(PyObject *capsule) { model_free(model_of(capsule)); }
 
-/* A copy of what an object holds that gives its memory, aligned for vectors; and its bytes. */
+/* A copy of the content of an object with the buffer interface, and its size in bytes. */
 static void *copy_of(PyObject *object, Py_ssize_t *size) {
     Py_buffer view;
     *size = 0;
@@ -691,7 +691,7 @@ static int by_hash(const void *a, const void *b) {
     return (first > second) - (first < second);
 }
 
-/* Finds a factor with which each word of a group has a slot of its own; false if there is none. */
+/* Finds a factor that gives each word of a group a free slot; false if there is none. */
 static int place_group(Shorts *shorts, const Hashed *group, size_t count) {
     uint32_t *factor = shorts->factors + (group->hash >> (64 - shorts->groups_log2));
     for (uint32_t tried = 0; tried <= UINT16_MAX; tried++) {
@@ -710,17 +710,16 @@ static int place_group(Shorts *shorts, const Hashed *group, size_t count) {
 
 static int place_all(Shorts *shorts, const Hashed *words, size_t count) {
     /* Large groups first, while there is room. */
-    for (size_t size = MOST_IN_GROUP; size; size--)
+    for (size_t size = MAX_IN_GROUP; size; size--)
         for (size_t i = 0, end; i < count; i = end) {
             uint64_t group = words[i].hash >> (64 - shorts->groups_log2);
             for (end = i; end < count && words[end].hash >> (64 - shorts->groups_log2) == group; end++) continue;
-            if (end - i > MOST_IN_GROUP || (end - i == size && !place_group(shorts, words + i, size))) return 0;
+            if (end - i > MAX_IN_GROUP || (end - i == size && !place_group(shorts, words + i, size))) return 0;
         }
     return 1;
 }
 
-/* Makes the table of short words; false if memory runs out. Words that someone chose to defeat it go the slow way, by
-   `find`. */
+/* Builds the table of short words; false if memory runs out. If there is no perfect hash, words are looked up by `find`. */
 static int add_shorts(Model *model, uint32_t words) {
     Hashed *hashed = malloc((words + 1) * sizeof *hashed);
     size_t count = 0;
@@ -755,17 +754,21 @@ static int add_shorts(Model *model, uint32_t words) {
     return done;
 }
 
-/* build(architecture, classes, hidden, longest, max_length, keys, words, ends, salts, bits, row_of, edges, weights, lower,
-   lower_long, kind): a student.
+/* build(architecture, classes, hidden, max_ngram, max_length, keys, words, ends, salts, bits, row_of, edges, weights, lower,
+   lower_long, kind): builds a student.
 
-   `keys` are the fingerprints of the entries, or nothing if they are known by their strings; `words` is None, or the words'
-   bytes, which end at `ends`; `row_of` are rows by place, that of nothing first; `edges` are triples, from a place by a
-   word's place to a place; all uint32. `weights` are float32. */
+   keys      fingerprints of the entries; empty for strings
+   words     the words' bytes, concatenated; None for fingerprints
+   ends      where each of the words ends
+   row_of    rows by place, starting with that of unknown words
+   edges     triples: a place, the place of the next word, the place that they lead to
+
+   These are uint32, `weights` float32. */
 static PyObject *build(PyObject *self, PyObject *arguments) {
     PyObject *keys, *words, *ends, *salts, *row_of, *edges, *weights, *lower, *lower_long, *kind;
     int architecture, classes, hidden, bits;
-    unsigned int longest, max_length;
-    if (!PyArg_ParseTuple(arguments, "iiiIIOOOOiOOOOOO", &architecture, &classes, &hidden, &longest, &max_length, &keys,
+    unsigned int max_ngram, max_length;
+    if (!PyArg_ParseTuple(arguments, "iiiIIOOOOiOOOOOO", &architecture, &classes, &hidden, &max_ngram, &max_length, &keys,
                           &words, &ends, &salts, &bits, &row_of, &edges, &weights, &lower, &lower_long, &kind))
         return NULL;
     char ascii[128];
@@ -773,7 +776,7 @@ static PyObject *build(PyObject *self, PyObject *arguments) {
     if (!learn_kinds(kind, ascii, 128)) return NULL;
     Model *model = calloc(1, sizeof *model);
     if (!model) return PyErr_NoMemory();
-    *model = (Model){.architecture = architecture, .classes = classes, .hidden = hidden, .longest = longest,
+    *model = (Model){.architecture = architecture, .classes = classes, .hidden = hidden, .max_ngram = max_ngram,
                      .max_length = max_length, .bits = bits, .strings = words != Py_None, .lower = lower, .lower_long = lower_long,
                      .kind = kind};
     Py_INCREF(lower);
@@ -811,9 +814,9 @@ static PyObject *build(PyObject *self, PyObject *arguments) {
 
 static PyMethodDef methods[] = {
     {"build", build, METH_VARARGS, "Build a student from folded weights."},
-    {"score_list", score_list, METH_VARARGS, "Score a sequence of strings: a bytearray of logits, probabilities or ids."},
-    {"score_arrow_array", score_arrow_array, METH_VARARGS, "The same for what `__arrow_c_array__` gives."},
-    {"score_arrow_stream", score_arrow_stream, METH_VARARGS, "The same for what `__arrow_c_stream__` gives."},
+    {"score_list", score_list, METH_VARARGS, "Score a list or tuple of strings: a bytearray of logits, probabilities or ids."},
+    {"score_arrow_array", score_arrow_array, METH_VARARGS, "Score what `__arrow_c_array__` returns."},
+    {"score_arrow_stream", score_arrow_stream, METH_VARARGS, "Score what `__arrow_c_stream__` returns."},
     {NULL, NULL, 0, NULL},
 };
 

@@ -1,5 +1,5 @@
-/* What runs for every text; `kernel.c` includes this once for each kind of processor that it has loops for, with `TARGET`
-   (how to compile a function for it), `NAMED` (what to call it) and `WIDE` (1 if it has AVX2, 2 if AVX-512 with VBMI2). */
+/* The loops that run for every text. `kernel.c` includes this file once per instruction set, with `TARGET` (an attribute to
+   compile a function for it), `NAMED` (which names the function) and `WIDE` (1 with AVX2, 2 with AVX-512 and VBMI2). */
 
 /* ---- words ---- */
 
@@ -7,7 +7,7 @@
 #define EACH(byte) _mm512_set1_epi8((char)(byte))
 #define AMONG(bytes, first, number) _mm512_cmplt_epu8_mask(_mm512_sub_epi8(bytes, EACH(first)), EACH(number))
 
-/* Lower-cases 64 bytes of an ASCII text, behind which there are spaces, and says which are of words and which spaces. */
+/* Lower-cases 64 bytes of an ASCII text, padded with spaces, and marks which are of words and which are spaces. */
 INLINE TARGET void NAMED(read)(Text text, size_t base, char *to, uint64_t *word, uint64_t *space) {
     size_t left = text.size - base;
     __mmask64 there = left < 64 ? ((uint64_t)1 << left) - 1 : ~(uint64_t)0;
@@ -18,8 +18,8 @@ INLINE TARGET void NAMED(read)(Text text, size_t base, char *to, uint64_t *word,
     *space = AMONG(bytes, 9, 5) | AMONG(bytes, 28, 5);
 }
 
-/* Writes the places of the bits, of which there may be 16 too many, and returns how many there are. */
-INLINE TARGET size_t NAMED(places)(uint64_t bits, size_t base, size_t *out) {
+/* Writes the positions of the bits that are set, and up to 16 more, and returns how many are set. */
+INLINE TARGET size_t NAMED(positions)(uint64_t bits, size_t base, size_t *out) {
     size_t count = (size_t)__builtin_popcountll(bits);
     __m512i found = _mm512_maskz_compress_epi8(bits, _mm512_loadu_si512(zero_to_63));
     for (size_t i = 0; i < count; i += 16) /* hardly ever more than once */
@@ -65,12 +65,12 @@ INLINE TARGET NAMED(Bytes) NAMED(among)(NAMED(Bytes) bytes, int first, int numbe
     return LESS(SUM(bytes, EACH(128 - first)), EACH(number - 128));
 }
 
-/* Lower-cases 64 bytes of an ASCII text, behind which there are spaces, and says which are of words and which spaces. */
+/* Lower-cases 64 bytes of an ASCII text, padded with spaces, and marks which are of words and which are spaces. */
 INLINE TARGET void NAMED(read)(Text text, size_t base, char *to, uint64_t *word, uint64_t *space) {
     char padded[64];
     const char *from = text.data + base;
     size_t over = base + 64 > text.size ? base + 64 - text.size : 0;
-    if (over && text.size >= 64) { /* the last 64 bytes, some of which were seen before */
+    if (over && text.size >= 64) { /* the last 64 bytes, some of them again */
         from -= over;
         to -= over;
     } else if (over) {
@@ -94,8 +94,8 @@ INLINE TARGET void NAMED(read)(Text text, size_t base, char *to, uint64_t *word,
     }
 }
 
-/* Writes the places of the bits, of which there may be eight too many, and returns how many there are. */
-INLINE TARGET size_t NAMED(places)(uint64_t bits, size_t base, size_t *out) {
+/* Writes the positions of the bits that are set, and up to eight more, and returns how many are set. */
+INLINE TARGET size_t NAMED(positions)(uint64_t bits, size_t base, size_t *out) {
     size_t count = (size_t)__builtin_popcountll(bits);
     for (size_t i = 0; i < count; i += 8) /* without a branch for each */
         for (int j = 0; j < 8; j++) {
@@ -119,7 +119,7 @@ INLINE TARGET size_t NAMED(places)(uint64_t bits, size_t base, size_t *out) {
 
 #if WIDE || defined(__SSE2__)
 /* Finds the first words of an ASCII text, which it lower-cases, 64 bytes at a time; see `split_any`. */
-APART TARGET size_t NAMED(split)(const Model *model, char *lowered, size_t at, Text text, size_t *first_start,
+NOINLINE TARGET size_t NAMED(split)(const Model *model, char *lowered, size_t at, Text text, size_t *first_start,
                                  size_t *first_end) {
     size_t starts = 0, ends = 0;
     uint64_t word_before = 0, sign_before = 0; /* the last bit of the block before */
@@ -127,8 +127,8 @@ APART TARGET size_t NAMED(split)(const Model *model, char *lowered, size_t at, T
         uint64_t word, space;
         NAMED(read)(text, base, lowered + at + base, &word, &space);
         uint64_t sign = ~(word | space), after_word = word << 1 | word_before, after_sign = sign << 1 | sign_before;
-        starts += NAMED(places)((word & ~after_word) | sign, at + base, first_start + starts);
-        ends += NAMED(places)((~word & after_word) | after_sign, at + base, first_end + ends);
+        starts += NAMED(positions)((word & ~after_word) | sign, at + base, first_start + starts);
+        ends += NAMED(positions)((~word & after_word) | after_sign, at + base, first_end + ends);
         word_before = word >> 63;
         sign_before = sign >> 63;
     }
@@ -138,7 +138,7 @@ APART TARGET size_t NAMED(split)(const Model *model, char *lowered, size_t at, T
 #define split_plain split_any
 #endif
 
-/* A word of at most 16 bytes as two numbers; there is room to read behind it. */
+/* Packs a word of at most 16 bytes into two numbers; the bytes after it must be readable. */
 INLINE TARGET void NAMED(pack)(const char *word, size_t size, uint64_t *low, uint64_t *high) {
     memcpy(low, word, 8);
     memcpy(high, word + 8, 8);
@@ -146,11 +146,11 @@ INLINE TARGET void NAMED(pack)(const char *word, size_t size, uint64_t *low, uin
     *high &= masks[32 + size];
 }
 
-/* Looks up words among the short ones; true if there are longer ones, of which it finds nothing. Nothing here points to
-   the same place, which the compiler cannot know. */
-APART TARGET size_t NAMED(look_up_short)(const Model *model, const char *restrict lowered, const size_t *restrict starts,
+/* Looks up words among the short ones; true if there are longer words, which it leaves unknown. `restrict` says that nothing
+   here overlaps. */
+NOINLINE TARGET size_t NAMED(look_up_short)(const Model *model, const char *restrict lowered, const size_t *restrict starts,
                                          const size_t *restrict ends, size_t count, Found *restrict found) {
-    const Shorts shorts = model->shorts; /* a copy, which stays in registers */
+    const Shorts shorts = model->shorts; /* a copy, so that it stays in registers */
     size_t any = 0;
     for (size_t i = 0; i < count; i++) {
         size_t size = ends[i] - starts[i];
@@ -160,7 +160,7 @@ APART TARGET size_t NAMED(look_up_short)(const Model *model, const char *restric
         const Short *at = shorts.words + slot_of_short(&shorts, hash_of(low, high, shorts.secret));
         uint64_t other = (at->low ^ low) | (at->high ^ high), same;
         memcpy(&same, &at->found, sizeof same);
-        same &= -(uint64_t)!other; /* there is no branch to foretell */
+        same &= -(uint64_t)!other; /* without a branch, which would be mispredicted */
         memcpy(found + i, &same, sizeof same);
     }
     return any >= 32;
@@ -197,12 +197,12 @@ INLINE TARGET Floats NAMED(largest)(Floats a, Floats b) {
 #endif
 }
 
-/* 2 to the x, to about one part in ten million; x is cut to what floats can hold. */
+/* 2 to the x, with a relative error of about 1e-7; x is clipped to the range of floats. */
 INLINE TARGET Floats NAMED(power)(Floats x) {
     x = NAMED(largest)(x, (Floats){} - 126.0f);
     x = -NAMED(largest)(-x, (Floats){} - 126.0f);
-    Floats shifted = x + 12583039.0f; /* its low bits are 127 and x, rounded: the exponent of the result */
-    x -= shifted - 12583039.0f;       /* what is left, from -0.5 to 0.5 */
+    Floats shifted = x + 12583039.0f; /* its low bits are 127 + x, rounded: the exponent of the result */
+    x -= shifted - 12583039.0f;       /* the remainder, from -0.5 to 0.5 */
     Floats y = x * 1.535336188e-4f + 1.339887440e-3f; /* Cephes' exp2f */
     y = y * x + 9.618437358e-3f;
     y = y * x + 5.550332471e-2f;
@@ -212,7 +212,7 @@ INLINE TARGET Floats NAMED(power)(Floats x) {
     return y * (Floats)((Ints)shifted << 23);
 }
 
-/* Gates come as multiples of the logarithm of e to the base 2, see `fast.py`: -1 for a sigmoid, 2 for a tangent. */
+/* `fast.py` multiplies the inputs of gates by log2(e), times -1 for a sigmoid and 2 for a tangent. */
 INLINE TARGET Floats NAMED(sigmoid)(Floats x) { return 1.0f / (1.0f + NAMED(power)(x)); }
 
 INLINE TARGET Floats NAMED(tangent)(Floats x) { return 1.0f - 2.0f / (1.0f + NAMED(power)(x)); }
@@ -222,7 +222,7 @@ INLINE TARGET Floats *NAMED(at)(const float *values) { return (Floats *)values; 
 INLINE TARGET void NAMED(classify)(const Model *model, const float *features, int count, const float *head,
                                    const float *bias, float *logits) {
     for (int i = 0; i < model->width; i += LANES) {
-        Floats sums[4] = {*NAMED(at)(bias + i)}; /* several, since each addition waits for the last */
+        Floats sums[4] = {*NAMED(at)(bias + i)}; /* four, since each addition waits for the one before */
         int k = 0;
         for (; k + 4 <= count; k += 4)
             for (int j = 0; j < 4; j++) sums[j] += features[k + j] * *NAMED(at)(head + (k + j) * model->width + i);
@@ -231,11 +231,11 @@ INLINE TARGET void NAMED(classify)(const Model *model, const float *features, in
     }
 }
 
-/* The sum of rows of a table, each times its share. */
+/* Sums rows of a table, each times its share. */
 INLINE TARGET void NAMED(sum)(const float *table, int width, const Found *words, const float *shares, size_t count,
                               float *total) {
     for (int i = 0; i < width; i += LANES) {
-        Floats even = {0}, odd = {0}; /* two sums, since each addition waits for the last */
+        Floats even = {0}, odd = {0}; /* two, since each addition waits for the one before */
         for (size_t t = 0; t < count; t += 2) {
             Floats row = *NAMED(at)(table + (size_t)words[t].row * width + i);
             even += shares ? row * shares[t] : row * 1.0f;
@@ -262,7 +262,7 @@ INLINE TARGET void NAMED(attention)(const Model *model, const Found *words, size
             scores[t] += weight[words[t + i - 2].row * LANES + i];
         most = scores[t] > most ? scores[t] : most;
     }
-    for (size_t t = 0; t < count; t += LANES) /* there is room behind */
+    for (size_t t = 0; t < count; t += LANES) /* `scores` is long enough */
         *NAMED(at)(scores + t) = NAMED(power)((*NAMED(at)(scores + t) - most) * LOG2_E);
     for (size_t t = 0; t < count; t++) total += scores[t];
     NAMED(sum)(model->weights[0], model->width, words, scores, count, logits);
@@ -271,12 +271,12 @@ INLINE TARGET void NAMED(attention)(const Model *model, const Found *words, size
 
 #define TILES (WIDE == 2 ? 6 : 3) /* as many as registers hold */
 
-/* Some vectors of cells at a time, `tile`, whose state stays in registers. */
+/* Convolves `tile` vectors of cells at once, whose state stays in registers. */
 INLINE TARGET void NAMED(convolve)(const float *table, const float *bias, size_t cells, const Found *words, size_t count,
                                    int tile, float *most) {
     Floats start[TILES], high[TILES], left[TILES], middle[TILES];
     for (int i = 0; i < tile; i++) {
-        high[i] = (Floats){0}; /* the least that a rectifier gives */
+        high[i] = (Floats){0}; /* the minimum of a rectifier */
         left[i] = start[i] = *NAMED(at)(bias + i * LANES);
         middle[i] = (Floats){} - INFINITY; /* there is no word before the first */
     }
@@ -301,63 +301,53 @@ INLINE TARGET void NAMED(convolution)(const Model *model, const Found *words, si
     NAMED(classify)(model, most, model->hidden, model->weights[2], model->weights[3], logits);
 }
 
-/* What the last outputs of both directions bring to their gates: tiles of sums that stay in registers. */
-INLINE TARGET void NAMED(gates)(const float *kernel, const float *output, int hidden, int cells, int parts, int tile,
-                                float *gate) {
-    int width = parts * cells;
+/* Multiplies the last states of both directions with the kernel, in tiles of sums that stay in registers. */
+INLINE TARGET void NAMED(gates)(const float *kernel, const float *states, int hidden, int cells, int tile, float *gates) {
+    int width = 3 * cells;
     const float *back = kernel + (size_t)hidden * width;
     for (int from = 0; from < width; from += tile * LANES) {
         Floats sums[16] = {0};
         for (int k = 0; k < hidden; k++)
             for (int i = 0; i < tile; i++) {
-                sums[i] += output[k] * *NAMED(at)(kernel + k * width + from + i * LANES);
-                sums[tile + i] += output[cells + k] * *NAMED(at)(back + k * width + from + i * LANES);
+                sums[i] += states[k] * *NAMED(at)(kernel + k * width + from + i * LANES);
+                sums[tile + i] += states[cells + k] * *NAMED(at)(back + k * width + from + i * LANES);
             }
         for (int i = 0; i < tile; i++) {
-            *NAMED(at)(gate + from + i * LANES) = sums[i];
-            *NAMED(at)(gate + width + from + i * LANES) = sums[tile + i];
+            *NAMED(at)(gates + from + i * LANES) = sums[i];
+            *NAMED(at)(gates + width + from + i * LANES) = sums[tile + i];
         }
     }
 }
 
-/* A recurrent network in both directions, at once: each waits for its own last step only. */
+/* A GRU in both directions at once, as each waits for its own last step only. */
 INLINE TARGET void NAMED(recurrence)(const Model *model, const Found *words, size_t count, float *scratch,
-                                     float *logits, int parts, int cells, int tile) {
+                                     float *logits, int cells, int tile) {
     const float *table = model->weights[0];
-    int width = parts * cells;
-    float *output = scratch, *memory = output + 2 * cells, *most = memory + 2 * cells, *gate = most + 2 * cells;
-    for (int i = 0; i < 4 * cells; i++) scratch[i] = 0;
-    for (int i = 0; i < 2 * cells; i++) most[i] = -1; /* outputs lie above */
+    int width = 3 * cells;
+    float *states = scratch, *most = states + 2 * cells, *gates = most + 2 * cells;
+    for (int i = 0; i < 2 * cells; i++) states[i] = 0;
+    for (int i = 0; i < 2 * cells; i++) most[i] = -1; /* states lie above */
     for (size_t t = 0; t < count; t++) {
-        NAMED(gates)(model->weights[1], output, model->hidden, cells, parts, tile, gate);
+        NAMED(gates)(model->weights[1], states, model->hidden, cells, tile, gates);
         for (int side = 0; side < 2; side++)
             for (int i = 0; i < cells; i += LANES) {
-                /* By gate: what the word brings, and what the last outputs bring. */
+                /* The inputs of the gates, from the word and from the last state. */
                 const float *word = table + ((size_t)words[side ? count - 1 - t : t].row * 2 + side) * width + i;
-                const float *last = gate + side * width + i;
-                Floats part[4], *state = NAMED(at)(output + side * cells + i);
-                for (int j = 0; j < parts; j++) part[j] = *NAMED(at)(word + j * cells);
-                if (parts == 3) { /* GRU */
-                    Floats reset = NAMED(sigmoid)(part[0] + *NAMED(at)(last));
-                    Floats kept = NAMED(sigmoid)(part[1] + *NAMED(at)(last + cells));
-                    Floats bias = *NAMED(at)(model->weights[2] + side * cells + i);
-                    Floats new = NAMED(tangent)(part[2] + reset * (*NAMED(at)(last + 2 * cells) + bias));
-                    *state = new + kept * (*state - new);
-                } else { /* LSTM */
-                    Floats *kept = NAMED(at)(memory + side * cells + i);
-                    for (int j = 0; j < parts; j++) part[j] += *NAMED(at)(last + j * cells);
-                    *kept = NAMED(sigmoid)(part[1]) * *kept + NAMED(sigmoid)(part[0]) * NAMED(tangent)(part[2]);
-                    *state = NAMED(sigmoid)(part[3]) * NAMED(tangent)(*kept * (2 * LOG2_E));
-                }
-                Floats *high = NAMED(at)(most + side * cells + i);
+                const float *last = gates + side * width + i;
+                Floats *state = NAMED(at)(states + side * cells + i), *high = NAMED(at)(most + side * cells + i);
+                Floats reset = NAMED(sigmoid)(*NAMED(at)(word) + *NAMED(at)(last));
+                Floats update = NAMED(sigmoid)(*NAMED(at)(word + cells) + *NAMED(at)(last + cells));
+                Floats bias = *NAMED(at)(model->weights[2] + side * cells + i);
+                Floats new = NAMED(tangent)(*NAMED(at)(word + 2 * cells) + reset * (*NAMED(at)(last + 2 * cells) + bias));
+                *state = new + update * (*state - new);
                 *high = NAMED(largest)(*state, *high);
             }
     }
     NAMED(classify)(model, most, 2 * cells, model->weights[3], model->weights[4], logits);
 }
 
-/* Scores a text; widths that the compiler knows make small networks twice as fast. */
-APART TARGET void NAMED(forward)(const Model *model, const Found *words, size_t count, float *scratch,
+/* Computes the logits of a text; constant widths make small networks twice as fast. */
+NOINLINE TARGET void NAMED(forward)(const Model *model, const Found *words, size_t count, float *scratch,
                                   float *logits) {
     switch (model->architecture) {
     case MLP:
@@ -373,20 +363,17 @@ APART TARGET void NAMED(forward)(const Model *model, const Found *words, size_t 
     case CNN:
         NAMED(convolution)(model, words, count, scratch, logits);
         break;
-    case BIGRU:
-        if (model->cells == LANES)
-            NAMED(recurrence)(model, words, count, scratch, logits, 3, LANES, 3);
-        else if (model->cells == 2 * LANES)
-            NAMED(recurrence)(model, words, count, scratch, logits, 3, 2 * LANES, 6);
-        else
-            NAMED(recurrence)(model, words, count, scratch, logits, 3, model->cells, 3);
-        break;
     default:
-        NAMED(recurrence)(model, words, count, scratch, logits, 4, model->cells, 4);
+        if (model->cells == LANES)
+            NAMED(recurrence)(model, words, count, scratch, logits, LANES, 3);
+        else if (model->cells == 2 * LANES)
+            NAMED(recurrence)(model, words, count, scratch, logits, 2 * LANES, 6);
+        else
+            NAMED(recurrence)(model, words, count, scratch, logits, model->cells, 3);
     }
 }
 
-/* From logits to probabilities, in place; there is room for a whole vector. */
+/* From logits to probabilities, in place; `logits` is padded to whole vectors. */
 INLINE TARGET void NAMED(softmax)(const Model *model, float *logits) {
     float total = 0, most = logits[0];
     for (int i = 1; i < model->classes; i++) most = logits[i] > most ? logits[i] : most;
@@ -396,7 +383,7 @@ INLINE TARGET void NAMED(softmax)(const Model *model, float *logits) {
     for (int i = 0; i < model->classes; i++) logits[i] /= total;
 }
 
-/* Which is the largest, the first of them if there are several; without a branch for each. */
+/* The index of the first of the largest logits, without branches. */
 INLINE TARGET int64_t NAMED(top)(const Model *model, const float *logits) {
 #if WIDE
     if (model->width == LANES) {
@@ -419,15 +406,15 @@ INLINE TARGET int64_t NAMED(top)(const Model *model, const float *logits) {
     return most;
 }
 
-/* Scores texts into `out`, without the GIL; false if memory runs out. */
+/* Scores texts into `out`, called without the GIL; false if memory runs out. */
 TARGET static int NAMED(score)(const Model *model, Work *work, const Text *texts, size_t count, int output, char *out) {
     static const Found nothing = {0, 0};
     float *logits = work->scratch, *scratch = work->scratch + model->width;
     for (size_t next = 0; next < count;) {
-        size_t number = 0, words = 0, used = 0, firsts[TOGETHER + 1];
-        for (; number < TOGETHER && next + number < count; number++) {
+        size_t number = 0, words = 0, used = 0, firsts[BATCH + 1];
+        for (; number < BATCH && next + number < count; number++) {
             Text text = texts[next + number];
-            size_t needed = (text.ascii ? 1 : 2) * text.size + 128; /* words of others have a space behind each */
+            size_t needed = (text.ascii ? 1 : 2) * text.size + 128; /* words of other texts are followed by spaces */
             if (number && (used + needed > work->room || words + model->max_length > work->most_words)) break;
             if (!make_room(&work->lowered, &work->room, used + needed)) return 0;
             size_t *starts = work->starts + words, *ends = work->ends + words;
@@ -444,8 +431,8 @@ TARGET static int NAMED(score)(const Model *model, Work *work, const Text *texts
             if (!rows) {
                 entries = &nothing;
                 rows = 1;
-            } else if (model->longest > 1) {
-                rows = add_runs(model, work, firsts[i], rows);
+            } else if (model->max_ngram > 1) {
+                rows = add_ngrams(model, work, firsts[i], rows);
                 if (!rows) return 0;
                 entries = work->entries;
             }

@@ -1,10 +1,10 @@
-"""A student: what loads its file, and answers."""
+"""A student: loads a model file and classifies texts."""
 
 import os
 from array import array
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from itertools import count
 from pathlib import Path
@@ -16,54 +16,41 @@ from potstill import files
 from potstill.errors import PotstillError
 from potstill.runtime import fast, file
 from potstill.runtime.decision import choose, probabilities
-from potstill.runtime.facts import listed
+from potstill.runtime.facts import split_words
 from potstill.runtime.fast import Output
-from potstill.runtime.networks import ARCHITECTURES, Shape, Weights
-from potstill.runtime.tokenizer import Encoded, Lookup, Words
+from potstill.runtime.file import Contents, FormatError
+from potstill.runtime.networks import ARCHITECTURES
+from potstill.runtime.tokenizer import Encoded, Words
 
-FILE = "student.pot"  # in the folder of a trained student, and in that of an exported one
-# Besides, in the former: the words that it knows, which a file with fingerprints does not tell, and what its weights
-# were before they were rounded, which says what rounding costs.
+FILE = "student.pot"  # in the folders of `student` and `export`
+# Also in the folder of `student`: the entries of the vocabulary, which a file with fingerprints lacks, and the weights
+# before quantization, which show what quantization costs.
 WORDS, UNROUNDED = "words.json", "unrounded.safetensors"
 BATCH = 512  # texts scored at once without the kernel
-TABLES = ("columns", "column_names")  # what tables have, and no column: of pandas, Polars, Arrow, DuckDB, datasets
+TABLES = (
+    "columns",
+    "column_names",
+)  # attributes of tables, but not of columns: pandas, Polars, Arrow, DuckDB, datasets
 FOREIGN = {b"PK\3\4": "a ZIP archive", b"\x1f\x8b": "a gzip archive", b"\x08": "an ONNX model", b"{": "JSON"}
-MISSING = ("NAType", "NaTType")  # pandas', which is not imported here
+MISSING = ("NAType", "NaTType")  # of pandas, which is not imported here
 
 
-@dataclass(frozen=True)
-class Student:
-    """A small text classifier.
+@dataclass(frozen=True, repr=False)
+class Student(Contents):
+    """A small text classifier: the contents of a model file, and predictions.
 
-    Texts are given as a list or any other iterable, a numpy array, a column (pandas or Polars Series, Arrow array), or
-    anything that Arrow can read; one string is one text, and an empty string too. Categories and dictionaries are read
-    as their strings. Whatever is missing (None, NaN, null) or not a string raises a TypeError that names its place, and
-    so does a table: give its column, as in `student.predict(table["text"])`. A text of an Arrow array that is not UTF-8
-    raises a ValueError that names its place.
-
-    Attributes:
-        labels: the names of the classes.
-        lookup: finds the rows of a text's words.
-        shape: what the network is built from.
-        weights: float32 arrays, see `networks`.
-        bits: of the numbers of the table of word vectors and of the others in the file: 2 to 8, or 32 for floats.
-        steps: by the name of the weights, what their whole numbers are multiples of; empty for floats.
-        temperature: what logits are divided by, so that probabilities are as sure as they may be.
-        thresholds: where a text may have several labels, or none: the probability from which on it has each of them.
-            None where it has one label.
-        facts: what there is to know besides: `version`, `params`, `rows`, `sha256`, `metrics` and `teachers` (see
-            `export.facts`), and with fingerprints `words`; as the module `facts` describes them.
+    Texts are a list or any other iterable, a NumPy array, a column (pandas or Polars Series, Arrow array), or any
+    object with Arrow's C data interface. A single string, even an empty one, is one text. Categories and dictionaries
+    are read as their strings. A missing text (None, NaN, null) or one that is not a string raises a TypeError that
+    gives its position; a table raises a TypeError as well: pass its column, as in `student.predict(table["text"])`.
+    A text of an Arrow array that is not UTF-8 raises a ValueError that gives its position.
     """
 
-    labels: list[str]
-    lookup: Lookup
-    shape: Shape
-    weights: Weights
-    bits: tuple[int, int]
-    steps: dict[str, float]
-    temperature: float = 1.0
-    thresholds: list[float] | None = None
-    facts: dict[str, Any] = field(default_factory=dict)
+    def __repr__(self) -> str:
+        return (
+            f"Student({self.shape.architecture}, {len(self.labels):,} labels, {self.parameters:,} parameters, "
+            f"{len(self.to_bytes()):,} bytes)"
+        )
 
     @property
     def classes_(self) -> np.ndarray:
@@ -72,21 +59,22 @@ class Student:
 
     @property
     def parameters(self) -> int:
-        """How many trained numbers the network holds."""
+        """Number of trained parameters of the network."""
         return sum(weight.size for weight in self.weights.values())
 
     @property
     def words(self) -> list[str] | None:
-        """The entries of the vocabulary in the order of their rows, if the file names them."""
-        if isinstance(self.lookup.known, Words):
-            return list(self.lookup.known.entries)
-        return listed(self.facts["words"]) if "words" in self.facts else None
+        """The entries of the vocabulary in the order of their rows; None if the file does not name them."""
+        if isinstance(self.vocabulary.entries, Words):
+            return list(self.vocabulary.entries.strings)
+        return split_words(self.facts["words"]) if "words" in self.facts else None
 
     def predict(self, texts: Any) -> np.ndarray:
-        """The name of each text's most probable class, an array of shape (texts,).
+        """Predict the most probable class of each text.
 
-        Where a text may have several labels, it is an array of tuples of names, in the order of `classes_`: of those
-        whose probability reaches its threshold, which may be none.
+        Returns:
+            The names of the classes, an array of shape (texts,). In a multi-label task, its elements are tuples of the
+            labels whose probability reaches their threshold, in the order of `classes_`, possibly none.
         """
         if self.thresholds is None:
             return self.classes_[self._score(texts, Output.CLASSES)]
@@ -96,20 +84,20 @@ class Student:
         return found
 
     def predict_proba(self, texts: Any) -> np.ndarray:
-        """Probabilities, float32 of shape (texts, classes), in the order of `classes_`.
+        """Return class probabilities, float32 of shape (texts, classes), in the order of `classes_`.
 
-        Where a text may have several labels, each is that of the label for itself.
+        Each row sums to 1, but in a multi-label task, where each label has a probability of its own.
         """
         if self.thresholds is None:
             return self._score(texts, Output.PROBABILITIES)
-        return probabilities(self._score(texts, Output.LOGITS), several=True)
+        return probabilities(self._score(texts, Output.LOGITS), multi_label=True)
 
     def decision_function(self, texts: Any) -> np.ndarray:
-        """Calibrated logits, float32 of shape (texts, classes): `predict_proba` before the softmax, or the sigmoid."""
+        """Return calibrated logits, float32 of shape (texts, classes): the input of softmax or sigmoid."""
         return self._score(texts, Output.LOGITS)
 
     def logits(self, texts: Encoded) -> np.ndarray:
-        """The portable path: score texts whose words are looked up, float32 of shape (texts, classes)."""
+        """Return calibrated logits of encoded texts by numpy, float32 of shape (texts, classes)."""
         forward = ARCHITECTURES[self.shape.architecture].forward
         order = np.argsort(-texts.lengths, kind="stable")
         scored = np.empty((len(texts), len(self.labels)), np.float32)
@@ -119,8 +107,8 @@ class Student:
         return scored / np.float32(self.temperature)
 
     @cached_property
-    def _kernel(self) -> fast.Score | None:
-        return fast.scorer(self.lookup, self.shape, self.weights, self.temperature)
+    def _kernel(self) -> fast.Scorer | None:
+        return fast.Scorer.build(self.vocabulary, self.shape, self.weights, self.temperature)
 
     def _score(self, texts: Any, output: Output) -> np.ndarray:
         if isinstance(texts, str):
@@ -132,29 +120,38 @@ class Student:
         if self._kernel:
             try:
                 return self._kernel(texts, output)
-            except NotImplementedError:  # in Arrow, and not as plain strings
+            except NotImplementedError:  # an Arrow array of another type than strings
                 return self._score(as_list(texts), output)
             except TypeError:
                 if isinstance(texts, (list, tuple)):
-                    all(map(_checked, texts, count()))  # says which one is not a string
+                    all(map(_checked, texts, count()))  # raises the error that gives its position
                 raise
-        logits = self.logits(self.lookup.encode(map(_checked, texts, count())))
+        logits = self.logits(self.vocabulary.encode(map(_checked, texts, count())))
         if output == Output.CLASSES:
             return logits.argmax(1)
         if output == Output.LOGITS:
             return logits
-        return probabilities(logits, several=False)
+        return probabilities(logits, multi_label=False)
 
     def to_bytes(self) -> bytes:
-        """The contents of the student's file."""
-        return file.pack(**{field.name: getattr(self, field.name) for field in fields(self)})
+        """Return the bytes of the model file."""
+        return file.pack(self)
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Self:
+        """Read the bytes of a model file.
+
+        Raises:
+            FormatError: they are damaged, or not those of a model file.
+        """
+        return cls(**vars(file.unpack(data)))
 
     def __reduce__(self) -> Any:
-        """It travels between processes (pickle, Spark, Ray) as what its file holds."""
-        return _of_bytes, (self.to_bytes(),)
+        """Pickle (for Spark, Ray and other processes) as the bytes of the model file."""
+        return type(self).from_bytes, (self.to_bytes(),)
 
     def save(self, path: Path | str | bytes) -> None:
-        """Write the student's file; see `files.output` for what is there already.
+        """Write the model file; see `files.output` for how an existing file is replaced.
 
         Raises:
             PotstillError: the path names a folder, or cannot be written to.
@@ -173,24 +170,26 @@ class Student:
         name = os.fsdecode(path)
         try:
             with open(name, "rb") as stream:
-                data = stream.read(file.LARGEST + 1)
+                data = stream.read(file.MAX_BYTES + 1)
             if data[:3] != file.MAGIC[:3]:
                 raise PotstillError(
                     f"{name}: not a potstill model file ({_kind_of(data)}). Give the {FILE} that `export` writes."
                 )
-            if len(data) > file.LARGEST:
-                raise ValueError("larger than any model file")
-            return cls(**file.unpack(data))
+            if len(data) > file.MAX_BYTES:
+                raise FormatError("larger than any model file")
+            return cls.from_bytes(data)
         except IsADirectoryError:
             raise PotstillError(f"{name} is a folder: give the model file in it, such as {Path(name) / FILE}") from None
         except FileNotFoundError:
             raise files.missing_file(name, "Give the path of a model file (.pot).") from None
+        except FormatError as error:
+            raise PotstillError(f"{name} cannot be loaded: {error}. {error.advice}") from None
         except (OSError, ValueError) as error:
             raise PotstillError(f"{name} cannot be loaded: {error}. Fetch or make the file again.") from None
 
 
 def _kind_of(data: bytes) -> str:
-    """What a file is that holds no student."""
+    """Describe the content of a file that is not a model file."""
     for start, name in FOREIGN.items():
         if data.startswith(start):
             return f"found: {name}"
@@ -213,7 +212,7 @@ def as_list(texts: Any) -> list[Any]:
 
 
 def _decodable(texts: Any) -> int:
-    """How many texts of an Arrow array stand before the first that is not UTF-8."""
+    """Return the position of the first text of an Arrow array that is not UTF-8."""
     number = 0
     with suppress(UnicodeDecodeError):
         for text in texts:
@@ -224,10 +223,10 @@ def _decodable(texts: Any) -> int:
 
 @lru_cache(64)
 def _is_arrow(kind: type) -> bool:
-    """Return whether Arrow hands over the texts of a type; those of pandas are faster as a list.
+    """Return whether to read a collection by Arrow's C data interface; those of pandas are faster as a list.
 
     Raises:
-        TypeError: such a collection is not read text by text, as a table, whose columns have names.
+        TypeError: the type is not a collection of texts, as a table is not.
     """
     what = f"texts is of type {kind.__name__}"
     if issubclass(kind, Mapping) or any(hasattr(kind, name) for name in TABLES):
@@ -251,14 +250,10 @@ def _checked(text: Any, number: int) -> str:
 
 
 def pad(texts: Encoded, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The ids and the mask, both (len(chosen), longest), of some of the texts."""
+    """Return the ids, int64, and the mask of the chosen texts, both (len(chosen), length of the longest)."""
     starts = texts.starts[chosen]
     lengths = texts.starts[chosen + 1] - starts
     mask = np.arange(lengths.max()) < lengths[:, None]
     ids = np.zeros(mask.shape, np.int64)
     ids[mask] = texts.ids[(starts[:, None] + np.arange(lengths.max()))[mask]]
     return ids, mask
-
-
-def _of_bytes(content: bytes) -> Student:
-    return Student(**file.unpack(content))

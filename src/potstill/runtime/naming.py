@@ -1,14 +1,14 @@
-"""Which names of classes a model file can hold."""
+"""Which class names a model file can hold."""
 
 import unicodedata
 from collections.abc import Sequence
 
-SEPARATOR = "\n"  # stands between the names in the file
+SEPARATOR = "\n"  # between the names in the file
 LARGEST = (1 << 16) - 1  # bytes of all names with their separators
 
 
 def fault(labels: Sequence[str]) -> str | None:
-    """Say what is wrong with the names of some classes, and what to do; None if a model file can hold them."""
+    """Return what is wrong with class names and how to fix it; None if a model file can hold them."""
     seen: set[str] = set()
     for i, label in enumerate(labels):
         if not label.strip():
@@ -16,7 +16,7 @@ def fault(labels: Sequence[str]) -> str | None:
         if label in seen:
             return f"two classes are named {label!r}: rename or merge them"
         seen.add(label)
-        # Controls, line and paragraph separators and halves of surrogate pairs.
+        # Controls, line and paragraph separators, surrogates.
         if any(unicodedata.category(char) in ("Cc", "Zl", "Zp", "Cs") for char in label):
             return f"the class {label!r} has a line break or another control character in its name: rename it"
     size = len(SEPARATOR.join(labels).encode())

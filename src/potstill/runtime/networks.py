@@ -1,8 +1,8 @@
-"""The students' architectures in numpy: the shapes of their weights, and from row ids to logits.
+"""The student architectures in numpy: the shapes of their weights, and the forward pass from row ids to logits.
 
-`student.networks` describes the same networks for training. All take `weights` (float32 arrays by the name they have
-there), `ids` (texts, length) of int64 and `mask` (texts, length), True where there is a word; texts are aligned left
-and sorted, the longest first. All give logits, float32 (texts, classes).
+`student.networks` defines the same networks for training. Each forward pass takes `weights` (float32 arrays, named as
+in the state dict of that network), `ids` (texts, length), int64, and `mask` (texts, length), True where there is a
+word. Texts are left-aligned and sorted by length, longest first. It returns logits, float32 (texts, classes).
 """
 
 from collections.abc import Callable
@@ -13,32 +13,32 @@ import numpy as np
 
 from potstill.runtime.decision import sigmoid
 
-Weights = dict[str, Any]  # arrays; a table may be `Rounded`
+Weights = dict[str, Any]  # arrays; the embedding table may be a `QuantizedTable`
 Shapes = dict[str, tuple[int, ...]]
-LARGE = 1 << 22  # numbers of a table, from which on it is `Rounded`
+LARGE = 1 << 22  # a larger embedding table, in numbers, is kept as a `QuantizedTable`
 
 
 @dataclass(frozen=True, eq=False)
-class Rounded:
-    """A large table of rounded numbers: a byte each, and floats only where they are looked up.
+class QuantizedTable:
+    """A large embedding table in one byte per number; only the rows that are looked up become floats.
 
     Attributes:
-        whole: int8 (rows, width), multiples of
-        step: a float32.
+        values: int8 (rows, width), multiples of `step`.
+        step: float32.
     """
 
-    whole: np.ndarray
+    values: np.ndarray
     step: np.float32
 
     def __getitem__(self, rows: Any) -> np.ndarray:
-        return self.whole[rows] * self.step
+        return self.values[rows] * self.step
 
     def __len__(self) -> int:
-        return len(self.whole)
+        return len(self.values)
 
     def __matmul__(self, other: np.ndarray) -> np.ndarray:
-        some = LARGE // 16 // self.whole.shape[1]
-        return np.concatenate([self[at : at + some] @ other for at in range(0, len(self), some)])
+        chunk = LARGE // 16 // self.values.shape[1]
+        return np.concatenate([self[start : start + chunk] @ other for start in range(0, len(self), chunk)])
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:
         return np.asarray(self[:], dtype)
@@ -46,17 +46,17 @@ class Rounded:
     @property
     def size(self) -> int:
         """How many numbers."""
-        return self.whole.size
+        return self.values.size
 
 
 @dataclass(frozen=True)
 class Shape:
-    """What a network is built from.
+    """The architecture of a network and its widths.
 
     Attributes:
         architecture: a key of `ARCHITECTURES`.
-        embedding: width of a word vector of cnn, bigru and bilstm.
-        hidden: width of a word vector of mlp and attention, channels of cnn, cells of bigru and bilstm.
+        embedding: width of a word vector of cnn and bigru.
+        hidden: width of a word vector of mlp and attention, channels of cnn, cells per direction of bigru.
     """
 
     architecture: str
@@ -64,7 +64,7 @@ class Shape:
     hidden: int
 
     def weights(self, rows: int, classes: int) -> Shapes:
-        """The shapes of the weights of a student with that many rows and classes."""
+        """Return the shapes of the weights, in their order in the model file."""
         return ARCHITECTURES[self.architecture].shapes(rows, self.embedding, self.hidden, classes)
 
 
@@ -89,7 +89,7 @@ def _vectors(weights: Weights, ids: np.ndarray, mask: np.ndarray) -> np.ndarray:
 
 
 def _convolve(vectors: np.ndarray, kernel: np.ndarray, bias: np.ndarray) -> np.ndarray:
-    """A convolution over time with zeros at both ends: (texts, length, in) and (out, in, width) to (…, out)."""
+    """Convolve (texts, length, in) with (out, in, width) over time, zero-padded, to (texts, length, out)."""
     width = kernel.shape[2]
     padded = np.pad(vectors, ((0, 0), (width // 2, width // 2), (0, 0)))
     length = vectors.shape[1]
@@ -136,75 +136,54 @@ def _cnn(weights: Weights, ids: np.ndarray, mask: np.ndarray) -> np.ndarray:
     return _classify(weights, (features.clip(0) * mask[..., None]).max(1))
 
 
-def _recurrent_shapes(gates: int) -> Callable[[int, int, int, int], Shapes]:
-    def shapes(rows: int, embedding: int, hidden: int, classes: int) -> Shapes:
-        cells = {
-            f"{direction}.{name}": shape
-            for direction in ("forwards", "backwards")
-            for name, shape in (
-                ("weight_ih_l0", (gates * hidden, embedding)),
-                ("weight_hh_l0", (gates * hidden, hidden)),
-                ("bias_ih_l0", (gates * hidden,)),
-                ("bias_hh_l0", (gates * hidden,)),
-            )
-        }
-        return {"embedding.weight": (rows, embedding), **cells, **_head(classes, 2 * hidden)}
-
-    return shapes
+def _bigru_shapes(rows: int, embedding: int, hidden: int, classes: int) -> Shapes:
+    cells = {
+        f"{direction}.{name}": shape
+        for direction in ("forwards", "backwards")
+        for name, shape in (
+            ("weight_ih_l0", (3 * hidden, embedding)),
+            ("weight_hh_l0", (3 * hidden, hidden)),
+            ("bias_ih_l0", (3 * hidden,)),
+            ("bias_hh_l0", (3 * hidden,)),
+        )
+    }
+    return {"embedding.weight": (rows, embedding), **cells, **_head(classes, 2 * hidden)}
 
 
-def _gru(x: np.ndarray, h: np.ndarray, state: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """One step: what comes from the word, what comes from the last output, the last output."""
+def _gru_step(x: np.ndarray, h: np.ndarray, state: np.ndarray) -> np.ndarray:
+    """Return the next state of a GRU, from the gate inputs of the word (`x`) and of the last state (`h`)."""
     n = state.shape[1]
     gates = sigmoid(x[:, : 2 * n] + h[:, : 2 * n])
     new = np.tanh(x[:, 2 * n :] + gates[:, :n] * h[:, 2 * n :])
-    state = new + gates[:, n:] * (state - new)
-    return state, state
+    return new + gates[:, n:] * (state - new)
 
 
-def _lstm(x: np.ndarray, h: np.ndarray, cell: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """One step: what comes from the word, what comes from the last output, the last cell."""
-    n = cell.shape[1]
-    gates = x + h
-    kept, forgotten, out = (sigmoid(gates[:, i * n : (i + 1) * n]) for i in (0, 1, 3))
-    cell = forgotten * cell + kept * np.tanh(gates[:, 2 * n : 3 * n])
-    return out * np.tanh(cell), cell
-
-
-def _recurrent(
-    step: Callable[[np.ndarray, np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]],
-) -> Callable[[Weights, np.ndarray, np.ndarray], np.ndarray]:
-    def forward(weights: Weights, ids: np.ndarray, mask: np.ndarray) -> np.ndarray:
-        lengths = mask.sum(1)
-        # Each text turned round within its own length, so that no state ever passes over padding.
-        turned = np.maximum(lengths[:, None] - 1 - np.arange(ids.shape[1]), 0)
-        # What a word brings to the gates is the same wherever it stands.
-        seen, at = np.unique(ids, return_inverse=True)
-        vectors = weights["embedding.weight"][seen]
-        at = at.reshape(ids.shape)
-        sides = {"forwards": at, "backwards": np.take_along_axis(at, turned, axis=1)}
-        maxima = []
-        for side, rows in sides.items():
-            kernel, bias = weights[f"{side}.weight_hh_l0"].T, weights[f"{side}.bias_hh_l0"]
-            words = vectors @ weights[f"{side}.weight_ih_l0"].T + weights[f"{side}.bias_ih_l0"]
-            output = np.zeros((len(ids), kernel.shape[0]), np.float32)
-            memory, maximum = output.copy(), np.full_like(output, -1)  # states lie above -1
-            for t in range(ids.shape[1]):
-                going = int((lengths > t).sum())  # the longest come first
-                output[:going], memory[:going] = step(
-                    words[rows[:going, t]], output[:going] @ kernel + bias, memory[:going]
-                )
-                np.maximum(maximum[:going], output[:going], out=maximum[:going])
-            maxima.append(maximum)
-        return _classify(weights, np.concatenate(maxima, axis=1))
-
-    return forward
+def _bigru(weights: Weights, ids: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    lengths = mask.sum(1)
+    # Each text is reversed within its own length, so that no state passes over padding.
+    reversed_ = np.maximum(lengths[:, None] - 1 - np.arange(ids.shape[1]), 0)
+    # The gate inputs of a word do not depend on its position, so they are computed once per distinct word.
+    distinct, inverse = np.unique(ids, return_inverse=True)
+    vectors = weights["embedding.weight"][distinct]
+    inverse = inverse.reshape(ids.shape)
+    directions = {"forwards": inverse, "backwards": np.take_along_axis(inverse, reversed_, axis=1)}
+    maxima = []
+    for direction, words in directions.items():
+        kernel, bias = weights[f"{direction}.weight_hh_l0"].T, weights[f"{direction}.bias_hh_l0"]
+        inputs = vectors @ weights[f"{direction}.weight_ih_l0"].T + weights[f"{direction}.bias_ih_l0"]
+        state = np.zeros((len(ids), kernel.shape[0]), np.float32)
+        maximum = np.full_like(state, -1)  # states lie above -1
+        for t in range(ids.shape[1]):
+            active = int((lengths > t).sum())  # texts are sorted by length
+            state[:active] = _gru_step(inputs[words[:active, t]], state[:active] @ kernel + bias, state[:active])
+            np.maximum(maximum[:active], state[:active], out=maximum[:active])
+        maxima.append(maximum)
+    return _classify(weights, np.concatenate(maxima, axis=1))
 
 
 ARCHITECTURES = {
     "mlp": Architecture(_mlp_shapes, _mlp),
     "attention": Architecture(_attention_shapes, _attention),
     "cnn": Architecture(_cnn_shapes, _cnn),
-    "bigru": Architecture(_recurrent_shapes(3), _recurrent(_gru)),
-    "bilstm": Architecture(_recurrent_shapes(4), _recurrent(_lstm)),
+    "bigru": Architecture(_bigru_shapes, _bigru),
 }

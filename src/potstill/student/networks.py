@@ -65,16 +65,14 @@ class Cnn(nn.Module):
         return self.head(self.dropout((features * mask.unsqueeze(1)).amax(2)))
 
 
-class Recurrent(nn.Module):
-    """A bidirectional recurrent network with max-over-time pooling of its states."""
-
-    cell: type[nn.GRU] | type[nn.LSTM]
+class BiGru(nn.Module):
+    """A bidirectional GRU and the maximum of its states over time."""
 
     def __init__(self, rows: int, embedding: int, hidden: int, classes: int, dropout: float) -> None:
         super().__init__()
         self.embedding = _table(rows, embedding)
-        self.forwards = self.cell(embedding, hidden, batch_first=True)
-        self.backwards = self.cell(embedding, hidden, batch_first=True)
+        self.forwards = nn.GRU(embedding, hidden, batch_first=True)
+        self.backwards = nn.GRU(embedding, hidden, batch_first=True)
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(2 * hidden, classes)
 
@@ -90,24 +88,11 @@ class Recurrent(nn.Module):
         return self.head(self.dropout(states.amax(1)))
 
 
-class BiGru(Recurrent):
-    """A bidirectional GRU."""
-
-    cell = nn.GRU
-
-
-class BiLstm(Recurrent):
-    """A bidirectional LSTM."""
-
-    cell = nn.LSTM
-
-
 ARCHITECTURES: dict[str, type[nn.Module]] = {
     "mlp": Mlp,
     "attention": Attention,
     "cnn": Cnn,
     "bigru": BiGru,
-    "bilstm": BiLstm,
 }
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from potstill.params.network import NetworkParams
 from potstill.runtime import tokenizer
-from potstill.runtime.tokenizer import Fingerprints, Lookup, Words
+from potstill.runtime.tokenizer import Fingerprints, Vocabulary, Words
 
 PSEUDO_COUNT = 5.0  # texts with the overall mean target that are mixed into the mean target of each entry
 MIN_TEXTS = 3  # fewer texts say too little about an entry to choose it for its information
@@ -61,7 +61,7 @@ def count(texts: Texts, targets: np.ndarray, max_ngram: int = 1) -> Counts:
         for i, text in enumerate(chunk, start):
             words = tokenizer.words(text)
             occurring.extend(index.setdefault(word, len(index)) for word in words)
-            entries = dict.fromkeys(words + tokenizer.runs(words, max_ngram))  # each once per text
+            entries = dict.fromkeys(words + tokenizer.ngrams(words, max_ngram))  # each once per text
             entry_of.extend(index.setdefault(entry, len(index)) for entry in entries)
             text_of.extend([i] * len(entries))
         start += len(chunk)
@@ -110,7 +110,7 @@ def choose(counts: Counts, size: int, informative_share: float) -> list[str]:
 
 def build(
     texts: Texts, targets: np.ndarray, params: NetworkParams, multi_label: bool = False
-) -> tuple[Lookup, list[str]]:
+) -> tuple[Vocabulary, list[str]]:
     """Choose the vocabulary of a student.
 
     Args:
@@ -135,7 +135,7 @@ def build(
     rows = None
     if params.embedding_rows and params.embedding_rows <= len(entries):
         rows = share_rows(counts, entries, params.embedding_rows - 1, multi_label)
-    return Lookup(known, rows, params.max_ngram, params.max_length), entries
+    return Vocabulary(known, rows, params.max_ngram, params.max_length), entries
 
 
 def share_rows(counts: Counts, entries: list[str], rows: int, multi_label: bool = False) -> list[int]:
@@ -234,7 +234,7 @@ def _best_salt(
     cost = counts.texts[entries, None] * (negentropy - counts.mean[entries] @ log[entries[owners]].T)
     cost = np.pad(cost, ((0, 0), (1, 0)))
     salts = np.arange(SALTS, dtype=np.uint64)[:, None]
-    fingerprints = tokenizer.stir(checksums, salts) >> np.uint64(32 - width)
+    fingerprints = tokenizer.mix32(checksums, salts) >> np.uint64(32 - width)
     mistaken_for = np.zeros(fingerprints.shape, np.int64)
     for column in reversed(range(len(owners))):  # the highest-ranked of those that collide is written last
         mistaken_for[fingerprints == fingerprints[:, [owners[column]]]] = 1 + column

@@ -1,1 +1,1 @@
-"""What runs in a browser: a student's runtime in JavaScript, and a page around it."""
+"""The runtime in JavaScript, and a web page around it."""

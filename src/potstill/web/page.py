@@ -1,4 +1,4 @@
-"""A page that classifies while one types, in one file that needs no server."""
+"""A web page that classifies texts while they are typed, in one file and without a server."""
 
 import base64
 import html
@@ -6,18 +6,18 @@ import re
 from importlib.resources import files
 
 
-def page(student: bytes, title: str, whole: str = "") -> str:
-    """The page's HTML, with the student and its runtime inside.
+def page(student: bytes, title: str, tooltip: str = "") -> str:
+    """Return the HTML of the page, which contains the student and its runtime.
 
     Args:
-        student: the contents of a student's file.
-        title: what it is called, plain text.
-        whole: the title with whole names, for a tooltip; `title` may have cut ones.
+        student: the bytes of a model file.
+        title: title of the page, plain text.
+        tooltip: the title with names that are not truncated.
     """
     here = files(__package__)
     parts = {
         "title": html.escape(title),
-        "tooltip": "" if whole in ("", title) else f' title="{html.escape(whole)}"',
+        "tooltip": "" if tooltip in ("", title) else f' title="{html.escape(tooltip)}"',
         "model": base64.b64encode(student).decode(),
         "student": here.joinpath("student.js").read_text("utf-8"),
     }

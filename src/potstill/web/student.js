@@ -1,11 +1,11 @@
-// A student in JavaScript: reads potstill's file, and answers as potstill.Student does.
+// The runtime in JavaScript: reads a model file and predicts as potstill.Student does.
 //   const student = await load(bytes);  // of student.pot, a Uint8Array
-//   student.predict("a text")   // probabilities, as student.labels; several from .thresholds on
-//   student.explain("a text")   // {label, probability, words: [{word, known, part}]}, EXPLAINED at most
-// potstill/runtime describes it: file.py, facts.py, tokenizer.py, networks.py. What one of both refuses, both refuse.
+//   student.predict("a text")   // probabilities, in the order of student.labels; if multi-label, see .thresholds
+//   student.explain("a text")   // {label, probability, words: [{word, known, score}]}, at most EXPLAINED words
+// See file.py, facts.py, tokenizer.py and networks.py in potstill/runtime: both reject the same files.
 
-const ARCHITECTURES = ["mlp", "attention", "cnn", "bigru", "bilstm"];
-const EXPLAINED = 1000, SHARED = 128, STRINGS = 64, CALIBRATED = 32, SEVERAL = 16;
+const ARCHITECTURES = ["mlp", "attention", "cnn", "bigru"];
+const EXPLAINED = 1000, SHARED = 128, STRINGS = 64, CALIBRATED = 32, MULTI_LABEL = 16;
 const FIGURES = ["accuracy", "accuracy_low", "accuracy_high", "macro_f1", "calibration_error"];
 const SPACE = "\\t-\\r\\x1c-\\x20\\x85\\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000";
 // Scripts without spaces between words.
@@ -45,24 +45,24 @@ function need(right, otherwise = "not a potstill model file") {
 
 const decoder = () => new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
-async function inflate(bytes, most) {
+async function inflate(bytes, maxSize) {
   const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate-raw"));
   const reader = stream.getReader(), utf8 = decoder();
   let text = "", size = 0;
   for (;;) {
     const { done, value } = await reader.read();
     if (done) return text + utf8.decode();
-    need((size += value.length) <= most);
+    need((size += value.length) <= maxSize);
     text += utf8.decode(value, { stream: true });
   }
 }
 
-// What a file says of itself, for that many entries of the vocabulary.
-async function read(bytes, most, entries) {
+// Reads and checks the facts, given the size of the vocabulary.
+async function readFacts(bytes, maxSize, entries) {
   if (!bytes.length) return {};
-  // Node.js takes no notice of bytes behind the end: then it does not miss the last one.
-  need(await inflate(bytes.subarray(0, -1), most).then(() => false, () => true));
-  const facts = JSON.parse(await inflate(bytes, most));
+  // Node.js ignores trailing bytes: then the last byte is not needed.
+  need(await inflate(bytes.subarray(0, -1), maxSize).then(() => false, () => true));
+  const facts = JSON.parse(await inflate(bytes, maxSize));
   const text = (x) => typeof x === "string", number = (x) => typeof x === "number";
   const table = (of) => (x) => Object(x) === x && !Array.isArray(x) && Object.values(x).every(of);
   const object = table(() => true), share = (x) => number(x) && x >= 0 && x <= 1;
@@ -87,8 +87,8 @@ async function read(bytes, most, entries) {
   return facts;
 }
 
-// Whether strings are in ascending order of their code points.
-function ascend(a, b) {
+// Whether a precedes b in the order of code points.
+function precedes(a, b) {
   let i = 0;
   while (i < a.length && a[i] === b[i]) i++;
   return (a.codePointAt(i) ?? -1) < (b.codePointAt(i) ?? -1);
@@ -104,22 +104,23 @@ export async function load(bytes) {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   need(bytes.length >= 8 && view.getUint32(0) === 0x706f7431); // "pot1"
   need(crc32(bytes.subarray(8)) === view.getUint32(4, true), "the file is damaged");
-  const [flags, tableBits, otherBits, bits, rice, longest, buckets] = bytes.subarray(8, 15);
+  const [code, tableBits, otherBits, bits, riceBits, maxNgram, bucketsLog2] = bytes.subarray(8, 15);
   const [embedding, hidden, maxLength] = [15, 17, 19].map((at) => view.getUint16(at, true));
-  const count = view.getUint32(21, true), named = view.getUint16(25, true);
+  const count = view.getUint32(21, true), labelsSize = view.getUint16(25, true);
   let at = 27, rows = count, temperature = 1;
-  if (flags & SHARED) rows = view.getUint32((at += 4) - 4, true);
-  if (flags & CALIBRATED) temperature = view.getFloat32((at += 4) - 4, true);
-  const name = ARCHITECTURES[flags & (SEVERAL - 1)], strings = flags & STRINGS;
-  need(name && [tableBits, otherBits].every((width) => (width >= 2 && width <= 8) || width === 32));
-  need(strings ? !(bits || rice || buckets) : buckets <= bits && bits <= 32 && rice <= 31);
-  need(Math.min(embedding, hidden, maxLength, count, rows, longest) >= 1 && Math.max(embedding, hidden) <= 1024);
-  need(longest <= (name === "mlp" ? 5 : 1) && rows <= count && count <= 1 << 18);
+  if (code & SHARED) rows = view.getUint32((at += 4) - 4, true);
+  if (code & CALIBRATED) temperature = view.getFloat32((at += 4) - 4, true);
+  const index = code & 15, architecture = ARCHITECTURES[index], strings = code & STRINGS;
+  need(index !== 4, "the architecture bilstm is no longer supported");
+  need(architecture && [tableBits, otherBits].every((width) => (width >= 2 && width <= 8) || width === 32));
+  need(strings ? !(bits || riceBits || bucketsLog2) : bucketsLog2 <= bits && bits <= 32 && riceBits <= 31);
+  need(Math.min(embedding, hidden, maxLength, count, rows, maxNgram) >= 1 && Math.max(embedding, hidden) <= 1024);
+  need(maxNgram <= (architecture === "mlp" ? 5 : 1) && rows <= count && count <= 1 << 18);
   need(temperature >= 1e-3 && temperature <= 1e3);
   const part = (size) => (need(at + size <= bytes.length, "the file ends too early"), bytes.subarray(at, (at += size)));
-  const labels = decoder().decode(part(named)).split("\n");
+  const labels = decoder().decode(part(labelsSize)).split("\n");
   need(labels.every(Boolean) && new Set(labels).size === labels.length);
-  const salts = strings ? [] : part(2 ** buckets);
+  const salts = strings ? [] : part(2 ** bucketsLog2);
 
   let bit = 8 * at;
   const left = (size) => need(bit + size <= 8 * bytes.length, "the file ends too early");
@@ -129,20 +130,20 @@ export async function load(bytes) {
     for (; width; width--, bit++) value = 2 * value + ((bytes[bit >> 3] >> (7 - (bit & 7))) & 1);
     return value;
   };
-  const thresholds = flags & SEVERAL ? labels.map(() => half(take(16))) : null;
+  const thresholds = code & MULTI_LABEL ? labels.map(() => half(take(16))) : null;
   need(!thresholds || thresholds.every((threshold) => threshold >= 0 && threshold <= 1));
   const prints = [];
   for (let i = 1, last = -1, ones = 0; i < count && !strings; i++) {
     let gap = 0;
     for (; take(1); gap++) need(++ones <= 2 * (count - 1));
-    prints.push((last += gap * 2 ** rice + take(rice) + 1));
+    prints.push((last += gap * 2 ** riceBits + take(riceBits) + 1));
   }
   need(!(prints.at(-1) >= 2 ** bits));
   const rowWidth = Math.max(1, 32 - Math.clz32(Math.max(0, rows - 2)));
-  if (flags & SHARED) left((count - 1) * rowWidth);
-  const rowOf = Array.from({ length: count - 1 }, (_, i) => (flags & SHARED ? 1 + take(rowWidth) : 1 + i));
+  if (code & SHARED) left((count - 1) * rowWidth);
+  const rowOf = Array.from({ length: count - 1 }, (_, i) => (code & SHARED ? 1 + take(rowWidth) : 1 + i));
   need(max([0, ...rowOf]) === rows - 1);
-  const numbers = (size, width = otherBits) => {
+  const weights = (size, width = otherBits) => {
     const step = width === 32 ? 1 : half(take(16)), single = new DataView(new ArrayBuffer(4));
     need(step > 0), left(size * width);
     return Float32Array.from({ length: size }, () => {
@@ -152,25 +153,24 @@ export async function load(bytes) {
       return single.getFloat32(0);
     });
   };
-  const gates = { bigru: 3, bilstm: 4 }[name] ?? 0;
-  const size = gates || name === "cnn" ? embedding : hidden;
-  const net = { name, size, hidden, table: numbers(rows * size, tableBits) };
-  if (name === "attention") net.kernel = numbers(hidden * 5), net.bias = numbers(1);
-  if (name === "cnn") net.kernel = numbers(hidden * size * 3), net.bias = numbers(hidden);
-  if (gates) {
-    const side = () => [size, hidden, 1, 1].map((n) => numbers(gates * hidden * n));
-    net.sides = [side(), side()];
+  const recurrent = architecture === "bigru", size = recurrent || architecture === "cnn" ? embedding : hidden;
+  const net = { architecture, size, hidden, table: weights(rows * size, tableBits) };
+  if (architecture === "attention") net.kernel = weights(hidden * 5), net.bias = weights(1);
+  if (architecture === "cnn") net.kernel = weights(hidden * size * 3), net.bias = weights(hidden);
+  if (recurrent) {
+    const direction = () => [size, hidden, 1, 1].map((n) => weights(3 * hidden * n));
+    net.directions = [direction(), direction()];
   }
-  const features = gates ? 2 * hidden : hidden;
-  net.head = numbers(labels.length * features), net.headBias = numbers(labels.length);
+  const features = recurrent ? 2 * hidden : hidden;
+  net.head = weights(labels.length * features), net.headBias = weights(labels.length);
 
-  const most = Math.min(2 ** 23, 8 * (bytes.length - 8) + 2 ** 20);
-  const facts = await read(bytes.subarray((bit + 7) >> 3), most, count - 1);
+  const maxSize = Math.min(2 ** 23, 8 * (bytes.length - 8) + 2 ** 20);
+  const facts = await readFacts(bytes.subarray((bit + 7) >> 3), maxSize, count - 1);
   need(!strings || "words" in facts);
   const entries = strings && count > 1 ? facts.words.split("\n") : [];
-  need(entries.every((entry, i) => !i || ascend(entries[i - 1], entry)));
+  need(entries.every((entry, i) => !i || precedes(entries[i - 1], entry)));
   const known = new Map(entries.map((entry, i) => [entry, rowOf[i]]));
-  const printed = (print) => {
+  const rowOfPrint = (print) => {
     let low = 0;
     for (let high = prints.length; low < high; ) {
       const middle = (low + high) >> 1;
@@ -179,12 +179,12 @@ export async function load(bytes) {
     }
     return prints[low] === print ? rowOf[low] : 0;
   };
-  const row = (entry) => (strings ? known.get(entry) : printed(fingerprint(entry, salts, bits))) ?? 0;
+  const row = (entry) => (strings ? known.get(entry) : rowOfPrint(fingerprint(entry, salts, bits))) ?? 0;
 
-  // Rows, each with the words that it is of.
+  // The rows of words and n-grams, each with the range of its words.
   const encode = (found) => {
     const rows = found.map((word, i) => [row(word), i, i + 1]);
-    for (let length = 2; length <= longest; length++)
+    for (let length = 2; length <= maxNgram; length++)
       for (let i = 0; i + length <= found.length; i++) {
         const id = row(found.slice(i, i + length).join(" "));
         if (id) rows.push([id, i, i + length]);
@@ -192,27 +192,28 @@ export async function load(bytes) {
     return rows.length ? rows : [[0, 0, 1]];
   };
   const logs = thresholds ? (x) => x.map((y) => logSoftmax([0, y])[1]) : logSoftmax;
-  const answer = (rows, without = -1) => {
-    const ids = rows.flatMap(([id, from, to]) => (without < from || without >= to ? id : to - from > 1 ? [] : 0));
-    return logs(scores(net, ids).map((x) => x / temperature));
+  // Log-probabilities, optionally with a word occluded.
+  const score = (rows, occluded = -1) => {
+    const ids = rows.flatMap(([id, from, to]) => (occluded < from || occluded >= to ? id : to - from > 1 ? [] : 0));
+    return logs(forward(net, ids).map((x) => x / temperature));
   };
   const cut = (text) => words(text).slice(0, maxLength);
   return {
     labels, thresholds, facts, bytes: bytes.length,
-    predict: (text) => answer(encode(cut(text))).map(Math.exp),
+    predict: (text) => score(encode(cut(text))).map(Math.exp),
     explain: (text, label) => {
-      const found = cut(text), rows = encode(found), all = answer(rows);
+      const found = cut(text), rows = encode(found), all = score(rows);
       const column = label === undefined ? all.indexOf(max(all)) : labels.indexOf(label);
       const words = found.slice(0, EXPLAINED).map((word, i) => ({
         word, known: rows.some(([id, from, to]) => id && from <= i && i < to),
-        part: all[column] - answer(rows, i)[column],
+        score: all[column] - score(rows, i)[column],
       }));
       return { label: labels[column], probability: Math.exp(all[column]), words };
     },
   };
 }
 
-// Math.max(...x) fails where x is long.
+// Math.max(...x) fails on long arrays.
 const max = (x) => x.reduce((a, b) => Math.max(a, b));
 
 function logSoftmax(x) {
@@ -222,48 +223,42 @@ function logSoftmax(x) {
 
 const sigmoid = (x) => 1 / (1 + Math.exp(-x));
 
-function scores(net, ids) {
-  const { size, hidden, table } = net, features = [];
+function forward(net, ids) {
+  const { architecture, size, hidden, table } = net, features = [];
   const vectors = ids.map((id) => table.subarray(id * size, (id + 1) * size));
   const dot = (matrix, line, vector) => {
     let sum = 0;
     for (let i = 0; i < vector.length; i++) sum += matrix[line * vector.length + i] * vector[i];
     return sum;
   };
-  // One channel of a kernel (channel, size, width) at a place.
-  const convolve = (channel, place, width) => {
+  // One channel of a kernel (channel, size, width).
+  const convolve = (channel, position, width) => {
     let sum = net.bias[channel];
     for (let w = 0; w < width; w++) {
-      const vector = vectors[place + w - (width >> 1)];
+      const vector = vectors[position + w - (width >> 1)];
       for (let i = 0; vector && i < size; i++) sum += net.kernel[(channel * size + i) * width + w] * vector[i];
     }
     return sum;
   };
-  if (net.sides) {
-    for (const [side, [input, last, inputBias, lastBias]] of net.sides.entries()) {
-      let state = new Float64Array(hidden), memory = state;
+  if (net.directions) {
+    for (const [backwards, [inputs, states, inputBias, stateBias]] of net.directions.entries()) {
+      let state = new Float64Array(hidden);
       const most = state.map(() => -1);
-      for (const vector of side ? [...vectors].reverse() : vectors) {
-        const x = (gate, i) => dot(input, gate * hidden + i, vector) + inputBias[gate * hidden + i];
-        const h = (gate, i) => dot(last, gate * hidden + i, state) + lastBias[gate * hidden + i];
-        const both = (gate, i) => x(gate, i) + h(gate, i);
-        if (net.name === "bigru") {
-          state = state.map((old, i) => {
-            const fresh = Math.tanh(x(2, i) + sigmoid(both(0, i)) * h(2, i));
-            return fresh + sigmoid(both(1, i)) * (old - fresh);
-          });
-        } else {
-          memory = memory.map((m, i) => sigmoid(both(1, i)) * m + sigmoid(both(0, i)) * Math.tanh(both(2, i)));
-          state = state.map((_, i) => sigmoid(both(3, i)) * Math.tanh(memory[i]));
-        }
+      for (const vector of backwards ? [...vectors].reverse() : vectors) {
+        const x = (gate, i) => dot(inputs, gate * hidden + i, vector) + inputBias[gate * hidden + i];
+        const h = (gate, i) => dot(states, gate * hidden + i, state) + stateBias[gate * hidden + i];
+        state = state.map((old, i) => {
+          const fresh = Math.tanh(x(2, i) + sigmoid(x(0, i) + h(0, i)) * h(2, i));
+          return fresh + sigmoid(x(1, i) + h(1, i)) * (old - fresh);
+        });
         state.forEach((value, i) => (most[i] = Math.max(most[i], value)));
       }
       features.push(...most);
     }
-  } else if (net.name === "cnn") {
+  } else if (architecture === "cnn") {
     for (let c = 0; c < hidden; c++) features.push(max([0, ...vectors.map((_, t) => convolve(c, t, 3))]));
   } else {
-    const shares = logSoftmax(vectors.map((_, t) => (net.name === "mlp" ? 0 : convolve(0, t, 5)))).map(Math.exp);
+    const shares = logSoftmax(vectors.map((_, t) => (architecture === "mlp" ? 0 : convolve(0, t, 5)))).map(Math.exp);
     for (let i = 0; i < size; i++) features.push(vectors.reduce((sum, vector, t) => sum + shares[t] * vector[i], 0));
   }
   return Array.from(net.headBias, (bias, label) => dot(net.head, label, features) + bias);
