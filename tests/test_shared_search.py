@@ -104,7 +104,7 @@ def test_another_search_in_the_same_place_is_another(pulled, tmp_path):
     params = pulled / "params.yaml"
     params.write_text(params.read_text().replace("word_dropout: ", "word_dropout: 0.25 # "))
     output = run(pulled, *SEARCH, "1", *storage)
-    assert "note: 1 more there, of other data, settings or budgets, and left alone" in output
+    assert "note: 1 more there, of other data, parameters or budgets, and not used" in output
     assert len(TRIED.findall(output)) == 1
 
 

@@ -10,7 +10,7 @@ from potstill.markdown import code
 CONFIDENCE = {
     "measured": "Measured: the 95% interval on the sample excludes any other answer.",
     "likely": "Likely: extrapolated beyond the sample.",
-    "inconclusive": "Inconclusive: the 95% interval on the sample allows several answers.",
+    "inconclusive": "Inconclusive: the sample does not decide it.",
 }
 
 
