@@ -188,9 +188,12 @@ def test_bad_requests_are_told_why(server, body, status, detail):
 def test_large_bodies_are_parsed_in_another_thread(model, monkeypatch, value, detail):
     threads = []
     parse = requests.parse
-    monkeypatch.setattr(
-        requests, "parse", lambda content: (threads.append(threading.current_thread()), parse(content))[1]
-    )
+
+    def noted(content):
+        threads.append(threading.current_thread())
+        return parse(content)
+
+    monkeypatch.setattr(requests, "parse", noted)
     app = made(Student.load(model), {}, max_body=1 << 20)
     for padding in (0, SMALL_BODY):
         status, answer = call(app, "/predict", b'{"texts": [' + value + b" " * padding + b"]}")
@@ -358,7 +361,7 @@ def test_labels_are_safe_for_a_terminal(model):
 
 
 @pytest.mark.parametrize(
-    ("several", "rows", "top", "detail"),
+    ("multi_label", "rows", "top_k", "detail"),
     [
         (False, 5, 3, "body.top_k: 5 texts with 3 probabilities each exceed the limit of 12 per response. "),
         (False, 5, 99, "Set top_k to at most 2, or send at most 4 texts."),
@@ -369,10 +372,10 @@ def test_labels_are_safe_for_a_terminal(model):
         (True, 4, None, None),
     ],
 )
-def test_answers_are_bounded(monkeypatch, several, rows, top, detail):
+def test_answers_are_bounded(monkeypatch, multi_label, rows, top_k, detail):
     monkeypatch.setattr(predictor, "PROBABILITIES", 12)
-    app = made(dataclasses.replace(student("bigru"), thresholds=[0.0] * 3 if several else None), {}, max_batch=10)
-    status, content = call(app, "/predict", json.dumps({"texts": ["a"] * rows, "top_k": top}).encode())
+    app = made(dataclasses.replace(student("bigru"), thresholds=[0.0] * 3 if multi_label else None), {}, max_batch=10)
+    status, content = call(app, "/predict", json.dumps({"texts": ["a"] * rows, "top_k": top_k}).encode())
     assert status == (422 if detail else 200)
     assert detail is None or detail in json.loads(content)["detail"]
 
