@@ -114,7 +114,7 @@ def worth_it(measured: Measured, student: str) -> Statement:
 
 def which_student(measured: Measured, student: str) -> Statement:
     """Decide on the architecture and the size."""
-    paired, order = measured["paired"], measured["order"]
+    paired, order = measured["paired"], measured["word_order"]
     bag, published = paired["bigru, bag"], published_choice(measured)
     significant = bag["difference_low"] > 0 or bag["difference_high"] < 0
     evidence = (
@@ -172,14 +172,14 @@ def more_text(measured: Measured, student: str) -> Statement:
     """Decide how much unlabelled text is worth collecting."""
     name = student_with_curve(student)
     gain, curve = measured["paired"][f"{name}, on a quarter"], distillation_curve(measured, student)
-    pool, available = measured["rows"]["pool"], available_texts(measured)
-    unknown, outside = (measured["unknown"][part]["texts"] for part in ("to_all", "to_sample"))
+    texts, available = measured["rows"]["transfer"], available_texts(measured)
+    unknown, outside = (measured["out_of_vocabulary"][part]["texts"] for part in ("all", "sample"))
     evidence = (
-        f"{name}, {pool // FRACTIONS[0]:,} to {pool:,} texts labelled by the teacher: {interval(gain)}; {outside:.0%} "
+        f"{name}, {texts // FRACTIONS[0]:,} to {texts:,} texts labelled by the teacher: {interval(gain)}; {outside:.0%} "
         f"of the validation texts have a word that the sample lacks, {unknown:.0%} one that all texts lack"
     )
     borrow = "dvc exp run -S pool.replace=2 -S pool.borrow=2" if unknown > UNKNOWN_TEXTS else None
-    if measured["stands_in"]:
+    if measured["train_as_unlabelled"]:
         evidence += "; there is no unlabelled text, so train texts without their labels replace it"
     topic = "How much unlabelled text?"
     if measured["paired"]["teacher, TF-IDF"]["difference_low"] <= 0:
@@ -223,7 +223,7 @@ def more_labels(measured: Measured) -> Statement:
 
 def larger_teacher(measured: Measured, student: str) -> Statement:
     """Decide whether a larger teacher is likely to improve the student."""
-    paired, order = measured["paired"], measured["order"]
+    paired, order = measured["paired"], measured["word_order"]
     loss, headroom = paired[f"{student}, teacher"], paired["teacher, TF-IDF"]
     evidence = f"{student} against its teacher: {interval(loss)}"
     if order:
