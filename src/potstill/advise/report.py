@@ -21,8 +21,8 @@ def markdown(measured: Measured, advice: Sequence[Statement]) -> str:
     lines = [
         "# Advice",
         "",
-        f"Based on {rows['sample']:,} of {rows['train']:,} labelled rows, {rows['transfer'] - rows['sample']:,} {others}, "
-        f"and the teacher {code(measured['teacher'])}, fine-tuned on the sample. Measured on {rows['validation']:,} "
+        f"Based on {rows['sample']:,} of {rows['train']:,} labelled rows, {rows['transfer'] - rows['sample']:,} "
+        f"{others}, and the teacher {code(measured['teacher'])}, fine-tuned on the sample. Measured on {rows['validation']:,} "
         f"validation texts; the test split was not used. Each model was trained once.",
         "",
     ]
