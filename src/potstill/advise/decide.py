@@ -176,7 +176,7 @@ def more_text(measured: Measured, student: str) -> Statement:
     unknown, outside = (measured["out_of_vocabulary"][part]["texts"] for part in ("all", "sample"))
     evidence = (
         f"{name}, {texts // FRACTIONS[0]:,} to {texts:,} texts labelled by the teacher: {interval(gain)}; "
-        f"{outside:.0%} of the validation texts have a word that the sample lacks, {unknown:.0%} one that all texts lack"
+        f"{outside:.0%} of the validation texts have a word that the sample lacks, {unknown:.0%} one that all lack"
     )
     borrow = "dvc exp run -S pool.replace=2 -S pool.borrow=2" if unknown > UNKNOWN_TEXTS else None
     if measured["train_as_unlabelled"]:

@@ -22,8 +22,8 @@ def markdown(measured: Measured, advice: Sequence[Statement]) -> str:
         "# Advice",
         "",
         f"Based on {rows['sample']:,} of {rows['train']:,} labelled rows, {rows['transfer'] - rows['sample']:,} "
-        f"{others}, and the teacher {code(measured['teacher'])}, fine-tuned on the sample. Measured on {rows['validation']:,} "
-        f"validation texts; the test split was not used. Each model was trained once.",
+        f"{others}, and the teacher {code(measured['teacher'])}, fine-tuned on the sample. Measured on "
+        f"{rows['validation']:,} validation texts; the test split was not used. Each model was trained once.",
         "",
     ]
     for statement in advice:
