@@ -149,19 +149,18 @@ def glue(name: str, rows: Rows, verdict: str, folder: Path) -> None:
 
 
 def searched(rows: Rows, folder: Path) -> None:
-    """What the recommended student is worth, as a table, in the README too."""
+    """Write the table of the recommended student on test, into the README too."""
     text = markdown(HEADINGS, map(cells, summarise(rows).itertuples()))
     publish(folder / "test.md", "search", text)
 
 
-def advice(said: dict[str, list[dict[str, Any]]], folder: Path) -> None:
-    """What `make advise` claims of each task, side by side, and how sure it is."""
-    topics = [statement["topic"] for statement in next(iter(said.values()))]
+def advice(statements: dict[str, list[dict[str, Any]]], folder: Path) -> None:
+    """Write the table of the advice on each task, with its confidence."""
     lines = [
-        [topic, *(f"{told[i]['claim']} *({told[i]['confidence']})*" for told in said.values())]
-        for i, topic in enumerate(topics)
+        [row[0]["topic"], *(f"{statement['claim']} *({statement['confidence']})*" for statement in row)]
+        for row in zip(*statements.values(), strict=True)
     ]
-    publish(folder / "claims.md", "advice", markdown(dict.fromkeys(("", *said), "---"), lines))
+    publish(folder / "claims.md", "advice", markdown(dict.fromkeys(("", *statements), "---"), lines))
 
 
 def debian(results: dict[str, dict[str, Any]], folder: Path) -> None:

@@ -1,17 +1,16 @@
-"""Stage `ablate`: what the teacher, each kind of text, the choice of words and the amount of text bring."""
+"""Stage `ablate`: measure what the teacher, each source of text, the vocabulary and the number of texts contribute."""
 
 from potstill.start import run as run_stage
 
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 from joblib import cpu_count
 from tqdm import tqdm
 
 from potstill import files, paths
-from potstill.ablate import Trial, is_row, plan, run
+from potstill.ablate import Row, Trial, is_row, plan, run
 from potstill.corpus.dataset import Dataset
 from potstill.cost import record_resources
 from potstill.params.ablate import AblateParams
@@ -21,34 +20,35 @@ from potstill.student.transfer import TransferSet
 from potstill.workers import workers
 
 METRICS = paths.METRICS / "ablate"
-GROUPS = ("sources", "pool")  # that `dvc plots` shows
+PLOTTED = ("sources", "pool")  # groups that `dvc plots` shows
 COLUMNS = ("name", "texts", "accuracy")
 
 
 @record_resources(METRICS / "resources.json")
 def main() -> None:
-    """Read the prepared data and the transfer set; write `metrics/ablate`. A run that was killed goes on."""
+    """Read the prepared data and the transfer set; write `metrics/ablate`. Resumes a run that was killed."""
     params, baseline = AblateParams.load(), BaselineParams.load()
     trials = plan(params, baseline, transfer.sources(paths.TRANSFER))
     inputs = [files.sha256(paths.PREPARED), files.sha256(paths.TRANSFER), params.model_dump_json(exclude={"n_jobs"})]
     scratch = paths.SCRATCH / "ablate" / files.cache_key(*inputs, baseline.model_dump_json())
-    found: dict[str, dict[str, Any]] = {}
+    groups: dict[str, dict[str, Row]] = {}
     jobs = min(params.n_jobs or cpu_count(), max(1, len(trials)))
     with workers(jobs) as pool:
-        works = {trial.work: trial for trial in trials}
-        waiting = {work: pool.submit(result, trial, params, baseline, scratch) for work, trial in works.items()}
+        distinct = {trial.key: trial for trial in trials}
+        results = {key: pool.submit(result, trial, params, baseline, scratch) for key, trial in distinct.items()}
         for trial in tqdm(trials, unit="model", desc="ablate"):
-            found.setdefault(trial.group, {})[trial.name] = row = waiting[trial.work].result()
+            row = results[trial.key].result()
+            groups.setdefault(trial.group, {})[trial.name] = row
             tqdm.write(f"{trial.group}, {trial.name}: {row['accuracy']:.2%} on test, {row['texts']:,} texts")
-    files.write_json(METRICS / "metrics.json", {"ablate": found})
-    for group in GROUPS:
-        rows = pd.DataFrame([{"name": name, **row} for name, row in found.get(group, {}).items()], columns=COLUMNS)
+    files.write_json(METRICS / "metrics.json", {"ablate": groups})
+    for group in PLOTTED:
+        rows = pd.DataFrame([{"name": name, **row} for name, row in groups.get(group, {}).items()], columns=COLUMNS)
         files.write_text(METRICS / f"{group}.csv", rows.to_csv(index=False))
 
 
-def result(trial: Trial, params: AblateParams, baseline: BaselineParams, scratch: Path) -> dict[str, Any]:
-    """One trial's result, as an earlier run left it or a new one."""
-    path = scratch / f"{files.cache_key(trial.work)}.json"
+def result(trial: Trial, params: AblateParams, baseline: BaselineParams, scratch: Path) -> Row:
+    """Return the result of a trial, from an earlier run if there is one."""
+    path = scratch / f"{files.cache_key(trial.key)}.json"
     row = files.read_checkpoint(path, is_row)
     if row is None:
         row = run(trial, *read(), params, baseline)
@@ -58,7 +58,7 @@ def result(trial: Trial, params: AblateParams, baseline: BaselineParams, scratch
 
 @cache
 def read() -> tuple[Dataset, TransferSet]:
-    """What is learned from, once per process."""
+    """Read the texts to train on, once per process."""
     data = Dataset.load(paths.PREPARED, unlabelled=False)
     return data, transfer.read(paths.TRANSFER, data.labels)
 

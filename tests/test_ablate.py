@@ -53,7 +53,7 @@ def test_the_baselines_own_architecture_is_trained_once():
 
 def test_what_answers_two_questions_is_trained_once():
     trials = plan(asked(architectures=["mlp"]), BASELINE, ["train", "unlabelled"])
-    same = [trial for trial in trials if trial.work == trials[1].work]
+    same = [trial for trial in trials if trial.key == trials[1].key]
     assert [(trial.group, trial.name) for trial in same] == [
         ("sources", "unlabelled"),
         ("architectures", "bigru"),
@@ -70,13 +70,13 @@ def test_every_trial_learns_from_its_share(data, transfer):
     assert texts == {
         ("sources", "train"): 240,
         ("sources", "unlabelled"): 340,
-        ("words", "frequent"): 340,
+        ("vocabulary", "frequent"): 340,
         ("architectures", "bigru"): 340,
         ("architectures", "mlp"): 340,
         ("pool", "0.5"): 170,
         ("pool", "1"): 340,
-        ("labels", "hard 0.25"): 60,
-        ("labels", "tfidf 0.25"): 60,
+        ("hard", "0.25"): 60,
+        ("tfidf", "0.25"): 60,
     }
     for row in found.values():
         assert row["accuracy_low"] <= row["accuracy"] <= row["accuracy_high"]
@@ -107,5 +107,5 @@ def test_the_same_trial_gives_the_same_numbers(data, transfer):
 
 def test_every_class_keeps_an_example(data, transfer):
     trials = plan(asked(label_shares=[0.01]), BASELINE, ["train"])
-    trial = next(trial for trial in trials if trial.name == "tfidf 0.01")
+    trial = next(trial for trial in trials if trial.group == "tfidf")
     assert run(trial, data, transfer, asked(), BASELINE)["texts"] == 3

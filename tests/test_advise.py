@@ -50,7 +50,7 @@ def model(name, training, texts, accuracy):
     return {"name": name, "training": training, "texts": texts, "parameters": 4000, **scored}
 
 
-def numbers(paired=None, wos=0.1, stands_in=False, accuracies=(0.75, 0.8, 0.84)):
+def numbers(paired=None, wos=0.1, train_as_unlabelled=False, accuracies=(0.75, 0.8, 0.84)):
     """A made-up measurement. `paired` sets differences: (difference, low, high)."""
     names = {
         "teacher, TF-IDF": SURE,
@@ -71,15 +71,15 @@ def numbers(paired=None, wos=0.1, stands_in=False, accuracies=(0.75, 0.8, 0.84))
     for name in ("bag", "bigru"):
         models += [model(name, "distilled", *point) for point in zip(sizes, accuracies, strict=True)]
     models.append(model("large bigru", "distilled", 6000, accuracies[-1]))
-    rows = {"train": 8000, "unlabelled": 0 if stands_in else 20_000, "sample": 1500, "choosers": 500}
+    rows = {"train": 8000, "unlabelled": 0 if train_as_unlabelled else 20_000, "sample": 1500, "selection": 500}
     return {
-        "rows": rows | {"validation": 1000, "pool": 6000},
+        "rows": rows | {"validation": 1000, "transfer": 6000},
         "classes": 2,
         "majority": 0.5,
-        "stands_in": stands_in,
+        "train_as_unlabelled": train_as_unlabelled,
         "models": models,
-        "order": {"wos": wos, "survived": 1 - wos / 2, "texts": 1000},
-        "unknown": {part: {"words": 0.1, "texts": 0.5} for part in ("to_sample", "to_all")},
+        "word_order": {"wos": wos, "survived": 1 - wos / 2, "texts": 1000},
+        "out_of_vocabulary": {part: {"words": 0.1, "texts": 0.5} for part in ("sample", "all")},
         "paired": {
             name: dict(zip(("difference", "difference_low", "difference_high"), test, strict=True))
             for name, test in names.items()
@@ -170,7 +170,7 @@ def test_how_much_text_is_needed_follows_from_the_curve():
     assert "You have enough" in flat.claim
     unsure = advice(numbers({"bigru, on a quarter": NONE}))["How much unlabelled text"]
     assert unsure.confidence == "inconclusive"
-    assert "replace it" in advice(numbers(stands_in=True))["How much unlabelled text"].evidence
+    assert "replace it" in advice(numbers(train_as_unlabelled=True))["How much unlabelled text"].evidence
 
 
 def test_labels_help_only_if_the_teacher_still_learns():
@@ -180,7 +180,7 @@ def test_labels_help_only_if_the_teacher_still_learns():
 
 def test_every_statement_has_its_evidence_in_the_report():
     measured = numbers()
-    measured["order"] = None  # texts of one word
+    measured["word_order"] = None  # texts of one word
     said = decide(measured)
     text = markdown(measured, said)
     for statement in said:
@@ -213,10 +213,10 @@ def test_everything_is_measured_on_the_same_texts(data, monkeypatch):
     measured = measure(data, 100, quick(BaselineParams), quick(StudentParams), oracle, lines.append)
     assert oracle.fitted == [50, 100]
     assert measured["rows"] == {
-        "train": 240, "unlabelled": 100, "sample": 100, "choosers": 33, "validation": 60, "pool": 200,
+        "train": 240, "unlabelled": 100, "sample": 100, "selection": 33, "validation": 60, "transfer": 200,
     }  # fmt: skip
-    assert not measured["stands_in"]
-    assert measured["order"]["wos"] == 0  # it looks at words alone
+    assert not measured["train_as_unlabelled"]
+    assert measured["word_order"]["wos"] == 0  # it looks at words alone
     distilled = [m for m in measured["models"] if m["training"] == "distilled"]
     assert [(m["name"], m["texts"]) for m in distilled] == [
         *(("bag", size) for size in (50, 100, 200)),
@@ -246,7 +246,7 @@ def table(labels):
 
 def test_train_texts_replace_unlabelled_text_that_is_missing(data):
     sample = draw(Dataset(data.labels, data.train, data.validation, data.test, data.unlabelled[:0]), 50, FRACTIONS[0])
-    assert sample.stands_in
+    assert sample.train_as_unlabelled
     assert (len(sample.train), len(sample.selection), len(sample.others)) == (50, 16, 240 - 50 - 16)
 
 

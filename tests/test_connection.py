@@ -13,9 +13,9 @@ from functools import partial
 import pytest
 import uvicorn
 
-from potstill import connection
-from potstill.connection import Connection, Limits
 from potstill.errors import PotstillError
+from potstill.service import connection, errors
+from potstill.service.connection import Connection, Limits
 
 SECONDS = 0.4
 LARGE = b"x" * 10_000_000  # more than the kernel buffers
@@ -126,7 +126,7 @@ def test_an_idle_connection_is_closed_in_silence(place):
 
 def test_a_body_in_small_pieces_is_read(place):
     post = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
-    chunks = b"1\r\nx\r\n" * (connection.PIECES - 1) + b"0\r\n\r\n"
+    chunks = b"1\r\nx\r\n" * (connection.MAX_CHUNKS - 1) + b"0\r\n\r\n"
     with connect(place) as client:
         client.sendall((post + chunks) * 2)  # they are counted for each request
         assert rest(client).count(b"200 OK") == 2
@@ -152,7 +152,7 @@ def test_a_client_that_does_not_read_is_dropped(place):
 
 
 def test_unread_answers_are_held_in_bounded_memory(monkeypatch):
-    monkeypatch.setattr(connection, "UNREAD", len(LARGE))
+    monkeypatch.setattr(connection, "MAX_UNREAD", len(LARGE))
     with serving(seconds=60) as (place, _), ExitStack() as stack:
         clients = [stack.enter_context(connect(place)) for _ in range(8)]
         for client in clients:
@@ -220,7 +220,8 @@ def test_requests_in_progress_do_not_make_room():
         (b"\x16\x03\x01\x1b[31m\r\n\r\n", 400, "illegal request line)"),
         (b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nxy", 400, "conflicting"),
         (
-            b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n" + b"1\r\nx\r\n" * connection.PIECES * 2,
+            b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+            + b"1\r\nx\r\n" * connection.MAX_CHUNKS * 2,
             400,
             "too many chunks",
         ),
@@ -237,9 +238,9 @@ def test_what_is_not_http_is_told_why(place, request_, status, reason):
 
 
 def test_errors_are_short_and_safe_for_a_terminal():
-    said = connection.problem("\x1b[31m" + "x" * 10_000)["detail"]
+    said = errors.problem("\x1b[31m" + "x" * 10_000)["detail"]
     assert said.startswith(r"\x1b[31mx")
-    assert len(said) == connection.LONGEST
+    assert len(said) == errors.MAX_LENGTH
 
 
 @pytest.mark.parametrize(
@@ -258,15 +259,17 @@ def test_connections_stay_below_the_limit_of_open_files(monkeypatch, soft, hard,
     found = []
     monkeypatch.setattr(resource, "getrlimit", lambda which: (soft, hard))
     monkeypatch.setattr(resource, "setrlimit", lambda which, limits: found.append(limits))
-    assert connection.room(1000) == allowed
+    assert connection.allowed_connections(1000) == allowed
     assert found == ([] if raised is None else [(raised, hard)])
 
 
 @pytest.mark.parametrize(("most", "least"), [(1000, 150), (5, 105)])
 def test_too_low_a_limit_of_open_files_is_told(monkeypatch, most, least):
     monkeypatch.setattr(resource, "getrlimit", lambda which: (64, 64))
-    with pytest.raises(PotstillError, match=rf"too low \(found: 64\): raise it to at least {least} with `ulimit -n`$"):
-        connection.room(most)
+    with pytest.raises(
+        PotstillError, match=rf"too low \(found: 64\)\. Raise it to at least {least} with `ulimit -n`\.$"
+    ):
+        connection.allowed_connections(most)
     monkeypatch.setattr(resource, "getrlimit", lambda which: (least, least))
     monkeypatch.setattr(resource, "setrlimit", lambda which, limits: None)
-    assert connection.room(most) == least - connection.RESERVE
+    assert connection.allowed_connections(most) == least - connection.RESERVED_FILES

@@ -21,7 +21,7 @@ from transformers import (
 
 from conftest import CHECKPOINTS, make_checkpoint, make_transfer
 from potstill import files
-from potstill.ablate import ROW, is_row
+from potstill.ablate import Row, is_row
 from potstill.corpus.dataset import SPLITS, Dataset
 from potstill.engine import local, shards
 from potstill.errors import PotstillError
@@ -489,11 +489,11 @@ class TestScratch:
         spec = importlib.util.spec_from_file_location("ablate_stage", ROOT / "src/ablate.py")
         stage = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(stage)
-        made = dict.fromkeys(ROW, 1.0)
+        made = dict.fromkeys(Row.__annotations__, 1.0)
         monkeypatch.setattr(stage, "read", tuple)
         monkeypatch.setattr(stage, "run", lambda *_: made)
         trial = stage.Trial("pool", "1", {})
-        path = tmp_path / f"{files.cache_key(trial.work)}.json"
+        path = tmp_path / f"{files.cache_key(trial.key)}.json"
         for repeats, again in ((1, True), (2, False)):
             if again:
                 path.mkdir() if content is None else path.write_text(content)

@@ -174,7 +174,11 @@ def test_a_file_is_not_damaged_where_memory_is_short(error):
 
 @pytest.mark.parametrize(
     ("command", "advice"),
-    [("src/teacher.py", "more `gradient_accumulation_steps`"), ("src/ablate.py", "fewer `jobs`"), ("potstill", None)],
+    [
+        ("src/teacher.py", "more `gradient_accumulation_steps`"),
+        ("src/ablate.py", "a smaller `n_jobs`"),
+        ("potstill", None),
+    ],
 )
 def test_what_to_do_about_memory_fits_the_command(command, advice, monkeypatch):
     monkeypatch.setattr(sys, "argv", [command])

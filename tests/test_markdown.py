@@ -156,6 +156,6 @@ def test_names_of_models_are_shown_as_they_are():
 def test_the_teacher_of_an_advice_is_shown_as_it_is():
     scores = {"accuracy": 0.5, "accuracy_low": 0.4, "accuracy_high": 0.6, "matthews": 0.1}
     model = {"name": "TF-IDF", "training": "hard", "texts": 1, "parameters": 1, **scores}
-    rows = {"sample": 1, "train": 1, "pool": 1, "validation": 1}
-    measured = {"rows": rows, "stands_in": False, "teacher": "a`<b>", "models": [model], "majority": 0.5}
+    rows = {"sample": 1, "train": 1, "transfer": 1, "validation": 1}
+    measured = {"rows": rows, "train_as_unlabelled": False, "teacher": "a`<b>", "models": [model], "majority": 0.5}
     assert "<code>a`&lt;b&gt;</code>" in RENDERER.render(advice.markdown(measured, []))

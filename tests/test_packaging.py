@@ -56,7 +56,7 @@ def test_what_does_not_train_or_test_makes_no_environment(tmp_path, target):
     assert "-m venv" not in make(tmp_path, "--dry-run", target).stdout
     assert "-m venv" in make(tmp_path, "--dry-run", "repro").stdout
     said = make(tmp_path, target, path=str(tmp_path))
-    assert "error: no environment is there: make setup, or activate yours" in said.stderr
+    assert "error: no environment found: run make setup, or activate yours" in said.stderr
     assert said.returncode
 
 

@@ -93,10 +93,11 @@ def make(student=0.9, teacher=0.93, texts=2000, with_teacher=True):
         prepared={"removed": {"train": {"rows": 1}}, "two_labels": 2},
         ablation={
             "sources": {"train": row, "unlabelled": row},
-            "words": {"frequent": row},
+            "vocabulary": {"frequent": row},
             "architectures": {"bigru": row, "mlp": row},
             "pool": {"0.1": row},
-            "labels": {"hard 0.1": row, "tfidf 0.1": row},
+            "hard": {"0.1": row},
+            "tfidf": {"0.1": row},
         },
         truncated={"teacher": {"train": 0.25, "test": 0.1}, "student": {}},
     )

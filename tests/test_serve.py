@@ -25,10 +25,15 @@ import numpy as np
 import pytest
 from starlette.responses import JSONResponse
 
-from potstill import cli, serve
+from potstill import cli
 from potstill.commands import page
 from potstill.errors import PotstillError
 from potstill.runtime.model import Student
+from potstill.service import app as service
+from potstill.service import predictor, requests
+from potstill.service import server as servers
+from potstill.service.hosts import AllowedHosts
+from potstill.service.middleware import SMALL_BODY, RequestGuard
 from test_fast import student
 
 pytestmark = pytest.mark.slow
@@ -131,7 +136,7 @@ def test_it_counts(server):
         (b"[" * 9000, 422, "nested too deeply"),
         (b'{"a":' * 1800, 422, "nested too deeply"),
         (b"[]", 422, "must be a JSON object"),
-        (b'{"texts": ["a"], "texts": ["b"]}', 422, "body: key 'texts' is there twice"),
+        (b'{"texts": ["a"], "texts": ["b"]}', 422, "body: duplicate key 'texts'"),
         (b'{"texts": ["a"], "top_k": 1' + b"0" * 5000 + b"}", 422, "too many digits"),
         (b'{"texts": ["a"], "top_k": NaN}', 422, "body.top_k: Input should be a valid integer"),
         (
@@ -182,14 +187,19 @@ def test_bad_requests_are_told_why(server, body, status, detail):
 )
 def test_large_bodies_are_parsed_in_another_thread(model, monkeypatch, value, detail):
     threads = []
-    parse = serve.parse
-    monkeypatch.setattr(serve, "parse", lambda content: (threads.append(threading.current_thread()), parse(content))[1])
+    parse = requests.parse
+
+    def noted(content):
+        threads.append(threading.current_thread())
+        return parse(content)
+
+    monkeypatch.setattr(requests, "parse", noted)
     app = made(Student.load(model), {}, max_body=1 << 20)
-    for padding in (0, serve.SMALL):
+    for padding in (0, SMALL_BODY):
         status, answer = call(app, "/predict", b'{"texts": [' + value + b" " * padding + b"]}")
         assert status == (422 if detail else 200)
         assert detail is None or detail in json.loads(answer)["detail"]
-    large = [len(value) > serve.SMALL, True]
+    large = [len(value) > SMALL_BODY, True]
     assert [thread is not threading.main_thread() for thread in threads] == large
 
 
@@ -216,9 +226,9 @@ def test_unusual_bodies_are_answered(server, body):
         ({"content-type": ";charset=utf-8"}, 415, "(found: empty)."),
         ({"content-type": "a/\x1b[31m"}, 415, r"(found: a/\x1b[31m)."),
         ({"content-type": "application/JSON; charset=utf-8"}, 200, None),
-        ({"content-encoding": "gzip"}, 415, "content-encoding: 'gzip' is not read. Send the body uncompressed."),
+        ({"content-encoding": "gzip"}, 415, "content-encoding: 'gzip' is not supported. Send the body uncompressed."),
         ({"content-encoding": "identity"}, 200, None),
-        ({"host": "evil.example"}, 400, "host: 'evil.example' is not answered."),
+        ({"host": "evil.example"}, 400, "host: 'evil.example' is not allowed."),
         ({"host": "LocalHost:1"}, 200, None),
         ({"transfer-encoding": "chunked", "content-length": "5"}, 400, "send only one"),
     ],
@@ -267,22 +277,22 @@ def test_methods_and_paths(server, method, path, status, allow):
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
 def test_at_loopback_only_its_names_are_answered(address):
-    answered = serve.hosts(address, ["demo.example"])
+    hosts = AllowedHosts(address, ["demo.example"])
     for host in ("localhost", "LOCALHOST:8000", "127.0.0.1:80", "[::1]", "[::1]:8000", "Demo.example:8000"):
-        assert answered(host)
+        assert hosts.accept(host)
     for host in ("", ":80", "evil.example", "10.0.0.1", "localhost.evil.example", "a@localhost", "localhost:x", "::1"):
-        assert not answered(host)
-    assert serve.hosts(address, ["*"])("evil.example")
+        assert not hosts.accept(host)
+    assert AllowedHosts(address, ["*"]).accept("evil.example")
 
 
 def test_elsewhere_addresses_are_answered_too():
-    answered = serve.hosts("0.0.0.0", ["fe80::1"])
+    hosts = AllowedHosts("0.0.0.0", ["fe80::1"])
     for host in ("10.0.0.1:8000", "[2001:db8::1]:80", "[fe80::1]", "localhost"):
-        assert answered(host)
-    assert not answered("evil.example")
+        assert hosts.accept(host)
+    assert not hosts.accept("evil.example")
     for name in ("http://a", "a:80", "a b", "", "*.a"):
         with pytest.raises(PotstillError, match="--allowed-host: must be a host name"):
-            serve.hosts("0.0.0.0", [name])
+            AllowedHosts("0.0.0.0", [name])
 
 
 def call(app, path, body=None):
@@ -307,7 +317,7 @@ async def called(app, path, body=None):
 
 def made(student, known, **limits):
     limits = {"max_body": 10_000, "max_batch": 100, "max_length": 200} | limits
-    return serve.create(student, known, "a page", answered=serve.hosts("127.0.0.1", []), **limits)
+    return service.create(student, known, "a page", hosts=AllowedHosts("127.0.0.1", []), **limits)
 
 
 def test_what_is_no_number_is_never_in_a_body(model, monkeypatch):
@@ -325,7 +335,7 @@ def test_a_defect_is_told_in_the_same_shape_and_counted(model, monkeypatch):
     monkeypatch.setattr(Student, "predict_proba", lambda self, texts: 1 / 0)
     with pytest.raises(ZeroDivisionError):  # for the log
         call(app, "/predict", b'{"texts": ["a"]}')
-    app.state.count(408)
+    app.state.metrics.count_refused(408)
     _, metrics = call(app, "/metrics")
     assert b'potstill_requests_total{path="/predict",status="500"} 1.0' in metrics
     assert b'potstill_requests_total{path="other",status="408"} 1.0' in metrics
@@ -347,38 +357,38 @@ def test_labels_are_safe_for_a_terminal(model):
     assert call(app, "/metrics")[1].decode().replace("\n", "").isprintable()
     assert page.title(dataclasses.replace(student, labels=labels)).isprintable()
     record = logging.LogRecord("", logging.ERROR, "", 1, "a\x1b[31m\nb", (), None)
-    assert serve._Visible().format(record) == "a\\x1b[31m\nb"
+    assert servers._VisibleFormatter().format(record) == "a\\x1b[31m\nb"
 
 
 @pytest.mark.parametrize(
-    ("several", "rows", "top", "detail"),
+    ("multi_label", "rows", "top_k", "detail"),
     [
-        (False, 5, 3, "body.top_k: 5 texts with 3 probabilities each are more than the 12 of an answer. "),
+        (False, 5, 3, "body.top_k: 5 texts with 3 probabilities each exceed the limit of 12 per response. "),
         (False, 5, 99, "Set top_k to at most 2, or send at most 4 texts."),
         (False, 5, 2, None),
         (False, 10, None, None),
-        (True, 5, None, "5 texts with 3 probabilities each (all classes, without top_k) are more than the 12 of"),
-        (True, 5, 1, "body.texts: they have 15 labels, more than the 12 of an answer. Send fewer texts."),
+        (True, 5, None, "5 texts with 3 probabilities each (all classes, without top_k) exceed the limit of 12"),
+        (True, 5, 1, "body.texts: they have 15 labels, more than the limit of 12 per response. Send fewer texts."),
         (True, 4, None, None),
     ],
 )
-def test_answers_are_bounded(monkeypatch, several, rows, top, detail):
-    monkeypatch.setattr(serve, "PROBABILITIES", 12)
-    app = made(dataclasses.replace(student("bigru"), thresholds=[0.0] * 3 if several else None), {}, max_batch=10)
-    status, content = call(app, "/predict", json.dumps({"texts": ["a"] * rows, "top_k": top}).encode())
+def test_answers_are_bounded(monkeypatch, multi_label, rows, top_k, detail):
+    monkeypatch.setattr(predictor, "PROBABILITIES", 12)
+    app = made(dataclasses.replace(student("bigru"), thresholds=[0.0] * 3 if multi_label else None), {}, max_batch=10)
+    status, content = call(app, "/predict", json.dumps({"texts": ["a"] * rows, "top_k": top_k}).encode())
     assert status == (422 if detail else 200)
     assert detail is None or detail in json.loads(content)["detail"]
 
 
 def test_a_batch_that_is_allowed_is_answered(monkeypatch):
-    monkeypatch.setattr(serve, "PROBABILITIES", 12)
+    monkeypatch.setattr(predictor, "PROBABILITIES", 12)
     assert call(made(student("bigru"), {}), "/predict", json.dumps({"texts": ["a"] * 100}).encode())[0] == 200
 
 
 @pytest.mark.parametrize(("rows", "most"), [(2, 2), (1, 6)])
 def test_few_large_answers_are_computed_at_a_time(monkeypatch, rows, most):
     monkeypatch.setattr(os, "cpu_count", lambda: 2)
-    monkeypatch.setattr(serve, "SMALL_ANSWER", 3)
+    monkeypatch.setattr(service, "SMALL_RESPONSE", 3)
     running, found, lock = 0, [], threading.Lock()
 
     def predict_proba(self, texts):
@@ -410,10 +420,8 @@ def test_large_bodies_are_held_in_bounded_memory():
         await asyncio.sleep(0.1)
         await JSONResponse({})(scope, receive, send)
 
-    def note(path, status, took):
-        statuses.append(status)
-
-    watched = serve.Watched(late, 100_000, lambda host: True, note)
+    metrics = Mock(count_request=lambda path, status, seconds: statuses.append(status))
+    guard = RequestGuard(late, 100_000, AllowedHosts("127.0.0.1", []), metrics)
 
     async def post(size):
         async def receive():
@@ -422,14 +430,14 @@ def test_large_bodies_are_held_in_bounded_memory():
         async def send(message):
             pass
 
-        await watched({"type": "http", "method": "POST", "path": "/", "headers": []}, receive, send)
+        await guard({"type": "http", "method": "POST", "path": "/", "headers": []}, receive, send)
 
     async def all_at_once():
         await asyncio.gather(*(post(100_000) for _ in range(40)), *(post(1000) for _ in range(5)))
 
     asyncio.run(all_at_once())
     assert Counter(statuses) == {200: 32 + 5, 503: 8}
-    assert watched.held == 0
+    assert guard.held == 0
 
 
 def test_a_body_that_hides_its_size_is_cut_off(server):
@@ -502,8 +510,8 @@ def test_held_connections_stop_neither_the_service_nor_its_end(model):
 def test_a_taken_port_ends_in_one_line():
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        with pytest.raises(PotstillError, match=f"^127.0.0.1:{port} cannot be used .*: choose another --port$"):
-            serve.listen("127.0.0.1", port)
+        with pytest.raises(PotstillError, match=f"^127.0.0.1:{port} cannot be used .*\. Choose another --port\.$"):
+            servers.listen("127.0.0.1", port)
 
 
 @pytest.mark.parametrize(
@@ -511,12 +519,12 @@ def test_a_taken_port_ends_in_one_line():
 )
 def test_a_host_that_is_none_is_told(host):
     with pytest.raises(PotstillError, match="--host: must be an address or a name of this machine"):
-        serve.listen(host, 0)
+        servers.listen(host, 0)
 
 
 def test_other_refusals_of_an_address_are_told(monkeypatch):
-    with pytest.raises(PotstillError, match=r"192.0.2.1:0 cannot be used .*: choose another --host"):
-        serve.listen("192.0.2.1", 0)
+    with pytest.raises(PotstillError, match=r"192.0.2.1:0 cannot be used .*\. Choose another --host"):
+        servers.listen("192.0.2.1", 0)
     for number, reason, other in (
         (errno.EACCES, "Permission denied", "--port"),
         (errno.EADDRINUSE, "Address already in use", "--port"),
@@ -524,18 +532,20 @@ def test_other_refusals_of_an_address_are_told(monkeypatch):
         (errno.EAFNOSUPPORT, "Address family not supported by protocol", "--host"),
     ):
         monkeypatch.setattr(socket, "create_server", Mock(side_effect=OSError(number, "told by create_server")))
-        with pytest.raises(PotstillError, match=rf"^127.0.0.1:80 cannot be used \({reason}\): choose another {other}$"):
-            serve.listen("127.0.0.1", 80)
+        with pytest.raises(
+            PotstillError, match=rf"^127.0.0.1:80 cannot be used \({reason}\)\. Choose another {other}\.$"
+        ):
+            servers.listen("127.0.0.1", 80)
 
 
 def test_ipv6(model, capsys, monkeypatch):
     try:
-        listening = serve.listen("::1", 0)
+        listening = servers.listen("::1", 0)
     except PotstillError:
         pytest.skip("this machine has no IPv6")
     with listening:
-        monkeypatch.setattr(serve._Server, "run", lambda self, sockets: None)
-        serve.run(made(Student.load(model), {}), listening, seconds=1, connections=10)
+        monkeypatch.setattr(servers._Server, "run", lambda self, sockets: None)
+        servers.run(made(Student.load(model), {}), listening, timeout=1, max_connections=10)
         port = listening.getsockname()[1]
     assert capsys.readouterr().out == f"http://[::1]:{port}/ (stop it with Ctrl-C)\n"
 

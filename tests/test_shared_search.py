@@ -1,4 +1,4 @@
-"""One search on several machines: real processes, and a real PostgreSQL of the test's own."""
+"""A search shared by several machines: real processes, and a real PostgreSQL server."""
 
 import ast
 import getpass
@@ -18,15 +18,15 @@ pytestmark = [pytest.mark.slow, pytest.mark.faults]
 
 SEARCH = ("python", "-m", "potstill", "search", "--budget", "900", "--jobs", "1", "--trials")
 PASSWORD = "p@ss/w:rd%"
-TRIED = re.compile(r"^\d+/\d+: .* parameters, .* bytes, (.*)$", re.M)
+TRAINED = re.compile(r"^\d+/\d+: .* parameters, .* bytes, (.*)$", re.M)
 
 
 class Server:
-    """A PostgreSQL that asks for a password and listens on this machine alone."""
+    """A PostgreSQL server that requires a password and listens on this machine only."""
 
     def __init__(self, programs, folder):
         self.programs, self.folder, self.port = programs, folder, free()
-        # It refuses to be root.
+        # PostgreSQL refuses to run as root.
         self.user = {"user": "nobody", "group": "nogroup", "extra_groups": []} if getpass.getuser() == "root" else {}
         (folder / "password").write_text(PASSWORD)
         if self.user:
@@ -52,12 +52,12 @@ class Server:
 
 @pytest.fixture(scope="module")
 def server():
-    pytest.importorskip("psycopg", reason="PostgreSQL wants the extra `postgresql`")
+    pytest.importorskip("psycopg", reason="PostgreSQL requires the extra `postgresql`")
     found = [Path(path).parent for path in [shutil.which("initdb")] if path]
     found += sorted(path.parent for path in Path("/usr/lib/postgresql").glob("*/bin/initdb"))
     if not found:
         pytest.skip("PostgreSQL is not installed")
-    folder = Path(tempfile.mkdtemp())  # not pytest's, where nobody but its user may go
+    folder = Path(tempfile.mkdtemp())  # pytest's is closed to other users, `nobody` among them
     server = Server(found[-1], folder)
     yield server
     server.stop()
@@ -66,19 +66,19 @@ def server():
 
 @pytest.fixture
 def machines(pulled):
-    """Two clones that have pulled."""
+    """Return two clones with the data pulled."""
     other = pulled.parent / "other"
     shutil.copytree(pulled, other)
     return pulled, other
 
 
 @pytest.mark.parametrize("kind", ["journal", "postgresql"])
-def test_machines_share_a_search_though_one_is_killed_and_started_again(machines, tmp_path, kind, request):
+def test_machines_share_a_search_of_which_one_is_killed_and_restarted(machines, tmp_path, kind, request):
     storage = str(tmp_path / "shared") if kind == "journal" else request.getfixturevalue("server").url()
     command = (*SEARCH, "10", "--storage", storage)
     logs = []
     with started(machines[0], *command) as (one, log), started(machines[1], *command) as (other, other_log):
-        assert until(lambda: TRIED.search(log()), one), log()
+        assert until(lambda: TRAINED.search(log()), one), log()
         kill(one)
         logs.append(log())
         with started(machines[0], *command) as (one, log):
@@ -87,31 +87,31 @@ def test_machines_share_a_search_though_one_is_killed_and_started_again(machines
             logs += [log(), other_log()]
     results = [json.loads((folder / "metrics/search/results.json").read_text()) for folder in machines]
     assert results[0] == results[1]
-    tried = [frozenset(ast.literal_eval(settings).items()) for log in logs for settings in TRIED.findall(log)]
-    assert len(set(tried)) == len(tried) >= 9  # one may have died between keeping a result and saying so
+    trained = [frozenset(ast.literal_eval(params).items()) for log in logs for params in TRAINED.findall(log)]
+    assert len(set(trained)) == len(trained) >= 9  # the killed one may not have printed its last result
     found = {frozenset(result["params"].items()) for result in results[0]["results"]}
     assert len(found) == len(results[0]["results"]) == 10
-    assert set(tried) <= found
+    assert set(trained) <= found
     assert PASSWORD not in "".join(logs)
     table = (machines[1] / "metrics/search/table.md").read_text()
     assert table == (machines[0] / "metrics/search/table.md").read_text()
     assert "10/10" not in run(machines[0], *command)  # nothing left to do
 
 
-def test_another_search_in_the_same_place_is_another(pulled, tmp_path):
+def test_a_search_with_other_parameters_in_the_same_storage_is_separate(pulled, tmp_path):
     storage = ("--storage", str(tmp_path / "shared"))
     assert "note:" not in run(pulled, *SEARCH, "1", *storage)
     params = pulled / "params.yaml"
     params.write_text(params.read_text().replace("word_dropout: ", "word_dropout: 0.25 # "))
     output = run(pulled, *SEARCH, "1", *storage)
-    assert "note: 1 more there, of other data, settings or budgets, and left alone" in output
-    assert len(TRIED.findall(output)) == 1
+    assert "note: 1 more there, of other data, parameters or budgets, and not used" in output
+    assert len(TRAINED.findall(output)) == 1
 
 
-def test_a_server_that_goes_away_is_told_of_and_the_search_goes_on(pulled, server):
+def test_a_server_that_stops_is_reported_and_the_search_can_continue(pulled, server):
     command = (*SEARCH, "8", "--storage", server.url(), "--unit", "bytes")
     with started(pulled, *command) as (process, log):
-        assert until(lambda: TRIED.search(log()), process), log()
+        assert until(lambda: TRAINED.search(log()), process), log()
         server.stop()
         try:
             assert process.wait(120) == 1, log()
@@ -124,8 +124,8 @@ def test_a_server_that_goes_away_is_told_of_and_the_search_goes_on(pulled, serve
     assert len(json.loads((pulled / "metrics/search/results.json").read_text())["results"]) == 8
 
 
-def test_what_is_wrong_with_a_database_is_said_in_a_line_without_its_password(pulled, server):
-    for url, says in (
+def test_a_database_error_is_one_line_without_the_password(pulled, server):
+    for url, message in (
         (server.url("hush-hush"), "password authentication failed"),
         (server.url(database="nowhere"), 'database "nowhere" does not exist'),
         (server.url().replace(f":{server.port}", ":1"), "Connection refused"),
@@ -135,7 +135,7 @@ def test_what_is_wrong_with_a_database_is_said_in_a_line_without_its_password(pu
     ):
         output = run(pulled, *SEARCH, "1", "--storage", url, fails=True)
         assert output.startswith("error: "), output
-        assert says in output
+        assert message in output
         assert output.count("\n") == 1, output
         assert "hush" not in output
         assert PASSWORD not in output

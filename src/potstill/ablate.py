@@ -1,11 +1,12 @@
-"""What brings what: the baseline's network, trained on more and more of what a student has."""
+"""Ablation: the baseline's network, trained on subsets of what a student learns from."""
 
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, TypedDict
 
 import numpy as np
+import pandas as pd
 
 from potstill.baseline import Tfidf
 from potstill.corpus.dataset import Dataset, targets
@@ -17,10 +18,11 @@ from potstill.params.network import NetworkParams
 from potstill.params.student import StudentParams
 from potstill.pool.sources import VARIANTS
 from potstill.runtime.decision import accuracy, choose, right
+from potstill.runtime.model import Student
 from potstill.student.distil import distil, train_on_labels
 from potstill.student.transfer import TransferSet
 
-# The transfer set, one kind of text after the other: what was there, then what is made of it.
+# The sources of the transfer set in the order in which they are added: real texts, then augmented ones.
 STEPS = (
     ("train", ("train",)),
     ("unlabelled", ("unlabelled",)),
@@ -29,7 +31,15 @@ STEPS = (
 )
 
 
-ROW = {"texts", "parameters", "validation_accuracy", "accuracy", "accuracy_low", "accuracy_high"}
+class Row(TypedDict):
+    """The result of a trial: the number of texts it was trained on, its parameters, and its accuracy with 95% CI."""
+
+    texts: int
+    parameters: int
+    validation_accuracy: float
+    accuracy: float
+    accuracy_low: float
+    accuracy_high: float
 
 
 @dataclass(frozen=True)
@@ -37,12 +47,13 @@ class Trial:
     """A model to train.
 
     Attributes:
-        group: the question that it belongs to: `sources`, `words`, `architectures`, `pool` or `labels`.
-        name: its name there.
-        changes: keys of the network that are not the baseline's.
-        sources: of the transfer set; None for all.
-        share: of the transfer set, or of the labels, that is used.
-        model: `soft`, `hard` or `tfidf`.
+        group: `sources`, `vocabulary`, `architectures` or `pool` for a distilled network; `hard` or `tfidf` for a model
+            trained on hard labels.
+        name: the name of the trial in its group.
+        changes: parameters of the network that differ from the baseline's.
+        sources: the sources of the transfer set that are used; None for all.
+        share: the fraction of the transfer set, or of the hard labels, that is used.
+        model: `soft` for a network distilled from soft labels; `hard` or `tfidf`.
     """
 
     group: str
@@ -50,30 +61,30 @@ class Trial:
     changes: dict[str, Any]
     sources: tuple[str, ...] | None = None
     share: float = 1.0
-    model: str = "soft"
+    model: Literal["soft", "hard", "tfidf"] = "soft"
 
     @property
-    def work(self) -> str:
-        """What is trained. One training may answer two questions."""
+    def key(self) -> str:
+        """What determines the result: trials of several groups may be the same."""
         return json.dumps([self.changes, self.sources, self.share, self.model])
 
 
 def plan(params: AblateParams, baseline: BaselineParams, present: Sequence[str]) -> list[Trial]:
-    """The trials that answer what `ablate` asks.
+    """Return the trials of an ablation.
 
     Args:
         params: the section `ablate`.
-        baseline: the network that is trained.
+        baseline: the section `baseline`.
         present: the sources that the transfer set has texts of.
     """
     trials = []
-    there: tuple[str, ...] = ()
+    added: tuple[str, ...] = ()
     for name, sources in STEPS:
         if params.sources and (new := tuple(source for source in sources if source in present)):
-            there += new
-            trials.append(Trial("sources", name, {}, None if set(there) == set(present) else there))
+            added += new
+            trials.append(Trial("sources", name, {}, None if set(added) == set(present) else added))
     if params.vocabulary:
-        trials.append(Trial("words", "frequent", {"informative_share": 0.0}))
+        trials.append(Trial("vocabulary", "frequent", {"informative_share": 0.0}))
     if params.architectures:
         trials.append(Trial("architectures", baseline.architecture, {}))
     for name in dict.fromkeys(params.architectures):
@@ -82,61 +93,70 @@ def plan(params: AblateParams, baseline: BaselineParams, present: Sequence[str])
     if params.transfer_shares:
         trials += [Trial("pool", f"{share:g}", {}, share=share) for share in (*sorted(params.transfer_shares), 1.0)]
     for share in sorted(params.label_shares):
-        trials += [Trial("labels", f"{model} {share:g}", {}, share=share, model=model) for model in ("hard", "tfidf")]
+        trials.append(Trial("hard", f"{share:g}", {}, share=share, model="hard"))
+        trials.append(Trial("tfidf", f"{share:g}", {}, share=share, model="tfidf"))
     return trials
 
 
-def run(
-    trial: Trial, data: Dataset, transfer: TransferSet, params: AblateParams, baseline: BaselineParams
-) -> dict[str, Any]:
-    """Train one model, and test it.
+def run(trial: Trial, data: Dataset, transfer: TransferSet, params: AblateParams, baseline: BaselineParams) -> Row:
+    """Train and test one model.
 
-    Returns:
-        `texts` that it learned from, `parameters`, `validation_accuracy` (of the epoch that it chose), and
-        `accuracy` on the test split with its interval, `accuracy_low` and `accuracy_high`.
+    Args:
+        trial: the model.
+        data: the labelled texts.
+        transfer: the whole transfer set.
+        params: the section `ablate`.
+        baseline: the section `baseline`.
     """
-    rng = np.random.default_rng(baseline.seed)
     if trial.model == "soft":
-        kept = np.ones(len(transfer.texts), bool) if trial.sources is None else np.isin(transfer.sources, trial.sources)
-        part = transfer.subset(kept)
-        part = part.subset(np.sort(rng.permutation(len(part.texts))[: _share(trial.share, len(part.texts))]))
-        settings = _student(params, baseline, trial.changes, len(part.texts))
-        trained = distil(data.labels, part.texts, part.logits, data.validation, settings)
-        texts = len(part.texts)
-    else:
-        train = data.train.sample(frac=1, random_state=baseline.seed)
-        # A row of each class, so that none is unknown; then the rest at random.
-        known = targets(train["label"], len(data.labels))
-        has = known if known.ndim == 2 else known[:, None] == np.arange(len(data.labels))
-        first = train.index[np.unique(has.argmax(0))]
-        rows = [*first, *train.index.difference(first, sort=False)][: max(len(first), _share(trial.share, len(train)))]
-        train = train.loc[rows]
-        texts = len(train)
-        if trial.model == "tfidf":
-            tfidf = Tfidf.fit(train, baseline.C, baseline.class_weight)
-            validation = tfidf.predict_proba(data.validation["text"].tolist())
-            chosen = accuracy(validation, data.targets("validation"), even=0.5)
-            return _row(texts, tfidf.parameters, chosen, tfidf, data)
-        epochs = round(baseline.epochs * len(data.train) / texts)  # as many steps as on all of them
-        trained = train_on_labels(data.labels, train, data.validation, baseline.model_copy(update={"epochs": epochs}))
-    return _row(texts, trained.student.parameters, trained.best["validation_accuracy"], trained.student, data)
+        subset = _transfer_subset(trial, transfer, baseline.seed)
+        settings = _student_params(params, baseline, trial.changes, len(subset.texts))
+        distilled = distil(data.labels, subset.texts, subset.logits, data.validation, settings)
+        return _row(len(subset.texts), distilled.student, distilled.best["validation_accuracy"], data)
+    train = _labelled_subset(data, trial.share, baseline.seed)
+    if trial.model == "tfidf":
+        tfidf = Tfidf.fit(train, baseline.C, baseline.class_weight)
+        probabilities = tfidf.predict_proba(data.validation["text"].tolist())
+        return _row(len(train), tfidf, accuracy(probabilities, data.targets("validation"), even=0.5), data)
+    epochs = round(baseline.epochs * len(data.train) / len(train))  # as many steps as on all labels
+    trained = train_on_labels(data.labels, train, data.validation, baseline.model_copy(update={"epochs": epochs}))
+    return _row(len(train), trained.student, trained.best["validation_accuracy"], data)
 
 
 def is_row(value: Any) -> bool:
-    """Whether something is what `run` returns."""
+    """Return whether a value read from JSON is a `Row`."""
     return (
         isinstance(value, dict)
-        and set(value) == ROW
+        and set(value) == set(Row.__annotations__)
         and all(isinstance(number, int | float) for number in value.values())
     )
 
 
-def _share(share: float, total: int) -> int:
+def _transfer_subset(trial: Trial, transfer: TransferSet, seed: int) -> TransferSet:
+    if trial.sources is not None:
+        transfer = transfer.subset(np.isin(transfer.sources, trial.sources))
+    order = np.random.default_rng(seed).permutation(len(transfer.texts))
+    return transfer.subset(order[: _count(trial.share, len(order))])
+
+
+def _labelled_subset(data: Dataset, share: float, seed: int) -> pd.DataFrame:
+    """Draw a share of the train rows at random, with at least one row of each class."""
+    train = data.train.sample(frac=1, random_state=seed)
+    labels = targets(train["label"], len(data.labels))
+    one_hot = labels if labels.ndim == 2 else labels[:, None] == np.arange(len(data.labels))
+    first = train.index[np.unique(one_hot.argmax(0))]
+    others = train.index.difference(first, sort=False)
+    return train.loc[[*first, *others][: max(len(first), _count(share, len(train)))]]
+
+
+def _count(share: float, total: int) -> int:
     return max(1, round(share * total))
 
 
-def _student(params: AblateParams, baseline: BaselineParams, changes: dict[str, Any], texts: int) -> StudentParams:
-    """The baseline's network as a student that makes `ablate.steps` steps, however few texts there are."""
+def _student_params(
+    params: AblateParams, baseline: BaselineParams, changes: dict[str, Any], texts: int
+) -> StudentParams:
+    """Return the baseline's network as a student that takes `ablate.steps` steps, however few its texts."""
     network = {key: getattr(baseline, key) for key in NetworkParams.model_fields}
     training = {
         "epochs": max(2, round(params.steps * params.batch_size / texts)),
@@ -149,15 +169,15 @@ def _student(params: AblateParams, baseline: BaselineParams, changes: dict[str, 
     return StudentParams(**network | training | loss | changes)
 
 
-def _row(texts: int, parameters: int, validation: float, model: Any, data: Dataset) -> dict[str, Any]:
-    found, held_out = (model.predict_proba(data.split(split)["text"].tolist()) for split in ("test", "validation"))
-    thresholds = fit(held_out, data.targets("validation")) if data.multi_label else None
-    correct = right(choose(found, thresholds), data.targets("test"))
+def _row(texts: int, model: Tfidf | Student, validation_accuracy: float, data: Dataset) -> Row:
+    test, validation = (model.predict_proba(data.split(split)["text"].tolist()) for split in ("test", "validation"))
+    thresholds = fit(validation, data.targets("validation")) if data.multi_label else None
+    correct = right(choose(test, thresholds), data.targets("test"))
     low, high = interval(int(correct.sum()), len(correct))
     return {
         "texts": texts,
-        "parameters": parameters,
-        "validation_accuracy": round(validation, 6),
+        "parameters": model.parameters,
+        "validation_accuracy": round(validation_accuracy, 6),
         "accuracy": round(float(correct.mean()), 6),
         "accuracy_low": low,
         "accuracy_high": high,

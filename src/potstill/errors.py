@@ -25,7 +25,7 @@ SHORT = (
 )
 # What of a stage's settings needs memory.
 LESS = {
-    "ablate": "fewer `jobs`, or a smaller `batch_size`",
+    "ablate": "a smaller `n_jobs`, or a smaller `batch_size`",
     "baseline": "a smaller `batch_size` or `max_length`",
     "label": "a smaller `batch_size`, or fewer `workers`",
     "student": "a smaller `batch_size` or `max_length`",

@@ -32,7 +32,7 @@ class Trial(Accuracy):
     validation_accuracy: Share
 
 
-class Words(TypedDict):
+class Vocabulary(TypedDict):
     """How the stage `ablate` chose words."""
 
     __pydantic_config__ = MORE  # type: ignore[misc]
@@ -46,8 +46,9 @@ class Ablation(TypedDict, total=False):
     sources: dict[str, Trial]
     pool: dict[str, Trial]
     architectures: dict[str, Trial]
-    labels: dict[Annotated[str, Field(pattern="^(hard|tfidf) ")], Trial]
-    words: Words
+    hard: dict[str, Trial]
+    tfidf: dict[str, Trial]
+    vocabulary: Vocabulary
 
 
 class Sized(Accuracy):

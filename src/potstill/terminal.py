@@ -1,4 +1,4 @@
-"""What is read from a terminal and printed to it, such that no label, fact or file name can drive it."""
+"""Read arguments and print text, so that no label, fact or file name can control the terminal."""
 
 import argparse
 import json
@@ -9,12 +9,12 @@ from typing import Any, NoReturn
 
 from potstill.errors import visible
 
-NOT_ASCII = re.compile(r"[^\n -~]+")  # and DEL; line feeds in JSON are of its indentation, those of strings are escaped
-UNDECODED = re.compile("[\ud800-\udfff]")  # how Python keeps what is not in the locale's encoding
+NOT_ASCII = re.compile(r"[^\n -~]+")  # or DEL; line feeds stay, which in JSON are indentation only
+UNDECODED = re.compile("[\ud800-\udfff]")  # what Python makes of bytes that the locale cannot decode
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser of arguments that says what is wrong in one line."""
+    """A parser of arguments whose errors are one line."""
 
     def error(self, message: str) -> NoReturn:
         """End the process with status 2 and one line."""
@@ -22,7 +22,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def text(value: str) -> str:
-    """The type of an argument that is text, not a path: what the locale does not know is read as UTF-8."""
+    """Parse an argument that is text, not a path: bytes that the locale cannot decode are read as UTF-8."""
     try:
         return os.fsencode(value).decode() if UNDECODED.search(value) else value
     except UnicodeError:
@@ -30,16 +30,16 @@ def text(value: str) -> str:
 
 
 def as_json(value: Any, indent: int | None = None) -> str:
-    r"""Return `value` as JSON; what `visible` escapes is escaped as `\u001b` is, which every reader reads back.
+    r"""Return `value` as JSON, with the characters that `visible` escapes written as `\u001b`.
 
-    A number that is not finite, of which JSON knows none, becomes null.
+    Numbers that are not finite become null, since JSON has none.
     """
     return escaped(json.dumps(finite(value), ensure_ascii=False, indent=indent))
 
 
 def escaped(text: str) -> str:
-    r"""Return JSON with what `visible` escapes escaped as `\u001b` is."""
-    return text if text.isprintable() else NOT_ASCII.sub(_escaped, text)  # which is slow, and rarely needed
+    r"""Return JSON with the characters that `visible` escapes written as `\u001b`."""
+    return text if text.isprintable() else NOT_ASCII.sub(_escaped, text)  # the pattern is slow, and rarely needed
 
 
 def _escaped(run: re.Match[str]) -> str:
@@ -47,7 +47,7 @@ def _escaped(run: re.Match[str]) -> str:
 
 
 def finite(value: Any) -> Any:
-    """Return `value`, of lists, dicts and what they may hold in JSON, with None for numbers that are not finite."""
+    """Return a value of JSON with None in place of numbers that are not finite."""
     if isinstance(value, dict):
         return dict(zip(value, map(finite, value.values()), strict=True))
     if isinstance(value, list):

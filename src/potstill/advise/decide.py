@@ -37,7 +37,7 @@ class Statement:
         claim: the answer.
         evidence: the numbers that support it.
         confidence: `measured` (the 95% interval on the sample excludes any other answer), `likely` (extrapolated beyond
-            the sample) or `inconclusive` (the interval allows several answers).
+            the sample) or `inconclusive` (the sample does not decide it).
         command: what to run, if anything; None otherwise.
     """
 
@@ -114,14 +114,14 @@ def worth_it(measured: Measured, student: str) -> Statement:
 
 def which_student(measured: Measured, student: str) -> Statement:
     """Decide on the architecture and the size."""
-    paired, order = measured["paired"], measured["order"]
+    paired, order = measured["paired"], measured["word_order"]
     bag, published = paired["bigru, bag"], published_choice(measured)
     significant = bag["difference_low"] > 0 or bag["difference_high"] < 0
     evidence = (
         f"bigru against bag: {interval(bag)}; large bigru against bigru: {interval(paired['large bigru, bigru'])}"
     )
     if order:
-        evidence += f"; word-order sensitivity {order['wos']:.2f}, at which Wasserblat (2021) takes a {published}"
+        evidence += f"; word-order sensitivity {order['wos']:.2f}, for which Wasserblat (2021) recommends a {published}"
     size = f"{on_all_texts(measured, student, 'distilled')['parameters']:,} parameters"
     distillable = paired["teacher, TF-IDF"]["difference_low"] > 0
     claim = f"{'Take' if distillable else 'If any, take'} `{student}` ({size}): "
@@ -149,9 +149,9 @@ def ships(measured: Measured, student: str) -> Statement:
         return Statement(topic, claim, f"{student} against TF-IDF: {interval(gain)}", "likely")
     evidence = f"{student} against its teacher: {interval(loss)}, margin {points(margin)}"
     if loss["difference_low"] >= -margin:
-        return Statement(topic, "Yes: on this sample it is within the margin of its teacher.", evidence, "likely")
+        return Statement(topic, "Yes: on this sample it is non-inferior to its teacher.", evidence, "likely")
     if loss["difference_high"] >= -margin:
-        claim = "Unclear: it may be within the margin of its teacher, but the interval is wide."
+        claim = "Unclear: the sample is too small to show whether it is non-inferior to its teacher."
         return Statement(topic, claim, evidence, "inconclusive")
     curve, available = distillation_curve(measured, student), available_texts(measured)
     size = min(available, MAX_EXTRAPOLATION * curve.largest)
@@ -172,21 +172,21 @@ def more_text(measured: Measured, student: str) -> Statement:
     """Decide how much unlabelled text is worth collecting."""
     name = student_with_curve(student)
     gain, curve = measured["paired"][f"{name}, on a quarter"], distillation_curve(measured, student)
-    pool, available = measured["rows"]["pool"], available_texts(measured)
-    unknown, outside = (measured["unknown"][part]["texts"] for part in ("to_all", "to_sample"))
+    texts, available = measured["rows"]["transfer"], available_texts(measured)
+    unknown, outside = (measured["out_of_vocabulary"][part]["texts"] for part in ("all", "sample"))
     evidence = (
-        f"{name}, {pool // FRACTIONS[0]:,} to {pool:,} texts labelled by the teacher: {interval(gain)}; {outside:.0%} "
-        f"of the validation texts have a word that the sample lacks, {unknown:.0%} one that all texts lack"
+        f"{name}, {texts // FRACTIONS[0]:,} to {texts:,} texts labelled by the teacher: {interval(gain)}; "
+        f"{outside:.0%} of the validation texts have a word that the sample lacks, {unknown:.0%} one that all lack"
     )
     borrow = "dvc exp run -S pool.replace=2 -S pool.borrow=2" if unknown > UNKNOWN_TEXTS else None
-    if measured["stands_in"]:
+    if measured["train_as_unlabelled"]:
         evidence += "; there is no unlabelled text, so train texts without their labels replace it"
     topic = "How much unlabelled text?"
     if measured["paired"]["teacher, TF-IDF"]["difference_low"] <= 0:
-        claim = "None with this teacher: it is not better than TF-IDF, and text adds nothing that the teacher lacks."
+        claim = "None with this teacher: it is not significantly better than TF-IDF, and it limits what students learn."
         return Statement(topic, claim, evidence, "likely")
     if gain["difference_low"] <= 0:
-        claim = "No more than you have: on the sample, four times as much text made no significant difference."
+        claim = "No more than you have: on the sample, four times as much text did not help significantly."
         return Statement(topic, claim, evidence, "inconclusive", borrow)
     evidence += f"; {points(gain['difference'] / (len(FRACTIONS) - 1))} per doubling"
     limit = MAX_EXTRAPOLATION * curve.largest
@@ -223,7 +223,7 @@ def more_labels(measured: Measured) -> Statement:
 
 def larger_teacher(measured: Measured, student: str) -> Statement:
     """Decide whether a larger teacher is likely to improve the student."""
-    paired, order = measured["paired"], measured["order"]
+    paired, order = measured["paired"], measured["word_order"]
     loss, headroom = paired[f"{student}, teacher"], paired["teacher, TF-IDF"]
     evidence = f"{student} against its teacher: {interval(loss)}"
     if order:

@@ -33,8 +33,8 @@ def teacher_learns(measured: Measured) -> bool:
 
 
 def published_choice(measured: Measured) -> str:
-    """Return the student that Wasserblat 2021 takes at this word-order sensitivity; a bag if no text has an order."""
-    order = measured["order"]
+    """Return what Wasserblat 2021 recommends at this word-order sensitivity; a bag if no text has an order."""
+    order = measured["word_order"]
     return "bag" if order is None else family(order["wos"])
 
 

@@ -143,9 +143,9 @@ def measure(
     Returns:
         What `decide` and `report` need, ready for JSON:
         `classes`; `rows` (of each table); `majority` (the accuracy of always predicting the most frequent class);
-        `stands_in` (see `Sample`); `models`, a list of `Measurement.row`; `order`, see `order_sensitivity`; `unknown`,
-        see `out_of_vocabulary`, for the vocabulary of the sample (`to_sample`) and of all texts (`to_all`); `paired`,
-        what `mcnemar` returns for pairs of models, first minus second.
+        `train_as_unlabelled` (see `Sample`); `models`, a list of `Measurement.row`; `word_order`, see
+        `order_sensitivity`; `out_of_vocabulary`, see there, for the vocabulary of the `sample` and of `all` texts;
+        `paired`, what `mcnemar` returns for pairs of models, first minus second.
     """
     sample = draw(data, rows, FRACTIONS[0])
     thresholds = [0.5] * len(data.labels) if data.multi_label else None
@@ -156,10 +156,10 @@ def measure(
 
     models = _collect(_train_on_labels(data.labels, fractions, sample, validation, baseline), progress)
     models += _collect(_fine_tune(teacher, fractions[-2:], sample, validation, data.multi_label), progress)
-    order = order_sensitivity(teacher.logits, validation.texts)
-    pool = sample.transfer_set()
-    logits = teacher.logits(pool)
-    distilled = _distil(data.labels, pool, logits, sample, validation, student, models[-1].predictions)
+    word_order = order_sensitivity(teacher.logits, validation.texts)
+    transfer_set = sample.transfer_set()
+    logits = teacher.logits(transfer_set)
+    distilled = _distil(data.labels, transfer_set, logits, sample, validation, student, models[-1].predictions)
     models += _collect(distilled, progress)
 
     in_sample = vocabulary(sample.train["text"].tolist())
@@ -170,17 +170,17 @@ def measure(
             "train": len(data.train),
             "unlabelled": len(data.unlabelled),
             "sample": len(sample.train),
-            "choosers": len(sample.selection),
+            "selection": len(sample.selection),
             "validation": len(validation.texts),
-            "pool": len(pool),
+            "transfer": len(transfer_set),
         },
-        "stands_in": sample.stands_in,
+        "train_as_unlabelled": sample.train_as_unlabelled,
         "majority": round(majority(validation.targets), 6),
         "models": [model.row() for model in models],
-        "order": order,
-        "unknown": {
-            "to_sample": out_of_vocabulary(in_sample, validation.texts),
-            "to_all": out_of_vocabulary(in_all, validation.texts),
+        "word_order": word_order,
+        "out_of_vocabulary": {
+            "sample": out_of_vocabulary(in_sample, validation.texts),
+            "all": out_of_vocabulary(in_all, validation.texts),
         },
         "paired": _compare(models),
     }
@@ -224,7 +224,7 @@ def _fine_tune(
 
 def _distil(
     labels: list[str],
-    pool: list[str],
+    transfer_set: list[str],
     logits: np.ndarray,
     sample: Sample,
     validation: Validation,
@@ -234,9 +234,9 @@ def _distil(
     device.use_threads(base.threads)
     for name in CANDIDATES:
         for part in FRACTIONS if name in WITH_CURVE else FRACTIONS[-1:]:
-            size = len(pool) // part
-            params = _adjust(base, CANDIDATES[name] | DISTILLATION[name], size, len(pool))
-            student = distil(labels, pool[:size], logits[:size], sample.selection, params).student
+            size = len(transfer_set) // part
+            params = _adjust(base, CANDIDATES[name] | DISTILLATION[name], size, len(transfer_set))
+            student = distil(labels, transfer_set[:size], logits[:size], sample.selection, params).student
             answers = student.predict_proba(validation.texts)
             yield validation.measure(name, "distilled", size, answers, student.parameters, reference)
 

@@ -10,20 +10,20 @@ from potstill.markdown import code
 CONFIDENCE = {
     "measured": "Measured: the 95% interval on the sample excludes any other answer.",
     "likely": "Likely: extrapolated beyond the sample.",
-    "inconclusive": "Inconclusive: the 95% interval on the sample allows several answers.",
+    "inconclusive": "Inconclusive: the sample does not decide it.",
 }
 
 
 def markdown(measured: Measured, advice: Sequence[Statement]) -> str:
     """Return the statements, each with its evidence, and a table of all models that were trained."""
     rows = measured["rows"]
-    others = "train texts without their labels" if measured["stands_in"] else "unlabelled texts"
+    others = "train texts without their labels" if measured["train_as_unlabelled"] else "unlabelled texts"
     lines = [
         "# Advice",
         "",
-        f"Based on {rows['sample']:,} of {rows['train']:,} labelled rows, {rows['pool'] - rows['sample']:,} {others}, "
-        f"and the teacher {code(measured['teacher'])}, fine-tuned on the sample. Measured on {rows['validation']:,} "
-        f"validation texts; the test split was not used. Each model was trained once.",
+        f"Based on {rows['sample']:,} of {rows['train']:,} labelled rows, {rows['transfer'] - rows['sample']:,} "
+        f"{others}, and the teacher {code(measured['teacher'])}, fine-tuned on the sample. Measured on "
+        f"{rows['validation']:,} validation texts; the test split was not used. Each model was trained once.",
         "",
     ]
     for statement in advice:

@@ -25,14 +25,14 @@ class Sample:
         selection: for choosing epochs.
         validation: for measuring.
         others: texts without their labels.
-        stands_in: whether `others` are train texts, because the task has no unlabelled ones.
+        train_as_unlabelled: whether `others` are train texts, because the task has no unlabelled ones.
     """
 
     train: pd.DataFrame
     selection: pd.DataFrame
     validation: pd.DataFrame
     others: list[str]
-    stands_in: bool
+    train_as_unlabelled: bool
 
     def transfer_set(self) -> list[str]:
         """Return the train texts in random order, since a file may be sorted by class, then the others."""
@@ -58,11 +58,11 @@ def draw(data: Dataset, rows: int, parts: int) -> Sample:
         raise PotstillError("the validation split has only one class. Set prepare.validation.")
     train, rest = subset(data.train, size, classes)
     selection, rest = subset(rest, min(SELECTION_ROWS, len(train) // 3), classes)
-    stands_in = data.unlabelled.empty
-    others = (rest if stands_in else data.unlabelled)["text"]
+    train_as_unlabelled = data.unlabelled.empty
+    others = (rest if train_as_unlabelled else data.unlabelled)["text"]
     others = others.sample(n=min(len(others), max(0, TRANSFER_TEXTS - len(train))), random_state=SEED)
     validation, _ = subset(data.validation, VALIDATION_ROWS, classes)
-    return Sample(train, train if selection.empty else selection, validation, others.tolist(), stands_in)
+    return Sample(train, train if selection.empty else selection, validation, others.tolist(), train_as_unlabelled)
 
 
 def subset(rows: pd.DataFrame, size: int, classes: int) -> tuple[pd.DataFrame, pd.DataFrame]:

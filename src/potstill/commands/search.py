@@ -108,10 +108,10 @@ def _report(results: list[Result], unit: Unit, budget: int, metric: str) -> None
     teacher = measures.read(measures.Share | None, path, name, f"validation_{metric}")
     margin = EvaluateParams.load().non_inferiority_margin
     front = pareto_front(results, unit)
-    recommended = recommend(front, teacher, margin) if teacher is not None else None
+    recommended = None if teacher is None else recommend(front, teacher, margin)
     chosen = recommended or front[-1]
     metric = metric.replace("_f1", "-F1")
-    text = markdown(front, chosen, metric, teacher, margin if recommended else None)
+    text = markdown(front, chosen, metric, teacher, margin)
     files.write_text(METRICS / "table.md", text)
     facts = {"unit": unit, "budget": budget, "chosen": asdict(chosen), "results": [asdict(r) for r in results]}
     files.write_json(METRICS / "results.json", facts)

@@ -44,21 +44,22 @@ def arguments(parser: Parser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Serve until interrupted."""
     try:
-        from potstill import serve
+        from potstill.service import app, server
+        from potstill.service.hosts import AllowedHosts
     except ModuleNotFoundError as error:
         raise missing_package(error.name, "serve") from None
     student, content = load(args.model)
-    listening = serve.listen(args.host, args.port)
-    app = serve.create(
+    listening = server.listen(args.host, args.port)
+    service = app.create(
         student,
         describe(student, len(content)),
         page.render(student, content),
-        answered=serve.hosts(listening.getsockname()[0], [args.host, *args.allowed_host]),
+        hosts=AllowedHosts(listening.getsockname()[0], [args.host, *args.allowed_host]),
         max_body=args.max_body,
         max_batch=args.max_batch,
         max_length=args.max_length,
     )
-    serve.run(app, listening, seconds=args.timeout, connections=args.max_connections)
+    server.run(service, listening, timeout=args.timeout, max_connections=args.max_connections)
 
 
 def _port(value: str) -> int:

@@ -169,13 +169,14 @@ def ablation(inputs: Inputs) -> dict[str, list[dict[str, Any]]]:
     ladder = [hard]
     for name, values in sorted(found.get("sources", {}).items(), key=lambda item: item[1]["texts"]):
         ladder.append(row("soft labels on train" if name == "train" else f"+ {name}", "student", values))
-    if "words" in found:
-        ladder.append(row("the same, frequent words", "baseline", found["words"]["frequent"]))
+    if "vocabulary" in found:
+        ladder.append(row("the same, frequent words", "baseline", found["vocabulary"]["frequent"]))
     pool = [row("distilled", "student", values) for values in found.get("pool", {}).values()]
     pool.sort(key=lambda point: point["texts"])
-    curves: dict[str, list[dict[str, Any]]] = {"hard": [], "tfidf": []}
-    for name, values in found.get("labels", {}).items():
-        curves[name.split()[0]].append(row(name, "baseline", values))
+    curves = {
+        model: [row(f"{model} {share}", "baseline", values) for share, values in found.get(model, {}).items()]
+        for model in ("hard", "tfidf")
+    }
     kinds = [row(name, "student", values) for name, values in found.get("architectures", {}).items()]
     return {
         "ladder": ladder if len(ladder) > 1 else [],

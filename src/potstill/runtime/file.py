@@ -219,7 +219,7 @@ def check(labels: list[str], shape: Shape, rows: int, bits: tuple[int, int]) -> 
     if size // 8 > most:
         raise PotstillError(
             f"the network takes {size // 8:,} bytes, and a model file holds {most:,}: "
-            "lower `words`, `rows`, `embedding`, `hidden` or `bits`"
+            "lower `vocab_size`, `embedding_rows`, `embedding_dim`, `hidden` or `weight_bits`"
         )
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from potstill.search.pareto import Result
 
 
-def markdown(front: Sequence[Result], chosen: Result, metric: str, teacher: float | None, margin: float | None) -> str:
+def markdown(front: Sequence[Result], chosen: Result, metric: str, teacher: float | None, margin: float) -> str:
     """Return a table of the Pareto-optimal students, and the command that trains the chosen one.
 
     Args:
@@ -14,14 +14,13 @@ def markdown(front: Sequence[Result], chosen: Result, metric: str, teacher: floa
         chosen: one of them.
         metric: the name of the score.
         teacher: the score of the teacher, a fraction; None if it is not known.
-        margin: how far below the teacher's score the chosen one may be, a fraction; None if no student is as good.
+        margin: how far below the teacher's score a student may be, a fraction.
     """
-    if teacher is None:
-        reason = "The best student:"
-    elif margin is None:
-        reason = f"No student is within the margin of the teacher ({teacher:.2%}). The best one:"
-    else:
-        reason = f"The smallest student within {100 * margin:.1f} points of the teacher ({teacher:.2%}):"
+    reason = "The best student:"
+    if teacher is not None:
+        near = f"within {100 * margin:.1f} points of the teacher ({teacher:.2%})"
+        good = teacher - chosen.score <= margin
+        reason = f"The smallest student {near}:" if good else f"No student is {near}. The best one:"
     options = " ".join(f"-S student.{key}={'null' if value is None else value}" for key, value in chosen.params.items())
     return f"""{table(front, chosen)}
 {reason}

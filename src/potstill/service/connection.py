@@ -1,7 +1,7 @@
 """Limits of a server's connections, in time and in number.
 
-uvicorn limits neither how long a request may take to arrive nor how long an answer may take to be read, and accepts
-connections until the process can open no more files.
+uvicorn limits neither the time to send a request nor the time to read a response, and accepts connections until the
+process can open no more files.
 """
 
 import asyncio
@@ -16,42 +16,37 @@ from typing import Any
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from potstill.errors import PotstillError, visible
+from potstill.errors import PotstillError
+from potstill.service.errors import problem
 
-AT_ONCE = 16  # connections that asyncio accepts before the first of them is looked at
+ACCEPTED_AT_ONCE = 16  # connections that asyncio accepts before it handles the first of them
 # Open files that are not counted connections: the process's own, and those just accepted or about to be closed, which
-# are up to five times AT_ONCE.
-RESERVE = 100
-FEWEST = 50  # connections to allow, unless fewer are asked for
-PIECES = 10_000  # that a body may come in, each of which costs time, however few bytes it has
-LONGEST = 500  # characters of an error
-UNREAD = 1 << 27  # bytes of answers that clients have not read yet
+# are up to five times ACCEPTED_AT_ONCE.
+RESERVED_FILES = 100
+MIN_CONNECTIONS = 50  # to allow, unless fewer are requested
+MAX_CHUNKS = 10_000  # of a body, each of which costs time, however few bytes it has
+MAX_UNREAD = 1 << 27  # bytes of responses that clients have not read yet
 
 
-def problem(text: str) -> dict[str, str]:
-    """Return the body of every error: one short line, safe for a terminal, whatever it echoes."""
-    return {"detail": visible(text)[:LONGEST]}
+def allowed_connections(requested: int) -> int:
+    """Return how many connections to allow: those requested, or as many as the limit of open files permits.
 
-
-def room(most: int) -> int:
-    """Return how many connections to allow: `most`, or as many as the limit of open files leaves room for.
-
-    The limit is raised if that is needed and allowed.
+    The limit is raised if needed and permitted.
 
     Raises:
-        PotstillError: it leaves room for too few.
+        PotstillError: it permits too few.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    needed = most + RESERVE
+    needed = requested + RESERVED_FILES
     if soft == resource.RLIM_INFINITY or soft >= needed:
-        return most
+        return requested
     soft = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
-    if soft < (least := RESERVE + min(most, FEWEST)):
+    if soft < (least := RESERVED_FILES + min(requested, MIN_CONNECTIONS)):
         raise PotstillError(
-            f"the limit of open files is too low (found: {soft}): raise it to at least {least} with `ulimit -n`"
+            f"the limit of open files is too low (found: {soft}). Raise it to at least {least} with `ulimit -n`."
         )
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    return soft - RESERVE
+    return soft - RESERVED_FILES
 
 
 @dataclass
@@ -59,25 +54,25 @@ class Limits:
     """What the connections of a server share.
 
     Attributes:
-        seconds: how long a client may take to send a request, and to read an answer.
-        most: connections at a time.
-        count: is given the status of a request that was refused before the app saw it.
-        waiting: the connections that wait for their clients, the one that has waited longest first.
+        timeout: seconds that a client may take to send a request, and to read a response.
+        max_connections: open connections at a time.
+        count_refused: called with the status of a request that was refused before the app saw it.
+        waiting: the connections that wait for their clients, longest first.
     """
 
-    seconds: float
-    most: int
-    count: Callable[[int], None]
+    timeout: float
+    max_connections: int
+    count_refused: Callable[[int], None]
     waiting: "dict[Connection, None]" = field(default_factory=dict)
 
 
 class _Parser(h11.Connection):
-    """Refuses a body in too many pieces: those of one byte would keep the event loop from all other connections.
+    """Refuses a body in too many chunks: those of one byte would keep the event loop from all other connections.
 
-    The head of an answer is sent with the beginning of its body, as one packet, which wakes the client once.
+    The head of a response is sent with the beginning of its body, as one packet, which wakes the client once.
     """
 
-    pieces = 0
+    chunks = 0
     head = b""
 
     def send(self, event: Any) -> bytes | None:  # type: ignore[override]
@@ -92,19 +87,19 @@ class _Parser(h11.Connection):
     def next_event(self) -> Any:
         event = super().next_event()
         if isinstance(event, h11.Data):
-            self.pieces += 1
-            if self.pieces > PIECES:
+            self.chunks += 1
+            if self.chunks > MAX_CHUNKS:
                 raise h11.RemoteProtocolError("too many chunks")
         elif isinstance(event, h11.Request):
-            self.pieces = 0
+            self.chunks = 0
         return event
 
 
 class Connection(H11Protocol):
-    """A connection that does not wait for its client longer than `limits.seconds`.
+    """A connection that does not wait for its client longer than `limits.timeout`.
 
-    Where there are too many, the one that has waited longest makes room for a new one: so connections that are held
-    open, idle or with half a request, keep nobody out.
+    If there are too many, the one that has waited longest is closed for a new one, so that clients that hold
+    connections open, idle or with half a request, keep nobody out.
     """
 
     def __init__(self, *args: Any, limits: Limits, **kwargs: Any) -> None:
@@ -114,10 +109,10 @@ class Connection(H11Protocol):
         self.deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Count the connection, and make room for it."""
+        """Count the connection, and close another if there are too many."""
         super().connection_made(transport)
-        if len(self.connections) > self.limits.most:
-            busy = "the service has as many connections as it allows. Try again later."
+        if len(self.connections) > self.limits.max_connections:
+            busy = "too many connections. Try again later."
             if longest := next(iter(self.limits.waiting), None):
                 longest.give_up(503, busy)
             else:
@@ -130,24 +125,24 @@ class Connection(H11Protocol):
         self.watch()
 
     def on_response_complete(self) -> None:
-        """Go on to the next request, which has time of its own."""
+        """Start the time of the next request."""
         super().on_response_complete()
         self.unwatch()
         self.watch()
 
     def pause_writing(self) -> None:
-        """Wait for the client to read; where too much is unread, of those that have waited longest it is given up."""
+        """Wait for the client to read; if too much is unread in all, close the connections that have waited longest."""
         super().pause_writing()
         self.watch()
         unread = {each: each.transport.get_write_buffer_size() for each in self.limits.waiting}
         total = sum(unread.values())
         for each, size in unread.items():
-            if total > UNREAD and size:
+            if total > MAX_UNREAD and size:
                 each.close()
                 total -= size
 
     def resume_writing(self) -> None:
-        """Write again."""
+        """Stop waiting for the client to read."""
         super().resume_writing()
         self.watch()
 
@@ -164,17 +159,17 @@ class Connection(H11Protocol):
         self.unwatch()
 
     def watch(self) -> None:
-        """Let time run exactly while it is the client's turn: to send the rest of a request, or to read an answer."""
+        """Run the timer exactly while the client has to send the rest of a request or to read a response."""
         answering = self.cycle and not self.cycle.more_body and not self.cycle.response_complete
         if answering and not self.flow.write_paused:
             self.unwatch()
         elif self.deadline is None:
-            late = f"the request was not complete within {self.limits.seconds:g} seconds. Send all of it at once."
-            self.deadline = self.loop.call_later(self.limits.seconds, self.give_up, 408, late)
+            reason = f"the request was not complete within {self.limits.timeout:g} seconds. Send all of it at once."
+            self.deadline = self.loop.call_later(self.limits.timeout, self.give_up, 408, reason)
             self.limits.waiting[self] = None
 
     def unwatch(self) -> None:
-        """Stop the time."""
+        """Stop the timer."""
         self.limits.waiting.pop(self, None)
         if self.deadline:
             self.deadline.cancel()
@@ -189,14 +184,14 @@ class Connection(H11Protocol):
             self.close()
 
     def send_400_response(self, msg: str) -> None:
-        """Refuse what is not HTTP; uvicorn calls it where it catches what h11 raises."""
+        """Refuse what is not HTTP; uvicorn calls it when it catches an error of h11."""
         error = sys.exception()
         status = error.error_status_hint if isinstance(error, h11.ProtocolError) else 400
-        reason = str(error or msg).partition(": bytearray(")[0]  # without an echo of what was sent
+        reason = str(error or msg).partition(": bytearray(")[0]  # without quoting what was sent
         self.give_up(status, f"the request is not valid HTTP/1.1 ({reason}).")
 
     def refuse(self, status: int, text: str) -> None:
-        """Answer in place of the app, and close the connection."""
+        """Send a response in place of the app, and close the connection."""
         content = json.dumps(problem(text)).encode()
         head = (
             f"HTTP/1.1 {status} {http.HTTPStatus(status).phrase}\r\ncontent-type: application/json\r\n"
@@ -206,7 +201,7 @@ class Connection(H11Protocol):
         if self.cycle and not self.cycle.response_complete:
             self.scope["refused"] = status  # type: ignore[typeddict-unknown-key]  # the app counts it
         else:
-            self.limits.count(status)
+            self.limits.count_refused(status)
         self.close()
 
     def close(self) -> None:

@@ -1,0 +1,41 @@
+"""The metrics of the service, for Prometheus."""
+
+from collections.abc import Collection, Sequence
+
+import numpy as np
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Histogram, generate_latest
+
+from potstill.errors import visible
+
+CONTENT_TYPE = CONTENT_TYPE_LATEST
+OTHER = "other"  # the path of requests to none that is served, which could be any number of paths
+
+
+class Metrics:
+    """Counts requests, their duration, and predicted labels."""
+
+    def __init__(self, paths: Collection[str], labels: Sequence[str]) -> None:
+        self.paths, self.labels = paths, labels
+        self.registry = CollectorRegistry()
+        self.requests = Counter("potstill_requests", "Requests answered", ["path", "status"], registry=self.registry)
+        self.texts = Counter("potstill_texts", "Texts classified", ["label"], registry=self.registry)
+        self.seconds = Histogram("potstill_request_seconds", "Time to answer", ["path"], registry=self.registry)
+
+    def count_request(self, path: str, status: int, seconds: float) -> None:
+        """Count a request that was answered."""
+        path = path if path in self.paths else OTHER
+        self.requests.labels(path, status).inc()
+        self.seconds.labels(path).observe(seconds)
+
+    def count_refused(self, status: int) -> None:
+        """Count a request that was refused before its path was known."""
+        self.requests.labels(OTHER, status).inc()
+
+    def count_texts(self, counts: np.ndarray) -> None:
+        """Count texts, given as integers (labels,)."""
+        for i in np.flatnonzero(counts).tolist():
+            self.texts.labels(visible(self.labels[i])).inc(int(counts[i]))
+
+    def text(self) -> bytes:
+        """Return the metrics in Prometheus' format."""
+        return generate_latest(self.registry)

@@ -1,0 +1,117 @@
+"""Predictions for the texts of a request."""
+
+import numpy as np
+from pydantic import BaseModel
+from starlette.exceptions import HTTPException
+
+from potstill.bulk.asked import Batch
+from potstill.bulk.predict import top_labels
+from potstill.runtime.decision import choose
+from potstill.runtime.model import Student
+from potstill.service.metrics import Metrics
+
+PROBABILITIES = 100_000  # in a response, or labels of a multi-label model; about 2.5 MB
+DIGITS = 6  # of a probability
+
+
+class Prediction(BaseModel):
+    """The prediction for a text: the most probable class, and the probabilities of the `top_k` classes."""
+
+    label: str
+    probability: float
+    probabilities: dict[str, float]
+
+
+class Labels(BaseModel):
+    """The prediction of a multi-label model for a text: its labels, and the probabilities of the `top_k` labels."""
+
+    labels: list[str]
+    probabilities: dict[str, float]
+
+
+class Predictions(BaseModel):
+    """The predictions, in the order of the texts."""
+
+    predictions: list[Prediction] | list[Labels]
+
+
+class Predictor:
+    """Classifies texts with a student, in responses of limited size.
+
+    Attributes:
+        student: the student.
+        metrics: counts the predicted labels.
+        max_probabilities: probabilities in a response; a full batch with one each is always allowed.
+    """
+
+    def __init__(self, student: Student, metrics: Metrics, max_batch: int) -> None:
+        self.student, self.metrics = student, metrics
+        self.max_probabilities = max(PROBABILITIES, max_batch)
+
+    def check_size(self, texts: int, top_k: int | None) -> None:
+        """Check the size of a response to a number of texts.
+
+        Raises:
+            HTTPException: 422, it would have too many probabilities.
+        """
+        labels = len(self.student.labels)
+        each = min(top_k or (1 if self.student.thresholds is None else labels), labels)
+        if texts * each > self.max_probabilities:
+            default = "" if top_k else " (all classes, without top_k)"
+            raise HTTPException(
+                422,
+                f"body.top_k: {texts:,} texts with {each:,} probabilities each{default} exceed the limit of "
+                f"{self.max_probabilities:,} per response. Set top_k to at most {self.max_probabilities // texts:,}, "
+                f"or send at most {self.max_probabilities // each:,} texts.",
+            )
+
+    def predict(self, texts: list[str], top_k: int | None) -> Predictions:
+        """Classify texts.
+
+        Args:
+            texts: the texts.
+            top_k: how many classes to give a probability for; None for one, or for a multi-label model all.
+
+        Raises:
+            HTTPException: 500, the model computes no numbers; 422, the response would have too many labels.
+        """
+        if self.student.thresholds is None:
+            return Predictions(predictions=self._single_label(texts, top_k or 1))
+        return Predictions(predictions=self._multi_label(texts, top_k, self.student.thresholds))
+
+    def _single_label(self, texts: list[str], top_k: int) -> list[Prediction]:
+        labels = self.student.labels
+        best = answer(self.student, Batch(texts, ()), min(top_k, len(labels)), 0.0, False)
+        _check_finite(best.probabilities)
+        predictions = []
+        for ids, row in zip(best.ids.tolist(), best.probabilities.tolist(), strict=True):
+            probabilities = {labels[i]: round(value, DIGITS) for i, value in zip(ids, row, strict=True)}
+            label = labels[ids[0]]
+            predictions.append(Prediction(label=label, probability=probabilities[label], probabilities=probabilities))
+        self.metrics.count_texts(np.bincount(best.ids[:, 0], minlength=len(labels)))
+        return predictions
+
+    def _multi_label(self, texts: list[str], top_k: int | None, thresholds: list[float]) -> list[Labels]:
+        labels = self.student.labels
+        scores = self.student.predict_proba(texts)
+        _check_finite(scores)
+        chosen = choose(scores, thresholds)
+        if (total := int(chosen.sum())) > self.max_probabilities:
+            raise HTTPException(
+                422,
+                f"body.texts: they have {total:,} labels, more than the limit of {self.max_probabilities:,} per "
+                "response. Send fewer texts.",
+            )
+        predictions = []
+        for row, is_chosen in zip(scores, chosen, strict=True):
+            order = np.argsort(-row, kind="stable")
+            probabilities = {labels[i]: round(float(row[i]), DIGITS) for i in order[:top_k]}
+            predictions.append(Labels(labels=[labels[i] for i in order if is_chosen[i]], probabilities=probabilities))
+        self.metrics.count_texts(chosen.sum(0))
+        return predictions
+
+
+def _check_finite(probabilities: np.ndarray) -> None:
+    """Raise an HTTPException (500) if a probability is not a finite number, which JSON cannot hold."""
+    if not np.isfinite(probabilities).all():
+        raise HTTPException(500, "the model computes probabilities that are not numbers. Export the student again.")

@@ -1,0 +1,136 @@
+"""Read and validate the body of a request for predictions."""
+
+import collections
+import difflib
+import gc
+import json
+import re
+from typing import Annotated, Any, TypeVar
+
+from fastapi import Request
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from starlette.exceptions import HTTPException
+
+from potstill.bulk.rows import undecodable
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+class PredictRequest(BaseModel):
+    """Texts to classify."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+    texts: list[str]
+    top_k: int | None = None
+
+
+def request_model(max_batch: int, max_length: int, default_top_k: str) -> type[PredictRequest]:
+    """Return the type of requests within the limits of a service.
+
+    Args:
+        max_batch: texts in a request.
+        max_length: characters of a text.
+        default_top_k: what a request without `top_k` means.
+    """
+
+    class Texts(PredictRequest):
+        """Texts to classify."""
+
+        # Only the first invalid text is reported: there may be a million, each an error of its own.
+        texts: Annotated[
+            list[Annotated[str, Field(max_length=max_length)]],
+            Field(min_length=1, max_length=max_batch, fail_fast=True),
+        ]
+        top_k: Annotated[
+            int | None, Field(ge=1, description=f"how many classes to give a probability for ({default_top_k})")
+        ] = None
+
+    return Texts
+
+
+async def body(request: Request) -> bytes:
+    """Return the body of a request that sends JSON.
+
+    Raises:
+        HTTPException: 415, it sends something else.
+    """
+    coding = ", ".join(request.headers.getlist("content-encoding")) or "identity"
+    if coding.lower() != "identity":
+        raise HTTPException(
+            415,
+            f"content-encoding: {coding[:50]!r} is not supported. Send the body uncompressed.",
+            {"accept-encoding": "identity"},
+        )
+    kind = request.headers.get("content-type", "missing").partition(";")[0].strip().lower()
+    if not re.fullmatch(r"application/(.+\+)?json", kind):
+        raise HTTPException(
+            415,
+            f"content-type: must be application/json (found: {kind[:50] or 'empty'}).",
+            {"accept": "application/json"},
+        )
+    return await request.body()
+
+
+def read(model: type[Model], content: bytes) -> Model:
+    """Return a body as a `model`.
+
+    Raises:
+        HTTPException: 422, it is not one.
+    """
+    return validate(model, parse(content))
+
+
+def parse(content: bytes) -> dict[str, Any]:
+    """Parse a JSON object.
+
+    Objects within it, which no request needs, become tuples: calling a Python function for each of a million would take
+    too long.
+
+    Raises:
+        HTTPException: 422, it is not one, or has a duplicate key.
+    """
+    gc.disable()  # it would go through a million lists again and again, and hold up all other requests
+    try:
+        found = json.loads(content.decode(json.detect_encoding(content)), object_pairs_hook=tuple)
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise HTTPException(422, f"body: JSON decode error: {error}.") from None
+    except RecursionError:
+        raise HTTPException(422, "body: JSON is nested too deeply.") from None
+    except ValueError:
+        raise HTTPException(422, "body: a number has too many digits.") from None
+    finally:
+        gc.enable()
+    if not isinstance(found, tuple):
+        raise HTTPException(422, 'body: must be a JSON object, such as {"texts": ["one", "another"]}.')
+    values = dict(found)
+    if len(values) < len(found):
+        duplicate = collections.Counter(key for key, _ in found).most_common(1)[0][0]
+        raise HTTPException(422, f"body: duplicate key {duplicate[:50]!r}. Leave one out.")
+    return values
+
+
+def validate(model: type[Model], values: dict[str, Any]) -> Model:
+    """Return the values of a JSON object as a `model`.
+
+    Raises:
+        HTTPException: 422, with the path of each invalid value.
+    """
+    known = list(model.model_fields)
+    for key in values:
+        if key not in known:
+            near = difflib.get_close_matches(key[:50], known, 1)
+            advice = f"Did you mean {near[0]!r}?" if near else f"Known keys: {', '.join(known)}."
+            raise HTTPException(422, f"body: unknown key {key[:50]!r}. {advice}")
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        errors = error.errors(include_url=False, include_context=False)
+        messages = [f"body.{'.'.join(map(str, each['loc']))}: {_message(each)}" for each in errors]
+        raise HTTPException(422, "; ".join(messages)) from None
+
+
+def _message(error: Any) -> str:
+    """Return pydantic's message; for a lone surrogate, that of `potstill predict`."""
+    if error["type"] == "string_unicode" and (fault := undecodable([error["input"]], None)):
+        return fault
+    return str(error["msg"])
