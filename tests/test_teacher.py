@@ -197,7 +197,7 @@ class TestTable:
         [
             ({"text": ["x"], "a": [1.0]}, "one per label: a, b"),
             ({"text": ["x"], "a": [1.0], "c": [0.0]}, "no column 'b' .found: 'text', 'a', 'c'.*one per label: a, b"),
-            ({"text": ["x", "y"], "a": [1.0, 0.9], "b": [0.0, 0.9]}, "row 2.*sum to one"),
+            ({"text": ["x", "y"], "a": [1.0, 0.9], "b": [0.0, 0.9]}, "row 2.*not to one"),
             ({"text": ["x"], "a": [1.5], "b": [-0.5]}, "row 1"),
             ({"text": ["x"], "a": ["much"], "b": [0.5]}, "not a number"),
             ({"text": [None, "y"], "a": [1.0, 1.0], "b": [0.0, 0.0]}, "row 1 has no text"),
@@ -263,7 +263,7 @@ class TestTable:
         known = table.read(self.write(tmp_path / "t.csv", text=["X", "y"], a=[1.0, 0.5], b=[0.0, 0.5]), ["a", "b"])
         texts = {"train": pd.Series(["x", "z", "Y "]), "test": pd.Series(["w"]), "unlabelled": pd.Series([], dtype=str)}
         assert table.coverage("t.csv", known, texts) == "t.csv: probabilities of 2 of 3 train texts, 0 of 1 test texts"
-        with pytest.raises(PotstillError, match=r"t.csv has 2 rows, and none of them is a text of test: its column"):
+        with pytest.raises(PotstillError, match=r"t.csv has 2 rows, and none of them is a text of test. Its column"):
             table.coverage("t.csv", known, {"test": texts["test"]})
         path = tmp_path / "t.csv"
         path.write_text("text,a,b\n")

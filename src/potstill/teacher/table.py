@@ -126,7 +126,7 @@ def _distribution(values: Sequence[Any], multi_label: bool, where: str) -> list[
         raise PotstillError(f"{where}: the probabilities are {_rounded(found)}, and each must be from 0 to 1")
     if not multi_label and abs(sum(found) - 1) > 0.01:
         raise PotstillError(
-            f"{where}: the probabilities are {_rounded(found)} and sum to {sum(found):.4g}, but every row must sum to one"
+            f"{where}: the probabilities are {_rounded(found)} and sum to {sum(found):.4g}, not to one"
         )
     return found
 
@@ -143,8 +143,8 @@ def logits(table: pd.DataFrame, texts: pd.Series, multi_label: bool = False) -> 
     """Look up texts, ignoring case and white space.
 
     Returns:
-        Log-probabilities, for multi-label tables log-odds: float32 of shape (texts, classes), with rows of NaN for texts
-        that the table lacks.
+        Log-probabilities, for multi-label tables log-odds: float32 (texts, classes); rows of NaN for texts that the
+        table lacks.
     """
     labels = table.columns[1:]
     known = table.assign(key=keys(table["text"])).drop_duplicates("key").set_index("key")[labels]
