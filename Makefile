@@ -13,6 +13,8 @@ SEED ?= 0
 DATA ?= ../shared/data/emotion
 PARALLEL := --numprocesses auto --dist load --maxschedchunk 1
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+# The code of this folder, whatever the environment has installed.
+POTSTILL := PYTHONPATH="$(CURDIR)/src" python -m potstill
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -36,31 +38,30 @@ repro: setup ## run the pipeline; print the table of models and where the report
 	@cat metrics/evaluate/table.md && echo && cat metrics/evaluate/timing.md
 	@echo && echo "All there is to know, to open in a browser: $(CURDIR)/metrics/report/index.html"
 
-advise: setup ## say which student to take and what would help, in minutes, before a full run
+advise: setup ## recommend a student and what to improve, in minutes, before a full run
 	dvc repro prepare
-	python src/advise.py
+	$(POTSTILL) advise
 
 queue: setup ## run the queued experiments, JOBS=2 at a time; say why one failed
-	@python src/queued.py --jobs $(JOBS)
+	@$(POTSTILL) queue --jobs $(JOBS)
 
-search: setup ## look for the best student of at most BUDGET, in UNIT=parameters or bytes, with others that share STORAGE
-	@test -n "$(BUDGET)" || { echo "error: say how large it may be: make search BUDGET=3000" >&2; exit 1; }
-	@python src/search.py --budget $(BUDGET) --unit $(UNIT) --trials $(TRIALS) $(if $(STORAGE),--storage '$(STORAGE)')
+search: setup ## search for the best student of at most BUDGET, in UNIT=parameters or bytes, with others that share STORAGE
+	@$(POTSTILL) search $(if $(BUDGET),--budget $(BUDGET)) --unit $(UNIT) --trials $(TRIALS) $(if $(STORAGE),--storage '$(STORAGE)')
 
 compare: there ## the last run and the experiments of this commit on one page, or those named in EXPS="one another"
-	python src/compare.py $(EXPS)
+	$(POTSTILL) compare $(EXPS)
 
 qr: there ## write the student as a QR code, qr.png
-	python src/qr.py
+	$(POTSTILL) qr
 
 verify: there ## hash all that DVC keeps here, and clean its cache of what is damaged
-	python src/verify.py
+	$(POTSTILL) verify
 
 push: there ## push to the DVC remote, or to REMOTE; what is not whole there is replaced (HASH=1: read it all)
-	python src/push.py $(if $(REMOTE),--remote $(REMOTE)) $(if $(HASH),--hash)
+	$(POTSTILL) push $(if $(REMOTE),--remote $(REMOTE)) $(if $(HASH),--hash)
 
 pull: there ## pull from the DVC remote, or from REMOTE, and verify
-	dvc pull $(if $(REMOTE),--remote $(REMOTE)); pulled=$$?; python src/verify.py && exit $$pulled
+	dvc pull $(if $(REMOTE),--remote $(REMOTE)); pulled=$$?; $(POTSTILL) verify && exit $$pulled
 
 test: setup tests/js/node_modules browser ## run all tests
 	python -m pytest -rs $(PARALLEL)

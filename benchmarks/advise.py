@@ -40,7 +40,7 @@ def advise(name: str, data: Path) -> None:
     dataset.save(folder / paths.PREPARED)
     files.write_text(folder / paths.PARAMS, (ROOT / paths.PARAMS).read_text("utf-8"))
     start = time.monotonic()
-    subprocess.run([sys.executable, ROOT / "src" / "advise.py"], cwd=folder, check=True)
+    subprocess.run([sys.executable, "-m", "potstill", "advise"], cwd=folder, check=True)
     print(f"{name}: {time.monotonic() - start:.0f} s", file=sys.stderr)
 
 

@@ -55,9 +55,15 @@ def prepare(folder: Path, classes: int) -> None:
         # A table has no answers to texts that are made.
         "pool": {"replace": 0, "drop": 0, "splice": 0, "generated": 0},
         "label": {"teachers": ["table"], "workers": 1},
-        "baseline": {"words": 1150 + 2 * classes},
-        "student": {"words": 1150 + 2 * classes},
-        "ablate": {"steps": 100, "architectures": ["mlp"], "pool": [0.3], "labels": [0.3], "jobs": 1},
+        "baseline": {"vocab_size": 1150 + 2 * classes},
+        "student": {"vocab_size": 1150 + 2 * classes},
+        "ablate": {
+            "steps": 100,
+            "architectures": ["mlp"],
+            "transfer_shares": [0.3],
+            "label_shares": [0.3],
+            "n_jobs": 1,
+        },
     }
     for section, values in changes.items():
         params[section] |= values

@@ -25,7 +25,7 @@ FACETS = ("use::", "works-with::", "interface::")  # of the tags of https://debt
 FEWEST = {"sections": 20, "tags": 100}  # texts of a class that is kept
 UNTAGGED = 0.15  # share that is kept of the texts with tags, but none of these facets
 
-NETWORK = {"words": 4000, "embedding": 8, "hidden": 24, "bits": 8, "learning_rate": 0.005}
+NETWORK = {"vocab_size": 4000, "embedding_dim": 8, "hidden": 24, "weight_bits": 8, "learning_rate": 0.005}
 BOTH = {
     "prepare.unlabelled": ["unlabelled.txt"],
     "pool.unlabelled": 20000,

@@ -29,7 +29,7 @@ REAL_TEXT = dict.fromkeys((*VARIANTS, "pool.generated"), 0)
 
 def setting(name: str, **params: Any) -> Setting:
     """The Emotion tweets with the in-domain unlabelled ones."""
-    base = {"prepare.unlabelled": ["unlabeled/carer_balanced.txt"], "prepare.labels": LABELS}
+    base = {"prepare.unlabelled": ["unlabeled/carer_balanced.txt"], "prepare.label_names": LABELS}
     return Setting(name, base | {key.replace("__", "."): value for key, value in params.items()})
 
 
@@ -45,25 +45,39 @@ FEW = [few(number, draw, epochs) for number, epochs in ((1000, 12), (200, 40)) f
 # Further points, of one draw each, for the curve over the number of labels.
 CURVE = [few(100, 0, 60), few(4000, 0, 4), setting("16,000 labels", teacher__epochs=4, teacher__seed=1, **REAL_TEXT)]
 
-MLP = {"architecture": "mlp", "words": 5000, "hidden": 16, "bits": 8, "fingerprint": 8}
-WIDE = {"bits": 8, "fingerprint": 8, "learning_rate": 0.005}
-SHARED = {"influence": 0.9, "bits": 8, "fingerprint": 8, "learning_rate": 0.02}
+MLP = {"architecture": "mlp", "vocab_size": 5000, "hidden": 16, "weight_bits": 8, "fingerprint_bits": 8}
+WIDE = {"weight_bits": 8, "fingerprint_bits": 8, "learning_rate": 0.005}
+SHARED = {"informative_share": 0.9, "weight_bits": 8, "fingerprint_bits": 8, "learning_rate": 0.02}
 
 # The network, which hard and soft labels share.
 NETWORKS: dict[str, dict[str, Any]] = {
-    "mlp-80k": {**MLP, "influence": 0.6, "ngrams": 2},
-    "mlp-80k-words": {**MLP, "influence": 0.0, "ngrams": 1},  # the article's own
-    "bigru-80k": {"words": 3700, "embedding": 16, "hidden": 48, "influence": 0.9, **WIDE},
-    "bigru-10k": {"words": 1500, "embedding": 5, "hidden": 16, "influence": 0.9, **WIDE},
-    "bigru-3k": {"words": 755, "embedding": 3, "hidden": 8, "influence": 0.9, "bits": 8, "fingerprint": 8},
-    "bigru-1k": {"words": 1100, "rows": 331, "embedding": 2, "hidden": 6, **SHARED},
-    "bigru-500": {"words": 900, "rows": 127, "embedding": 2, "hidden": 4, **SHARED},
-    "bigru-qr": {"words": 940, "embedding": 4, "hidden": 10, "influence": 0.9, "bits": 3, "fingerprint": 4},
+    "mlp-80k": {**MLP, "informative_share": 0.6, "max_ngram": 2},
+    "mlp-80k-words": {**MLP, "informative_share": 0.0, "max_ngram": 1},  # the article's own
+    "bigru-80k": {"vocab_size": 3700, "embedding_dim": 16, "hidden": 48, "informative_share": 0.9, **WIDE},
+    "bigru-10k": {"vocab_size": 1500, "embedding_dim": 5, "hidden": 16, "informative_share": 0.9, **WIDE},
+    "bigru-3k": {
+        "vocab_size": 755,
+        "embedding_dim": 3,
+        "hidden": 8,
+        "informative_share": 0.9,
+        "weight_bits": 8,
+        "fingerprint_bits": 8,
+    },
+    "bigru-1k": {"vocab_size": 1100, "embedding_rows": 331, "embedding_dim": 2, "hidden": 6, **SHARED},
+    "bigru-500": {"vocab_size": 900, "embedding_rows": 127, "embedding_dim": 2, "hidden": 4, **SHARED},
+    "bigru-qr": {
+        "vocab_size": 940,
+        "embedding_dim": 4,
+        "hidden": 10,
+        "informative_share": 0.9,
+        "weight_bits": 3,
+        "fingerprint_bits": 4,
+    },
 }
 # Between and below these, for the curve over the number of parameters.
 SIZES: dict[str, dict[str, Any]] = {
-    "bigru-30k": {"words": 2100, "embedding": 10, "hidden": 32, "influence": 0.9, **WIDE},
-    "bigru-250": {"words": 700, "rows": 40, "embedding": 2, "hidden": 3, **SHARED},
+    "bigru-30k": {"vocab_size": 2100, "embedding_dim": 10, "hidden": 32, "informative_share": 0.9, **WIDE},
+    "bigru-250": {"vocab_size": 700, "embedding_rows": 40, "embedding_dim": 2, "hidden": 3, **SHARED},
 }
 DROPOUT = {"bigru-80k": 0.3, "bigru-30k": 0.2, "bigru-10k": 0.1}
 
@@ -165,7 +179,7 @@ def ablation_runs() -> list[Run]:
     """One network: hard labels, then soft ones on more and more text; frequent words, and chosen ones."""
     runs = []
     for words, influence in (("frequent words", 0.0), ("chosen words", 0.9)):
-        changes = {"influence": influence}
+        changes = {"informative_share": influence}
         runs += [Run(ALL, f"hard labels, {words}", "hard", hard(ABLATED) | changes, seed) for seed in SEEDS[:3]]
         for name, (sources, epochs) in SOURCES.items():
             params = soft(ABLATED) | changes | {"sources": sources, "epochs": epochs}

@@ -17,13 +17,14 @@ SEEDS = range(3)
 
 Network = dict[str, Any]
 BAG: Network = {
-    "architecture": "mlp", "words": 5000, "hidden": 16, "influence": 0.6, "ngrams": 2, "bits": 8, "fingerprint": 8,
+    "architecture": "mlp", "vocab_size": 5000, "hidden": 16, "informative_share": 0.6, "max_ngram": 2, "weight_bits": 8,
+    "fingerprint_bits": 8,
 }  # fmt: skip
-GRU: Network = {"architecture": "bigru", "influence": 0.5, "bits": 8, "fingerprint": 8}
+GRU: Network = {"architecture": "bigru", "informative_share": 0.5, "weight_bits": 8, "fingerprint_bits": 8}
 
 SMALL = {
-    "bigru-80k": {**GRU, "words": 20000, "rows": 4800, "embedding": 14, "hidden": 32},
-    "bigru-3k": {**GRU, "words": 6000, "rows": 755, "embedding": 3, "hidden": 8},
+    "bigru-80k": {**GRU, "vocab_size": 20000, "embedding_rows": 4800, "embedding_dim": 14, "hidden": 32},
+    "bigru-3k": {**GRU, "vocab_size": 6000, "embedding_rows": 755, "embedding_dim": 3, "hidden": 8},
     "mlp-80k": BAG,
 }
 
@@ -47,11 +48,15 @@ TASKS = {
     "sst2": Task(
         Setting(
             "SST-2",
-            {"prepare.labels": ["negative", "positive"], "prepare.unlabelled": ["unlabeled.txt"], "teacher.epochs": 3}
+            {
+                "prepare.label_names": ["negative", "positive"],
+                "prepare.unlabelled": ["unlabeled.txt"],
+                "teacher.epochs": 3,
+            }
             | {"pool.replace": 2.0, "pool.borrow": 2.0, "pool.drop": 1.0, "pool.splice": 2.0, "pool.generated": 3.0},
         ),
         {
-            "bigru-620k": {**GRU, "words": 12000, "embedding": 48, "hidden": 64},
+            "bigru-620k": {**GRU, "vocab_size": 12000, "embedding_dim": 48, "hidden": 64},
             **SMALL,
         },
         epochs=4,
@@ -59,7 +64,7 @@ TASKS = {
     "cola": Task(
         Setting(
             "CoLA",
-            {"prepare.labels": ["unacceptable", "acceptable"]}
+            {"prepare.label_names": ["unacceptable", "acceptable"]}
             | {"pool.replace": 2.0, "pool.drop": 1.0, "pool.splice": 1.0, "pool.generated": 3.0},
         ),
         SMALL,

@@ -190,7 +190,7 @@ def train_all(runs: Iterable[Run], folders: dict[str, Path], jobs: int) -> list[
 
 
 @cache
-def _load(folder: Path, sources: tuple[str, ...] | None) -> tuple[Dataset, transfer.Transfer]:
+def _load(folder: Path, sources: tuple[str, ...] | None) -> tuple[Dataset, transfer.TransferSet]:
     data = Dataset.load(folder / "prepared")
     return data, transfer.read(folder / "transfer", data.labels, sources)
 
@@ -209,11 +209,11 @@ def _train(folders: dict[str, Path], item: tuple[Run, Path]) -> None:
     )
     if run.texts is not None:
         order = np.random.default_rng(run.seed).permutation(len(learned.texts))
-        learned = learned.only(np.sort(order[: run.texts]))
+        learned = learned.subset(np.sort(order[: run.texts]))
     if section == "student":
         trained = distil.distil(data.labels, learned.texts, learned.logits, validation, params)
     else:
-        trained = distil.train_on_labels(data.labels, data.train, validation, params, class_weight=params.class_weight)
+        trained = distil.train_on_labels(data.labels, data.train, validation, params)
     tested = scores(data.test["label"].to_numpy(), trained.student.predict_proba(data.test["text"]))
     trained.student.save(path.with_suffix(".pot"))
     files.write_json(
@@ -296,7 +296,7 @@ def peers(setting: Setting, folder: Path) -> list[dict[str, Any]]:
     data = Dataset.load(folder / "prepared")
     logits = record.read_answers(folder / "test.csv", data.labels)
     facts = files.read_json(folder / "metrics.json")["minilm"]
-    tfidf = Tfidf.fit(data.train, 1.0)
+    tfidf = Tfidf.fit(data.train, 1.0, None)
     right = tfidf.predict_proba(data.validation["text"].tolist()).argmax(1) == data.validation["label"]
     rows = []
     for model, probabilities, parameters, validation in (

@@ -35,7 +35,7 @@ def main() -> None:
         copy = shutil.copytree if (made / source).is_dir() else shutil.copy
         shutil.rmtree(clone.folder / target, ignore_errors=True)
         copy(made / source, clone.folder / target)
-    command = [sys.executable, "src/search.py", "--budget", str(BUDGET), "--unit", UNIT]
+    command = [sys.executable, "-m", "potstill", "search", "--budget", str(BUDGET), "--unit", UNIT]
     command += ["--trials", str(arguments.trials), "--jobs", str(arguments.jobs)]
     subprocess.run(command, cwd=clone.folder, check=True)
     RESULTS.mkdir(exist_ok=True)

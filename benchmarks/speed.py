@@ -41,15 +41,15 @@ CLIENTS, REQUESTS = 200, 20  # of the service: at once, and of each
 PEER = "fastText"
 MINILM = "sentence-transformers/all-MiniLM-L6-v2"
 
-_WIDE = {"bits": 8, "fingerprint": None, "learning_rate": 0.005, "influence": 0.8}
+_WIDE = {"weight_bits": 8, "fingerprint_bits": None, "learning_rate": 0.005, "informative_share": 0.8}
 # Our rows are named by their architecture; what they are besides comes behind it.
 STUDENTS: dict[str, dict[str, Any]] = {
-    "mlp": {**soft("mlp-80k-words"), "influence": 0.5, "fingerprint": None},
-    "mlp with pairs of words": {**soft("mlp-80k"), "fingerprint": None},
-    "attention": {**soft("bigru-80k"), **_WIDE, "architecture": "attention", "words": 5000, "hidden": 15},
-    "cnn": {**soft("bigru-80k"), **_WIDE, "architecture": "cnn", "words": 5000, "embedding": 15, "hidden": 48},
-    "bigru": {**soft("bigru-10k"), "fingerprint": None},
-    "bigru, 3K": {**soft("bigru-3k"), "fingerprint": None},
+    "mlp": {**soft("mlp-80k-words"), "informative_share": 0.5, "fingerprint_bits": None},
+    "mlp with pairs of words": {**soft("mlp-80k"), "fingerprint_bits": None},
+    "attention": {**soft("bigru-80k"), **_WIDE, "architecture": "attention", "vocab_size": 5000, "hidden": 15},
+    "cnn": {**soft("bigru-80k"), **_WIDE, "architecture": "cnn", "vocab_size": 5000, "embedding_dim": 15, "hidden": 48},
+    "bigru": {**soft("bigru-10k"), "fingerprint_bits": None},
+    "bigru, 3K": {**soft("bigru-3k"), "fingerprint_bits": None},
     "bigru, QR code": soft("bigru-qr"),
 }
 
@@ -182,7 +182,7 @@ PROGRAM = """
 import json, sys, time
 start = time.perf_counter()
 from potstill import cli
-cli._main(["predict", sys.argv[1], sys.argv[2], "-o", sys.argv[3]])
+cli.execute(["predict", sys.argv[1], sys.argv[2], "-o", sys.argv[3]])
 seconds = round(time.perf_counter() - start, 2)
 sys.path.append(sys.argv[4])
 from worker import peak
@@ -192,7 +192,7 @@ print(json.dumps({"seconds": seconds, "megabytes": round(peak())}))
 
 def service(student: Path, texts: list[str]) -> dict[str, Any]:
     """Ask the service from `CLIENTS` connections at once, a text at a time."""
-    command = [sys.executable, "-m", "potstill.cli", "serve", str(student), "--port", "0"]
+    command = [sys.executable, "-m", "potstill", "serve", str(student), "--port", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
         url = f"{process.stdout.readline().split()[0]}predict"

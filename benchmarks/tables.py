@@ -193,7 +193,7 @@ def debian(results: dict[str, dict[str, Any]], folder: Path) -> None:
 def qr(rows: Rows, folder: Path) -> None:
     """The picture, which holds no text of the data."""
     subprocess.run(
-        [sys.executable, ROOT / "src" / "qr.py", "--student", rows[0]["file"], "--image", folder / "qr.png"],
+        [sys.executable, "-m", "potstill", "qr", rows[0]["file"], "-o", folder / "qr.png"],
         check=True,
     )
 

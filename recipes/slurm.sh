@@ -21,7 +21,7 @@ step=$1
 shift
 case $step in
     repro) dvc repro "$@" ;;
-    queue) OMP_NUM_THREADS=1 python src/queued.py --jobs "$SLURM_CPUS_PER_TASK" "$@" ;;
-    search) python src/search.py --storage "$PWD/.potstill/search.log" --jobs "$SLURM_CPUS_PER_TASK" "$@" ;;
+    queue) OMP_NUM_THREADS=1 potstill queue --jobs "$SLURM_CPUS_PER_TASK" "$@" ;;
+    search) potstill search --storage "$PWD/.potstill/search.log" --jobs "$SLURM_CPUS_PER_TASK" "$@" ;;
     *) echo "error: the step is repro, queue or search" >&2; exit 1 ;;
 esac

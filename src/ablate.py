@@ -17,7 +17,7 @@ from potstill.cost import measured
 from potstill.params.ablate import AblateParams
 from potstill.params.baseline import BaselineParams
 from potstill.student import transfer
-from potstill.student.transfer import Transfer
+from potstill.student.transfer import TransferSet
 from potstill.workers import workers
 
 METRICS = paths.METRICS / "ablate"
@@ -30,10 +30,10 @@ def main() -> None:
     """Read the prepared data and the transfer set; write `metrics/ablate`. A run that was killed goes on."""
     params, baseline = AblateParams.load(), BaselineParams.load()
     trials = plan(params, baseline, transfer.sources(paths.TRANSFER))
-    inputs = [files.sha256(paths.PREPARED), files.sha256(paths.TRANSFER), params.model_dump_json(exclude={"jobs"})]
+    inputs = [files.sha256(paths.PREPARED), files.sha256(paths.TRANSFER), params.model_dump_json(exclude={"n_jobs"})]
     scratch = paths.SCRATCH / "ablate" / files.key(*inputs, baseline.model_dump_json())
     found: dict[str, dict[str, Any]] = {}
-    jobs = min(params.jobs or cpu_count(), max(1, len(trials)))
+    jobs = min(params.n_jobs or cpu_count(), max(1, len(trials)))
     with workers(jobs) as pool:
         works = {trial.work: trial for trial in trials}
         waiting = {work: pool.submit(result, trial, params, baseline, scratch) for work, trial in works.items()}
@@ -57,7 +57,7 @@ def result(trial: Trial, params: AblateParams, baseline: BaselineParams, scratch
 
 
 @cache
-def read() -> tuple[Dataset, Transfer]:
+def read() -> tuple[Dataset, TransferSet]:
     """What is learned from, once per process."""
     data = Dataset.load(paths.PREPARED, unlabelled=False)
     return data, transfer.read(paths.TRANSFER, data.labels)

@@ -23,7 +23,7 @@ def main() -> None:
         tfidf = Tfidf.fit(data.train, params.C, params.class_weight)
         tfidf.save(folder / "tfidf")
         with record.curves(metrics) as log:
-            trained = train_on_labels(data.labels, data.train, data.validation, params, log, params.class_weight)
+            trained = train_on_labels(data.labels, data.train, data.validation, params, log)
         size = trained.save(folder / "hard")
     scores, labels = tfidf.predict_proba(data.validation["text"].tolist()), data.targets("validation")
     hard = record.summary(trained.best, trained.student.parameters, size)

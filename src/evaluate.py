@@ -61,12 +61,12 @@ def main() -> None:
     if labeller.parameters:
         predict[asked[0]] = labeller.logits
     texts = data.test["text"].tolist()
-    timings |= {name: throughput(answer, texts, params.seconds) for name, answer in predict.items()}
+    timings |= {name: throughput(answer, texts, params.timing_seconds) for name, answer in predict.items()}
 
     student = next(model for model in models if model.name == "student")
     rounding = cost_of_rounding(student, data)
     task = traits({name: predict[name] for name in ("student", asked[0]) if name in predict}, data)
-    answer = verdict(rows, models, teacher, data, params.max_loss)
+    answer = verdict(rows, models, teacher, data, params.non_inferiority_margin)
     print(answer.sentence)
     write_scores(rows, answer, teacher, rounding, timings, task)
     write_answers(models, data)

@@ -37,7 +37,7 @@ def main() -> None:
 
     student_params = StudentParams.load()
     sources = transfer.count(paths.TRANSFER, student_params.sources)
-    named = params.words and isinstance(student.lookup.known, Fingerprints)
+    named = params.keep_vocabulary and isinstance(student.lookup.known, Fingerprints)
     words = files.read_names(paths.STUDENT / WORDS) if named else None
     hashes = {path.name: files.sha256(path) for path in (paths.PREPARED, paths.TRANSFER)}
     facts = collect(student, words, data, sources, hashes, teachers(data), student_params)

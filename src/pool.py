@@ -17,8 +17,8 @@ def main() -> None:
     params = PoolParams.load()
     foreign, read = [], {}
     if params.borrow:
-        foreign = lexicon.words(checkpoints.find(params.lexicon))
-        read = unwatched.note(params.lexicon, "pool")
+        foreign = lexicon.words(checkpoints.find(params.vocab_checkpoint))
+        read = unwatched.note(params.vocab_checkpoint, "pool")
     with files.whole(paths.POOL) as folder:
         folder.mkdir()
         rows = build(paths.PREPARED, folder / "pool.parquet", params, foreign)

@@ -8,7 +8,7 @@ from potstill.cost import measured
 from potstill.params.student import StudentParams
 from potstill.student import transfer
 from potstill.student.distil import distil
-from potstill.student.vocabulary import truncated
+from potstill.student.vocabulary import truncated_share
 
 
 @measured(paths.METRICS / "student" / "cost.json")
@@ -24,7 +24,7 @@ def main() -> None:
     size = trained.save(paths.STUDENT)
     facts = record.summary(trained.best, trained.student.parameters, size)
     read = {"transfer": learned.texts, "validation": data.validation["text"].tolist()}
-    shares = {name: truncated(some, params.max_length) for name, some in read.items()}
+    shares = {name: truncated_share(some, params.max_length) for name, some in read.items()}
     record.headline(metrics, "student", {**facts, "truncated": shares})
     truncation.note("student.max_length", shares)
 

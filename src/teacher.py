@@ -42,10 +42,10 @@ def teach(name: str, params: TeacherParams) -> None:
         checkpoint = params.presets[name].checkpoint
         source = unwatched.note(checkpoint, f"teacher@{name}")
         if table.is_table(checkpoint):
-            if params.adapt:
+            if params.mlm_epochs:
                 raise PotstillError(
-                    f"{checkpoint} is a table, which cannot be trained. Set `adapt: 0` in teacher.presets.{name}, "
-                    "or teacher.adapt=0."
+                    f"{checkpoint} is a table, which cannot be trained. Set `mlm_epochs: 0` in teacher.presets.{name}, "
+                    "or teacher.mlm_epochs=0."
                 )
             probabilities = table.read(Path(checkpoint), data.labels, data.multi_label)
             splits = {split: data.split(split)["text"] for split in ("train", "validation", "test", "unlabelled")}
@@ -109,13 +109,13 @@ def fit(
     """Train in each of the processes of `train`; the main process writes the files."""
     from potstill.teacher import finetune, pretrained, together
 
-    if params.adapt:
+    if params.mlm_epochs:
         from potstill.teacher import adapt
 
         texts = [*data.train["text"], *data.unlabelled["text"]]
-        source = adapt.adapt(source, texts, params, scratch, log_adaptation)
+        source = adapt.train(source, texts, params, scratch, log_mlm)
     network, tokenizer = pretrained.load(source, data.labels, params.seed, data.multi_label)
-    with record.curves(metrics) if together.is_main_process() else nullcontext(log_adaptation) as log:
+    with record.curves(metrics) if together.is_main_process() else nullcontext(log_mlm) as log:
         truncated = finetune.finetune(
             network, tokenizer, data.train, data.validation, params, learning_rate, scratch, log
         )
@@ -126,7 +126,7 @@ def fit(
     return truncated
 
 
-def log_adaptation(epoch: dict[str, float]) -> None:
+def log_mlm(epoch: dict[str, float]) -> None:
     """Print the loss of an epoch of masked-language-model training."""
     tqdm.write(f"masked-language model, epoch {epoch['epoch']}: loss {epoch['loss']:.4g}")
 

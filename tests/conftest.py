@@ -15,13 +15,15 @@ from filelock import FileLock
 os.environ["HF_HUB_OFFLINE"] = "1"
 # Tests run side by side, a core each.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Processes that tests start run the checkout too, whatever is installed.
+os.environ["PYTHONPATH"] = str(Path(__file__).parents[1] / "src")
 
 import project
 from potstill import start
 from potstill.corpus import demo
 from potstill.corpus.dataset import Dataset
 from potstill.student import transfer
-from potstill.student.transfer import Transfer
+from potstill.student.transfer import TransferSet
 
 assert start  # imported here, so that it does not take Ctrl-C from pytest later
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -84,7 +86,7 @@ def data() -> Dataset:
 _SCRATCH = tempfile.TemporaryDirectory()
 
 
-def make_transfer(texts: list[str], sources: list[str], logits: np.ndarray) -> Transfer:
+def make_transfer(texts: list[str], sources: list[str], logits: np.ndarray) -> TransferSet:
     """A transfer set as the stage writes it."""
     folder = Path(tempfile.mkdtemp(dir=_SCRATCH.name))
     pd.DataFrame({"text": texts, "source": sources}).to_parquet(folder / "pool.parquet", index=False)

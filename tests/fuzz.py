@@ -25,7 +25,7 @@ from typing import Any
 
 import numpy as np
 
-from potstill import cli
+from potstill.commands import inspect
 from potstill.runtime import fast, file
 from potstill.runtime.explain import explain
 from potstill.runtime.model import Student
@@ -242,9 +242,9 @@ def answers(content: bytes, texts: list[str]) -> dict[str, Any]:
     portable.__dict__["_kernel"] = None
     if tame and fast.kernel:
         np.testing.assert_allclose(shares, portable.predict_proba(texts), atol=1e-4)
-    known = cli.describe(student, len(content))
+    known = inspect.describe(student, len(content))
     json.dumps(known, allow_nan=False, ensure_ascii=False).encode()
-    list(cli._lines(Path("a.pot"), student, known))
+    list(inspect.lines(Path("a.pot"), student, known))
     explain(student, texts[0])
     written = student.to_bytes()
     assert Student(**file.unpack(written)).to_bytes() == written

@@ -31,9 +31,9 @@ SMALL = {
     "label.workers": ("workers: 0", "workers: 1"),
     "ablate.steps": ("steps: 1000", "steps: 10"),
     "ablate.architectures": ("architectures: [mlp, cnn]", "architectures: [mlp]"),
-    "ablate.pool": ("pool: [0.03, 0.1, 0.3]", "pool: [0.3]"),
-    "ablate.labels": ("labels: [0.1, 0.3]", "labels: [0.3]"),
-    "evaluate.seconds": ("seconds: 2.0", "seconds: 0.2"),
+    "ablate.transfer_shares": ("transfer_shares: [0.03, 0.1, 0.3]", "transfer_shares: [0.3]"),
+    "ablate.label_shares": ("label_shares: [0.1, 0.3]", "label_shares: [0.3]"),
+    "evaluate.timing_seconds": ("timing_seconds: 2.0", "timing_seconds: 0.2"),
 }
 RAN = re.compile(r"Running stage '([^']+)'")
 
@@ -102,7 +102,7 @@ def make(folder, store, checkpoint):
         "sentence-transformers/all-MiniLM-L6-v2, learning_rate: 1.0e-4", f"{checkpoint}, learning_rate: 3.0e-3"
     )
     params = re.sub(r"threads: 0", "threads: 1", params)
-    params = re.sub(r"epochs: \d+", "epochs: 2", params)
+    params = re.sub(r"\bepochs: \d+", "epochs: 2", params)
     (folder / "params.yaml").write_text(params)
 
     run(folder, "git", "init", "--quiet", "--initial-branch=main")

@@ -1,5 +1,7 @@
 """What brings what: which models are trained, and on how much."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from ruamel.yaml import YAML
@@ -11,7 +13,7 @@ from potstill.params.baseline import BaselineParams
 from project import ROOT
 
 DOCUMENT = YAML(typ="safe", pure=True).load(ROOT / "params.yaml")
-BASELINE = BaselineParams(**DOCUMENT["baseline"] | {"epochs": 2, "words": 60})
+BASELINE = BaselineParams(**DOCUMENT["baseline"] | {"epochs": 2, "vocab_size": 60})
 
 
 def asked(**changes):
@@ -38,9 +40,9 @@ def test_each_kind_of_text_is_added_to_those_before():
 
 
 def test_nothing_that_is_not_asked_for_is_trained():
-    nothing = {"sources": False, "words": False, "architectures": [], "pool": [], "labels": []}
+    nothing = {"sources": False, "vocabulary": False, "architectures": [], "transfer_shares": [], "label_shares": []}
     assert plan(asked(**nothing), BASELINE, ["train"]) == []
-    only = plan(asked(**nothing | {"pool": [0.3]}), BASELINE, ["train"])
+    only = plan(asked(**nothing | {"transfer_shares": [0.3]}), BASELINE, ["train"])
     assert [(trial.group, trial.name, trial.share) for trial in only] == [("pool", "0.3", 0.3), ("pool", "1", 1.0)]
 
 
@@ -60,7 +62,9 @@ def test_what_answers_two_questions_is_trained_once():
 
 
 def test_every_trial_learns_from_its_share(data, transfer):
-    trials = plan(asked(pool=[0.5], labels=[0.25], architectures=["mlp"]), BASELINE, ["train", "unlabelled"])
+    trials = plan(
+        asked(transfer_shares=[0.5], label_shares=[0.25], architectures=["mlp"]), BASELINE, ["train", "unlabelled"]
+    )
     found = {(trial.group, trial.name): run(trial, data, transfer, asked(), BASELINE) for trial in trials}
     texts = {key: row["texts"] for key, row in found.items()}
     assert texts == {
@@ -84,12 +88,24 @@ def test_soft_labels_are_learned_from(data, transfer):
     assert run(trial, data, transfer, asked(steps=120, learning_rate=0.05), BASELINE)["accuracy"] > 0.9
 
 
+@pytest.mark.parametrize("model", ["hard", "tfidf"])
+def test_models_on_hard_labels_use_the_class_weight(data, transfer, model):
+    rare = dataclasses.replace(data, train=data.train[(data.train["label"] > 0) | (data.train.index < 20)])
+    trial = next(trial for trial in plan(asked(label_shares=[0.5]), BASELINE, ["train"]) if trial.model == model)
+    settings = asked()
+    plain, balanced = (
+        run(trial, rare, transfer, settings, BASELINE.model_copy(update={"class_weight": weight}))["accuracy"]
+        for weight in (None, "balanced")
+    )
+    assert plain != balanced
+
+
 def test_the_same_trial_gives_the_same_numbers(data, transfer):
     trial = plan(asked(), BASELINE, ["train"])[0]
     assert run(trial, data, transfer, asked(), BASELINE) == run(trial, data, transfer, asked(), BASELINE)
 
 
 def test_every_class_keeps_an_example(data, transfer):
-    trials = plan(asked(labels=[0.01]), BASELINE, ["train"])
+    trials = plan(asked(label_shares=[0.01]), BASELINE, ["train"])
     trial = next(trial for trial in trials if trial.name == "tfidf 0.01")
     assert run(trial, data, transfer, asked(), BASELINE)["texts"] == 3

@@ -24,7 +24,7 @@ class Killed(Exception):
 
 def adapted(source, data, scratch, log=lambda epoch: None):
     """The folder of a checkpoint trained for three epochs on the train texts."""
-    return adapt.adapt(str(source), data.train["text"].tolist(), settings(adapt=3), scratch, log)
+    return adapt.train(str(source), data.train["text"].tolist(), settings(mlm_epochs=3), scratch, log)
 
 
 def weights(folder, labels=None):
@@ -77,7 +77,7 @@ def test_the_loss_is_the_models_own_without_its_cost(kind, data, tmp_path):
 @pytest.mark.parametrize("kind", ["t5", "xlnet"])
 def test_an_architecture_without_a_masked_language_model_head_is_refused(kind, data, tmp_path):
     source = make_checkpoint(kind, tmp_path / "checkpoint", data.train["text"].tolist())
-    with pytest.raises(PotstillError, match=f"{kind} has no masked-language-model head. Set `adapt: 0` in its"):
+    with pytest.raises(PotstillError, match=f"{kind} has no masked-language-model head. Set `mlm_epochs: 0` in its"):
         adapted(source, data, tmp_path / "scratch")
     assert not (tmp_path / "scratch").exists()
 
@@ -111,20 +111,20 @@ def test_killed_while_it_was_finetuned_a_teacher_is_not_adapted_again(stage, mon
     with monkeypatch.context() as patched:
         patched.setattr(finetune, "finetune", kill)
         with pytest.raises(Killed):
-            stage(adapt=2)
+            stage(mlm_epochs=2)
         patched.setattr(adapt, "_Trainer", None)
         with pytest.raises(Killed):
-            stage(adapt=2)
+            stage(mlm_epochs=2)
         shutil.rmtree(paths.SCRATCH)
         with pytest.raises(TypeError):
-            stage(adapt=2)  # what was adapted is gone
+            stage(mlm_epochs=2)  # what was adapted is gone
     assert not (paths.TEACHER / "mine").exists()
     assert all(torch.equal(value, seen[1][name]) for name, value in seen[0].items())
 
 
 @pytest.mark.slow
 def test_adapted_or_not_a_teacher_has_the_same_files(stage, bert, data, monkeypatch, capsys):
-    stage(adapt=1)
+    stage(mlm_epochs=1)
     folder = paths.TEACHER / "mine"
     files = {path.name for path in folder.iterdir()}
     facts = json.loads((folder / "config.json").read_text())
@@ -133,16 +133,16 @@ def test_adapted_or_not_a_teacher_has_the_same_files(stage, bert, data, monkeypa
     assert note in capsys.readouterr().out
     written = json.loads((paths.METRICS / "teacher/mine/metrics.json").read_text())["mine"]
     assert written["input_sha256"] == sha256(bert)
-    monkeypatch.setattr(adapt, "adapt", None)  # not called where there is nothing to do
-    stage(adapt=3, presets={"mine": {"checkpoint": str(bert), "adapt": 0}})
+    monkeypatch.setattr(adapt, "train", None)  # not called where there is nothing to do
+    stage(mlm_epochs=3, presets={"mine": {"checkpoint": str(bert), "mlm_epochs": 0}})
     assert {path.name for path in folder.iterdir()} == files
     assert json.loads((folder / "config.json").read_text()) == facts
 
 
 def test_a_table_is_not_adapted(stage, tmp_path):
     (tmp_path / "llm.csv").write_text("text,joy,sadness,anger\nx,1,0,0\n")
-    with pytest.raises(PotstillError, match=r"llm.csv is a table.*`adapt: 0` in teacher.presets.mine"):
-        stage(adapt=1, presets={"mine": {"checkpoint": "llm.csv"}})
+    with pytest.raises(PotstillError, match=r"llm.csv is a table.*`mlm_epochs: 0` in teacher.presets.mine"):
+        stage(mlm_epochs=1, presets={"mine": {"checkpoint": "llm.csv"}})
     assert not (paths.TEACHER / "mine").exists()
 
 

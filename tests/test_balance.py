@@ -13,7 +13,7 @@ from potstill.baseline import Tfidf
 from potstill.student import training
 from potstill.student.distil import train_on_labels
 from potstill.teacher import finetune, pretrained, score
-from test_student import settings
+from test_student import baseline_settings
 from test_teacher import settings as teacher_settings
 
 COMMON = [f"c{i}" for i in range(30)]
@@ -50,8 +50,8 @@ def test_balanced_weights_find_the_rare_class(rare):
     train, validation, test = rare
 
     def student(class_weight):
-        params = settings(epochs=6, metric="macro_f1", learning_rate=0.01)
-        trained = train_on_labels(["no", "yes"], train, validation, params, class_weight=class_weight)
+        params = baseline_settings(epochs=6, metric="macro_f1", learning_rate=0.01, class_weight=class_weight)
+        trained = train_on_labels(["no", "yes"], train, validation, params)
         return trained.student.predict_proba(test["text"])
 
     for fitted in (student, lambda weight: Tfidf.fit(train, 1.0, weight).predict_proba(test["text"].tolist())):
@@ -65,7 +65,7 @@ def test_macro_f1_chooses_the_epoch_that_finds_more_of_the_rare_class(rare):
     kept = {}
     for metric in ("accuracy", "macro_f1"):
         epochs = []
-        params = settings(epochs=10, metric=metric, batch_size=16)
+        params = baseline_settings(epochs=10, metric=metric, batch_size=16)
         trained = train_on_labels(["no", "yes"], train, validation, params, epochs.append)
         assert trained.best[f"validation_{metric}"] == max(epoch[f"validation_{metric}"] for epoch in epochs)
         _, f1 = measured(trained.student.predict_proba(validation["text"]), validation)

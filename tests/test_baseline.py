@@ -13,7 +13,7 @@ from potstill.errors import PotstillError
 def test_it_is_scikit_learns_with_defaults(data):
     texts = data.test["text"].tolist()
     stock = make_pipeline(TfidfVectorizer(), LogisticRegression()).fit(data.train["text"], data.train["label"])
-    ours = Tfidf.fit(data.train, C=1.0)
+    ours = Tfidf.fit(data.train, C=1.0, class_weight=None)
     np.testing.assert_allclose(ours.predict_proba(texts), stock.predict_proba(texts), atol=1e-3)
     assert (ours.predict_proba(texts).argmax(1) == data.test["label"]).mean() > 0.9
 
@@ -28,7 +28,7 @@ def test_its_words_are_scikit_learns_and_those_of_scripts_without_spaces_and_emo
 @pytest.mark.parametrize("classes", [2, 3])
 def test_a_saved_one_answers_the_same(data, tmp_path, classes):
     train = data.train[data.train["label"] < classes]
-    model = Tfidf.fit(train, C=10.0)
+    model = Tfidf.fit(train, C=10.0, class_weight=None)
     model.save(tmp_path / "tfidf")
     texts = [*data.test["text"], "", "never seen"]
     again = Tfidf.load(tmp_path / "tfidf")
@@ -39,7 +39,7 @@ def test_a_saved_one_answers_the_same(data, tmp_path, classes):
 
 @pytest.mark.parametrize("name", ["vocabulary.json", "model.safetensors"])
 def test_a_damaged_file_is_named(data, tmp_path, name):
-    Tfidf.fit(data.train, C=1.0).save(tmp_path / "tfidf")
+    Tfidf.fit(data.train, C=1.0, class_weight=None).save(tmp_path / "tfidf")
     (tmp_path / "tfidf" / name).write_bytes(b"\x80")
     with pytest.raises(PotstillError, match="tfidf"):
         Tfidf.load(tmp_path / "tfidf")

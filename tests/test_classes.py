@@ -19,12 +19,12 @@ from project import ROOT
 STAGES = ("prepare", "baseline", "teacher", "pool", "label", "transfer", "student", "export", "evaluate")
 NETWORK = {
     "architecture": "mlp",
-    "embedding": 8,
+    "embedding_dim": 8,
     "hidden": 16,
-    "words": 500,
+    "vocab_size": 500,
     "epochs": 25,
     "learning_rate": 0.03,
-    "bits": 8,
+    "weight_bits": 8,
 }
 
 
@@ -55,7 +55,7 @@ def run_stages(monkeypatch, network, changes=None, stages=STAGES, **prepare):
     params["pool"] |= {"replace": 0, "drop": 0, "splice": 0, "generated": 0}
     params["label"] |= {"teachers": ["mine"]}
     params["student"] |= network
-    params["evaluate"] |= {"seconds": 0.01}
+    params["evaluate"] |= {"timing_seconds": 0.01}
     for section, values in (changes or {}).items():
         params[section] |= values
     YAML(typ="safe").dump(params, paths.PARAMS)
@@ -118,11 +118,17 @@ def test_a_thousand_classes_come_out_at_the_other_end(tmp_path, monkeypatch):
     sure = 0.9 * np.eye(classes)[texts["label"].map(names.index)] + 0.1 / classes
     pd.DataFrame(sure, columns=names).assign(text=texts["text"]).to_parquet("answers.parquet")
 
-    network = NETWORK | {"words": 1100, "embedding": 16, "hidden": 32, "epochs": 2}
+    network = NETWORK | {"vocab_size": 1100, "embedding_dim": 16, "hidden": 32, "epochs": 2}
     changes = {
         "baseline": {"C": 0.01},
         "teacher": {"presets": {"mine": {"checkpoint": "answers.parquet"}}},
-        "ablate": {"sources": False, "words": False, "architectures": [], "pool": [], "labels": []},
+        "ablate": {
+            "sources": False,
+            "vocabulary": False,
+            "architectures": [],
+            "transfer_shares": [],
+            "label_shares": [],
+        },
     }
     run_stages(monkeypatch, network, changes, (*STAGES, "ablate", "report"))
 

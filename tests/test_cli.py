@@ -17,6 +17,8 @@ import pytest
 from potstill import cli
 from potstill.bulk import predict as bulk
 from potstill.bulk import read
+from potstill.commands import inspect
+from potstill.errors import PotstillError
 from potstill.runtime import explain
 from potstill.runtime.model import Student
 from potstill.teacher import model as teachers
@@ -36,22 +38,20 @@ def model(tmp_path_factory):
 
 def run(*arguments, given=b"", expected=0):
     """A process of its own, as from a shell."""
-    done = subprocess.run(
-        [sys.executable, "-m", "potstill.cli", *map(str, arguments)], input=given, capture_output=True
-    )
+    done = subprocess.run([sys.executable, "-m", "potstill", *map(str, arguments)], input=given, capture_output=True)
     assert done.returncode == expected, done.stderr.decode()
     return done.stdout.decode(), done.stderr.decode()
 
 
 def call(capsys, *arguments):
     """The same in this process, which is faster."""
-    cli._main([str(argument) for argument in arguments])
+    cli.execute([str(argument) for argument in arguments])
     return capsys.readouterr().out
 
 
 def refused(*arguments):
-    with pytest.raises(cli.PotstillError) as caught:
-        cli._main([str(argument) for argument in arguments])
+    with pytest.raises(PotstillError) as caught:
+        cli.execute([str(argument) for argument in arguments])
     return str(caught.value)
 
 
@@ -147,7 +147,7 @@ def test_below_the_threshold_the_fallback_answers(model, teacher, target, tmp_pa
     sure = made.predict_proba(texts).max(1)
     threshold = float(np.median(sure)) + 1e-6
     asked = ("predict", model, source, "-o", tmp_path / target, "--threshold", threshold, "--fallback", teacher)
-    cli._main([str(argument) for argument in asked])
+    cli.execute([str(argument) for argument in asked])
     unsure = sure < threshold
     said = f"30 texts classified, {unsure.sum()} of them ({unsure.mean():.1%}) by {teacher}"
     assert said in capsys.readouterr().err
@@ -223,16 +223,16 @@ def test_a_bad_row_ends_it_or_is_left_out_and_counted(model, name, tmp_path, cap
     (tmp_path / name).write_bytes(content)
     assert message in refused("predict", model, tmp_path / name, "-o", tmp_path / "out.jsonl")
     assert not (tmp_path / "out.jsonl").exists()
-    cli._main(["predict", str(model), str(tmp_path / name), "--skip-bad"])
+    cli.execute(["predict", str(model), str(tmp_path / name), "--skip-bad"])
     shown = capsys.readouterr()
     assert [json.loads(line)["row"] for line in shown.out.splitlines()] == [1, 3]
-    assert shown.err == "2 texts classified, 1 bad rows left out\n"
+    assert shown.err == "2 texts classified, 1 bad rows skipped\n"
 
 
 def test_a_missing_text_of_a_parquet_file_likewise(model, tmp_path, capsys):
     pq.write_table(pa.table({"text": ["the", None, "ab"]}), tmp_path / "a.parquet")
     assert "row 2 has no text" in refused("predict", model, tmp_path / "a.parquet")
-    cli._main(["predict", str(model), str(tmp_path / "a.parquet"), "--skip-bad", "-o", str(tmp_path / "b.parquet")])
+    cli.execute(["predict", str(model), str(tmp_path / "a.parquet"), "--skip-bad", "-o", str(tmp_path / "b.parquet")])
     assert pq.read_table(tmp_path / "b.parquet")["row"].to_pylist() == [1, 3]
 
 
@@ -288,7 +288,7 @@ def test_errors_are_one_line_and_a_status(model, tmp_path):
 )
 def test_wrong_arguments_end_in_one_line_that_is_safe_for_a_terminal(arguments, message, capsys):
     with pytest.raises(SystemExit) as caught:
-        cli._main(arguments)
+        cli.execute(arguments)
     assert caught.value.code == 2
     error = capsys.readouterr().err
     assert error.startswith("error: ")
@@ -363,7 +363,7 @@ class TestLabelsOfElsewhere:
 
 
 def test_a_reader_who_has_seen_enough_is_no_error(model):
-    command = f"yes the ab | {sys.executable} -m potstill.cli predict {model} | head -1"
+    command = f"yes the ab | {sys.executable} -m potstill predict {model} | head -1"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
     assert done.stdout.startswith('{"label"')
     assert done.stderr == ""
@@ -415,39 +415,41 @@ class TestInspect:
     def test_people_can_read_it(self, model, capsys):
         out = call(capsys, "inspect", model)
         assert "bigru" in out
-        assert "words that speak most" in out
+        assert "most informative words" in out
 
     @pytest.mark.parametrize(
         "facts",
         [
-            {"metrics": 1},
-            {"metrics": {}, "rows": []},
-            {"metrics": {"test": None}, "teachers": [], "sha256": 3},
-            {"metrics": {"test": {"accuracy": "x"}}, "rows": {"train": "a", "test": {}}, "teachers": {"a": None}},
-            {"version": "\x1b]0;owned\x07", "teachers": {"\x1b[2J": 0.5}, "sha256": {"\x9b": "\ud800"}},
-            {"rows": {"train": 1500, "unlabelled": None}, "x": float("nan"), "y": [float("inf"), "\ud800\x7f"]},
+            {},
+            {"version": "\x1b]0;owned\x07", "teachers": {"\x1b[2J": 0.5}, "sha256": {"\x9b": "\x7f"}},
+            {"rows": {"train": 1500}},
         ],
     )
-    def test_it_says_what_a_file_says_of_itself_and_no_more(self, facts, tmp_path, capsys):
-        made = dataclasses.replace(student("mlp"), facts=facts)
-        lines = list(cli._lines(tmp_path / "a.pot", made, cli.describe(made, 9)))
-        assert "classes     c0, c1, c2" in lines
-        assert ("made by     potstill \x1b]0;owned\x07" in lines) == ("version" in facts)
-        shown = as_json(cli.describe(made, 9))
+    def test_facts_may_be_missing_and_cannot_drive_a_terminal(self, facts, tmp_path, capsys):
+        dataclasses.replace(student("mlp"), facts=facts).save(tmp_path / "a.pot")
+        out = call(capsys, "inspect", tmp_path / "a.pot")
+        assert "classes     c0, c1, c2\n" in out
+        assert ("made by     potstill \\x1b]0;owned\\x07\n" in out) == ("version" in facts)
+        shown = out + call(capsys, "inspect", tmp_path / "a.pot", "--json")
+        assert all(line.isprintable() for line in shown.split("\n"))
+
+    def test_numbers_in_facts_that_json_lacks_are_null(self):
+        made = dataclasses.replace(student("mlp"), facts={"x": float("nan"), "y": [float("inf"), "\ud800\x7f"]})
+        shown = as_json(inspect.describe(made, 9))
         assert shown.isprintable()
-        json.loads(shown, parse_constant=pytest.fail)
+        assert json.loads(shown, parse_constant=pytest.fail)["y"][0] is None
 
     def test_facts_replace_nothing_that_is_computed(self):
         made = student("mlp")
-        honest = cli.describe(made, 9)
+        honest = inspect.describe(made, 9)
         forged = dict.fromkeys([*honest, "thresholds"], "forged")
-        assert cli.describe(dataclasses.replace(made, facts=forged), 9) == honest
+        assert inspect.describe(dataclasses.replace(made, facts=forged), 9) == honest
         made = dataclasses.replace(made, thresholds=[0.5, 0.5, 0.5])
-        assert cli.describe(dataclasses.replace(made, facts=forged), 9) == cli.describe(made, 9)
+        assert inspect.describe(dataclasses.replace(made, facts=forged), 9) == inspect.describe(made, 9)
 
     def test_a_file_without_words_says_so(self, tmp_path, capsys):
         student("mlp", strings=False).save(tmp_path / "a.pot")
-        assert "does not name its words" in call(capsys, "inspect", tmp_path / "a.pot")
+        assert "does not contain its vocabulary as words" in call(capsys, "inspect", tmp_path / "a.pot")
 
 
 class TestExplain:
@@ -471,7 +473,7 @@ class TestExplain:
         made = student("mlp")
         dataclasses.replace(made, lookup=dataclasses.replace(made.lookup, max_length=1200)).save(tmp_path / "a.pot")
         for text, said in (("the " * 1000, ""), ("the ab " * 1000, "the first 1,000 of 1,200 words are explained")):
-            cli._main(["explain", str(tmp_path / "a.pot"), text, "--json"])
+            cli.execute(["explain", str(tmp_path / "a.pot"), text, "--json"])
             out, err = capsys.readouterr()
             assert len(json.loads(out)["words"]) == 1000
             assert err.startswith(said)
@@ -502,7 +504,7 @@ class TestExplain:
 )  # fmt: skip
 def test_an_argument_that_is_no_text_is_refused_in_one_line(arguments, model, capsys):
     with pytest.raises(SystemExit) as ended:
-        cli._main([arguments[0], str(model), *arguments[1:]])
+        cli.execute([arguments[0], str(model), *arguments[1:]])
     assert ended.value.code == 2
     said = capsys.readouterr().err
     assert re.match(r"error: argument .*: must be UTF-8 \(found: '.*\\udcff'\)\. ", said)
@@ -518,7 +520,7 @@ def test_a_name_of_a_file_may_be_any_bytes(model, tmp_path, capsys):
 @pytest.mark.slow
 def test_an_argument_is_utf_8_where_the_locale_knows_none(model, tmp_path):
     environment = os.environ | {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
-    command = [sys.executable, "-m", "potstill.cli"]
+    command = [sys.executable, "-m", "potstill"]
     for arguments in (["explain", model, "café − x", "--json"], ["page", model, "--title", "café", "-o", "a.html"]):
         done = subprocess.run([*command, *arguments], env=environment, cwd=tmp_path, capture_output=True, check=True)
         if arguments[0] == "explain":
@@ -547,7 +549,7 @@ def test_of_very_many_classes_some_are_shown(capsys, tmp_path):
     assert "class 18, class 19 and 980 more\n" in out
     assert out.count("class ") < 60
     assert len(json.loads(call(capsys, "inspect", tmp_path / "a.pot", "--json"))["labels"]) == 1000
-    cli._main(["page", str(tmp_path / "a.pot"), "-o", str(tmp_path / "a.html")])
+    cli.execute(["page", str(tmp_path / "a.pot"), "-o", str(tmp_path / "a.html")])
     assert "<title>Which of 1,000 classes?</title>" in (tmp_path / "a.html").read_text("utf-8")
 
 
@@ -555,7 +557,7 @@ def test_of_very_many_classes_some_are_shown(capsys, tmp_path):
 def test_long_names_are_cut_in_a_pages_title_and_whole_in_its_tooltip(thresholds, tmp_path):
     labels = ["a" * 3000, '"' * 3000, "short"]
     dataclasses.replace(student("mlp"), labels=labels, thresholds=thresholds).save(tmp_path / "a.pot")
-    cli._main(["page", str(tmp_path / "a.pot"), "-o", str(tmp_path / "a.html")])
+    cli.execute(["page", str(tmp_path / "a.pot"), "-o", str(tmp_path / "a.html")])
     html = (tmp_path / "a.html").read_text("utf-8")
     title = re.search("<title>(.*)</title>", html)[1]
     assert f"{'a' * 49}…, {'&quot;' * 49}…{',' if thresholds else ' or'} short?" in title
@@ -567,6 +569,6 @@ def test_long_names_are_cut_in_a_pages_title_and_whole_in_its_tooltip(thresholds
 
 def test_a_teacher_without_some_answers_is_named(capsys, tmp_path):
     dataclasses.replace(student("mlp"), facts={"untested_teachers": ["table"]}).save(tmp_path / "a.pot")
-    assert "teacher     table, which lacks answers for some of the test texts\n" in call(
+    assert "teacher     table, without predictions for some of the test texts\n" in call(
         capsys, "inspect", tmp_path / "a.pot"
     )

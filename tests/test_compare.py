@@ -1,13 +1,13 @@
-"""`make compare` where not all is there."""
+"""`potstill compare` where not all is there."""
 
 import json
 import subprocess
-import sys
 
 import pytest
 from dvc.repo import Repo
 
-import compare
+from potstill import cli
+from potstill.commands import compare
 from potstill.errors import PotstillError
 from project import ENVIRONMENT, ROOT
 
@@ -45,13 +45,12 @@ def commit(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("remote", [None, "/nonexistent", "ssh://127.0.0.1:9/nowhere", "gibberish://x"])
-def test_without_the_answers_intervals_are_compared(commit, tmp_path, monkeypatch, capsys, remote):
+def test_without_the_answers_intervals_are_compared(commit, tmp_path, capsys, remote):
     if remote:
         with (tmp_path / ".dvc/config").open("a") as config:
             config.write(f"[core]\n    remote = gone\n['remote \"gone\"']\n    url = {remote}\n")
     commit()
-    monkeypatch.setattr(sys, "argv", ["compare.py", "HEAD", "main", "workspace"])
-    compare.main()
+    cli.execute(["compare", "HEAD", "main", "workspace"])
     said = capsys.readouterr().out
     assert "Take HEAD: 4,000 bytes, 90.00% right on the test split" in said
     assert said.count("**90.00 (80.0–95.0)**") == 3
@@ -62,8 +61,8 @@ def test_without_the_answers_intervals_are_compared(commit, tmp_path, monkeypatc
     ("files", "says"),
     [
         ({"metrics": "{"}, r"HEAD: .* is not valid JSON"),
-        ({"timing": "[]"}, "HEAD: .* is of another version of potstill: leave it out"),
-        ({"metrics": '{"models": {}}'}, "HEAD: .* is of another version of potstill: leave it out"),
+        ({"timing": "[]"}, "HEAD: .* is from another version of potstill\. Leave it out"),
+        ({"metrics": '{"models": {}}'}, "HEAD: .* is from another version of potstill\. Leave it out"),
         ({"params": "a: [\n"}, "HEAD:params.yaml, line 1 is not valid YAML"),
     ],
 )

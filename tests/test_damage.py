@@ -430,7 +430,7 @@ class TestStages:
 
         spoil(pool)
         settings = LabelParams(
-            teachers=["t"], batch_size=8, precision="fp32", engine="local", workers=1, address=None, storage=None
+            teachers=["t"], batch_size=8, precision="fp32", engine="local", workers=1, ray_address=None, storage=None
         )
         with pytest.raises(PotstillError, match=f"{pool} cannot be read .*{AGAIN}"):
             label(trained, pool, tmp_path / "labels", settings, tmp_path / "scratch")

@@ -285,18 +285,18 @@ def test_predict_on_ray_answers_as_predict_does_and_goes_on_where_it_stopped(tmp
     make_pool(tmp_path / "all.parquet", texts, 50)
     model, one, many = (str(tmp_path / name) for name in ("student.pot", "one.parquet", "many"))
     options = ["--top-k", "2", "--threshold", "0.3"]
-    cli._main(["predict", model, str(tmp_path / "all.parquet"), "-o", one, *options])
+    cli.execute(["predict", model, str(tmp_path / "all.parquet"), "-o", one, *options])
     command = ["predict", model, str(tmp_path / "in/*.parquet"), "-o", many, *options, "--engine", "ray"]
-    cli._main([*command, "--workers", "2"])
+    cli.execute([*command, "--workers", "2"])
     assert "50 texts classified" in capsys.readouterr().err
     pd.testing.assert_frame_equal(pd.read_parquet(many), pd.read_parquet(one))
     (tmp_path / "many/_000003.done").unlink()
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "many").glob("*.parquet")}
-    cli._main(command)
+    cli.execute(command)
     written = [path.name for path, time_ in before.items() if path.stat().st_mtime_ns != time_]
     assert written == ["000003.parquet"]
     with pytest.raises(PotstillError, match="holds the results of another model or input"):
-        cli._main([*command[:-4], "--engine", "ray"])
+        cli.execute([*command[:-4], "--engine", "ray"])
 
 
 @pytest.fixture
@@ -332,8 +332,8 @@ def test_labels_and_answers_go_through_a_store(bucket, teacher, tmp_path, monkey
     bucket.files.put_file(str(pool), "bucket/in/pool.parquet")
     monkeypatch.chdir(tmp_path)
     command = ["predict", "student.pot", "s3://bucket/in/*.parquet", "-o", "s3://bucket/out", "--engine", "ray"]
-    cli._main(command)
-    cli._main(["predict", "student.pot", str(pool), "-o", "here.parquet"])
+    cli.execute(command)
+    cli.execute(["predict", "student.pot", str(pool), "-o", "here.parquet"])
     written = sorted(path for path in bucket.files.find("bucket/out") if path.endswith(".parquet"))
     found = pd.concat([pd.read_parquet(io.BytesIO(bucket.files.cat_file(path))) for path in written])
     pd.testing.assert_frame_equal(found.reset_index(drop=True), pd.read_parquet("here.parquet"))
@@ -341,7 +341,7 @@ def test_labels_and_answers_go_through_a_store(bucket, teacher, tmp_path, monkey
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "open-barley")
     fsspec.get_filesystem_class("s3").clear_instance_cache()
     with pytest.raises(PotstillError, match=r"s3://bucket/in/\*.parquet cannot be reached: .*signature") as refused:
-        cli._main(command)
+        cli.execute(command)
     assert "open-barley" not in str(refused.value)
 
 
@@ -367,4 +367,4 @@ def test_predict_on_ray_says_what_is_wrong(tmp_path, monkeypatch, options, reaso
     student("mlp").save(tmp_path / "student.pot")
     monkeypatch.chdir(tmp_path)
     with pytest.raises(PotstillError, match=reason):
-        cli._main(["predict", "student.pot", *options, "--engine", "ray"])
+        cli.execute(["predict", "student.pot", *options, "--engine", "ray"])

@@ -36,7 +36,7 @@ def test_twelve_succeed_two_at_a_time_and_those_that_fail_say_why(pulled):
         logged = run(pulled, "dvc", "queue", "logs", name)
         assert line in logged.splitlines()
         assert "Traceback" not in logged
-    assert "error: 2 of 14 experiments failed, see above and `dvc queue logs NAME`" in told
+    assert "error: 2 of 14 experiments failed (see above). `dvc queue logs NAME` shows more." in told
     for name in names:
         logged = run(pulled, "dvc", "queue", "logs", name)
         assert RAN.findall(logged) == ["student", "export", "evaluate", "report"]
@@ -51,7 +51,7 @@ def test_twelve_succeed_two_at_a_time_and_those_that_fail_say_why(pulled):
 def test_a_queue_outlives_a_worker(pulled, alone):
     queue(pulled, "-S", "student.hidden=2,3")
     folder = pulled / ".dvc/tmp/exps"
-    with started(pulled, "python", "src/queued.py", "--jobs", "1") as (process, log):
+    with started(pulled, "python", "-m", "potstill", "queue", "--jobs", "1") as (process, log):
         assert until(lambda: any(path.stat().st_size for path in folder.glob("run/*/*.json")), process), log()
         worker = psutil.Process(json.loads((folder / "celery/dvc-exp-worker-1.json").read_text())["pid"])
         for child in [] if alone else worker.children(recursive=True):
@@ -59,10 +59,10 @@ def test_a_queue_outlives_a_worker(pulled, alone):
         worker.kill()
         assert process.wait(900) == (0 if alone else 1), log()
     if not alone:
-        (killed,) = re.findall(r"^(\S+): its worker was killed: queue it again$", log(), re.M)
+        (killed,) = re.findall(r"^(\S+): its worker was killed\. Queue it again\.$", log(), re.M)
         (lacking,) = {row["student.hidden"] for row in shown(pulled) if row["Experiment"] == killed}
         queue(pulled, "-S", f"student.hidden={lacking}")
-        assert len(FINISHED.findall(run(pulled, "python", "src/queued.py"))) == 1
+        assert len(FINISHED.findall(run(pulled, "python", "-m", "potstill", "queue"))) == 1
     rows = {row["student.hidden"]: row for row in shown(pulled) if row["State"] == "Success"}
     assert {"2", "3"} <= set(rows)
     assert all(rows[size]["student.accuracy"] for size in ("2", "3"))

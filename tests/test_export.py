@@ -36,7 +36,9 @@ def test_a_student_that_is_always_right_gets_no_colder_than_the_bound():
 
 @pytest.fixture(scope="module")
 def trained(data):
-    params = settings(architecture="bigru", words=60, embedding=3, hidden=6, bits=3, fingerprint=None)
+    params = settings(
+        architecture="bigru", vocab_size=60, embedding_dim=3, hidden=6, weight_bits=3, fingerprint_bits=None
+    )
     return distil(data.labels, data.train["text"].tolist(), soft_labels(data), data.validation, params), params
 
 
@@ -138,6 +140,6 @@ def test_weights_before_rounding_are_kept(trained):
 
 
 def test_without_rounding_there_is_nothing_to_keep(data):
-    params = settings(bits=None)
+    params = settings(weight_bits=None)
     made = distil(data.labels, data.train["text"].tolist(), soft_labels(data), data.validation, params)
     assert made.unrounded == {}

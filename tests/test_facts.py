@@ -15,7 +15,7 @@ from test_export import check_card
 NAMES = ["joy", "sadness", "@a <b>|`c`"]
 CASES = {
     "one label": {},
-    "few labels": {"prepare": {"labelled": 30, "validated": 20}},
+    "few labels": {"prepare": {"max_labelled": 30, "max_validation": 20}},
     "several labels": {"prepare": {"multi_label": True}},
     "train alone": {"changes": {"student": {"sources": ["train"]}}, "learned": ("train",)},
     "unlabelled alone": {"changes": {"student": {"sources": ["unlabelled"]}}, "learned": ("unlabelled",)},
@@ -69,7 +69,7 @@ def test_every_fact_is_what_the_stages_measured(case, tmp_path, monkeypatch, cap
     presets = {name: {"checkpoint": f"{name.replace('mine', 'answers')}.csv"} for name in teachers}
     changes = {"teacher": {"checkpoints": teachers, "presets": presets}, "label": {"teachers": teachers}}
     prepare = {"unlabelled": ["unlabelled.csv"]} | asked.get("prepare", {})
-    network = NETWORK | {"words": 40, "epochs": 3}
+    network = NETWORK | {"vocab_size": 40, "epochs": 3}
     run_stages(monkeypatch, network, changes | asked.get("changes", {}), STAGES, **prepare)
 
     student = Student.load(paths.EXPORT / "student.pot")
@@ -102,10 +102,10 @@ def test_every_fact_is_what_the_stages_measured(case, tmp_path, monkeypatch, cap
     assert f"`model.onnx` ({(paths.EXPORT / 'model.onnx').stat().st_size:,} bytes;" in card
 
     capsys.readouterr()
-    cli._main(["inspect", "--json", str(paths.EXPORT / "student.pot")])
+    cli.execute(["inspect", "--json", str(paths.EXPORT / "student.pot")])
     told = json.loads(capsys.readouterr().out)
     assert {key: told[key] for key in facts} == facts
     assert (told["bytes"], told["parameters"], told["labels"]) == (size, student.parameters, student.labels)
-    cli._main(["inspect", str(paths.EXPORT / "student.pot")])
+    cli.execute(["inspect", str(paths.EXPORT / "student.pot")])
     assert "from        {train:,} labelled and {unlabelled:,} unl".format(**facts["rows"]) in capsys.readouterr().out
     assert list(told.get("thresholds", {}).values()) == pytest.approx(student.thresholds or [], abs=1e-6)

@@ -177,7 +177,9 @@ def test_a_full_disk_ends_in_one_line_and_leaves_nothing_half_written(origin, sm
     assert hashes(folder) == hashes(origin)
 
 
-@pytest.mark.parametrize("script", [("src/ablate.py",), ("src/search.py", "--budget", "2000", "--trials", "50")])
+@pytest.mark.parametrize(
+    "script", [("src/ablate.py",), ("-m", "potstill", "search", "--budget", "2000", "--trials", "50")]
+)
 def test_a_worker_that_the_system_kills_is_told_of(pulled, script):
     def busy():
         children = psutil.Process(process.pid).children(recursive=True)
@@ -193,7 +195,7 @@ def test_a_worker_that_the_system_kills_is_told_of(pulled, script):
 
 @pytest.mark.parametrize("where", ["cache", "workspace"])
 def test_a_damaged_file_is_found_and_replaced(origin, pulled, where):
-    assert "files checked" in run(pulled, "python", "src/verify.py")
+    assert "files checked" in run(pulled, "python", "-m", "potstill", "verify")
     student = pulled / "models/export/student.pot"
     digest = hashlib.md5(student.read_bytes()).hexdigest()
     damaged = pulled / ".dvc/cache/files/md5" / digest[:2] / digest[2:] if where == "cache" else student
@@ -203,10 +205,10 @@ def test_a_damaged_file_is_found_and_replaced(origin, pulled, where):
     damaged.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
     damaged.chmod(mode)  # DVC believes in files of its cache that nobody may write to
     os.utime(damaged, ns=(times.st_atime_ns, times.st_mtime_ns))
-    told = run(pulled, "python", "src/verify.py", fails=True)
+    told = run(pulled, "python", "-m", "potstill", "verify", fails=True)
     said = {"cache": "damaged in the cache, and moved to .dvc/cache/damaged", "workspace": "and kept"}
-    assert f"{said[where]}: models/export/student.pot; " in told
+    assert f"{said[where]}: models/export/student.pot. " in told
     assert damaged.exists() == (where == "workspace")
     run(pulled, "dvc", "pull", "--force")
     assert student.read_bytes() == (origin / "models/export/student.pot").read_bytes()
-    assert "files checked" in run(pulled, "python", "src/verify.py")
+    assert "files checked" in run(pulled, "python", "-m", "potstill", "verify")

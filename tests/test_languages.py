@@ -17,7 +17,7 @@ from potstill.student.distil import train_on_labels
 from test_examples import node  # noqa: F401
 from test_fast import portable
 from test_pool import pooled
-from test_student import settings
+from test_student import baseline_settings
 from test_web import javascript  # noqa: F401
 
 # By language: what stands between words, words of two classes, and words of both.
@@ -54,7 +54,7 @@ def learnt(request):
     """A student trained on hard labels, and texts that it has not seen, of words that it has."""
     train, held_out = make(request.param, 200, 0), make(request.param, 60, 1)
     held_out = held_out[~held_out["text"].isin(train["text"])]
-    params = settings(architecture="bigru", words=100, fingerprint=None, epochs=8)
+    params = baseline_settings(architecture="bigru", vocab_size=100, fingerprint_bits=None, epochs=8)
     student = train_on_labels(["good", "bad"], train, train, params).student
     return student, train, held_out["text"].tolist(), held_out["label"].to_numpy()
 
@@ -67,7 +67,7 @@ def test_it_is_learnt(learnt):
 
 def test_tf_idf_learns_it_too(learnt):
     _, train, texts, labels = learnt
-    assert (Tfidf.fit(train, 10.0).predict_proba(texts).argmax(1) == labels).mean() > 0.9
+    assert (Tfidf.fit(train, 10.0, None).predict_proba(texts).argmax(1) == labels).mean() > 0.9
 
 
 def test_every_runtime_answers_alike(learnt, javascript, tmp_path):  # noqa: F811

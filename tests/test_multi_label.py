@@ -63,7 +63,7 @@ from test_prepare import Project, project  # noqa: F401
 from test_report import make as reported
 from test_report import page as reported_page
 from test_serve import ask, serving
-from test_student import SETTINGS, settings
+from test_student import baseline_settings, settings
 from test_web import javascript  # noqa: F401
 
 NAMES = list(FEELINGS)
@@ -125,7 +125,7 @@ def test_labels_are_the_ones_that_were_given(project: Project) -> None:  # noqa:
 def test_ids_are_labels_too(project: Project) -> None:  # noqa: F811
     rows = make_mixed_texts(60, 0)
     rows.to_parquet(project.data / "train.parquet")
-    data, _ = project.prepare(multi_label=True, labels=["x", "y", "z"])
+    data, _ = project.prepare(multi_label=True, label_names=["x", "y", "z"])
     assert data.labels == ["x", "y", "z"]
     known = dict(zip(rows["text"], rows["label"], strict=True))
     for text, ids in data.train.itertuples(index=False):
@@ -357,7 +357,7 @@ def test_a_prepared_task_is_read_as_it_was_written(mixed, tmp_path):
 
 
 def test_tfidf_has_a_regression_per_label(mixed, tmp_path):
-    model = Tfidf.fit(mixed.train, C=10.0)
+    model = Tfidf.fit(mixed.train, C=10.0, class_weight=None)
     texts = mixed.test["text"].tolist()
     assert accuracy(model.predict_proba(texts), mixed.targets("test"), even=0.5) > 0.9
     model.save(tmp_path / "tfidf")
@@ -368,16 +368,16 @@ def test_tfidf_has_a_regression_per_label(mixed, tmp_path):
 
 def test_a_label_that_every_text_has_is_no_trouble(mixed):
     train = mixed.train.assign(label=[[*ids, 3] for ids in mixed.train["label"]])
-    assert Tfidf.fit(train, C=1.0).predict_proba(["i feel happy"])[0, 3] > 0.99
+    assert Tfidf.fit(train, C=1.0, class_weight=None).predict_proba(["i feel happy"])[0, 3] > 0.99
 
 
 def test_binary_divergence_is_that_of_each_label_alone():
     one, other = torch.randn(5, 3, generator=torch.manual_seed(0)), torch.randn(5, 3)
     pairs = [torch.stack([logits, torch.zeros_like(logits)], -1).reshape(-1, 2) for logits in (one, other)]
     for temperature in (1.0, 2.0):
-        expected = 3 * training.kl(temperature)(*pairs)
-        assert training.binary_kl(temperature)(one, other) == pytest.approx(expected.item(), rel=1e-5)
-    assert training.binary_kl(1.0)(other, other) == pytest.approx(0, abs=1e-6)
+        expected = 3 * training.kl(*pairs, temperature)
+        assert training.binary_kl(one, other, temperature) == pytest.approx(expected.item(), rel=1e-5)
+    assert training.binary_kl(other, other) == pytest.approx(0, abs=1e-6)
     known = other > 0
     expected = 3 * functional.binary_cross_entropy_with_logits(one, known.float())
     assert training.binary_cross_entropy(one, known) == pytest.approx(expected.item(), rel=1e-5)
@@ -400,17 +400,16 @@ def test_balanced_models_find_more_of_a_rare_label(mixed):
     texts = mixed.test["text"].tolist()
     plain, balanced = (Tfidf.fit(train, 1.0, weight).predict_proba(texts)[:, 2] for weight in (None, "balanced"))
     assert (balanced >= 0.5).sum() > (plain >= 0.5).sum()
-    params = settings(metric="macro_f1")
+    both = (baseline_settings(metric="macro_f1", class_weight=weight) for weight in (None, "balanced"))
     plain, balanced = (
-        train_on_labels(mixed.labels, train, mixed.validation, params, class_weight=weight).student.predict_proba(texts)
-        for weight in (None, "balanced")
+        train_on_labels(mixed.labels, train, mixed.validation, params).student.predict_proba(texts) for params in both
     )
     assert balanced[:, 2].mean() > plain[:, 2].mean()
 
 
 def test_words_are_chosen_and_share_rows_by_what_they_say_of_each_label(mixed):
     texts = mixed.train["text"].tolist()
-    params = settings(words=16, influence=1.0, fingerprint=None, rows=5)
+    params = settings(vocab_size=16, informative_share=1.0, fingerprint_bits=None, embedding_rows=5)
     lookup, words = vocabulary.build(texts, mixed.targets("train").astype(float), params, multi_label=True)
     assert {word for words in FEELINGS.values() for word in words} <= set(words)
     row = dict(zip(words, lookup.rows, strict=True))
@@ -433,7 +432,7 @@ def test_a_student_learns_from_a_teacher(architecture, loss, mixed):
 
 
 def test_a_student_learns_from_labels_and_says_which(mixed):
-    params = settings(architecture="bigru", bits=4, fingerprint=None)
+    params = baseline_settings(architecture="bigru", weight_bits=4, fingerprint_bits=None)
     made = train_on_labels(mixed.labels, mixed.train, mixed.validation, params).student
     said = made.predict(mixed.test["text"])
     expected = [tuple(mixed.labels[id_] for id_ in ids) for ids in mixed.test["label"]]
@@ -587,7 +586,7 @@ TEXTS = ["the ab not good", "", "日本 ça", "the ☕ the", "a", "ss ss"]
 
 
 def run(capsys, *arguments):
-    cli._main([str(argument) for argument in arguments])
+    cli.execute([str(argument) for argument in arguments])
     return capsys.readouterr().out
 
 
@@ -649,17 +648,17 @@ def test_a_threshold_and_a_number_choose_otherwise(model, capsys, tmp_path):
 
 def test_a_fallback_is_refused(model, tmp_path):
     with pytest.raises(PotstillError, match="--fallback is for texts of one class"):
-        cli._main(["predict", str(model), "-", "--threshold", "0.5", "--fallback", str(tmp_path)])
+        cli.execute(["predict", str(model), "-", "--threshold", "0.5", "--fallback", str(tmp_path)])
 
 
 def test_it_is_described_with_its_thresholds(model, capsys):
     known = json.loads(run(capsys, "inspect", model, "--json"))
     assert known["thresholds"] == {"c0": 0.25, "c1": 0.5, "c2": 0.75}
-    assert "classes     c0 (0.250), c1 (0.500), c2 (0.750); a text has those" in run(capsys, "inspect", model)
+    assert "labels      c0 (0.250), c1 (0.500), c2 (0.750); multi-label" in run(capsys, "inspect", model)
 
 
 def test_an_exported_student_says_how_good_it_is(mixed, capsys, tmp_path):
-    params = settings(architecture="mlp", fingerprint=None, learning_rate=0.05)
+    params = settings(architecture="mlp", fingerprint_bits=None, learning_rate=0.05)
     made = distil(mixed.labels, mixed.train["text"].tolist(), soft_labels(mixed), mixed.validation, params).student
     made = dataclasses.replace(made, facts=collect(made, None, mixed, {}, {}, {"minilm": 0.9}, params))
     tested = made.facts["metrics"]["test"]
@@ -718,11 +717,10 @@ def test_a_page_marks_every_label_of_a_text(chromium, model, tmp_path, capsys): 
 
 
 def test_an_ablation_has_every_label_among_its_few(mixed):
-    network = {key: value for key, value in (SETTINGS | {"epochs": 1}).items() if key in BaselineParams.model_fields}
-    baseline = BaselineParams(**network, C=1.0, class_weight=None)
+    baseline = baseline_settings(epochs=1)
     asked = AblateParams(
-        sources=True, words=False, architectures=[], pool=[], labels=[0.02], steps=60, batch_size=32,
-        learning_rate=0.05, jobs=1,
+        sources=True, vocabulary=False, architectures=[], transfer_shares=[], label_shares=[0.02], steps=60,
+        batch_size=32, learning_rate=0.05, n_jobs=1,
     )  # fmt: skip
     transfer = make_transfer(mixed.train["text"].tolist(), ["train"] * 300, soft_labels(mixed))
     for trial in plan(asked, baseline, ["train"]):
@@ -779,19 +777,21 @@ def test_a_report_speaks_of_several_labels(mixed):
 
 
 def test_advice_speaks_of_several_labels(mixed, monkeypatch):
-    monkeypatch.setattr("potstill.advise.measure.STEPS", 4)
+    monkeypatch.setattr("potstill.advise.measure.MIN_STEPS", 4)
 
-    def teach(rows, choosers):
-        return lambda texts: np.array(
-            [[8.0 * any(w in t for w in words) - 4 for words in FEELINGS.values()] for t in texts]
-        )
+    class Teacher:
+        def fit(self, train, validation):
+            pass
 
-    measured = measure(mixed, 100, quick(BaselineParams), quick(StudentParams), teach)
+        def logits(self, texts):
+            return np.array([[8.0 * any(w in t for w in words) - 4 for words in FEELINGS.values()] for t in texts])
+
+    measured = measure(mixed, 100, quick(BaselineParams), quick(StudentParams), Teacher())
     of = {(model["name"], model["training"]): model for model in measured["models"]}
     assert of["teacher", "hard"]["accuracy"] == 1
     assert all("micro_f1" in model and "matthews" not in model for model in measured["models"])
     assert "agreement" in of["bigru", "distilled"]
-    said = decide(measured | {"teacher": "oracle", "max_loss": 0.01})
+    said = decide(measured | {"teacher": "oracle", "non_inferiority_margin": 0.01})
     assert "micro-F1 × 100" in markdown(measured | {"teacher": "oracle"}, said)
 
 

@@ -64,7 +64,7 @@ def test_every_command_keeps_a_folder(kind, model, tmp_path):
     predict = ["predict", str(model), str(tmp_path / "a.txt"), "-o", out, "--output-format", kind]
     for command in (predict, ["page", str(model), "-o", out]):
         with pytest.raises(PotstillError, match="names a folder"):
-            cli._main(command)
+            cli.execute(command)
     assert everything(tmp_path) == before
 
 
@@ -240,10 +240,10 @@ def test_a_source_is_not_overwritten_by_any_name(model, tmp_path):
     predict = ["predict", str(model), str(tmp_path / "a.txt"), "--output-format", "jsonl", "-o"]
     for name in ("a.txt", "link.txt", "hard.txt", "link.pot"):
         with pytest.raises(PotstillError, match="is read and written: name another output"):
-            cli._main([*predict, str(tmp_path / name)])
+            cli.execute([*predict, str(tmp_path / name)])
     for name in (tmp_path / "link.pot", model):
         with pytest.raises(PotstillError, match="is read and written"):
-            cli._main(["page", str(model), "-o", str(name)])
+            cli.execute(["page", str(model), "-o", str(name)])
     assert (everything(tmp_path), model.read_bytes()) == before
 
 
@@ -272,7 +272,7 @@ def test_a_source_is_not_written_through_a_descriptor(how, model, tmp_path):
 
 def test_a_device_may_be_read_and_written(model):
     """As a terminal is."""
-    cli._main(["predict", str(model), "/dev/null", "-o", "/dev/null"])
+    cli.execute(["predict", str(model), "/dev/null", "-o", "/dev/null"])
     with open("/dev/null", "r+b", buffering=0) as device:
         files.writable(device.fileno(), "it", device.fileno(), "/dev/null")
 
@@ -281,12 +281,12 @@ def test_a_device_may_be_read_and_written(model):
 def test_a_pipe_gets_what_a_file_gets(kind, model, tmp_path):
     (tmp_path / "a.txt").write_text("the ab\nnot good\n" * 1000)
     predict = ["predict", str(model), str(tmp_path / "a.txt"), "--output-format", kind, "-o"]
-    cli._main([*predict, str(tmp_path / "file")])
+    cli.execute([*predict, str(tmp_path / "file")])
     os.mkfifo(tmp_path / "pipe")
     read = []
     reader = threading.Thread(target=lambda: read.append((tmp_path / "pipe").read_bytes()))
     reader.start()
-    cli._main([*predict, str(tmp_path / "pipe")])
+    cli.execute([*predict, str(tmp_path / "pipe")])
     reader.join()
     assert read == [(tmp_path / "file").read_bytes()]
     assert stat.S_ISFIFO((tmp_path / "pipe").stat().st_mode)
@@ -317,9 +317,9 @@ def test_descriptors_are_written_to_where_they_stand(tmp_path):
 def test_a_dash_is_standard_output_for_every_command(model, tmp_path, monkeypatch, capfdbinary):
     monkeypatch.chdir(tmp_path)
     page = ["page", str(model), "-o"]
-    cli._main([*page, "a.html"])
+    cli.execute([*page, "a.html"])
     capfdbinary.readouterr()
-    cli._main([*page, "-"])
+    cli.execute([*page, "-"])
     sys.stdout.flush()
     assert capfdbinary.readouterr().out == (tmp_path / "a.html").read_bytes()
     assert list(tmp_path.iterdir()) == [tmp_path / "a.html"]

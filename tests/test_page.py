@@ -41,7 +41,7 @@ def page(request, tmp_path_factory):
         with serving(path) as (_, place):
             yield f"http://{place}/", Student.load(path)
     else:
-        cli._main(["page", str(path), "-o", str(html), "--title", TITLE])
+        cli.execute(["page", str(path), "-o", str(html), "--title", TITLE])
         yield html.as_uri(), Student.load(path)
 
 

@@ -5,7 +5,7 @@ from ruamel.yaml import YAML
 
 from potstill.errors import PotstillError
 from potstill.params import ablate, baseline, evaluate, export, label, pool, prepare, report, student, teacher
-from potstill.params.section import SECTIONS, Section
+from potstill.params.section import RENAMED, SECTIONS, Section
 from project import ROOT
 
 MODULES = (ablate, baseline, evaluate, export, label, pool, prepare, report, student, teacher)
@@ -32,9 +32,9 @@ CASES = {
     "prepare.hub=null": "`prepare.hub` is null: must be a mapping of keys to values. ",
     "prepare.demo.train=true": "`prepare.demo.train` is true: must not be true or false. ",
     "prepare.demo.train=[3]": "`prepare.demo.train` is [3]: must be an integer: type -S prepare.demo.train=3. ",
-    "prepare.labels=a": "`prepare.labels` is 'a': must be a list or null: type -S 'prepare.labels=[a]'. ",
-    "prepare.labels=[a]": "`prepare.labels` is ['a']: give at least two names, each once. ",
-    "prepare.labels=[true, b]": "`prepare.labels[0]` is true: must be text (put it into quotes). ",
+    "prepare.label_names=a": "is 'a': must be a list or null: type -S 'prepare.label_names=[a]'. ",
+    "prepare.label_names=[a]": "`prepare.label_names` is ['a']: give at least two names, each once. ",
+    "prepare.label_names=[true, b]": "`prepare.label_names[0]` is true: must be text (put it into quotes). ",
     "prepare.path=3": "`prepare.path` is 3: must be text (put it into quotes). ",
     "prepare.source=file": "`prepare.source` is 'file': must be 'demo', 'files' or 'hub'. ",
     "prepare.multi_label=maybe": "`prepare.multi_label` is 'maybe': must be true or false. ",
@@ -45,11 +45,11 @@ CASES = {
     "student.hidden=8.5": "`student.hidden` is 8.5: must be an integer. ",
     "student.hidden=-1": "`student.hidden` is -1: must be at least 1. ",
     "student.hiden=3": "unknown key `student.hiden`: did you mean `hidden`?",
-    "student.1=3": "unknown key `student.1`: remove it; known are architecture, words, ",
+    "student.1=3": "unknown key `student.1`: remove it; known are architecture, vocab_size, ",
     "student.learning_rate=fast": "`student.learning_rate` is 'fast': must be a number. ",
     "student.learning_rate=2": "`student.learning_rate` is 2: must be at most 1. ",
     "student.temperature=.inf": "must be a finite number. ",
-    "student.ngrams=3": "`student.ngrams` is 3: only mlp takes more than 1, ",
+    "student.max_ngram=3": "`student.max_ngram` is 3: only mlp takes more than 1, ",
     "student.sources=train": "must be a list or null: type -S 'student.sources=[train]'. ",
     "student.sources=[trian]": "`student.sources[0]` is 'trian': must be 'train', 'unlabelled', ",
     "student.seed=4294967296": "must be below 4294967296. ",
@@ -58,9 +58,9 @@ CASES = {
     "studnet.hidden=3": "unknown section `studnet`: did you mean `student`?",
     "mine.x=3": "unknown section `mine`: remove it; known are prepare, baseline, ",
     "baseline.class_weight=balance": "`baseline.class_weight` is 'balance': must be 'balanced' or null. ",
-    "ablate.pool=[0.3, 2]": "`ablate.pool[1]` is 2: must be below 1. ",
-    "ablate.pool=0.3": "must be a list: type -S 'ablate.pool=[0.3]'. ",
-    "evaluate.max_loss=1%": "`evaluate.max_loss` is '1%': must be a number. ",
+    "ablate.transfer_shares=[0.3, 2]": "`ablate.transfer_shares[1]` is 2: must be below 1. ",
+    "ablate.transfer_shares=0.3": "must be a list: type -S 'ablate.transfer_shares=[0.3]'. ",
+    "evaluate.non_inferiority_margin=1%": "`evaluate.non_inferiority_margin` is '1%': must be a number. ",
 }
 
 
@@ -80,6 +80,26 @@ def load(tmp_path):
         return MODELS.get(key.split(".")[0], student.StudentParams).load(tmp_path / "params.yaml")
 
     return loaded
+
+
+@pytest.mark.parametrize(
+    ("section", "old", "new"), [(section, *names) for section, keys in RENAMED.items() for names in keys.items()]
+)
+def test_a_renamed_key_gives_its_new_name(load, tmp_path, section, old, new):
+    with pytest.raises(PotstillError, match=rf"params.yaml: {section}.{old} is now {section}.{new}\. What `-S`"):
+        load(f"{section}.{old}=1")  # beside the new one
+    document = yaml.load(ROOT / "params.yaml")
+    document[section][old] = document[section].pop(new)
+    YAML().dump(document, tmp_path / "params.yaml")
+    with pytest.raises(PotstillError, match=rf"params.yaml: {section}.{old} is now {section}.{new}\. What `-S`"):
+        MODELS[section].load(tmp_path / "params.yaml")
+
+
+def test_a_renamed_key_of_a_preset_gives_its_new_name(load):
+    with pytest.raises(PotstillError, match=r"teacher.presets.minilm.adapt is now teacher.presets.minilm.mlm_epochs\."):
+        load("teacher.presets.minilm.adapt=3")
+    with pytest.raises(PotstillError, match=r"unknown key `prepare.demo.labels`"):
+        load("prepare.demo.labels=3")
 
 
 def test_all_sections_are_known():

@@ -82,13 +82,13 @@ def test_a_released_student_is_fetched_without_a_service(origin, tmp_path):
     run(tmp_path, "dvc", "artifacts", "get", str(origin), "student", "--rev", "v1.0.0", "--out", "student")
     for name in ("student.pot", "model.onnx", "README.md"):
         assert (tmp_path / "student" / name).read_bytes() == (origin / "models/export" / name).read_bytes()
-    command = [sys.executable, "-m", "potstill.cli", "predict", "student/student.pot"]
+    command = [sys.executable, "-m", "potstill", "predict", "student/student.pot"]
     done = subprocess.run(command, cwd=tmp_path, input="i am happy\n", capture_output=True, text=True)
     assert json.loads(done.stdout)["label"]
 
 
 def test_a_search_recommends_a_student_that_an_experiment_can_train(pulled):
-    search = ("python", "src/search.py", "--budget", "900", "--jobs", "2", "--trials")
+    search = ("python", "-m", "potstill", "search", "--budget", "900", "--jobs", "2", "--trials")
     first = run(pulled, *search, "2")
     assert "1/2: " in first
     output = run(pulled, *search, "6")  # two at a time, so there may be three already
@@ -106,7 +106,7 @@ def test_a_search_recommends_a_student_that_an_experiment_can_train(pulled):
 
 
 def test_a_search_without_a_transfer_set_says_what_to_do(clone):
-    output = run(clone, "python", "src/search.py", "--budget", "900", fails=True)
+    output = run(clone, "python", "-m", "potstill", "search", "--budget", "900", fails=True)
     assert output.startswith("error: ")
     assert "dvc repro" in output
     assert output.count("\n") == 1
@@ -128,7 +128,7 @@ def test_a_clone_pulls_what_a_new_student_needs_runs_only_what_follows_and_compa
     assert not RAN.findall(run(clone, "dvc", "repro"))
     run(clone, "git", "checkout", ".")
     run(clone, "dvc", "pull")
-    output = run(clone, "python", "src/compare.py")
+    output = run(clone, "python", "-m", "potstill", "compare")
     rows = {line.split(" | ")[0]: line for line in output.splitlines() if line.startswith("| ")}
     assert "`student.hidden=3` |" in rows["| tiny"]
     assert "| – |" in rows["| workspace"]
@@ -136,14 +136,14 @@ def test_a_clone_pulls_what_a_new_student_needs_runs_only_what_follows_and_compa
     assert f"{100 * tiny['accuracy']:.2f} (" in rows["| tiny"]
     assert f" {tiny['bytes']:,} " in rows["| tiny"]
     assert "<code>student.hidden=3</code>" in (clone / "metrics/compare/index.html").read_text()
-    assert "| tiny" not in run(clone, "python", "src/compare.py", "main", "workspace")
-    says = run(clone, "python", "src/compare.py", "huge", fails=True)
-    assert says == "error: there is no experiment 'huge' (of this commit: tiny): see `dvc exp list`\n"
+    assert "| tiny" not in run(clone, "python", "-m", "potstill", "compare", "main", "workspace")
+    says = run(clone, "python", "-m", "potstill", "compare", "huge", fails=True)
+    assert says == "error: no experiment 'huge' (of this commit: tiny). See `dvc exp list`.\n"
 
 
 def test_a_queue_runs_and_shows_one_readable_row_each(pulled):
     run(pulled, "dvc", "exp", "run", "--queue", "-S", "student.hidden=2,4")
-    assert "2 succeeded" in run(pulled, "python", "src/queued.py", "--jobs", "2")
+    assert "2 succeeded" in run(pulled, "python", "-m", "potstill", "queue", "--jobs", "2")
     noise = ".*(/|models|timing|plots|rounding|export|traits|cost|ablate|report|truncated)"  # as in the README
     header = list(shown(pulled, "--hide-workspace", "--only-changed", "--drop", noise)[0])
     assert len(header) <= 15, header
@@ -164,7 +164,7 @@ def test_a_queued_run_uses_the_queued_code(pulled):
     )
     run(pulled, "dvc", "exp", "run", "--queue", "--name", "queued")
     script.write_text("raise SystemExit('the workspace was run')\n")
-    run(pulled, "python", "src/queued.py")
+    run(pulled, "python", "-m", "potstill", "queue")
     assert at(pulled, experiment(pulled, "queued"), "metrics/student/metrics.json")["student"]["queued"] == 1
 
 
@@ -255,7 +255,7 @@ def test_texts_with_several_labels_go_through_all_stages(pulled):
     assert (pulled / "metrics/evaluate/confusion/student.png").read_bytes().startswith(b"\x89PNG")
 
     texts = "".join(f"{text}\n" for text in test["text"])
-    command = [sys.executable, "-m", "potstill.cli", "predict", "models/export/student.pot"]
+    command = [sys.executable, "-m", "potstill", "predict", "models/export/student.pot"]
     done = subprocess.run(command, cwd=pulled, env=ENVIRONMENT, input=texts, capture_output=True, text=True)
     answers = [set(json.loads(line)["labels"]) for line in done.stdout.splitlines()]
     known = [set(filter(None, label.split("|"))) for label in test["label"]]

@@ -23,12 +23,12 @@ SETTINGS = {
     "replace": 0.5,
     "replace_rate": 0.3,
     "borrow": 0.5,
-    "lexicon": "unused: the words are given",
+    "vocab_checkpoint": "unused: the words are given",
     "drop": 0.5,
     "drop_rate": 0.3,
     "splice": 0.5,
     "generated": 1.0,
-    "order": 3,
+    "ngram_order": 3,
     "seed": 0,
 }
 NOTHING = {"replace": 0, "borrow": 0, "drop": 0, "splice": 0, "generated": 0}

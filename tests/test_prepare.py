@@ -100,7 +100,7 @@ def test_the_example_in_the_repository_is_read(project: Project) -> None:
 
 def test_the_demo_corpus_is_prepared_and_cut_to_few_labels(project: Project) -> None:
     sizes = {"train": 120, "validation": 40, "test": 40, "unlabelled": 50}
-    data, facts = project.prepare(source="demo", demo=sizes, labelled=30)
+    data, facts = project.prepare(source="demo", demo=sizes, max_labelled=30)
     assert len(data.train) == 30
     assert set(data.train["label"]) == set(range(len(data.labels)))
     assert facts["moved_to_unlabelled"] == 90
@@ -145,7 +145,7 @@ def test_ids_are_labels_and_take_the_names_given(project: Project, ending: str) 
         frame.to_parquet(path)
     else:
         path.write_text("".join(f"{text};{label}\n" for text, label in frame.itertuples(index=False)))
-    named, facts = project.prepare(labels=["no", "yes"])
+    named, facts = project.prepare(label_names=["no", "yes"])
     assert named.labels == ["no", "yes"]
     assert set(facts["labels"]["train"]) == {"no", "yes"}
     unnamed, _ = project.prepare()
@@ -161,7 +161,7 @@ def test_ids_are_ordered_as_numbers(project: Project) -> None:
 def test_names_take_the_order_given(project: Project) -> None:
     three_splits(project)
     assert project.prepare()[0].labels == ["bad", "good"]
-    data, facts = project.prepare(labels=["good", "bad"])
+    data, facts = project.prepare(label_names=["good", "bad"])
     assert data.labels == ["good", "bad"]
     assert data.train["label"].tolist()[:2] == [1, 0]
     assert facts["labels"]["train"] == {"good": 10, "bad": 10}
@@ -217,11 +217,11 @@ def test_few_labels_keep_every_class_and_turn_the_rest_into_text(project: Projec
     project.table("train.csv", rows(95, labels=("often",)) + rows(3, ("rare",), "r") + rows(2, ("odd",), "o"))
     project.table("dev.csv", [("v", "often")])
     project.table("test.csv", [("t", "rare")])
-    data, facts = project.prepare(labelled=10)
+    data, facts = project.prepare(max_labelled=10)
     assert facts["labels"]["train"] == {"often": 8, "rare": 1, "odd": 1}
     assert facts["rows"]["unlabelled"] == facts["moved_to_unlabelled"] == 90
     assert len({*data.train["text"], *data.unlabelled["text"]}) == 100
-    assert project.prepare(labelled=100)[1]["rows"]["train"] == 100
+    assert project.prepare(max_labelled=100)[1]["rows"]["train"] == 100
 
 
 def test_few_validation_labels_are_a_sample_of_the_split(project: Project) -> None:
@@ -229,12 +229,12 @@ def test_few_validation_labels_are_a_sample_of_the_split(project: Project) -> No
     held_out = rows(30, ("often",), "v") + rows(10, ("rare",), "w")  # and none of the third class
     project.table("dev.csv", held_out)
     project.table("test.csv", [("t", "rare")])
-    data, facts = project.prepare(validated=8, labelled=10)
+    data, facts = project.prepare(max_validation=8, max_labelled=10)
     assert facts["labels"]["validation"] == {"often": 6, "rare": 2, "odd": 0}
     assert facts["left_out_of_validation"] == 32
     assert set(data.validation["text"]) < {text for text, _ in held_out}
     assert not set(data.unlabelled["text"]) & {text for text, _ in held_out}
-    other, _ = project.prepare(validated=8, labelled=10, seed=1)
+    other, _ = project.prepare(max_validation=8, max_labelled=10, seed=1)
     assert set(other.validation["text"]) != set(data.validation["text"])
 
 
@@ -292,7 +292,7 @@ def test_a_data_set_saved_in_the_hubs_form_keeps_its_class_names(project: Projec
     data, facts = project.prepare(**columns, unlabelled=["extra"])
     assert data.labels == ["sad", "glad"]
     assert facts["rows"] == {"train": 20, "validation": 4, "test": 4, "unlabelled": 6}
-    assert project.prepare(**columns, labels=["glad", "sad"])[0].train["label"].tolist()[:2] == [1, 0]
+    assert project.prepare(**columns, label_names=["glad", "sad"])[0].train["label"].tolist()[:2] == [1, 0]
 
 
 def test_a_hub_folder_is_hashed_and_said_not_to_be_watched_unless_it_is(project: Project, capsys: Any) -> None:
@@ -584,15 +584,15 @@ def test_one_class_only(project: Project) -> None:
 
 def test_labels_that_do_not_fit_the_data(project: Project) -> None:
     three_splits(project)
-    project.fails("mine/train.csv: row 1", "'bad'", "`prepare.labels`", labels=["good", "worse"])
-    project.fails("`prepare.labels` lists 'fair'", "remove it", labels=["good", "bad", "fair"])
+    project.fails("mine/train.csv: row 1", "'bad'", "`prepare.label_names`", label_names=["good", "worse"])
+    project.fails("`prepare.label_names` lists 'fair'", "remove it", label_names=["good", "bad", "fair"])
     project.table("train.csv", rows(20, labels=(0, 1, 2)))
     project.table("val.csv", rows(20, labels=(0, 1), word="v"))
     project.table("test.csv", rows(20, labels=(0, 1), word="t"))
-    project.fails("mine/train.csv: row 3 has the label '2'", "ids 0 to 1", labels=["no", "yes"])
+    project.fails("mine/train.csv: row 3 has the label '2'", "ids 0 to 1", label_names=["no", "yes"])
     project.table("val.csv", rows(20, labels=(-1,), word="v"))
     project.table("train.csv", rows(20, labels=(-1, 0, 1)))
-    project.fails("mine/train.csv: row 1 has the label '-1'", labels=["no", "yes"])
+    project.fails("mine/train.csv: row 1 has the label '-1'", label_names=["no", "yes"])
 
 
 # Bad parameters
@@ -600,22 +600,22 @@ def test_labels_that_do_not_fit_the_data(project: Project) -> None:
 
 def test_labelled_out_of_range(project: Project) -> None:
     three_splits(project)
-    project.fails("`prepare.labelled` is 21", "20 rows", "2 to 20", labelled=21)
-    project.fails("`prepare.labelled` is 1,", "2 classes", labelled=1)
-    project.fails("`prepare.labelled` is 0", labelled=0)
-    project.fails("`prepare.validated` is 1,", "validation has", validated=1)
+    project.fails("`prepare.max_labelled` is 21", "20 rows", "2 to 20", max_labelled=21)
+    project.fails("`prepare.max_labelled` is 1,", "2 classes", max_labelled=1)
+    project.fails("`prepare.max_labelled` is 0", max_labelled=0)
+    project.fails("`prepare.max_validation` is 1,", "validation has", max_validation=1)
 
 
 def test_unknown_key(project: Project) -> None:
-    project.fails("params.yaml", "`prepare.labeled`", "did you mean `labelled`", labeled=100)
+    project.fails("`prepare.labeled`", "did you mean `label` or `unlabelled` or `max_labelled`", labeled=100)
     project.fails("`prepare.hub.datset`", hub={"dataset": None, "config": None, "revision": None, "datset": 1})
 
 
 @pytest.mark.parametrize(
     ("key", "value"),
     [
-        ("source", "kaggle"), ("labelled", "abc"), ("seed", -1), ("seed", "abc"), ("path", None),
-        ("path", ""), ("unlabelled", "more.txt"), ("labels", ["one"]), ("labels", ["a", "a"]),
+        ("source", "kaggle"), ("max_labelled", "abc"), ("seed", -1), ("seed", "abc"), ("path", None),
+        ("path", ""), ("unlabelled", "more.txt"), ("label_names", ["one"]), ("label_names", ["a", "a"]),
         ("validation_share", 0), ("test_share", 0.5), ("test_share", "half"),
     ],
 )  # fmt: skip

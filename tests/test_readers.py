@@ -747,7 +747,7 @@ class TestPrepare:
     def test_pandas_index_is_no_row_number(self, project: Project) -> None:  # noqa: F811
         frame = pd.DataFrame(ROWS, columns=["text", "label"])
         pd.concat([frame[:20], frame[20:].reset_index(drop=True)]).to_parquet(project.data / "train.parquet")
-        assert project.prepare(labelled=10)[1]["rows"]["train"] == 10
+        assert project.prepare(max_labelled=10)[1]["rows"]["train"] == 10
         for index in (frame.index.astype(str), pd.MultiIndex.from_product([range(8), range(5)]), frame["text"]):
             frame.set_index(index).drop(columns="text" if index is frame["text"] else []).to_parquet(
                 project.data / "train.parquet"
@@ -852,24 +852,27 @@ class TestPrepare:
     )
     def test_names_of_ids_are_checked_as_labels_are(self, project: Project, names, says) -> None:  # noqa: F811
         project.table("train.csv", rows(40, labels=(0, 1)))
-        project.fails("`prepare.labels`", says, labels=names, multi_label=True)
+        project.fails("`prepare.label_names`", says, label_names=names, multi_label=True)
 
     def test_names_of_ids_that_differ_in_case_are_said(self, project: Project, capsys) -> None:  # noqa: F811
         project.table("train.csv", rows(40, labels=(0, 1)))
-        assert project.prepare(labels=["Pos", "pos"])[0].labels == ["Pos", "pos"]
-        says = "`prepare.labels`: the labels 'Pos' and 'pos' differ in case only; they count as two classes"
+        assert project.prepare(label_names=["Pos", "pos"])[0].labels == ["Pos", "pos"]
+        says = "`prepare.label_names`: the labels 'Pos' and 'pos' differ in case only; they count as two classes"
         assert says in capsys.readouterr().err
 
     def test_an_id_of_thousands_of_digits_is_out_of_range(self, project: Project) -> None:  # noqa: F811
         project.table("train.csv", rows(60, labels=(0, 1, "9" * 5000)))
-        project.fails("mine/train.csv: row 3 has", "but `prepare.labels` names ids 0 to 1 only", labels=["a", "b"])
+        project.fails(
+            "mine/train.csv: row 3 has", "but `prepare.label_names` names ids 0 to 1 only", label_names=["a", "b"]
+        )
 
     @pytest.mark.parametrize(("label", "name", "read"), [("1e5", 1e5, "100000"), ("01", 1, "1")])
     def test_a_name_that_yaml_reads_as_a_number_is_to_be_quoted(self, project: Project, label, name, read) -> None:  # noqa: F811
         project.table("train.csv", rows(40, labels=(label, "b")))
         project.fails(
-            f"row 1 has the label '{label}', which is '{read}' in `prepare.labels`: write it alike there, in quotes",
-            labels=[name, "b"],
+            f"row 1 has the label '{label}', which is '{read}' in `prepare.label_names`: write it alike there, in "
+            "quotes",
+            label_names=[name, "b"],
         )
 
     def test_large_decimals_are_classes_of_their_own(self, project: Project) -> None:  # noqa: F811
@@ -881,7 +884,7 @@ class TestPrepare:
 
     def test_labels_that_are_one_id_are_said_to_be(self, project: Project, capsys) -> None:  # noqa: F811
         project.table("train.csv", rows(60, labels=("0", "1", "01")))
-        assert project.prepare(labels=["neg", "pos"])[0].labels == ["neg", "pos"]
+        assert project.prepare(label_names=["neg", "pos"])[0].labels == ["neg", "pos"]
         assert (
             "'01' (20 rows) and '1' (20 rows) are the same number; they count as one class" in capsys.readouterr().err
         )
@@ -896,7 +899,7 @@ class TestPrepare:
             ),
             ("joy", "joy\u200b", "'joy', which differs from 'joy\\u200b' in {} only in invisible characters or the Un"),
             ("Joy", "joy", "'Joy', which differs from 'joy' in {} only in case: write them alike"),
-            ("joy", "bliss", "'joy', which `prepare.labels` does not list: add it there"),
+            ("joy", "bliss", "'joy', which `prepare.label_names` does not list: add it there"),
         ],
     )
     def test_a_label_that_differs_from_its_name_unseen_is_told_why(
@@ -907,7 +910,9 @@ class TestPrepare:
         says: str,
     ) -> None:
         project.table("train.csv", rows(40, labels=(label, "b")))
-        project.fails(f"mine/train.csv: row 1 has the label {says.format('`prepare.labels`')}", labels=[name, "b"])
+        project.fails(
+            f"mine/train.csv: row 1 has the label {says.format('`prepare.label_names`')}", label_names=[name, "b"]
+        )
 
     def test_a_label_that_train_has_in_another_case_is_told_so(self, project: Project) -> None:  # noqa: F811
         project.table("train.csv", rows(40, labels=("joy", "b")))
@@ -978,12 +983,12 @@ class TestPrepare:
         project.fails(says)
         named = rows(40, labels=(0, 1))
         project.table("train.csv", named)
-        project.fails(says, labels=list(labels))
+        project.fails(says, label_names=list(labels))
 
     def test_names_that_are_equal_without_white_space_are_refused(self, project: Project) -> None:  # noqa: F811
         project.table("train.csv", rows(40, labels=(0, 1)))
-        project.fails("names the class 'a' twice", labels=["a", "a "])
-        project.fails("`prepare.labels`: the label '' shows nothing: rename it", labels=["a", " "])
+        project.fails("names the class 'a' twice", label_names=["a", "a "])
+        project.fails("`prepare.label_names`: the label '' shows nothing: rename it", label_names=["a", " "])
 
     def test_a_bomb_ends_in_one_line(self, project: Project, monkeypatch) -> None:  # noqa: F811
         from potstill.corpus import from_files

@@ -248,7 +248,7 @@ def test_a_colleague_gets_the_same_bytes(mine, theirs):
     assert contents(clone) == contents(mine)
     assert hashes(clone) == hashes(mine)
     assert "Data and pipelines are up to date" in run(clone, "dvc", "repro")
-    assert "up to date" in run(clone, "python", "src/push.py")
+    assert "up to date" in run(clone, "python", "-m", "potstill", "push")
     for folder in (mine, clone):
         no_secret(folder)
 
@@ -285,7 +285,7 @@ def test_a_push_that_is_killed_half_way_is_resumed(mine, theirs, server, victim)
     half = [digest for digest in whole if there.get(digest, whole[digest]) != whole[digest]]
     assert not server.atomic or not half
     assert not set(whole) <= set(there)
-    told = run(mine, "python", "src/push.py")
+    told = run(mine, "python", "-m", "potstill", "push")
     assert all(digest in told for digest in half), told
     assert server.sizes().items() >= whole.items(), told
     clone = theirs()
@@ -317,16 +317,16 @@ def test_who_is_not_let_in_is_told_so(mine, theirs, server, fault):
     said = REFUSED if fault == "credentials" else UNREACHED
     clone = theirs(settings)
     server.join(mine, settings)
-    for folder, command in ((mine, "dvc push"), (mine, "python src/push.py"), (clone, "dvc pull")):
+    for folder, command in ((mine, "dvc push"), (mine, "python -m potstill push"), (clone, "dvc pull")):
         start = time.monotonic()
         told = run(folder, *command.split(), fails=True)
         assert time.monotonic() - start < 90
         assert said.search(told), told
         assert "Traceback" not in told
         assert WRONG not in told
-        if "src" in command:
+        if "potstill" in command:
             (line,) = [line for line in told.splitlines() if line.startswith("error: ")]
-            assert "the remote team does not answer, or does not let you in: " in line
+            assert "the remote team cannot be reached, or refuses access: " in line
     assert not objects(clone)
     if fault == "credentials":
         assert not server.sizes()
@@ -340,14 +340,14 @@ def test_what_is_missing_in_the_remote_is_told_of_and_pushed_again(mine, theirs,
         told = run(clone, "dvc", "pull", fails=True)
         assert "ERROR: failed to " in told, told
         assert digest in told
-    run(mine, "python", "src/push.py")
+    run(mine, "python", "-m", "potstill", "push")
     run(clone, "dvc", "pull")
     assert contents(clone) == contents(mine)
 
 
 def test_what_is_damaged_in_the_remote_is_not_used(mine, theirs, server):
     run(mine, "dvc", "push")
-    assert "mended there" not in run(mine, "python", "src/push.py", "--hash")
+    assert "and replaced" not in run(mine, "python", "-m", "potstill", "push", "--hash")
 
     def spoil(digest, change):
         data = server.files.cat_file(server.path(digest))
@@ -371,13 +371,13 @@ def test_what_is_damaged_in_the_remote_is_not_used(mine, theirs, server):
     assert "failed to pull data from the cloud" in told
     assert "\ndata/pool\n" in told
     assert "\nmodels/export\n" in told
-    assert "error: damaged in the cache, and moved to .dvc/cache/damaged: models/student;" in told
+    assert "error: damaged in the cache, and moved to .dvc/cache/damaged: models/student." in told
     right = contents(mine)
     other = contents(clone).items() - right.items()
     assert all(path.is_relative_to("models/student") for path, _ in other)
 
-    assert run(mine, "python", "src/push.py").count(spoiled["data/pool"]) == 1  # of another size
-    told = run(mine, "python", "src/push.py", "--hash")
+    assert run(mine, "python", "-m", "potstill", "push").count(spoiled["data/pool"]) == 1  # of another size
+    told = run(mine, "python", "-m", "potstill", "push", "--hash")
     assert spoiled["models/export"] in told
     assert spoiled["models/student"] in told
     assert "files checked" in run(clone, "make", "-o", "setup", "pull")
@@ -391,7 +391,7 @@ def test_a_list_of_a_folder_that_is_cut_off_is_not_used(mine, theirs, server):
     server.files.pipe_file(server.path(listing), data[:60])
     clone = theirs()
     assert f"{listing} is corrupted" in run(clone, "dvc", "pull", fails=True)
-    assert listing in run(mine, "python", "src/push.py")
+    assert listing in run(mine, "python", "-m", "potstill", "push")
     run(clone, "dvc", "pull")
     assert contents(clone) == contents(mine)
 
@@ -401,16 +401,16 @@ def test_without_verify_damage_is_used_but_found_by_make_verify(mine, theirs, se
     run(mine, "dvc", "push")
     run(mine, "dvc", "remote", "modify", "team", "verify", "false")
     run(mine, "git", "commit", "--quiet", "-am", "trusting")
-    assert "`dvc remote modify team verify true` has it look" in run(mine, "python", "src/push.py")
+    assert "`dvc remote modify team verify true` makes it" in run(mine, "python", "-m", "potstill", "push")
     digest = member(mine, "models/export/student.pot")
     server.files.pipe_file(server.path(digest), b"?" * server.sizes()[digest])
     clone = theirs()
     run(clone, "dvc", "pull")
-    told = run(clone, "python", "src/verify.py", fails=True)
-    assert "moved to .dvc/cache/damaged: models/export/student.pot;" in told
-    run(mine, "python", "src/push.py", "--hash")
+    told = run(clone, "python", "-m", "potstill", "verify", fails=True)
+    assert "moved to .dvc/cache/damaged: models/export/student.pot." in told
+    run(mine, "python", "-m", "potstill", "push", "--hash")
     run(clone, "dvc", "pull", "--force")
-    assert "files checked" in run(clone, "python", "src/verify.py")
+    assert "files checked" in run(clone, "python", "-m", "potstill", "verify")
     assert contents(clone) == contents(mine)
 
 

@@ -45,7 +45,7 @@ def student(architecture="bigru", bits=(32, 32), labels=("a", "b", "ç"), rows=N
                 steps[name] = float(np.float16(3 / most))
                 weight.copy_((weight / steps[name]).round().clamp(-most, most) * steps[name])
     weights = {name: weight.numpy() for name, weight in network.state_dict().items()}
-    shape = Shape(architecture, params.embedding, params.hidden)
+    shape = Shape(architecture, params.embedding_dim, params.hidden)
     return Student(list(labels), found, shape, weights, bits, steps), network
 
 
@@ -153,7 +153,9 @@ def test_a_file_is_about_as_small_as_its_numbers(tmp_path):
 
     rng = np.random.default_rng(0)
     texts = [" ".join(f"w{i}" for i in rng.integers(0, 3000, 12)) for _ in range(3000)]
-    params = settings(architecture="bigru", words=1000, embedding=3, hidden=6, bits=4, fingerprint=4, epochs=1)
+    params = settings(
+        architecture="bigru", vocab_size=1000, embedding_dim=3, hidden=6, weight_bits=4, fingerprint_bits=4, epochs=1
+    )
     table = {"text": texts[:10], "label": np.zeros(10, np.int64)}
     trained = distil(["yes", "no"], texts, rng.normal(size=(3000, 2)).astype("float32"), table_of(table), params)
     size = trained.save(tmp_path / "student")

@@ -26,6 +26,7 @@ import pytest
 from starlette.responses import JSONResponse
 
 from potstill import cli, serve
+from potstill.commands import page
 from potstill.errors import PotstillError
 from potstill.runtime.model import Student
 from test_fast import student
@@ -49,7 +50,7 @@ def serving(model, *options, files=None):
         if files:
             resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
 
-    command = [sys.executable, "-m", "potstill.cli", "serve", str(model), "--port", "0", *options]
+    command = [sys.executable, "-m", "potstill", "serve", str(model), "--port", "0", *options]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=limit)
     try:
         line = process.stdout.readline()
@@ -344,7 +345,7 @@ def test_labels_are_safe_for_a_terminal(model):
     assert "👩\u200d👧" in content.decode()
     assert json.loads(content) == known
     assert call(app, "/metrics")[1].decode().replace("\n", "").isprintable()
-    assert cli._title(dataclasses.replace(student, labels=labels)).isprintable()
+    assert page.title(dataclasses.replace(student, labels=labels)).isprintable()
     record = logging.LogRecord("", logging.ERROR, "", 1, "a\x1b[31m\nb", (), None)
     assert serve._Visible().format(record) == "a\\x1b[31m\nb"
 
@@ -555,7 +556,7 @@ def test_ipv6(model, capsys, monkeypatch):
 )
 def test_bad_options_end_in_one_line(option, value, line, capsys):
     with pytest.raises(SystemExit) as ended:
-        cli._main(["serve", "x.pot", option, value])
+        cli.execute(["serve", "x.pot", option, value])
     assert ended.value.code == 2
     said = capsys.readouterr().err
     assert said.startswith("error: ")

@@ -16,7 +16,7 @@ from test_faults import kill, started, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.faults]
 
-SEARCH = ("python", "src/search.py", "--budget", "900", "--jobs", "1", "--trials")
+SEARCH = ("python", "-m", "potstill", "search", "--budget", "900", "--jobs", "1", "--trials")
 PASSWORD = "p@ss/w:rd%"
 TRIED = re.compile(r"^\d+/\d+: .* parameters, .* bytes, (.*)$", re.M)
 

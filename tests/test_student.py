@@ -7,24 +7,26 @@ import torch
 from pydantic import ValidationError
 
 from potstill.errors import PotstillError
+from potstill.params.baseline import BaselineParams
+from potstill.params.network import NetworkParams
 from potstill.params.student import StudentParams
 from potstill.runtime import file, tokenizer
 from potstill.runtime.model import Student
 from potstill.runtime.networks import ARCHITECTURES, Shape
 from potstill.student import networks, training, vocabulary
 from potstill.student.distil import distil, train_on_labels
-from potstill.student.rounding import Rounding
+from potstill.student.rounding import LearnedStepQuantizer
 
 SETTINGS = {
     "architecture": "mlp",
-    "words": 60,
-    "rows": None,
-    "influence": 0.5,
-    "ngrams": 1,
-    "embedding": 4,
+    "vocab_size": 60,
+    "embedding_rows": None,
+    "informative_share": 0.5,
+    "max_ngram": 1,
+    "embedding_dim": 4,
     "hidden": 8,
-    "bits": None,
-    "fingerprint": 8,
+    "weight_bits": None,
+    "fingerprint_bits": 8,
     "max_length": 32,
     "metric": "accuracy",
     "dropout": 0.0,
@@ -43,6 +45,11 @@ SETTINGS = {
 
 def settings(**changes):
     return StudentParams(**(SETTINGS | changes))
+
+
+def baseline_settings(**changes):
+    network = {key: value for key, value in SETTINGS.items() if key in NetworkParams.model_fields}
+    return BaselineParams(**network | {"C": 1.0, "class_weight": None} | changes)
 
 
 def soft_labels(data):
@@ -66,23 +73,23 @@ def test_every_architecture_learns_from_soft_labels(architecture, loss, data):
     ("changes", "parameters"),
     [
         # The article's: 5000·16 + 16·6 + 6.
-        ({"architecture": "mlp", "words": 5000, "hidden": 16}, 80_102),
-        ({"architecture": "attention", "words": 600, "hidden": 4}, 2_451),
-        ({"architecture": "cnn", "words": 1500, "embedding": 6, "hidden": 24}, 9_606),
-        ({"architecture": "bigru", "words": 900, "embedding": 4, "hidden": 8}, 4_374),
+        ({"architecture": "mlp", "vocab_size": 5000, "hidden": 16}, 80_102),
+        ({"architecture": "attention", "vocab_size": 600, "hidden": 4}, 2_451),
+        ({"architecture": "cnn", "vocab_size": 1500, "embedding_dim": 6, "hidden": 24}, 9_606),
+        ({"architecture": "bigru", "vocab_size": 900, "embedding_dim": 4, "hidden": 8}, 4_374),
     ],
 )
 def test_sizes_are_those_of_the_arithmetic(changes, parameters):
     params = settings(**changes)
-    network = networks.build(params, params.words, 6)
+    network = networks.build(params, params.vocab_size, 6)
     assert sum(p.numel() for p in network.parameters()) == parameters
-    shapes = Shape(params.architecture, params.embedding, params.hidden).weights(params.words, 6)
+    shapes = Shape(params.architecture, params.embedding_dim, params.hidden).weights(params.vocab_size, 6)
     assert shapes == {name: tuple(weight.shape) for name, weight in network.state_dict().items()}
 
 
 def test_the_same_seed_gives_the_same_student(data):
     def weights(seed):
-        trained = train_on_labels(data.labels, data.train, data.validation, settings(epochs=2, seed=seed))
+        trained = train_on_labels(data.labels, data.train, data.validation, baseline_settings(epochs=2, seed=seed))
         return trained.student.weights["head.weight"]
 
     assert np.array_equal(weights(1), weights(1))
@@ -92,7 +99,7 @@ def test_the_same_seed_gives_the_same_student(data):
 @pytest.mark.parametrize("bits", [None, 3])
 def test_the_best_epoch_is_kept(bits, data):
     epochs = []
-    params = settings(epochs=6, bits=bits)
+    params = baseline_settings(epochs=6, weight_bits=bits)
     trained = train_on_labels(data.labels, data.train, data.validation, params, epochs.append)
     assert [epoch["epoch"] for epoch in epochs] == [1, 2, 3, 4, 5, 6]
     kept = epochs if bits is None else epochs[3:]  # the first half is not rounded
@@ -104,20 +111,20 @@ def test_the_best_epoch_is_kept(bits, data):
 def test_sure_soft_labels_are_hard_labels():
     scores, labels = torch.randn(5, 3), torch.tensor([0, 1, 2, 1, 0])
     sure = torch.nn.functional.one_hot(labels, 3) * 200.0
-    torch.testing.assert_close(training.kl(1.0)(scores, sure), training.cross_entropy(scores, labels))
+    torch.testing.assert_close(training.kl(scores, sure), training.cross_entropy(scores, labels))
 
 
 def test_temperature_softens_both_sides():
     student, teacher = torch.randn(4, 3), torch.randn(4, 3)
     p, q = (teacher / 2).softmax(-1), (student / 2).softmax(-1)
     expected = 4 * (p * (p / q).log()).sum(-1).mean()
-    torch.testing.assert_close(training.kl(2.0)(student, teacher), expected)
+    torch.testing.assert_close(training.kl(student, teacher, temperature=2.0), expected)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("bits", [2, 4, 8])
 def test_rounded_weights_are_few_numbers_and_still_learn(bits, data):
-    params = settings(architecture="bigru", bits=bits)
+    params = settings(architecture="bigru", weight_bits=bits)
     trained = distil(data.labels, data.train["text"].tolist(), soft_labels(data), data.validation, params)
     student = trained.student
     assert trained.best["validation_accuracy"] > 0.9
@@ -131,21 +138,21 @@ def test_rounded_weights_are_few_numbers_and_still_learn(bits, data):
 
 def test_steps_start_where_they_round_best():
     network = torch.nn.Linear(50, 20)
-    rounding = Rounding(network, 6)
-    rounding.start()
-    errors = [(rounding()[name] - weight).abs().max() for name, weight in network.named_parameters()]
-    largest = max(step.item() for step in rounding.steps().values())
+    quantizer = LearnedStepQuantizer(network, 6)
+    quantizer.init_steps()
+    errors = [(quantizer()[name] - weight).abs().max() for name, weight in network.named_parameters()]
+    largest = max(step.item() for step in quantizer.steps().values())
     assert max(errors) <= largest / 2 + 1e-6
     assert largest < 0.01  # weights lie within 0.142, in 31 steps each way
 
 
 def test_gradients_reach_weights_and_steps_through_the_rounding():
     network = torch.nn.Linear(3, 2)
-    rounding = Rounding(network, 4)
-    rounding.start()
-    rounding()["weight"].sum().backward()
+    quantizer = LearnedStepQuantizer(network, 4)
+    quantizer.init_steps()
+    quantizer()["weight"].sum().backward()
     assert (network.weight.grad == 1).sum() >= 5  # the largest weight may be cut off
-    assert rounding.logarithms[0].grad != 0
+    assert quantizer.log_steps[0].grad != 0
 
 
 def chosen(texts, targets, size, influence, longest=1):
@@ -179,7 +186,7 @@ def make_words(number, seed=0):
 
 def test_words_are_known_by_their_strings():
     texts, targets = make_words(600)
-    lookup, names = vocabulary.build(texts, targets, settings(words=200, fingerprint=None))
+    lookup, names = vocabulary.build(texts, targets, settings(vocab_size=200, fingerprint_bits=None))
     assert [lookup.row(name) for name in names] == list(range(1, 200))
     assert lookup.known.entries == names == sorted(names)
     others = {word for text in texts for word in text.split()} - set(names)
@@ -189,19 +196,19 @@ def test_words_are_known_by_their_strings():
 @pytest.mark.parametrize(("words", "fingerprint"), [(2, 1), (20, 2), (200, 4), (500, 1)])
 def test_every_row_has_a_word_that_finds_it(words, fingerprint):
     texts, targets = make_words(600)
-    lookup, names = vocabulary.build(texts, targets, settings(words=words, fingerprint=fingerprint))
+    lookup, names = vocabulary.build(texts, targets, settings(vocab_size=words, fingerprint_bits=fingerprint))
     assert [lookup.row(name) for name in names] == list(range(1, words))
     assert lookup.known.prints == sorted(set(lookup.known.prints))
 
 
 def test_texts_that_are_too_long_are_counted():
-    assert vocabulary.truncated(["a b c", "a b c d", "abcdef", "今天很好", ""], 3) == 0.4
+    assert vocabulary.truncated_share(["a b c", "a b c d", "abcdef", "今天很好", ""], 3) == 0.4
 
 
 def test_words_that_say_the_same_share_a_row():
     texts = ["good day", "great day", "bad day", "awful day", "so so"] * 5
     targets = np.array([[0.1, 0.9], [0.1, 0.9], [0.9, 0.1], [0.9, 0.1], [0.5, 0.5]] * 5)
-    lookup, names = vocabulary.build(texts, targets, settings(words=7, rows=4))
+    lookup, names = vocabulary.build(texts, targets, settings(vocab_size=7, embedding_rows=4))
     good, great, bad, awful, day, so = (lookup.row(word) for word in ("good", "great", "bad", "awful", "day", "so"))
     assert {good, bad, day} == {1, 2, 3}
     assert (great, awful, so) == (good, bad, day)
@@ -213,14 +220,14 @@ def test_words_that_say_the_same_share_a_row():
 def test_rows_are_no_more_than_what_there_is_to_say():
     texts = ["good", "great", "bad", "awful"] * 5
     targets = np.array([[0.0, 1.0], [0.0, 1.0], [1.0, 0.0], [1.0, 0.0]] * 5)
-    lookup, _ = vocabulary.build(texts, targets, settings(words=5, rows=4))
+    lookup, _ = vocabulary.build(texts, targets, settings(vocab_size=5, embedding_rows=4))
     assert lookup.size == 3
     assert sorted(lookup.rows) == [1, 1, 2, 2]
 
 
 @pytest.mark.parametrize("architecture", ["mlp", "bigru"])
 def test_sharing_rows_takes_fewer_parameters(architecture, data):
-    params = settings(architecture=architecture, rows=20)
+    params = settings(architecture=architecture, embedding_rows=20)
     trained = distil(data.labels, data.train["text"].tolist(), soft_labels(data), data.validation, params)
     assert len(trained.words) == 59
     assert len(trained.student.weights["embedding.weight"]) == 20
@@ -229,19 +236,21 @@ def test_sharing_rows_takes_fewer_parameters(architecture, data):
 
 @pytest.mark.parametrize("words", [5, 50])
 def test_as_many_rows_as_words_is_a_row_each(words):
-    lookup, names = vocabulary.build(["b a d", "c"], np.full((2, 2), 0.5), settings(words=words, rows=words))
+    lookup, names = vocabulary.build(
+        ["b a d", "c"], np.full((2, 2), 0.5), settings(vocab_size=words, embedding_rows=words)
+    )
     assert lookup.rows is None
     assert sorted(map(lookup.row, names)) == [1, 2, 3, 4]
 
 
 def test_more_rows_than_words_is_all_words():
-    _, names = vocabulary.build(["b a", "c"], np.full((2, 2), 0.5), settings(words=50))
+    _, names = vocabulary.build(["b a", "c"], np.full((2, 2), 0.5), settings(vocab_size=50))
     assert sorted(names) == ["a", "b", "c"]
 
 
 def test_salts_keep_words_without_a_row_from_being_mistaken():
     texts, targets = make_words(2000)
-    lookup, names = vocabulary.build(texts, targets, settings(words=200, fingerprint=3))
+    lookup, names = vocabulary.build(texts, targets, settings(vocab_size=200, fingerprint_bits=3))
     others = {word for text in texts for word in text.split()} - set(names)
     mistaken = sum(lookup.row(word) != tokenizer.UNKNOWN for word in others)
     unsalted = dataclasses.replace(lookup.known, salts=[0] * len(lookup.known.salts))
@@ -254,7 +263,7 @@ def test_a_bag_of_runs_of_words_tells_what_a_bag_of_words_cannot():
     table = pd.DataFrame({"text": texts, "label": [0, 1] * 50})
 
     def accuracy(ngrams):
-        trained = train_on_labels(["x", "y"], table, table, settings(ngrams=ngrams))
+        trained = train_on_labels(["x", "y"], table, table, baseline_settings(max_ngram=ngrams))
         return trained.best["validation_accuracy"]
 
     assert accuracy(1) == 0.5
@@ -263,21 +272,21 @@ def test_a_bag_of_runs_of_words_tells_what_a_bag_of_words_cannot():
 
 def test_only_a_bag_takes_runs_of_words():
     with pytest.raises(ValidationError, match="only mlp takes more than 1"):
-        settings(architecture="cnn", ngrams=2)
+        settings(architecture="cnn", max_ngram=2)
 
 
 @pytest.mark.parametrize(
     ("key", "value"),
     [
-        ("words", file.WORDS + 1),
-        ("rows", file.WORDS + 1),
-        ("ngrams", file.LONGEST + 1),
-        ("embedding", file.WIDEST + 1),
+        ("vocab_size", file.WORDS + 1),
+        ("embedding_rows", file.WORDS + 1),
+        ("max_ngram", file.LONGEST + 1),
+        ("embedding_dim", file.WIDEST + 1),
         ("hidden", file.WIDEST + 1),
         ("max_length", file.MAX_LENGTH + 1),
         ("max_length", 0),
-        ("bits", 9),
-        ("fingerprint", 17),
+        ("weight_bits", 9),
+        ("fingerprint_bits", 17),
         ("seed", 2**32),
         ("temperature", float("inf")),
         ("weight_decay", float("inf")),
@@ -290,8 +299,16 @@ def test_what_a_file_cannot_hold_is_refused_by_the_parameters(key, value):
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_the_most_that_the_parameters_allow_can_be_saved(architecture):
-    most = {"max_length": file.MAX_LENGTH, "hidden": 3, "embedding": file.WIDEST, "bits": 8, "fingerprint": 16}
-    params = settings(architecture=architecture, ngrams=file.LONGEST if architecture == "mlp" else 1, **most, epochs=1)
+    most = {
+        "max_length": file.MAX_LENGTH,
+        "hidden": 3,
+        "embedding_dim": file.WIDEST,
+        "weight_bits": 8,
+        "fingerprint_bits": 16,
+    }
+    params = settings(
+        architecture=architecture, max_ngram=file.LONGEST if architecture == "mlp" else 1, **most, epochs=1
+    )
     table = pd.DataFrame({"text": ["a b", "c d e"], "label": [0, 1]})
     trained = distil(["x", "y"], ["a b c d e f g"] * 40, np.zeros((40, 2), np.float32), table, params)
     assert Student(**file.unpack(trained.student.to_bytes())).lookup == trained.student.lookup
@@ -309,13 +326,13 @@ def test_what_a_file_cannot_hold_is_refused_before_training(labels, message, dat
 
 def test_no_word_is_so_long_that_it_fills_the_file():
     texts = ["short " + "x" * 1_000_000, "y" * 256] * 5
-    lookup, names = vocabulary.build(texts, np.full((10, 2), 0.5), settings(fingerprint=None))
+    lookup, names = vocabulary.build(texts, np.full((10, 2), 0.5), settings(fingerprint_bits=None))
     assert lookup.known.entries == names == ["short", "y" * 256]
 
 
 @pytest.mark.parametrize("rows", [None, 2])
 def test_texts_without_a_word_make_a_student_of_no_words(rows):
-    params = settings(words=5, rows=rows, fingerprint=None, epochs=1)
+    params = settings(vocab_size=5, embedding_rows=rows, fingerprint_bits=None, epochs=1)
     table = pd.DataFrame({"text": ["\u0301", "\u200d"], "label": [0, 1]})
     trained = distil(["x", "y"], ["\u0301"] * 40, np.zeros((40, 2), np.float32), table, params)
     assert Student(**file.unpack(trained.student.to_bytes())).words == []

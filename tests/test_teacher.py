@@ -18,11 +18,11 @@ from potstill.teacher.average import average
 SETTINGS = {
     "checkpoints": ["mine"],
     "presets": {"mine": {"checkpoint": "anywhere"}},
-    "adapt": 0,
+    "mlm_epochs": 0,
     "epochs": 3,
     "batch_size": 16,
     "weight_decay": 0.01,
-    "warmup": 0.1,
+    "warmup_ratio": 0.1,
     "max_grad_norm": 1.0,
     "class_weight": None,
     "max_length": 32,
@@ -49,10 +49,10 @@ def test_a_preset_may_have_its_own_seed_and_adaptation():
     presets = {
         "mine": {"checkpoint": "anywhere"},
         "second": {"checkpoint": "anywhere", "seed": 7},
-        "third": {"checkpoint": "anywhere", "adapt": 0},
+        "third": {"checkpoint": "anywhere", "mlm_epochs": 0},
     }
-    params = settings(checkpoints=list(presets), presets=presets, seed=3, adapt=2)
-    assert [(params.of(name).seed, params.of(name).adapt) for name in presets] == [(3, 2), (7, 2), (3, 0)]
+    params = settings(checkpoints=list(presets), presets=presets, seed=3, mlm_epochs=2)
+    assert [(params.of(name).seed, params.of(name).mlm_epochs) for name in presets] == [(3, 2), (7, 2), (3, 0)]
 
 
 @pytest.mark.slow

@@ -99,7 +99,7 @@ def test_the_stage_has_one_writer(bert, data, tmp_path):
     section = SETTINGS | {
         "presets": {"mine": {"checkpoint": str(bert), "learning_rate": 3e-3}},
         "processes": 2,
-        "adapt": 1,
+        "mlm_epochs": 1,
     }
     YAML(typ="safe").dump({"teacher": section}, tmp_path / paths.PARAMS)
     command = [sys.executable, ROOT / "src/teacher.py", "mine"]

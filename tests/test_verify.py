@@ -1,4 +1,4 @@
-"""`make verify` and `make push`: damage is noticed, and nothing that a user owns is destroyed."""
+"""`potstill verify` and `potstill push`: damage is noticed, and nothing that a user owns is destroyed."""
 
 from potstill.start import run
 
@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from dvc.repo import Repo
 
-import push
-import verify
+from potstill import cli
+from potstill.commands import dvc_internals
 
 ONE, TWO, DATA, NOTES = map(Path, ("models/one", "models/two/b", "data/mine/train.csv", "elsewhere/notes.txt"))
 CACHE, REMOTE = Path(".dvc/cache"), Path("remote")
@@ -31,6 +31,7 @@ def folder(tmp_path, monkeypatch):
     command = "mkdir -p models/two && echo 1 > models/one && echo 2 > models/two/b"
     stages = {"train": {"cmd": command, "outs": ["models/one", "models/two"]}}
     Path("dvc.yaml").write_text(json.dumps({"stages": stages}))
+    Path("params.yaml").touch()
     Repo.init(no_scm=True).close()
 
 
@@ -47,14 +48,13 @@ def begin(link="copy", cache=None):
 
 
 @pytest.fixture
-def says(capsys, monkeypatch):
-    """What a script prints, and its status."""
+def says(capsys):
+    """What a command prints, and its status."""
 
-    def script(module, *arguments):
-        monkeypatch.setattr(sys, "argv", [module.__name__, *arguments])
+    def script(command, *arguments):
         said = ""
         try:
-            run(module.main)
+            run(lambda: cli.execute([command, *arguments]))
         except SystemExit as error:
             said = error.code
         return capsys.readouterr().out + said, int(bool(said))
@@ -89,11 +89,11 @@ def everything(*folders):
 def test_what_is_whole_stays(says):
     begin()
     before = everything(".", REMOTE)
-    assert says(verify) == ("10 files checked\n", 0)
+    assert says("verify") == ("10 files checked\n", 0)
     assert {path: content for path, content in everything(".", REMOTE).items() if path in before} == before
 
 
-@pytest.mark.parametrize("script", [verify, push], ids=["verify", "push"])
+@pytest.mark.parametrize("script", ["verify", "push"])
 @pytest.mark.parametrize("link", ["copy", "hardlink", "symlink"])
 @pytest.mark.slow
 def test_an_edit_is_kept_wherever_it_is_made_and_however_it_is_linked(says, script, link):
@@ -101,7 +101,7 @@ def test_an_edit_is_kept_wherever_it_is_made_and_however_it_is_linked(says, scri
     for path in (ONE, TWO, DATA, NOTES):
         spoil(path, f"an edit of {path}\n".encode())
     said, status = says(script)
-    whole = script is push and link == "copy"  # a push looks at the cache only
+    whole = script == "push" and link == "copy"  # a push looks at the cache only
     assert status == (0 if whole else 1)
     for path in (ONE, TWO, DATA, NOTES):
         assert path.read_text() == f"an edit of {path}\n"
@@ -116,14 +116,14 @@ def test_an_edit_is_kept_wherever_it_is_made_and_however_it_is_linked(says, scri
 def test_a_file_more_in_a_folder_is_named_and_kept(says):
     begin()
     (DATA.parent / "notes").write_text("mine")
-    said, status = says(verify)
-    assert "new in a folder that DVC keeps, and kept: data/mine/notes; `dvc add FOLDER` records" in said
+    said, status = says("verify")
+    assert "new in a folder that DVC tracks, and kept: data/mine/notes. `dvc add FOLDER` records" in said
     assert "checkout" not in said  # it would delete the file
     assert status == 1
     assert (DATA.parent / "notes").read_text() == "mine"
     with Repo() as repo:
         repo.add(str(DATA.parent))
-    assert says(verify)[1] == 0
+    assert says("verify")[1] == 0
 
 
 @pytest.mark.parametrize("path", [ONE, TWO, DATA], ids=str)
@@ -134,14 +134,14 @@ def test_damage_outside_the_cache_is_noticed_until_it_is_mended(says, path):
     with Repo() as repo:
         assert not repo.status()  # nor would a checkout or a repro replace it
     for _ in range(2):
-        said, status = says(verify)
-        assert f"and kept: {path}; `dvc add` records an edit of data" in said
+        said, status = says("verify")
+        assert f"and kept: {path}. `dvc add` records an edit of data" in said
         assert status == 1
     with Repo() as repo:
         assert repo.status()
         repo.checkout(str(path), force=True)
     assert path.read_bytes() == right
-    assert says(verify)[1] == 0
+    assert says("verify")[1] == 0
 
 
 @pytest.mark.parametrize("path", [ONE, TWO, DATA, DATA.parent], ids=str)
@@ -153,14 +153,14 @@ def test_damage_in_the_cache_is_moved_out_of_it_and_pulled_again(says, path):
     right = everything("models", "data")
     spoil(damaged)
     wrong = damaged.read_bytes()
-    said, status = says(verify)
-    assert f"error: damaged in the cache, and moved to .dvc/cache/damaged: {path}; get them back with `dvc p" in said
+    said, status = says("verify")
+    assert f"error: damaged in the cache, and moved to .dvc/cache/damaged: {path}. Restore them with `dvc p" in said
     assert status == 1
     assert not damaged.exists()
     assert [file.read_bytes() for file in (CACHE / "damaged").iterdir()] == [wrong]
     with Repo() as repo:
         repo.pull()
-    assert says(verify)[1] == 0
+    assert says("verify")[1] == 0
     assert everything("models", "data") == right
 
 
@@ -173,13 +173,13 @@ def test_damage_that_was_checked_out_is_noticed_and_pulled_again(says):
         repo.checkout()
         assert not repo.status()
     assert ONE.read_bytes() != right
-    said, _ = says(verify)
+    said, _ = says("verify")
     assert "moved to .dvc/cache/damaged: models/one" in said
-    assert "and kept: models/one;" in said
+    assert "and kept: models/one." in said
     with Repo() as repo:
         repo.pull(str(ONE), force=True)
     assert ONE.read_bytes() == right
-    assert says(verify)[1] == 0
+    assert says("verify")[1] == 0
 
 
 def test_a_folder_whose_list_is_gone_is_compared_all_the_same(says):
@@ -187,10 +187,10 @@ def test_a_folder_whose_list_is_gone_is_compared_all_the_same(says):
     with Repo() as repo:
         (value,) = (out.hash_info.value for out in repo.index.outs if out.def_path == "models/two")
     at(value).unlink()
-    assert says(verify)[1] == 0
+    assert says("verify")[1] == 0
     TWO.rename(TWO.with_name("renamed"))
-    said, status = says(verify)
-    assert "and kept: models/two;" in said
+    said, status = says("verify")
+    assert "and kept: models/two." in said
     assert status == 1
 
 
@@ -208,11 +208,11 @@ def test_a_list_with_other_names_is_noticed_and_pulled_again(says):
     with Repo() as repo:
         repo.pull()
     assert not TWO.exists()
-    assert "moved to .dvc/cache/damaged: models/two;" in says(verify)[0]
+    assert "moved to .dvc/cache/damaged: models/two." in says("verify")[0]
     there.write_bytes(listing)
     with Repo() as repo:
         repo.pull()
-    assert says(verify)[1] == 0
+    assert says("verify")[1] == 0
     assert everything("models", "data") == right
 
 
@@ -226,10 +226,10 @@ def test_a_cache_elsewhere_is_checked_but_for_what_is_of_others(says, tmp_path, 
     theirs = at("0" * 32, shared)
     theirs.parent.mkdir(exist_ok=True)
     theirs.write_text("an edit through a link of another project")
-    assert says(verify) == ("10 files checked\n", 0)
+    assert says("verify") == ("10 files checked\n", 0)
     spoil(at(md5(TWO), shared))
-    said, status = says(verify)
-    assert f"moved to {CACHE if linked else '../shared'}/damaged: models/two/b;" in said
+    said, status = says("verify")
+    assert f"moved to {CACHE if linked else '../shared'}/damaged: models/two/b." in said
     assert status == 1
     assert theirs.exists()
 
@@ -241,8 +241,8 @@ def test_what_is_no_longer_recorded_is_checked_in_a_cache_of_ones_own(says):
     with Repo() as repo:
         repo.add(str(NOTES))
     spoil(at(old))
-    said, status = says(verify)
-    assert f"moved to .dvc/cache/damaged: {old};" in said
+    said, status = says("verify")
+    assert f"moved to .dvc/cache/damaged: {old}." in said
     assert status == 1
 
 
@@ -251,7 +251,7 @@ def test_two_damaged_objects_of_one_hash_are_both_kept(says):
     place = at(md5(ONE))
     for content in (b"?", b"!", b"?"):
         place.write_bytes(content)
-        assert says(verify)[1] == 1
+        assert says("verify")[1] == 1
         assert not place.exists()
     assert sorted(path.read_bytes() for path in (CACHE / "damaged").iterdir()) == [b"!", b"?"]
 
@@ -264,8 +264,8 @@ def test_what_is_damaged_in_the_remote_is_kept_once_and_said_to_be_mended_there(
         ONE.unlink(missing_ok=True)
         with Repo() as repo:
             repo.pull()
-        said, status = says(verify)
-        assert "what a pull brings damaged again is damaged in the remote: `make push HASH=1` mends it" in said
+        said, status = says("verify")
+        assert "If a pull brings the damage back, the remote is damaged: run `potstill push --hash`" in said
         assert status == 1
     assert [path.read_bytes() for path in (CACHE / "damaged").iterdir()] == [b"\n1"]
 
@@ -297,7 +297,7 @@ def test_forged_paths_and_hashes_lead_nowhere(says, tmp_path):
     with Path("dvc.lock").open("a") as lock:
         lock.write("  gone:\n    cmd: x\n    outs:\n    - {path: ../victim, hash: md5, md5: aaaa}\n")
     before = everything(folder, "models", "data", CACHE, REMOTE)
-    for script in (verify, push):
+    for script in ("verify", "push"):
         says(script)
         assert everything(folder, "models", "data", CACHE, REMOTE) == before
         assert victim.read_text() == "precious"
@@ -308,9 +308,9 @@ def test_text_that_dvc_2_added_is_hashed_as_it_did(says):
     NOTES.write_bytes(b"one\r\ntwo\r\n")
     value = hashlib.md5(b"one\ntwo\n").hexdigest()
     Path(f"{NOTES}.dvc").write_text(json.dumps({"outs": [{"path": NOTES.name, "md5": value}]}))
-    assert says(verify)[1] == 0
+    assert says("verify")[1] == 0
     NOTES.write_bytes(b"another\r\n")
-    assert "and kept: elsewhere/notes.txt;" in says(verify)[0]
+    assert "and kept: elsewhere/notes.txt." in says("verify")[0]
 
 
 def test_what_the_disk_does_not_give_back_is_damaged(says, monkeypatch):
@@ -321,9 +321,9 @@ def test_what_the_disk_does_not_give_back_is_damaged(says, monkeypatch):
             raise OSError(errno.EIO, "Input/output error")
         return real(path, **_)
 
-    real = verify.file_md5
-    monkeypatch.setattr(verify, "file_md5", read)
-    assert "moved to .dvc/cache/damaged: models/one;" in says(verify)[0]
+    real = dvc_internals.file_md5
+    monkeypatch.setattr(dvc_internals, "file_md5", read)
+    assert "moved to .dvc/cache/damaged: models/one." in says("verify")[0]
 
 
 @pytest.mark.slow
@@ -338,11 +338,11 @@ def test_a_push_replaces_what_is_damaged_there_and_nothing_else(says):
     half.write_bytes(b"")
     spoil(turned)
     gone.unlink()
-    said, status = says(push)
+    said, status = says("push")
     assert status == 0
-    assert f"mended there: {', '.join(sorted([md5(ONE), md5(DATA)]))}\n" in said
-    said, status = says(push, "--hash")
-    assert f"mended there: {md5(TWO)}\n" in said
+    assert f"and replaced: {', '.join(sorted([md5(ONE), md5(DATA)]))}\n" in said
+    said, status = says("push", "--hash")
+    assert f"and replaced: {md5(TWO)}\n" in said
     assert everything(REMOTE) == right | {theirs: b"of another project"}
 
 
@@ -352,9 +352,9 @@ def test_a_push_from_a_damaged_cache_leaves_the_remote_alone(says):
     spoil(at(md5(ONE)))
     at(md5(TWO)).chmod(0o644)
     at(md5(TWO)).write_bytes(b"longer than it was")
-    said, status = says(push, "--hash")
+    said, status = says("push", "--hash")
     assert status == 1
-    assert "moved to .dvc/cache/damaged: models/one, models/two/b;" in said
+    assert "moved to .dvc/cache/damaged: models/one, models/two/b." in said
     assert everything(REMOTE) == right
 
 
@@ -365,7 +365,7 @@ def test_a_list_is_not_removed_from_the_remote_for_what_nobody_has(says):
     place.unlink()
     at(md5(TWO)).unlink()
     right = everything(REMOTE)
-    says(push)
+    says("push")
     assert everything(REMOTE) == right
 
 
@@ -374,7 +374,7 @@ def test_a_parameter_that_dvc_cannot_take_is_one_line(says, value):
     Path("params.yaml").write_text(json.dumps({"names": value}))
     stage = {"matrix": {"name": "${names}"}, "cmd": "true", "deps": ["${names}"], "outs": ["${item.name}"]}
     Path("dvc.yaml").write_text(json.dumps({"stages": {"train": stage}}))
-    for script in (verify, push):
+    for script in ("verify", "push"):
         said, status = says(script)
         assert said.startswith("error: ")
         assert status == 1
@@ -382,7 +382,7 @@ def test_a_parameter_that_dvc_cannot_take_is_one_line(says, value):
 
 def test_outside_a_project_there_is_one_line(says, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    for script in (verify, push):
+    for script in ("verify", "push"):
         said, status = says(script)
         assert said.startswith("error: ")
         assert status == 1
@@ -394,11 +394,11 @@ def test_outside_a_project_there_is_one_line(says, tmp_path, monkeypatch):
 def test_a_damaged_record_is_restored_from_git(says, name, content):
     begin()
     Path(name).write_bytes(content)
-    for script in (verify, push):
+    for script in ("verify", "push"):
         said, status = says(script)
         assert said.startswith("error: ")
         assert said.count("\n") == 0
-        assert said.endswith(f": restore it with `git checkout {name}`")
+        assert said.endswith(f". Restore it with `git checkout {name}`.")
         assert status == 1
 
 
@@ -408,6 +408,6 @@ def test_a_remote_whose_plugin_is_not_installed_is_one_line(says, monkeypatch, p
     with Repo() as repo, repo.config.edit() as config:
         config["remote"]["cloud"] = {"url": f"{plugin}://bucket/folder"}
     monkeypatch.setitem(sys.modules, f"dvc_{plugin}", None)
-    said, status = says(push, "--remote", "cloud")
+    said, status = says("push", "--remote", "cloud")
     assert said == f"error: the remote cloud: dvc-{plugin} is not installed. Run `pip install dvc-{plugin}`."
     assert status == 1

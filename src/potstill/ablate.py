@@ -18,7 +18,7 @@ from potstill.params.student import StudentParams
 from potstill.pool.sources import VARIANTS
 from potstill.runtime.decision import accuracy, choose, right
 from potstill.student.distil import distil, train_on_labels
-from potstill.student.transfer import Transfer
+from potstill.student.transfer import TransferSet
 
 # The transfer set, one kind of text after the other: what was there, then what is made of it.
 STEPS = (
@@ -72,22 +72,22 @@ def plan(params: AblateParams, baseline: BaselineParams, present: Sequence[str])
         if params.sources and (new := tuple(source for source in sources if source in present)):
             there += new
             trials.append(Trial("sources", name, {}, None if set(there) == set(present) else there))
-    if params.words:
-        trials.append(Trial("words", "frequent", {"influence": 0.0}))
+    if params.vocabulary:
+        trials.append(Trial("words", "frequent", {"informative_share": 0.0}))
     if params.architectures:
         trials.append(Trial("architectures", baseline.architecture, {}))
     for name in dict.fromkeys(params.architectures):
         if name != baseline.architecture:
-            trials.append(Trial("architectures", name, {"architecture": name, "ngrams": 1}))
-    if params.pool:
-        trials += [Trial("pool", f"{share:g}", {}, share=share) for share in (*sorted(params.pool), 1.0)]
-    for share in sorted(params.labels):
+            trials.append(Trial("architectures", name, {"architecture": name, "max_ngram": 1}))
+    if params.transfer_shares:
+        trials += [Trial("pool", f"{share:g}", {}, share=share) for share in (*sorted(params.transfer_shares), 1.0)]
+    for share in sorted(params.label_shares):
         trials += [Trial("labels", f"{model} {share:g}", {}, share=share, model=model) for model in ("hard", "tfidf")]
     return trials
 
 
 def run(
-    trial: Trial, data: Dataset, transfer: Transfer, params: AblateParams, baseline: BaselineParams
+    trial: Trial, data: Dataset, transfer: TransferSet, params: AblateParams, baseline: BaselineParams
 ) -> dict[str, Any]:
     """Train one model, and test it.
 
@@ -98,8 +98,8 @@ def run(
     rng = np.random.default_rng(baseline.seed)
     if trial.model == "soft":
         kept = np.ones(len(transfer.texts), bool) if trial.sources is None else np.isin(transfer.sources, trial.sources)
-        part = transfer.only(kept)
-        part = part.only(np.sort(rng.permutation(len(part.texts))[: _share(trial.share, len(part.texts))]))
+        part = transfer.subset(kept)
+        part = part.subset(np.sort(rng.permutation(len(part.texts))[: _share(trial.share, len(part.texts))]))
         settings = _student(params, baseline, trial.changes, len(part.texts))
         trained = distil(data.labels, part.texts, part.logits, data.validation, settings)
         texts = len(part.texts)
@@ -113,12 +113,12 @@ def run(
         train = train.loc[rows]
         texts = len(train)
         if trial.model == "tfidf":
-            tfidf = Tfidf.fit(train, baseline.C)
+            tfidf = Tfidf.fit(train, baseline.C, baseline.class_weight)
             validation = tfidf.predict_proba(data.validation["text"].tolist())
             chosen = accuracy(validation, data.targets("validation"), even=0.5)
             return _row(texts, tfidf.parameters, chosen, tfidf, data)
         epochs = round(baseline.epochs * len(data.train) / texts)  # as many steps as on all of them
-        trained = train_on_labels(data.labels, train, data.validation, _update(baseline, {"epochs": epochs}))
+        trained = train_on_labels(data.labels, train, data.validation, baseline.model_copy(update={"epochs": epochs}))
     return _row(texts, trained.student.parameters, trained.best["validation_accuracy"], trained.student, data)
 
 
@@ -133,10 +133,6 @@ def is_row(value: Any) -> bool:
 
 def _share(share: float, total: int) -> int:
     return max(1, round(share * total))
-
-
-def _update(params: NetworkParams, changes: dict[str, Any]) -> NetworkParams:
-    return params.model_copy(update=changes)
 
 
 def _student(params: AblateParams, baseline: BaselineParams, changes: dict[str, Any], texts: int) -> StudentParams:

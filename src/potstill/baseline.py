@@ -39,7 +39,7 @@ class Tfidf:
         self.multi_label = multi_label
 
     @classmethod
-    def fit(cls, train: pd.DataFrame, C: float, class_weight: str | None = None) -> Self:
+    def fit(cls, train: pd.DataFrame, C: float, class_weight: str | None) -> Self:
         """Fit on a table with `text` and `label`.
 
         `C` is the inverse of the regularisation's strength; with the class weight `balanced` all classes count alike.

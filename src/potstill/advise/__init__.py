@@ -1,4 +1,4 @@
-"""Advice before a full run: what cheap models, trained on a sample, say of a task.
+"""Advice before a full run, from inexpensive models on a sample of a task.
 
-`measure` trains them, `decide` draws conclusions from the numbers alone, `report` writes them down.
+`sample` draws the sample, `measure` trains the models, `decide` applies rules to the numbers, `report` formats them.
 """

@@ -1,4 +1,4 @@
-"""From the numbers of `measure` to advice: rules only, so that every one can be tested and doubted.
+"""Rules that turn the numbers of `measure` into advice, without any training, so that each can be tested.
 
 The thresholds were set before the first run on the tasks that they are checked against (benchmarks/README.md).
 """
@@ -9,23 +9,23 @@ from potstill.advise.curve import Curve
 from potstill.advise.evidence import (
     Measured,
     available_texts,
-    easy,
-    learning_curve,
-    learns,
-    on_all,
+    distillation_curve,
+    errors_by_size,
+    interval,
+    is_easy,
+    on_all_texts,
     points,
-    pool_curve,
-    prior_of,
-    rounded,
+    published_choice,
     second_score,
-    span,
-    with_curve,
+    student_with_curve,
+    teacher_learns,
+    two_digits,
 )
-from potstill.advise.measure import CANDIDATES, PARTS, TRAINING
+from potstill.advise.measure import CANDIDATES, DISTILLATION, FRACTIONS
 
-WORTH = 0.005  # of accuracy: what a doubling of the texts has to bring
-FAR = 16  # a curve is not believed beyond so many times what it was fitted to
-UNKNOWN = 0.3  # share of texts with a word that no text holds, from which on foreign words are worth a try
+MIN_GAIN = 0.005  # of accuracy, that a doubling of the texts must bring
+MAX_EXTRAPOLATION = 16  # a learning curve is used up to this multiple of its largest number of texts
+UNKNOWN_TEXTS = 0.3  # share of texts with a word that no text of the task has, from which on borrowed words may help
 
 
 @dataclass(frozen=True)
@@ -35,9 +35,9 @@ class Statement:
     Attributes:
         topic: the question that it answers.
         claim: the answer.
-        evidence: the numbers that it rests on.
-        confidence: `measured` (the 95% interval leaves no other answer for the sample), `likely` (it goes beyond the
-            sample) or `open` (the numbers do not tell).
+        evidence: the numbers that support it.
+        confidence: `measured` (the 95% interval on the sample excludes any other answer), `likely` (extrapolated beyond
+            the sample) or `inconclusive` (the interval allows several answers).
         command: what to run, if anything; None otherwise.
     """
 
@@ -49,11 +49,16 @@ class Statement:
 
 
 def decide(measured: Measured) -> list[Statement]:
-    """Draw conclusions from what `measure` measured, `teacher` (its preset) and `max_loss` (a fraction) added."""
+    """Return the advice.
+
+    Args:
+        measured: what `measure` returned, with `teacher` (the name of its preset) and `non_inferiority_margin` (a
+            fraction).
+    """
     student = choose(measured)
     return [
         worth_it(measured, student),
-        which(measured, student),
+        which_student(measured, student),
         ships(measured, student),
         more_text(measured, student),
         more_labels(measured),
@@ -62,195 +67,200 @@ def decide(measured: Measured) -> list[Statement]:
 
 
 def choose(measured: Measured) -> str:
-    """The candidate to take: the better one, or the smaller one where the measurement does not tell them apart."""
+    """Return the best candidate, or the smaller of two that do not differ significantly."""
     order, size = measured["paired"]["bigru, bag"], measured["paired"]["large bigru, bigru"]
-    bag, large = (on_all(measured, name, "distilled")["accuracy"] for name in ("bag", "large bigru"))
+    bag, large = (on_all_texts(measured, name, "distilled")["accuracy"] for name in ("bag", "large bigru"))
     larger = size["difference_low"] > 0
-    ordered = order["difference_low"] > 0 or (order["difference_high"] >= 0 and prior_of(measured) != "bag")
+    ordered = order["difference_low"] > 0 or (order["difference_high"] >= 0 and published_choice(measured) != "bag")
     if not ordered and not (larger and large > bag):
         return "bag"
     return "large bigru" if larger else "bigru"
 
 
 def worth_it(measured: Measured, student: str) -> Statement:
-    """Whether there is something to distil, and whether it arrives."""
-    paired = measured["paired"]
-    kept, learnt = paired[f"{student}, TF-IDF"], paired[f"{with_curve(student)}, on labels"]
+    """Decide whether the teacher is better than TF-IDF, and whether a student keeps the difference."""
+    paired, curve_student = measured["paired"], student_with_curve(student)
+    kept, over_labels = paired[f"{student}, TF-IDF"], paired[f"{curve_student}, on labels"]
     headroom = paired["teacher, TF-IDF"]
-    evidence = f"teacher against TF-IDF: {span(headroom)}; {student} against TF-IDF: {span(kept)}; "
-    evidence += f"{with_curve(student)}, distilled against hard labels: {span(learnt)}"
-    key, called = second_score(measured)
-    found = (f"{100 * on_all(measured, name, 'hard')[key]:.0f}" for name in ("teacher", "TF-IDF"))
-    evidence += f"; {called}: " + "teacher {}, TF-IDF {}".format(*found)
-    evidence += f"; the most frequent class: {measured['majority']:.0%}"
-    topic = "Is distilling worth it?"
-    if easy(measured):
-        claim = f"No: TF-IDF with logistic regression is right on {on_all(measured, 'TF-IDF', 'hard')['accuracy']:.0%}."
+    key, name = second_score(measured)
+    teacher, tfidf = (on_all_texts(measured, model, "hard") for model in ("teacher", "TF-IDF"))
+    evidence = (
+        f"teacher against TF-IDF: {interval(headroom)}; {student} against TF-IDF: {interval(kept)}; "
+        f"{curve_student}, distilled against hard labels: {interval(over_labels)}; "
+        f"{name}: teacher {100 * teacher[key]:.0f}, TF-IDF {100 * tfidf[key]:.0f}; "
+        f"accuracy of the most frequent class: {measured['majority']:.0%}"
+    )
+    topic = "Is distillation worth it?"
+    if is_easy(measured):
+        claim = f"No: TF-IDF with logistic regression has an accuracy of {tfidf['accuracy']:.0%}."
         return Statement(topic, claim, evidence, "measured")
     if headroom["difference_low"] <= 0:
-        claim = "Not with this teacher: on the sample it is not surely better than TF-IDF with logistic regression."
-        if not learns(measured):
-            claim = "Not on this sample: the teacher has learnt less from it than TF-IDF with logistic regression."
-        if (
-            max(on_all(measured, name, "hard")["accuracy_low"] for name in ("teacher", "TF-IDF"))
-            <= measured["majority"]
-        ):
-            claim += " Neither is surely better than the most frequent class."
-        return Statement(topic, claim, evidence, "measured" if headroom["difference_high"] < 0 else "open")
+        if teacher_learns(measured):
+            claim = "Not with this teacher: it is not significantly better than TF-IDF with logistic regression."
+        else:
+            claim = "Not on this sample: the teacher is significantly worse than TF-IDF with logistic regression."
+        if max(teacher["accuracy_low"], tfidf["accuracy_low"]) <= measured["majority"]:
+            claim += " Neither is significantly better than always predicting the most frequent class."
+        return Statement(topic, claim, evidence, "measured" if headroom["difference_high"] < 0 else "inconclusive")
     if kept["difference_low"] > 0:
         share = kept["difference"] / headroom["difference"]
-        claim = f"Yes: the student keeps {share:.0%} of what the teacher has over TF-IDF."
-        if learnt["difference_low"] <= 0:
-            claim += " But hard labels alone do as much for it."
+        claim = f"Yes: the student keeps {share:.0%} of the teacher's advantage over TF-IDF."
+        if over_labels["difference_low"] <= 0:
+            claim += " But it is not significantly better than the same network trained on hard labels."
         return Statement(topic, claim, evidence, "measured", "dvc repro")
-    claim = "Perhaps: the teacher knows more than TF-IDF, but little of it arrives in the student."
-    return Statement(topic, claim, evidence, "open")
+    claim = "Perhaps: the teacher is better than TF-IDF, but the student is not significantly better."
+    return Statement(topic, claim, evidence, "inconclusive")
 
 
-def which(measured: Measured, student: str) -> Statement:
-    """Which architecture and size."""
+def which_student(measured: Measured, student: str) -> Statement:
+    """Decide on the architecture and the size."""
     paired, order = measured["paired"], measured["order"]
-    bag = paired["bigru, bag"]
-    sure = bag["difference_low"] > 0 or bag["difference_high"] < 0
-    evidence = f"bigru against bag: {span(bag)}; large bigru against bigru: {span(paired['large bigru, bigru'])}"
-    prior = prior_of(measured)
+    bag, published = paired["bigru, bag"], published_choice(measured)
+    significant = bag["difference_low"] > 0 or bag["difference_high"] < 0
+    evidence = (
+        f"bigru against bag: {interval(bag)}; large bigru against bigru: {interval(paired['large bigru, bigru'])}"
+    )
     if order:
-        evidence += f"; word-order sensitivity {order['wos']:.2f}, for which the article would take a {prior}"
-    size = f"{on_all(measured, student, 'distilled')['parameters']:,} parameters"
-    distils = paired["teacher, TF-IDF"]["difference_low"] > 0
-    claim = f"{'Take' if distils else 'If any,'} `{student}` ({size})"
+        evidence += f"; word-order sensitivity {order['wos']:.2f}, at which Wasserblat (2021) takes a {published}"
+    size = f"{on_all_texts(measured, student, 'distilled')['parameters']:,} parameters"
+    distillable = paired["teacher, TF-IDF"]["difference_low"] > 0
+    claim = f"{'Take' if distillable else 'If any, take'} `{student}` ({size}): "
     if student == "bag":
-        claim += ": order brings nothing that counts." if sure else ": the two are not told apart, and it is faster."
+        claim += "word order does not help." if significant else "`bigru` does not differ significantly and is slower."
     elif student == "bigru":
-        claim += ": seeing order pays, a larger one does not." if sure else ": a larger one is not surely better."
+        claim += "word order helps; " if significant else ""
+        claim += "a larger one is not significantly better."
     else:
-        claim += ": a small one is too small."
-    if sure and prior in ("bag", "recurrent network") and (prior == "bag") != (student == "bag"):
-        claim += " The measured students overrule the sensitivity."
-    if distils and prior == "small transformer":
-        claim += " So much hangs on order here that a small transformer, the teacher itself, may be the one to ship."
-    return Statement("Which student?", claim, evidence, "measured" if sure else "open", _command(student))
+        claim += "smaller students are significantly worse."
+    if significant and published in ("bag", "recurrent network") and (published == "bag") != (student == "bag"):
+        claim += " This contradicts the word-order sensitivity; the measured students count."
+    if distillable and published == "small transformer":
+        claim += " Word order matters so much that you may need a small transformer, such as the teacher itself."
+    return Statement("Which student?", claim, evidence, "measured" if significant else "inconclusive", _train(student))
 
 
 def ships(measured: Measured, student: str) -> Statement:
-    """Whether `evaluate` is going to let the student ship, against the teacher of the sample."""
-    loss, allowed = measured["paired"][f"{student}, teacher"], measured["max_loss"]
+    """Predict whether `evaluate` lets the student ship, with the teacher of the sample."""
+    loss, margin = measured["paired"][f"{student}, teacher"], measured["non_inferiority_margin"]
     gain = measured["paired"][f"{student}, TF-IDF"]
-    evidence = f"{student} against its teacher: {span(loss)}, {points(allowed)} allowed"
     topic = "Will the student ship?"
     if gain["difference_low"] <= 0:
-        claim = "Not as far as one sees: it is not surely better than TF-IDF."
-        return Statement(topic, claim, f"{student} against TF-IDF: {span(gain)}", "likely")
-    if loss["difference_low"] >= -allowed:
-        return Statement(topic, "Yes, by the numbers of this sample.", evidence, "likely")
-    if loss["difference_high"] >= -allowed:
-        claim = "The sample does not tell: its loss may be small enough, but the interval is wide."
-        return Statement(topic, claim, evidence, "open")
-    curve, available = pool_curve(measured, student), available_texts(measured)
-    size = min(available, FAR * curve.largest)
-    now = on_all(measured, student, "distilled")["accuracy"]
-    then = now + max(0.0, curve.error(curve.largest) - curve.error(size))
-    teacher = on_all(measured, "teacher", "hard")["accuracy"]
+        claim = "Probably not: it is not significantly better than TF-IDF."
+        return Statement(topic, claim, f"{student} against TF-IDF: {interval(gain)}", "likely")
+    evidence = f"{student} against its teacher: {interval(loss)}, margin {points(margin)}"
+    if loss["difference_low"] >= -margin:
+        return Statement(topic, "Yes: on this sample it is within the margin of its teacher.", evidence, "likely")
+    if loss["difference_high"] >= -margin:
+        claim = "Unclear: it may be within the margin of its teacher, but the interval is wide."
+        return Statement(topic, claim, evidence, "inconclusive")
+    curve, available = distillation_curve(measured, student), available_texts(measured)
+    size = min(available, MAX_EXTRAPOLATION * curve.largest)
+    now = on_all_texts(measured, student, "distilled")["accuracy"]
+    expected = now + max(0.0, curve.error(curve.largest) - curve.error(size))
+    teacher = on_all_texts(measured, "teacher", "hard")["accuracy"]
     evidence += (
-        f"; on all {available:,} texts there are, its curve would have it at {then:.1%}, the teacher has {teacher:.1%}"
+        f"; its learning curve predicts {expected:.1%} on all {available:,} texts; the teacher has {teacher:.1%}"
     )
-    if then >= teacher - allowed:
-        return Statement(topic, "Perhaps: it loses too much yet, but more text may close the gap.", evidence, "open")
-    return Statement(topic, "Not as far as one sees: it loses too much, and more text will not do.", evidence, "likely")
+    if expected >= teacher - margin:
+        claim = "Perhaps: it is too far below its teacher now, but more text may close the gap."
+        return Statement(topic, claim, evidence, "inconclusive")
+    claim = "Probably not: it is too far below its teacher, and more text is not enough."
+    return Statement(topic, claim, evidence, "likely")
 
 
 def more_text(measured: Measured, student: str) -> Statement:
-    """How much unlabelled text is worth collecting."""
-    name = with_curve(student)
-    gain, curve = measured["paired"][f"{name}, on a quarter"], pool_curve(measured, student)
+    """Decide how much unlabelled text is worth collecting."""
+    name = student_with_curve(student)
+    gain, curve = measured["paired"][f"{name}, on a quarter"], distillation_curve(measured, student)
     pool, available = measured["rows"]["pool"], available_texts(measured)
-    doublings = len(PARTS) - 1
-    evidence = f"{name}, {pool // PARTS[0]:,} to {pool:,} texts labelled by the teacher: {span(gain)}"
-    unknown, new = (measured["unknown"][part]["texts"] for part in ("to_all", "to_sample"))
-    evidence += (
-        f"; {new:.0%} of the validation texts hold a word that the sample lacks, {unknown:.0%} one that all lack"
+    unknown, outside = (measured["unknown"][part]["texts"] for part in ("to_all", "to_sample"))
+    evidence = (
+        f"{name}, {pool // FRACTIONS[0]:,} to {pool:,} texts labelled by the teacher: {interval(gain)}; {outside:.0%} "
+        f"of the validation texts have a word that the sample lacks, {unknown:.0%} one that all texts lack"
     )
-    borrow = "dvc exp run -S pool.replace=2 -S pool.borrow=2" if unknown > UNKNOWN else None
+    borrow = "dvc exp run -S pool.replace=2 -S pool.borrow=2" if unknown > UNKNOWN_TEXTS else None
     if measured["stands_in"]:
-        evidence += "; there is no unlabelled text, so train texts without their labels stand in for it"
+        evidence += "; there is no unlabelled text, so train texts without their labels replace it"
     topic = "How much unlabelled text?"
     if measured["paired"]["teacher, TF-IDF"]["difference_low"] <= 0:
-        claim = "None for this teacher: text brings no more than the teacher knows."
+        claim = "None with this teacher: it is not better than TF-IDF, and text adds nothing that the teacher lacks."
         return Statement(topic, claim, evidence, "likely")
     if gain["difference_low"] <= 0:
-        claim = "No more than there is: on the sample, four times as much brought nothing that is sure."
-        return Statement(topic, claim, evidence, "open", borrow)
-    evidence += f"; {points(gain['difference'] / doublings)} a doubling"
-    wanted = rounded(curve.worth(WORTH, FAR * curve.largest))
-    far = ", as far as it is believed" if wanted >= FAR * curve.largest else ""
-    enough = f"a doubling is worth {points(WORTH)} up to about {wanted:,} texts, by the curve{far}"
+        claim = "No more than you have: on the sample, four times as much text made no significant difference."
+        return Statement(topic, claim, evidence, "inconclusive", borrow)
+    evidence += f"; {points(gain['difference'] / (len(FRACTIONS) - 1))} per doubling"
+    limit = MAX_EXTRAPOLATION * curve.largest
+    wanted = two_digits(curve.saturation(MIN_GAIN, limit))
+    reach = "at least " if wanted >= limit else ""
+    have = f"by the learning curve, a doubling gains {points(MIN_GAIN)} up to {reach}{wanted:,} texts; "
+    have += f"you have {available:,}, train included."
     if wanted > available:
-        claim = f"As much as you can: {enough}; there are {available:,}, train included."
-        return Statement(topic, claim, evidence, "likely", borrow or "dvc exp run -S 'prepare.unlabelled=[more.txt]'")
-    claim = f"Enough is there: {enough}; there are {available:,}, train included."
-    return Statement(topic, claim, evidence, "likely", borrow)
+        command = borrow or "dvc exp run -S 'prepare.unlabelled=[more.txt]'"
+        return Statement(topic, f"As much as you can get: {have}", evidence, "likely", command)
+    return Statement(topic, f"You have enough: {have}", evidence, "likely", borrow)
 
 
 def more_labels(measured: Measured) -> Statement:
-    """Whether more labels make a better teacher."""
+    """Decide whether more labels make a better teacher."""
     gain, rows = measured["paired"]["teacher, on half"], measured["rows"]
-    sizes, errors = zip(*learning_curve(measured, "teacher", "hard"), strict=True)
-    evidence = f"teacher, {sizes[0]:,} to {sizes[-1]:,} labels: {span(gain)}"
+    sizes, errors = zip(*errors_by_size(measured, "teacher", "hard"), strict=True)
+    evidence = f"teacher, {sizes[0]:,} to {sizes[-1]:,} labels: {interval(gain)}"
     topic = "More labels?"
-    if not learns(measured):
-        claim = "The teacher has not learnt this sample yet: ask again with more labels."
-        return Statement(topic, claim, evidence, "open", _again(measured))
+    if not teacher_learns(measured):
+        claim = "Unclear: the sample is too small for the teacher. Run this again with more rows."
+        return Statement(topic, claim, evidence, "inconclusive", _repeat(measured))
     if gain["difference_low"] <= 0:
-        claim = "No sign that they help: twice as many did not surely make a better teacher."
-        return Statement(topic, claim, evidence, "open")
+        claim = "Probably not: twice as many labels did not make the teacher significantly better."
+        return Statement(topic, claim, evidence, "inconclusive")
     curve = Curve.fit(sizes, errors, rows["validation"])
-    claim = "Yes: the teacher still learns from them."
+    claim = "Yes: the teacher improves with the number of labels."
     if rows["train"] > curve.largest:
-        size = min(rows["train"], FAR * curve.largest)
-        claim += f" All {rows['train']:,} may bring it to {1 - curve.error(size):.0%}, by the curve."
-    after = curve.gain(rows["train"])
-    evidence += f"; twice as many as the {rows['train']:,} there are: {points(after)}, by the curve"
+        size = min(rows["train"], MAX_EXTRAPOLATION * curve.largest)
+        claim += f" By its learning curve, all {rows['train']:,} may bring it to {1 - curve.error(size):.0%}."
+    evidence += f"; twice the {rows['train']:,} train rows: {points(curve.gain(rows['train']))}, by the learning curve"
     return Statement(topic, claim, evidence, "likely")
 
 
 def larger_teacher(measured: Measured, student: str) -> Statement:
-    """Whether a larger teacher is likely to help the student."""
+    """Decide whether a larger teacher is likely to improve the student."""
     paired, order = measured["paired"], measured["order"]
     loss, headroom = paired[f"{student}, teacher"], paired["teacher, TF-IDF"]
-    evidence = f"{student} against its teacher: {span(loss)}"
+    evidence = f"{student} against its teacher: {interval(loss)}"
     if order:
         evidence += f"; word-order sensitivity {order['wos']:.2f}"
-    command = "dvc exp run -S 'teacher.checkpoints=[roberta]' -S 'label.teachers=[roberta]'"
     topic = "A larger teacher?"
-    if easy(measured):
+    if is_easy(measured):
         return Statement(topic, "No: TF-IDF leaves nothing to gain.", evidence, "measured")
     if headroom["difference_low"] <= 0:
-        evidence = f"teacher against TF-IDF: {span(headroom)}"
-        if not learns(measured):
-            claim = "This one has not learnt the sample yet: ask again with more labels, then with a larger one."
-            return Statement(topic, claim, evidence, "open", _again(measured))
-        claim = "Try one before anything else: this one knows hardly more than TF-IDF. Whether a student keeps it, "
-        claim += "ask again: the command trains it on the sample."
-        return Statement(topic, claim, evidence, "open", "python src/advise.py --teacher roberta")
+        evidence = f"teacher against TF-IDF: {interval(headroom)}"
+        if not teacher_learns(measured):
+            claim = "Unclear: the sample is too small for this one. Run this again with more rows first."
+            return Statement(topic, claim, evidence, "inconclusive", _repeat(measured))
+        claim = "Try one first: this one is hardly better than TF-IDF. The command trains a larger one on the sample."
+        return Statement(topic, claim, evidence, "inconclusive", "potstill advise --teacher roberta")
     if loss["difference_high"] < 0:
-        claim = "Not first: the student does not keep all that this one knows; text and size come before."
+        claim = "Not yet: the student is worse than this one already. First try more text and a larger student."
         return Statement(topic, claim, evidence, "likely")
-    if order and prior_of(measured) == "bag":
-        claim = "The student is as good as its teacher, so a better one would show; but where order matters little, "
-        claim += "larger ones are seldom much better. More labels, or two teachers, first."
-        return Statement(topic, claim, evidence, "open")
-    claim = "Likely: the student is as good as its teacher, so a better one would show."
+    if order and published_choice(measured) == "bag":
+        claim = (
+            "Perhaps: the student is as good as its teacher, so it could follow a better one; but where word order "
+            "matters little, larger teachers are seldom much better. First try more labels, or two teachers."
+        )
+        return Statement(topic, claim, evidence, "inconclusive")
+    claim = "Likely to help: the student is as good as its teacher, so it could follow a better one."
+    command = "dvc exp run -S 'teacher.checkpoints=[roberta]' -S 'label.teachers=[roberta]'"
     return Statement(topic, claim, evidence, "likely", command)
 
 
-def _command(student: str) -> str:
-    settings = [f"-S student.{key}={value}" for key, value in (CANDIDATES[student] | TRAINING[student]).items()]
-    if student == "bag":  # which learns best from text that somebody might have written
-        settings.append("-S 'student.sources=[train,unlabelled,replace,splice]'")
-    return " ".join(["dvc exp run", *settings])
+def _train(student: str) -> str:
+    """Return the command that trains a candidate on the whole task."""
+    options = [f"-S student.{key}={value}" for key, value in (CANDIDATES[student] | DISTILLATION[student]).items()]
+    if student == "bag":  # it learns best from texts that are close to real ones
+        options.append("-S 'student.sources=[train,unlabelled,replace,splice]'")
+    return " ".join(["dvc exp run", *options])
 
 
-def _again(measured: Measured) -> str | None:
-    """The command that takes twice as many rows, if there are."""
+def _repeat(measured: Measured) -> str | None:
+    """Return the command that uses twice as many rows, if the task has them."""
     rows = 2 * measured["rows"]["sample"]
-    return f"python src/advise.py --rows {rows}" if rows < measured["rows"]["train"] else None
+    return f"potstill advise --rows {rows}" if rows < measured["rows"]["train"] else None

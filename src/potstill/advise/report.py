@@ -1,4 +1,4 @@
-"""The advice, for people."""
+"""The advice as Markdown."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,37 +7,37 @@ from potstill.advise.decide import Statement
 from potstill.advise.evidence import Measured, second_score
 from potstill.markdown import code
 
-SURE = {
-    "measured": "Measured: the 95% interval leaves no other answer on this sample.",
-    "likely": "Likely: it goes beyond what the sample can show.",
-    "open": "Open: the numbers do not tell.",
+CONFIDENCE = {
+    "measured": "Measured: the 95% interval on the sample excludes any other answer.",
+    "likely": "Likely: extrapolated beyond the sample.",
+    "inconclusive": "Inconclusive: the 95% interval on the sample allows several answers.",
 }
 
 
 def markdown(measured: Measured, advice: Sequence[Statement]) -> str:
-    """The statements, each with its evidence, and a table of all that was trained."""
+    """Return the statements, each with its evidence, and a table of all models that were trained."""
     rows = measured["rows"]
     others = "train texts without their labels" if measured["stands_in"] else "unlabelled texts"
     lines = [
         "# Advice",
         "",
-        f"From {rows['sample']:,} labelled rows of {rows['train']:,}, {rows['pool'] - rows['sample']:,} {others}, and "
-        f"the teacher {code(measured['teacher'])} fine-tuned on the sample. Measured on {rows['validation']:,} "
-        f"validation texts; the test split was not looked at. One run of each.",
+        f"Based on {rows['sample']:,} of {rows['train']:,} labelled rows, {rows['pool'] - rows['sample']:,} {others}, "
+        f"and the teacher {code(measured['teacher'])}, fine-tuned on the sample. Measured on {rows['validation']:,} "
+        f"validation texts; the test split was not used. Each model was trained once.",
         "",
     ]
     for statement in advice:
         lines += [f"**{statement.topic}** {statement.claim}", "", f"- Evidence: {statement.evidence}."]
-        lines += [f"- {SURE[statement.confidence]}"]
+        lines += [f"- {CONFIDENCE[statement.confidence]}"]
         lines += [f"- `{statement.command}`"] if statement.command else []
         lines += [""]
-    key, called = second_score(measured)
-    lines += [f"| model | training | texts | parameters | validation, % (95% interval) | {called} | agreement, % |"]
+    key, name = second_score(measured)
+    lines += [f"| model | training | texts | parameters | validation, % (95% CI) | {name} | agreement, % |"]
     lines += ["| --- | --- | ---: | ---: | ---: | ---: | ---: |"]
     lines += [f"| {' | '.join(_cells(model, key))} |" for model in measured["models"]]
     chance = "0.0" if key == "matthews" else "–"
-    usual = f"| most frequent class | – | – | – | {100 * measured['majority']:.1f} | {chance} | – |"
-    return "\n".join([*lines, usual, ""])
+    frequent = f"| most frequent class | – | – | – | {100 * measured['majority']:.1f} | {chance} | – |"
+    return "\n".join([*lines, frequent, ""])
 
 
 def _cells(model: dict[str, Any], second: str) -> list[str]:

@@ -28,9 +28,9 @@ def assemble(raw: Raw, params: PrepareParams) -> tuple[Dataset, dict[str, Any]]:
 
     Raises:
         PotstillError: the labels do not fit, a class has fewer than two examples, a split cannot be
-            made, or `labelled` or `validated` is out of range.
+            made, or `max_labelled` or `max_validation` is out of range.
     """
-    labels, tables = encode(raw, params.labels)
+    labels, tables = encode(raw, params.label_names)
     splits = {split: table.rows for split, table in tables.items()}
     where = tables["train"].name
 
@@ -45,15 +45,15 @@ def assemble(raw: Raw, params: PrepareParams) -> tuple[Dataset, dict[str, Any]]:
 
     texts = [table.rows["text"] for table in raw.unlabelled]
     facts["moved_to_unlabelled"] = 0
-    if params.labelled is not None:
-        key = f"`prepare.labelled` is {params.labelled}, but train"
-        splits["train"], rest = keep(splits["train"], params.labelled, len(labels), params.seed, key)
+    if params.max_labelled is not None:
+        key = f"`prepare.max_labelled` is {params.max_labelled}, but train"
+        splits["train"], rest = keep(splits["train"], params.max_labelled, len(labels), params.seed, key)
         facts["moved_to_unlabelled"] = len(rest)
         texts.append(rest["text"])
     facts["left_out_of_validation"] = 0
-    if params.validated is not None:
-        key = f"`prepare.validated` is {params.validated}, but validation"
-        splits["validation"], rest = keep(splits["validation"], params.validated, len(labels), params.seed, key)
+    if params.max_validation is not None:
+        key = f"`prepare.max_validation` is {params.max_validation}, but validation"
+        splits["validation"], rest = keep(splits["validation"], params.max_validation, len(labels), params.seed, key)
         facts["left_out_of_validation"] = len(rest)
     unlabelled, removed_unlabelled = _clean_unlabelled(texts, splits)
 

@@ -303,12 +303,12 @@ def encode(raw: Raw, names: list[str] | None) -> tuple[list[str], dict[str, Tabl
     train = raw.splits["train"]
     in_train = {label for _, label in _each(train)}
     if names is not None:
-        names = _stripped(names, "`prepare.labels`")
+        names = _stripped(names, "`prepare.label_names`")
     by_id = names is not None and numeric and not found <= set(names)
     _check_forms(raw.splits.values())
     _check_looks(counts, train.name, by_id)
     if by_id:
-        _check_looks(dict.fromkeys(names or (), 0), "`prepare.labels`", False)
+        _check_looks(dict.fromkeys(names or (), 0), "`prepare.label_names`", False)
     for table in raw.splits.values():
         for i, label in _each(table):
             if label not in in_train:
@@ -395,21 +395,21 @@ def _check_names(raw: Raw, names: list[str], ids: dict[str, int], by_id: bool) -
         for i, label in _each(table):
             where = f"{table.where(i)} has the label {quoted(label)}"
             if label not in ids:
-                fault = _differs(label, names, "`prepare.labels`") or _unquoted(label, names)
-                raise PotstillError(f"{where}, {fault or 'which `prepare.labels` does not list: add it there'}")
+                fault = _differs(label, names, "`prepare.label_names`") or _unquoted(label, names)
+                raise PotstillError(f"{where}, {fault or 'which `prepare.label_names` does not list: add it there'}")
             if by_id and not 0 <= ids[label] < len(names):
                 raise PotstillError(
-                    f"{where}, but `prepare.labels` names ids 0 to {len(names) - 1} only: correct one of them"
+                    f"{where}, but `prepare.label_names` names ids 0 to {len(names) - 1} only: correct one of them"
                 )
     several = any(isinstance(found, tuple) for found in raw.splits["train"].rows["label"])
     for name in names:
         if several and JOINT in name:
-            raise PotstillError(f"`prepare.labels` lists {name!r}, but {JOINT} stands between labels: rename it")
+            raise PotstillError(f"`prepare.label_names` lists {name!r}, but {JOINT} stands between labels: rename it")
     used = {ids[label] for _, label in _each(raw.splits["train"])}
     for id_, name in enumerate(names):
         if id_ not in used:
             raise PotstillError(
-                f"`prepare.labels` lists {name!r}, which no row of {raw.splits['train'].name} has: remove it"
+                f"`prepare.label_names` lists {name!r}, which no row of {raw.splits['train'].name} has: remove it"
             )
 
 
@@ -424,4 +424,4 @@ def _differs(label: str, names: list[str], whose: str) -> str | None:
 def _unquoted(label: str, names: list[str]) -> str | None:
     """Say that YAML, probably, has read a name as the number that it is; None if no name is it."""
     near = next((name for name in names if _quantity(name) == _quantity(label)), None)
-    return near and f"which is {near!r} in `prepare.labels`: write it alike there, in quotes"
+    return near and f"which is {near!r} in `prepare.label_names`: write it alike there, in quotes"

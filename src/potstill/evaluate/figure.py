@@ -45,8 +45,13 @@ COLUMNS = 4  # runs side by side
 class Tried(Protocol):
     """A student that a search tried."""
 
-    params: dict[str, Any]
-    score: float
+    @property
+    def params(self) -> dict[str, Any]:
+        """Its parameters that are searched, `architecture` among them."""
+
+    @property
+    def score(self) -> float:
+        """Its score on the validation split, a fraction."""
 
 
 @dataclass(frozen=True)

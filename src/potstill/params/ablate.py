@@ -16,11 +16,11 @@ class AblateParams(Section):
     section: ClassVar[str] = "ablate"
 
     sources: bool
-    words: bool
+    vocabulary: bool
     architectures: list[Architecture]
-    pool: list[Part]
-    labels: list[Part]
+    transfer_shares: list[Part]
+    label_shares: list[Part]
     steps: int = Field(ge=1)
     batch_size: int = Field(ge=1)
     learning_rate: float = Field(gt=0, le=1)
-    jobs: int = Field(ge=0)
+    n_jobs: int = Field(ge=0)

@@ -12,7 +12,7 @@ class EvaluateParams(Section):
 
     section: ClassVar[str] = "evaluate"
 
-    max_loss: float = Field(ge=0, le=1)
+    non_inferiority_margin: float = Field(ge=0, le=1)
     reference: str | None
     published: bool
-    seconds: float = Field(gt=0)
+    timing_seconds: float = Field(gt=0)

@@ -10,4 +10,4 @@ class ExportParams(Section):
 
     section: ClassVar[str] = "export"
 
-    words: bool
+    keep_vocabulary: bool

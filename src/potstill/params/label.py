@@ -17,5 +17,5 @@ class LabelParams(Section):
     precision: Literal["auto", "bf16", "fp32"]
     engine: Literal["local", "ray"]
     workers: int = Field(ge=0)
-    address: str | None
+    ray_address: str | None
     storage: str | None

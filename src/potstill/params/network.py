@@ -14,14 +14,14 @@ class NetworkParams(Section):
     """A network and its training; `params.yaml` says what every key means."""
 
     architecture: Architecture
-    words: int = Field(ge=2, le=WORDS)
-    rows: int | None = Field(ge=2, le=WORDS)
-    influence: float = Field(ge=0, le=1)
-    ngrams: int = Field(ge=1, le=LONGEST)
-    embedding: int = Field(ge=1, le=WIDEST)
+    vocab_size: int = Field(ge=2, le=WORDS)
+    embedding_rows: int | None = Field(ge=2, le=WORDS)
+    informative_share: float = Field(ge=0, le=1)
+    max_ngram: int = Field(ge=1, le=LONGEST)
+    embedding_dim: int = Field(ge=1, le=WIDEST)
     hidden: int = Field(ge=1, le=WIDEST)
-    bits: int | None = Field(ge=2, le=8)
-    fingerprint: int | None = Field(ge=1, le=16)
+    weight_bits: int | None = Field(ge=2, le=8)
+    fingerprint_bits: int | None = Field(ge=1, le=16)
     max_length: int = Field(ge=1, le=MAX_LENGTH)
     metric: Literal["accuracy", "macro_f1"]
     dropout: float = Field(ge=0, lt=1)
@@ -33,7 +33,7 @@ class NetworkParams(Section):
     threads: int = Field(ge=0)
     seed: Seed
 
-    @field_validator("ngrams")
+    @field_validator("max_ngram")
     @classmethod
     def _only_a_bag_needs_runs(cls, value: int, info: ValidationInfo) -> int:
         if value > 1 and info.data.get("architecture", "mlp") != "mlp":

@@ -17,10 +17,10 @@ class PoolParams(Section):
     replace: float = Field(ge=0)
     replace_rate: float = Field(gt=0, lt=1)
     borrow: float = Field(ge=0)
-    lexicon: str
+    vocab_checkpoint: str
     drop: float = Field(ge=0)
     drop_rate: float = Field(gt=0, lt=1)
     splice: float = Field(ge=0)
     generated: float = Field(ge=0)
-    order: int = Field(ge=2, le=5)
+    ngram_order: int = Field(ge=2, le=5)
     seed: Seed

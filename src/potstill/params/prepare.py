@@ -42,17 +42,17 @@ class PrepareParams(Section):
     unlabelled: list[Name]
     text: Name
     label: Name
-    labels: list[LabelName] | None
+    label_names: list[LabelName] | None
     multi_label: bool
     validation_share: Share
     test_share: Share
-    labelled: PositiveInt | None
-    validated: PositiveInt | None
+    max_labelled: PositiveInt | None
+    max_validation: PositiveInt | None
     seed: Seed
     hub: Hub
     demo: DemoSizes
 
-    @field_validator("labels")
+    @field_validator("label_names")
     @classmethod
     def _distinct(cls, labels: list[str] | None) -> list[str] | None:
         if labels is not None and len(set(labels)) < max(2, len(labels)):

@@ -18,6 +18,27 @@ from potstill.errors import PotstillError, said
 SECTIONS = (
     "prepare", "baseline", "teacher", "pool", "label", "student", "export", "ablate", "evaluate", "report",
 )  # fmt: skip
+# Renamed keys, old to new.
+_NETWORK = {
+    "words": "vocab_size",
+    "rows": "embedding_rows",
+    "influence": "informative_share",
+    "fingerprint": "fingerprint_bits",
+    "bits": "weight_bits",
+    "embedding": "embedding_dim",
+    "ngrams": "max_ngram",
+}
+RENAMED = {
+    "prepare": {"labels": "label_names", "labelled": "max_labelled", "validated": "max_validation"},
+    "baseline": _NETWORK,
+    "teacher": {"adapt": "mlm_epochs", "warmup": "warmup_ratio"},
+    "pool": {"lexicon": "vocab_checkpoint", "order": "ngram_order"},
+    "label": {"address": "ray_address"},
+    "student": _NETWORK,
+    "export": {"words": "keep_vocabulary"},
+    "ablate": {"words": "vocabulary", "pool": "transfer_shares", "labels": "label_shares", "jobs": "n_jobs"},
+    "evaluate": {"max_loss": "non_inferiority_margin", "seconds": "timing_seconds"},
+}
 # What numpy and torch take as a seed.
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 # pydantic's kinds of errors, for those who do not know it.
@@ -88,8 +109,18 @@ class Section(Keys):
         try:
             cls.model_validate(values)
         except ValidationError as error:
-            return [cls._explain(problem) for problem in error.errors()]
+            found = error.errors()
+            renamed = [cls._renamed(problem) for problem in found]
+            return [cls._explain(one) for one in found if one["type"] != "missing" or one["loc"] not in renamed]
         return []
+
+    @classmethod
+    def _renamed(cls, problem: Any) -> tuple[int | str, ...] | None:
+        """Return the place of the key that an unknown key is called now, if it has been renamed."""
+        *holders, old = problem["loc"] or ("",)
+        new = RENAMED.get(cls.section, {}).get(old)
+        known = problem["type"] == "extra_forbidden" and new in _annotation(cls, problem["loc"])[0].model_fields
+        return (*holders, new) if new and known else None
 
     @classmethod
     def _explain(cls, problem: Any) -> str:
@@ -100,6 +131,8 @@ class Section(Keys):
         context = {name: int(x) if x == x // 1 else x for name, x in problem.get("ctx", {}).items() if _is_number(x)}
         if kind == "missing":
             return f"key `{key}` is missing: restore it from Git"
+        if renamed := cls._renamed(problem):
+            return f"{key} is now {'.'.join(map(str, (cls.section, *renamed)))}"
         if kind in ("extra_forbidden", "invalid_key"):
             return f"unknown key `{key}`: {_guess(str(where[-1]), holder.model_fields)}"
         if kind == "value_error":  # a check of ours, of this value or of several together

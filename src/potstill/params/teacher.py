@@ -15,7 +15,7 @@ class Preset(Keys):
     checkpoint: str = Field(min_length=1)
     learning_rate: float = Field(default=5e-5, gt=0, le=1)
     seed: Seed | None = None
-    adapt: int | None = Field(default=None, ge=0)
+    mlm_epochs: int | None = Field(default=None, ge=0)
 
 
 class TeacherParams(Section):
@@ -25,11 +25,11 @@ class TeacherParams(Section):
 
     checkpoints: list[str] = Field(min_length=1)
     presets: dict[str, Preset]
-    adapt: int = Field(ge=0)
+    mlm_epochs: int = Field(ge=0)
     epochs: int = Field(ge=1)
     batch_size: int = Field(ge=1)
     weight_decay: float = Field(ge=0)
-    warmup: float = Field(ge=0, lt=1)
+    warmup_ratio: float = Field(ge=0, lt=1)
     max_grad_norm: float = Field(gt=0)
     class_weight: Literal["balanced"] | None
     max_length: int = Field(ge=2)
@@ -63,4 +63,4 @@ class TeacherParams(Section):
 
     def of(self, name: str) -> "TeacherParams":
         """The settings of one teacher, with its own seed and passes of adaptation if its preset has them."""
-        return self.model_copy(update=self.presets[name].model_dump(include={"seed", "adapt"}, exclude_none=True))
+        return self.model_copy(update=self.presets[name].model_dump(include={"seed", "mlm_epochs"}, exclude_none=True))

@@ -118,7 +118,7 @@ def _make(
     fill("drop", round(params.drop * count), lambda: variants.drop(pick(texts), params.drop_rate, rng))
     fill("splice", round(params.splice * count), lambda: variants.splice(pick(texts), pick(texts), rng))
     if params.generated:
-        model = NgramModel(texts, params.order)
+        model = NgramModel(texts, params.ngram_order)
         fill("generated", round(params.generated * count), lambda: model.sample(rng))
     # What the texts hold is looked for only if there is something to borrow.
     known = {word for words in texts for word in tokenizer.words(" ".join(words))} if lexicon else set()

@@ -17,7 +17,7 @@ from potstill.report.cascade import Cascade, cascade
 from potstill.report.reliability import binned
 from potstill.report.suspects import find
 from potstill.runtime.decision import JOINT, choose, confidence, named
-from potstill.student.transfer import Transfer
+from potstill.student.transfer import TransferSet
 
 STUDENT, BASELINE = "student", "tfidf"
 SEED = 0
@@ -47,7 +47,7 @@ class Inputs:
     validation: Answers
     test: Answers
     train: pd.DataFrame
-    pool: Transfer
+    pool: TransferSet
     answers: np.ndarray
     scores: Mapping[str, Any]
     verdict: Mapping[str, Any]
@@ -194,7 +194,7 @@ def samples(inputs: Inputs, number: int) -> list[dict[str, Any]]:
     for source in dict.fromkeys(inputs.pool.sources.tolist()):
         places = np.flatnonzero(inputs.pool.sources == source)
         drawn = np.sort(np.random.default_rng(SEED).permutation(places)[:number])
-        for place, text in zip(drawn, inputs.pool.only(drawn).texts, strict=True):
+        for place, text in zip(drawn, inputs.pool.subset(drawn).texts, strict=True):
             label = inputs.named(chosen[[place]])[0]
             rows.append({"source": source, "text": text, "label": label, "confidence": float(sure[place])})
     return rows
@@ -270,7 +270,7 @@ def suspects(inputs: Inputs, number: int) -> dict[str, Any]:
             "test": (inputs.test.texts, inputs.test.labels, inputs.test.models[inputs.teacher]),
         }
     own = np.flatnonzero(inputs.pool.sources == "train")
-    place = dict(zip(inputs.pool.only(own).texts, own.tolist(), strict=True))
+    place = dict(zip(inputs.pool.subset(own).texts, own.tolist(), strict=True))
     seen = inputs.train[inputs.train["text"].isin(place)]
     if len(seen):
         answers = inputs.answers[[place[text] for text in seen["text"]]]

@@ -1,6 +1,5 @@
-"""Training a student from start to end: choose its words, build its network, fit it."""
+"""Training a student: choose its vocabulary, build its network, fit it to soft or hard labels."""
 
-from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,6 +12,7 @@ from safetensors.numpy import save_file
 from potstill import files
 from potstill.balance import class_weights
 from potstill.corpus.dataset import targets
+from potstill.params.baseline import BaselineParams
 from potstill.params.network import NetworkParams
 from potstill.params.student import StudentParams
 from potstill.runtime.decision import probabilities
@@ -21,19 +21,18 @@ from potstill.runtime.model import FILE, UNROUNDED, WORDS, Student
 from potstill.runtime.networks import Shape, Weights
 from potstill.student import networks, training, vocabulary
 from potstill.student.rounding import bits_of
-
-Log = Callable[[dict[str, float]], None]
+from potstill.student.training import Log
 
 
 @dataclass(frozen=True)
 class Trained:
-    """A student and what is not part of its file.
+    """A trained student, and what its file does not hold.
 
     Attributes:
-        student: what ships.
-        words: the words that it knows, in the order of their rows.
-        best: the dictionary of its best epoch, see `training.fit`.
-        unrounded: its weights before they were rounded; empty if they are not.
+        student: the student.
+        words: the entries of its vocabulary, in the order of their rows.
+        best: the metrics of its best epoch, see `training.fit`.
+        unrounded: its weights before rounding; empty without quantization.
     """
 
     student: Student
@@ -42,7 +41,7 @@ class Trained:
     unrounded: Weights
 
     def save(self, folder: Path) -> int:
-        """Write a new folder: `FILE`, `WORDS` and `UNROUNDED`. Returns the bytes of the first."""
+        """Write `FILE`, `WORDS` and `UNROUNDED` into a new folder. Return the size of the first in bytes."""
         with files.whole(folder) as part:
             part.mkdir(parents=True)
             self.student.save(part / FILE)
@@ -53,82 +52,82 @@ class Trained:
 
 def distil(
     labels: list[str],
-    texts: Collection[str],
+    texts: vocabulary.Texts,
     logits: np.ndarray,
     validation: pd.DataFrame,
     params: StudentParams,
     log: Log = lambda epoch: None,
 ) -> Trained:
-    """Train a student to answer like its teacher.
+    """Train a student to predict its teacher's probabilities.
 
     Args:
-        labels: the names of the classes.
-        texts: the transfer set.
-        logits: the teacher's logits for it, float32 of shape (texts, classes).
-        validation: a table with `text` and `label`, which chooses the epoch, and says whether a text may have several
-            labels.
+        labels: the class names.
+        texts: the texts of the transfer set.
+        logits: the teacher's logits, float32 (texts, classes).
+        validation: a table with `text` and `label`, on which the best epoch is chosen. Its labels tell whether the task
+            is multi-label.
         params: the settings.
-        log: receives a dictionary per epoch, see `training.fit`.
+        log: called after each epoch, see `training.fit`.
     """
-    several = validation["label"].dtype == object
-    mse, kl = (training.binary_mse, training.binary_kl) if several else (training.mse, training.kl)
-    loss = mse if params.loss == "mse" else kl(params.temperature)
-    return _train(
-        labels, texts, probabilities(logits, several), torch.from_numpy(logits), loss, validation, params, log
-    )
+    multi_label = validation["label"].dtype == object
+    loss: training.Loss
+    if params.loss == "mse":
+        loss = training.binary_mse if multi_label else training.mse
+    else:
+        loss = partial(training.binary_kl if multi_label else training.kl, temperature=params.temperature)
+    soft = probabilities(logits, multi_label)
+    return _train(labels, texts, soft, torch.from_numpy(logits), loss, validation, params, log)
 
 
 def train_on_labels(
     labels: list[str],
     train: pd.DataFrame,
     validation: pd.DataFrame,
-    params: NetworkParams,
+    params: BaselineParams,
     log: Log = lambda epoch: None,
-    class_weight: str | None = None,
 ) -> Trained:
-    """Train the same network on hard labels alone; with `balanced` all classes count alike.
+    """Train the same network on hard labels, weighted by `params.class_weight`.
 
-    The other arguments and the results are `distil`'s.
+    Args:
+        labels: the class names.
+        train: a table with `text` and `label`.
+        validation: as for `distil`.
+        params: the settings.
+        log: as for `distil`.
     """
-    right = targets(train["label"], len(labels))
-    several = right.ndim == 2
-    sure = right.astype(float) if several else np.eye(len(labels))[right]
-    weight = torch.from_numpy(class_weights(right, len(labels))) if class_weight else None
-    loss = partial(training.binary_cross_entropy if several else training.cross_entropy, weight=weight)
-    return _train(labels, train["text"].tolist(), sure, torch.tensor(right), loss, validation, params, log)
+    hard = targets(train["label"], len(labels))
+    multi_label = hard.ndim == 2
+    one_hot = hard.astype(float) if multi_label else np.eye(len(labels))[hard]
+    weight = torch.from_numpy(class_weights(hard, len(labels))) if params.class_weight else None
+    loss = partial(training.binary_cross_entropy if multi_label else training.cross_entropy, weight=weight)
+    return _train(labels, train["text"].tolist(), one_hot, torch.tensor(hard), loss, validation, params, log)
 
 
 def _train(
     labels: list[str],
-    texts: Collection[str],
+    texts: vocabulary.Texts,
     probabilities: np.ndarray,
-    learnt: torch.Tensor,
+    loss_targets: torch.Tensor,
     loss: training.Loss,
     validation: pd.DataFrame,
     params: NetworkParams,
     log: Log,
 ) -> Trained:
-    judged = targets(validation["label"], len(labels))
-    several = judged.ndim == 2
-    shape = Shape(params.architecture, params.embedding, params.hidden)
-    bits = (bits_of(TABLE, params.bits), bits_of("head.weight", params.bits)) if params.bits else (FLOAT, FLOAT)
-    check(labels, shape, 1, bits)
-    lookup, words = vocabulary.build(texts, probabilities, params, several)
+    validation_labels = targets(validation["label"], len(labels))
+    multi_label = validation_labels.ndim == 2
+    shape = Shape(params.architecture, params.embedding_dim, params.hidden)
+    bits = (FLOAT, FLOAT)
+    if params.weight_bits:
+        bits = bits_of(TABLE, params.weight_bits), bits_of("head.weight", params.weight_bits)
+    check(labels, shape, 1, bits)  # before the minutes that the vocabulary may take
+    lookup, words = vocabulary.build(texts, probabilities, params, multi_label)
     check(labels, shape, lookup.size, bits)
     torch.manual_seed(params.seed)
     network = networks.build(params, lookup.size, len(labels))
-    fitted = training.fit(
-        network,
-        lookup.encode(texts),
-        learnt,
-        loss,
-        lookup.encode(validation["text"]),
-        judged,
-        params,
-        log,
-    )
+    encoded = lookup.encode(texts), lookup.encode(validation["text"])
+    fitted = training.fit(network, encoded[0], loss_targets, loss, encoded[1], validation_labels, params, log)
     weights = {name: weight.numpy() for name, weight in network.state_dict().items()}
-    thresholds = [0.5] * len(labels) if several else None
+    thresholds = [0.5] * len(labels) if multi_label else None
     student = Student(labels, lookup, shape, weights, bits, fitted.steps, thresholds=thresholds)
     unrounded = {name: weight.numpy() for name, weight in fitted.unrounded.items()}
     return Trained(student, words, fitted.best, unrounded)

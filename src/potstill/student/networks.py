@@ -1,7 +1,7 @@
-"""The students' architectures, for training; `runtime.networks` is the same in numpy.
+"""The students' architectures for training; `runtime.networks` has the same in numpy.
 
-All take `ids` (batch, length), int64, and `mask` (batch, length), True where there is a word; texts are aligned
-left. All give logits (batch, classes).
+All take `ids`, int64 (batch, length), and `mask`, booleans (batch, length), True where there is a word. Padding is on
+the right. All return logits (batch, classes).
 """
 
 import torch
@@ -11,14 +11,14 @@ from potstill.params.network import NetworkParams
 
 
 def _table(rows: int, width: int) -> nn.Embedding:
-    """Word vectors that start small: those of rare words stay near zero instead of adding noise."""
+    """Return an embedding table with small initial values: rare words stay near zero instead of adding noise."""
     table = nn.Embedding(rows, width)
     nn.init.normal_(table.weight, std=0.1)
     return table
 
 
 class Mlp(nn.Module):
-    """The mean of the word vectors and a linear layer: a bag of words, the article's student."""
+    """The mean of the word embeddings and a linear layer: a bag of words, the article's student."""
 
     def __init__(self, rows: int, embedding: int, hidden: int, classes: int, dropout: float) -> None:
         super().__init__()
@@ -32,7 +32,7 @@ class Mlp(nn.Module):
 
 
 class Attention(nn.Module):
-    """A weighted mean of the word vectors; a width-5 convolution over them says how much each word weighs."""
+    """A weighted mean of the word embeddings, with weights from a width-5 convolution over them."""
 
     def __init__(self, rows: int, embedding: int, hidden: int, classes: int, dropout: float) -> None:
         super().__init__()
@@ -49,7 +49,7 @@ class Attention(nn.Module):
 
 
 class Cnn(nn.Module):
-    """A width-3 convolution and its maximum over time (Kim 2014, arXiv 1408.5882)."""
+    """A width-3 convolution with max-over-time pooling (Kim 2014, arXiv 1408.5882)."""
 
     def __init__(self, rows: int, embedding: int, hidden: int, classes: int, dropout: float) -> None:
         super().__init__()
@@ -61,12 +61,12 @@ class Cnn(nn.Module):
     def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
         vectors = self.dropout(self.embedding(ids)) * mask.unsqueeze(-1)
         features = self.convolution(vectors.transpose(1, 2)).relu()
-        # Zero is the least that relu gives, so padding never wins.
+        # Padding becomes 0, the minimum of relu.
         return self.head(self.dropout((features * mask.unsqueeze(1)).amax(2)))
 
 
 class Recurrent(nn.Module):
-    """A recurrent network in both directions and the maximum of its states over time."""
+    """A bidirectional recurrent network with max-over-time pooling of its states."""
 
     cell: type[nn.GRU] | type[nn.LSTM]
 
@@ -79,25 +79,25 @@ class Recurrent(nn.Module):
         self.head = nn.Linear(2 * hidden, classes)
 
     def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
-        # Turning each text round within its own length keeps padding at the end for both directions, so no
-        # state ever passes over it; the maximum over time does not mind the order.
+        # Each text is reversed within its own length, so that padding comes last in both directions and affects no
+        # state. The order of the states does not matter to the maximum.
         position = torch.arange(ids.shape[1], device=ids.device)
-        turned = (mask.sum(1, keepdim=True) - 1 - position).clamp(min=0)
+        reversed_ = (mask.sum(1, keepdim=True) - 1 - position).clamp(min=0)
         vectors = self.dropout(self.embedding(ids))
-        there, _ = self.forwards(vectors)
-        back, _ = self.backwards(vectors.gather(1, turned.unsqueeze(-1).expand_as(vectors)))
-        states = torch.cat([there, back], -1).masked_fill(~mask.unsqueeze(-1), -1.0)  # states lie above -1
+        forward, _ = self.forwards(vectors)
+        backward, _ = self.backwards(vectors.gather(1, reversed_.unsqueeze(-1).expand_as(vectors)))
+        states = torch.cat([forward, backward], -1).masked_fill(~mask.unsqueeze(-1), -1.0)  # states are in (-1, 1)
         return self.head(self.dropout(states.amax(1)))
 
 
 class BiGru(Recurrent):
-    """`Recurrent` with gated recurrent units."""
+    """A bidirectional GRU."""
 
     cell = nn.GRU
 
 
 class BiLstm(Recurrent):
-    """`Recurrent` with long short-term memory."""
+    """A bidirectional LSTM."""
 
     cell = nn.LSTM
 
@@ -112,6 +112,6 @@ ARCHITECTURES: dict[str, type[nn.Module]] = {
 
 
 def build(params: NetworkParams, rows: int, classes: int) -> nn.Module:
-    """An untrained network; its first weights are drawn from torch's generator."""
+    """Return an untrained network, initialized from torch's default generator."""
     network = ARCHITECTURES[params.architecture]
-    return network(rows, params.embedding, params.hidden, classes, params.dropout)
+    return network(rows, params.embedding_dim, params.hidden, classes, params.dropout)

@@ -1,6 +1,6 @@
-"""Reading the transfer set that the stage `transfer` wrote."""
+"""Reading the transfer set, the output of the stage `transfer`."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,87 +13,92 @@ from potstill.errors import PotstillError
 
 
 @dataclass(frozen=True)
-class Texts(Collection[str]):
-    """The texts of a Parquet file, read anew whenever one goes through them: ten million take a gigabyte.
+class StreamedTexts:
+    """Texts of a Parquet file, streamed on each iteration: ten million take a gigabyte in memory.
 
     Attributes:
-        path: the file, with the column `text`.
-        chosen: which of them, booleans.
+        path: the file, with a column `text`.
+        selected: which rows to read, booleans (rows,).
     """
 
     path: Path
-    chosen: np.ndarray
+    selected: np.ndarray
 
     def __len__(self) -> int:
-        return int(self.chosen.sum())
+        return int(self.selected.sum())
 
     def __iter__(self) -> Iterator[str]:
         start = 0
         for batch in inputs.texts(self.path, inputs.POOL):
-            yield from batch.filter(pa.array(self.chosen[start : start + len(batch)])).to_pylist()
+            yield from batch.filter(pa.array(self.selected[start : start + len(batch)])).to_pylist()
             start += len(batch)
-
-    def __contains__(self, text: object) -> bool:
-        return any(text == other for other in self)
 
 
 @dataclass(frozen=True)
-class Transfer:
-    """Texts that the teacher has labelled.
+class TransferSet:
+    """Texts with the teacher's logits.
 
     Attributes:
         texts: the texts.
-        sources: where each comes from, an array of names.
-        logits: the teacher's, float32 of shape (texts, classes).
+        sources: the source of each, strings (texts,).
+        logits: the teacher's logits, float32 (texts, classes).
     """
 
-    texts: Texts
+    texts: StreamedTexts
     sources: np.ndarray
     logits: np.ndarray
 
-    def only(self, chosen: np.ndarray) -> "Transfer":
-        """Some of the texts, by an array of booleans or of numbers of rows, in the order in which they are."""
+    def subset(self, chosen: np.ndarray) -> "TransferSet":
+        """Return the texts that a boolean mask or row numbers choose, in their present order."""
         rows = np.sort(np.arange(len(self.texts))[chosen])
-        some = np.zeros(len(self.texts.chosen), bool)
-        some[np.flatnonzero(self.texts.chosen)[rows]] = True
-        return Transfer(Texts(self.texts.path, some), self.sources[rows], self.logits[rows])
+        selected = np.zeros(len(self.texts.selected), bool)
+        selected[np.flatnonzero(self.texts.selected)[rows]] = True
+        return TransferSet(StreamedTexts(self.texts.path, selected), self.sources[rows], self.logits[rows])
 
 
 def sources(folder: Path) -> list[str]:
-    """The names of the sources that the transfer set has texts of; the texts are not read."""
-    return sorted(_kinds(folder / "pool.parquet").cat.categories)
+    """Return the names of the sources that have texts, without reading the texts."""
+    return sorted(_sources(folder / "pool.parquet").cat.categories)
 
 
 def count(folder: Path, sources: Sequence[str] | None = None) -> dict[str, int]:
-    """How many texts of some sources, or of all, the transfer set has; neither texts nor logits are read."""
-    found = _kinds(folder / "pool.parquet").value_counts()
-    return {name: int(found[name]) for name in sorted(found.index) if sources is None or name in sources}
+    """Count the texts of some sources, or of all, without reading texts or logits."""
+    counts = _sources(folder / "pool.parquet").value_counts()
+    return {name: int(counts[name]) for name in sorted(counts.index) if sources is None or name in sources}
 
 
-def read(folder: Path, labels: Sequence[str], sources: Sequence[str] | None = None) -> Transfer:
-    """The texts of some sources, or of all, and the teacher's logits for `labels`, in their order.
+def read(folder: Path, labels: Sequence[str], sources: Sequence[str] | None = None) -> TransferSet:
+    """Read the transfer set.
+
+    Args:
+        folder: the output of the stage `transfer`.
+        labels: class names, the order of the columns of the logits.
+        sources: names of the sources to read; None for all.
 
     Raises:
-        PotstillError: the folder is missing or damaged, or holds no text of these sources.
+        PotstillError: the folder is missing or damaged, or has no text from these sources.
     """
-    pool, answers = folder / "pool.parquet", folder / "logits.parquet"
-    kinds = _kinds(pool)
-    columns = inputs.read(answers, inputs.scores(labels)).columns
-    with files.reading(answers):
-        logits = np.empty((len(kinds), len(labels)), np.float32)
-        for place, column in enumerate(columns):
-            logits[:, place] = column.to_numpy()
+    pool, table = folder / "pool.parquet", folder / "logits.parquet"
+    source_of = _sources(pool)
+    columns = inputs.read(table, inputs.scores(labels)).columns
+    with files.reading(table):
+        logits = np.empty((len(source_of), len(labels)), np.float32)
+        for i, column in enumerate(columns):
+            logits[:, i] = column.to_numpy()
         if not np.isfinite(logits).all():
             raise ValueError("a logit that is not finite")
-    names = kinds.cat.categories.to_numpy(object)[kinds.cat.codes]  # a name is one string, however often it is there
-    found = Transfer(Texts(pool, np.ones(len(kinds), bool)), names, logits)
+    # One string object per source, not per text.
+    names = source_of.cat.categories.to_numpy(object)[source_of.cat.codes]
+    transfer = TransferSet(StreamedTexts(pool, np.ones(len(source_of), bool)), names, logits)
     if sources is None:
-        return found
-    wanted = kinds.isin(sources).to_numpy()
-    if not wanted.any():
-        raise PotstillError(f"`student.sources` {list(sources)} are not in the transfer set: see the section `pool`")
-    return found.only(wanted)
+        return transfer
+    chosen = source_of.isin(sources).to_numpy()
+    if not chosen.any():
+        raise PotstillError(
+            f"student.sources: the transfer set has no text from {list(sources)}. Enable them in the section `pool`"
+        )
+    return transfer.subset(chosen)
 
 
-def _kinds(pool: Path) -> pd.Series:
+def _sources(pool: Path) -> pd.Series:
     return inputs.read(pool, inputs.POOL, ["source"])["source"].to_pandas().astype("category")

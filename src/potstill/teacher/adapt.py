@@ -31,14 +31,14 @@ WARMUP_STEPS = 100
 IGNORED = -100  # the collator's label of a token that is not masked
 
 
-def adapt(
+def train(
     source: str,
     texts: list[str],
     params: TeacherParams,
     scratch: Path,
     log: Callable[[dict[str, float]], None] = lambda epoch: None,
 ) -> str:
-    """Train a checkpoint to predict masked tokens, for `params.adapt` epochs.
+    """Train a checkpoint to predict masked tokens, for `params.mlm_epochs` epochs.
 
     Args:
         source: a folder, or a hub id.
@@ -60,17 +60,17 @@ def adapt(
     config = classifier.config
     if type(config) not in MODEL_FOR_MASKED_LM_MAPPING or config.is_encoder_decoder or tokenizer.mask_token is None:
         raise PotstillError(
-            f"{source}: {config.model_type} has no masked-language-model head. Set `adapt: 0` in its preset, or "
-            "teacher.adapt=0."
+            f"{source}: {config.model_type} has no masked-language-model head. Set `mlm_epochs: 0` in its preset, or "
+            "teacher.mlm_epochs=0."
         )
     model, _ = pretrained.load_as(AutoModelForMaskedLM, "a masked-language model", source, params.seed)
-    steps = params.adapt * -(-len(texts) // BATCH_SIZE)
+    steps = params.mlm_epochs * -(-len(texts) // BATCH_SIZE)
     trainer = _Trainer(
         model=model,
         args=finetune.training_arguments(
             params,
             epochs,
-            num_train_epochs=params.adapt,
+            num_train_epochs=params.mlm_epochs,
             per_device_train_batch_size=max(1, BATCH_SIZE // params.processes),
             learning_rate=LEARNING_RATE,
             warmup_steps=min(WARMUP_STEPS, steps // 10),

@@ -54,7 +54,7 @@ def find(checkpoint: str) -> str:
 
 
 def _complete(folder: Path) -> bool:
-    """Return whether a folder of the hub's cache has weights and a vocabulary; it may have only part of a checkpoint."""
+    """Return whether a folder of the hub's cache has weights and a vocabulary; it may be incomplete."""
     return any(folder.glob("*.safetensors")) and any(any(folder.glob(name)) for name in VOCABULARIES)
 
 

@@ -73,7 +73,7 @@ def finetune(
             gradient_accumulation_steps=params.gradient_accumulation_steps,
             per_device_eval_batch_size=params.texts_at_once,
             learning_rate=learning_rate,
-            warmup_steps=params.warmup,
+            warmup_steps=params.warmup_ratio,
             eval_strategy="epoch",
         ),
         train_dataset=rows,

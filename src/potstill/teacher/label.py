@@ -95,7 +95,7 @@ def label(
 
 def _engine(params: LabelParams) -> shards.Engine:
     if params.engine == "ray":
-        return partial(ray.each, actors=params.workers, address=params.address, gpu=True)
+        return partial(ray.each, actors=params.workers, address=params.ray_address, gpu=True)
     # Two processes share a GPU: one tokenizes while the other computes. Several GPUs require Ray.
     processes = params.workers or (2 if device.device().type == "cuda" else cpu_count())
     return partial(local.each, processes=processes)

@@ -21,8 +21,8 @@ from potstill.errors import PotstillError, exhausted, said
 transformers.logging.set_verbosity_error()  # it would warn that the new head is newly initialized
 transformers.logging.disable_progress_bar()
 
-# Embeddings may have more rows than the tokenizer has tokens: padded to a multiple of 128 at most, or (dbmdz's BERT, Phi)
-# by a few percent. With more rows than that, the tokenizer is that of another checkpoint, or incomplete.
+# Embeddings may have more rows than the tokenizer has tokens: padded to a multiple of 128 at most, or by a few percent
+# (dbmdz's BERT, Phi). With more rows than that, the tokenizer is that of another checkpoint, or incomplete.
 MULTIPLE, USED = 128, 0.9
 # Every tokenizer can encode this, if only as an unknown token; one without an unknown token fails here at once.
 PROBE = "a \u2603"

@@ -1,0 +1,71 @@
+"""The sample of a task that is used for advice."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from potstill.corpus.dataset import Dataset
+from potstill.corpus.split import keep
+from potstill.errors import PotstillError
+
+SEED = 0
+MIN_ROWS = 40  # labelled rows, below which no difference shows
+SELECTION_ROWS = 500  # train rows for choosing epochs, so that the validation split is for measuring only
+VALIDATION_ROWS = 1000
+TRANSFER_TEXTS = 6000  # that the teacher labels
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A part of a task.
+
+    Attributes:
+        train: a table with `text` and `label`, likewise the next two.
+        selection: for choosing epochs.
+        validation: for measuring.
+        others: texts without their labels.
+        stands_in: whether `others` are train texts, because the task has no unlabelled ones.
+    """
+
+    train: pd.DataFrame
+    selection: pd.DataFrame
+    validation: pd.DataFrame
+    others: list[str]
+    stands_in: bool
+
+    def transfer_set(self) -> list[str]:
+        """Return the train texts in random order, since a file may be sorted by class, then the others."""
+        return self.train["text"].sample(frac=1, random_state=SEED).tolist() + self.others
+
+
+def draw(data: Dataset, rows: int, parts: int) -> Sample:
+    """Draw a sample of at most `rows` labelled train rows; each of so many `parts` of them has room for every class.
+
+    Raises:
+        PotstillError: there are too few rows, or the validation split has one class only.
+    """
+    classes = len(data.labels)
+    # At most four fifths of the train split, so that there are rows left for choosing epochs.
+    size = min(rows, len(data.train) * 4 // 5)
+    smallest = max(MIN_ROWS, parts * classes)
+    if size < smallest:
+        raise PotstillError(
+            f"{size} labelled rows (--rows, or four fifths of train) are too few for {classes} classes: "
+            f"at least {smallest} are needed"
+        )
+    if len(np.unique(data.targets("validation"), axis=0)) < 2:
+        raise PotstillError("the validation split has only one class. Set prepare.validation.")
+    train, rest = subset(data.train, size, classes)
+    selection, rest = subset(rest, min(SELECTION_ROWS, len(train) // 3), classes)
+    stands_in = data.unlabelled.empty
+    others = (rest if stands_in else data.unlabelled)["text"]
+    others = others.sample(n=min(len(others), max(0, TRANSFER_TEXTS - len(train))), random_state=SEED)
+    validation, _ = subset(data.validation, VALIDATION_ROWS, classes)
+    return Sample(train, train if selection.empty else selection, validation, others.tolist(), stands_in)
+
+
+def subset(rows: pd.DataFrame, size: int, classes: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return a stratified sample of `size` rows, but at least one of each class, and the rest."""
+    size = max(size, classes)
+    return (rows, rows.iloc[:0]) if size >= len(rows) else keep(rows, size, classes, SEED, "the sample")

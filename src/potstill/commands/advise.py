@@ -1,0 +1,61 @@
+"""Recommend a student and what to improve, in minutes, before a full run.
+
+Trains inexpensive models on a sample of the prepared data (`dvc repro prepare`) and writes `metrics/advise`. Can be
+stopped and started again. The test split is not used.
+"""
+
+import argparse
+import shutil
+import sys
+from dataclasses import asdict
+
+from potstill import files, paths
+from potstill.advise.decide import decide
+from potstill.advise.measure import measure
+from potstill.advise.report import markdown
+from potstill.advise.teacher import FineTunedTeacher
+from potstill.corpus.dataset import Dataset
+from potstill.errors import PotstillError, listed
+from potstill.params.baseline import BaselineParams
+from potstill.params.evaluate import EvaluateParams
+from potstill.params.student import StudentParams
+from potstill.params.teacher import TeacherParams
+from potstill.teacher import table
+from potstill.terminal import Parser, text
+
+METRICS = paths.METRICS / "advise"
+SCRATCH = paths.SCRATCH / "advise"
+
+
+def arguments(parser: Parser) -> None:
+    """Add the options."""
+    parser.add_argument("--rows", type=int, default=1500, help="labelled rows to use at most (default: %(default)s)")
+    parser.add_argument(
+        "--teacher", type=text, help="one of teacher.presets (default: the first of teacher.checkpoints)"
+    )
+
+
+def run(args: argparse.Namespace) -> None:
+    """Measure models on a sample of the prepared data; write `metrics/advise`."""
+    params = TeacherParams.load()
+    name = args.teacher or params.checkpoints[0]
+    if name not in params.presets:
+        raise PotstillError(f"--teacher: params.yaml has no preset {name!r} (found: {listed(sorted(params.presets))})")
+    if table.is_table(params.presets[name].checkpoint):
+        raise PotstillError(f"--teacher: {name} is a table of answers, which cannot label other texts. Name another.")
+    data = Dataset.load(paths.PREPARED)
+    teacher = FineTunedTeacher(params, name, data.labels, data.multi_label, SCRATCH)
+    measured = measure(data, args.rows, BaselineParams.load(), StudentParams.load(), teacher, _print_progress)
+    measured |= {"teacher": name, "non_inferiority_margin": EvaluateParams.load().non_inferiority_margin}
+    advice = decide(measured)
+    report = markdown(measured, advice)
+    with files.whole(METRICS) as folder:
+        folder.mkdir()
+        files.write_json(folder / "advice.json", {"measured": measured, "advice": [asdict(s) for s in advice]})
+        files.write_text(folder / "advice.md", report)
+    shutil.rmtree(SCRATCH)
+    print(f"\n{report}")
+
+
+def _print_progress(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)

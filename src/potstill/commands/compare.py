@@ -1,0 +1,155 @@
+"""Compare experiments on one page."""
+
+import argparse
+import io
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import dvc.api
+
+from potstill import files, measures, paths
+from potstill.errors import PotstillError
+from potstill.evaluate.answers import Answers
+from potstill.params import section
+from potstill.report.experiments import Experiment, compare, flat, recommend
+from potstill.report.page import render
+from potstill.report.pictures import sizes
+from potstill.terminal import Parser
+
+METRICS = paths.METRICS / "compare"
+WORKSPACE = "workspace"
+SCORES, TIMING = paths.METRICS / "evaluate" / "metrics.json", paths.METRICS / "evaluate" / "timing.json"
+ANSWERS = paths.EVALUATE / "test.parquet"
+
+
+def arguments(parser: Parser) -> None:
+    """Add the options."""
+    parser.add_argument(
+        "names",
+        nargs="*",
+        help="experiments, branches, tags or commits; workspace for the last `dvc repro` (default: workspace, and the "
+        "experiments of the current commit)",
+    )
+
+
+def run(args: argparse.Namespace) -> None:
+    """Write `metrics/compare`."""
+    names = args.names or [WORKSPACE, *experiments_of_head()]
+    content = page_content([read(name) for name in dict.fromkeys(names)])
+    text = render("compare.md", content)
+    files.write_text(METRICS / "index.html", render("compare.html", content))
+    files.write_text(METRICS / "compare.md", text)
+    print(f"{text}\nSee {METRICS / 'index.html'} for the charts.")
+
+
+def page_content(experiments: list[Experiment]) -> dict[str, Any]:
+    """Return what the templates of the page show; the teachers are those of the first experiment."""
+    rows = compare(experiments)
+    teachers = [row for row in experiments[0].scores["models"].items() if row[1]["kind"] == "teacher"]
+    points = [{**values, "name": name} for name, values in teachers] + rows
+    reference = teachers[0][0] if teachers else rows[0]["name"]
+    chosen, why = recommend(rows)
+    return {
+        "title": f"{len(rows)} experiments" if len(rows) > 1 else "One experiment",
+        "chosen": chosen,
+        "why": why,
+        "rows": rows,
+        "reference": reference,
+        "charts": sizes(points, reference),
+    }
+
+
+def experiments_of_head() -> list[str]:
+    """Return the names of the experiments that were run on the current commit.
+
+    Raises:
+        PotstillError: there is no commit.
+    """
+    try:
+        head = git("rev-parse", "HEAD")
+    except subprocess.CalledProcessError:
+        raise PotstillError("not a Git repository with a commit. Run this in the root of the repository.") from None
+    refs = git("for-each-ref", "--format=%(refname)", f"refs/exps/{head[:2]}/{head[2:]}").split()
+    return [ref.rsplit("/", 1)[1] for ref in refs]
+
+
+def read(name: str) -> Experiment:
+    """Return an experiment from the workspace, or from Git and DVC's cache.
+
+    Raises:
+        PotstillError: there is no such experiment, or it has no evaluation.
+    """
+    return read_workspace() if name == WORKSPACE else read_commit(name)
+
+
+def read_workspace() -> Experiment:
+    """Return the last `dvc repro`."""
+    test = Answers.load(ANSWERS) if ANSWERS.is_file() else None
+    return checked(WORKSPACE, section.read(paths.PARAMS), files.read_json(SCORES), files.read_json(TIMING), test)
+
+
+def read_commit(name: str) -> Experiment:
+    """Return the experiment of a commit, which may have a name.
+
+    Raises:
+        PotstillError: there is none, or its files cannot be read.
+    """
+    revision = resolve(name)
+    try:
+        scores, timing = (json.loads(git("show", f"{revision}:{path}")) for path in (SCORES, TIMING))
+        params = section.parse(git("show", f"{revision}:{paths.PARAMS}"), f"{name}:{paths.PARAMS}")
+    except subprocess.CalledProcessError:
+        raise PotstillError(f"{name}: no {SCORES}, so `evaluate` has not run there. Leave it out.") from None
+    except (RecursionError, ValueError) as error:
+        raise PotstillError(f"{name}: {SCORES} or {TIMING} is not valid JSON ({error}). Leave it out.") from None
+    return checked(name, params, scores, timing, predictions(revision))
+
+
+def checked(name: str, params: dict[str, Any], scores: Any, timing: Any, test: Answers | None) -> Experiment:
+    """Return an experiment of these contents of its files.
+
+    Raises:
+        PotstillError: the metrics lack what the page shows.
+    """
+    try:
+        valid = "student" in measures.check(dict[str, measures.Sized], scores["models"])
+        measures.check(bool, scores["student"]["ship"])
+        measures.check(measures.Share | None, scores.get("teacher", {}).get("accuracy"))
+        measures.check(measures.Timings, timing["timing"])
+    except (AttributeError, KeyError, TypeError, ValueError):
+        valid = False
+    if not valid:
+        raise PotstillError(f"{name}: {SCORES} or {TIMING} is from another version of potstill. Leave it out.")
+    return Experiment(name, flat(params), scores, timing["timing"], test)
+
+
+def resolve(name: str) -> str:
+    """Return the commit of an experiment, branch, tag or commit.
+
+    Raises:
+        PotstillError: there is none of that name.
+    """
+    refs = git("for-each-ref", "--format=%(objectname)", f"refs/exps/**/{name}").split()
+    if refs:
+        return refs[-1]
+    try:
+        return git("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}")
+    except subprocess.CalledProcessError:
+        known = ", ".join(experiments_of_head()) or "none"
+        raise PotstillError(f"no experiment {name!r} (of this commit: {known}). See `dvc exp list`.") from None
+
+
+def predictions(revision: str) -> Answers | None:
+    """Return the predictions of a commit's models, if DVC has them in its cache or in a remote that can be reached."""
+    try:
+        content: Any = dvc.api.read(str(ANSWERS), rev=revision, mode="rb")
+    except Exception:  # DVC and each kind of remote raise their own
+        return None
+    return Answers.load(Path(f"{revision[:7]}:{ANSWERS}"), io.BytesIO(content))
+
+
+def git(*command: str) -> str:
+    """Return the output of a Git command."""
+    return subprocess.run(["git", *command], capture_output=True, text=True, check=True).stdout.strip()

@@ -1,0 +1,114 @@
+"""Describe a model: its classes, size, origin and scores."""
+
+import argparse
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from potstill.commands.common import add_model, load
+from potstill.errors import NAMED, listed, visible
+from potstill.runtime import explain, fast
+from potstill.runtime.file import FLOAT
+from potstill.runtime.model import Student
+from potstill.runtime.tokenizer import Words
+from potstill.terminal import Parser, as_json, finite
+
+INFORMATIVE_WORDS = 8  # shown per class
+
+
+def arguments(parser: Parser) -> None:
+    """Add the options."""
+    add_model(parser)
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Print the description."""
+    student, content = load(args.model)
+    description = describe(student, len(content))
+    if args.json:
+        print(as_json(description, indent=2))
+        return
+    for line in lines(args.model, student, description):
+        print(visible(line))
+
+
+def describe(student: Student, size: int) -> dict[str, Any]:
+    """Return a description of a student for programs: computed values, then its file's facts, which replace none.
+
+    Args:
+        student: the student.
+        size: bytes of its file.
+    """
+    thresholds = None if student.thresholds is None else [round(threshold, 6) for threshold in student.thresholds]
+    computed = {
+        "architecture": student.shape.architecture,
+        "labels": student.labels,
+        "parameters": student.parameters,
+        "words": len(student.lookup.known),
+        "bytes": size,
+        "bits": list(student.bits),
+        "temperature": round(student.temperature, 6),
+        **({} if thresholds is None else {"thresholds": dict(zip(student.labels, thresholds, strict=True))}),
+        "matches": "strings" if isinstance(student.lookup.known, Words) else "fingerprints",
+    }
+    informative = {label: dict(words) for label, words in explain.telling(student, INFORMATIVE_WORDS).items()}
+    facts = {key: value for key, value in student.facts.items() if key not in {*computed, "thresholds", "telling"}}
+    return finite({**computed, **facts, "telling": informative})
+
+
+def lines(path: Path, student: Student, description: dict[str, Any]) -> Iterator[str]:
+    """Yield the lines of a description for people."""
+    table, rest = student.bits
+    bits = "32-bit floats" if table == FLOAT else f"{table} bits in the embedding table, {rest} elsewhere"
+    kernel = "compiled" if fast.kernel else "numpy (slower; reinstall with a C compiler for the compiled one)"
+    yield (
+        f"{path}: {description['architecture']}, {description['parameters']:,} parameters, "
+        f"{description['bytes']:,} bytes"
+    )
+    if student.thresholds is None:
+        yield f"classes     {listed(student.labels)}"
+    else:
+        named = [f"{name} ({threshold:.3f})" for name, threshold in description["thresholds"].items()]
+        yield f"labels      {listed(named)}; multi-label, with these decision thresholds"
+    yield f"vocabulary  {description['words']:,} words, matched by their {description['matches']}"
+    yield f"reads       the first {student.lookup.max_length} words of a text"
+    yield f"weights     {bits}; calibrated with temperature {description['temperature']:g}"
+    yield f"kernel      {kernel}"
+    yield from origin(student.facts, multi_label=student.thresholds is not None)
+    if not description["telling"]:
+        yield "The file does not contain its vocabulary as words."
+        return
+    yield "most informative words of each class, and how much they raise the log-probability:"
+    for label, words in islice(description["telling"].items(), NAMED):
+        yield f"  {label}: " + ", ".join(f"{word} {gain:+.1f}" for word, gain in words.items())
+    if len(student.labels) > NAMED:
+        yield f"  … and {len(student.labels) - NAMED:,} more classes: --json lists all"
+
+
+def origin(facts: dict[str, Any], *, multi_label: bool) -> Iterator[str]:
+    """Yield the lines on a model's origin and scores.
+
+    Args:
+        facts: those of a model file, which `runtime.facts.check` has checked: some may be missing.
+        multi_label: whether a text may have several labels.
+    """
+    correct = "correct in all labels" if multi_label else "correct"
+    rows = facts.get("rows", {})
+    if "version" in facts:
+        yield f"made by     potstill {facts['version']}"
+    if {"train", "unlabelled"} <= rows.keys():
+        yield f"from        {rows['train']:,} labelled and {rows['unlabelled']:,} unlabelled texts"
+    for name, accuracy in facts.get("teachers", {}).items():
+        yield f"teacher     {name}, {accuracy:.2%} on test"
+    for name in facts.get("untested_teachers", []):
+        yield f"teacher     {name}, without predictions for some of the test texts"
+    for split, scores in facts.get("metrics", {}).items():
+        interval = f"95% CI {scores['accuracy_low']:.2%} to {scores['accuracy_high']:.2%}"
+        yield (
+            f"{split:<12}{scores['accuracy']:.2%} of {rows[split]:,} {correct} ({interval}), "
+            f"macro F1 {scores['macro_f1']:.4f}, calibration error {scores['calibration_error']:.4f}"
+        )
+    for name, digest in facts.get("sha256", {}).items():
+        yield f"sha256      {digest}  {name}"

@@ -1,0 +1,52 @@
+"""Write an HTML page that classifies text in the browser, without a server."""
+
+import argparse
+
+from potstill.bulk.formats import STANDARD
+from potstill.bulk.write import output
+from potstill.commands.common import add_model, load
+from potstill.errors import NAMED, visible
+from potstill.markdown import NAME, cut
+from potstill.runtime.model import Student
+from potstill.terminal import Parser, text
+from potstill.web.page import page
+
+
+def arguments(parser: Parser) -> None:
+    """Add the options."""
+    add_model(parser)
+    parser.add_argument("-o", "--output", required=True, help="the file to write, such as demo.html; or -")
+    parser.add_argument("--title", type=text, help="title of the page (default: its classes)")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Write the page."""
+    student, content = load(args.model)
+    html = render(student, content, args.title).encode()
+    with output(args.output, args.model) as stream:
+        stream.write(html)
+    if args.output != STANDARD:
+        print(visible(f"{args.output}: {len(html):,} bytes"))
+
+
+def render(student: Student, content: bytes, heading: str | None = None) -> str:
+    """Return the HTML of the page for a student.
+
+    Args:
+        student: the student.
+        content: the bytes of its file.
+        heading: the title; None for one that names the classes.
+    """
+    return page(content, heading or title(student, NAME), heading or title(student))
+
+
+def title(student: Student, name_length: int | None = None) -> str:
+    """Return a title that names the classes, each cut to `name_length` characters."""
+    if len(student.labels) > NAMED:
+        return f"Which of {len(student.labels):,} classes?"
+    labels = [visible(label) for label in student.labels]
+    if name_length is not None:
+        labels = [cut(label, name_length) for label in labels]
+    if student.thresholds is not None:
+        return f"Which of {', '.join(labels)}?"
+    return f"Is it {', '.join(labels[:-1])} or {labels[-1]}?"

@@ -1,0 +1,58 @@
+"""Write a model as a QR code.
+
+A reader that returns the bytes of the code returns a file that `potstill.Student` loads: the same model, without its
+facts.
+"""
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+
+import segno
+
+from potstill import paths
+from potstill.bulk.formats import STANDARD
+from potstill.bulk.write import output
+from potstill.errors import PotstillError, listed, visible
+from potstill.runtime.model import FILE, Student
+from potstill.terminal import Parser
+
+CAPACITY = 2953  # bytes, in version 40 with the lowest error correction (ISO/IEC 18004)
+
+
+def arguments(parser: Parser) -> None:
+    """Add the options."""
+    parser.add_argument(
+        "model", nargs="?", type=Path, default=paths.EXPORT / FILE, help="a potstill model file (default: %(default)s)"
+    )
+    parser.add_argument("-o", "--output", default="qr.png", help="the PNG file to write, or - (default: %(default)s)")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Write the picture."""
+    student = Student.load(args.model)
+    data = replace(student, facts={}).to_bytes()
+    code = encode(data)
+    with output(args.output, args.model) as stream:
+        code.save(stream, kind="png", scale=4, border=4)
+    if args.output != STANDARD:
+        line = (
+            f"{args.output}: QR code version {code.version}-{code.error}, {len(data):,} bytes, "
+            f"a classifier of {student.parameters:,} parameters for {listed(student.labels)}"
+        )
+        print(visible(line))
+
+
+def encode(data: bytes) -> segno.QRCode:
+    """Return the smallest QR code that contains a file.
+
+    Raises:
+        PotstillError: the file is larger than any QR code.
+    """
+    if len(data) > CAPACITY:
+        raise PotstillError(
+            f"the model has {len(data):,} bytes, and a QR code holds at most {CAPACITY:,}. Train one with fingerprints "
+            "(`dvc exp run -S student.fingerprint_bits=4`) and, if needed, a smaller `student.vocab_size` or "
+            f"`student.weight_bits`; or run `potstill search --budget {CAPACITY} --unit bytes`."
+        )
+    return segno.make_qr(data, mode="byte", error="L", boost_error=False)

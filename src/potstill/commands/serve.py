@@ -1,0 +1,77 @@
+"""Serve predictions over HTTP: /predict, /model, /healthz, /metrics, and a page at /."""
+
+import argparse
+import re
+
+from potstill.commands import page
+from potstill.commands.common import add_model, count, load
+from potstill.commands.inspect import describe
+from potstill.errors import lacking
+from potstill.terminal import Parser, text
+
+
+def arguments(parser: Parser) -> None:
+    """Add the options."""
+    add_model(parser)
+    parser.add_argument(
+        "--host", type=text, default="127.0.0.1", help="address to listen at (default: %(default)s, this machine only)"
+    )
+    parser.add_argument("--port", type=_port, default=8000, help="0 for any free one (default: %(default)s)")
+    parser.add_argument("--max-body", type=count, default=1 << 22, help="bytes of a request (default: %(default)s)")
+    parser.add_argument("--max-batch", type=count, default=1000, help="texts in a request (default: %(default)s)")
+    parser.add_argument("--max-length", type=count, default=100_000, help="characters of a text (default: %(default)s)")
+    parser.add_argument(
+        "--max-connections", type=count, default=1000, metavar="N", help="open connections (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--timeout",
+        type=_seconds,
+        default=30,
+        metavar="SECONDS",
+        help="time for a client to send a request, and to read the response (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--allowed-host",
+        type=text,
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a Host header to accept; repeatable; * for any (always accepted: localhost, 127.0.0.1, [::1] and --host; "
+        "unless --host is loopback, any IP address)",
+    )
+
+
+def run(args: argparse.Namespace) -> None:
+    """Serve until interrupted."""
+    try:
+        from potstill import serve
+    except ModuleNotFoundError as error:
+        raise lacking(error.name, "serve") from None
+    student, content = load(args.model)
+    listening = serve.listen(args.host, args.port)
+    app = serve.create(
+        student,
+        describe(student, len(content)),
+        page.render(student, content),
+        answered=serve.hosts(listening.getsockname()[0], [args.host, *args.allowed_host]),
+        max_body=args.max_body,
+        max_batch=args.max_batch,
+        max_length=args.max_length,
+    )
+    serve.run(app, listening, seconds=args.timeout, connections=args.max_connections)
+
+
+def _port(value: str) -> int:
+    if not re.fullmatch("[0-9]{1,5}", value) or int(value) > 65535:
+        raise argparse.ArgumentTypeError(f"must be an integer from 0 to 65535 (found: {value[:50]!r})")
+    return int(value)
+
+
+def _seconds(value: str) -> float:
+    try:
+        seconds = float(value)
+    except ValueError:
+        seconds = 0
+    if not 0 < seconds <= 86400:
+        raise argparse.ArgumentTypeError(f"must be a number of seconds, at most 86400 (found: {value[:50]!r})")
+    return seconds
