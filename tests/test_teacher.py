@@ -197,7 +197,7 @@ class TestTable:
         [
             ({"text": ["x"], "a": [1.0]}, "one per label: a, b"),
             ({"text": ["x"], "a": [1.0], "c": [0.0]}, "no column 'b' .found: 'text', 'a', 'c'.*one per label: a, b"),
-            ({"text": ["x", "y"], "a": [1.0, 0.9], "b": [0.0, 0.9]}, "row 2.*not to one"),
+            ({"text": ["x", "y"], "a": [1.0, 0.9], "b": [0.0, 0.9]}, "row 2.*sum to one"),
             ({"text": ["x"], "a": [1.5], "b": [-0.5]}, "row 1"),
             ({"text": ["x"], "a": ["much"], "b": [0.5]}, "not a number"),
             ({"text": [None, "y"], "a": [1.0, 1.0], "b": [0.0, 0.0]}, "row 1 has no text"),
