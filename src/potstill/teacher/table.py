@@ -123,9 +123,11 @@ def _distribution(values: Sequence[Any], multi_label: bool, where: str) -> list[
             raise PotstillError(f"{where} has a probability that is not a number: {value!r}. Correct it.")
     found = [float(value) for value in values]
     if not all(0 <= value < math.inf for value in found) or (multi_label and max(found) > 1):
-        raise PotstillError(f"{where}: the probabilities are {_rounded(found)}, and each must be from 0 to 1")
+        raise PotstillError(f"{where}: the probabilities are {_rounded(found)}: each must be from 0 to 1")
     if not multi_label and abs(sum(found) - 1) > 0.01:
-        raise PotstillError(f"{where}: the probabilities are {_rounded(found)} and sum to {sum(found):.4g}, not to one")
+        raise PotstillError(
+            f"{where}: the probabilities are {_rounded(found)} and sum to {sum(found):.4g}: each row must sum to one"
+        )
     return found
 
 
