@@ -14,7 +14,8 @@ import stages
 STAGES = {
     stage: ("table",) if stage in ("teacher", "label") else ()
     for stage in (
-        "prepare", "baseline", "teacher", "pool", "label", "transfer", "student", "export", "ablate", "evaluate", "report",
+        "prepare", "baseline", "teacher", "pool", "label", "transfer", "student", "export", "ablate", "evaluate",
+        "report",
     )
 }  # fmt: skip
 PER_CLASS = {"train": 6, "unlabelled": 6, "validation": 3, "test": 3}
