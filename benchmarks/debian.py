@@ -22,7 +22,8 @@ from runs import ROOT, WORK, Clone, Setting, git
 RESULTS = ROOT / "benchmarks" / "debian"
 SEED = 0
 FACETS = ("use::", "works-with::", "interface::")  # of the tags of https://debtags.debian.org
-FEWEST = {"sections": 20, "tags": 100}  # texts of a class that is kept
+MIN_PACKAGES = 50_000
+MIN_TEXTS = {"sections": 20, "tags": 100}  # of a class that is kept
 UNTAGGED = 0.15  # share that is kept of the texts with tags, but none of these facets
 
 NETWORK = {"vocab_size": 4000, "embedding_dim": 8, "hidden": 24, "weight_bits": 8, "learning_rate": 0.005}
@@ -72,7 +73,7 @@ def packages() -> list[dict[str, str]]:
             fields[name] = value.strip()
         if "Description" in fields and "Section" in fields:
             found.setdefault(fields["Description"].lower(), fields)
-    if len(found) < 50000:
+    if len(found) < MIN_PACKAGES:
         raise SystemExit(f"error: apt-cache knows {len(found):,} descriptions, too few: run `apt-get update`")
     shuffled = sorted(found.values(), key=lambda fields: fields["Package"])
     random.Random(SEED).shuffle(shuffled)
@@ -83,7 +84,7 @@ def sections(known: list[dict[str, str]]) -> tuple[list[tuple[str, str]], list[s
     """Which section is it in: labelled texts, and others."""
     rows = [(fields["Description"], fields["Section"].split("/")[-1]) for fields in known]
     counts = Counter(section for _, section in rows[:14000])
-    rows = [row for row in rows if counts[row[1]] >= FEWEST["sections"]]
+    rows = [row for row in rows if counts[row[1]] >= MIN_TEXTS["sections"]]
     return rows[:14000], [text for text, _ in rows[14000:]]
 
 
@@ -92,7 +93,7 @@ def tags(known: list[dict[str, str]]) -> tuple[list[tuple[str, str]], list[str]]
     tagged = [(fields["Description"], fields["Tag"].split(", ")) for fields in known if fields.get("Tag")]
     counts = Counter(tag for _, tags in tagged for tag in tags if tag.startswith(FACETS))
     rng = random.Random(SEED)
-    rows = [(text, "|".join(sorted(tag for tag in tags if counts[tag] >= FEWEST["tags"]))) for text, tags in tagged]
+    rows = [(text, "|".join(sorted(tag for tag in tags if counts[tag] >= MIN_TEXTS["tags"]))) for text, tags in tagged]
     rows = [row for row in rows if row[1] or rng.random() < UNTAGGED]
     return rows, [fields["Description"] for fields in known if not fields.get("Tag")]
 

@@ -1,22 +1,15 @@
 """Time and memory of pool, label, transfer and student as the unlabelled texts grow: `make benchmark-scale`.
 
-The texts are drawn: 5 to 30 words of 300,000 that are as unequally frequent as those of a language, every twentieth
-text a copy of another with capitals. The teacher has the interface of any, and answers at once. Variants are left out,
-and the student is a bag of words that sees all texts once. Each stage is its script, in a process of its own.
+The texts are random: 5 to 30 words out of 300,000 with the frequencies of a natural language; every twentieth text is a
+copy of another in upper case. The teacher is a stub that takes no time. The pool has no variants, and the student is a
+bag of words, trained for one epoch.
 """
 
-import argparse
-import json
-import platform
-import shutil
-import subprocess
+import runpy
 import sys
-from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
-WORK = ROOT / "benchmarks" / ".work" / "scale"
-RESULTS = ROOT / "benchmarks" / "scale"
-SIZES = (10_000, 100_000, 1_000_000, 10_000_000)
+import stages
+
 STAGES = ("pool", "label", "transfer", "student")
 LABELS = ["calm", "excited", "neither"]
 BATCH = 1 << 16
@@ -27,8 +20,8 @@ CHANGES = {
 }
 
 
-def prepare(folder: Path, rows: int) -> None:
-    """Write parameters, and prepared data with so many unlabelled texts, as the stages expect them."""
+def prepare(rows: int) -> None:
+    """Write the parameters, and prepared data with `rows` unlabelled texts."""
     import numpy as np
     import pandas as pd
     import pyarrow as pa
@@ -49,86 +42,36 @@ def prepare(folder: Path, rows: int) -> None:
         return texts
 
     labelled = [pd.DataFrame({"text": draw(count), "label": np.arange(count) % 3}) for count in (1500, 500, 500)]
-    Dataset(LABELS, *labelled, pd.DataFrame({"text": []}, dtype="str")).save(folder / paths.PREPARED)
+    Dataset(LABELS, *labelled, pd.DataFrame({"text": []}, dtype="str")).save(paths.PREPARED)
     schema = pa.schema([("text", pa.large_string())])
-    with pa.parquet.ParquetWriter(folder / paths.PREPARED / "unlabelled.parquet", schema) as writer:
+    with pa.parquet.ParquetWriter(paths.PREPARED / "unlabelled.parquet", schema) as writer:
         for start in range(0, rows, BATCH):
             writer.write_table(pa.table([draw(min(BATCH, rows - start))], schema=schema))
-    params = YAML(typ="safe", pure=True).load(ROOT / paths.PARAMS)
+    params = YAML(typ="safe", pure=True).load(stages.ROOT / paths.PARAMS)
     for section, changes in CHANGES.items():
         params[section] |= changes
-    YAML(typ="safe").dump(params, folder / paths.PARAMS)
-    files.write_json(folder / paths.TEACHER / "stub" / "teacher.json", {"kind": "stub", "labels": LABELS})
+    YAML(typ="safe").dump(params, paths.PARAMS)
+    files.write_json(paths.TEACHER / "stub" / "teacher.json", {"kind": "stub", "labels": LABELS})
 
 
-def label() -> None:
-    """The stage `label` with a teacher that answers at once."""
-    import runpy
-
+def label(rows: int) -> None:
+    """Run the stage `label` with the stub."""
     import numpy as np
 
     from potstill.teacher import model
 
-    def logits(texts: list[str], progress: model.Progress = len, cut: model.Progress = len) -> np.ndarray:
-        answers = np.zeros((len(texts), len(LABELS)), np.float32)
-        answers[:, 0] = ["w2 " in text for text in texts]
-        answers[:, 1] = ["w5 " in text for text in texts]
-        return 3 * answers
+    class Stub(model.Teacher):
+        def score(self, texts: list[str]) -> tuple[np.ndarray, int]:
+            logits = np.zeros((len(texts), len(LABELS)), np.float32)
+            logits[:, 0] = ["w2 " in text for text in texts]
+            logits[:, 1] = ["w5 " in text for text in texts]
+            return 3 * logits, 0
 
-    model.load = lambda *_: model.Teacher(LABELS, 1, logits)
+    model.load = lambda *_: Stub(LABELS, 1)
     sys.argv = ["label.py", "stub"]
-    runpy.run_path(str(ROOT / "src" / "label.py"), run_name="__main__")
-
-
-def measure(rows: int, folder: Path) -> list[dict[str, object]]:
-    """Run the stages on so many texts; seconds and memory are those that the stages write down."""
-    own = [sys.executable, __file__]
-    subprocess.run([*own, "--step", "prepare", "--rows", str(rows)], cwd=folder, check=True)
-    found: list[dict[str, object]] = []
-    for stage in STAGES:
-        command = [*own, "--step", "label"] if stage == "label" else [sys.executable, ROOT / "src" / f"{stage}.py"]
-        subprocess.run(command, cwd=folder, check=True)
-        (path,) = (folder / "metrics" / stage).rglob("resources.json")
-        cost = json.loads(path.read_text())["resources"]
-        found.append(
-            {
-                "stage": stage,
-                "rows": rows,
-                "seconds": cost["seconds"],
-                "peak_megabytes": cost["peak_megabytes"],
-                "command": "make benchmark-scale",
-                "machine": f"{platform.machine()}, a core of {platform.system()}",
-            }
-        )
-        print({key: found[-1][key] for key in ("stage", "rows", "seconds", "peak_megabytes")}, flush=True)
-    return found
-
-
-def main() -> None:
-    """Measure all sizes and write `benchmarks/scale/` and the README's table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--sizes", type=int, nargs="*", default=SIZES, help="unlabelled texts (%(default)s)")
-    parser.add_argument("--step", choices=("prepare", "label"), help=argparse.SUPPRESS)
-    parser.add_argument("--rows", type=int, help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
-    # Imported where they are needed: what a process holds when it starts another counts as the other's memory.
-    sys.path.insert(0, str(ROOT / "src"))
-    if arguments.step == "prepare":
-        prepare(Path(), arguments.rows)
-    elif arguments.step == "label":
-        label()
-    else:
-        rows = []
-        for size in arguments.sizes:
-            shutil.rmtree(WORK, ignore_errors=True)
-            WORK.mkdir(parents=True)
-            rows += measure(size, WORK)
-        import tables
-        from potstill import files
-
-        files.write_json(RESULTS / "results.json", rows)
-        tables.scale(rows, RESULTS)
+    runpy.run_path(str(stages.ROOT / "src" / "label.py"), run_name="__main__")
 
 
 if __name__ == "__main__":
-    main()
+    steps = {"prepare_data": prepare, "label": label}
+    stages.main("scale", "rows", (10_000, 100_000, 1_000_000, 10_000_000), dict.fromkeys(STAGES, ()), steps)

@@ -40,7 +40,7 @@ def stock(source: str, data: Dataset, params: TeacherParams, folder: Path) -> No
     from transformers import DataCollatorWithPadding, Trainer, TrainingArguments
 
     model, tokenizer = pretrained.load(source, data.labels, params.seed)
-    rows, _ = finetune.examples(tokenizer, data.train, params.max_length)
+    rows, _ = finetune.examples(tokenizer, data.train, params.max_length, len(data.labels))
     arguments = TrainingArguments(
         output_dir=str(folder),
         num_train_epochs=params.epochs,

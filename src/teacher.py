@@ -113,9 +113,9 @@ def fit(
         from potstill.teacher import adapt
 
         texts = [*data.train["text"], *data.unlabelled["text"]]
-        source = adapt.adapt(source, texts, params, scratch, log_adaptation)
+        source = adapt.train(source, texts, params, scratch, log_mlm)
     network, tokenizer = pretrained.load(source, data.labels, params.seed, data.multi_label)
-    with record.curves(metrics) if together.is_main_process() else nullcontext(log_adaptation) as log:
+    with record.curves(metrics) if together.is_main_process() else nullcontext(log_mlm) as log:
         truncated = finetune.finetune(
             network, tokenizer, data.train, data.validation, params, learning_rate, scratch, log
         )
@@ -126,7 +126,7 @@ def fit(
     return truncated
 
 
-def log_adaptation(epoch: dict[str, float]) -> None:
+def log_mlm(epoch: dict[str, float]) -> None:
     """Print the loss of an epoch of masked-language-model training."""
     tqdm.write(f"masked-language model, epoch {epoch['epoch']}: loss {epoch['loss']:.4g}")
 

@@ -24,7 +24,7 @@ class Killed(Exception):
 
 def adapted(source, data, scratch, log=lambda epoch: None):
     """The folder of a checkpoint trained for three epochs on the train texts."""
-    return adapt.adapt(str(source), data.train["text"].tolist(), settings(mlm_epochs=3), scratch, log)
+    return adapt.train(str(source), data.train["text"].tolist(), settings(mlm_epochs=3), scratch, log)
 
 
 def weights(folder, labels=None):
@@ -133,7 +133,7 @@ def test_adapted_or_not_a_teacher_has_the_same_files(stage, bert, data, monkeypa
     assert note in capsys.readouterr().out
     written = json.loads((paths.METRICS / "teacher/mine/metrics.json").read_text())["mine"]
     assert written["input_sha256"] == sha256(bert)
-    monkeypatch.setattr(adapt, "adapt", None)  # not called where there is nothing to do
+    monkeypatch.setattr(adapt, "train", None)  # not called where there is nothing to do
     stage(mlm_epochs=3, presets={"mine": {"checkpoint": str(bert), "mlm_epochs": 0}})
     assert {path.name for path in folder.iterdir()} == files
     assert json.loads((folder / "config.json").read_text()) == facts

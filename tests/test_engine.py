@@ -296,7 +296,7 @@ def test_predict_on_ray_answers_as_predict_does_and_goes_on_where_it_stopped(tmp
     written = [path.name for path, time_ in before.items() if path.stat().st_mtime_ns != time_]
     assert written == ["000003.parquet"]
     with pytest.raises(PotstillError, match="holds the results of another model or input"):
-        cli._main([*command[:-4], "--engine", "ray"])
+        cli.execute([*command[:-4], "--engine", "ray"])
 
 
 @pytest.fixture
@@ -348,8 +348,8 @@ def test_labels_and_answers_go_through_a_store(bucket, teacher, tmp_path, monkey
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
-        ((), "it reads and writes no stream"),
-        (("in.parquet", "-o", "out", "--skip-bad"), "knows neither --fallback nor --skip-bad"),
+        ((), "not - .a stream."),
+        (("in.parquet", "-o", "out", "--skip-bad"), "does not support --fallback and --skip-bad"),
         (("in.parquet", "-o", "out"), "in.parquet is missing"),
         (("*.parquet", "-o", "out"), "there is no Parquet file"),
         (("nowhere://in.parquet", "-o", "out"), "Protocol not known: nowhere"),

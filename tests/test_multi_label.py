@@ -443,7 +443,7 @@ def test_a_student_learns_from_labels_and_says_which(mixed):
 def test_a_table_of_probabilities_teaches_without_summing_to_one(tmp_path):
     path = tmp_path / "llm.csv"
     pd.DataFrame({"text": ["Both", "none"], "a": [0.9, 0.0], "b": [1.0, 0.2]}).to_csv(path, index=False)
-    with pytest.raises(PotstillError, match="every row must sum to one"):
+    with pytest.raises(PotstillError, match="each row must sum to one"):
         answers.read(path, ["a", "b"])
     answers.read(path, ["a", "b"], multi_label=True).to_parquet(tmp_path / "table.parquet")
     teachers.describe(tmp_path, "table", ["a", "b"], multi_label=True)

@@ -1,6 +1,6 @@
 """A pool of processes with one thread each, for independent trainings.
 
-joblib's loky was tried and not taken: signals, threads and orphaned workers need the same code around it.
+Not joblib's loky: its workers outlive a killed parent too, so that it would need the same code.
 """
 
 import os

@@ -81,7 +81,7 @@ class Predictor:
 
     def _single_label(self, texts: list[str], top_k: int) -> list[Prediction]:
         labels = self.student.labels
-        best = answer(self.student, Batch(texts, ()), min(top_k, len(labels)), 0.0, False)
+        best = top_labels(self.student, Batch(texts, ()), min(top_k, len(labels)), 0.0, False)
         _check_finite(best.probabilities)
         predictions = []
         for ids, row in zip(best.ids.tolist(), best.probabilities.tolist(), strict=True):

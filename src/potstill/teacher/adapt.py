@@ -31,7 +31,7 @@ WARMUP_STEPS = 100
 IGNORED = -100  # the collator's label of a token that is not masked
 
 
-def adapt(
+def train(
     source: str,
     texts: list[str],
     params: TeacherParams,

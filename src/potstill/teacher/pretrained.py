@@ -1,4 +1,4 @@
-"""A checkpoint as a network and its tokenizer, and texts for it; apart from training, which takes seconds to import."""
+"""Loading checkpoints and tokenizing texts; separate from training, whose imports take seconds."""
 
 import json
 import sys
@@ -18,15 +18,15 @@ from transformers.trainer_utils import set_seed
 
 from potstill.errors import PotstillError, exhausted, first_line
 
-transformers.logging.set_verbosity_error()  # "newly initialized" is the head, and no news
+transformers.logging.set_verbosity_error()  # it would warn that the new head is newly initialized
 transformers.logging.disable_progress_bar()
 
-# Embeddings have more rows than the tokenizer has tokens where they were padded, to a multiple of 128 at most, or
-# (dbmdz's BERT, Phi) by some percent. Anything more is a tokenizer of another checkpoint, or a part of its own.
+# Embeddings may have more rows than the tokenizer has tokens: padded to a multiple of 128 at most, or by a few percent
+# (dbmdz's BERT, Phi). With more rows than that, the tokenizer is that of another checkpoint, or incomplete.
 MULTIPLE, USED = 128, 0.9
-# What any tokenizer can encode, if only as an unknown token; one that has none fails here and not in some later text.
+# Every tokenizer can encode this, if only as an unknown token; one without an unknown token fails here at once.
 PROBE = "a \u2603"
-# What must be JSON objects, with what the libraries take for granted in them.
+# Files that must be JSON objects, and the keys that the libraries do not check.
 OBJECTS: dict[str, dict[str, type]] = {
     "config.json": {},
     "tokenizer.json": {"added_tokens": list, "model": dict},
@@ -43,13 +43,13 @@ def load(
 
     Args:
         source: a folder, or a hub id. Only safetensors are read and no code from the source is run.
-        labels: the names of the classes of a head that is to be trained; None keeps the saved head.
-        seed: for the first weights of a new head.
-        multi_label: whether a text may have several of these labels.
-        trained: whether the saved head is a trained one, so that no weight may be missing.
+        labels: the names of the classes of a new head; None keeps the saved head.
+        seed: for the initial weights of a new head.
+        multi_label: whether a text may have several labels.
+        trained: whether the saved head is trained, so that no weight may be missing.
 
     Raises:
-        PotstillError: `source` cannot be loaded as a sequence classifier, or is not whole.
+        PotstillError: `source` cannot be loaded as a sequence classifier, or is incomplete.
     """
     head: dict[str, Any] = {}
     if labels is not None:
@@ -67,18 +67,18 @@ def load(
 def load_as(
     kind: Any, name: str, source: str, seed: int, trained: bool = False, **options: Any
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """Load a checkpoint as a model of some kind, and its tokenizer.
+    """Load a checkpoint as a model of a given kind, and its tokenizer.
 
     Args:
-        kind: one of the auto classes of `transformers`.
-        name: what that is, for people.
+        kind: an auto class of `transformers`.
+        name: its name in messages.
         source: a folder, or a hub id. Only safetensors are read and no code from the source is run.
-        seed: for the first weights that the checkpoint lacks.
-        trained: whether no weight may be missing; otherwise those of a new head may.
-        options: what `from_pretrained` takes besides.
+        seed: for the initial weights of a new head.
+        trained: whether no weight may be missing; otherwise those of the head may.
+        options: further arguments of `from_pretrained`.
 
     Raises:
-        PotstillError: `source` cannot be loaded as that, or is not whole.
+        PotstillError: `source` cannot be loaded as that, or is incomplete.
     """
     set_seed(seed)
     part = "config.json"
@@ -100,7 +100,7 @@ def load_as(
             tokenizer.pad_token = tokenizer.eos_token
             model.config.pad_token_id = tokenizer.pad_token_id
         fault = _tokenizer_fault(tokenizer, model) or _weights_fault(model, loaded, trained)
-    except Exception as error:  # each kind of damage has one of its own, the tokenizers' a plain `Exception`
+    except Exception as error:  # the types depend on the damage; tokenizers raises plain `Exception`
         if exhausted(error):
             raise
         fault = (
@@ -119,13 +119,13 @@ def load_tokenizer(source: str) -> PreTrainedTokenizerBase:
     """Load the tokenizer of a folder or a hub id.
 
     Raises:
-        ValueError: it is missing: `transformers` makes one up then, of special tokens and no words; or it is damaged.
-        Exception: it is damaged; each kind of damage has a type of its own.
+        ValueError: it is missing (`transformers` would return one with special tokens only) or damaged.
+        Exception: it is damaged; the type depends on the damage.
     """
     _check_objects(source)
     tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
     folder, names = Path(source), {"tokenizer.json", *tokenizer.vocab_files_names.values()}
-    # Those of ByT5 and CANINE have no vocabulary; a hub id has no folder.
+    # ByT5 and CANINE have no vocabulary, and a hub id no folder.
     if tokenizer.vocab_files_names and folder.is_dir() and not any((folder / name).is_file() for name in names):
         raise ValueError(f"its tokenizer is missing (no {' or '.join(sorted(names))})")
     tokenizer(PROBE)
@@ -133,10 +133,10 @@ def load_tokenizer(source: str) -> PreTrainedTokenizerBase:
 
 
 def _check_objects(source: str) -> None:
-    """Check the JSON files of a folder before `transformers` reads them, which does not say which one is wrong.
+    """Check the JSON files of a folder; the errors of `transformers` do not name the file.
 
     Raises:
-        ValueError: one is no JSON object, or lacks a key.
+        ValueError: one is not a JSON object, or lacks a key.
     """
     for name, keys in OBJECTS.items():
         path = Path(source, name)
@@ -156,7 +156,7 @@ def _check_objects(source: str) -> None:
 
 
 def _tokenizer_fault(tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel) -> str | None:
-    """Say why a tokenizer is not the one that the model was trained with, as far as this can be seen."""
+    """Return why a tokenizer does not fit the model, as far as can be checked; None if it does."""
     if tokenizer.pad_token_id is None:
         return "its tokenizer has no padding token"
     padding = model.config.pad_token_id
@@ -174,16 +174,16 @@ def _tokenizer_fault(tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel)
 
 
 def _weights_fault(model: PreTrainedModel, loaded: Mapping[str, Any], trained: bool) -> str | None:
-    """Say what is wrong with the weights, of which `transformers` draws at random those that it does not find."""
+    """Return what is wrong with the weights, if anything; `transformers` initializes missing ones at random."""
     own = f"{model.base_model_prefix}."
     absent = {*loaded["missing_keys"], *(key for key, *_ in loaded["mismatched_keys"])}
-    # Layers that config.json does not count are left out in silence.
+    # Layers beyond those that config.json counts would be ignored silently.
     if trained:
         absent |= set(loaded["unexpected_keys"])
     else:  # the head is new, and so is the pooler of a masked-language model
         parts = {name for name, _ in model.base_model.named_children()}
-        over = {key for key in loaded["unexpected_keys"] if key.removeprefix(own).partition(".")[0] in parts}
-        absent = {key for key in absent if key.startswith(own)} | over
+        extra = {key for key in loaded["unexpected_keys"] if key.removeprefix(own).partition(".")[0] in parts}
+        absent = {key for key in absent if key.startswith(own)} | extra
         absent = {key for key in absent if ".pooler." not in f".{key}"}
     if absent:
         return f"its weights do not fit its config.json ({len(absent)} of them, such as {min(absent)})"
@@ -193,12 +193,12 @@ def _weights_fault(model: PreTrainedModel, loaded: Mapping[str, Any], trained: b
 
 
 def _positions(model: PreTrainedModel) -> int:
-    """The longest text, in tokens, that the model has position embeddings for."""
+    """Return the number of tokens that the model has position embeddings for."""
     positions = getattr(model.config, "max_position_embeddings", None) or 0
-    if positions <= 0:  # XLNet says -1
+    if positions <= 0:  # XLNet has -1
         return sys.maxsize
     embedding = getattr(getattr(model.base_model, "embeddings", None), "position_embeddings", None)
-    # RoBERTa and its kin count positions from behind the padding token's id.
+    # RoBERTa and its variants count positions from the padding token's id + 1.
     reserved = getattr(embedding, "padding_idx", None)
     return positions if reserved is None else positions - reserved - 1
 
@@ -206,11 +206,11 @@ def _positions(model: PreTrainedModel) -> int:
 def encode(
     tokenizer: PreTrainedTokenizerBase, texts: list[str], max_length: int
 ) -> tuple[list[dict[str, list[int]]], int]:
-    """Tokenise texts, cut to `max_length` tokens or what the model can take.
+    """Tokenize texts, truncated to `max_length` tokens or to the model's maximum.
 
     Returns:
-        A dictionary of lists per text, and how many texts were cut. A tokenizer written in Python does not tell:
-        then texts that just fit are counted too.
+        A dictionary of lists per text, and how many texts were truncated. A tokenizer written in Python does not report
+        this; then texts of exactly the maximum length are counted too.
     """
     limit = min(max_length, tokenizer.model_max_length)
     encoded = tokenizer(texts, truncation=True, max_length=limit)

@@ -1,4 +1,4 @@
-"""A table of probabilities from elsewhere (an LLM, an API, a paid service) as a teacher."""
+"""A table of probabilities from elsewhere (an LLM, a paid API) as a teacher."""
 
 import math
 import re
@@ -23,27 +23,27 @@ _NUMBER = re.compile(r"\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\s*",
 
 
 def is_table(checkpoint: str) -> bool:
-    """Whether a preset's checkpoint names a table rather than a model."""
+    """Return whether a preset's checkpoint is a table rather than a model."""
     name = formats.parse(checkpoint)
     return name is not None and name.format != "txt"
 
 
 def read(path: Path, labels: list[str], multi_label: bool = False) -> pd.DataFrame:
-    """Read and check a table with the column `text` and one column of probabilities per label; others are not used.
+    """Read and check a table with the column `text` and a column of probabilities per label; other columns are ignored.
 
-    Where a text may have several labels, each probability is that of the label for itself.
+    In multi-label tables each probability is that of one label, independent of the others.
 
     Returns:
         A table with the column `text` and a float column per label, in the order of `labels`.
 
     Raises:
-        PotstillError: the file is missing or unreadable, a column of `text` and the labels is missing, a row is no
-            probability distribution, or two contradict each other.
+        PotstillError: the file is missing or unreadable, a column is missing, a row is not a probability distribution,
+            or two rows contradict each other.
     """
     if not path.is_file():
-        raise PotstillError(f"{path} is missing: give an existing table as the preset's checkpoint")
+        raise PotstillError(f"{path} is missing. Set the preset's checkpoint to an existing table.")
     if "text" in labels:
-        raise PotstillError(f"{path}: a class is called 'text', as the column of the texts is: rename the class")
+        raise PotstillError(f"{path}: a class is named 'text', like the column of texts. Rename the class.")
     kind = formats.format_of(str(path), None, "csv")
     columns = names(str(path), kind)
     found = {column if column == "text" else name_of(column): column for column in columns}
@@ -59,8 +59,8 @@ def read(path: Path, labels: list[str], multi_label: bool = False) -> pd.DataFra
     for label in labels:
         if label in same:
             raise PotstillError(
-                f"{path} has the columns {quoted(same[label])} and {quoted(found[label])}, both of the class "
-                f"{label!r}: remove one"
+                f"{path}: the columns {quoted(same[label])} and {quoted(found[label])} both belong to the class "
+                f"{label!r}. Remove one."
             )
     if others:
         print(visible(f"{path}: columns that are not used: {join_names([*map(quoted, others)])}"), file=sys.stderr)
@@ -72,7 +72,7 @@ def read(path: Path, labels: list[str], multi_label: bool = False) -> pd.DataFra
         for number, text, *values in zip(batch.numbers, texts[len(rows) :], *batch.others, strict=True):
             where = f"{path}: {row_unit(kind)} {number}"
             if not text.strip():
-                raise PotstillError(f"{where} has no text: fill it in or remove the row")
+                raise PotstillError(f"{where} has no text. Add it or remove the row.")
             rows.append(_distribution(values, multi_label, where))
             places.append(f"{row_unit(kind)} {number}")
     table = pd.DataFrame(np.array(rows, np.float64).reshape(-1, len(labels)), columns=labels)
@@ -80,14 +80,14 @@ def read(path: Path, labels: list[str], multi_label: bool = False) -> pd.DataFra
     if pair := _contradiction(table):
         one, other = pair
         raise PotstillError(
-            f"{path}: {places[one]} and {places[other]} have the same text, {texts[other][:60]!r}, whatever its case "
-            f"and white space, but the probabilities {_rounded(rows[one])} and {_rounded(rows[other])}: remove one"
+            f"{path}: {places[one]} and {places[other]} have the same text, {texts[other][:60]!r}, but for case and "
+            f"white space, and the probabilities {_rounded(rows[one])} and {_rounded(rows[other])}. Remove one."
         )
     return table
 
 
 def _contradiction(table: pd.DataFrame) -> tuple[int, int] | None:
-    """The first two rows of one text that differ in their probabilities."""
+    """Return the first two rows with the same text and different probabilities."""
     same, values = pd.factorize(comparison_keys(table["text"]))[0], table.iloc[:, 1:].to_numpy()
     first = np.unique(same, return_index=True)[1][same]
     differs = np.flatnonzero((np.abs(values - values[first]) > 1e-6).any(1))
@@ -95,38 +95,38 @@ def _contradiction(table: pd.DataFrame) -> tuple[int, int] | None:
 
 
 def coverage(name: str, table: pd.DataFrame, texts: Mapping[str, pd.Series]) -> str:
-    """Say of how many texts a table has the probabilities.
+    """Return a message with the number of texts that a table covers.
 
     Args:
-        name: what the table is called in messages.
-        table: what `read` gave.
-        texts: by what they are called.
+        name: the table's name in messages.
+        table: as `read` returns it.
+        texts: by split.
 
     Raises:
-        PotstillError: it has none of them.
+        PotstillError: it covers none.
     """
     known = set(comparison_keys(table["text"]))
     found = {split: int(comparison_keys(some).isin(known).sum()) for split, some in texts.items() if len(some)}
     if not any(found.values()):
         raise PotstillError(
-            f"{name} has {len(table):,} rows, and none of them is a text of {', '.join(found)}: its column `text` must "
-            "hold these texts, whatever their case and white space"
+            f"{name} has {len(table):,} rows, and none of them is a text of {', '.join(found)}. Its column `text` must "
+            "have these texts; case and white space may differ."
         )
     shares = [f"{number:,} of {len(texts[split]):,} {split} texts" for split, number in found.items()]
     return f"{name}: probabilities of {', '.join(shares)}"
 
 
 def _distribution(values: Sequence[Any], multi_label: bool, where: str) -> list[float]:
-    """The probabilities of a row."""
+    """Check the values of a row, and return them as numbers."""
     for value in values:
         if not (_NUMBER.fullmatch(value) if isinstance(value, str) else _is_number(value)):
-            raise PotstillError(f"{where} has a probability that is not a number: {value!r}. Correct it")
+            raise PotstillError(f"{where} has a probability that is not a number: {value!r}. Correct it.")
     found = [float(value) for value in values]
     if not all(0 <= value < math.inf for value in found) or (multi_label and max(found) > 1):
         raise PotstillError(f"{where}: the probabilities are {_rounded(found)}: each must be from 0 to 1")
     if not multi_label and abs(sum(found) - 1) > 0.01:
         raise PotstillError(
-            f"{where}: the probabilities are {_rounded(found)} and sum to {sum(found):.4g}: every row must sum to one"
+            f"{where}: the probabilities are {_rounded(found)} and sum to {sum(found):.4g}: each row must sum to one"
         )
     return found
 
@@ -140,16 +140,16 @@ def _rounded(values: list[float]) -> list[float]:
 
 
 def logits(table: pd.DataFrame, texts: pd.Series, multi_label: bool = False) -> np.ndarray:
-    """Look texts up, whatever their case and white space.
+    """Look up texts, ignoring case and white space.
 
     Returns:
-        Log-probabilities of shape (texts, classes), float32, or where a text may have several labels log-odds; a row of
-        NaN where the table lacks the text.
+        Log-probabilities, for multi-label tables log-odds: float32 (texts, classes); rows of NaN for texts that the
+        table lacks.
     """
     labels = table.columns[1:]
     known = table.assign(key=comparison_keys(table["text"])).drop_duplicates("key").set_index("key")[labels]
     found = known.reindex(comparison_keys(texts)).to_numpy(np.float64)
-    # A probability of zero, or of one, is a rounded one: its logarithm must stay finite.
+    # Probabilities of exactly 0 or 1 are rounded; their logarithms must be finite.
     if multi_label:
         return logit(np.clip(found, 1e-6, 1 - 1e-6)).astype(np.float32)
     return np.log(np.clip(found, 1e-6, None)).astype(np.float32)

@@ -1,7 +1,7 @@
 """Data-parallel training in several processes of this machine, with torch.distributed.
 
-torchrun's `elastic_launch` was tried on paper and not taken: it wraps an error of a worker in a ChildFailedError with a
-traceback and detects killed workers by polling, so that `workers` would still be needed for messages of one line.
+Not torchrun's `elastic_launch`: it logs tracebacks, and turns an error of a worker into a ChildFailedError, so that a
+PotstillError would be lost.
 """
 
 import os

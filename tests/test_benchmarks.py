@@ -1,0 +1,269 @@
+"""Every benchmark runs, on tiny data, in a clone, so that nothing is written to this checkout.
+
+Where a benchmark runs the pipeline in an experiment, `run` of the clone is replaced: `test_pipeline` tests that. The
+peers of `speed`, which have an environment of their own, are replaced by packages of the same interface.
+"""
+
+import json
+import os
+import random
+import sys
+import textwrap
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from potstill import record
+from potstill.corpus.dataset import Dataset
+from project import ENVIRONMENT, ROOT, run
+
+pytestmark = pytest.mark.slow
+
+LABELS = ["sadness", "joy", "love", "anger", "fear", "surprise"]
+# Replaces the experiments of a clone by the prepared folder and the commit of the fixture.
+NO_EXPERIMENTS = """
+from pathlib import Path
+import runs
+runs.Clone.prepare = lambda self, setting: Path({prepared!r})
+runs.Clone.run = lambda self, command, name: runs.git(runs.ROOT, "rev-parse", "HEAD")
+runs.Clone.resume = lambda self, setting: None
+"""
+# Packages with what `speed/peers.py` and `speed/worker.py` call of fastText and of model2vec.
+PEERS = {
+    "fasttext/__init__.py": """
+        from pathlib import Path
+        class FastText:
+            eprint = print
+        class Model:
+            def __init__(self, label):
+                self.label = label
+            def predict(self, texts):
+                return [[self.label]] * len(texts), None
+            def save_model(self, path):
+                Path(path).write_text(self.label)
+        def train_supervised(path, **settings):
+            return Model(Path(path).read_text().split()[0])
+        def load_model(path):
+            return Model(Path(path).read_text())
+    """,
+    "model2vec/__init__.py": """
+        from pathlib import Path
+        import numpy as np
+        class StaticModel:
+            def save_pretrained(self, folder):
+                Path(folder).mkdir()
+            @classmethod
+            def from_pretrained(cls, folder):
+                return cls()
+            def encode(self, texts, use_multiprocessing=True):
+                return np.array([[len(text), text.count("o")] for text in texts], float)
+    """,
+    "model2vec/distill.py": """
+        from model2vec import StaticModel
+        def distill(checkpoint):
+            return StaticModel()
+    """,
+}
+
+
+def make_texts(number, seed):
+    rng = random.Random(seed)
+    ids = [i % len(LABELS) for i in range(number)]
+    texts = [f"i feel {LABELS[id_]} {rng.choice('abcdefgh')} {rng.randrange(10**6)}" for id_ in ids]
+    return pd.DataFrame({"text": texts, "label": ids})
+
+
+@pytest.fixture(scope="module")
+def checkout(origin, tmp_path_factory):
+    """A clone with this checkout's tiny pipeline and its results."""
+    folder = tmp_path_factory.mktemp("benchmarks") / "clone"
+    run(folder.parent, "git", "clone", "--quiet", str(origin), folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def emotions(tmp_path_factory):
+    """Data as the benchmarks of the Emotion tweets read them."""
+    folder = tmp_path_factory.mktemp("emotions")
+    for seed, (name, number) in enumerate((("train", 240), ("val", 60), ("test", 60))):
+        table = make_texts(number, seed)
+        lines = [f"{text};{LABELS[id_]}\n" for text, id_ in zip(table["text"], table["label"], strict=True)]
+        (folder / f"{name}.txt").write_text("".join(lines))
+    (folder / "unlabeled").mkdir()
+    texts = make_texts(120, 3)["text"]
+    (folder / "unlabeled/carer_balanced.txt").write_text("\n".join(texts) + "\n")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory):
+    """What `Clone.prepare` fetches: prepared data, a transfer set, and the teacher's logits and metrics."""
+    folder = tmp_path_factory.mktemp("prepared")
+    train, validation, test = make_texts(240, 0), make_texts(60, 1), make_texts(60, 2)
+    Dataset(LABELS, train, validation, test, make_texts(60, 3)[["text"]]).save(folder / "prepared")
+    (folder / "transfer").mkdir()
+    train[["text"]].assign(source="train").to_parquet(folder / "transfer/pool.parquet", index=False)
+    logits = pd.DataFrame(4 * np.eye(len(LABELS), dtype=np.float32)[train["label"]], columns=LABELS)
+    logits.to_parquet(folder / "transfer/logits.parquet", index=False)
+    record.write_answers(folder / "test.csv", 4 * np.eye(len(LABELS))[test["label"]], test["label"].to_numpy(), LABELS)
+    facts = {"minilm": {"parameters": 1000, "validation_accuracy": 0.9, "bytes": 4000}}
+    (folder / "metrics.json").write_text(json.dumps(facts))
+    return folder
+
+
+@pytest.fixture
+def call(checkout, prepared):
+    """Call a benchmark's `main` after changes to its constants; give the folder of its results."""
+    changed = [ROOT / "README.md", *(ROOT / "benchmarks").glob("*/*")]
+    before = {path: path.stat().st_mtime_ns for path in changed}
+
+    def call(name, *options, changes="", experiments=False):
+        environment = {"PYTHONPATH": str(checkout / "src")}
+        patch = "" if experiments else NO_EXPERIMENTS.format(prepared=str(prepared))
+        program = f"import sys\nsys.path.insert(0, 'benchmarks')\n{patch}\nimport {name}\n{changes}\n{name}.main()"
+        command = ["env", *(f"{key}={value}" for key, value in environment.items()), sys.executable, "-c", program]
+        run(checkout, *command, *map(str, options))
+        return checkout / "benchmarks" / name
+
+    yield call
+    assert {path: path.stat().st_mtime_ns for path in changed} == before
+
+
+@pytest.mark.parametrize(("name", "size", "stages"), [("classes", 3, 11), ("scale", 2000, 4)])
+def test_stages_are_measured_by_size(checkout, name, size, stages):
+    command = ["env", f"PYTHONPATH={checkout / 'src'}", sys.executable, f"benchmarks/{name}.py", "--sizes", str(size)]
+    run(checkout, *command)
+    rows = json.loads((checkout / f"benchmarks/{name}/results.json").read_text())
+    measured = [row for row in rows if row["stage"] != "all"]
+    assert len(measured) == stages
+    assert all(row["seconds"] > 0 and row["peak_megabytes"] > 0 for row in measured)
+    assert f"{size:,}" in (checkout / f"benchmarks/{name}/table.md").read_text()
+
+
+def test_emotion_trains_students_on_the_transfer_set_of_an_experiment(call, emotions):
+    folder = call("emotion", "--data", emotions, "--jobs", 1, "--part", "qr", experiments=True)
+    (row,) = json.loads((folder / "qr.json").read_text())
+    assert row["model"] == "bigru-qr"
+    assert row["transfer_texts"] > 240
+    assert (folder / "qr.png").stat().st_size
+
+
+def test_emotion_writes_its_tables_and_pictures(call, emotions):
+    changes = """
+    emotion.SEEDS = range(1)
+    emotion.DRAWS = range(1)
+    emotion.FEW = emotion.FEW[:1]
+    emotion.CURVE = emotion.CURVE[:1]
+    emotion.POOL = (100, 200)
+    emotion.STEPS = 10
+    emotion.NETWORKS = {name: emotion.NETWORKS[name] for name in ("mlp-80k", "bigru-3k")}
+    emotion.FEW_NETWORKS = ("bigru-3k",)
+    emotion.SIZES = {}
+    emotion.SOURCES = {name: (sources, 1) for name, (sources, _) in list(emotion.SOURCES.items())[:1]}
+    soft, hard = emotion.soft, emotion.hard
+    emotion.soft = lambda name: soft(name) | {"epochs": 1, "sources": None}
+    emotion.hard = lambda name: hard(name) | {"epochs": 1}
+    emotion.FEW_HARD = {}
+    """
+    parts = [part for name in ("table", "few", "ablation", "labels", "pool", "parameters") for part in ("--part", name)]
+    folder = call("emotion", "--data", emotions, "--jobs", 1, *parts, changes=textwrap.dedent(changes))
+    assert {row["training"] for row in json.loads((folder / "results.json").read_text())} == {"", "hard", "distilled"}
+    for name in ("table.md", "size.png", "few.md", "ablation.md", "labels.png", "pool.png", "parameters.png"):
+        assert (folder / name).stat().st_size
+
+
+def test_glue_reports_students_and_the_verdict(call, tmp_path):
+    (tmp_path / "cola").mkdir()
+    (tmp_path / "cola/train.csv").touch()
+    changes = """
+    from dataclasses import replace
+    glue.SEEDS = range(1)
+    glue.TASKS = {"cola": replace(glue.TASKS["cola"], networks={"bigru-3k": glue.SMALL["bigru-3k"]}, epochs=1)}
+    hard = glue.hard
+    glue.hard = lambda network: hard(network) | {"epochs": 1}
+    """
+    folder = call("glue", "--data", tmp_path, "--jobs", 1, "--task", "cola", changes=textwrap.dedent(changes))
+    found = json.loads((folder / "cola.json").read_text())
+    assert len(found["rows"]) == 4
+    assert found["verdict"] in (folder / "cola.md").read_text()
+
+
+@pytest.mark.parametrize("task", ["sections", "tags"])
+def test_debian_reads_the_packages_that_apt_knows(call, tmp_path, monkeypatch, task):
+    rng = random.Random(0)
+    blocks = [
+        f"Package: p{i}\nSection: {rng.choice(('games', 'net'))}\nTag: use::{rng.choice(('chat', 'play'))}\n"
+        f"Description: does {i}"
+        for i in range(200)
+    ] + [f"Package: q{i}\nSection: net\nDescription: has no tags {i}" for i in range(50)]
+    (tmp_path / "packages").write_text("\n\n".join(blocks))
+    (tmp_path / "apt-cache").write_text(f"#!/bin/sh\ncat {tmp_path / 'packages'}\n")
+    (tmp_path / "apt-cache").chmod(0o755)
+    monkeypatch.setitem(ENVIRONMENT, "PATH", f"{tmp_path}{os.pathsep}{ENVIRONMENT['PATH']}")
+    changes = "debian.MIN_PACKAGES = 100\ndebian.MIN_TEXTS = {'sections': 5, 'tags': 5}"
+    folder = call("debian", "--task", task, changes=changes)
+    assert json.loads((folder / "results.json").read_text())[task]["verdict"]
+    table = pd.read_csv(folder.parent / f".work/debian/{task}/train.csv")
+    assert set(table["label"]) == {"sections": {"games", "net"}, "tags": {"use::chat", "use::play"}}[task]
+
+
+def test_search_trains_what_it_recommends(call, emotions):
+    options = ("--data", emotions, "--jobs", 1, "--trials", 2)
+    folder = call("search", *options, changes="search.SEEDS = range(1)")
+    (row,) = json.loads((folder / "test.json").read_text())
+    assert row["bytes"] <= 2953
+    assert (folder / "test.md").stat().st_size
+
+
+def test_advise_draws_the_advice_from_what_was_measured(call, checkout, tmp_path):
+    committed = json.loads((ROOT / "benchmarks/advise/results.json").read_text())
+    for name, result in committed.items():
+        kept = checkout / f"benchmarks/.work/advise/{name}/metrics/advise/advice.json"
+        kept.parent.mkdir(parents=True)
+        kept.write_text(json.dumps(result))
+    folder = call("advise", "--data", tmp_path)
+    assert json.loads((folder / "results.json").read_text()).keys() == committed.keys()
+    assert (folder / "claims.md").stat().st_size
+
+
+def test_label_is_compared_with_the_pipeline_of_transformers(call, origin, emotions):
+    texts = emotions / "unlabeled/carer_balanced.txt"
+    options = ("--data", texts, "--teacher", origin / "models/teacher/minilm")
+    folder = call("label", *options, changes="label.ROUNDS = 1")
+    rows = json.loads((folder / "results.json").read_text())
+    assert {"pipeline", "potstill"} <= {row["engine"] for row in rows if row["texts"] == 120}
+
+
+def test_teacher_is_compared_with_the_stock_trainer(call, emotions):
+    folder = call("teacher", "--data", emotions, changes="teacher.ROUNDS = 1\nteacher.TEXTS = 64")
+    rows = json.loads((folder / "results.json").read_text())
+    assert [(row["engine"], row["texts"]) for row in rows] == [("stock", 64), ("potstill", 64)]
+
+
+def test_speed_times_students_peers_and_the_service(call, checkout, origin, emotions, tmp_path):
+    for name, content in PEERS.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(textwrap.dedent(content))
+    python = checkout / "benchmarks/.work/peers/bin/python"
+    python.parent.mkdir(parents=True)
+    python.write_text(f'#!/bin/sh\nPYTHONPATH={tmp_path} exec {sys.executable} "$@"\n')
+    python.chmod(0o755)
+    changes = f"""
+    from potstill import files
+    (speed.PEERS / files.sha256(speed.RESULTS / "requirements.txt")[:12]).touch()
+    speed.checkpoints.find = lambda name: "unused"
+    speed.Clone.fetch = lambda self, setting, path, target: Path({str(origin / "models/teacher/minilm")!r})
+    speed.STUDENTS = {{name: speed.STUDENTS[name] | {{"epochs": 1, "sources": None}} for name in ("mlp", "bigru")}}
+    speed.ROUNDS, speed.SECONDS, speed.SINGLES, speed.SLOW = 2, 0.05, 20, 20
+    speed.CLIENTS, speed.REQUESTS = 4, 5
+    """
+    options = ("--data", emotions, "--jobs", 1, "--rows", 1000)
+    folder = call("speed", *options, changes=textwrap.dedent(changes))
+    rows = json.loads((folder / "results.json").read_text())
+    assert [row["model"] for row in rows][-4:] == [
+        "fastText", "model2vec", "TF-IDF + logistic regression", "MiniLM (teacher)"
+    ]  # fmt: skip
+    facts = json.loads((folder / "facts.json").read_text())
+    assert facts["service"]["failed"] == 0
+    assert facts["parquet"]["rows"] == 1000
