@@ -18,7 +18,7 @@ from potstill.cost import measured
 from potstill.errors import PotstillError, visible
 from potstill.evaluate.timing import throughput
 from potstill.params.teacher import TeacherParams
-from potstill.runtime.decision import accuracy, likely
+from potstill.runtime.decision import accuracy, choose_default
 from potstill.teacher import checkpoints, model, table
 
 
@@ -64,7 +64,7 @@ def teach(name: str, params: TeacherParams) -> None:
     record.write_answers(metrics / "validation.csv", validation, known, data.labels)
     covered = np.isfinite(validation).all(1)
     validation, known = validation[covered], known[covered]
-    predicted = likely(validation, known)
+    predicted = choose_default(validation, known)
     facts = {
         "validation_accuracy": round(accuracy(validation, known), 6) if covered.any() else None,
         "validation_macro_f1": round(macro_f1(known, predicted, len(data.labels)), 6) if covered.any() else None,

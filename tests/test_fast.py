@@ -83,13 +83,13 @@ class Text(str):
     """A string all the same."""
 
 
-def student(architecture, strings=True, longest=2, rows=None, classes=3, hidden=5, temperature=0.7):
+def student(architecture, strings=True, max_ngram=2, rows=None, classes=3, hidden=5, temperature=0.7):
     rng = np.random.default_rng(0)
     known = Words(sorted(ENTRIES))
     if not strings:
         salts = [3, 9]
         known = Fingerprints(sorted(tokenizer.fingerprint(tokenizer.checksum(e), salts, 9) for e in ENTRIES), salts, 9)
-    vocabulary = Vocabulary(known, rows, longest if architecture == "mlp" else 1, 40)
+    vocabulary = Vocabulary(known, rows, max_ngram if architecture == "mlp" else 1, 40)
     shape = Shape(architecture, 4, hidden)
     sizes = shape.weights(vocabulary.size, classes)
     weights = {name: rng.normal(size=size).astype(np.float32) for name, size in sizes.items()}
@@ -166,9 +166,9 @@ def test_a_table_too_large_to_fold_is_not(monkeypatch):
     assert made.predict(["not good"]).tolist() == portable(made).predict(["not good"]).tolist()
 
 
-@pytest.mark.parametrize("longest", [1, 2, 5])
-def test_runs_of_words_are_found(longest):
-    made = student("mlp", longest=longest)
+@pytest.mark.parametrize("max_ngram", [1, 2, 5])
+def test_runs_of_words_are_found(max_ngram):
+    made = student("mlp", max_ngram=max_ngram)
     agree(made, ["not good", "not", "good not good good", *ODD])
 
 
@@ -176,7 +176,7 @@ def test_runs_of_words_are_found(longest):
 def test_every_character_is_of_the_kind_that_python_says():
     points = [c for c in range(0x110000) if not 0xD800 <= c < 0xE000]
     texts = ["".join(f"a{chr(c)}ab{chr(c)} " for c in points[i : i + 4]) for i in range(0, len(points), 4)]
-    made = student("mlp", longest=1)
+    made = student("mlp", max_ngram=1)
     np.testing.assert_allclose(made.predict_proba(texts), portable(made).predict_proba(texts), atol=1e-5)
 
 
@@ -382,7 +382,7 @@ class TestLongTexts:
     )
     def test_other_threads_run_meanwhile(self, texts, architecture):
         """The longest silence of a thread that beats every millisecond is a fraction of what the call takes."""
-        made = student(architecture, strings=False, longest=1, hidden=256)
+        made = student(architecture, strings=False, max_ngram=1, hidden=256)
         beats, over = [], threading.Event()
         made.predict("é")
 

@@ -18,9 +18,9 @@ from potstill.runtime.networks import ARCHITECTURES, LARGE, QuantizedTable, Shap
 from potstill.runtime.tokenizer import Fingerprints, Vocabulary, Words
 
 
-def student(known=None, architecture="mlp", hidden=2, rows=None, longest=1, max_length=5, **more):
+def student(known=None, architecture="mlp", hidden=2, rows=None, max_ngram=1, max_length=5, **more):
     """A student whose weights are all 1."""
-    vocabulary = Vocabulary(Words(["a", "b"]) if known is None else known, rows, longest, max_length)
+    vocabulary = Vocabulary(Words(["a", "b"]) if known is None else known, rows, max_ngram, max_length)
     labels, shape = more.pop("labels", ["yes", "no"]), Shape(architecture, 1, hidden)
     weights = {
         name: np.ones(size, np.float32) for name, size in shape.weights(vocabulary.size, len(set(labels))).items()
@@ -99,7 +99,7 @@ FORGED = {
     "an n-gram of six": with_header(max_ngram=6),
     "no words per text": with_header(max_length=0),
     "an architecture that there is not": with_header(code=file.STRINGS | 5),
-    "runs of words that see their order": written(student(architecture="cnn", longest=2)),
+    "runs of words that see their order": written(student(architecture="cnn", max_ngram=2)),
     "strings with fingerprints": with_header(fingerprint_bits=8),
     "nine bits": with_header(table_bits=9),
     "temperature 0": written(student(temperature=0.0)),

@@ -51,15 +51,15 @@ def test_it_answers_as_the_runtime_on_any_text(pair, texts):
 
 @pytest.mark.slow
 def test_every_character_is_of_the_kind_that_python_says():
-    made = student("mlp", longest=1)
+    made = student("mlp", max_ngram=1)
     points = [c for c in range(0x110000) if unicodedata.category(chr(c)) not in ("Cn", "Cs", "Co")]
     texts = ["".join(f"a{chr(c)}ab{chr(c)}日{chr(c)} " for c in points[i : i + 4]) for i in range(0, len(points), 4)]
     agree(made, session(made), texts)
 
 
-@pytest.mark.parametrize("longest", [1, 2, 3, 5])
-def test_runs_of_words_are_found(longest):
-    made = student("mlp", longest=longest)
+@pytest.mark.parametrize("max_ngram", [1, 2, 3, 5])
+def test_runs_of_words_are_found(max_ngram):
+    made = student("mlp", max_ngram=max_ngram)
     agree(made, session(made), ["not good", "not", "good not good good", "extraordinarily  long word", *ODD])
 
 

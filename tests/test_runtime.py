@@ -24,15 +24,15 @@ WORDS = ["one", "two", "three", "café", "☕", "two three"]
 ODD = ["", "  ", "unheard-of wörds ☕", "one " * 500, "two three one TWO", "\ud800 lone", "İ ﬁ \x00", "one"]
 
 
-def vocabulary(words=WORDS, bits=20, longest=1, max_length=32, salts=(7, 0, 255, 3), rows=None):
+def vocabulary(words=WORDS, bits=20, max_ngram=1, max_length=32, salts=(7, 0, 255, 3), rows=None):
     known = sorted(tokenizer.fingerprint(tokenizer.checksum(word), salts, bits) for word in words)
-    return Vocabulary(Fingerprints(known, list(salts), bits), rows, longest, max_length)
+    return Vocabulary(Fingerprints(known, list(salts), bits), rows, max_ngram, max_length)
 
 
 def student(architecture="bigru", bits=(32, 32), labels=("a", "b", "ç"), rows=None):
     """A student of random weights, and the torch network with the same."""
     params = settings(architecture=architecture)
-    found = vocabulary(longest=2 if architecture == "mlp" else 1, rows=rows)
+    found = vocabulary(max_ngram=2 if architecture == "mlp" else 1, rows=rows)
     rng = torch.Generator().manual_seed(0)
     network = networks.build(params, found.size, len(labels)).eval()
     steps = {}
@@ -222,7 +222,7 @@ def test_words_can_share_a_row():
 
 
 def test_runs_with_a_row_come_after_the_words():
-    found = vocabulary(["good", "not good"], longest=2, max_length=3)
+    found = vocabulary(["good", "not good"], max_ngram=2, max_length=3)
     good, not_good = found.row("good"), found.row("not good")
     encoded = found.encode(["a not good x", "not"])
     assert encoded.ids.tolist() == [0, 0, good, not_good, 0]

@@ -82,7 +82,7 @@ def test_it_answers_as_python_on_a_test_split_and_on_odd_text(javascript, string
 
 @pytest.mark.slow
 def test_every_character_is_of_the_kind_that_python_says(javascript, tmp_path):
-    made = student("mlp", longest=1)
+    made = student("mlp", max_ngram=1)
     made.save(tmp_path / "a.pot")
     # Of characters that had no name yet when this Python was made, Node.js may know more.
     points = [c for c in range(0x110000) if unicodedata.category(chr(c)) not in ("Cn", "Cs", "Co")]

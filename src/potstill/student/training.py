@@ -13,7 +13,7 @@ from torch.nn import functional
 from potstill.balance import macro_f1
 from potstill.params.network import NetworkParams
 from potstill.runtime import model
-from potstill.runtime.decision import likely, right
+from potstill.runtime.decision import choose_default, right
 from potstill.runtime.tokenizer import UNKNOWN, Encoded
 from potstill.student.rounding import Rounding
 
@@ -163,7 +163,7 @@ def fit(
         settled = copy.deepcopy(network)
         settled_steps = rounds.settle(settled) if rounds else {}
         scored = torch.from_numpy(logits(settled, validation))
-        predicted = likely(scored.numpy(), labels)
+        predicted = choose_default(scored.numpy(), labels)
         answer = {
             "epoch": epoch,
             "loss": total / len(texts),
