@@ -163,16 +163,17 @@ def forge(rng: random.Random) -> bytes:
 
 
 def _header(rng: random.Random, body: bytes) -> bytes:
-    numbers = list(file._HEADER.unpack_from(body))
+    layout = file._Header.layout(0)[1]
+    numbers = list(layout.unpack_from(body))
     for _ in range(rng.randint(1, 2)):
         at = rng.randrange(len(numbers))
         most = 255 if at < 7 else 2**32 - 1 if at == 10 else 2**16 - 1
         numbers[at] = min(most, max(0, rng.choice([*EDGES, numbers[at] - 1, numbers[at] + 1, rng.randint(0, most)])))
-    extra = bytearray(body[file._HEADER.size :])
+    extra = bytearray(body[layout.size :])
     if rng.random() < 0.3:  # rows or temperature, if present
         extra[:4] = rng.choice([struct.pack("<f", rng.choice([0, 1e-45, 1e-3, 1e3, 1001, -1, 3e38, float("nan")])),
                                 struct.pack("<I", rng.choice(EDGES))])  # fmt: skip
-    return file._HEADER.pack(*numbers) + bytes(extra)
+    return layout.pack(*numbers) + bytes(extra)
 
 
 def _other(rng: random.Random, value: Any) -> Any:

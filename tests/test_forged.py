@@ -49,8 +49,9 @@ def without_fact(name):
 
 def with_header(**changes):
     body = student().to_bytes()[8:]
-    numbers = dict(zip(file._FIELDS, file._HEADER.unpack_from(body), strict=True)) | changes
-    return fuzz.seal(file._HEADER.pack(*numbers.values()) + body[file._HEADER.size :])
+    names, layout = file._Header.layout(0)
+    numbers = dict(zip(names, layout.unpack_from(body), strict=True)) | changes
+    return fuzz.seal(layout.pack(*numbers.values()) + body[layout.size :])
 
 
 def with_weight(value):
@@ -310,7 +311,7 @@ def test_fingerprints_with_the_same_low_bits_are_looked_up_quickly():
 @pytest.mark.parametrize("ones", [2_000_000, 100])
 def test_a_file_of_ones_is_not_read_to_its_end(ones):
     body = student(Fingerprints([5, 9], [0], 32)).to_bytes()[8:]
-    content = fuzz.seal(body[: file._HEADER.size + 7] + b"\xff" * ones)
+    content = fuzz.seal(body[: file._Header.layout(0)[1].size + 7] + b"\xff" * ones)
     start = time.perf_counter()
     with pytest.raises(file.FormatError, match="too early"):
         file.unpack(content)
