@@ -8,7 +8,7 @@ from potstill.baseline import Tfidf
 from potstill.corpus.dataset import Dataset
 from potstill.cost import record_resources
 from potstill.params.baseline import BaselineParams
-from potstill.runtime.decision import accuracy, likely
+from potstill.runtime.decision import accuracy, choose_default
 from potstill.student.distil import train_on_labels
 
 
@@ -29,7 +29,7 @@ def main() -> None:
     hard = record.summary(trained.best, trained.student.parameters, size)
     linear = {
         "validation_accuracy": round(accuracy(scores, labels, even=0.5), 6),
-        "validation_macro_f1": round(macro_f1(labels, likely(scores, labels, even=0.5), len(data.labels)), 6),
+        "validation_macro_f1": round(macro_f1(labels, choose_default(scores, labels, even=0.5), len(data.labels)), 6),
         "parameters": tfidf.parameters,
         "bytes": files.size(paths.BASELINE / "tfidf"),
     }

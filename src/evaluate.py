@@ -29,7 +29,7 @@ from potstill.markdown import inert
 from potstill.params.evaluate import EvaluateParams
 from potstill.params.label import LabelParams
 from potstill.params.teacher import TeacherParams
-from potstill.runtime.decision import choose, named, probabilities, right
+from potstill.runtime.decision import choose, label_names, probabilities, right
 from potstill.runtime.model import FILE, UNROUNDED, Student
 from potstill.teacher import model as teachers
 from potstill.teacher.average import average
@@ -255,7 +255,7 @@ def write_pictures(
                 files.write_text(folder / f"{model.name}-labels.csv", cases.to_csv())
             else:
                 figure.confusion_figure(confusion(labels, model.chosen, data.labels), data.labels, picture)
-            pairs = {"actual": named(labels, data.labels), "predicted": named(model.chosen, data.labels)}
+            pairs = {"actual": label_names(labels, data.labels), "predicted": label_names(model.chosen, data.labels)}
             files.write_text(folder / f"{model.name}.csv", pd.DataFrame(pairs).to_csv(index=False))
     figure.curves_figure(record.all_curves("student", (model.name for model in models)), METRICS / "curves.png")
 

@@ -18,7 +18,7 @@ from potstill.cost import record_resources
 from potstill.errors import PotstillError, visible
 from potstill.evaluate.timing import throughput
 from potstill.params.teacher import TeacherParams
-from potstill.runtime.decision import accuracy, likely
+from potstill.runtime.decision import accuracy, choose_default
 from potstill.teacher import checkpoints, model, table
 
 
@@ -64,7 +64,7 @@ def teach(name: str, params: TeacherParams) -> None:
     record.write_answers(metrics / "validation.csv", validation, targets, data.labels)
     covered = np.isfinite(validation).all(1)
     validation, targets = validation[covered], targets[covered]
-    predicted = likely(validation, targets)
+    predicted = choose_default(validation, targets)
     facts = {
         "validation_accuracy": round(accuracy(validation, targets), 6) if covered.any() else None,
         "validation_macro_f1": round(macro_f1(targets, predicted, len(data.labels)), 6) if covered.any() else None,

@@ -1,8 +1,7 @@
-"""Forge model files, make up texts, and see whether Python, its kernel and JavaScript agree: `make fuzz`.
+"""Forge model files and texts, and check that numpy, the kernel and JavaScript agree: `make fuzz`.
 
-A file that one runtime refuses all refuse; what one loads answers, describes itself and can be written again, within
-seconds. Nothing but a `FormatError` of `unpack` may come of a file. What fails is kept in FOLDER, to be tried again by
-its name.
+Both runtimes refuse the same files. A file that they load can be used, described, explained and saved again, within
+seconds. `unpack` raises nothing but `FormatError`. Files that fail are kept in FOLDER and can be tried again.
 """
 
 import argparse
@@ -34,8 +33,8 @@ from potstill.runtime.tokenizer import Fingerprints, Vocabulary, Words, checksum
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / ".potstill" / "fuzz"
-SECONDS = 20  # for a file
-TAME, TAMER = 8.0, 1.0  # the largest weights with which float32 and float64 agree; of recurrent networks, less
+SECONDS = 20  # per file
+TAME, TAMER = 8.0, 1.0  # weights up to which float32 and float64 agree; the second for recurrent networks
 ENTRIES = sorted(
     {"!", "?", "a", "ab", "café", "extraordinarily long word", "not good", "the", "σασ", "में", "日", "☕", "😀"}
 )
@@ -58,7 +57,7 @@ ODD: list[Any] = [
     "\udc00x", "\ufeff", "\x00", "\x1b]0;x\x07", "a\n", "\n", " ", "a  b", "😀", [], {}, [[]], [[[[[[[[[]]]]]]]]],
     {"": {}}, {"__proto__": 1}, {"train": 1}, {"accuracy": 1}, {"constructor": 0.5},
 ]  # fmt: skip
-# What the header's numbers may be forged to, beside anything.
+# Values for the fields of the header.
 EDGES = [
     0,
     1,
@@ -95,8 +94,8 @@ ALPHABET = [
 
 
 def make(rng: random.Random) -> Student:
-    """An honest student, with anything that a file may have."""
-    architecture, several = rng.choice(list(ARCHITECTURES)), rng.random() < 0.3
+    """Make a valid student, with any features that a file may have."""
+    architecture, multi_label = rng.choice(list(ARCHITECTURES)), rng.random() < 0.3
     entries = sorted(rng.sample(ENTRIES, rng.randint(0, len(ENTRIES))))
     known: Words | Fingerprints = Words(entries)
     if rng.random() < 0.5:
@@ -125,18 +124,18 @@ def make(rng: random.Random) -> Student:
     facts = dict(FACTS) if rng.random() < 0.6 else {}
     if isinstance(known, Fingerprints) and rng.random() < 0.5:
         facts["words"] = "\n".join(f"w{i}" for i in range(len(known)))
-    thresholds = [rng.choice([0.0, 0.25, 0.5, 1.0]) for _ in labels] if several else None
+    thresholds = [rng.choice([0.0, 0.25, 0.5, 1.0]) for _ in labels] if multi_label else None
     temperature = rng.choice([1.0, 0.5, 2.0])
     return Student(labels, vocabulary, shape, weights, widths, steps, temperature, thresholds, facts)
 
 
 def seal(body: bytes) -> bytes:
-    """A file with a right checksum."""
+    """Return a file with a valid checksum."""
     return file.MAGIC + zlib.crc32(body).to_bytes(4, "little") + body
 
 
 def forge(rng: random.Random) -> bytes:
-    """A file that somebody has changed, or hardly."""
+    """Make a forged file, or a valid one."""
     made = make(rng)
     body = made.to_bytes()[8:]
     facts = dict(made.facts)
@@ -150,7 +149,7 @@ def forge(rng: random.Random) -> bytes:
         return seal(bare + _deflated(rng, _other(rng, facts)))
     if way == 2:
         return seal(_header(rng, body))
-    if way == 3:  # the end of another
+    if way == 3:  # the end of another file
         other = make(rng).to_bytes()[8:]
         return seal(body[: rng.randint(0, len(body))] + other[rng.randint(0, len(other)) :])
     changed = bytearray(bare if way == 4 else body)
@@ -164,20 +163,21 @@ def forge(rng: random.Random) -> bytes:
 
 
 def _header(rng: random.Random, body: bytes) -> bytes:
-    numbers = list(file._HEADER.unpack_from(body))
+    layout = file._Header.layout(0)[1]
+    numbers = list(layout.unpack_from(body))
     for _ in range(rng.randint(1, 2)):
         at = rng.randrange(len(numbers))
         most = 255 if at < 7 else 2**32 - 1 if at == 10 else 2**16 - 1
         numbers[at] = min(most, max(0, rng.choice([*EDGES, numbers[at] - 1, numbers[at] + 1, rng.randint(0, most)])))
-    extra = bytearray(body[file._HEADER.size :])
-    if rng.random() < 0.3:  # the number of rows, or the temperature, where there is one
+    extra = bytearray(body[layout.size :])
+    if rng.random() < 0.3:  # rows or temperature, if present
         extra[:4] = rng.choice([struct.pack("<f", rng.choice([0, 1e-45, 1e-3, 1e3, 1001, -1, 3e38, float("nan")])),
                                 struct.pack("<I", rng.choice(EDGES))])  # fmt: skip
-    return file._HEADER.pack(*numbers) + bytes(extra)
+    return layout.pack(*numbers) + bytes(extra)
 
 
 def _other(rng: random.Random, value: Any) -> Any:
-    """A value of JSON, of which something is another."""
+    """Change something in a JSON value."""
     if not isinstance(value, dict) or not value or rng.random() < 0.1:
         return rng.choice(ODD)
     changed, key = dict(value), rng.choice(list(value))
@@ -214,22 +214,22 @@ def _deflated(rng: random.Random, value: Any) -> bytes:
 
 
 def text(rng: random.Random) -> str:
-    """Any text."""
+    """Make a text."""
     if rng.random() < 0.3:
         return " ".join(rng.choices([*ENTRIES, "unknown", ".", "NOT GOOD"], k=rng.randint(0, 20)))
     size = rng.choice([0, 1, 2, 5, 20, 70, 300])
     mixed = "".join(rng.choice(ALPHABET) if rng.random() < 0.9 else _character(rng) for _ in range(size))
-    # To JavaScript, two halves are a character.
+    # In JavaScript, two surrogates are one character.
     return mixed.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
 
 
 def _character(rng: random.Random) -> str:
-    # Of letters that got their name of late, Python and Node.js may know different ones.
+    # Python and Node.js may know different versions of Unicode, so no recent characters.
     return chr(rng.choice([rng.randrange(0x250), rng.randrange(0x3040, 0x9FFF), rng.randrange(0x1F300, 0x1F600)]))
 
 
 def answers(content: bytes, texts: list[str]) -> dict[str, Any]:
-    """What Python makes of a file: labels and probabilities; or an error."""
+    """Return the labels and probabilities of a file in Python, or the error."""
     try:
         student = Student.from_bytes(content)
     except file.FormatError as error:
@@ -253,7 +253,7 @@ def answers(content: bytes, texts: list[str]) -> dict[str, Any]:
 
 
 class JavaScript:
-    """A process of Node.js that answers batch by batch; or none, where there is no Node.js."""
+    """A Node.js process that scores batches of files; without Node.js, it returns None."""
 
     def __init__(self) -> None:
         node, script = shutil.which("node"), ROOT / "src" / "potstill" / "web" / "student.js"
@@ -262,7 +262,7 @@ class JavaScript:
         self.process = subprocess.Popen(command, stdin=-1, stdout=-1, text=True, env=env) if node else None
 
     def answers(self, files: list[bytes], texts: list[list[str]]) -> list[dict[str, Any]] | None:
-        """What it makes of files: as `answers` does."""
+        """Return what `answers` does, of several files."""
         if not self.process or not self.process.stdin or not self.process.stdout:
             return None
         encoded = [base64.b64encode(content).decode() for content in files]
@@ -270,13 +270,13 @@ class JavaScript:
         return json.loads(self.process.stdout.readline())
 
     def close(self) -> None:
-        """End it."""
+        """End the process."""
         if self.process:
             self.process.communicate()
 
 
 def differ(ours: dict[str, Any], theirs: dict[str, Any] | None) -> str | None:
-    """Say how two answers differ, if they do."""
+    """Return how two answers differ, or None."""
     if theirs is None:
         return None
     if ("error" in ours) != ("error" in theirs):
@@ -291,7 +291,7 @@ def differ(ours: dict[str, Any], theirs: dict[str, Any] | None) -> str | None:
 
 
 def fuzz(seed: int, seconds: float, batch: int = 200) -> tuple[int, int, list[str]]:
-    """Forge files for some seconds; how many there were, how many loaded, and what is wrong."""
+    """Forge files for some seconds; return how many there were, how many loaded, and the failures."""
     rng, javascript, end = random.Random(seed), JavaScript(), time.monotonic() + seconds
     done, loaded, wrong = 0, 0, []
     try:
@@ -317,7 +317,7 @@ def fuzz(seed: int, seconds: float, batch: int = 200) -> tuple[int, int, list[st
 
 
 def keep(content: bytes, texts: list[str], problem: str) -> str:
-    """Write down what fails, and say where."""
+    """Save a file that failed with its texts, and describe the failure."""
     FOLDER.mkdir(parents=True, exist_ok=True)
     path = FOLDER / f"{zlib.crc32(content):08x}.pot"
     path.write_bytes(content)
@@ -326,7 +326,7 @@ def keep(content: bytes, texts: list[str], problem: str) -> str:
 
 
 def sanitized() -> None:
-    """Start this again with the kernel built to notice every access beside its memory."""
+    """Run this script again with a kernel compiled with sanitizers."""
     with tempfile.TemporaryDirectory() as folder:
         source = ROOT / "src" / "potstill" / "runtime" / "kernel.c"
         flags = ["-O1", "-g", "-fPIC", "-shared", "-fsanitize=address,undefined", "-fno-sanitize-recover=undefined"]
@@ -344,23 +344,23 @@ def sanitized() -> None:
 
 
 def main() -> None:
-    """Forge files, or try again what failed."""
+    """Forge files, or try failed ones again."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--seconds", type=float, default=60)
-    parser.add_argument("--asan", action="store_true", help="with a kernel that GCC's sanitizers watch")
-    parser.add_argument("files", nargs="*", type=Path, help="files that failed, to try again")
-    asked = parser.parse_args()
-    if asked.asan:
+    parser.add_argument("--asan", action="store_true", help="compile the kernel with GCC's sanitizers")
+    parser.add_argument("files", nargs="*", type=Path, help="failed files to try again")
+    args = parser.parse_args()
+    if args.asan:
         sanitized()
-    if not asked.files:
-        done, loaded, wrong = fuzz(asked.seed, asked.seconds)
+    if not args.files:
+        done, loaded, wrong = fuzz(args.seed, args.seconds)
         for problem in wrong:
             print(problem)
-        print(f"seed {asked.seed}: {done:,} files, of which {loaded:,} loaded and {len(wrong):,} went wrong")
+        print(f"seed {args.seed}: {done:,} files, of which {loaded:,} loaded and {len(wrong):,} went wrong")
         sys.exit(bool(wrong))
     javascript = JavaScript()
-    for path in asked.files:
+    for path in args.files:
         content, texts = path.read_bytes(), json.loads(path.with_suffix(".json").read_text())
         ours = answers(content, texts)
         print(path, differ(ours, (javascript.answers([content], [texts]) or [None])[0]))

@@ -1,4 +1,4 @@
-"""What a student's file, its card and `potstill inspect` say, against what the stages measured."""
+"""The facts in a model file, its card and `potstill inspect` are what the stages measured."""
 
 import json
 
@@ -16,13 +16,13 @@ NAMES = ["joy", "sadness", "@a <b>|`c`"]
 CASES = {
     "one label": {},
     "few labels": {"prepare": {"max_labelled": 30, "max_validation": 20}},
-    "several labels": {"prepare": {"multi_label": True}},
+    "multi-label": {"prepare": {"multi_label": True}},
     "train alone": {"changes": {"student": {"sources": ["train"]}}, "learned": ("train",)},
     "unlabelled alone": {"changes": {"student": {"sources": ["unlabelled"]}}, "learned": ("unlabelled",)},
     "no train texts": {"changes": {"pool": {"train": False}}, "learned": ("unlabelled",)},
     "no unlabelled texts": {"changes": {"pool": {"unlabelled": 0}}, "learned": ("train",)},
     "some unlabelled texts": {"changes": {"pool": {"unlabelled": 17}}},
-    "two teachers, one without some answers": {"teachers": ["mine", "lacking"]},
+    "two teachers, one with missing answers": {"teachers": ["mine", "lacking"]},
 }
 
 
@@ -30,20 +30,20 @@ def metrics(stage):
     return json.loads((paths.METRICS / stage / "metrics.json").read_text())
 
 
-def table(number, start, several):
-    """Texts with a telling word for each of their labels."""
-    ids = [[i % 3] if i % 5 or not several else [0, 1] for i in range(start, start + number)]
+def table(number, start, multi_label):
+    """Texts with a word for each of their labels."""
+    ids = [[i % 3] if i % 5 or not multi_label else [0, 1] for i in range(start, start + number)]
     texts = [f"so {' '.join(f'w{label}' for label in held)} today {start + row}" for row, held in enumerate(ids)]
     return pd.DataFrame({"text": texts, "ids": ids})
 
 
-def write(several):
-    """The files of `prepare`, and the answers of a teacher, and of one that lacks the last test texts."""
-    names = [name.replace("|", "/") for name in NAMES] if several else NAMES
+def write(multi_label):
+    """Write the files for `prepare`, and the answers of two teachers, of which one lacks the last test texts."""
+    names = [name.replace("|", "/") for name in NAMES] if multi_label else NAMES
     sizes = {"train": 90, "validation": 45, "test": 60, "unlabelled": 50}
     parts, start = {}, 0
     for name, number in sizes.items():
-        parts[name], start = table(number, start, several), start + number
+        parts[name], start = table(number, start, multi_label), start + number
         labels = ["|".join(names[i] for i in held) for held in parts[name]["ids"]]
         columns = parts[name][["text"]] if name == "unlabelled" else parts[name][["text"]].assign(label=labels)
         columns.to_csv(f"mine/{name}.csv", index=False)
@@ -51,10 +51,10 @@ def write(several):
     answers = np.full((len(texts), 3), 0.04)
     for row, held in zip(answers, texts["ids"], strict=True):
         row[held] = 0.92
-    answers[::7] = np.roll(answers[::7], 1, axis=1)  # now and then it is wrong
-    told = pd.DataFrame(answers, columns=names).assign(text=texts["text"])
-    told.to_csv("answers.csv", index=False)
-    told[~told["text"].isin(parts["test"]["text"].tail(5))].to_csv("lacking.csv", index=False)
+    answers[::7] = np.roll(answers[::7], 1, axis=1)  # some are wrong
+    answered = pd.DataFrame(answers, columns=names).assign(text=texts["text"])
+    answered.to_csv("answers.csv", index=False)
+    answered[~answered["text"].isin(parts["test"]["text"].tail(5))].to_csv("lacking.csv", index=False)
 
 
 @pytest.mark.slow
@@ -62,20 +62,19 @@ def write(several):
 def test_every_fact_is_what_the_stages_measured(case, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine").mkdir()
-    asked = CASES[case]
-    several = "multi_label" in asked.get("prepare", {})
-    write(several)
-    teachers = asked.get("teachers", ["mine"])
+    options = CASES[case]
+    write("multi_label" in options.get("prepare", {}))
+    teachers = options.get("teachers", ["mine"])
     presets = {name: {"checkpoint": f"{name.replace('mine', 'answers')}.csv"} for name in teachers}
     changes = {"teacher": {"checkpoints": teachers, "presets": presets}, "label": {"teachers": teachers}}
-    prepare = {"unlabelled": ["unlabelled.csv"]} | asked.get("prepare", {})
+    prepare = {"unlabelled": ["unlabelled.csv"]} | options.get("prepare", {})
     network = NETWORK | {"vocab_size": 40, "epochs": 3}
-    run_stages(monkeypatch, network, changes | asked.get("changes", {}), STAGES, **prepare)
+    run_stages(monkeypatch, network, changes | options.get("changes", {}), STAGES, **prepare)
 
     student = Student.load(paths.EXPORT / "student.pot")
     facts, evaluated = student.facts, metrics("evaluate")["models"]
     prepared, pool = metrics("prepare")["prepare"]["rows"], metrics("pool")["pool"]["sources"]
-    learned = {name: pool[name] for name in asked.get("learned", ("train", "unlabelled")) if pool[name]}
+    learned = {name: pool[name] for name in options.get("learned", ("train", "unlabelled")) if pool[name]}
     splits = {name: prepared[name] for name in ("validation", "test")}
     assert facts["rows"] == splits | {name: learned.get(name, 0) for name in ("train", "unlabelled")}
     if case == "few labels":
@@ -103,9 +102,13 @@ def test_every_fact_is_what_the_stages_measured(case, tmp_path, monkeypatch, cap
 
     capsys.readouterr()
     cli.execute(["inspect", "--json", str(paths.EXPORT / "student.pot")])
-    told = json.loads(capsys.readouterr().out)
-    assert {key: told[key] for key in facts} == facts
-    assert (told["bytes"], told["parameters"], told["labels"]) == (size, student.parameters, student.labels)
+    inspected = json.loads(capsys.readouterr().out)
+    assert {key: inspected[key] for key in facts} == facts
+    assert (inspected["bytes"], inspected["parameters"], inspected["labels"]) == (
+        size,
+        student.parameters,
+        student.labels,
+    )
     cli.execute(["inspect", str(paths.EXPORT / "student.pot")])
     assert "from        {train:,} labelled and {unlabelled:,} unl".format(**facts["rows"]) in capsys.readouterr().out
-    assert list(told.get("thresholds", {}).values()) == pytest.approx(student.thresholds or [], abs=1e-6)
+    assert list(inspected.get("thresholds", {}).values()) == pytest.approx(student.thresholds or [], abs=1e-6)

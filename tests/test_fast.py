@@ -1,4 +1,4 @@
-"""The compiled kernel answers as the portable path does."""
+"""The compiled kernel predicts what numpy does."""
 
 import dataclasses
 import importlib.util
@@ -46,7 +46,7 @@ ENTRIES = [
     "☕",
     "😀",
 ]
-# Scripts with and without spaces, with marks that combine, joiners, and all that emoji are made of.
+# Scripts with and without spaces, combining marks, joiners, and the parts of emoji.
 SCRIPTS = (
     "今天很好、手机。々〇㐀\U00020000コーヒー゛が\u3099ｶﾞㄅアンำน้ำ฿วันดี๑ລາວ່ါမြန်មាខ្រ។हिन्दी में্কமிழ்مَرْحَبًا می\u200cش\u200dරී"
     "Привет, мир! שָׁלוֹם 한국어ㅋㅋe\u0301\u0489❤️👍🏽👩‍👩‍👧1️⃣#️⃣🇩🇪🏴\U000e0067\U000e007f〰️㊗️\ufe0e\u20e3"
@@ -80,16 +80,16 @@ TEXTS = st.lists(
 
 
 class Text(str):
-    """A string all the same."""
+    """A subclass of str."""
 
 
-def student(architecture, strings=True, longest=2, rows=None, classes=3, hidden=5, temperature=0.7):
+def student(architecture, strings=True, max_ngram=2, rows=None, classes=3, hidden=5, temperature=0.7):
     rng = np.random.default_rng(0)
     known = Words(sorted(ENTRIES))
     if not strings:
         salts = [3, 9]
         known = Fingerprints(sorted(tokenizer.fingerprint(tokenizer.checksum(e), salts, 9) for e in ENTRIES), salts, 9)
-    vocabulary = Vocabulary(known, rows, longest if architecture == "mlp" else 1, 40)
+    vocabulary = Vocabulary(known, rows, max_ngram if architecture == "mlp" else 1, 40)
     shape = Shape(architecture, 4, hidden)
     sizes = shape.weights(vocabulary.size, classes)
     weights = {name: rng.normal(size=size).astype(np.float32) for name, size in sizes.items()}
@@ -119,30 +119,30 @@ def test_there_is_a_kernel():
 @pytest.mark.parametrize("strings", [True, False], ids=["strings", "fingerprints"])
 @settings(max_examples=60, deadline=None)
 @given(texts=TEXTS)
-def test_it_answers_as_numpy_does_on_any_text(architecture, strings, texts):
+def test_it_predicts_what_numpy_does_on_any_text(architecture, strings, texts):
     agree(student(architecture, strings), texts)
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 @pytest.mark.parametrize(("classes", "hidden"), [(2, 1), (8, 8), (9, 16), (77, 20)])
 @pytest.mark.slow
-def test_it_does_so_at_any_width(architecture, classes, hidden):
+def test_it_predicts_what_numpy_does_at_any_width(architecture, classes, hidden):
     made = student(
         architecture, rows=[1, 2, 1, 3, 4, 5, 5, 5, 6, 7, 8, 9, 2, 1, 10, 4, 3, 6], classes=classes, hidden=hidden
     )
     agree(made, ODD)
-    agree(made, ODD[:10] * 20)  # many texts take another way through memory
+    agree(made, ODD[:10] * 20)  # many texts are scored in batches
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("widest", [0, 1, 2])
-def test_loops_for_every_processor_do_so(widest, tmp_path, monkeypatch):
+def test_the_loops_of_every_instruction_set_predict_what_numpy_does(widest, tmp_path, monkeypatch):
     compiler = shutil.which("cc")
     if not compiler:
         pytest.skip("there is no C compiler")
     made = tmp_path / "_potstill.so"
     options = [f"-DWIDEST={widest}", "-DPy_LIMITED_API=0x030b0000", "-I", sysconfig.get_path("include"), "-Wno-psabi"]
-    options.append("-Werror=implicit-function-declaration")  # what the limited API does not have is not declared
+    options.append("-Werror=implicit-function-declaration")  # functions outside the limited API are not declared
     undefined = ["-undefined", "dynamic_lookup"] if sys.platform == "darwin" else []
     source = Path(fast.__file__).with_name("kernel.c")
     subprocess.run([compiler, "-O2", "-fPIC", "-shared", *options, *undefined, source, "-o", made], check=True)
@@ -154,34 +154,34 @@ def test_loops_for_every_processor_do_so(widest, tmp_path, monkeypatch):
     texts = ["".join(rng.choice(signs, size)) for size in range(150)]
     for architecture in ARCHITECTURES:
         for strings in (True, False):
-            # Rounding grows from step to step in large random recurrent networks.
+            # Rounding errors accumulate in large random recurrent networks.
             for classes, hidden in ((2, 1), (8, 8), (9, 50 if architecture == "cnn" else 12)):
                 agree(student(architecture, strings, classes=classes, hidden=hidden), [*texts, *ODD[:10]])
 
 
-def test_a_table_too_large_to_fold_is_not(monkeypatch):
+def test_a_table_too_large_to_fold_runs_in_numpy(monkeypatch):
     monkeypatch.setattr(fast, "_LARGEST", 100)
     made = student("cnn")
     assert made._kernel is None
     assert made.predict(["not good"]).tolist() == portable(made).predict(["not good"]).tolist()
 
 
-@pytest.mark.parametrize("longest", [1, 2, 5])
-def test_runs_of_words_are_found(longest):
-    made = student("mlp", longest=longest)
+@pytest.mark.parametrize("max_ngram", [1, 2, 5])
+def test_ngrams_are_found(max_ngram):
+    made = student("mlp", max_ngram=max_ngram)
     agree(made, ["not good", "not", "good not good good", *ODD])
 
 
 @pytest.mark.slow
-def test_every_character_is_of_the_kind_that_python_says():
+def test_every_character_has_the_same_kind_as_in_python():
     points = [c for c in range(0x110000) if not 0xD800 <= c < 0xE000]
     texts = ["".join(f"a{chr(c)}ab{chr(c)} " for c in points[i : i + 4]) for i in range(0, len(points), 4)]
-    made = student("mlp", longest=1)
+    made = student("mlp", max_ngram=1)
     np.testing.assert_allclose(made.predict_proba(texts), portable(made).predict_proba(texts), atol=1e-5)
 
 
 def _kind(texts):
-    """A name for a collection that is the same in every process: an Arrow array's own has its address."""
+    """A test id that is the same in every process: the repr of an Arrow array contains its address."""
     return f"{type(texts).__module__}.{type(texts).__name__} {getattr(texts, 'dtype', getattr(texts, 'type', ''))}"
 
 
@@ -225,7 +225,7 @@ class TestCollections:
         ],
     )
     @pytest.mark.parametrize("way", [lambda made: made, portable], ids=["fast", "portable"])
-    def test_any_collection_of_strings_will_do(self, collect, way):
+    def test_any_collection_of_strings_is_accepted(self, collect, way):
         made = student("cnn")
         expected = portable(made).predict_proba(list(self.TEXTS))
         np.testing.assert_allclose(way(made).predict_proba(collect(self.TEXTS)), expected, atol=1e-5)
@@ -248,7 +248,7 @@ class TestCollections:
         ],
         ids=["array", "chunked", "dictionary", "pandas"],
     )
-    def test_arrow_strings_that_are_not_utf8_are_told(self, collect, bad, way):
+    def test_arrow_strings_that_are_not_utf8_are_refused(self, collect, bad, way):
         broken = pa.StringArray.from_buffers(3, *pa.array(["é", bad, b"b"], pa.binary()).buffers()[1:])
         with pytest.raises(ValueError, match=r"^text 1 is not UTF-8: leave it out$"):
             way(student("mlp")).predict(collect(broken))
@@ -279,7 +279,7 @@ class TestCollections:
         ],
         ids=_kind,
     )
-    def test_a_missing_text_is_named(self, texts, way):
+    def test_the_position_of_a_missing_text_is_given(self, texts, way):
         for ask in (way(student("mlp")).predict, way(student("mlp")).predict_proba):
             with pytest.raises(TypeError, match=r"^text 1 is missing: leave it out$"):
                 ask(texts)
@@ -303,7 +303,7 @@ class TestCollections:
             (UserString("abc"), "UserString"),
         ],
     )
-    def test_what_is_not_a_string_is_named(self, texts, kind, way):
+    def test_the_type_of_a_text_that_is_not_a_string_is_given(self, texts, kind, way):
         with pytest.raises(TypeError, match=rf"text [01] is not a string \(found: {kind}\)"):
             way(student("mlp")).predict(texts)
 
@@ -336,7 +336,7 @@ class TestCollections:
         ],
         ids=lambda value: type(value).__name__,
     )
-    def test_what_is_not_read_text_by_text_is_refused(self, texts, advice, way):
+    def test_what_is_not_a_collection_of_texts_is_refused(self, texts, advice, way):
         with pytest.raises(TypeError, match=advice):
             way(student("mlp")).predict(texts)
 
@@ -350,7 +350,7 @@ class TestLongTexts:
     TEXTS = ("ab " * 50_000, "x" * 100_000, "İΣσ日 e\u0301 ab\u200d " * 10_000, "é\ud800" * 50_000)
 
     @pytest.mark.parametrize("strings", [True, False], ids=["strings", "fingerprints"])
-    def test_they_are_read_as_short_ones(self, strings):
+    def test_they_are_scored_as_short_ones_are(self, strings):
         made = student("mlp", strings)
         agree(made, list(self.TEXTS))
         valid = [text.replace("\ud800", "?") for text in self.TEXTS]
@@ -359,7 +359,7 @@ class TestLongTexts:
         np.testing.assert_array_equal(made.predict_proba(pa.array(valid, pa.string_view())), expected)
 
     @pytest.mark.parametrize("piece", [1, 2, 3, 5])
-    def test_pieces_are_lower_cased_as_the_whole(self, piece, monkeypatch):
+    def test_lower_casing_by_pieces_changes_nothing(self, piece, monkeypatch):
         monkeypatch.setattr(fast, "_PIECE", piece)
         for text in ODD[:10]:
             assert fast._lower_long(text) == tokenizer.lower(text).encode()
@@ -380,9 +380,9 @@ class TestLongTexts:
         ],
         ids=["one word", "a few", "not ASCII", "Arrow", "Arrow, not ASCII", "large network"],
     )
-    def test_other_threads_run_meanwhile(self, texts, architecture):
-        """The longest silence of a thread that beats every millisecond is a fraction of what the call takes."""
-        made = student(architecture, strings=False, longest=1, hidden=256)
+    def test_the_gil_is_released(self, texts, architecture):
+        """A thread that wakes up every millisecond never waits for most of the call."""
+        made = student(architecture, strings=False, max_ngram=1, hidden=256)
         beats, over = [], threading.Event()
         made.predict("é")
 
@@ -393,7 +393,7 @@ class TestLongTexts:
         thread = threading.Thread(target=beat)
         thread.start()
         try:
-            for _ in range(20):  # a busy machine may let the thread wait for other reasons
+            for _ in range(20):  # on a busy machine the thread may wait for other reasons
                 start = time.perf_counter()
                 made.predict(texts)
                 end = time.perf_counter()
@@ -405,7 +405,7 @@ class TestLongTexts:
             thread.join()
         pytest.fail("the GIL was held")
 
-    def test_a_list_may_change_meanwhile(self):
+    def test_a_list_may_change_during_the_call(self):
         made = student("cnn")
         new = [lambda: f"{'x' * 300_000} ab"[300_001:] + " the" * 50_000, lambda: "é not good" * 50_000]
         expected = made.predict_proba([make() for make in new])
@@ -418,7 +418,7 @@ class TestLongTexts:
             assert len(found) == 0 or (found == expected).all()
 
 
-def test_threads_do_not_disturb_each_other():
+def test_it_is_thread_safe():
     made = student("bigru")
     texts = [f"the ab {i} not good é{i}" for i in range(5000)]
     expected = made.predict_proba(texts)

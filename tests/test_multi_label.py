@@ -43,7 +43,7 @@ from potstill.params.baseline import BaselineParams
 from potstill.params.report import ReportParams
 from potstill.params.student import StudentParams
 from potstill.report import facts as report
-from potstill.runtime.decision import accuracy, choose, named, right
+from potstill.runtime.decision import accuracy, choose, label_names, right
 from potstill.runtime.explain import explain, informative_words
 from potstill.runtime.model import Student
 from potstill.runtime.networks import ARCHITECTURES
@@ -249,7 +249,7 @@ def test_labels_are_chosen_and_judged_together():
     known = np.array([[1, 0], [0, 1], [0, 0]], bool)
     assert right(chosen, known).tolist() == [True, False, True]
     assert accuracy(found, known, even=0.5) == 1
-    assert named(chosen, ["a", "b"]) == ["a", "a|b", ""]
+    assert label_names(chosen, ["a", "b"]) == ["a", "a|b", ""]
 
 
 def test_thresholds_have_the_best_f1():
@@ -559,7 +559,7 @@ def test_javascript_answers_as_python(javascript, strings, tmp_path):  # noqa: F
 
 
 def test_each_label_is_explained_by_itself():
-    made = several("mlp", longest=1)
+    made = several("mlp", max_ngram=1)
     text = "the not good ab"
     for column, label in enumerate(made.labels):
         named_label, probability, parts = explain(made, text, label)

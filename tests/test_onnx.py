@@ -1,4 +1,4 @@
-"""The ONNX model answers as the runtime does, in the stock onnxruntime of Python and of JavaScript."""
+"""The ONNX model predicts what the runtime does, in the stock onnxruntime."""
 
 import unicodedata
 
@@ -33,7 +33,7 @@ def pair(request):
     return made, session(made)
 
 
-def test_it_answers_as_the_runtime_on_odd_text(pair):
+def test_it_predicts_what_the_runtime_does_on_odd_text(pair):
     agree(*pair, ODD)
     for text in ODD:
         agree(*pair, [text])
@@ -42,24 +42,24 @@ def test_it_answers_as_the_runtime_on_odd_text(pair):
 
 @settings(max_examples=60, deadline=None)
 @given(texts=TEXTS.filter(bool))
-def test_it_answers_as_the_runtime_on_any_text(pair, texts):
-    # Of characters that had no name yet when this Python was made, onnxruntime may know more.
+def test_it_predicts_what_the_runtime_does_on_any_text(pair, texts):
+    # onnxruntime may know a later version of Unicode.
     known = [text for text in texts if all(unicodedata.category(c) != "Cn" for c in text)]
     if known:
         agree(*pair, known)
 
 
 @pytest.mark.slow
-def test_every_character_is_of_the_kind_that_python_says():
-    made = student("mlp", longest=1)
+def test_every_character_has_the_same_kind_as_in_python():
+    made = student("mlp", max_ngram=1)
     points = [c for c in range(0x110000) if unicodedata.category(chr(c)) not in ("Cn", "Cs", "Co")]
     texts = ["".join(f"a{chr(c)}ab{chr(c)}日{chr(c)} " for c in points[i : i + 4]) for i in range(0, len(points), 4)]
     agree(made, session(made), texts)
 
 
-@pytest.mark.parametrize("longest", [1, 2, 3, 5])
-def test_runs_of_words_are_found(longest):
-    made = student("mlp", longest=longest)
+@pytest.mark.parametrize("max_ngram", [1, 2, 3, 5])
+def test_ngrams_are_found(max_ngram):
+    made = student("mlp", max_ngram=max_ngram)
     agree(made, session(made), ["not good", "not", "good not good good", "extraordinarily  long word", *ODD])
 
 

@@ -1040,9 +1040,9 @@ def test_single_precision_and_decimals_are_numbers_as_written(tmp_path):
 def test_the_bytes_of_names_are_what_the_header_holds():
     assert naming.fault(["a" * naming.LARGEST]) is None
     assert naming.fault(["a" * (naming.LARGEST + 1)])
-    file._HEADER.pack(*[0] * 11, naming.LARGEST)
+    file._Header.layout(0)[1].pack(*[0] * 11, naming.LARGEST)
     with contextlib.suppress(file.struct.error):
-        file._HEADER.pack(*[0] * 11, naming.LARGEST + 1)
+        file._Header.layout(0)[1].pack(*[0] * 11, naming.LARGEST + 1)
         pytest.fail("the header holds more")
 
 

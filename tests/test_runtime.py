@@ -24,15 +24,15 @@ WORDS = ["one", "two", "three", "café", "☕", "two three"]
 ODD = ["", "  ", "unheard-of wörds ☕", "one " * 500, "two three one TWO", "\ud800 lone", "İ ﬁ \x00", "one"]
 
 
-def vocabulary(words=WORDS, bits=20, longest=1, max_length=32, salts=(7, 0, 255, 3), rows=None):
+def vocabulary(words=WORDS, bits=20, max_ngram=1, max_length=32, salts=(7, 0, 255, 3), rows=None):
     known = sorted(tokenizer.fingerprint(tokenizer.checksum(word), salts, bits) for word in words)
-    return Vocabulary(Fingerprints(known, list(salts), bits), rows, longest, max_length)
+    return Vocabulary(Fingerprints(known, list(salts), bits), rows, max_ngram, max_length)
 
 
 def student(architecture="bigru", bits=(32, 32), labels=("a", "b", "ç"), rows=None):
-    """A student of random weights, and the torch network with the same."""
+    """A student with random weights, and the torch network with the same weights."""
     params = settings(architecture=architecture)
-    found = vocabulary(longest=2 if architecture == "mlp" else 1, rows=rows)
+    found = vocabulary(max_ngram=2 if architecture == "mlp" else 1, rows=rows)
     rng = torch.Generator().manual_seed(0)
     network = networks.build(params, found.size, len(labels)).eval()
     steps = {}
@@ -50,13 +50,13 @@ def student(architecture="bigru", bits=(32, 32), labels=("a", "b", "ç"), rows=N
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_it_answers_as_the_network_that_was_trained(architecture):
+def test_it_predicts_what_the_trained_network_does(architecture):
     made, network = student(architecture)
     expected = torch.from_numpy(training.logits(network, made.vocabulary.encode(ODD))).softmax(1)
     np.testing.assert_allclose(made.predict_proba(ODD), expected, atol=1e-5)
 
 
-def test_the_recurrent_network_is_the_bidirectional_one_of_torch():
+def test_bigru_equals_the_bidirectional_gru_of_torch():
     made, network = student("bigru")
     reference = torch.nn.GRU(4, 8, batch_first=True, bidirectional=True)
     names = [name for name, _ in network.forwards.named_parameters()]
@@ -71,7 +71,7 @@ def test_the_recurrent_network_is_the_bidirectional_one_of_torch():
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_company_changes_nothing(architecture):
+def test_predictions_do_not_depend_on_the_batch(architecture):
     made, _ = student(architecture)
     alone = np.concatenate([made.predict_proba([text]) for text in ODD])
     np.testing.assert_allclose(made.predict_proba(ODD), alone, atol=1e-6)
@@ -83,7 +83,7 @@ def test_company_changes_nothing(architecture):
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 @pytest.mark.parametrize("bits", [(32, 32), (2, 6), (3, 6), (8, 8)])
 @pytest.mark.parametrize("rows", [None, [2, 1, 2, 3, 1, 2], [1] * 6], ids=["own", "shared", "one"])
-def test_a_file_holds_all_of_a_student_to_the_bit(architecture, bits, rows, tmp_path):
+def test_saving_and_loading_keeps_every_bit(architecture, bits, rows, tmp_path):
     made, _ = student(architecture, bits, rows=rows)
     made.save(tmp_path / "a.pot")
     again = Student.load(tmp_path / "a.pot")
@@ -98,7 +98,7 @@ def test_a_file_holds_all_of_a_student_to_the_bit(architecture, bits, rows, tmp_
 
 
 @pytest.mark.parametrize("rows", [None, [2, 1, 2, 3, 1, 2]], ids=["own", "shared"])
-def test_a_file_can_hold_its_words_a_temperature_and_facts(rows, tmp_path):
+def test_strings_temperature_and_facts_are_saved(rows, tmp_path):
     made, _ = student("mlp", (3, 5), rows=rows)
     known = dataclasses.replace(made.vocabulary, entries=Words(sorted(WORDS)))
     made = dataclasses.replace(made, vocabulary=known, temperature=1.37, facts={"version": "1", "déjà": [1, None]})
@@ -113,13 +113,13 @@ def test_a_file_can_hold_its_words_a_temperature_and_facts(rows, tmp_path):
     assert (tmp_path / "a.pot").read_bytes() == (tmp_path / "b.pot").read_bytes()
 
 
-def test_it_is_shown_in_one_line(tmp_path):
+def test_repr_is_one_line(tmp_path):
     made, _ = student("bigru")
     size = len(made.to_bytes())
     assert repr(made) == f"Student(bigru, 3 labels, {made.parameters} parameters, {size:,} bytes)"
 
 
-def test_the_package_names_what_it_has():
+def test_the_package_lists_its_names():
     import potstill
 
     assert potstill.Student is Student
@@ -128,21 +128,21 @@ def test_the_package_names_what_it_has():
 
 
 @pytest.mark.parametrize("name", ["a\0b.pot", "a\ud800.pot"])
-def test_a_name_that_no_file_can_have_is_refused(name, tmp_path):
+def test_an_invalid_file_name_is_refused(name, tmp_path):
     with pytest.raises(PotstillError, match="no file can have this name"):
         student()[0].save(tmp_path / name)
     with pytest.raises(PotstillError, match="cannot be loaded"):
         Student.load(tmp_path / name)
 
 
-def test_a_temperature_softens_and_changes_no_label():
+def test_temperature_lowers_probabilities_and_keeps_labels():
     made, _ = student()
     softer = dataclasses.replace(made, temperature=3.0)
     assert softer.predict(ODD).tolist() == made.predict(ODD).tolist()
     assert softer.predict_proba(ODD).max() < made.predict_proba(ODD).max()
 
 
-def test_a_file_of_no_words(tmp_path):
+def test_the_vocabulary_may_be_empty(tmp_path):
     made, _ = student("mlp")
     empty = dataclasses.replace(made.vocabulary, entries=Words([]))
     weights = made.weights | {"embedding.weight": made.weights["embedding.weight"][:1]}
@@ -151,7 +151,7 @@ def test_a_file_of_no_words(tmp_path):
 
 
 @pytest.mark.parametrize("bits", [3, 12, 32])
-def test_fingerprints_of_any_width_are_kept(bits, tmp_path):
+def test_fingerprints_of_any_width_are_saved(bits, tmp_path):
     made, _ = student()
     known = sorted({int(x) for x in np.random.default_rng(0).integers(0, 2**bits, len(WORDS) + 9)})[: len(WORDS)]
     known = known if bits > 3 else [0, 1, 2, 5, 6, 7]
@@ -167,7 +167,7 @@ def test_fingerprints_of_any_width_are_kept(bits, tmp_path):
     assert Student.load(tmp_path / "a.pot").vocabulary.entries.prints == known
 
 
-def test_a_file_is_about_as_small_as_its_numbers(tmp_path):
+def test_a_file_is_hardly_larger_than_its_numbers(tmp_path):
     from potstill.student.distil import distil
 
     rng = np.random.default_rng(0)
@@ -188,7 +188,7 @@ def table_of(columns):
     return pd.DataFrame(columns)
 
 
-def test_words_and_signs_are_told_apart():
+def test_words_and_symbols_are_separated():
     assert tokenizer.words("Don't STOP,  ça va? ☕") == ["don", "'", "t", "stop", ",", "ça", "va", "?", "☕"]
 
 
@@ -205,11 +205,11 @@ def test_words_and_signs_are_told_apart():
         ("❤️good👍🏽👩‍👩‍👧🇩🇪 1️⃣#️⃣", ["❤", "good", "👍", "🏽", "👩", "👩", "👧", "🇩", "🇪", "1️⃣", "#"]),
     ],
 )
-def test_words_are_found_in_any_script(text, words):
+def test_texts_of_any_script_are_split(text, words):
     assert tokenizer.words(text) == words
 
 
-def test_texts_are_cut_and_never_empty():
+def test_texts_are_truncated_and_never_empty():
     encoded = vocabulary(["a", "b"], max_length=3).encode(["b a b a", "", "c"])
     assert encoded.lengths.tolist() == [3, 1, 1]
     a, b = (vocabulary(["a", "b"]).row(word) for word in "ab")
@@ -223,8 +223,8 @@ def test_words_can_share_a_row():
     assert sorted(one.row(word) for word in "abc") == [1, 1, 2]
 
 
-def test_runs_with_a_row_come_after_the_words():
-    found = vocabulary(["good", "not good"], longest=2, max_length=3)
+def test_ngrams_come_after_the_words():
+    found = vocabulary(["good", "not good"], max_ngram=2, max_length=3)
     good, not_good = found.row("good"), found.row("not good")
     encoded = found.encode(["a not good x", "not"])
     assert encoded.ids.tolist() == [0, 0, good, not_good, 0]
@@ -232,7 +232,7 @@ def test_runs_with_a_row_come_after_the_words():
 
 
 def test_fingerprints_never_change():
-    # Whoever wrote a file years ago expects these.
+    # Existing model files depend on these values.
     assert tokenizer.checksum("happy") == zlib.crc32(b"happy") == 0xBEED83C9
     assert tokenizer.fingerprint(tokenizer.checksum("happy"), [0, 1, 2, 3], 16) == 35774
     array = np.array([tokenizer.checksum("happy")], np.uint64)
@@ -289,7 +289,7 @@ class TestDamage:
         with pytest.raises(PotstillError, match=r"is a folder: give the model file in it, such as .*student\.pot"):
             Student.load(path.parent)
 
-    def test_a_file_without_end_is_not_read_to_its_end(self, monkeypatch):
+    def test_an_endless_file_is_not_read_to_its_end(self, monkeypatch):
         monkeypatch.setattr(file, "MAX_BYTES", 1 << 16)
         with pytest.raises(PotstillError, match="not a potstill model file"):
             Student.load("/dev/zero")
@@ -303,21 +303,21 @@ class TestDamage:
         with pytest.raises(PotstillError, match="out of range"):
             made.to_bytes()
 
-    def test_another_version_is_named(self, path):
+    def test_the_format_of_another_version_is_named(self, path):
         self.refused(path, b"pot9" + path.read_bytes()[4:], "format is b'pot9'")
 
-    def test_any_flipped_bit_and_any_missing_end_is_noticed(self, path):
+    def test_flipped_bits_and_truncation_are_detected(self, path):
         whole = path.read_bytes()
         for at in range(4, len(whole), 7):
             self.refused(path, whole[:at] + bytes([whole[at] ^ 4]) + whole[at + 1 :], "damaged")
             self.refused(path, whole[:at], "damaged")
 
-    def test_a_network_wider_than_any_student_is_refused(self, path, monkeypatch):
+    def test_a_network_that_is_too_wide_is_refused(self, path, monkeypatch):
         monkeypatch.setattr(file, "MAX_WIDTH", 2)
         self.refused(path, path.read_bytes(), "out of range")
 
-    def test_whatever_is_forged_ends_in_one_line(self, path):
-        """A file with a right checksum and wrong contents: no crash, no endless loop, no gigabytes."""
+    def test_a_forged_file_ends_in_a_clear_error(self, path):
+        """A valid checksum over changed contents: no crash, no endless loop, no gigabytes."""
         body = bytearray(path.read_bytes()[8:])
         rng = np.random.default_rng(0)
         for at in [*range(30), *rng.integers(30, len(body), 30)]:
@@ -329,7 +329,7 @@ class TestDamage:
 
     @pytest.fixture
     def forge(self, tmp_path):
-        """Puts other bytes in the place of a student's deflated facts."""
+        """The deflated facts of a file, and a function that checks that other bytes in their place are refused."""
         made, _ = student("cnn", (4, 6))
         known = dataclasses.replace(made.vocabulary, entries=Words(sorted(WORDS)))
         body = dataclasses.replace(made, vocabulary=known).to_bytes()[8:]
@@ -359,7 +359,7 @@ class TestDamage:
     def test_forged_facts_are_refused(self, facts, message, forge):
         forge[1](zlib.compress(facts, 9, wbits=-15), message)
 
-    def test_facts_end_where_the_file_ends(self, forge):
+    def test_truncated_facts_and_trailing_bytes_are_refused(self, forge):
         real, refused = forge
         refused(real[:-3], "cut off")
         refused(real + b"more", "cut off")
@@ -367,7 +367,7 @@ class TestDamage:
 
 @pytest.fixture(scope="module")
 def bodies():
-    """What stands behind the checksum, of students of every kind."""
+    """Files of students of every kind, without magic and checksum."""
     made = [student(architecture, bits)[0] for architecture in ARCHITECTURES for bits in ((3, 5), (32, 32))]
     strings = [
         dataclasses.replace(one, vocabulary=dataclasses.replace(one.vocabulary, entries=Words(sorted(WORDS))))
@@ -378,11 +378,11 @@ def bodies():
 
 @settings_of(max_examples=400, deadline=None)
 @given(data=st.data())
-def test_any_forgery_is_refused_or_answers(bodies, data):
-    """Bytes changed, cut, doubled or put in, under a right checksum."""
+def test_a_forged_file_is_refused_or_works(bodies, data):
+    """Bytes changed, cut, duplicated or inserted, with a valid checksum."""
     body = bytearray(data.draw(st.sampled_from(bodies)))
     for _ in range(data.draw(st.integers(1, 4))):
-        # Half of the changes in the header, where they do most.
+        # Half of the changes are in the header, where they have most effect.
         at = data.draw(st.one_of(st.integers(0, 30), st.integers(0, len(body))))
         end = at + data.draw(st.integers(0, 8))
         body[at:end] = data.draw(st.binary(max_size=8))

@@ -1,4 +1,4 @@
-"""The runtime in JavaScript reads the same file and answers as Python does."""
+"""The JavaScript runtime reads the same files and predicts what Python does."""
 
 import dataclasses
 import json
@@ -39,7 +39,7 @@ console.log(JSON.stringify(out));
 
 @pytest.fixture
 def javascript(tmp_path):
-    """Runs students in Node.js: per file the answers to all texts, explanations of those shorter than `below`."""
+    """A function that runs students in Node.js: predictions, explanations of texts shorter than `below`, labels."""
     if not (node := shutil.which("node")):
         pytest.skip("Node.js is missing")
     program = tmp_path / "program.mjs"
@@ -60,7 +60,7 @@ def test_it_is_small():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("strings", [True, False], ids=["strings", "fingerprints"])
-def test_it_answers_as_python_on_a_test_split_and_on_odd_text(javascript, strings, tmp_path):
+def test_it_predicts_what_python_does(javascript, strings, tmp_path):
     texts = demo.generate(10, 10, 300, 10, seed=0).test["text"].tolist() + [text[:50_000] for text in ODD]
     made = [student(architecture, strings) for architecture in ARCHITECTURES]
     files = [tmp_path / f"{one.shape.architecture}.pot" for one in made]
@@ -81,10 +81,10 @@ def test_it_answers_as_python_on_a_test_split_and_on_odd_text(javascript, string
 
 
 @pytest.mark.slow
-def test_every_character_is_of_the_kind_that_python_says(javascript, tmp_path):
-    made = student("mlp", longest=1)
+def test_every_character_has_the_same_kind_as_in_python(javascript, tmp_path):
+    made = student("mlp", max_ngram=1)
     made.save(tmp_path / "a.pot")
-    # Of characters that had no name yet when this Python was made, Node.js may know more.
+    # Node.js may know a later version of Unicode.
     points = [c for c in range(0x110000) if unicodedata.category(chr(c)) not in ("Cn", "Cs", "Co")]
     texts = ["".join(f"a{chr(c)}ab{chr(c)}日{chr(c)} " for c in points[i : i + 4]) for i in range(0, len(points), 4)]
     [[answers, _, _]] = javascript([tmp_path / "a.pot"], texts)
@@ -92,7 +92,7 @@ def test_every_character_is_of_the_kind_that_python_says(javascript, tmp_path):
 
 
 @pytest.mark.parametrize("rows", [None, [2, 1, 2, 3, 1, 2]], ids=["own", "shared"])
-def test_it_reads_rounded_weights_of_any_width(javascript, rows, tmp_path):
+def test_it_reads_quantized_weights_of_any_width(javascript, rows, tmp_path):
     files, made = [], []
     for bits in [(2, 4), (3, 5), (8, 8), (32, 32)]:
         one, _ = trained("bigru", bits, rows=rows)
@@ -104,7 +104,7 @@ def test_it_reads_rounded_weights_of_any_width(javascript, rows, tmp_path):
         assert labels == one.labels
 
 
-def test_another_class_is_explained_on_demand(javascript, tmp_path):
+def test_another_class_can_be_explained(javascript, tmp_path):
     made = student("bigru")
     made.save(tmp_path / "a.pot")
     [[_, [found], _]] = javascript([tmp_path / "a.pot"], ["the not good ab"], "c1")
@@ -114,7 +114,7 @@ def test_another_class_is_explained_on_demand(javascript, tmp_path):
 
 
 @pytest.mark.parametrize("architecture", ["mlp", "cnn"])
-def test_of_a_long_text_the_first_words_are_explained_and_all_count(architecture, javascript, tmp_path):
+def test_only_the_first_words_of_a_long_text_are_explained(architecture, javascript, tmp_path):
     made = student(architecture)
     made = dataclasses.replace(made, vocabulary=dataclasses.replace(made.vocabulary, max_length=5000))
     made.save(tmp_path / "a.pot")
@@ -145,7 +145,7 @@ def test_foreign_and_damaged_files_are_refused(javascript, tmp_path):
     assert javascript(files, ["a"]) == expected
 
 
-def test_a_text_may_have_very_many_words(javascript, tmp_path):
+def test_a_text_may_have_65535_words(javascript, tmp_path):
     made = student("mlp")
     weights = made.weights | {"embedding.weight": made.weights["embedding.weight"][:3]}
     made = dataclasses.replace(made, vocabulary=Vocabulary(Words(["a", "a a"]), None, 2, 65_535), weights=weights)
@@ -155,11 +155,11 @@ def test_a_text_may_have_very_many_words(javascript, tmp_path):
     np.testing.assert_allclose(answers, made.predict_proba(texts), atol=1e-3)
 
 
-@pytest.mark.parametrize("several", [False, True], ids=["one label", "several labels"])
-def test_what_is_all_but_certain_is_explained_in_numbers(several, javascript, tmp_path):
+@pytest.mark.parametrize("multi_label", [False, True], ids=["one label", "multi-label"])
+def test_scores_of_near_certain_predictions_are_finite(multi_label, javascript, tmp_path):
     made = student("mlp")
     weights = {name: weight * np.float32(2e6) for name, weight in made.weights.items()}
-    made = dataclasses.replace(made, weights=weights, thresholds=[0.5] * 3 if several else None)
+    made = dataclasses.replace(made, weights=weights, thresholds=[0.5] * 3 if multi_label else None)
     made.save(tmp_path / "a.pot")
     for label in made.labels:
         [[answers, [found], _]] = javascript([tmp_path / "a.pot"], ["not good the x"], label)
@@ -172,7 +172,7 @@ def test_what_is_all_but_certain_is_explained_in_numbers(several, javascript, tm
         np.testing.assert_allclose(answers, made.predict_proba(["not good the x"]), atol=1e-5)
 
 
-def test_facts_come_along(javascript, tmp_path):
+def test_a_file_with_facts_is_read(javascript, tmp_path):
     made = dataclasses.replace(student("mlp"), facts={"version": "9"})
     made.save(tmp_path / "a.pot")
     [[answers, _, _]] = javascript([tmp_path / "a.pot"], ["the"])

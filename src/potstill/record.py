@@ -11,7 +11,7 @@ from dvclive import Live
 from tqdm import tqdm
 
 from potstill import files, paths
-from potstill.runtime.decision import choose, named
+from potstill.runtime.decision import choose, label_names
 
 CURVES = ("loss", "validation_loss", "validation_accuracy")
 
@@ -82,8 +82,8 @@ def write_answers(path: Path, logits: np.ndarray, actual: np.ndarray, labels: li
     `Dataset.targets`; where a text may have several labels, those of more than even odds are predicted.
     """
     answers = pd.DataFrame(logits, columns=[f"logit {name}" for name in labels])
-    answers.insert(0, "predicted", named(choose(logits, 0.0 if actual.ndim == 2 else None), labels))
-    answers.insert(0, "actual", named(actual, labels))
+    answers.insert(0, "predicted", label_names(choose(logits, 0.0 if actual.ndim == 2 else None), labels))
+    answers.insert(0, "actual", label_names(actual, labels))
     files.write_text(path, answers.to_csv(index=False, float_format="%.4f"))
 
 

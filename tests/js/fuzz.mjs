@@ -1,5 +1,5 @@
-// Answers a line of JSON, {files: [base64, …], texts: [[…], …]}, with a line: of each file the labels and each text's
-// probabilities, or an error.
+// Reads lines of JSON, {files: [base64, …], texts: [[…], …]}, and writes for each an array: per file the labels and the
+// probabilities of its texts, or an error.
 import { createInterface } from "node:readline";
 const { load } = await import(process.argv[2]);
 for await (const line of createInterface({ input: process.stdin })) {

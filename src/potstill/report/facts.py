@@ -16,7 +16,7 @@ from potstill.params.report import ReportParams
 from potstill.report.cascade import Cascade, cascade
 from potstill.report.reliability import binned
 from potstill.report.suspects import find
-from potstill.runtime.decision import JOINT, choose, confidence, named
+from potstill.runtime.decision import JOINT, choose, confidence, label_names
 from potstill.student.transfer import TransferSet
 
 STUDENT, BASELINE = "student", "tfidf"
@@ -63,7 +63,7 @@ class Inputs:
 
     def named(self, chosen: np.ndarray) -> list[str]:
         """The names of the labels of each text, for people."""
-        names = named(chosen, self.labels)
+        names = label_names(chosen, self.labels)
         return [name.replace(JOINT, ", ") or "none" for name in names] if self.several else names
 
 

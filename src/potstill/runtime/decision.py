@@ -12,7 +12,7 @@ import numpy as np
 JOINT = "|"  # between the labels of a text, in tables
 
 
-def named(chosen: np.ndarray, labels: Sequence[str]) -> list[str]:
+def label_names(chosen: np.ndarray, labels: Sequence[str]) -> list[str]:
     """Return the label of each text, or in a multi-label task its labels joined by `JOINT`."""
     if chosen.ndim == 1:
         return [labels[id_] for id_ in chosen.tolist()]
@@ -63,7 +63,7 @@ def confidence(probabilities: np.ndarray, chosen: np.ndarray) -> np.ndarray:
     return np.where(chosen, probabilities, 1 - probabilities).prod(1)
 
 
-def likely(scores: np.ndarray, targets: np.ndarray, even: float = 0.0) -> np.ndarray:
+def choose_default(scores: np.ndarray, targets: np.ndarray, even: float = 0.0) -> np.ndarray:
     """Choose labels without fitted thresholds: the best one, or in a multi-label task those with more than even odds.
 
     Args:
@@ -75,5 +75,5 @@ def likely(scores: np.ndarray, targets: np.ndarray, even: float = 0.0) -> np.nda
 
 
 def accuracy(scores: np.ndarray, targets: np.ndarray, even: float = 0.0) -> float:
-    """Return the share of texts whose `likely` labels are all correct."""
-    return float(right(likely(scores, targets, even), targets).mean())
+    """Return the share of texts whose `choose_default` labels are all correct."""
+    return float(right(choose_default(scores, targets, even), targets).mean())

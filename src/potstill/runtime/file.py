@@ -4,7 +4,7 @@ A file consists of, in this order:
 
     magic       4 bytes, `MAGIC`
     checksum    4 bytes, the CRC-32 of all that follows, little-endian
-    header      the fields of `_FIELDS`, then those of `_OPTIONAL` whose flag is set, little-endian
+    header      the fields of `_Header`, little-endian
     labels      UTF-8, one a line, `labels_size` bytes
     salts       one byte per bucket; not with `STRINGS`
     bits        numbers of any width, most significant bit first, padded with zeros to a whole byte:
@@ -28,7 +28,8 @@ import struct
 import zlib
 from array import array
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from functools import cache
 from itertools import pairwise
 from typing import Any, Self
 
@@ -58,31 +59,11 @@ MAX_LENGTH = (1 << 16) - 1  # words of a text
 MAX_WEIGHT = 1 << 23
 MIN_TEMPERATURE, MAX_TEMPERATURE = 1e-3, 1e3
 
-# The position of an architecture is its code. Code 4 was bilstm, and stays reserved.
-_ARCHITECTURES = ("mlp", "attention", "cnn", "bigru")
-_BILSTM = 4
-# Flags: entries share rows; entries are strings; logits are divided by a temperature; a text may have several labels.
+# The code of a file: the position of its architecture, and flags. Entries share rows; entries are strings; logits are
+# divided by a temperature; a text may have several labels.
 SHARED, STRINGS, CALIBRATED, MULTI_LABEL = 128, 64, 32, 16
-# The header: struct formats of the fields, in order.
-_FIELDS = {
-    "code": "B",  # architecture and flags
-    "table_bits": "B",  # of a number of the embedding table
-    "other_bits": "B",  # of a number of the other weights
-    "fingerprint_bits": "B",
-    "rice_bits": "B",
-    "max_ngram": "B",
-    "buckets_log2": "B",
-    "embedding": "H",
-    "hidden": "H",
-    "max_length": "H",  # words per text
-    "words": "I",  # entries and the unknown word
-    "labels_size": "H",
-}
-_OPTIONAL = {
-    "rows": (SHARED, "I"),  # of the embedding table
-    "temperature": (CALIBRATED, "f"),
-}
-_HEADER = struct.Struct("<" + "".join(_FIELDS.values()))
+_ARCHITECTURES = ("mlp", "attention", "cnn", "bigru")
+_BILSTM = 4  # removed; the number stays reserved
 
 _INVALID = (struct.error, ValueError, OverflowError, RecursionError, zlib.error)  # raised on reading or writing
 _CHUNK = 1 << 15  # numbers unpacked at once: their bits take eight times the memory
@@ -127,51 +108,58 @@ class Contents:
     thresholds: list[float] | None = None
     facts: dict[str, Any] = field(default_factory=dict)
 
-    @property
-    def tensors(self) -> Iterator[tuple[str, tuple[int, ...], int]]:
-        """Name, shape and bits per number of each weight array, in the order of the file."""
-        return _tensors(self.shape, len(self.weights[TABLE]), len(self.labels), self.bits)
+
+def _stored(form: str, flag: int = 0) -> Any:
+    """Declare a field of the header by its struct format; with a flag, it is only stored if that is set."""
+    return field(metadata={"form": form, "flag": flag})
 
 
 @dataclass
 class _Header:
-    """The fields of `_FIELDS` and `_OPTIONAL`, where `code` is split in two."""
+    """The header of a file: its fields in the order of their bytes, little-endian."""
 
-    architecture: int
-    flags: int
-    table_bits: int
-    other_bits: int
-    fingerprint_bits: int
-    rice_bits: int
-    max_ngram: int
-    buckets_log2: int
-    embedding: int
-    hidden: int
-    max_length: int
-    words: int
-    labels_size: int
-    rows: int
-    temperature: float
+    code: int = _stored("B")  # architecture and flags
+    table_bits: int = _stored("B")  # of a number of the embedding table
+    other_bits: int = _stored("B")  # of a number of the other weights
+    fingerprint_bits: int = _stored("B")
+    rice_bits: int = _stored("B")
+    max_ngram: int = _stored("B")
+    buckets_log2: int = _stored("B")
+    embedding: int = _stored("H")
+    hidden: int = _stored("H")
+    max_length: int = _stored("H")  # words per text
+    words: int = _stored("I")  # entries and the unknown word
+    labels_size: int = _stored("H")
+    rows: int = _stored("I", SHARED)  # of the embedding table
+    temperature: float = _stored("f", CALIBRATED)
+
+    @staticmethod
+    @cache
+    def layout(code: int) -> tuple[list[str], struct.Struct]:
+        """Return the names and the layout of the fields that are stored with a code."""
+        stored = [item for item in fields(_Header) if not item.metadata["flag"] or item.metadata["flag"] & code]
+        return [item.name for item in stored], struct.Struct("<" + "".join(item.metadata["form"] for item in stored))
 
     def pack(self) -> bytes:
-        values = {**vars(self), "code": self.architecture | self.flags}
-        optional = [
-            struct.pack(f"<{form}", values[name]) for name, (flag, form) in _OPTIONAL.items() if flag & self.flags
-        ]
-        return _HEADER.pack(*(values[name] for name in _FIELDS)) + b"".join(optional)
+        names, layout = self.layout(self.code)
+        return layout.pack(*(getattr(self, name) for name in names))
 
     @classmethod
-    def read(cls, reader: "_Reader") -> Self:
-        values: dict[str, Any] = dict(zip(_FIELDS, _HEADER.unpack(reader.take(_HEADER.size)), strict=True))
-        code = values.pop("code")
-        values |= {"architecture": code & (MULTI_LABEL - 1), "flags": code & -MULTI_LABEL}
-        values |= {"rows": values["words"], "temperature": 1.0}
-        for name, (flag, form) in _OPTIONAL.items():
-            if flag & code:
-                [values[name]] = struct.unpack(f"<{form}", reader.take(4))
-        header = cls(**values)
+    def read(cls, body: memoryview) -> Self:
+        [code] = struct.unpack_from("B", body)
+        names, layout = cls.layout(code)
+        values: dict[str, Any] = dict(zip(names, layout.unpack_from(body), strict=True))
+        header = cls(**{"rows": values["words"], "temperature": 1.0, **values})
         header.check()
         return header
+
+    @property
+    def size(self) -> int:
+        return self.layout(self.code)[1].size
+
+    @property
+    def architecture(self) -> int:
+        return self.code & (MULTI_LABEL - 1)
 
     def check(self) -> None:
         """Check that all fields are in range.
@@ -189,7 +177,7 @@ class _Header:
             and all(2 <= bits <= 8 or bits == FLOAT for bits in (self.table_bits, self.other_bits))
             and (
                 self.fingerprint_bits == self.rice_bits == self.buckets_log2 == 0
-                if self.flags & STRINGS
+                if self.code & STRINGS
                 else self.buckets_log2 <= self.fingerprint_bits <= 32 and self.rice_bits <= 31
             )
             and min(self.embedding, self.hidden, self.max_length, self.words, self.rows, self.max_ngram) >= 1
@@ -257,7 +245,7 @@ def _pack(contents: Contents) -> bytes:
         facts = {**facts, "words": "\n".join(entries.strings)}
     if vocabulary.rows is not None:
         bits.append(_integer_bits(np.array(vocabulary.rows, np.int64) - 1, _row_bits(rows)))
-    for name, _, width in contents.tensors:
+    for name, _, width in _tensors(contents.shape, rows, len(contents.labels), contents.bits):
         if width == FLOAT:
             bits.append(_float_bits(contents.weights[name], ">f4"))
             continue
@@ -267,8 +255,8 @@ def _pack(contents: Contents) -> bytes:
         integers = np.rint(np.asarray(contents.weights[name]).reshape(-1) / np.float32(step)).astype(np.int64)
         bits.append(_integer_bits(integers + (1 << (width - 1)), width))
     header = _Header(
-        architecture=_ARCHITECTURES.index(contents.shape.architecture),
-        flags=SHARED * (vocabulary.rows is not None)
+        code=_ARCHITECTURES.index(contents.shape.architecture)
+        | SHARED * (vocabulary.rows is not None)
         | STRINGS * (not isinstance(entries, Fingerprints))
         | CALIBRATED * (contents.temperature != 1)
         | MULTI_LABEL * (contents.thresholds is not None),
@@ -310,19 +298,19 @@ def unpack(data: bytes) -> Contents:
 
 
 def _unpack(body: memoryview) -> Contents:
-    reader = _Reader(body)
-    header = _Header.read(reader)
+    header = _Header.read(body)
+    reader = _Reader(body[header.size :])
     labels = reader.take(header.labels_size).decode().split(SEPARATOR)
     _require(all(labels) and len(set(labels)) == len(labels), "its labels are empty, or not distinct")
-    salts = [] if header.flags & STRINGS else list(reader.take(1 << header.buckets_log2))
+    salts = [] if header.code & STRINGS else list(reader.take(1 << header.buckets_log2))
     thresholds, row_of, prints = None, None, []
-    if header.flags & MULTI_LABEL:
+    if header.code & MULTI_LABEL:
         thresholds = [reader.half() for _ in labels]
         _require(all(0 <= threshold <= 1 for threshold in thresholds))
-    if not header.flags & STRINGS:
+    if not header.code & STRINGS:
         prints = _rice_decode(reader, header.words - 1, header.rice_bits)
         _require(not prints or prints[-1] < 1 << header.fingerprint_bits)
-    if header.flags & SHARED:
+    if header.code & SHARED:
         row_of = (1 + reader.integers(header.words - 1, _row_bits(header.rows)).astype(np.int64)).tolist()
         _require(1 + max(row_of, default=0) == header.rows)
     shape = Shape(_ARCHITECTURES[header.architecture], header.embedding, header.hidden)
@@ -331,7 +319,7 @@ def _unpack(body: memoryview) -> Contents:
     facts = _inflate(reader.rest(), min(MAX_FACTS_BYTES, MAX_INFLATION * len(body) + (1 << 20)))
     fact_checks.check(facts, header.words - 1)
     entries: Words | Fingerprints
-    if header.flags & STRINGS:
+    if header.code & STRINGS:
         _require("words" in facts, "its words are missing")
         entries = Words(fact_checks.split_words(facts.pop("words")))
         _require(all(a < b for a, b in pairwise(entries.strings)), "its words are not in order")

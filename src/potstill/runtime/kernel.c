@@ -29,11 +29,11 @@
 #define MANY 64      /* texts from which on preparation pays */
 #define MUCH 32768   /* work in bytes to read, about ten microseconds, from which on the GIL is released */
 #define LONG 65536   /* characters or bytes of a text from which on Python lower-cases it piece by piece */
-#define LOW_FIRST (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__)
+#define LITTLE_ENDIAN_CPU (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__)
 
 enum { MLP, ATTENTION, CNN, BIGRU };
 enum { LOGITS, PROBABILITIES, CLASSES };
-enum { UNSEEN, SPACE = ' ', MARK = 'm', ALONE = 'a', WORD = 'w', SIGN = 's' }; /* kinds of characters, see `tokenizer.py` */
+enum { UNSEEN, SPACE = ' ', MARK = 'm', ALONE = 'a', WORD = 'w', SYMBOL = 's' }; /* kinds of characters, see `tokenizer.py` */
 
 typedef struct {
     uint32_t row, place; /* of a word: its row, and its place in the vocabulary, from 1 on; 0, 0: unknown */
@@ -86,7 +86,7 @@ typedef struct {
     int ascii;
 } Text;
 
-#define SEEN_LOG2 12
+#define CACHE_LOG2 12
 #define EMPTY (~(uint64_t)0)
 #define MAX_IN_GROUP 32 /* words that share a factor; three on average */
 
@@ -98,12 +98,12 @@ typedef struct {
 typedef struct {
     char *lowered; /* texts, or their words with a space after each; with room to read and write after them */
     char *joined;  /* the words of an n-gram */
-    size_t room, joined_room, most_words;
+    size_t room, joined_room, max_words;
     size_t *starts, *ends; /* of words in `lowered` */
     Found *found;          /* of words */
     Found *entries;        /* of the words and then the n-grams of a text */
     float *scratch;
-    Short *seen; /* a cache of looked-up words, for a student without `shorts`; or NULL */
+    Short *cache; /* a cache of looked-up words, for a student without `shorts`; or NULL */
 } Work;
 
 static uint8_t kinds[CODE_POINTS]; /* of characters; computed on first use, with the GIL held */
@@ -246,7 +246,7 @@ static size_t split_any(const Model *model, char *lowered, size_t at, Text text,
         starts[count] = out - lowered;
         do {
             for (int i = 0; i < bytes; i++) *out++ = *from >= 'A' && *from <= 'Z' ? *from++ | 32 : *from++;
-            if (kind == SIGN || from == end) break;
+            if (kind == SYMBOL || from == end) break;
             bytes = 1;
             next = kinds[*from < 128 ? *from : decode(from, &bytes)];
         } while (next == MARK || (next == WORD && kind == WORD));
@@ -275,22 +275,22 @@ static void work_free(Work *work) {
     free(work->found);
     free(work->entries);
     free(work->scratch);
-    free(work->seen);
+    free(work->cache);
 }
 
 static int work_init(const Model *model, Work *work, size_t texts) {
     size_t entries = (size_t)model->max_length * model->max_ngram + LANES;
     memset(work, 0, sizeof *work);
-    work->most_words = model->max_length + (texts < MANY ? 0 : 32 * BATCH);
+    work->max_words = model->max_length + (texts < MANY ? 0 : 32 * BATCH);
     if (texts >= MANY && !make_room(&work->lowered, &work->room, 256 * BATCH)) return 0;
-    work->starts = malloc((work->most_words + SPARE) * sizeof(size_t));
-    work->ends = malloc((work->most_words + SPARE) * sizeof(size_t));
-    work->found = malloc(work->most_words * sizeof(Found));
+    work->starts = malloc((work->max_words + SPARE) * sizeof(size_t));
+    work->ends = malloc((work->max_words + SPARE) * sizeof(size_t));
+    work->found = malloc(work->max_words * sizeof(Found));
     work->entries = malloc(entries * sizeof(Found));
     work->scratch = malloc((entries + model->width + 32 * (size_t)model->cells) * sizeof(float));
     int caches = texts >= MANY && !model->shorts.words;
-    if (caches) work->seen = empty_shorts((size_t)1 << SEEN_LOG2);
-    return work->starts && work->ends && work->found && work->entries && work->scratch && (work->seen || !caches);
+    if (caches) work->cache = empty_shorts((size_t)1 << CACHE_LOG2);
+    return work->starts && work->ends && work->found && work->entries && work->scratch && (work->cache || !caches);
 }
 
 /* ---- loops ---- */

@@ -122,15 +122,15 @@ INLINE TARGET size_t NAMED(positions)(uint64_t bits, size_t base, size_t *out) {
 NOINLINE TARGET size_t NAMED(split)(const Model *model, char *lowered, size_t at, Text text, size_t *first_start,
                                  size_t *first_end) {
     size_t starts = 0, ends = 0;
-    uint64_t word_before = 0, sign_before = 0; /* the last bit of the block before */
+    uint64_t word_before = 0, symbol_before = 0; /* the last bit of the block before */
     for (size_t base = 0; base <= text.size && ends < model->max_length; base += 64) {
         uint64_t word, space;
         NAMED(read)(text, base, lowered + at + base, &word, &space);
-        uint64_t sign = ~(word | space), after_word = word << 1 | word_before, after_sign = sign << 1 | sign_before;
-        starts += NAMED(positions)((word & ~after_word) | sign, at + base, first_start + starts);
-        ends += NAMED(positions)((~word & after_word) | after_sign, at + base, first_end + ends);
+        uint64_t symbol = ~(word | space), after_word = word << 1 | word_before, after_symbol = symbol << 1 | symbol_before;
+        starts += NAMED(positions)((word & ~after_word) | symbol, at + base, first_start + starts);
+        ends += NAMED(positions)((~word & after_word) | after_symbol, at + base, first_end + ends);
         word_before = word >> 63;
-        sign_before = sign >> 63;
+        symbol_before = symbol >> 63;
     }
     return ends < model->max_length ? ends : model->max_length;
 }
@@ -168,16 +168,16 @@ NOINLINE TARGET size_t NAMED(look_up_short)(const Model *model, const char *rest
 
 /* Looks up words. */
 INLINE TARGET void NAMED(look_up)(const Model *model, Work *work, size_t count) {
-    int all = LOW_FIRST && model->shorts.words;
+    int all = LITTLE_ENDIAN_CPU && model->shorts.words;
     if (all && !NAMED(look_up_short)(model, work->lowered, work->starts, work->ends, count, work->found)) return;
     for (size_t i = 0; i < count; i++) {
         const char *word = work->lowered + work->starts[i];
         size_t size = work->ends[i] - work->starts[i];
         if (all && size <= 16) continue;
-        if (LOW_FIRST && work->seen && size <= 16) {
+        if (LITTLE_ENDIAN_CPU && work->cache && size <= 16) {
             uint64_t low, high;
             NAMED(pack)(word, size, &low, &high);
-            Short *at = work->seen + (hash_of(low, high, secret) >> (64 - SEEN_LOG2));
+            Short *at = work->cache + (hash_of(low, high, secret) >> (64 - CACHE_LOG2));
             if (at->low != low || at->high != high) *at = (Short){low, high, find(model, word, size)};
             work->found[i] = at->found;
         } else {
@@ -415,7 +415,7 @@ TARGET static int NAMED(score)(const Model *model, Work *work, const Text *texts
         for (; number < BATCH && next + number < count; number++) {
             Text text = texts[next + number];
             size_t needed = (text.ascii ? 1 : 2) * text.size + 128; /* words of other texts are followed by spaces */
-            if (number && (used + needed > work->room || words + model->max_length > work->most_words)) break;
+            if (number && (used + needed > work->room || words + model->max_length > work->max_words)) break;
             if (!make_room(&work->lowered, &work->room, used + needed)) return 0;
             size_t *starts = work->starts + words, *ends = work->ends + words;
             firsts[number] = words;

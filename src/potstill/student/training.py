@@ -16,7 +16,7 @@ from torch.nn import functional
 from potstill.balance import macro_f1
 from potstill.params.network import NetworkParams
 from potstill.runtime import model
-from potstill.runtime.decision import likely, right
+from potstill.runtime.decision import choose_default, right
 from potstill.runtime.tokenizer import UNKNOWN, Encoded
 from potstill.student.rounding import LearnedStepQuantizer
 
@@ -169,7 +169,7 @@ def fit(
 
 def _evaluate(network: nn.Module, texts: Encoded, labels: np.ndarray) -> dict[str, float]:
     scores = logits(network, texts)
-    predicted = likely(scores, labels)
+    predicted = choose_default(scores, labels)
     loss = cross_entropy if labels.ndim == 1 else binary_cross_entropy
     return {
         "validation_loss": loss(torch.from_numpy(scores), torch.tensor(labels)).item(),
