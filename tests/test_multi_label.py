@@ -462,8 +462,8 @@ def test_several_teachers_are_averaged_without_centring():
 
 def test_a_teachers_answers_are_kept_with_the_names_of_its_labels(tmp_path):
     logits = np.array([[1.5, -2.0], [0.25, 3.0], [-1.0, -1.0]])
-    record.write_answers(tmp_path / "test.csv", logits, KNOWN[:3], ["a", "b"])
-    np.testing.assert_allclose(record.read_answers(tmp_path / "test.csv", ["a", "b"], len(logits)), logits)
+    record.write_predictions(tmp_path / "test.csv", logits, KNOWN[:3], ["a", "b"])
+    np.testing.assert_allclose(record.read_predictions(tmp_path / "test.csv", ["a", "b"], len(logits)), logits)
     rows = list(csv.DictReader((tmp_path / "test.csv").open()))
     assert [(row["actual"], row["predicted"]) for row in rows] == [("a", "a"), ("a|b", "a|b"), ("", "")]
 
