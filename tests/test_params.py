@@ -18,7 +18,7 @@ MODELS = {
 yaml = YAML(typ="safe", pure=True)
 CASES = {
     "teacher.checkpoints=roberta": "is 'roberta': must be a list: type -S 'teacher.checkpoints=[roberta]'. ",
-    "teacher.checkpoints=[rob]": "`teacher`: `rob` in checkpoints is not a key of teacher.presets (minilm, minilm-2, ",
+    "teacher.checkpoints=[rob]": "`teacher`: `rob` in checkpoints is not a key of teacher.presets (found: minilm, min",
     "teacher.checkpoints=[]": "`teacher.checkpoints` is []: must not be an empty list. ",
     "teacher.checkpoints=null": "`teacher.checkpoints` is null: must be a list. ",
     "teacher.presets=3": "`teacher.presets` is 3: must be a mapping of keys to values. ",
@@ -33,7 +33,7 @@ CASES = {
     "prepare.demo.train=true": "`prepare.demo.train` is true: must not be true or false. ",
     "prepare.demo.train=[3]": "`prepare.demo.train` is [3]: must be an integer: type -S prepare.demo.train=3. ",
     "prepare.label_names=a": "is 'a': must be a list or null: type -S 'prepare.label_names=[a]'. ",
-    "prepare.label_names=[a]": "`prepare.label_names` is ['a']: give at least two names, each once. ",
+    "prepare.label_names=[a]": "`prepare.label_names` is ['a']: must be at least two distinct names. ",
     "prepare.label_names=[true, b]": "`prepare.label_names[0]` is true: must be text (put it into quotes). ",
     "prepare.path=3": "`prepare.path` is 3: must be text (put it into quotes). ",
     "prepare.source=file": "`prepare.source` is 'file': must be 'demo', 'files' or 'hub'. ",
@@ -49,7 +49,7 @@ CASES = {
     "student.learning_rate=fast": "`student.learning_rate` is 'fast': must be a number. ",
     "student.learning_rate=2": "`student.learning_rate` is 2: must be at most 1. ",
     "student.temperature=.inf": "must be a finite number. ",
-    "student.max_ngram=3": "`student.max_ngram` is 3: only mlp takes more than 1, ",
+    "student.max_ngram=3": "`student.max_ngram` is 3: must be 1 unless architecture is mlp, ",
     "student.sources=train": "must be a list or null: type -S 'student.sources=[train]'. ",
     "student.sources=[trian]": "`student.sources[0]` is 'trian': must be 'train', 'unlabelled', ",
     "student.seed=4294967296": "must be below 4294967296. ",
@@ -86,12 +86,12 @@ def load(tmp_path):
     ("section", "old", "new"), [(section, *names) for section, keys in RENAMED.items() for names in keys.items()]
 )
 def test_a_renamed_key_gives_its_new_name(load, tmp_path, section, old, new):
-    with pytest.raises(PotstillError, match=rf"params.yaml: {section}.{old} is now {section}.{new}\. What `-S`"):
+    with pytest.raises(PotstillError, match=rf"params.yaml: {section}.{old} is now {section}.{new}\. `-S` changes"):
         load(f"{section}.{old}=1")  # beside the new one
     document = yaml.load(ROOT / "params.yaml")
     document[section][old] = document[section].pop(new)
     YAML().dump(document, tmp_path / "params.yaml")
-    with pytest.raises(PotstillError, match=rf"params.yaml: {section}.{old} is now {section}.{new}\. What `-S`"):
+    with pytest.raises(PotstillError, match=rf"params.yaml: {section}.{old} is now {section}.{new}\. `-S` changes"):
         MODELS[section].load(tmp_path / "params.yaml")
 
 

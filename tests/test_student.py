@@ -271,7 +271,7 @@ def test_a_bag_of_runs_of_words_tells_what_a_bag_of_words_cannot():
 
 
 def test_only_a_bag_takes_runs_of_words():
-    with pytest.raises(ValidationError, match="only mlp takes more than 1"):
+    with pytest.raises(ValidationError, match="must be 1 unless architecture is mlp"):
         settings(architecture="cnn", max_ngram=2)
 
 
