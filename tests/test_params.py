@@ -1,4 +1,4 @@
-"""What is wrong in `params.yaml` ends in one line that names the key, says what is right, and how to undo it."""
+"""Errors in `params.yaml` are one line: the key, what is wrong, and how to fix or undo it."""
 
 import pytest
 from ruamel.yaml import YAML
@@ -66,7 +66,7 @@ CASES = {
 
 @pytest.fixture
 def load(tmp_path):
-    """Loads a section of `params.yaml` once a key has another value there."""
+    """Return a function that sets a key in a copy of `params.yaml`, and loads its section."""
     document = yaml.load(ROOT / "params.yaml")
 
     def loaded(setting):
@@ -107,17 +107,17 @@ def test_all_sections_are_known():
 
 
 @pytest.mark.parametrize("setting", CASES)
-def test_what_is_wrong_is_said_in_plain_words(load, setting):
-    with pytest.raises(PotstillError) as told:
+def test_errors_name_the_key_and_the_remedy_without_jargon(load, setting):
+    with pytest.raises(PotstillError) as caught:
         load(setting)
-    line = str(told.value)
+    line = str(caught.value)
     assert CASES[setting] in line
     assert "git" in line.lower()
     for jargon in ("Input should", "Value error", "pydantic", "dictionary", "?."):
         assert jargon not in line
 
 
-def test_the_first_stage_finds_what_is_wrong_with_the_last(load, tmp_path):
+def test_a_stage_checks_the_sections_of_later_stages(load, tmp_path):
     with pytest.raises(PotstillError):
         load("student.max_length=70000")
     with pytest.raises(PotstillError, match=r"`student.max_length` is 70000: must be at most 65535"):
@@ -129,7 +129,7 @@ def test_a_number_may_be_written_as_dvc_writes_it(load, value):
     assert load(f"student.learning_rate={value}").learning_rate == 1e-5
 
 
-def test_a_key_that_is_lacking_is_named(load, tmp_path):
+def test_a_missing_key_is_named(load, tmp_path):
     load("student.seed=0")
     text = (tmp_path / "params.yaml").read_text()
     (tmp_path / "params.yaml").write_text(text.replace("  loss: kl\n", ""))
@@ -158,9 +158,9 @@ def test_a_key_that_is_lacking_is_named(load, tmp_path):
         (b"- student\n", "has no sections: restore it from Git"),
     ],
 )
-def test_a_file_that_is_not_yaml_is_said_to_be_so(tmp_path, content, says):
+def test_errors_in_yaml_have_their_line(tmp_path, content, says):
     (tmp_path / "params.yaml").write_bytes(content)
-    with pytest.raises(PotstillError) as told:
+    with pytest.raises(PotstillError) as caught:
         student.StudentParams.load(tmp_path / "params.yaml")
-    assert says in str(told.value)
-    assert "http" not in str(told.value)
+    assert says in str(caught.value)
+    assert "http" not in str(caught.value)
