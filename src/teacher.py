@@ -60,8 +60,8 @@ def teach(name: str, params: TeacherParams) -> None:
         test, truncated["test"] = teacher.score(texts)
         validation, truncated["validation"] = teacher.score(data.validation["text"].tolist())
     targets = data.targets("validation")
-    record.write_answers(metrics / "test.csv", test, data.targets("test"), data.labels)
-    record.write_answers(metrics / "validation.csv", validation, targets, data.labels)
+    record.write_predictions(metrics / "test.csv", test, data.targets("test"), data.labels)
+    record.write_predictions(metrics / "validation.csv", validation, targets, data.labels)
     covered = np.isfinite(validation).all(1)
     validation, targets = validation[covered], targets[covered]
     predicted = choose_default(validation, targets)
@@ -76,7 +76,7 @@ def teach(name: str, params: TeacherParams) -> None:
     if teacher.parameters:  # a table neither truncates texts nor takes time
         facts["truncated"] = {split: round(number / len(data.split(split)), 6) for split, number in truncated.items()}
         truncation.note("teacher.max_length", facts["truncated"])
-    record.headline(metrics, name, facts)
+    record.write_metrics(metrics, name, facts)
     if teacher.parameters:
         device.use_threads(1)
         timings = {name: throughput(teacher.logits, texts)}

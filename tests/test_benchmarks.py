@@ -106,7 +106,9 @@ def prepared(tmp_path_factory):
     train[["text"]].assign(source="train").to_parquet(folder / "transfer/pool.parquet", index=False)
     logits = pd.DataFrame(4 * np.eye(len(LABELS), dtype=np.float32)[train["label"]], columns=LABELS)
     logits.to_parquet(folder / "transfer/logits.parquet", index=False)
-    record.write_answers(folder / "test.csv", 4 * np.eye(len(LABELS))[test["label"]], test["label"].to_numpy(), LABELS)
+    record.write_predictions(
+        folder / "test.csv", 4 * np.eye(len(LABELS))[test["label"]], test["label"].to_numpy(), LABELS
+    )
     facts = {"minilm": {"parameters": 1000, "validation_accuracy": 0.9, "bytes": 4000}}
     (folder / "metrics.json").write_text(json.dumps(facts))
     return folder
