@@ -23,7 +23,7 @@ import pytest
 
 from potstill.bulk import asked, formats, open, parquet, read
 from potstill.bulk.predict import predict
-from potstill.corpus.tables import name_of
+from potstill.corpus.tables import class_name
 from potstill.errors import PotstillError
 from potstill.runtime import file, naming
 from potstill.teacher import table as teacher_table
@@ -485,9 +485,9 @@ class TestParquet:
 
         pq.write_table(pa.table({"text": ["a"]}), tmp_path / "a.parquet")
         monkeypatch.setattr(pq.ParquetFile, "iter_batches", lambda *_, **__: map(short, [0]))
-        refused(tmp_path / "a.parquet", "row group 0 cannot be read: memory is short")
+        refused(tmp_path / "a.parquet", "row group 0 cannot be read: out of memory")
         monkeypatch.setattr(pq, "ParquetFile", short)
-        refused(tmp_path / "a.parquet", "a.parquet cannot be read: memory is short")
+        refused(tmp_path / "a.parquet", "a.parquet: out of memory")
 
     def test_one_long_value_in_many_rows_is_not_expanded_at_once(self, tmp_path, monkeypatch):
         monkeypatch.setattr(parquet, "SIZE", 1 << 20)
@@ -1013,8 +1013,8 @@ class TestPrepare:
         (float("inf"), None), (b"a", None), (["a"], None),
     ],
 )  # fmt: skip
-def test_the_name_of_a_class(value, name):
-    assert name_of(value) == name
+def test_the_class_name_a_class(value, name):
+    assert class_name(value) == name
 
 
 def test_single_precision_and_decimals_are_numbers_as_written(tmp_path):
@@ -1026,9 +1026,9 @@ def test_single_precision_and_decimals_are_numbers_as_written(tmp_path):
     labels = {str(i): column for i, column in enumerate(columns + lists)}
     pq.write_table(pa.table({"text": ["a", "b", "c"], **labels}), tmp_path / "a.parquet")
     [batch] = read.read(str(tmp_path / "a.parquet"), "parquet", ["text", *labels], asked.BadRows())
-    names = [[name_of(value) for value in values] for values in batch.others[: len(columns)]]
+    names = [[class_name(value) for value in values] for values in batch.others[: len(columns)]]
     assert names == [["2.7", "1", None]] * len(columns)
-    named = [[values and [name_of(value) for value in values] for values in column] for column in batch.others[4:]]
+    named = [[values and [class_name(value) for value in values] for values in column] for column in batch.others[4:]]
     assert named == [[["2.7", "1"], None, []]] * len(lists)
 
 

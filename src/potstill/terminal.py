@@ -7,10 +7,9 @@ import os
 import re
 from typing import Any, NoReturn
 
-from potstill.errors import visible
+from potstill.errors import SURROGATE, visible
 
 NOT_ASCII = re.compile(r"[^\n -~]+")  # and DEL; line feeds in JSON are of its indentation, those of strings are escaped
-UNDECODED = re.compile("[\ud800-\udfff]")  # how Python keeps what is not in the locale's encoding
 
 
 class Parser(argparse.ArgumentParser):
@@ -24,7 +23,7 @@ class Parser(argparse.ArgumentParser):
 def text(value: str) -> str:
     """The type of an argument that is text, not a path: what the locale does not know is read as UTF-8."""
     try:
-        return os.fsencode(value).decode() if UNDECODED.search(value) else value
+        return os.fsencode(value).decode() if SURROGATE.search(value) else value
     except UnicodeError:
         raise argparse.ArgumentTypeError(f"must be UTF-8 (found: {value[:50]!r})") from None
 

@@ -18,10 +18,11 @@ import math
 import re
 from typing import Any
 
+from potstill.errors import SURROGATE
+
 DEEPEST = 8  # objects and lists inside each other
 FIGURES = ("accuracy", "accuracy_low", "accuracy_high", "macro_f1", "calibration_error")
 MOST = 2**53  # texts; from there on JavaScript does not know every integer
-_SURROGATE = re.compile("[\ud800-\udfff]")
 _NO_ENTRY = re.compile(r"(?:^|[ \n])(?:[ \n]|\Z)")  # a line without words, or with a space too many
 
 
@@ -56,7 +57,7 @@ def listed(words: str) -> list[str]:
 def _sound(value: Any, depth: int) -> bool:
     """Whether a value of JSON can be written again, by any writer."""
     if isinstance(value, str):
-        return value.isascii() or not _SURROGATE.search(value)
+        return value.isascii() or not SURROGATE.search(value)
     if isinstance(value, dict):
         return depth > 0 and all(_sound(key, 0) and _sound(one, depth - 1) for key, one in value.items())
     if isinstance(value, list):

@@ -29,7 +29,7 @@ class Texts(Collection[str]):
 
     def __iter__(self) -> Iterator[str]:
         start = 0
-        for batch in inputs.texts(self.path, inputs.POOL):
+        for batch in inputs.texts(self.path, inputs.POOL_SCHEMA):
             yield from batch.filter(pa.array(self.chosen[start : start + len(batch)])).to_pylist()
             start += len(batch)
 
@@ -78,7 +78,7 @@ def read(folder: Path, labels: Sequence[str], sources: Sequence[str] | None = No
     """
     pool, answers = folder / "pool.parquet", folder / "logits.parquet"
     kinds = _kinds(pool)
-    columns = inputs.read(answers, inputs.scores(labels)).columns
+    columns = inputs.read(answers, inputs.score_schema(labels)).columns
     with files.reading(answers):
         logits = np.empty((len(kinds), len(labels)), np.float32)
         for place, column in enumerate(columns):
@@ -96,4 +96,4 @@ def read(folder: Path, labels: Sequence[str], sources: Sequence[str] | None = No
 
 
 def _kinds(pool: Path) -> pd.Series:
-    return inputs.read(pool, inputs.POOL, ["source"])["source"].to_pandas().astype("category")
+    return inputs.read(pool, inputs.POOL_SCHEMA, ["source"])["source"].to_pandas().astype("category")

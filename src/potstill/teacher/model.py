@@ -78,7 +78,7 @@ def load(folder: Path, batch_size: int = 32, precision: str = "auto") -> Teacher
         path = folder / "table.parquet"
         with files.reading(path):
             found = pa.parquet.read_schema(path).names[1:]
-        columns = pa.schema([*inputs.TEXT, *inputs.scores(found, pa.float64())])
+        columns = pa.schema([*inputs.TEXT_SCHEMA, *inputs.score_schema(found, pa.float64())])
         probabilities = inputs.read(path, columns).replace_schema_metadata().to_pandas()
         if found != labels:
             raise _contradicted(folder, labels, "table.parquet", found)
