@@ -161,8 +161,8 @@ def test_a_process_that_dies_is_told_of_and_what_was_done_is_kept(lengths, tmp_p
 @pytest.mark.parametrize(
     ("table", "reason"),
     [
-        (None, "is missing"),
-        ({"body": ["a"]}, r"has no column 'text' \(found: 'body'\)"),
+        (None, "no such file"),
+        ({"body": ["a"]}, r"no column 'text' \(found: 'body'\)"),
         ({"text": [1]}, "holds int64, not strings"),
     ],
 )
@@ -350,7 +350,7 @@ def test_labels_and_answers_go_through_a_store(bucket, teacher, tmp_path, monkey
     [
         ((), "it reads and writes no stream"),
         (("in.parquet", "-o", "out", "--skip-bad"), "knows neither --fallback nor --skip-bad"),
-        (("in.parquet", "-o", "out"), "in.parquet is missing"),
+        (("in.parquet", "-o", "out"), "in.parquet: no such file"),
         (("*.parquet", "-o", "out"), "there is no Parquet file"),
         (("nowhere://in.parquet", "-o", "out"), "Protocol not known: nowhere"),
         (("in", "-o", "in"), "in: in would take the answers in it for texts"),

@@ -57,7 +57,7 @@ def test_a_missing_or_broken_json_file_is_named(tmp_path):
     with pytest.raises(PotstillError, match="none: no such file"):
         files.read_json(tmp_path / "none")
     (tmp_path / "broken").write_text("{")
-    with pytest.raises(PotstillError, match="broken cannot be read"):
+    with pytest.raises(PotstillError, match="broken: it cannot be read"):
         files.read_json(tmp_path / "broken")
 
 
@@ -239,7 +239,7 @@ def test_only_a_teacher_that_labels_can_be_labelled_with(name, tmp_path):
     assert done.returncode == 1
     said = done.stderr.splitlines()[-1]
     if name == "minilm":  # which is not trained yet
-        assert said == "error: models/teacher/minilm is missing: run `dvc repro` (or `dvc pull`) to make it"
+        assert said == "error: models/teacher/minilm: no such file. Run `dvc repro` (or `dvc pull`) to create it."
     else:
         assert done.stderr == "error: usage: python src/label.py NAME, one of minilm\n"
         assert not (tmp_path / "metrics").exists()

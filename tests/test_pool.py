@@ -133,7 +133,7 @@ def test_an_ngram_model_says_only_what_it_has_seen():
     assert ("a", "b", "c", "d", "e") in samples  # across texts
     seen = {pair for text in texts for pair in zip(["", *text], [*text, ""], strict=True)}
     assert all(pair in seen for s in samples for pair in zip(["", *s], [*s, ""], strict=True))
-    assert len(model.sample(rng, longest=1)) == 1
+    assert len(model.sample(rng, max_words=1)) == 1
 
 
 def test_borrowed_words_are_those_that_the_texts_lack(data):

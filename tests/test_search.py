@@ -166,7 +166,7 @@ class TestJournal:
             at(str(path)).open()
         mend(path)
         assert optuna.get_all_study_names(at(str(path)).open()) == []
-        assert capsys.readouterr().out == f"note: {path} is damaged, or of another version, and is made again\n"
+        assert capsys.readouterr().out == f"note: {path}: damaged or of another version, so its work is repeated\n"
 
     def test_a_disk_that_is_not_there_is_not_made(self, tmp_path):
         with pytest.raises(PotstillError, match=r"the folder .*/shared is missing: make it, or mount the disk"):

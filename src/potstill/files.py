@@ -293,7 +293,8 @@ def reading(path: Any) -> Iterator[None]:
         if exhausted(error):
             raise
         raise PotstillError(
-            f"{path}: it cannot be read ({first_line(error)}). If a stage wrote it, run `make verify`, then `dvc repro`."
+            f"{path}: it cannot be read ({first_line(error)}). If a stage wrote it, run `make verify`, then "
+            "`dvc repro`."
         ) from None
 
 
@@ -341,7 +342,7 @@ def read_checkpoint(path: Path, valid: Callable[[Any], bool]) -> Any:
 
 def discard(path: Path) -> None:
     """Remove a checkpoint that cannot be resumed from, and print that its work is repeated."""
-    print(f"note: {path}: it is damaged or of another version, so its work is repeated")
+    print(f"note: {path}: damaged or of another version, so its work is repeated")
     if path.is_dir():
         shutil.rmtree(path)
     else:

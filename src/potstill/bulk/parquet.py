@@ -169,8 +169,8 @@ def _longest(file: Any, source: Any, path: str, columns: list[str]) -> int:
                 continue
             if size > LARGE and size > RATIO * chunk.total_compressed_size:
                 raise PotstillError(
-                    f"{display_name(path)}: row group {group} unpacks {chunk.total_compressed_size:,} bytes to {size:,}. It "
-                    "may be made to exhaust memory."
+                    f"{display_name(path)}: row group {group} unpacks {chunk.total_compressed_size:,} bytes to "
+                    f"{size:,}. It may be made to exhaust memory."
                 )
             longest = max(longest, size // max(1, known.num_rows))
             if chunk.has_dictionary_page and size * known.num_rows > SIZE:

@@ -85,7 +85,7 @@ def generate(train: int, validation: int, test: int, unlabelled: int, seed: int)
             raise PotstillError(f"`prepare.demo.{name}` is {size}. Set it to 0 or more.")
     if sum(sizes.values()) > CAPACITY:
         raise PotstillError(
-            f"`prepare.demo`: {sum(sizes.values())} texts in total, but at most {CAPACITY} are distinct. Set smaller sizes."
+            f"`prepare.demo`: {sum(sizes.values())} texts in total, but the limit is {CAPACITY}. Set smaller sizes."
         )
     labels = list(SHARES)
     taken: set[str] = set()

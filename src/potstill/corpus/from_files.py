@@ -87,9 +87,10 @@ def _shards(folder: Path, split: str, names: list[str]) -> list[str]:
     found = [(int(shard["number"]), int(shard["count"])) for shard in shards]
     expected = [(number, count) for number in range(count)]
     if missing := sorted(set(expected) - set(found)):
+        shard = f"{shards[0]['stem']}-{missing[0][0]:05d}-of-{count:05d}"
         raise PotstillError(
-            f"{folder}: no shard {shards[0]['stem']}-{missing[0][0]:05d}-of-{count:05d} (found: {len(found)} of {count}). "
-            f"Add it, or set `prepare.{split}` to one file."
+            f"{folder}: no {shard} (found: {len(found)} of {count} shards). Add it, or set `prepare.{split}` to one "
+            "file."
         )
     if found != expected:
         raise PotstillError(

@@ -1,7 +1,7 @@
 """Rule-based variants of texts.
 
-They may change the meaning of a text; labels are not copied, since the teacher labels every variant (Gupta et al., arXiv
-2305.12565, who also find that distillation benefits from stronger changes than fine-tuning).
+They may change the meaning of a text; labels are not copied, since the teacher labels every variant (Gupta et al.,
+arXiv 2305.12565, who also find that distillation benefits from stronger changes than fine-tuning).
 """
 
 import random
