@@ -21,7 +21,7 @@ def main() -> None:
     name = sys.argv[1]
     metrics, pool = paths.METRICS / "label" / name, paths.POOL / "pool.parquet"
     with record_resources(metrics / "resources.json"):
-        rows = inputs.opened(pool, inputs.POOL).metadata.num_rows
+        rows = inputs.open_checked(pool, inputs.POOL_SCHEMA).metadata.num_rows
         scratch = paths.SCRATCH / "label"  # DVC does not track it
         with tqdm(total=rows, unit="text", desc=f"label with {name}", mininterval=1) as bar:
             truncated = label(paths.TEACHER / name, pool, paths.LABEL / name, params, scratch, bar.update)

@@ -1,4 +1,4 @@
-"""Stage `pool`: the transfer set, before anybody labels it."""
+"""Stage `pool`: collect the texts of the transfer set."""
 
 from potstill.start import run
 
@@ -13,17 +13,17 @@ from potstill.teacher import checkpoints
 
 @record_resources(paths.METRICS / "pool" / "resources.json")
 def main() -> None:
-    """Read the prepared data; write `data/pool/pool.parquet` and how many rows each source gave."""
+    """Read the prepared data; write `data/pool/pool.parquet` and the rows of each source."""
     params = PoolParams.load()
-    foreign, read = [], {}
+    foreign, untracked = [], {}
     if params.borrow:
         foreign = lexicon.words(checkpoints.find(params.vocab_checkpoint))
-        read = unwatched.hash_untracked(params.vocab_checkpoint, "pool")
+        untracked = unwatched.hash_untracked(params.vocab_checkpoint, "pool")
     with files.atomic_write(paths.POOL) as folder:
         folder.mkdir()
         rows = build(paths.PREPARED, folder / "pool.parquet", params, foreign)
     counts = {source: rows[source] for source in SOURCES}
-    facts = {"rows": rows.total(), "sources": counts, **read}
+    facts = {"rows": rows.total(), "sources": counts, **untracked}
     files.write_json(paths.METRICS / "pool" / "metrics.json", {"pool": facts})
     print(f"{rows.total():,} texts: " + ", ".join(f"{number:,} {name}" for name, number in counts.items() if number))
 

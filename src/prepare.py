@@ -1,4 +1,4 @@
-"""Stage `prepare`: the demo corpus, the user's files or a hub data set, cleaned and counted.
+"""Stage `prepare`: read and clean the demo corpus, the user's files or a hub data set.
 
 Reads `prepare` in params.yaml; writes data/prepared/ and metrics/prepare/metrics.json.
 """
@@ -9,13 +9,13 @@ from potstill import files, paths, unwatched
 from potstill.corpus import from_demo, from_files, from_hub
 from potstill.corpus.assemble import assemble
 from potstill.corpus.dataset import SPLITS
-from potstill.corpus.tables import Raw
+from potstill.corpus.tables import RawData
 from potstill.cost import record_resources
 from potstill.errors import join_names, visible
 from potstill.params.prepare import PrepareParams
 
 
-def read(params: PrepareParams) -> Raw:
+def read(params: PrepareParams) -> RawData:
     """Read the source that `prepare.source` names."""
     if params.source == "files":
         return from_files.read(params)
@@ -26,7 +26,7 @@ def read(params: PrepareParams) -> Raw:
 
 @record_resources(paths.METRICS / "prepare" / "resources.json")
 def main() -> None:
-    """Write the prepared data and what was counted on the way."""
+    """Write the prepared data, and the counts of rows and labels."""
     params = PrepareParams.load()
     dataset, facts = assemble(read(params), params)
     dataset.save(paths.PREPARED)

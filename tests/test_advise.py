@@ -314,6 +314,6 @@ def test_an_error_is_one_line(folder):
     done = advise(folder)
     assert (
         done.stderr.strip()
-        == "error: data/prepared/dataset.json is missing: run `dvc repro` (or `dvc pull`) to make it"
+        == "error: data/prepared/dataset.json: no such file. Run `dvc repro` (or `dvc pull`) to create it."
     )
     assert not (folder / "metrics").exists()

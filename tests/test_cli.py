@@ -189,7 +189,7 @@ def test_no_file_of_the_fallback_is_overwritten(name, model, teacher, tmp_path):
     before = (teacher / name).read_bytes()
     source = write(tmp_path / "a.txt", TEXTS)
     asked = ("predict", model, source, "--output-format", "jsonl", "--threshold", "1", "--fallback", teacher)
-    assert "is read and written: name another output" in refused(*asked, "-o", teacher / name)
+    assert "is both input and output: name another output" in refused(*asked, "-o", teacher / name)
     assert (teacher / name).read_bytes() == before
 
 
@@ -201,15 +201,13 @@ def test_no_rows_are_no_error(model, target, tmp_path, capsys):
 
 def test_another_column(model, tmp_path, capsys):
     (tmp_path / "a.csv").write_text("body\nthe ab\n")
-    assert "has no column 'text' (found: 'body'). Name one with --column" in refused(
-        "predict", model, tmp_path / "a.csv"
-    )
+    assert "no column 'text' (found: 'body'). Name one with --column" in refused("predict", model, tmp_path / "a.csv")
     assert json.loads(call(capsys, "predict", model, tmp_path / "a.csv", "--column", "body"))["label"]
 
 
 BAD = {
     "a.txt": (b"the\n\xff\xfe\nab\n", "line 2 has a byte that is not UTF-8 (0xff)"),
-    "a.csv": (b"text,x\nthe,1\nthe\nab,2\n", "row 2 has 1 field, and the header has 2"),
+    "a.csv": (b"text,x\nthe,1\nthe\nab,2\n", "row 2 has 1 fields, but the header has 2"),
     "b.csv": (b"text,x\nthe,1\n\xff,1\nab,2\n", "row 2 has a byte that is not UTF-8 (0xff)"),
     "a.jsonl": (b'{"text": "the"}\n{"text": 3}\n{"text": "ab"}\n', "line 2 holds 3, which is not a string"),
     "b.jsonl": (b'{"text": "the"}\n{"tex\n{"text": "ab"}\n', "line 2 is not valid JSON (Unterminated string"),
@@ -239,12 +237,12 @@ def test_a_missing_text_of_a_parquet_file_likewise(model, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["none.csv"], "none.csv is missing"),
+        (["none.csv"], "none.csv: no such file"),
         (["a.xyz"], "its name has no known ending (.csv, .tsv"),
         (["number.parquet"], "the column 'text' holds int64, not strings"),
         (["foreign.parquet"], "is not a valid Parquet file"),
-        (["a.csv", "-o", "a.csv"], "is read and written: name another output"),
-        (["empty.csv"], "has no column 'text' (found: none)"),
+        (["a.csv", "-o", "a.csv"], "is both input and output: name another output"),
+        (["empty.csv"], "no column 'text' (found: none)"),
     ],
 )
 def test_bad_files_are_named(model, arguments, message, tmp_path, monkeypatch):

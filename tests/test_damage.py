@@ -298,7 +298,7 @@ class TestFacts:
         with pytest.raises(PotstillError, match=r"teacher\.json: `labels` are not those of table\.parquet"):
             model.load(tmp_path)
         spoil(tmp_path / "table.parquet")
-        with pytest.raises(PotstillError, match=rf"table\.parquet cannot be read .*{AGAIN}"):
+        with pytest.raises(PotstillError, match=rf"table\.parquet: it cannot be read .*{AGAIN}"):
             model.load(tmp_path)
 
 
@@ -383,7 +383,7 @@ class TestStages:
         path = tmp_path / f"data/{name}.parquet"
         spoil(path)
         for read in (Dataset.load, lambda folder: list(Dataset.texts(folder, name))):
-            with pytest.raises(PotstillError, match=f"{path} cannot be read .*{AGAIN}"):
+            with pytest.raises(PotstillError, match=f"{path}: it cannot be read .*{AGAIN}"):
                 read(tmp_path / "data")
 
     @pytest.mark.parametrize("task", ["data", "mixed"])
@@ -391,14 +391,16 @@ class TestStages:
         request.getfixturevalue(task).save(tmp_path / "data")
         Dataset.load(tmp_path / "data")
         rewrite(tmp_path / "data/dataset.json", lambda facts: facts | {"labels": facts["labels"][:2]})
-        with pytest.raises(PotstillError, match=r"train\.parquet cannot be read \(a label that dataset\.json does not"):
+        with pytest.raises(
+            PotstillError, match=r"train\.parquet: it cannot be read \(a label that dataset\.json does not"
+        ):
             Dataset.load(tmp_path / "data")
 
     @pytest.mark.parametrize("content", ["", "null", "[]", "{}", '{"labels": null}', '{"labels": [1, 2]}', "\x00"])
     def test_json(self, data, tmp_path, content):
         data.save(tmp_path / "data")
         (tmp_path / "data/dataset.json").write_text(content)
-        with pytest.raises(PotstillError, match=rf"dataset\.json cannot be read .*{AGAIN}"):
+        with pytest.raises(PotstillError, match=rf"dataset\.json: it cannot be read .*{AGAIN}"):
             Dataset.load(tmp_path / "data")
 
     @pytest.mark.parametrize("name", ["pool", "logits"])
@@ -407,7 +409,7 @@ class TestStages:
         folder = make_transfer(texts, ["train"] * len(texts), np.zeros((len(texts), 3))).texts.path.parent
         spoil(folder / f"{name}.parquet")
 
-        with pytest.raises(PotstillError, match=rf"{name}\.parquet cannot be read .*{AGAIN}"):
+        with pytest.raises(PotstillError, match=rf"{name}\.parquet: it cannot be read .*{AGAIN}"):
             list(transfer.read(folder, ["c0", "c1", "c2"]).texts)
 
     def test_pool_and_answers(self, trained, tmp_path):
@@ -421,26 +423,26 @@ class TestStages:
             for path, table in tables.items():
                 table.to_parquet(path, index=False)
             spoil(damaged)
-            with pytest.raises(PotstillError, match=f"{damaged} cannot be read .*{AGAIN}"):
+            with pytest.raises(PotstillError, match=f"{damaged}: it cannot be read .*{AGAIN}"):
                 merge(pool, [answers], target, multi_label=False)
         tables[answers].head(99).to_parquet(answers, index=False)
         tables[pool].to_parquet(pool, index=False)
-        with pytest.raises(PotstillError, match=f"{answers} cannot be read .*not as many rows as the pool has"):
+        with pytest.raises(PotstillError, match=f"{answers}: it cannot be read .*not as many rows as the pool has"):
             merge(pool, [answers], target, multi_label=False)
 
         spoil(pool)
         settings = LabelParams(
             teachers=["t"], batch_size=8, precision="fp32", engine="local", workers=1, ray_address=None, storage=None
         )
-        with pytest.raises(PotstillError, match=f"{pool} cannot be read .*{AGAIN}"):
+        with pytest.raises(PotstillError, match=f"{pool}: it cannot be read .*{AGAIN}"):
             label(trained, pool, tmp_path / "labels", settings, tmp_path / "scratch")
         pq.write_table(pa.table({"text": BYTES}), pool)
-        with pytest.raises(PotstillError, match=f"{pool} cannot be read .*Invalid UTF8.*{AGAIN}"):
+        with pytest.raises(PotstillError, match=f"{pool}: it cannot be read .*Invalid UTF8.*{AGAIN}"):
             label(trained, pool, tmp_path / "labels", settings, tmp_path / "scratch")
 
     def test_a_logit_that_is_not_finite(self):
         with pytest.raises(
-            PotstillError, match=rf"logits\.parquet cannot be read \(a logit that is not finite.*{AGAIN}"
+            PotstillError, match=rf"logits\.parquet: it cannot be read \(a logit that is not finite.*{AGAIN}"
         ):
             make_transfer(["x"], ["train"], np.array([[0, np.inf]]))
 
@@ -448,10 +450,10 @@ class TestStages:
         path = tmp_path / "test.parquet"
         Answers(["x"] * 50, np.zeros(50, int), {"student": np.ones((50, 2))}).save(path)
         spoil(path)
-        with pytest.raises(PotstillError, match=f"{path} cannot be read .*{AGAIN}"):
+        with pytest.raises(PotstillError, match=f"{path}: it cannot be read .*{AGAIN}"):
             Answers.load(path)
         pd.DataFrame({"text": ["x"], "label": [0]}).to_parquet(path)
-        with pytest.raises(PotstillError, match=f"{path} cannot be read .it has no probabilities"):
+        with pytest.raises(PotstillError, match=f"{path}: it cannot be read .it has no probabilities"):
             Answers.load(path)
 
     @pytest.mark.parametrize(
@@ -463,7 +465,7 @@ class TestStages:
         path, (read, _) = stored(data, tmp_path) / name, READ[name]
         read(tmp_path)
         pq.write_table(change(pq.read_table(path)), path)
-        with pytest.raises(PotstillError, match=rf"^{path} cannot be read \({says}.*{AGAIN}"):
+        with pytest.raises(PotstillError, match=rf"^{path}: it cannot be read \({says}.*{AGAIN}"):
             read(tmp_path)
 
     def test_answers_that_a_table_lacks(self, tmp_path):
@@ -499,7 +501,7 @@ class TestScratch:
                 path.mkdir() if content is None else path.write_text(content)
             assert stage.result(trial, None, None, tmp_path) == made, repeats
             assert json.loads(path.read_text()) == made
-            said = f"note: {path} is damaged, or of another version, and is made again\n"
+            said = f"note: {path}: damaged or of another version, so its work is repeated\n"
             assert capsys.readouterr().out == (said if again else "")
         assert not is_row(made | {"accuracy": None})
 
@@ -543,4 +545,4 @@ class TestScratch:
             folder.write_text("null")
         assert resume.last(tmp_path) is None
         assert not folder.exists()
-        assert capsys.readouterr().out == f"note: {folder} is damaged, or of another version, and is made again\n"
+        assert capsys.readouterr().out == f"note: {folder}: damaged or of another version, so its work is repeated\n"

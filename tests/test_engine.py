@@ -161,8 +161,8 @@ def test_a_killed_process_is_reported_and_finished_shards_are_kept(lengths, tmp_
 @pytest.mark.parametrize(
     ("table", "reason"),
     [
-        (None, "is missing"),
-        ({"body": ["a"]}, r"has no column 'text' \(found: 'body'\)"),
+        (None, "no such file"),
+        ({"body": ["a"]}, r"no column 'text' \(found: 'body'\)"),
         ({"text": [1]}, "holds int64, not strings"),
     ],
 )
@@ -350,7 +350,7 @@ def test_labels_and_answers_go_through_a_store(bucket, teacher, tmp_path, monkey
     [
         ((), "not - .a stream."),
         (("in.parquet", "-o", "out", "--skip-bad"), "does not support --fallback and --skip-bad"),
-        (("in.parquet", "-o", "out"), "in.parquet is missing"),
+        (("in.parquet", "-o", "out"), "in.parquet: no such file"),
         (("*.parquet", "-o", "out"), "there is no Parquet file"),
         (("nowhere://in.parquet", "-o", "out"), "Protocol not known: nowhere"),
         (("in", "-o", "in"), "in: it is part of the input"),

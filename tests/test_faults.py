@@ -163,7 +163,7 @@ def test_a_full_disk_ends_in_one_line_and_leaves_nothing_half_written(origin, sm
         if done.returncode or not kilobytes:
             assert done.returncode == 1
             (line,) = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
-            assert line == "error: the disk is full, or a quota is reached: make room, and run this again"
+            assert line == "error: the disk is full, or a quota is reached. Free some space, and run this again."
             assert "Traceback" not in done.stderr
             after = {path: path.read_bytes() for path in folder.glob("models/*/*") if path.is_file()}
             assert after == before

@@ -57,7 +57,7 @@ def test_a_missing_or_broken_json_file_is_named(tmp_path):
     with pytest.raises(PotstillError, match="none: no such file"):
         files.read_json(tmp_path / "none")
     (tmp_path / "broken").write_text("{")
-    with pytest.raises(PotstillError, match="broken cannot be read"):
+    with pytest.raises(PotstillError, match="broken: it cannot be read"):
         files.read_json(tmp_path / "broken")
 
 
@@ -79,8 +79,8 @@ def test_folders_that_are_not_used_are_told_and_stay(capsys, tmp_path):
     (tmp_path / ".gitignore").touch()
     files.warn_unused(tmp_path, ["a", "d"], "label.teachers")
     assert capsys.readouterr().err == (
-        f"not used, since `label.teachers` does not list them: {tmp_path}/b, {tmp_path}/link. "
-        "Move away what nobody needs: DVC counts it as an input\n"
+        f"note: `label.teachers` does not list {tmp_path}/b, {tmp_path}/link. "
+        "Move away what is not needed, as DVC treats it as an input.\n"
     )
     assert all((tmp_path / name / "mine.csv").is_file() for name in ("a", "b", ".c.0123.part", "link"))
     files.warn_unused(tmp_path, ["a", "b", "link"], "label.teachers")
@@ -124,7 +124,7 @@ def test_a_full_disk_is_said_to_be_one(error):
             raise ValueError from None
 
     for main in (full, handled):
-        with pytest.raises(SystemExit, match=r"^error: the disk is full, or a quota is reached: make room"):
+        with pytest.raises(SystemExit, match=r"^error: the disk is full, or a quota is reached\. Free some space"):
             run(main)
 
 
@@ -139,7 +139,7 @@ def test_a_full_disk_is_said_to_be_one(error):
 )
 def test_a_limit_on_the_size_of_files_is_said_to_be_one(error, name):
     assert errors.error_line(error) == (
-        f"error: {name} would be larger than the system lets it be: raise the limit (`ulimit -f`)"
+        f"error: {name}: it would exceed the limit on file size. Raise the limit (`ulimit -f`)."
     )
 
 
@@ -150,13 +150,15 @@ def test_a_database_of_dvc_that_cannot_be_written_is_one_line(tmp_path, monkeypa
     for path in (tmp_path / "site").rglob("cache.db"):
         path.unlink()
         path.mkdir()
-    with pytest.raises(SystemExit, match=r"^error: DVC's database of file states .*set DVC_SITE_CACHE_DIR to another"):
+    with pytest.raises(
+        SystemExit, match=r"^error: DVC cannot use its database of file states .*set DVC_SITE_CACHE_DIR to another"
+    ):
         run(Repo)
 
 
 @pytest.mark.parametrize("allocate", [np.empty, torch.empty])
 def test_too_little_memory_is_said_to_be_so(allocate):
-    with pytest.raises(SystemExit, match=r"^error: memory is short: free some, or raise the limit \(`ulimit -v`\)$"):
+    with pytest.raises(SystemExit, match=r"^error: out of memory\. Free some, or raise the limit \(`ulimit -v`\)\.$"):
         run(lambda: allocate(1 << 58))
 
 
@@ -168,7 +170,7 @@ def test_a_file_is_not_damaged_where_memory_is_short(error):
         with files.reading("a.parquet"):
             raise error
 
-    with pytest.raises(SystemExit, match=r"^error: memory is short: free some"):
+    with pytest.raises(SystemExit, match=r"^error: out of memory\. Free some"):
         run(read)
 
 
@@ -183,16 +185,16 @@ def test_a_file_is_not_damaged_where_memory_is_short(error):
 def test_what_to_do_about_memory_fits_the_command(command, advice, monkeypatch):
     monkeypatch.setattr(sys, "argv", [command])
     said = errors.error_line(MemoryError())
-    assert said.startswith("error: memory is short: ")
-    assert ("less is needed" in said) == bool(advice)
-    assert (advice or "free some") in said
+    assert said.startswith("error: out of memory. ")
+    assert ("Set " in said) == bool(advice)
+    assert (advice or "Free some") in said
 
 
 @pytest.mark.parametrize("name", ["pool.parquet", "model.safetensors"])
 def test_a_damaged_file_is_said_to_be_one(tmp_path, name):
     (tmp_path / name).write_bytes(b"PAR1 and nothing of use")
     read = pd.read_parquet if name == "pool.parquet" else load_file
-    with pytest.raises(SystemExit, match=r"^error: a file is damaged \(.*\): `make verify` finds it"):
+    with pytest.raises(SystemExit, match=r"^error: a file is damaged \(.*\)\. Run `make verify` to find it"):
         run(lambda: read(tmp_path / name))
 
 
@@ -241,7 +243,7 @@ def test_only_a_teacher_that_labels_can_be_labelled_with(name, tmp_path):
     assert done.returncode == 1
     said = done.stderr.splitlines()[-1]
     if name == "minilm":  # which is not trained yet
-        assert said == "error: models/teacher/minilm is missing: run `dvc repro` (or `dvc pull`) to make it"
+        assert said == "error: models/teacher/minilm: no such file. Run `dvc repro` (or `dvc pull`) to create it."
     else:
         assert done.stderr == "error: usage: python src/label.py NAME, one of minilm\n"
         assert not (tmp_path / "metrics").exists()

@@ -21,7 +21,7 @@ RIGHT = [
     (measures.Scores, MODELS | {"table": MODEL | {"parameters": None, "kind": "teacher"}}),
     (measures.Ablation, {}),
     (measures.Ablation, {"vocabulary": {"frequent": TRIAL}, "hard": {"0.3": TRIAL}, "pool": {"1": TRIAL}}),
-    (measures.Cost, COST),
+    (measures.Resources, COST),
     (measures.Shares, {"test": 0, "train": 0.5}),
     (measures.Reasons, [[None, "x"], [True, "y"]]),
     (measures.Timings, {"a": {"texts_per_second": 5.0, "milliseconds_per_text": 0.0, "batch": 60}}),
@@ -32,10 +32,10 @@ WRONG = [
     (measures.Shares, {"test": True}, "facts.test"),
     (measures.Shares, {"test": math.nan}, "facts.test"),
     (measures.Shares, [], "facts"),
-    (measures.Cost, COST | {"seconds": "x"}, "facts.seconds"),
-    (measures.Cost, COST | {"seconds": "1.5"}, "facts.seconds"),
-    (measures.Cost, COST | {"seconds": math.inf}, "facts.seconds"),
-    (measures.Cost, {"seconds": 1.5}, "facts.core_seconds"),
+    (measures.Resources, COST | {"seconds": "x"}, "facts.seconds"),
+    (measures.Resources, COST | {"seconds": "1.5"}, "facts.seconds"),
+    (measures.Resources, COST | {"seconds": math.inf}, "facts.seconds"),
+    (measures.Resources, {"seconds": 1.5}, "facts.core_seconds"),
     (measures.Ablation, {"pool": {"1": TRIAL | {"accuracy_low": {}}}}, "facts.pool.1.accuracy_low"),
     (measures.Ablation, {"pool": {"1": TRIAL | {"texts": 0}}}, "facts.pool.1.texts"),
     (measures.Ablation, {"hard": {"0.3": {}}}, "facts.hard.0.3.accuracy"),
@@ -60,7 +60,7 @@ def test_what_is_wrong_is_named(kind, value, key, tmp_path):
     (tmp_path / "metrics.json").write_text(json.dumps({"facts": value}))
     with pytest.raises(PotstillError) as caught:
         measures.read(kind, tmp_path / "metrics.json", "facts")
-    assert str(caught.value).startswith(f"{tmp_path / 'metrics.json'} cannot be read (`{key}")
+    assert str(caught.value).startswith(f"{tmp_path / 'metrics.json'}: it cannot be read (`{key}")
     assert "\n" not in str(caught.value)
 
 
@@ -94,7 +94,7 @@ def test_a_curve_is_whole_and_finite(tmp_path):
         assert record.read_curves(tmp_path).columns.tolist() == ["epoch", *record.CURVES]
         rows = "" if not spoiled else f"1\t0.5\n{spoiled.format(2)}\n" if spoiled != "{}\t0.5" else "2\t0.5\n"
         (folder / "validation_accuracy.tsv").write_text(f"step\tvalidation_accuracy\n{rows}")
-        with pytest.raises(PotstillError, match=r"validation_accuracy\.tsv cannot be read"):
+        with pytest.raises(PotstillError, match=r"validation_accuracy\.tsv: it cannot be read"):
             record.read_curves(tmp_path)
 
 
@@ -105,7 +105,7 @@ def test_a_loss_that_diverged_is_a_gap_and_an_empty_cell_is_damage(tmp_path):
         (folder / f"{name}.tsv").write_text(f"step\t{name}\n1\t{0.5 if name.endswith('accuracy') else 'nan'}\n")
     assert record.read_curves(tmp_path)["loss"].isna().all()
     (folder / "loss.tsv").write_text("step\tloss\n1\t\n")
-    with pytest.raises(PotstillError, match=r"loss\.tsv cannot be read"):
+    with pytest.raises(PotstillError, match=r"loss\.tsv: it cannot be read"):
         record.read_curves(tmp_path)
 
 
@@ -116,11 +116,11 @@ def test_answers_are_whole_or_missing(tmp_path):
     np.testing.assert_array_equal(record.read_predictions(path, labels, 3), logits)
     with pytest.raises(PotstillError, match="row 2 lacks a number"):
         record.read_predictions(path, labels, 3, complete=True)
-    with pytest.raises(PotstillError, match=r"test\.csv cannot be read \(3 predictions for 4 texts\)"):
+    with pytest.raises(PotstillError, match=r"test\.csv: it cannot be read \(3 predictions for 4 texts\)"):
         record.read_predictions(path, labels, 4)
     for cell in (None, np.inf, "x"):
         table = pd.read_csv(path)
         table["logit b"] = [-2.0, None, cell]
         table.to_csv(path, index=False)
-        with pytest.raises(PotstillError, match=r"test\.csv cannot be read"):
+        with pytest.raises(PotstillError, match=r"test\.csv: it cannot be read"):
             record.read_predictions(path, labels, 3)

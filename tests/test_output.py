@@ -239,10 +239,10 @@ def test_a_source_is_not_overwritten_by_any_name(model, tmp_path):
     before = everything(tmp_path), model.read_bytes()
     predict = ["predict", str(model), str(tmp_path / "a.txt"), "--output-format", "jsonl", "-o"]
     for name in ("a.txt", "link.txt", "hard.txt", "link.pot"):
-        with pytest.raises(PotstillError, match="is read and written: name another output"):
+        with pytest.raises(PotstillError, match="is both input and output: name another output"):
             cli.execute([*predict, str(tmp_path / name)])
     for name in (tmp_path / "link.pot", model):
-        with pytest.raises(PotstillError, match="is read and written"):
+        with pytest.raises(PotstillError, match="is both input and output"):
             cli.execute(["page", str(model), "-o", str(name)])
     assert (everything(tmp_path), model.read_bytes()) == before
 
@@ -265,7 +265,7 @@ def test_a_source_is_not_written_through_a_descriptor(how, model, tmp_path):
                 )  # fmt: skip
             os.close(written)
             assert done.returncode == 1
-            assert done.stderr.endswith(" is read and written: name another output\n")
+            assert done.stderr.endswith(" is both input and output: name another output\n")
             assert done.stderr.count("\n") == 1
             assert file.read_bytes() == before
 
@@ -391,7 +391,7 @@ def test_a_folder_behind_a_link_keeps_what_else_it_holds(writes, tmp_path):
 @pytest.mark.parametrize(
     ("writes", "says"),
     [
-        (["a", "photos"], "photos: it is a folder, and a file is to be written"),
+        (["a", "photos"], "photos: it is a folder, but a file is to be written"),
         (["a", "notes/b"], "notes: it is a file, and a folder is to be written"),
         (["a", "dangling/b"], "dangling: it is a file, and a folder is to be written"),
         (["a"], None),
@@ -450,7 +450,7 @@ def test_a_student_is_saved_by_a_string_as_it_is_loaded(tmp_path, monkeypatch):
     [
         (".", "none.pot", "none.pot: no such file. Give the path of a model file"),
         (".", "models/export/student.pot", "student.pot: no such file. Give the path of a model file"),
-        ("project", "models/export/student.pot", "is missing: run `dvc repro` (or `dvc pull`) to make it"),
+        ("project", "models/export/student.pot", "no such file. Run `dvc repro` (or `dvc pull`) to create it."),
         ("project", "none.pot", "none.pot: no such file. Give the path of a model file"),
         (".", "project/models/export/student.pot", "run `dvc repro` (or `dvc pull`) in "),
     ],

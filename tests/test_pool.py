@@ -75,7 +75,7 @@ def test_nothing_occurs_twice_or_in_validation_or_test(data):
         data.test,
         pd.DataFrame({"text": [data.test["text"][0].upper(), f"  {data.train['text'][0]}", "new"]}),
     )
-    texts = pooled(leaky)["text"].map(key)
+    texts = pooled(leaky)["text"].map(comparison_key)
     assert texts.is_unique
     assert not set(texts) & {comparison_key(text) for split in (data.validation, data.test) for text in split["text"]}
 
@@ -88,7 +88,7 @@ def test_the_same_seed_gives_the_same_pool(data):
 
 def test_many_texts_make_the_pool_that_few_make(data, monkeypatch):
     whole = pooled(data)
-    assert not whole["text"].map(key).duplicated().any()
+    assert not whole["text"].map(comparison_key).duplicated().any()
     monkeypatch.setattr("potstill.pool.build.SHARD", 7)
     assert pooled(data).equals(whole)
     monkeypatch.setattr("potstill.pool.build.SAMPLE", 20)  # of the texts, to make others of
@@ -133,7 +133,7 @@ def test_an_ngram_model_says_only_what_it_has_seen():
     assert ("a", "b", "c", "d", "e") in samples  # across texts
     seen = {pair for text in texts for pair in zip(["", *text], [*text, ""], strict=True)}
     assert all(pair in seen for s in samples for pair in zip(["", *s], [*s, ""], strict=True))
-    assert len(model.sample(rng, longest=1)) == 1
+    assert len(model.sample(rng, max_words=1)) == 1
 
 
 def test_borrowed_words_are_those_that_the_texts_lack(data):

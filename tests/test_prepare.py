@@ -303,7 +303,7 @@ def test_a_hub_folder_is_hashed_and_said_not_to_be_watched_unless_it_is(project:
         save_in_hub_form(folder)
         hub = {"dataset": name, "config": None, "revision": None}
         found[name] = project.prepare(hub=hub, **columns)[1].get("input_sha256")
-        said = f"note: DVC does not watch {name}: after changing it, run `dvc repro -f -s prepare` and `dvc repro`"
+        said = f"note: DVC does not track {name}. After changing it, run `dvc repro -f -s prepare` and `dvc repro`"
         assert (said in capsys.readouterr().out) != watched
         assert found[name] == (None if watched else files.sha256(folder))
     (project.root / "saved/train/more").write_text("changed")
@@ -316,7 +316,7 @@ def test_a_damaged_hub_folder(project: Project, name: str, content: str) -> None
     save_in_hub_form(project.root / "saved")
     (project.root / "saved" / name).write_text(content)
     hub = {"dataset": "saved", "config": None, "revision": None}
-    project.fails("saved cannot be loaded: ", "check `prepare.hub.dataset`", source="hub", hub=hub)
+    project.fails("saved: it cannot be loaded (", "Check `prepare.hub.dataset`", source="hub", hub=hub)
 
 
 def test_hub_mistakes_name_the_key(project: Project) -> None:
@@ -326,7 +326,7 @@ def test_hub_mistakes_name_the_key(project: Project) -> None:
     columns = {"source": "hub", "text": "sentence", "label": "mood"}
     project.fails("no split 'dev'", "`prepare.validation`", hub=hub, validation="dev", **columns)
     project.fails("`prepare.hub.dataset` is null", hub=hub | {"dataset": None}, **columns)
-    project.fails("nowhere does not exist", "`prepare.hub.dataset`", hub=hub | {"dataset": "./nowhere"}, **columns)
+    project.fails("nowhere: no such folder", "`prepare.hub.dataset`", hub=hub | {"dataset": "./nowhere"}, **columns)
 
 
 def test_a_hub_split_published_without_labels_is_refused(project: Project) -> None:
@@ -339,7 +339,7 @@ def test_a_hub_split_published_without_labels_is_refused(project: Project) -> No
         {name: datasets.Dataset.from_dict(columns, features=features) for name, columns in splits.items()}
     ).save_to_disk(project.root / "saved")
     hub = {"dataset": str(project.root / "saved"), "config": None, "revision": None}
-    project.fails("(test) is published without labels", "`prepare.test`", source="hub", hub=hub)
+    project.fails("(test): all labels are -1", "`prepare.test`", source="hub", hub=hub)
 
 
 def save_table(project: Project, texts: list[Any], kind: Any, labels: list[Any]) -> dict[str, Any]:
@@ -393,7 +393,7 @@ def test_columns_of_the_hub_that_hold_no_text_or_labels(project: Project) -> Non
     import datasets
 
     hub = save_table(project, TEXTS, datasets.Value("date32"), [datetime.date(2020, 1, 1 + i % 2) for i in range(40)])
-    project.fails("saved (train): the column 'label' holds date32[day], neither names nor numbers", **hub)
+    project.fails("saved (train): the column 'label' holds date32[day], neither strings nor numbers", **hub)
     project.fails("saved (train): the column 'label' holds date32[day], not strings", text="label", **hub)
 
 
@@ -427,18 +427,18 @@ def test_a_failure_leaves_the_earlier_result_alone(project: Project) -> None:
 
 
 def test_missing_path(project: Project) -> None:
-    project.fails("nowhere does not exist", "`prepare.path`", path="nowhere")
+    project.fails("nowhere: no such file", "`prepare.path`", path="nowhere")
 
 
 def test_missing_file(project: Project) -> None:
     three_splits(project)
-    project.fails("mine/other.csv does not exist", "`prepare.test`", test="other.csv")
-    project.fails("mine/more.txt does not exist", "`prepare.unlabelled`", unlabelled=["more.txt"])
+    project.fails("mine/other.csv: no such file", "`prepare.test`", test="other.csv")
+    project.fails("mine/more.txt: no such file", "`prepare.unlabelled`", unlabelled=["more.txt"])
 
 
 def test_folder_without_train_file(project: Project) -> None:
     project.table("tickets.csv", rows())
-    project.fails("mine holds no train split", "`prepare.train`")
+    project.fails("mine: no train split", "`prepare.train`")
 
 
 def test_two_files_for_one_split(project: Project) -> None:
@@ -471,7 +471,7 @@ def test_empty_or_blank_file(project: Project, name: str, content: bytes) -> Non
 
 def test_header_without_rows(project: Project) -> None:
     (project.data / "train.csv").write_text("text,label\n")
-    project.fails("mine/train.csv is empty")
+    project.fails("mine/train.csv: no rows")
 
 
 @pytest.mark.parametrize("ending", ["csv", "tsv", "jsonl", "txt"])
@@ -501,17 +501,17 @@ def test_damaged_tables(project: Project) -> None:
     (project.data / "b.csv").write_text("text,label\nhello,good\nbye, world,bad\n")
     (project.data / "c.csv").write_text('text,label\n"hello,good\nbye,bad\n')
     project.fails("mine/a.jsonl: line 2 is not valid JSON", train="a.jsonl")
-    project.fails("mine/a.parquet is not a valid Parquet file", train="a.parquet")
-    project.fails("mine/a.csv: row 1 has 3 fields, and the header has 2", train="a.csv")
-    project.fails("mine/b.csv: row 2 has 3 fields, and the header has 2", train="b.csv")
+    project.fails("mine/a.parquet: it is not a valid Parquet file", train="a.parquet")
+    project.fails("mine/a.csv: row 1 has 3 fields, but the header has 2", train="a.csv")
+    project.fails("mine/b.csv: row 2 has 3 fields, but the header has 2", train="b.csv")
     project.fails("mine/c.csv: row 1 (line 2) opens a quote", train="c.csv")
 
 
 def test_missing_column(project: Project) -> None:
     three_splits(project)
-    project.fails("mine/train.csv has no column 'mood'", "'text', 'label'", "`prepare.label`", label="mood")
+    project.fails("mine/train.csv: no column 'mood'", "'text', 'label'", "`prepare.label`", label="mood")
     pd.DataFrame({"tweet": ["a"]}).to_csv(project.data / "more.csv", index=False)
-    project.fails("mine/more.csv has no column 'text'", "tweet", "`prepare.text`", unlabelled=["more.csv"])
+    project.fails("mine/more.csv: no column 'text'", "tweet", "`prepare.text`", unlabelled=["more.csv"])
 
 
 def test_line_without_semicolon(project: Project) -> None:
@@ -557,7 +557,7 @@ def test_label_in_test_that_train_lacks(project: Project) -> None:
 def test_class_with_one_example(project: Project) -> None:
     three_splits(project)
     project.table("train.csv", [*rows(20), ("odd one", "odd")])
-    project.fails("mine/train.csv: class 'odd' has 1 example", "add examples")
+    project.fails("mine/train.csv: class 'odd' has 1 example", "Add examples")
 
 
 def test_class_whose_examples_are_copies_of_test_texts(project: Project) -> None:
@@ -568,24 +568,24 @@ def test_class_whose_examples_are_copies_of_test_texts(project: Project) -> None
 
 def test_class_with_too_few_texts_to_split(project: Project) -> None:
     project.table("train.csv", [*rows(40), ("odd one", "odd"), ("ODD one", "odd")])
-    project.fails("mine/train.csv", "class 'odd' has 1 different text", "`prepare.test_share`", "add examples")
+    project.fails("mine/train.csv", "class 'odd' has 1 different text", "`prepare.test_share`", "Add examples")
 
 
-@pytest.mark.parametrize(("count", "made", "mend"), [(1, "0 rows", "add different texts"), (8, "1 row,", "raise it")])
+@pytest.mark.parametrize(("count", "made", "mend"), [(1, "0 rows", "Add different texts"), (8, "1 row,", "Raise it")])
 def test_a_share_that_is_too_small_is_raised_only_where_that_helps(project: Project, count, made, mend) -> None:
     project.table("train.csv", [(f"text {n % count}", ("bad", "good")[n % 2]) for n in range(50)])
-    project.fails(f"of the {count} different text", f"makes {made}", f"than the 2 classes: {mend}", test_share=0.13)
+    project.fails(f"of {count} different text", f"makes {made}", f"than the 2 classes. {mend}", test_share=0.13)
 
 
 def test_one_class_only(project: Project) -> None:
     project.table("train.csv", rows(20, labels=("good",)))
-    project.fails("mine/train.csv has one label only, 'good'")
+    project.fails("mine/train.csv: only the label 'good'")
 
 
 def test_labels_that_do_not_fit_the_data(project: Project) -> None:
     three_splits(project)
-    project.fails("mine/train.csv: row 1", "'bad'", "`prepare.label_names`", label_names=["good", "worse"])
-    project.fails("`prepare.label_names` lists 'fair'", "remove it", label_names=["good", "bad", "fair"])
+    project.fails("mine/train.csv: row 1", "'bad'", "`prepare.label_names`", labels=["good", "worse"])
+    project.fails("has 'fair'", "Remove it", labels=["good", "bad", "fair"])
     project.table("train.csv", rows(20, labels=(0, 1, 2)))
     project.table("val.csv", rows(20, labels=(0, 1), word="v"))
     project.table("test.csv", rows(20, labels=(0, 1), word="t"))
@@ -634,7 +634,7 @@ def test_a_share_as_dvc_writes_it_is_a_number(project: Project) -> None:
     project.params(test_share=0.125)
     file = project.root / "params.yaml"
     file.write_text(file.read_text().replace("0.125", "1e-05"))
-    project.run_fails("`prepare.test_share` 1e-05 of the 40 different texts", "makes 0 rows", "raise it")
+    project.run_fails("`prepare.test_share` 1e-05 of 40 different texts", "makes 0 rows", "Raise it")
     file.write_text(file.read_text().replace("1e-05", "1.25e-1"))
     run(prepare.main)
     assert len(Dataset.load(paths.PREPARED).test) == 5

@@ -23,7 +23,7 @@ import pytest
 
 from potstill.bulk import asked, formats, open, parquet, read
 from potstill.bulk.predict import predict
-from potstill.corpus.tables import name_of
+from potstill.corpus.tables import class_name
 from potstill.errors import PotstillError
 from potstill.runtime import file, naming
 from potstill.teacher import table as teacher_table
@@ -139,8 +139,8 @@ class TestContainers:
                 "text\n“quoted”\n".encode("cp1252"),
                 "0x93), but looks like Windows-1252. Convert the file with `iconv -f cp",
             ),
-            ("text\nпривет мир\n".encode("cp1251"), "Convert the file from the encoding that it is in"),
-            ("text\n日本語\n".encode("shift-jis"), "Convert the file from the encoding that it is in"),
+            ("text\nпривет мир\n".encode("cp1251"), "Convert the file from its encoding"),
+            ("text\n日本語\n".encode("shift-jis"), "Convert the file from its encoding"),
             ("text\nçafé ".encode() + b"caf\xe9 au lait\n", "though other characters of the file are"),
         ],
     )
@@ -189,18 +189,20 @@ class TestContainers:
     def test_files_of_other_kinds_are_named(self, tmp_path):
         pq.write_table(pa.table({"text": ["one"]}), tmp_path / "a.csv")
         refused(tmp_path / "a.csv", "is a Parquet file")
-        refused(tmp_path / "a.csv", "Give it the ending .parquet")
+        refused(tmp_path / "a.csv", "Rename it to .parquet")
         (tmp_path / "a.csv").rename(tmp_path / "a.parquet")
-        refused(tmp_path / "a.parquet", "is a Parquet file. Give --input-format parquet", kind="csv")
+        refused(tmp_path / "a.parquet", "is a Parquet file. Set --input-format parquet", kind="csv")
         with (tmp_path / "a.parquet").open() as given:
-            refused(f"/dev/fd/{given.fileno()}", "is a Parquet file. Give --input-format parquet")
+            refused(f"/dev/fd/{given.fileno()}", "is a Parquet file. Set --input-format parquet")
         refused(make(tmp_path / "b.csv", b"PK\x03\x04..."), "is a ZIP archive, as spreadsheets are")
         for pack, name in ((bz2.compress, "bzip2"), (lzma.compress, "xz")):
-            refused(make(tmp_path / "c.csv", pack(CONTENT["csv"].encode())), f"c.csv is compressed by {name}. Unpack")
+            refused(
+                make(tmp_path / "c.csv", pack(CONTENT["csv"].encode())), f"c.csv: it is compressed by {name}. Unpack"
+            )
         for inner in (gzip.compress, zstd):
             for outer in (gzip.compress, zstd):
                 refused(make(tmp_path / "d.csv.gz", outer(inner(CONTENT["csv"].encode()))), "is compressed twice")
-        refused(tmp_path / "none.csv", "none.csv is missing")
+        refused(tmp_path / "none.csv", "none.csv: no such file")
         (tmp_path / "folder.csv").mkdir()
         refused(tmp_path / "folder.csv", "is a folder")
 
@@ -241,7 +243,10 @@ class TestRows:
         csv.writer(target).writerows(table)
         path = make(tmp_path / "a.csv", target.getvalue() + 'mid "quote",6\n')
         assert texts(path) == ([1, 2, 3, 4, 5, 6], [row[0] for row in table[1:]] + ['mid "quote"'])
-        assert "1 row spans several lines, as quotes say; the first is row 3 (lines 4 to 5)" in capsys.readouterr().err
+        assert (
+            "1 row spans several lines because of line breaks within quotes; the first is row 3 (lines 4 to 5)"
+            in capsys.readouterr().err
+        )
 
     def test_a_stray_quote_within_a_line_is_a_bad_row(self, tmp_path):
         path = make(tmp_path / "a.csv", 'text,x\none,1\n"two" and more,2\nthree,3\n')
@@ -252,7 +257,9 @@ class TestRows:
         given = 'text\tlabel\n"Rules of the game\tgood\n"all ""quoted"""\tbad\n"what" is it\tbad\nsay "a\tbad\n'
         expected = ['"Rules of the game', 'all "quoted"', '"what" is it', 'say "a']
         assert texts(make(tmp_path / "a.tsv", given)) == ([1, 2, 3, 4], expected)
-        refused(make(tmp_path / "b.tsv", 'text\tlabel\n"two\nlines"\tgood\n'), "row 1 has 1 field", "A line is a row")
+        refused(
+            make(tmp_path / "b.tsv", 'text\tlabel\n"two\nlines"\tgood\n'), "row 1 has 1 field", "every line is a row"
+        )
 
     def test_a_quote_that_a_later_line_of_tsv_closes_is_refused(self, tmp_path):
         for given, closed in (
@@ -276,7 +283,7 @@ class TestRows:
     @pytest.mark.parametrize(
         ("name", "content", "says"),
         [
-            ("a.jsonl", '[\n{"text": "a"},\n{"text": "b"}\n]\n', "is a JSON array, and .jsonl has an object a line"),
+            ("a.jsonl", '[\n{"text": "a"},\n{"text": "b"}\n]\n', "is a JSON array, but .jsonl has one object per line"),
             ("a.jsonl", '[{"text": "a"},\n{"text": "b"}]\n', "`jq -c '.[]' OLD > NEW`"),
             ("a.jsonl", open.POINTER + b"\noid sha256:0\n", "Fetch it with `git lfs pull`"),
             ("a.csv", open.POINTER + b"\noid sha256:0\n", "Fetch it with `git lfs pull`"),
@@ -332,7 +339,7 @@ class TestRows:
                 "line 2 has no key 'text' (found: 'Text', 'id'). 'Text' differs from it only in case",
             ),
             ('{"text": "go', "line 2 is not valid JSON (Unterminated string starting at, column 10)"),
-            ('{"text": "\\ud83d"}', "line 2 has half of a surrogate pair (\\ud83d)"),
+            ('{"text": "\\ud83d"}', "line 2 has a lone surrogate (\\ud83d)"),
         ],
     )
     def test_bad_lines_of_jsonl_are_numbered(self, tmp_path, line, says):
@@ -379,18 +386,18 @@ class TestRows:
             (
                 "a.csv",
                 "text\tlabel",
-                "separated by tabs, not by commas: save the file with commas, or give it the ending .tsv",
+                "separated by tabs, not by commas: save the file with commas, or rename it to .tsv",
             ),
             (
                 "a.tsv",
                 "text,label",
-                "separated by commas, not by tabs: save the file with tabs, or give it the ending .csv",
+                "separated by commas, not by tabs: save the file with tabs, or rename it to .csv",
             ),
             ("a.csv", '"text";"label"', "The columns are separated by semicolons, not by commas"),
             ("a.csv", "Text,label", "'Text' differs from it only in case"),
             ("a.csv", " text,label", "' text' differs from it only in white space"),
             ("a.csv", "text\u200b,label", "differs from it only in invisible characters"),
-            ("a.csv", "body,label", "has no column 'text' (found: 'body', 'label'). Name one with --column"),
+            ("a.csv", "body,label", "no column 'text' (found: 'body', 'label'). Name one with --column"),
         ],
     )
     def test_a_missing_column_has_its_cause_named(self, tmp_path, name, header, says):
@@ -437,7 +444,7 @@ class TestParquet:
         pq.write_table(pa.table({"text": ["a"], "label": values}), path)
         with pytest.raises(PotstillError) as caught:
             list(read.read(path, "parquet", ["text", "label"], asked.BadRows()))
-        assert f"the column 'label' holds {pq.read_schema(path).field(1).type}, neither names nor numb" in str(
+        assert f"the column 'label' holds {pq.read_schema(path).field(1).type}, neither strings nor numb" in str(
             caught.value
         )
 
@@ -485,9 +492,9 @@ class TestParquet:
 
         pq.write_table(pa.table({"text": ["a"]}), tmp_path / "a.parquet")
         monkeypatch.setattr(pq.ParquetFile, "iter_batches", lambda *_, **__: map(short, [0]))
-        refused(tmp_path / "a.parquet", "row group 0 cannot be read: memory is short")
+        refused(tmp_path / "a.parquet", "row group 0 cannot be read: out of memory")
         monkeypatch.setattr(pq, "ParquetFile", short)
-        refused(tmp_path / "a.parquet", "a.parquet cannot be read: memory is short")
+        refused(tmp_path / "a.parquet", "a.parquet: out of memory")
 
     def test_one_long_value_in_many_rows_is_not_expanded_at_once(self, tmp_path, monkeypatch):
         monkeypatch.setattr(parquet, "SIZE", 1 << 20)
@@ -553,7 +560,7 @@ class TestPredict:
                 PotstillError, match=r"x\.csv: .*a\.csv is a file, not a folder\. Name a file in a folder"
             ):
                 predict(student("mlp"), str(path), str(target))
-        refused(path / "x.csv", "x.csv is missing")
+        refused(path / "x.csv", "x.csv: no such file")
 
     def test_answers_line_up_and_rows_keep_their_numbers(self, tmp_path):
         made = student("mlp")
@@ -570,7 +577,7 @@ class TestPredict:
     def test_a_link_to_the_input_is_no_output(self, tmp_path):
         path = make(tmp_path / "a.txt", "the\n")
         (tmp_path / "b.txt").symlink_to(path)
-        with pytest.raises(PotstillError, match="is read and written"):
+        with pytest.raises(PotstillError, match="is both input and output"):
             predict(student("mlp"), str(path), str(tmp_path / "b.txt"))
 
     def test_only_parquet_and_zstd_require_more_than_numpy(self, tmp_path):
@@ -622,25 +629,27 @@ class TestPrepare:
         part.to_parquet(project.data / "train-00002-of-00003.parquet")
         project.fails("mine/train-00002-of-00003.parquet: row 2 has no text")
         (project.data / "train-00001-of-00003.parquet").unlink()
-        project.fails("train-00001-of-00003, is missing (2 of 3 files are there)", "`prepare.train`")
+        project.fails("no train-00001-of-00003 (found: 2 of 3 shards)", "`prepare.train`")
 
     def test_what_is_no_file_is_called_what_it_is(self, project: Project) -> None:  # noqa: F811
         train = project.data / "train.csv"
         train.symlink_to("nowhere.csv")
-        project.fails("mine/train.csv is a link to nowhere.csv, which does not exist: set `prepare.train` to a file in")
-        project.fails("mine/train.csv is a link to nowhere.csv", path="mine/train.csv")
+        project.fails(
+            "mine/train.csv: it is a link to nowhere.csv, which does not exist. Set `prepare.train` to a file in"
+        )
+        project.fails("mine/train.csv: it is a link to nowhere.csv", path="mine/train.csv")
         train.unlink()
         os.mkfifo(train)
-        project.fails("mine/train.csv is a pipe or a device: set `prepare.train` to a file in mine")
+        project.fails("mine/train.csv: it is a pipe or a device. Set `prepare.train` to a file in mine")
         project.fails("mine/train.csv is a pipe or a device", path="mine/train.csv")
         train.unlink()
         train.mkdir()
         for given in (None, "train.csv"):
-            project.fails("mine/train.csv is a folder: set `prepare.train` to a file in mine", train=given)
+            project.fails("mine/train.csv: it is a folder. Set `prepare.train` to a file in mine", train=given)
         make(project.data / "train.jsonl", "".join(json.dumps({"text": t, "label": n}) + "\n" for t, n in ROWS))
         assert project.prepare()[0].labels == ["bad", "good"]
         (project.data / "val.csv").mkdir()
-        project.fails("mine/val.csv is a folder: set `prepare.validation`")
+        project.fails("mine/val.csv: it is a folder. Set `prepare.validation`")
 
     def test_a_label_of_a_part_is_named_by_its_row(self, project: Project) -> None:  # noqa: F811
         project.table("train.csv", rows(20))
@@ -788,18 +797,21 @@ class TestPrepare:
     def test_labels_that_are_one_number_are_said(self, project: Project, capsys) -> None:  # noqa: F811
         project.table("train.csv", rows(60, labels=("1.1", "1.10", "2")))
         project.fails(
-            "mine/train.csv: the labels '1.1' and '1.10' are the same number: write them alike if they are one"
+            "mine/train.csv: the labels '1.1' and '1.10' are the same number. Write them in the same way if they are"
         )
         project.table("train.csv", rows(60, labels=("1.50", "1", "1.00")))
         assert project.prepare()[0].labels == ["1", "1.5"]
-        says = "labels that are numbers are read as such: '1.00' is the class '1', '1.50' is"
+        says = "labels that are numbers are read as numbers: '1.00' is the class '1', '1.50' is"
         assert says in capsys.readouterr().err
         project.table("train.csv", rows(60, labels=("01", "1", "1e0")))
         assert project.prepare()[0].labels == ["01", "1", "1e0"]
         assert "'01' (20 rows) and '1' (20 rows) are the same number; they count as two" in capsys.readouterr().err
         project.table("train.csv", rows(60, labels=("1|x", "1.0")))
         assert project.prepare(multi_label=True)[0].labels == ["1", "x"]
-        assert "labels that are numbers are read as such: '1.0' is the class '1'. Put a" in capsys.readouterr().err
+        assert (
+            "labels that are numbers are read as numbers: '1.0' is the class '1'. If they are names"
+            in capsys.readouterr().err
+        )
         project.table("train.csv", rows(60, labels=("2.0", "2.00", "3")))
         project.fails("mine/train.csv: the labels '2.0' and '2.00' are the same number: write them alike")
 
@@ -807,9 +819,9 @@ class TestPrepare:
         project.table("train.csv", rows(40, labels=("4.50", "3.00")))
         project.table("test.csv", rows(4, labels=("4.5", "3"), word="t"))
         assert project.prepare()[0].labels == ["3", "4.5"]
-        says = "mine/train.csv: labels that are numbers are read as such: '3.00' is the class '3', '4.50' is"
+        says = "mine/train.csv: labels that are numbers are read as numbers: '3.00' is the class '3', '4.50' is"
         [line] = [line for line in capsys.readouterr().err.splitlines() if "class" in line]
-        assert line == f"{says} the class '4.5'. Put a letter before them (as in v3.10) if they are names"
+        assert line == f"{says} the class '4.5'. If they are names, put a letter before them (as in v3.10)"
         make(project.data / "test.jsonl", '{"text": "t", "label": 4.5}\n{"text": "u", "label": 3.0}\n')
         decimals = pa.array([Decimal("4.500"), Decimal("3.000")])
         pq.write_table(pa.table({"text": ["t", "u"], "label": decimals}), project.data / "test.parquet")
@@ -818,7 +830,7 @@ class TestPrepare:
             assert says in capsys.readouterr().err
 
     def test_labels_that_may_be_versions_are_refused_in_all_of_a_table(self, project: Project) -> None:  # noqa: F811
-        says = "the labels '1.1' and '1.10' are the same number: write them alike if they are one"
+        says = "the labels '1.1' and '1.10' are the same number. Write them in the same way if they are"
         project.table("train-00000-of-00002.csv", rows(40, labels=("1.1", "1.2")))
         project.table("train-00001-of-00002.csv", rows(4, labels=("1.10", "1.20"), word="t"))
         project.fails(f"mine/train-00000-of-00002.csv and mine/train-00001-of-00002.csv: {says}")
@@ -840,14 +852,14 @@ class TestPrepare:
         [
             (
                 ["pos", "pos\u200b"],
-                "the labels 'pos' and 'pos\\u200b' look alike, and differ in invisible characters or",
+                "the labels 'pos' and 'pos\\u200b' look the same, and differ in invisible characters or",
             ),
             (
                 ["\u00e9", "e\u0301"],
-                "the labels 'e\\u0301' and '\\xe9' look alike, and differ in invisible characters or",
+                "the labels 'e\\u0301' and '\\xe9' look the same, and differ in invisible characters or",
             ),
-            (["\u200b", "pos"], "the label '\\u200b' shows nothing: rename it"),
-            (["a|b", "c"], " lists 'a|b', but | stands between labels: rename it"),
+            (["\u200b", "pos"], "the label '\\u200b' is invisible. Rename it"),
+            (["a|b", "c"], ": 'a|b' contains |, which separates labels. Rename it"),
         ],
     )
     def test_names_of_ids_are_checked_as_labels_are(self, project: Project, names, says) -> None:  # noqa: F811
@@ -863,16 +875,15 @@ class TestPrepare:
     def test_an_id_of_thousands_of_digits_is_out_of_range(self, project: Project) -> None:  # noqa: F811
         project.table("train.csv", rows(60, labels=(0, 1, "9" * 5000)))
         project.fails(
-            "mine/train.csv: row 3 has", "but `prepare.label_names` names ids 0 to 1 only", label_names=["a", "b"]
+            "mine/train.csv: row 3 has", "but `prepare.label_names` has names for the ids 0 to 1", labels=["a", "b"]
         )
 
     @pytest.mark.parametrize(("label", "name", "read"), [("1e5", 1e5, "100000"), ("01", 1, "1")])
     def test_a_name_that_yaml_reads_as_a_number_is_to_be_quoted(self, project: Project, label, name, read) -> None:  # noqa: F811
         project.table("train.csv", rows(40, labels=(label, "b")))
         project.fails(
-            f"row 1 has the label '{label}', which is '{read}' in `prepare.label_names`: write it alike there, in "
-            "quotes",
-            label_names=[name, "b"],
+            f"row 1 has the label '{label}', which is '{read}' in `prepare.label_names`. Write it there in the same way",
+            labels=[name, "b"],
         )
 
     def test_large_decimals_are_classes_of_their_own(self, project: Project) -> None:  # noqa: F811
@@ -898,8 +909,8 @@ class TestPrepare:
                 "'é', which differs from 'e\\u0301' in {} only in invisible characters or the Unicode form",
             ),
             ("joy", "joy\u200b", "'joy', which differs from 'joy\\u200b' in {} only in invisible characters or the Un"),
-            ("Joy", "joy", "'Joy', which differs from 'joy' in {} only in case: write them alike"),
-            ("joy", "bliss", "'joy', which `prepare.label_names` does not list: add it there"),
+            ("Joy", "joy", "'Joy', which differs from 'joy' in {} only in case. Write them in the same way"),
+            ("joy", "bliss", "'joy', which `prepare.label_names` does not list. Add it there"),
         ],
     )
     def test_a_label_that_differs_from_its_name_unseen_is_told_why(
@@ -924,9 +935,7 @@ class TestPrepare:
     def test_a_label_that_is_too_large_a_number_is_said_to_be(self, project: Project) -> None:  # noqa: F811
         for label in ("9" * 5000, "1e999", "Infinity", "12345678901234567890.0"):
             make(project.data / "train.jsonl", f'{{"text": "a", "label": 1}}\n{{"text": "b", "label": {label}}}\n')
-            project.fails(
-                "line 2 has a number for its label that is infinite, or too large to be read: store labels as"
-            )
+            project.fails("line 2 has a label that is an infinite or too large number. Store labels as")
         given = "".join(
             f'{{"text": "t {i}", "label": {10**20 + i % 2}, "id": {"9" * 5000 if i else 1}}}\n' for i in range(40)
         )
@@ -947,15 +956,17 @@ class TestPrepare:
         )
         for one, other in pairs:
             project.table("train.csv", rows(40, labels=(one, other)))
-            project.fails(f"{one!a} (20 rows)", f"{other!a} (20 rows)", "look alike")
+            project.fails(f"{one!a} (20 rows)", f"{other!a} (20 rows)", "look the same")
         project.table("train.csv", rows(40, labels=("a b", "a  b")))
-        project.fails("'a  b' (20 rows) and 'a b' (20 rows) look alike, and differ in white space: make them one")
+        project.fails(
+            "'a  b' (20 rows) and 'a b' (20 rows) look the same, and differ in white space. Write them in the same way"
+        )
         for empty in ("\u200b", "\u3164", "\u2800"):
             project.table("train.csv", rows(40, labels=("good", empty)))
-            project.fails(f"the label {empty!a} (20 rows) shows nothing")
+            project.fails(f"the label {empty!a} (20 rows) is invisible")
         project.table("train.csv", rows(40, labels=("café", "bad")))
         project.table("test.csv", [("v", "cafe\u0301")])
-        project.fails("'cafe\\u0301' (1 rows) and 'caf\\xe9' (20 rows) look alike")
+        project.fails("'cafe\\u0301' (1 rows) and 'caf\\xe9' (20 rows) look the same")
         (project.data / "test.csv").unlink()
         project.table("train.csv", rows(40, labels=("Good", "good", "bad")))
         assert project.prepare()[0].labels == ["Good", "bad", "good"]
@@ -987,8 +998,8 @@ class TestPrepare:
 
     def test_names_that_are_equal_without_white_space_are_refused(self, project: Project) -> None:  # noqa: F811
         project.table("train.csv", rows(40, labels=(0, 1)))
-        project.fails("names the class 'a' twice", label_names=["a", "a "])
-        project.fails("`prepare.label_names`: the label '' shows nothing: rename it", label_names=["a", " "])
+        project.fails("the class 'a' is listed twice", labels=["a", "a "])
+        project.fails("`prepare.label_names`: the label '' is invisible. Rename it", labels=["a", " "])
 
     def test_a_bomb_ends_in_one_line(self, project: Project, monkeypatch) -> None:  # noqa: F811
         from potstill.corpus import from_files
@@ -1018,8 +1029,8 @@ class TestPrepare:
         (float("inf"), None), (b"a", None), (["a"], None),
     ],
 )  # fmt: skip
-def test_the_name_of_a_class(value, name):
-    assert name_of(value) == name
+def test_the_class_name_a_class(value, name):
+    assert class_name(value) == name
 
 
 def test_single_precision_and_decimals_are_numbers_as_written(tmp_path):
@@ -1031,9 +1042,9 @@ def test_single_precision_and_decimals_are_numbers_as_written(tmp_path):
     labels = {str(i): column for i, column in enumerate(columns + lists)}
     pq.write_table(pa.table({"text": ["a", "b", "c"], **labels}), tmp_path / "a.parquet")
     [batch] = read.read(str(tmp_path / "a.parquet"), "parquet", ["text", *labels], asked.BadRows())
-    names = [[name_of(value) for value in values] for values in batch.others[: len(columns)]]
+    names = [[class_name(value) for value in values] for values in batch.others[: len(columns)]]
     assert names == [["2.7", "1", None]] * len(columns)
-    named = [[values and [name_of(value) for value in values] for values in column] for column in batch.others[4:]]
+    named = [[values and [class_name(value) for value in values] for values in column] for column in batch.others[4:]]
     assert named == [[["2.7", "1"], None, []]] * len(lists)
 
 
@@ -1071,7 +1082,7 @@ def test_a_teachers_table_has_any_format(tmp_path, ending):
         ("t.jsonl", '\n{"text": "a\n', "line 2 is not valid JSON"),
         ("t.csv", "te\rxt,b,1\na,1,0\n", "line 1 has a carriage return within a field"),
         ("t.csv", "text,schön,1\na,1,0\n", "the header has a byte that is not UTF-8 (0xf6), but looks like Latin-1"),
-        ("t.csv", "", "has no column 'text' (found: none). A table of probabilities has the column `text`"),
+        ("t.csv", "", "no column 'text' (found: none). A table of probabilities has the column `text`"),
     ],
 )
 def test_a_teachers_table_that_cannot_be_read_says_why(tmp_path, name, content, says):

@@ -185,7 +185,7 @@ class TestJournal:
             from_name(str(path)).open()
         discard_if_damaged(path)
         assert optuna.get_all_study_names(from_name(str(path)).open()) == []
-        assert capsys.readouterr().out == f"note: {path} is damaged, or of another version, and is made again\n"
+        assert capsys.readouterr().out == f"note: {path}: damaged or of another version, so its work is repeated\n"
 
     def test_a_missing_folder_is_not_created(self, tmp_path):
         with pytest.raises(PotstillError, match=r"the folder .*/shared is missing: create it, or mount the disk"):

@@ -142,7 +142,7 @@ def test_it_counts(server):
         (
             b'{"texts": ["a", "\\ud800"]}',
             422,
-            r"body.texts.1: has half of a surrogate pair (\ud800), which is no character",
+            r"body.texts.1: has a lone surrogate (\ud800), which is not a character",
         ),
         ({}, 422, "body.texts: Field required"),
         ({"texts": ["a"], "topk": 3}, 422, "body: unknown key 'topk'. Did you mean 'top_k'?"),
@@ -180,7 +180,7 @@ def test_bad_requests_are_told_why(server, body, status, detail):
     [
         (b"{}", "body.texts.0: Input should be a valid string"),
         (b'"a","a"', None),
-        (b'"\\ud800"', r"body.texts.0: has half of a surrogate pair (\ud800), which is no character"),
+        (b'"\\ud800"', r"body.texts.0: has a lone surrogate (\ud800), which is not a character"),
         (b'"a"]}', "body: JSON decode error: Extra data"),
         (b"[" * 100_000, "body: JSON is nested too deeply."),
     ],

@@ -1,4 +1,4 @@
-"""What a stage costs: what its electricity and its machine's rent depend on."""
+"""The time and memory that a stage takes."""
 
 import resource
 import sys
@@ -12,16 +12,16 @@ from potstill import files
 
 @contextmanager
 def record_resources(path: Path) -> Iterator[None]:
-    """Write what the block took to the JSON file `path`, unless it raises. A decorator too.
+    """Write the resources that the block used to a JSON file, unless it raises. Also a decorator.
 
-    The file holds `seconds`; `core_seconds`, of this process and those that it started and that have ended, the
-    process's start included; and `peak_megabytes`, the most memory that one of them held. Work of an earlier run that
-    was killed is not in it.
+    The file holds `seconds`; `core_seconds`, of this process since its start and of its child processes that have
+    ended; and `peak_megabytes`, the largest resident memory of one of them. Work of an earlier, killed run is not
+    included.
     """
     start = perf_counter()
     yield
     used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    unit = 1e6 if sys.platform == "darwin" else 1e3  # of ru_maxrss: bytes there, kilobytes elsewhere
+    unit = 1e6 if sys.platform == "darwin" else 1e3  # ru_maxrss is in bytes on macOS, in kilobytes elsewhere
     facts = {
         "seconds": round(perf_counter() - start, 2),
         "core_seconds": round(sum(usage.ru_utime + usage.ru_stime for usage in used), 2),

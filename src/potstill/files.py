@@ -1,4 +1,4 @@
-"""Writing files so that they appear whole or not at all, and hashing them."""
+"""Write files atomically, read and hash them."""
 
 import errno
 import glob
@@ -17,39 +17,38 @@ from uuid import uuid4
 
 from potstill.errors import PotstillError, exhausted, first_line, join_names, visible
 
-MADE = ("data", "metrics", "models")  # the folders of a project that stages write to
+OUTPUT_FOLDERS = ("data", "metrics", "models")  # of a project, written by its stages
 
 
 @contextmanager
 def output(name: Path | str | bytes, *sources: Path | str | int) -> Iterator[BinaryIO]:
-    """Open a file that a person names, to write bytes to. Nothing else is removed or changed.
+    """Open a file that the user names, to write bytes to it atomically.
 
-    It appears whole or not at all. If it was there, it keeps its mode, its owner and its extended attributes; links are
-    followed. What is not a regular file, such as a device, a pipe or /dev/stdout, is written to as it is. A file that
-    cannot be replaced without a loss (it has other hard links or another owner, it is a mount, its folder is not
-    writable) is overwritten in place, once its contents are complete and there is room for them.
+    An existing file keeps its mode, owner and extended attributes; links are followed. A device, a pipe or /dev/stdout
+    is written to directly. A file that cannot be replaced (it has other hard links or another owner, it is a mount, its
+    folder is not writable) is overwritten in place, once its contents are complete and there is room for them.
 
     Args:
-        name: the file. Folders that it needs are made.
-        sources: what is read meanwhile, as paths or descriptors; the file must not be one of them.
+        name: the file. Missing folders are created.
+        sources: paths or descriptors that are read meanwhile; the file must not be one of them.
 
     Raises:
-        PotstillError: it is a folder, a block device, write-protected or one of the sources, or cannot be made, or no
-            file can have its name.
-        OSError: the system refuses it.
+        PotstillError: the file is a folder, a block device, write-protected or one of the sources, or cannot be
+            created, or its name is invalid.
+        OSError: from the operating system.
     """
     path = os.fsdecode(name)
     if os.path.basename(path) in ("", ".", "..") or os.path.isdir(path):
-        raise PotstillError(f"{path}: it names a folder. Name a file." if path else "the output's name is empty")
+        raise PotstillError(f"{path}: it is a folder. Name a file." if path else "the name of the output is empty.")
     try:
         found = os.stat(path)
     except FileNotFoundError:
         found = None
-    except ValueError as error:  # a NUL, or half of a surrogate pair
-        raise PotstillError(f"{path!r}: no file can have this name ({error}). Name another.") from None
+    except ValueError as error:  # NUL, or a lone surrogate
+        raise PotstillError(f"{path!r}: invalid file name ({error}). Choose another.") from None
     except NotADirectoryError:
-        held = next(parent for parent in Path(path).parents if parent.exists())
-        raise PotstillError(f"{path}: {held} is a file, not a folder. Name a file in a folder.") from None
+        parent = next(parent for parent in Path(path).parents if parent.exists())
+        raise PotstillError(f"{path}: {parent} is a file, not a folder. Name a file in a folder.") from None
     if (descriptor := _descriptor(path)) is not None:
         check_writable(descriptor, path, *sources)
         with open(os.dup(descriptor), "wb") as stream:
@@ -63,18 +62,18 @@ def output(name: Path | str | bytes, *sources: Path | str | int) -> Iterator[Bin
         if found:
             _refuse_source(found, path, sources)
         if found and not (found.st_mode & 0o222 and os.access(path, os.W_OK)):
-            raise PotstillError(f"{path}: it is write-protected. Allow writing (`chmod u+w`), or name another file.")
+            raise PotstillError(f"{path}: it is write-protected. Allow writing (`chmod u+w`), or choose another file.")
         with _replacing(Path(os.path.realpath(path)), path, found) as stream:
             yield stream
 
 
 @contextmanager
 def _replacing(place: Path, name: str, found: os.stat_result | None) -> Iterator[BinaryIO]:
-    """Open a file whose contents become those of `place` at the end."""
-    shut = place.parent.is_dir() and not os.access(place.parent, os.W_OK | os.X_OK)
-    if shut and not found:
-        raise PotstillError(f"{name}: its folder is not writable. Name a file elsewhere.")
-    elsewhere = shut or (found is not None and found.st_nlink > 1)
+    """Open a temporary file whose contents replace those of `place` at the end."""
+    is_protected = place.parent.is_dir() and not os.access(place.parent, os.W_OK | os.X_OK)
+    if is_protected and not found:
+        raise PotstillError(f"{name}: its folder is not writable. Choose another.")
+    elsewhere = is_protected or (found is not None and found.st_nlink > 1)
     with _temporary(Path(tempfile.gettempdir(), place.name) if elsewhere else place) as part:
         with part.open("wb") as stream:
             if found:
@@ -91,19 +90,20 @@ def _replacing(place: Path, name: str, found: os.stat_result | None) -> Iterator
                 return
             if found:
                 os.chown(part, found.st_uid, found.st_gid)
-                part.chmod(stat.S_IMODE(found.st_mode))  # of which writing, and another owner, take a part
+                part.chmod(stat.S_IMODE(found.st_mode))  # writing and chown reset some bits
             os.replace(part, place)
         except OSError:
             if elsewhere or not found:
                 raise
-            _overwrite(part, place)  # it is another's, or a mount
+            _overwrite(part, place)  # it has another owner, or is a mount
 
 
 def _overwrite(part: Path, place: Path) -> None:
+    """Copy a file over an existing one, in place."""
     import fcntl
 
     with part.open("rb") as source, place.open("r+b") as target:
-        fcntl.flock(target, fcntl.LOCK_EX)  # or two writers would mix
+        fcntl.flock(target, fcntl.LOCK_EX)  # or the output of two writers would mix
         _reserve(target.fileno(), os.fstat(source.fileno()).st_size)
         shutil.copyfileobj(source, target)
         target.truncate()
@@ -112,14 +112,14 @@ def _overwrite(part: Path, place: Path) -> None:
 
 
 def _reserve(descriptor: int, size: int) -> None:
-    """Have room for `size` bytes in a file, or leave it as it is: a full disk must not be met half-way."""
+    """Allocate `size` bytes for a file, so that it is not overwritten in part on a full disk."""
     before = os.fstat(descriptor).st_size
     try:
         if size and hasattr(os, "posix_fallocate"):  # macOS has none
             os.posix_fallocate(descriptor, 0, size)
     except OSError as error:
         os.ftruncate(descriptor, before)
-        if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL):  # which say that the file system knows no such thing
+        if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL):  # the file system cannot allocate
             raise
 
 
@@ -128,27 +128,27 @@ def check_writable(descriptor: int, name: str, *sources: Path | str | int) -> No
 
     Args:
         descriptor: of this process.
-        name: what a message calls it.
+        name: of the descriptor, for messages.
         sources: see `output`.
 
     Raises:
-        PotstillError: it cannot, is closed, or is a file that is one of the sources.
+        PotstillError: it is closed, not writable, or a file that is one of the sources.
     """
     import fcntl
 
     try:
-        shut = fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY
+        is_closed = fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY
         found = os.fstat(descriptor)
     except OSError:
-        shut = True
-    if shut:
-        raise PotstillError(f"{name}: it is closed, or not open for writing. Name a file, with -o.")
+        is_closed = True
+    if is_closed:
+        raise PotstillError(f"{name}: it is closed, or not open for writing. Set a file with -o.")
     if stat.S_ISREG(found.st_mode):  # a terminal may be both
         _refuse_source(found, name, sources)
 
 
 def _descriptor(path: str) -> int | None:
-    """The descriptor of this process that a path such as /dev/stdout or /dev/fd/63 names, links followed."""
+    """Return the descriptor of this process that a path such as /dev/stdout or /dev/fd/63 names; follow links."""
     own = os.path.realpath("/dev/fd")
     while True:
         folder, name = os.path.split(path)
@@ -160,44 +160,45 @@ def _descriptor(path: str) -> int | None:
 
 
 def _refuse_source(found: os.stat_result, name: str, sources: Iterable[Path | str | int]) -> None:
-    """What reads what it writes would overwrite it, or have no end."""
+    """Raise an error if a file is also read: it would be overwritten, or never end."""
     if any(_same(found, source) for source in sources):
-        raise PotstillError(f"{name} is read and written: name another output")
+        raise PotstillError(f"{name}: it is both input and output. Choose another output.")
 
 
 def _same(found: os.stat_result, source: Path | str | int) -> bool:
     try:
         return os.path.samestat(found, os.stat(source))
-    except OSError:  # missing or closed, which whoever reads it says
+    except OSError:  # missing or closed, which is reported when it is read
         return False
 
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
-    """Give a path to write a file or a folder of the pipeline's own to; it takes the place of `path` at the end.
+    """Give a temporary path for a file or folder of the pipeline, which replaces `path` at the end.
 
-    A folder replaces a folder, with all that it holds, and a file a file. A link to a folder is followed: there the new
-    files replace those of the same names, and what else the folder holds stays, as it may be anybody's. Files get the
-    mode that the umask gives. If the block raises, `path` stays as it was; of several that write at once, the last to
-    end wins.
+    A folder replaces a folder and all its files. A link to a folder is followed: there, new files replace those of the
+    same names, and other files stay, as they may not be the pipeline's. Files get the mode of the umask. If the block
+    raises, `path` is unchanged; the last of several concurrent writers wins.
 
     Raises:
-        PotstillError: a file is where a folder is to be, or the other way round.
+        PotstillError: a folder would replace a file, or a file a folder.
     """
     linked = path.is_symlink() and path.is_dir()
     place = Path(os.path.realpath(path)) if path.is_symlink() and not path.is_file() else path
-    with _temporary(place / place.name if linked else place) as part:  # the folder around `place` may be another disk's
-        mode = part.parent.stat().st_mode & 0o666  # of a folder just made, which tells the umask
+    with _temporary(
+        place / place.name if linked else place
+    ) as part:  # the folder around `place` may be on another disk
+        mode = part.parent.stat().st_mode & 0o666  # of a new folder, so it follows the umask
         yield part
         for file in part.rglob("*") if part.is_dir() else [part]:
             if file.is_file() and not file.is_symlink():
-                file.chmod(mode)  # safetensors lets nobody but the owner read
+                file.chmod(mode)  # safetensors sets 0600
                 _sync(file)
         pairs = [(new, place / new.relative_to(part)) for new in (part, *sorted(part.rglob("*") if linked else ()))]
         for new, old in pairs:
             if os.path.lexists(old) and old.is_dir() != new.is_dir():
                 kinds = ("folder", "file") if old.is_dir() else ("file", "folder")
-                raise PotstillError(f"{old}: it is a {kinds[0]}, and a {kinds[1]} is to be written. Move it away.")
+                raise PotstillError(f"{old}: it is a {kinds[0]}, but a {kinds[1]} is to be written. Move it away.")
         if linked:
             for new, old in pairs:
                 old.mkdir(exist_ok=True) if new.is_dir() else os.replace(new, old)
@@ -214,7 +215,7 @@ def atomic_write(path: Path) -> Iterator[Path]:
 
 
 def _sync(file: Path) -> None:
-    """Have it on the disk, so that not even a power cut leaves a name without its contents."""
+    """Flush a file to disk, so that a power cut cannot leave it incomplete."""
     with file.open("rb") as stream:
         os.fsync(stream.fileno())
 
@@ -223,7 +224,7 @@ def _sync(file: Path) -> None:
 def _temporary(place: Path) -> Iterator[Path]:
     """Give the name of `place` in a new folder beside it, which is removed at the end.
 
-    The folder is locked as long as its process lives: those that killed processes have left are removed too.
+    The folder is locked while its process lives, so that folders left by killed processes can be removed too.
     """
     missing = [folder for folder in (place.parent, *place.parent.parents) if not folder.exists()]
     place.parent.mkdir(parents=True, exist_ok=True)
@@ -231,7 +232,7 @@ def _temporary(place: Path) -> Iterator[Path]:
     for left in place.parent.glob(f"{glob.escape(prefix)}{'[0-9a-f]' * 8}.part"):
         with suppress(OSError), _locked(left):
             shutil.rmtree(left)
-    folder = place.parent / f".{token}.part"  # until it is locked, under a name that is not looked for
+    folder = place.parent / f".{token}.part"  # until it is locked, under a name that the loop above does not match
     try:
         folder.mkdir()
     except OSError as error:
@@ -249,8 +250,8 @@ def _temporary(place: Path) -> Iterator[Path]:
 
 @contextmanager
 def _locked(folder: Path, must: bool = True) -> Iterator[None]:
-    """Lock a folder during the block; without `must`, only where the file system can."""
-    import fcntl  # here, since Windows has none, and loads students
+    """Lock a folder during the block; without `must`, ignore file systems that cannot lock."""
+    import fcntl  # here, since Windows lacks it and can still load model files
 
     descriptor = os.open(folder, os.O_RDONLY)
     try:
@@ -262,7 +263,7 @@ def _locked(folder: Path, must: bool = True) -> Iterator[None]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file of the pipeline's own."""
+    """Write a text file atomically."""
     with atomic_write(path) as part:
         part.write_text(text, "utf-8")
 
@@ -274,13 +275,13 @@ def write_json(path: Path, value: Any) -> None:
 
 @contextmanager
 def reading(path: Any) -> Iterator[None]:
-    """Name the file that is missing, damaged or of another shape, of which libraries say so by errors of many types.
+    """Turn the errors of a block that reads and checks one file, of whatever type, into one that names the file.
 
     Args:
-        path: the file. All that the block does is to read it, and to check what it holds.
+        path: the file.
 
     Raises:
-        PotstillError: the block has raised anything but a lack of memory or of a permission.
+        PotstillError: the block raised an error other than too little memory or a missing permission.
     """
     try:
         yield
@@ -292,15 +293,16 @@ def reading(path: Any) -> Iterator[None]:
         if exhausted(error):
             raise
         raise PotstillError(
-            f"{path} cannot be read ({first_line(error)}): if a stage wrote it, run `make verify`, then `dvc repro`"
+            f"{path}: it cannot be read ({first_line(error)}). If a stage wrote it, run `make verify`, then "
+            "`dvc repro`."
         ) from None
 
 
 def read_json(path: Path, *keys: str, kind: Any = dict) -> Any:
-    """Read a JSON file, or what it holds under some keys, one inside the other, a value of type `kind`.
+    """Read a JSON file, or the value of type `kind` under nested keys.
 
     Raises:
-        PotstillError: the file is missing, not JSON, or holds no value of this kind there; all say which file.
+        PotstillError: the file is missing, not JSON, or has no value of this type there; the message names the file.
     """
     with reading(path):
         value = json.loads(path.read_text("utf-8"))
@@ -323,10 +325,10 @@ def read_names(path: Path, *keys: str) -> list[str]:
 
 
 def read_checkpoint(path: Path, valid: Callable[[Any], bool]) -> Any:
-    """Read the JSON file that an earlier run left to go on from.
+    """Read the JSON file that an interrupted run left, to resume from it.
 
     Returns:
-        What it holds; None where there is none, or one that is damaged or not `valid`, which is said, and removed.
+        Its value; None if there is no file, or if it is damaged or not `valid`, which removes it.
     """
     if not path.exists():
         return None
@@ -339,33 +341,33 @@ def read_checkpoint(path: Path, valid: Callable[[Any], bool]) -> Any:
 
 
 def discard(path: Path) -> None:
-    """Remove what an earlier run left to go on from, and say that it is made again."""
-    print(f"note: {path} is damaged, or of another version, and is made again")
+    """Remove a checkpoint that cannot be resumed from, and print that its work is repeated."""
+    print(f"note: {path}: damaged or of another version, so its work is repeated")
     if path.is_dir():
         shutil.rmtree(path)
     else:
         path.unlink()
 
 
-def missing_file(path: Path | str, otherwise: str) -> PotstillError:
-    """Give the error for a file that is not there: a stage makes it if it is one of a project's, else `otherwise`."""
+def missing_file(path: Path | str, advice: str) -> PotstillError:
+    """Return the error for a missing file; advise to run the stages if it is an output of a project, else `advice`."""
     place = Path(os.path.abspath(path))
     for root in place.parents:
         if (root / "dvc.yaml").is_file() and (root / "params.yaml").is_file():
-            if place.relative_to(root).parts[0] in MADE:
+            if place.relative_to(root).parts[0] in OUTPUT_FOLDERS:
                 where = "" if root == Path.cwd() else f" in {root}"
-                return PotstillError(f"{path} is missing: run `dvc repro` (or `dvc pull`){where} to make it")
+                return PotstillError(f"{path}: no such file. Run `dvc repro` (or `dvc pull`){where} to create it.")
             break
-    return PotstillError(f"{path}: no such file. {otherwise}")
+    return PotstillError(f"{path}: no such file. {advice}")
 
 
-def cache_key(*facts: Any) -> str:
-    """Name a scratch folder or file by what the work in it depends on: 16 hexadecimal digits."""
-    return hashlib.sha256(" ".join(map(str, facts)).encode()).hexdigest()[:16]
+def cache_key(*values: Any) -> str:
+    """Return 16 hexadecimal digits of the hash of the values that a scratch file depends on."""
+    return hashlib.sha256(" ".join(map(str, values)).encode()).hexdigest()[:16]
 
 
 def sha256(path: Path) -> str:
-    """Hash a file, or a folder's file names and contents, as hexadecimal SHA-256."""
+    """Return the hexadecimal SHA-256 of a file, or of a folder's file names and contents."""
     digest = hashlib.sha256()
     files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
     for file in files:
@@ -378,18 +380,16 @@ def sha256(path: Path) -> str:
 
 
 def size(path: Path) -> int:
-    """Bytes of a file, or of all files in a folder."""
+    """Return the bytes of a file, or of all files in a folder."""
     return sum(p.stat().st_size for p in path.rglob("*") if p.is_file()) if path.is_dir() else path.stat().st_size
 
 
 def warn_unused(folder: Path, names: Sequence[str], key: str) -> None:
-    """Print which folders of `folder` are not called one of `names`, which the parameter `key` lists.
+    """Print which folders of `folder` the parameter `key` does not list in `names`.
 
-    DVC leaves the output of a stage that is no longer listed. It stays, since the folder may as well be the user's.
+    DVC leaves the output of a stage that is no longer listed. It is not deleted, since it may be the user's.
     """
     others = sorted(str(path) for path in folder.glob("[!.]*") if path.is_dir() and path.name not in names)
     if others:
-        told = (
-            f"not used, since `{key}` does not list them: {join_names(others)}. Move away what nobody needs: DVC counts"
-        )
-        print(visible(f"{told} it as an input"), file=sys.stderr)
+        advice = "Move away what is not needed, as DVC treats it as an input"
+        print(visible(f"note: `{key}` does not list {join_names(others)}. {advice}."), file=sys.stderr)

@@ -1,4 +1,4 @@
-"""What stages measure and leave as JSON, by type: a report of a damaged file would be wrong, or end in a traceback."""
+"""The types of the JSON files with metrics, to check them before they are reported."""
 
 import json
 from pathlib import Path
@@ -13,7 +13,7 @@ Number = Annotated[float, Field(allow_inf_nan=False)]
 Amount = Annotated[Number, Field(ge=0)]
 Share = Annotated[Number, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=0)]
-MORE = ConfigDict(extra="allow")  # what nobody reads is not checked
+MORE = ConfigDict(extra="allow")  # values that are not read are not checked
 
 
 class Accuracy(TypedDict):
@@ -26,14 +26,14 @@ class Accuracy(TypedDict):
 
 
 class Trial(Accuracy):
-    """A network of the stage `ablate`."""
+    """A student of the stage `ablate`."""
 
     texts: Annotated[int, Field(gt=0)]
     validation_accuracy: Share
 
 
 class Vocabulary(TypedDict):
-    """How the stage `ablate` chose words."""
+    """The stage `ablate`, by how the vocabulary was chosen."""
 
     __pydantic_config__ = MORE  # type: ignore[misc]
     frequent: Trial
@@ -52,7 +52,7 @@ class Ablation(TypedDict, total=False):
 
 
 class Sized(Accuracy):
-    """A model, and what experiments are compared by."""
+    """A model, and the metrics by which experiments are compared."""
 
     kind: Literal["baseline", "teacher", "student"]
     macro_f1: Share
@@ -73,7 +73,7 @@ class Score(Sized):
 def _with_students(models: dict[str, Score]) -> dict[str, Score]:
     for name in ("student", "tfidf", "hard"):
         if name not in models or models[name]["parameters"] is None:
-            raise ValueError(f"no {name}, or not its parameters")
+            raise ValueError(f"no {name}, or no `parameters` of it")
     return models
 
 
@@ -81,21 +81,21 @@ Scores = Annotated[dict[str, Score], AfterValidator(_with_students)]
 
 
 class Order(TypedDict):
-    """How much word order matters to a model."""
+    """The sensitivity of a model to word order."""
 
     __pydantic_config__ = MORE  # type: ignore[misc]
     wos: Amount
 
 
 class Unknown(TypedDict):
-    """What a vocabulary lacks of the test split."""
+    """The shares of the test split that a vocabulary does not cover."""
 
     words: Share
     texts: Share
 
 
 class Traits(TypedDict):
-    """What the task is like."""
+    """Properties of the task."""
 
     order: dict[str, Order | None]
     unknown_to_train: Unknown
@@ -103,7 +103,7 @@ class Traits(TypedDict):
 
 
 class Timing(TypedDict):
-    """How fast a model is."""
+    """The speed of a model."""
 
     __pydantic_config__ = MORE  # type: ignore[misc]
     texts_per_second: Annotated[Number, Field(gt=0)]
@@ -111,7 +111,7 @@ class Timing(TypedDict):
 
 
 class Resources(TypedDict):
-    """What a stage took."""
+    """The resources that a stage used."""
 
     seconds: Amount
     core_seconds: Amount
@@ -119,14 +119,14 @@ class Resources(TypedDict):
 
 
 class Rows(TypedDict):
-    """What was removed from a split."""
+    """The rows that were removed from a split."""
 
     __pydantic_config__ = MORE  # type: ignore[misc]
     rows: Count
 
 
 class Removed(TypedDict):
-    """What the stage `prepare` removed."""
+    """The rows that the stage `prepare` removed."""
 
     __pydantic_config__ = MORE  # type: ignore[misc]
     train: Rows
@@ -138,10 +138,15 @@ Reasons = list[tuple[bool | None, str]]
 
 
 def check(kind: Any, value: Any, *keys: str) -> Any:
-    """Return a value that was read from JSON, which `keys` lead to, if it is of a kind.
+    """Return a value that was read from JSON after checking its type.
+
+    Args:
+        kind: the type, one of those above.
+        value: the value.
+        keys: under which it was found, for the message.
 
     Raises:
-        ValueError: it is not; the text names the key.
+        ValueError: it is of another type; the message names the key.
     """
     try:
         return TypeAdapter(kind).validate_json(json.dumps(value), strict=True)
@@ -152,15 +157,15 @@ def check(kind: Any, value: Any, *keys: str) -> Any:
 
 
 def read(kind: Any, path: Path, *keys: str) -> Any:
-    """Read a JSON file, or what it holds under some keys, as `files.read_json` does, and check it.
+    """Read a JSON file, or the value under nested keys, and check its type.
 
     Args:
-        kind: its type, one of those above.
+        kind: the type, one of those above.
         path: the file.
-        keys: one inside the other.
+        keys: nested.
 
     Raises:
-        PotstillError: the file is missing, not JSON, or holds something else there; all say which file.
+        PotstillError: the file is missing, not JSON, or has a value of another type there; the message names the file.
     """
     value = files.read_json(path, *keys, kind=object)
     with files.reading(path):

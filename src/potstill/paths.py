@@ -1,4 +1,4 @@
-"""Every path of the pipeline, once. Relative to the repository's root, where the stages run."""
+"""Every path of the pipeline, relative to the repository's root, where the stages run."""
 
 from pathlib import Path
 
@@ -17,6 +17,6 @@ EXPORT = Path("models/export")
 
 METRICS = Path("metrics")
 
-# Not declared to DVC, which deletes a stage's outs before it runs: what has to survive a kill
-# (a teacher's checkpoints, the shards labelled so far) lives here until its stage is done.
+# What a killed stage resumes from: a teacher's checkpoints, the shards labelled so far. It is not an out, because DVC
+# deletes a stage's outs before it runs.
 SCRATCH = Path(".potstill")

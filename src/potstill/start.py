@@ -1,22 +1,24 @@
-"""How a command starts and ends. Its first import: what goes wrong in the others, or ends them, takes one line or none.
+"""Start and end a command. This has to be its first import, to handle the errors and interrupts of the others.
 
-Importing this module changes the process: until `run`, Ctrl-C ends it in silence, since libraries that are
-interrupted while they are loaded raise what they like; an error that `errors.error_line` knows is one line; no character
-that the terminal lacks stops a print; and a closed standard stream is filled, so that no file which is opened takes its
-number, and gets what is meant for a terminal.
+Importing this module changes the process:
+
+- Until `run`, Ctrl-C ends it silently, since libraries that are interrupted during import raise errors of any type.
+- An error for which `errors.error_line` has a line is printed as that line, without a traceback.
+- A character that the terminal's encoding lacks is escaped.
+- A closed standard stream is opened on /dev/null, so that no other file gets its descriptor.
 """
 
-# `signal` is made of it, and takes its time to import, in which it may be interrupted.
+# Not `signal`, whose import takes longer, and may be interrupted.
 import _signal  # type: ignore[import-not-found]
 
 
 def quiet_interrupts() -> None:
-    """Have Ctrl-C end the process in silence, also one that came while it was blocked; unless it is ignored."""
+    """Let Ctrl-C end the process silently, even if it is pending; unless it is ignored."""
     if _signal.getsignal(_signal.SIGINT) != _signal.SIG_IGN:
         try:
             _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
         except ValueError:
-            return  # imported in a thread, which must not do this
+            return  # imported in a thread, which cannot set handlers
         _signal.pthread_sigmask(_signal.SIG_UNBLOCK, [_signal.SIGINT])
 
 
@@ -33,13 +35,13 @@ from types import TracebackType
 
 from potstill.errors import error_line
 
-_told: set[str] = set()  # lines that were printed of threads
+_printed: set[str] = set()  # lines that were printed for threads
 
 
 def run(main: Callable[[], None]) -> None:
-    """Run a stage's `main`; turn an error that is the user's to mend into one line on stderr and exit status 1.
+    """Run a stage's `main`; print an error that the user can fix as one line on stderr, and exit with status 1.
 
-    Anything else is a defect of potstill and keeps its traceback.
+    Any other error is a defect of potstill and keeps its traceback.
     """
     before = signal.getsignal(signal.SIGINT)
     if before == signal.SIG_DFL:
@@ -48,21 +50,21 @@ def run(main: Callable[[], None]) -> None:
         try:
             main()
         finally:
-            with suppress(BrokenPipeError):  # whoever read has seen enough
-                sys.stdout.flush()  # or what cannot be written would be said by Python, at the end
+            with suppress(BrokenPipeError):  # the reader has closed the pipe
+                sys.stdout.flush()  # here, where errors are handled, and not at exit
     except KeyboardInterrupt:
         sys.exit(130)
     except Exception as error:
-        if (said := error_line(error)) is None:
+        if (message := error_line(error)) is None:
             raise
-        sys.exit(1 if said in _told else said)
+        sys.exit(1 if message in _printed else message)
     finally:
         signal.signal(signal.SIGINT, before)
         _drain()
 
 
 def _drain() -> None:
-    """Drop what the standard streams do not take, which Python would complain of at its end."""
+    """Drop output that cannot be written, as Python would print an error at exit."""
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
@@ -70,8 +72,8 @@ def _drain() -> None:
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
-def _fill() -> None:
-    # The wrong way round: reading from it, or writing to it, is an error still. What is only noted is not.
+def _open_closed_streams() -> None:
+    # In the opposite mode, so that reading standard input or writing results is still an error; notes are dropped.
     while (descriptor := os.open(os.devnull, os.O_WRONLY)) < 3:
         if descriptor:
             os.close(descriptor)
@@ -85,28 +87,28 @@ def _fill() -> None:
             setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
 
 
-def _tell(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    said = error_line(error)
-    if said is None:
+def _print_error(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    message = error_line(error)
+    if message is None:
         sys.__excepthook__(kind, error, trace)
-    elif said not in _told:
-        _told.add(said)
-        print(said, file=sys.stderr)
+    elif message not in _printed:
+        _printed.add(message)
+        print(message, file=sys.stderr)
 
 
-def _tell_of_thread(found: threading.ExceptHookArgs) -> None:
-    """Say what ended a thread in one line too if it is the user's to mend, and not again if it ends the command."""
+def _print_thread_error(found: threading.ExceptHookArgs) -> None:
+    """Print the error that ended a thread; `run` does not repeat it if it also ends the command."""
     if found.exc_value is None or error_line(found.exc_value) is None:
         threading.__excepthook__(found)
     else:
-        _tell(found.exc_type, found.exc_value, found.exc_traceback)
+        _print_error(found.exc_type, found.exc_value, found.exc_traceback)
 
 
-_fill()
+_open_closed_streams()
 if not sys.warnoptions:
-    warnings.simplefilter("ignore", FutureWarning)  # of what one library asks of another
-sys.excepthook = _tell
-threading.excepthook = _tell_of_thread
+    warnings.simplefilter("ignore", FutureWarning)  # about how libraries call each other
+sys.excepthook = _print_error
+threading.excepthook = _print_thread_error
 for stream in (sys.stdout, sys.stderr):
     if hasattr(stream, "reconfigure"):
         stream.reconfigure(errors="backslashreplace")

@@ -7,10 +7,9 @@ import os
 import re
 from typing import Any, NoReturn
 
-from potstill.errors import visible
+from potstill.errors import SURROGATE, visible
 
 NOT_ASCII = re.compile(r"[^\n -~]+")  # or DEL; line feeds stay, which in JSON are indentation only
-UNDECODED = re.compile("[\ud800-\udfff]")  # what Python makes of bytes that the locale cannot decode
 
 
 class Parser(argparse.ArgumentParser):
@@ -24,7 +23,7 @@ class Parser(argparse.ArgumentParser):
 def text(value: str) -> str:
     """Parse an argument that is text, not a path: bytes that the locale cannot decode are read as UTF-8."""
     try:
-        return os.fsencode(value).decode() if UNDECODED.search(value) else value
+        return os.fsencode(value).decode() if SURROGATE.search(value) else value
     except UnicodeError:
         raise argparse.ArgumentTypeError(f"must be UTF-8 (found: {value[:50]!r})") from None
 

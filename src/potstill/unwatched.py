@@ -1,7 +1,6 @@
-"""Inputs that DVC does not watch.
+"""Inputs that DVC does not track.
 
-A checkpoint or a data set is named by an id on the hub, or by a path on this machine. `dvc.yaml` cannot list what may
-not be a path.
+A checkpoint or a data set is an id on the hub or a local path, so `dvc.yaml` cannot list it as a dependency.
 """
 
 import os
@@ -10,19 +9,19 @@ from pathlib import Path
 from potstill import files
 
 
-def hash_untracked(named: str, stage: str, watched: str | None = None) -> dict[str, str]:
-    """Print that DVC does not watch an input, and hash it, so that a result of an older one can be recognised.
+def hash_untracked(name: str, stage: str, tracked: str | None = None) -> dict[str, str]:
+    """Hash an input that DVC does not track, so that results of an older one can be recognised, and print a note.
 
     Args:
-        named: what the parameters name, an id or the path of a file or a folder.
-        stage: what reads it, as `dvc repro` calls it.
-        watched: a path that `dvc.yaml` lists for this stage.
+        name: an id on the hub, or the path of a file or folder.
+        stage: the name, for `dvc repro`, of the stage that reads it.
+        tracked: a path that `dvc.yaml` lists for this stage.
 
     Returns:
-        `input_sha256`, for the stage's metrics; nothing of an id, and of what is inside `watched`.
+        `input_sha256`, for the stage's metrics; nothing for an id, or a path inside `tracked`.
     """
-    path = Path(named)
-    if not path.exists() or (watched and Path(os.path.abspath(path)).is_relative_to(os.path.abspath(watched))):
+    path = Path(name)
+    if not path.exists() or (tracked and Path(os.path.abspath(path)).is_relative_to(os.path.abspath(tracked))):
         return {}
-    print(f"note: DVC does not watch {path}: after changing it, run `dvc repro -f -s {stage}` and `dvc repro`")
+    print(f"note: DVC does not track {path}. After changing it, run `dvc repro -f -s {stage}` and `dvc repro`")
     return {"input_sha256": files.sha256(path)}

@@ -1,4 +1,4 @@
-"""The lines of a file of text: from disk, a pipe or standard input, compressed or not, some thousands at a time."""
+"""Read the lines of a text file, a pipe or standard input in blocks, compressed or not."""
 
 import codecs
 import gzip
@@ -17,24 +17,24 @@ from potstill.bulk.formats import STANDARD, parse, pyarrow
 from potstill.errors import PotstillError
 
 BLOCK = 1 << 20  # bytes read at a time
-LONGEST = 1 << 24  # bytes of a line, characters of a field
+LONGEST = 1 << 24  # bytes of the longest line, characters of the longest field
 
 GZIP, ZSTANDARD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
-SKIPPABLE = re.compile(rb"[P-_]\x2a\x4d\x18")  # a frame of Zstandard without content, with which pzstd begins
+SKIPPABLE = re.compile(rb"[P-_]\x2a\x4d\x18")  # a Zstandard frame without content, with which pzstd begins
 POINTER = b"version https://git-lfs.github.com/spec/v1"
-POINTS = "is a pointer of Git LFS, not the file itself. Fetch it with `git lfs pull`"
-# How files begin, once unpacked, that are no text, and what to do with them.
+IS_POINTER = "it is a Git LFS pointer, not the file itself. Fetch it with `git lfs pull`"
+# The first bytes, once unpacked, of files that are not text, and the error for each.
 FOREIGN = {
-    rb"PK\x03\x04": "is a ZIP archive, as spreadsheets are. Save it as CSV, or unpack it",
-    rb"\x1f\x8b|\x28\xb5\x2f\xfd": "is compressed twice. Unpack it once",
-    rb"BZh[1-9]1AY&SY": "is compressed by bzip2. Unpack it, or compress it by gzip or zstd",
-    rb"\xfd7zXZ\0": "is compressed by xz. Unpack it, or compress it by gzip or zstd",
-    rb"\x04\x22\x4d\x18": "is compressed by lz4. Unpack it, or compress it by gzip or zstd",
-    rb"7z\xbc\xaf\x27\x1c": "is a 7z archive. Unpack it",
-    re.escape(POINTER): POINTS,
+    rb"PK\x03\x04": "it is a ZIP archive, as spreadsheets are. Save it as CSV, or unpack it",
+    rb"\x1f\x8b|\x28\xb5\x2f\xfd": "it is compressed twice. Unpack it once",
+    rb"BZh[1-9]1AY&SY": "it is compressed by bzip2. Unpack it, or compress it by gzip or zstd",
+    rb"\xfd7zXZ\0": "it is compressed by xz. Unpack it, or compress it by gzip or zstd",
+    rb"\x04\x22\x4d\x18": "it is compressed by lz4. Unpack it, or compress it by gzip or zstd",
+    rb"7z\xbc\xaf\x27\x1c": "it is a 7z archive. Unpack it",
+    re.escape(POINTER): IS_POINTER,
 }
-CONTROL = set(range(32)) - set(b"\t\n\v\f\r\x1a\x1b")  # characters that a text has none of
-# UTF-32 first: in little-endian order it begins as UTF-16 does.
+CONTROL = set(range(32)) - set(b"\t\n\v\f\r\x1a\x1b")  # bytes that do not occur in texts
+# UTF-32 first: its little-endian mark begins with that of UTF-16.
 BYTE_ORDER_MARKS = {
     b"\xff\xfe\0\0": "utf-32",
     b"\0\0\xfe\xff": "utf-32",
@@ -44,12 +44,12 @@ BYTE_ORDER_MARKS = {
 
 
 class Block(NamedTuple):
-    """Some whole lines of a file.
+    """Complete lines of a file.
 
     Attributes:
-        text: the lines. What is not UTF-8 has become surrogates, as by Python's `surrogateescape`.
-        line: the number of the first, from 1.
-        foreign: what to say of bytes that are not UTF-8; None if there are none.
+        text: the lines. Bytes that are not UTF-8 are surrogates, as from the error handler `surrogateescape`.
+        line: the number of the first line, from 1.
+        foreign: the end of the message about bytes that are not UTF-8; None if there are none.
     """
 
     text: str
@@ -58,7 +58,7 @@ class Block(NamedTuple):
 
 
 def display_name(path: str) -> str:
-    """What messages call a file."""
+    """Return the name of a file in messages."""
     return "standard input" if path == STANDARD else path
 
 
@@ -67,46 +67,42 @@ def binary(path: str) -> Iterator[IO[bytes]]:
     """Open a file, a pipe, or `-` for standard input.
 
     Raises:
-        PotstillError: it is missing, or a folder.
+        PotstillError: it is missing or a folder, or standard input is closed.
     """
     if path == STANDARD:
         if sys.stdin is None:
-            raise PotstillError("standard input is closed: name a file")
+            raise PotstillError("standard input: it is closed. Name a file.")
         yield sys.stdin.buffer
         return
     if os.path.isdir(path):
-        raise PotstillError(f"{path} is a folder: name a file in it")
+        raise PotstillError(f"{path}: it is a folder. Name a file in it.")
     if not os.path.exists(path):
-        raise PotstillError(f"{path} is missing: name a file that exists")
+        raise PotstillError(f"{path}: no such file. Name a file that exists.")
     with open(path, "rb") as stream:
         yield stream
 
 
-def blocks(path: str) -> Iterator[Block]:
-    """Read the lines of a file; what is compressed, by whatever name, is unpacked.
+def read_blocks(path: str) -> Iterator[Block]:
+    """Read the lines of a file; unpack it if its content is compressed, whatever its name.
 
-    A line ends with a line feed; or with a carriage return, where there is no line feed in the first block. Memory is
-    bounded: by `BLOCK` and one line, which may have `LONGEST` bytes.
+    A line ends with a line feed; or with a carriage return, if the first block has no line feed. Memory is bounded by
+    `BLOCK` and one line of at most `LONGEST` bytes.
 
     Raises:
-        PotstillError: the file is missing, damaged or no text, in UTF-16 or UTF-32, or a line is too long.
+        PotstillError: the file is missing, damaged, not text, in UTF-16 or UTF-32, or has a line that is too long.
     """
     name = display_name(path)
-    line, rest, first, old_mac, advice = 1, b"", True, False, None
+    line, rest, first, old_mac, foreign = 1, b"", True, False, None
     with _unpacked(path) as (stream, unpack):
         while True:
             try:
                 chunk = stream.read(BLOCK)
             except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-                raise PotstillError(
-                    f"{name}: its gzip data are damaged ({error}). Fetch or make the file again"
-                ) from None
+                raise _damaged(name, "gzip", error) from None
             except OSError as error:
                 if error.errno is not None:
                     raise
-                raise PotstillError(
-                    f"{name}: its zstd data are damaged ({error}). Fetch or make the file again"
-                ) from None
+                raise _damaged(name, "zstd", error) from None  # Arrow raises OSError without errno
             data = rest + chunk
             if first and data:
                 _refuse_foreign(data, path, unpack)
@@ -119,23 +115,27 @@ def blocks(path: str) -> Iterator[Block]:
             if len(rest) > LONGEST:
                 line += data.count(b"\n")
                 raise PotstillError(
-                    f"{name}: line {line} is longer than {LONGEST >> 20} MB. Check that it is a file of lines"
+                    f"{name}: line {line} is longer than {LONGEST >> 20} MB. Check that the file has line breaks."
                 )
             if data:
                 try:
                     yield Block(data.decode(), line, None)
                 except UnicodeDecodeError as error:
                     near = data[max(0, error.start - 2000) : error.start + 2000]
-                    advice = advice or _advice(near, b"\0" in data, path, unpack)
-                    yield Block(data.decode(errors="surrogateescape"), line, advice)
+                    foreign = foreign or _describe_foreign(near, b"\0" in data, path, unpack)
+                    yield Block(data.decode(errors="surrogateescape"), line, foreign)
                 line += data.count(b"\n")
             if not chunk:
                 return
 
 
+def _damaged(name: str, kind: str, error: Exception) -> PotstillError:
+    return PotstillError(f"{name}: its {kind} data are damaged ({error}). Download or create the file again.")
+
+
 @contextmanager
 def _unpacked(path: str) -> Iterator[tuple[IO[bytes], str]]:
-    """What a file holds, and the command that unpacks it, if it is compressed."""
+    """Open a file; give its unpacked content, and the command that unpacks it, empty if it is not compressed."""
     with ExitStack() as stack:
         stream = stack.enter_context(binary(path))
         raw: Any = stream if hasattr(stream, "peek") else io.BufferedReader(stream)
@@ -149,6 +149,7 @@ def _unpacked(path: str) -> Iterator[tuple[IO[bytes], str]]:
 
 
 def _convert(encoding: str, path: str, unpack: str) -> str:
+    """Return the command that converts a file to UTF-8."""
     old = "OLD" if path == STANDARD else path
     if unpack:
         return f"`{unpack} {old} | iconv -f {encoding} -t utf-8 > NEW`"
@@ -156,25 +157,26 @@ def _convert(encoding: str, path: str, unpack: str) -> str:
 
 
 def _refuse_foreign(data: bytes, path: str, unpack: str) -> None:
-    """Refuse what begins as another kind of file does."""
-    for begin, what in FOREIGN.items():
+    """Raise an error if the first bytes are those of a file that is not UTF-8 text."""
+    for begin, fault in FOREIGN.items():
         if re.match(begin, data):
-            raise PotstillError(f"{display_name(path)} {what}")
+            raise PotstillError(f"{display_name(path)}: {fault}.")
     if data.startswith(b"PAR1"):
         name = parse(path)
-        mend = "--input-format parquet" if not name or name.format == "parquet" else "it the ending .parquet"
-        raise PotstillError(f"{display_name(path)} is a Parquet file. Give {mend}")
+        is_named = name is not None and name.format != "parquet"
+        advice = "Rename it to .parquet" if is_named else "Set --input-format parquet"
+        raise PotstillError(f"{display_name(path)}: it is a Parquet file. {advice}.")
     encoding = next((name for mark, name in BYTE_ORDER_MARKS.items() if data.startswith(mark)), None)
     encoding = encoding or _without_mark(data[:4096])
     if encoding:
         raise PotstillError(
-            f"{display_name(path)} is in {encoding[:6].upper()}, not in UTF-8. Convert it with "
-            f"{_convert(encoding, path, unpack)}"
+            f"{display_name(path)}: it is in {encoding[:6].upper()}, not in UTF-8. Convert it with "
+            f"{_convert(encoding, path, unpack)}."
         )
 
 
 def _without_mark(data: bytes) -> str | None:
-    """UTF-32 or UTF-16 without a byte order mark, by where its zeros are; None if it is neither."""
+    """Detect UTF-32 or UTF-16 without a byte order mark by the places of its zero bytes; None if it is neither."""
     for encoding, width, zeros in (
         ("utf-32le", 4, (1, 2, 3)), ("utf-32be", 4, (0, 1, 2)), ("utf-16le", 2, (1,)), ("utf-16be", 2, (0,)),
     ):  # fmt: skip
@@ -186,39 +188,39 @@ def _without_mark(data: bytes) -> str | None:
 
 
 def _is_text(data: bytes, encoding: str) -> bool:
-    """Whether bytes decode to lines of known characters, as of a script other than Latin, whose zeros are few."""
-    text, plain = _begin(data, encoding), _begin(data, "utf-8")
+    """Return whether bytes decode to lines of printable characters, such as a non-Latin script, with few zero bytes."""
+    text, plain = _decode_start(data, encoding), _decode_start(data, "utf-8")
     if text is None or (plain is not None and not set(data) & (CONTROL - {0})):  # UTF-8 with zeros
         return False
     known = all(c.isprintable() or c.isspace() or unicodedata.category(c) == "Cf" for c in text)
-    return known and ("\n" in text or (len(text) > 100 and _control(data) > 0.2))
+    return known and ("\n" in text or (len(text) > 100 and _control_share(data) > 0.2))
 
 
-def _begin(data: bytes, encoding: str) -> str | None:
-    """Bytes decoded, the last of which may be part of a character; None if they are not of the encoding."""
+def _decode_start(data: bytes, encoding: str) -> str | None:
+    """Decode bytes, the last of which may be an incomplete character; None if they are not of the encoding."""
     try:
         return codecs.getincrementaldecoder(encoding)().decode(data)
     except UnicodeDecodeError:
         return None
 
 
-def _control(data: bytes) -> float:
-    """The share of bytes that no text has."""
+def _control_share(data: bytes) -> float:
+    """Return the share of bytes that do not occur in texts."""
     return sum(byte in CONTROL for byte in data) / len(data)
 
 
-def _advice(data: bytes, zeros: bool, path: str, unpack: str) -> str:
-    """What follows the complaint that a byte is not UTF-8; names an encoding only where little else is likely."""
+def _describe_foreign(data: bytes, zeros: bool, path: str, unpack: str) -> str:
+    """Return the end of the message that a byte is not UTF-8; name an encoding only if little else is likely."""
     high = [byte >= 0x80 for byte in data]
     alone = sum(high) - sum(a and b for a, b in pairwise(high))
     mixed = any(char > "\x7f" and not "\udc80" <= char <= "\udcff" for char in data.decode(errors="surrogateescape"))
     undefined = set(data) & {0x81, 0x8D, 0x8F, 0x90, 0x9D}
-    if mixed and _control(data) < 0.02:
+    if mixed and _control_share(data) < 0.02:
         return ", though other characters of the file are"
-    if zeros or _control(data):
-        return ". Convert the file from the encoding that it is in, which may be UTF-16, with `iconv`"
+    if zeros or _control_share(data):
+        return ". Convert the file from its encoding, which may be UTF-16, with `iconv`"
     if undefined or alone < 0.7 * sum(high):
-        return ". Convert the file from the encoding that it is in, with `iconv`"
+        return ". Convert the file from its encoding with `iconv`"
     if any(0x80 <= byte < 0xA0 for byte in data):
         return f", but looks like Windows-1252. Convert the file with {_convert('cp1252', path, unpack)}"
     return f", but looks like Latin-1. Convert the file with {_convert('latin1', path, unpack)}"

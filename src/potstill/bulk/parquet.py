@@ -1,4 +1,4 @@
-"""Reading texts from Parquet, by Arrow and its schema: what pandas has noted of an index is a column like any other."""
+"""Read texts from Parquet by the Arrow schema, so that an index which pandas has stored is an ordinary column."""
 
 import os
 import shutil
@@ -13,22 +13,22 @@ import numpy as np
 
 from potstill.bulk.asked import BadRows, Batch, Request
 from potstill.bulk.formats import STANDARD, pyarrow
-from potstill.bulk.open import BLOCK, LONGEST, POINTER, POINTS, binary, display_name
+from potstill.bulk.open import BLOCK, IS_POINTER, LONGEST, POINTER, binary, display_name
 from potstill.errors import PotstillError, exhausted
 
-SIZE = 1 << 26  # bytes of text in a batch that are aimed at
+SIZE = 1 << 26  # target bytes of text in a batch
 LARGE, RATIO = 1 << 30, 1000  # a row group of more bytes, and of so many times its compressed bytes, is a bomb
 
 
 @contextmanager
-def opened(path: str) -> Iterator[tuple[Any, Any]]:
-    """Open a Parquet file, as Arrow's `ParquetFile`, and give what it was opened from too.
+def open_file(path: str) -> Iterator[tuple[Any, Any]]:
+    """Open a Parquet file; give Arrow's `ParquetFile`, and the path or stream that it was opened from.
 
     Args:
-        path: a file, `-` for standard input, or any other URL that fsspec takes.
+        path: a file, `-` for standard input, or any other URL that fsspec supports.
 
     Raises:
-        PotstillError: the file is missing, or no Parquet.
+        PotstillError: the file is missing, or not Parquet.
     """
     arrow = pyarrow()
     name = display_name(path)
@@ -39,31 +39,31 @@ def opened(path: str) -> Iterator[tuple[Any, Any]]:
                 import fsspec
 
                 source = stack.enter_context(fsspec.open(path))
-            elif path == STANDARD or not os.path.isfile(path):  # a pipe; Parquet is read from its end
+            elif path == STANDARD or not os.path.isfile(path):  # a pipe; Parquet is read from the end
                 source = stack.enter_context(tempfile.TemporaryFile())
                 with binary(path) as stream:
                     shutil.copyfileobj(stream, source)
-            # Without memory mapping and pre-buffering, which would hold on to what has been read.
+            # Without memory mapping and pre-buffering, which would keep in memory what has been read.
             file = stack.enter_context(
                 arrow.parquet.ParquetFile(source, pre_buffer=False, buffer_size=BLOCK, page_checksum_verification=True)
             )
-            file.schema_arrow  # noqa: B018 - parsed here, as it may be damaged too
+            file.schema_arrow  # noqa: B018 - parsed here, since it may be damaged too
         except PotstillError:
             raise
         except FileNotFoundError:
-            raise PotstillError(f"{name} is missing: name a file that exists") from None
+            raise PotstillError(f"{name}: no such file. Name a file that exists.") from None
         except PermissionError:
             raise
         except (arrow.ArrowException, OSError, MemoryError) as error:
             if reason := exhausted(error):
-                raise PotstillError(f"{name} cannot be read: {reason}") from None
+                raise PotstillError(f"{name}: {reason}") from None
             if os.path.isfile(path):
                 with binary(path) as stream:
                     if stream.read(len(POINTER)) == POINTER:
-                        raise PotstillError(f"{name} {POINTS}") from None
-            raise PotstillError(f"{name} is not a valid Parquet file ({_first_line(error)})") from None
-        except Exception as error:  # the stores of fsspec have errors of their own
-            raise PotstillError(f"{name} cannot be read: {error}") from None
+                        raise PotstillError(f"{name}: {IS_POINTER}.") from None
+            raise PotstillError(f"{name}: it is not a valid Parquet file ({_first_line(error)}).") from None
+        except Exception as error:  # fsspec's file systems raise errors of many types
+            raise PotstillError(f"{name}: it cannot be read ({error}).") from None
         yield file, source
 
 
@@ -72,13 +72,13 @@ def _first_line(error: BaseException) -> str:
 
 
 def names(path: str) -> list[str]:
-    """The names of all columns."""
-    with opened(path) as (file, _):
+    """Return the names of all columns."""
+    with open_file(path) as (file, _):
         return list(file.schema_arrow.names)
 
 
 def check(kind: Any, name: str, column: str) -> None:
-    """See to it that a column is of a type that holds strings.
+    """Check that a column is of a string type.
 
     Raises:
         PotstillError: it is not.
@@ -87,7 +87,7 @@ def check(kind: Any, name: str, column: str) -> None:
     if not _is_string(kind.value_type if types.is_dictionary(kind) else kind, types):
         raise PotstillError(
             f"{name}: the column {column!r} holds {kind}, not strings. Name the column of the text, or store its "
-            "values as strings"
+            "values as strings."
         )
 
 
@@ -97,10 +97,10 @@ def _is_string(kind: Any, types: Any) -> bool:
 
 
 def check_values(kind: Any, name: str, column: str) -> None:
-    """See to it that a column is of a type that holds strings, numbers or lists of them.
+    """Check that a column is of a type that holds strings, numbers or lists of them.
 
     Raises:
-        PotstillError: it is not. Not all dates are ones that Python has.
+        PotstillError: it is not, such as a date.
     """
     types, held = pyarrow().types, kind
     while hasattr(held, "value_type"):
@@ -108,21 +108,21 @@ def check_values(kind: Any, name: str, column: str) -> None:
     numbers = (types.is_integer, types.is_floating, types.is_decimal, types.is_boolean)
     if not _is_string(held, types) and not any(is_kind(held) for is_kind in numbers):
         raise PotstillError(
-            f"{name}: the column {column!r} holds {kind}, neither names nor numbers. Name another column, or store its "
-            "values as strings"
+            f"{name}: the column {column!r} holds {kind}, neither strings nor numbers. Name another column, or store "
+            "its values as strings."
         )
 
 
 def batches(request: Request, rows: int) -> Iterator[Batch]:
-    """Read batches of at most `rows` rows; where texts are long, fewer, so that memory stays bounded.
+    """Read batches of at most `rows` rows; fewer where texts are long, to bound memory.
 
     Raises:
-        PotstillError: as `opened` and `check`; or another column holds neither strings nor numbers, one is missing or
-            there twice, a page is damaged, or a row group unpacks to far more than is there.
+        PotstillError: as `open_file` and `check`; or another column holds neither strings nor numbers, a column is
+            missing or there twice, a page is damaged, or a row group is a decompression bomb.
     """
     arrow = pyarrow()
     text = request.columns[0]
-    with opened(request.path) as (file, source):
+    with open_file(request.path) as (file, source):
         request.column_indices(file.schema_arrow.names)
         check(file.schema_arrow.field(text).type, display_name(request.path), text)
         for column in request.columns[1:]:
@@ -138,7 +138,7 @@ def batches(request: Request, rows: int) -> Iterator[Batch]:
                     return
                 texts = batch.column(text).cast(arrow.string())
             except (arrow.ArrowException, OSError, ValueError, MemoryError) as error:
-                raise _damaged(file, request.path, columns, rows, done, error) from None
+                raise _find_damage(file, request.path, columns, rows, done, error) from None
             others = {column: batch.column(column) for column in request.columns[1:]}
             numbers: Sequence[int] = range(done + 1, done + 1 + len(texts))
             done += len(texts)
@@ -155,9 +155,9 @@ def batches(request: Request, rows: int) -> Iterator[Batch]:
 
 
 def _longest(file: Any, source: Any, path: str, columns: list[str]) -> int:
-    """The bytes of the longest value of a dictionary, or of a plain value on average, of all row groups.
+    """Return the bytes of the longest value of a dictionary, or of a plain value on average, of all row groups.
 
-    One value of a dictionary may stand in thousands of rows: a megabyte, which compresses to a few hundred bytes, in
+    One value of a dictionary may occur in thousands of rows: a megabyte, which compresses to a few hundred bytes, in
     16,384 rows is 16 GB.
     """
     longest = 1
@@ -169,15 +169,15 @@ def _longest(file: Any, source: Any, path: str, columns: list[str]) -> int:
                 continue
             if size > LARGE and size > RATIO * chunk.total_compressed_size:
                 raise PotstillError(
-                    f"{display_name(path)}: row group {group} unpacks {chunk.total_compressed_size:,} bytes to {size:,}. "
-                    "Such a file is made to exhaust memory"
+                    f"{display_name(path)}: row group {group} unpacks {chunk.total_compressed_size:,} bytes to "
+                    f"{size:,}. It may be made to exhaust memory."
                 )
             longest = max(longest, size // max(1, known.num_rows))
             if chunk.has_dictionary_page and size * known.num_rows > SIZE:
                 longest = max(longest, _longest_in_dictionary(source, path, name, group))
     if longest > LONGEST:
         raise PotstillError(
-            f"{display_name(path)} holds values of {longest:,} bytes. At most {LONGEST >> 20} MB are read"
+            f"{display_name(path)}: a value has {longest:,} bytes, and the limit is {LONGEST >> 20} MB."
         )
     return longest
 
@@ -196,20 +196,20 @@ def _longest_in_dictionary(source: Any, path: str, name: str, group: int) -> int
                 lengths = arrow.compute.binary_length(values.dictionary.cast(arrow.large_string()))
                 return arrow.compute.max(lengths).as_py() or 1
     except (arrow.ArrowException, OSError, ValueError, MemoryError) as error:
-        raise _spoilt(path, group, error) from None
+        raise _damaged_group(path, group, error) from None
     return 1
 
 
-def _spoilt(path: str, group: int, error: BaseException) -> PotstillError:
+def _damaged_group(path: str, group: int, error: BaseException) -> PotstillError:
     if reason := exhausted(error):
         return PotstillError(f"{display_name(path)}: row group {group} cannot be read: {reason}")
     return PotstillError(
-        f"{display_name(path)}: row group {group} is damaged ({_first_line(error)}). Fetch or make the file again"
+        f"{display_name(path)}: row group {group} is damaged ({_first_line(error)}). Download or create the file again."
     )
 
 
-def _damaged(file: Any, path: str, columns: list[str], rows: int, done: int, error: BaseException) -> PotstillError:
-    """Find the row group in which reading fails, from the one on that holds row `done`."""
+def _find_damage(file: Any, path: str, columns: list[str], rows: int, done: int, error: BaseException) -> PotstillError:
+    """Return the error for the row group in which reading fails, searched from the one that holds row `done`."""
     before = 0
     for group in range(file.num_row_groups):
         before += file.metadata.row_group(group).num_rows
@@ -218,12 +218,12 @@ def _damaged(file: Any, path: str, columns: list[str], rows: int, done: int, err
                 for _ in file.iter_batches(rows, row_groups=[group], columns=columns):
                     pass
             except Exception as found:
-                return _spoilt(path, group, found)
-    return _spoilt(path, file.num_row_groups - 1, error)
+                return _damaged_group(path, group, found)
+    return _damaged_group(path, file.num_row_groups - 1, error)
 
 
 def _faults(texts: Any, others: dict[str, Any], arrow: Any) -> list[tuple[int, str]]:
-    """The rows that have no text, or bytes that are no text, with what is wrong."""
+    """Return the indices of the rows without a text, or with bytes that are not UTF-8, and what is wrong with each."""
     found: dict[int, str] = {}
     for column, held in others.items():
         found |= _undecodable(held, f" in the column {column!r}", arrow)
@@ -235,7 +235,7 @@ def _faults(texts: Any, others: dict[str, Any], arrow: Any) -> list[tuple[int, s
 
 
 def _undecodable(values: Any, where: str, arrow: Any) -> dict[int, str]:
-    """The rows of an Arrow array that are not UTF-8; Arrow reads strings as they are."""
+    """Return the rows of an Arrow array that are not UTF-8, which Arrow does not check when it reads strings."""
     found = {}
     try:
         values.validate(full=True)
@@ -249,10 +249,10 @@ def _undecodable(values: Any, where: str, arrow: Any) -> dict[int, str]:
 
 
 def values(column: Any, arrow: Any) -> list[Any]:
-    """A column, or a chunk of one, as Python's values.
+    """Convert a column, or a chunk of one, to a list of Python values.
 
-    A number of less than double precision is what it is written as, 2.7 and not 2.70000005; a decimal, which may have
-    more digits than a float, is a string of them, without the zeros that all of a column have at their end.
+    A float of less than double precision becomes the shortest decimal that it prints as, 2.7 and not 2.70000005. A
+    decimal, which may have more digits than a float, becomes a string without trailing zeros.
     """
     types, kind = arrow.types, column.type
     if types.is_float32(kind) or types.is_float16(kind):
@@ -273,16 +273,16 @@ def _digits(value: Decimal) -> str:
 
 @contextmanager
 def open_parquet(path: str, column: str) -> Iterator[Any]:
-    """Open a Parquet file, as Arrow's `ParquetFile`, and see to it that a column holds strings.
+    """Open a Parquet file as Arrow's `ParquetFile`, and check that a column holds strings.
 
     Args:
-        path: a file, `-` for standard input, or any other URL that fsspec takes.
+        path: a file, `-` for standard input, or any other URL that fsspec supports.
         column: the name of the column.
 
     Raises:
-        PotstillError: the file is missing, or no Parquet, or has no such column of strings.
+        PotstillError: the file is missing, not Parquet, or has no such column of strings.
     """
-    with opened(path) as (file, _):
-        Request(path, [column], BadRows(), lambda _: "Name one with --column", "row").place(file.schema_arrow.names)
+    with open_file(path) as (file, _):
+        Request(path, [column], BadRows(), "row").column_indices(file.schema_arrow.names)
         check(file.schema_arrow.field(column).type, display_name(path), column)
         yield file

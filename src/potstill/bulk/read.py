@@ -1,55 +1,52 @@
-"""Reading texts from tables: the one reader of `predict`, of `prepare` and of a teacher's table.
+"""Read texts from tables, for `predict`, `prepare` and teachers that are tables.
 
-Every format is read in batches, in bounded memory. A row that cannot be read is refused by its number, never dropped,
-and rows are never merged in silence.
+Every format is read in batches, in bounded memory. A row that cannot be read is an error that names its number; rows
+are never dropped or merged silently.
 """
 
 import csv
 import io
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import Any
 
 from potstill.bulk.asked import BadRows, Batch, Request, row_unit
 from potstill.bulk.formats import Format
-from potstill.bulk.open import blocks
-from potstill.bulk.rows import READERS, Piece, blank, parse, tabbed, undecodable
+from potstill.bulk.open import read_blocks
+from potstill.bulk.rows import READERS, Piece, blank, parse, split_tsv, undecodable
 
-ROWS = 1 << 14  # in a batch, at most
-SIZE = 1 << 25  # characters of a batch from which on it is not filled further
+ROWS = 1 << 14  # rows of a batch, at most
+SIZE = 1 << 25  # characters of a batch, after which no more rows are added
 
 
 def read(
-    path: str,
-    kind: Format,
-    columns: Sequence[str],
-    bad: BadRows,
-    advice: Callable[[str], str] = lambda column: "Name one with --column",
+    path: str, kind: Format, columns: Sequence[str], bad_rows: BadRows, advice: Mapping[str, str] | None = None
 ) -> Iterator[Batch]:
     """Read a table.
 
     Args:
         path: the file, or `-` for standard input.
         kind: its format.
-        columns: the column, or key, that holds the text, and those of other values; not used for txt. Other columns
-            are not looked at.
-        bad: what to do with bad rows.
-        advice: what to do where a column is missing.
+        columns: the column, or key, that holds the text, then those of other values; not used for txt. Other columns
+            are not checked.
+        bad_rows: what to do with bad rows.
+        advice: what to do where a column is missing, by column.
 
     Raises:
-        PotstillError: the file is missing or damaged, has no such column or two of its name, or has a bad row.
+        PotstillError: the file is missing or damaged, lacks a column or has it twice, or has a bad row.
     """
-    request = Request(path, columns, bad, advice, row_unit(kind))
+    request = Request(path, columns, bad_rows, row_unit(kind), advice or {})
     if kind == "parquet":
         from potstill.bulk import parquet
 
         yield from parquet.batches(request, ROWS)
         return
-    yield from _batches(READERS[kind](request, blocks(path)))
+    yield from _batches(READERS[kind](request, read_blocks(path)))
 
 
 def names(path: str, kind: Format) -> list[str]:
-    """The names of a table's columns; of jsonl the keys of its first line. None where `read` names what is wrong."""
+    """Return the names of a table's columns, or the keys of the first line of jsonl; none where `read` would fail."""
     if kind == "parquet":
         from potstill.bulk import parquet
 
@@ -57,12 +54,12 @@ def names(path: str, kind: Format) -> list[str]:
     if kind == "txt":
         return []
     with suppress(ValueError, RecursionError, csv.Error):
-        for block in blocks(path):
+        for block in read_blocks(path):
             lines = io.StringIO(block.text, newline="\n")
             if kind == "jsonl":
                 rows: Iterable[list[str]] = (_keys(parse(line)) for line in lines if line.strip())
             else:
-                rows = csv.reader(lines) if kind == "csv" else (tabbed(line.rstrip("\r\n")) for line in lines)
+                rows = csv.reader(lines) if kind == "csv" else (split_tsv(line.rstrip("\r\n")) for line in lines)
             for row in rows:
                 if kind == "jsonl" or not blank(row, []):
                     return [] if block.foreign and undecodable(row, block.foreign) else row
@@ -73,27 +70,36 @@ def _keys(row: Any) -> list[str]:
     return list(row) if isinstance(row, dict) else []
 
 
-def _batches(pieces: Iterable[Piece]) -> Iterator[Batch]:
-    numbers: list[int] = []
-    columns: list[list[Any]] = []
-    size = 0
+@dataclass
+class _Buffer:
+    """Rows that wait until there are enough for a batch."""
 
-    def batch(rows: int) -> Batch:
-        nonlocal numbers, columns, size
-        texts, *others = [column[:rows] for column in columns]
-        made = Batch(texts, numbers[:rows], others)
-        numbers, columns, size = numbers[rows:], [column[rows:] for column in columns], 0
-        return made
+    numbers: list[int] = field(default_factory=list)
+    columns: list[list[Any]] = field(default_factory=list)
+    size: int = 0
 
-    for piece in pieces:
-        numbers.extend(piece.numbers)
-        columns = columns or [[] for _ in piece.columns]
-        for column, values in zip(columns, piece.columns, strict=True):
+    def add(self, piece: Piece) -> None:
+        self.numbers.extend(piece.numbers)
+        self.columns = self.columns or [[] for _ in piece.columns]
+        for column, values in zip(self.columns, piece.columns, strict=True):
             column.extend(values)
-        size += piece.size
-        while len(numbers) >= ROWS:
-            yield batch(ROWS)
-        if numbers and size >= SIZE:
-            yield batch(len(numbers))
-    if numbers:
-        yield batch(len(numbers))
+        self.size += piece.size
+
+    def take(self, rows: int) -> Batch:
+        texts, *others = [column[:rows] for column in self.columns]
+        batch = Batch(texts, self.numbers[:rows], others)
+        self.numbers, self.columns = self.numbers[rows:], [column[rows:] for column in self.columns]
+        self.size = 0
+        return batch
+
+
+def _batches(pieces: Iterable[Piece]) -> Iterator[Batch]:
+    buffer = _Buffer()
+    for piece in pieces:
+        buffer.add(piece)
+        while len(buffer.numbers) >= ROWS:
+            yield buffer.take(ROWS)
+        if buffer.numbers and buffer.size >= SIZE:
+            yield buffer.take(len(buffer.numbers))
+    if buffer.numbers:
+        yield buffer.take(len(buffer.numbers))

@@ -12,28 +12,29 @@ from typing import Any, NamedTuple
 
 from potstill.bulk.asked import Request, quoted
 from potstill.bulk.open import BLOCK, LONGEST, Block, display_name
-from potstill.errors import PotstillError, visible
+from potstill.errors import SURROGATE, PotstillError, visible
 from potstill.runtime.decision import JOINT
 
-csv.field_size_limit(LONGEST)  # csv's own bound is a text of 131,072 characters
+csv.field_size_limit(LONGEST)  # the default, 131,072 characters, is too short for long texts
 
-_SURROGATE = re.compile("[\ud800-\udfff]")
+NUMBER = re.compile(r"\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\s*", re.ASCII)
+"""A field of a table that holds a number."""
+
 _SEPARATOR = re.compile(r"(?<![0-9]),(?!\s)|,(?![0-9\s])")  # a comma as in CSV, not as in prose and numbers
-
-_NUMBER = re.compile(r"\s*[+-]?\.?[0-9][0-9.eE+-]*\s*")
+_MAX_LABELS = 10_000  # distinct labels, and suspect rows, that are remembered to find merged rows
 
 
 class Piece(NamedTuple):
-    """Rows on their way into a batch: their numbers, the columns asked for, and how many characters they have."""
+    """Rows on their way into a batch: their numbers, the requested columns, and how many characters they have."""
 
     numbers: Sequence[int]
     columns: list[list[Any]]
     size: int
 
 
-def _txt(request: Request, read: Iterator[Block]) -> Iterator[Piece]:
-    """Every line is a text; only a line feed ends one, with or without a carriage return."""
-    for block in read:
+def _read_txt(request: Request, blocks: Iterator[Block]) -> Iterator[Piece]:
+    """Read every line as a text; only a line feed ends one, with or without a carriage return."""
+    for block in blocks:
         texts = block.text.split("\n")
         if not texts[-1]:
             texts.pop()
@@ -52,26 +53,21 @@ def _txt(request: Request, read: Iterator[Block]) -> Iterator[Piece]:
 
 
 def undecodable(values: Iterable[Any], foreign: str | None) -> str | None:
-    """What is wrong with the first value that has surrogates, of which no text can have any."""
+    """Describe the first value that holds a surrogate, which no valid text does; None if there is none."""
     return next(filter(None, (_undecodable(value, foreign) for value in values)), None)
 
 
 def _undecodable(value: Any, foreign: str | None) -> str | None:
-    found = _SURROGATE.search(value) if isinstance(value, str) and not value.isascii() else None
+    found = SURROGATE.search(value) if isinstance(value, str) and not value.isascii() else None
     if not found:
         return None
     if foreign and "\udc80" <= found[0] <= "\udcff":
         return f"has a byte that is not UTF-8 (0x{ord(found[0]) - 0xDC00:02x}){foreign}"
-    return half(found[0])
-
-
-def half(surrogate: str) -> str:
-    """What is wrong with a text that has half of a surrogate pair, this one."""
-    return f"has half of a surrogate pair ({ascii(surrogate)[1:-1]}), which is no character"
+    return f"has a lone surrogate ({ascii(found[0])[1:-1]}), which is not a character"
 
 
 class _Repeated(dict[str, Any]):
-    """An object in which a key is there twice; `keys_found` has every key as often as it is there."""
+    """An object that repeats a key; `keys_found` holds every key as often as it occurs."""
 
     keys_found: list[str]
 
@@ -84,12 +80,12 @@ def _object_of(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return row
 
 
-def _number(digits: str) -> float:
-    return int(digits) if len(digits) <= 640 else float(digits)  # 640 are read whatever Python's limit is
+def _parse_int(digits: str) -> float:
+    return int(digits) if len(digits) <= 640 else float(digits)  # Python's limit cannot be set below 640 digits
 
 
 _decode = json.JSONDecoder(object_pairs_hook=_object_of).decode
-_decode_long = json.JSONDecoder(object_pairs_hook=_object_of, parse_int=_number).decode
+_decode_long = json.JSONDecoder(object_pairs_hook=_object_of, parse_int=_parse_int).decode
 
 
 def parse(line: str) -> Any:
@@ -103,18 +99,18 @@ def parse(line: str) -> Any:
         return _decode(line)
     except json.JSONDecodeError:
         raise
-    except ValueError:  # a number of more digits than Python reads, maybe in a column that nobody asked for
+    except ValueError:  # a number of more digits than Python parses, perhaps in a key that was not requested
         return _decode_long(line)
 
 
-def _jsonl(request: Request, read: Iterator[Block]) -> Iterator[Piece]:
-    """Every line is an object; blank lines are passed over."""
+def _read_jsonl(request: Request, blocks: Iterator[Block]) -> Iterator[Piece]:
+    """Read every line as an object; skip blank lines."""
     text, *others = request.columns
-    for block in read:
+    for block in blocks:
         if block.line == 1 and re.match(r"\s*\[\s*\{", block.text):
             raise PotstillError(
-                f"{display_name(request.path)} is a JSON array, and .jsonl has an object a line. Convert it with "
-                "`jq -c '.[]' OLD > NEW`"
+                f"{display_name(request.path)}: it is a JSON array, but .jsonl has one object per line. Convert it "
+                "with `jq -c '.[]' OLD > NEW`."
             )
         suspect = block.foreign is not None or "\\ud" in block.text or "\\uD" in block.text
         numbers: list[int] = []
@@ -123,6 +119,7 @@ def _jsonl(request: Request, read: Iterator[Block]) -> Iterator[Piece]:
         for number, line in enumerate(block.text.split("\n"), block.line):
             if not line or line.isspace():
                 continue
+            # The fast path; `_check_object` parses the line again to describe what is wrong.
             try:
                 row = _decode(line)
                 value = row[text]
@@ -130,7 +127,7 @@ def _jsonl(request: Request, read: Iterator[Block]) -> Iterator[Piece]:
             except (ValueError, RecursionError, TypeError, LookupError):
                 good = False
             if not good or suspect or others or type(row) is _Repeated:
-                row, fault = _object(request, line, block.foreign, number)
+                row, fault = _check_object(request, line, block.foreign, number)
                 if fault:
                     request.bad_rows.add(request.location(number), fault)
                     continue
@@ -142,8 +139,8 @@ def _jsonl(request: Request, read: Iterator[Block]) -> Iterator[Piece]:
         yield Piece(numbers, columns, len(block.text))
 
 
-def _object(request: Request, line: str, foreign: str | None, number: int) -> tuple[dict[str, Any], str | None]:
-    """A line of JSONL with care: the object, and what is wrong with it."""
+def _check_object(request: Request, line: str, foreign: str | None, number: int) -> tuple[dict[str, Any], str | None]:
+    """Parse a line of JSONL and check it; return the object, and what is wrong with it or None."""
     try:
         row = parse(line)
     except RecursionError:
@@ -152,92 +149,72 @@ def _object(request: Request, line: str, foreign: str | None, number: int) -> tu
         return {}, f"is not valid JSON ({error.msg}, column {error.colno})"
     if not isinstance(row, dict):
         key = json.dumps(request.columns[0], ensure_ascii=False)
-        return {}, f"holds {_short(row)}, which is not an object such as {{{key}: …}}"
+        return {}, f"holds {_abbreviated(row)}, which is not an object such as {{{key}: …}}"
     for column in request.columns:
         if isinstance(row, _Repeated) and row.keys_found.count(column) > 1:
-            raise PotstillError(f"{request.location(number)} has the key {quoted(column)} twice. Rename one of them")
+            raise PotstillError(f"{request.location(number)} has the key {quoted(column)} twice. Rename one of them.")
         if column not in row:
-            return row, (foreign and undecodable(row, foreign)) or _no_key(request, row, column)
+            return row, (foreign and undecodable(row, foreign)) or f"has no key {request.missing(column, list(row))}"
     values = [row[column] for column in request.columns]
-    return row, no_text(values[0]) or undecodable(values, foreign)
+    return row, _not_a_text(values[0]) or undecodable(values, foreign)
 
 
-def _no_key(request: Request, row: dict[str, Any], column: str) -> str:
-    message = str(request.missing_column(column, list(row)))
-    return (
-        message.removeprefix(display_name(request.path) + " ")
-        .removesuffix(".")
-        .replace("has no column", "has no key", 1)
-    )
-
-
-def no_text(value: Any) -> str | None:
-    """What is wrong with a value that is not a text; None if it is one, and be it empty."""
+def _not_a_text(value: Any) -> str | None:
+    """Describe a value that is not a string; None if it is one, even if it is empty."""
     if isinstance(value, str):
         return None
     if value is None or value != value:
         return "has no text"
-    return f"holds {_short(value)}, which is not a string. Put texts in quotes"
+    return f"holds {_abbreviated(value)}, which is not a string. Put texts in quotes"
 
 
-def _short(value: Any) -> str:
+def _abbreviated(value: Any) -> str:
     found = json.dumps(value, ensure_ascii=False, default=repr)
     return found if len(found) <= 60 else f"{found[:60]}…"
 
 
-def _place(request: Request, header: list[str], separator: str, foreign: str | None) -> list[int]:
-    """Where the columns are, in a header that may not be UTF-8."""
+def _column_indices(request: Request, header: list[str], separator: str, foreign: str | None) -> list[int]:
+    """Return the index of each column in a header that may not be UTF-8."""
     if not set(request.columns) <= set(header) and (fault := undecodable(header, foreign)):
-        raise PotstillError(f"{display_name(request.path)}: the header {fault}")
+        raise PotstillError(f"{display_name(request.path)}: the header {fault}.")
     return request.column_indices(header, separator)
 
 
-def _csv(request: Request, read: Iterator[Block]) -> Iterator[Piece]:
-    """RFC 4180: a field that begins with a quote ends with one, and may hold separators and line breaks.
+@dataclass
+class _CsvLines:
+    """Split blocks into lines for `csv.reader`; keep what a later error message needs."""
 
-    A quote that is opened and not closed, or closed within a field of a later line, has made one row of many: it is
-    refused, and not left out with bad rows, as nobody can know how many there are. A quote within a field that does not
-    begin with one is a character like any other.
-    """
     foreign: str | None = None
-    head = ""
+    head: str = ""
 
-    def lines(block: Block) -> Iterator[str]:
-        nonlocal foreign, head
-        foreign = block.foreign or foreign
-        head = head or block.text.split("\n", 1)[0].rstrip("\r")
+    def split(self, block: Block) -> Iterator[str]:
+        self.foreign = block.foreign or self.foreign
+        self.head = self.head or block.text.split("\n", 1)[0].rstrip("\r")
         return io.StringIO(block.text, newline="\n")
 
-    parsed = csv.reader(itertools.chain.from_iterable(map(lines, read)), strict=True)
-    name = display_name(request.path)
+
+def _read_csv(request: Request, blocks: Iterator[Block]) -> Iterator[Piece]:
+    """Read rows as RFC 4180 defines them: a quoted field may hold separators and line breaks.
+
+    A quote that is not closed, or that is closed within a field of a later line, merges an unknown number of rows into
+    one: it is an error even where bad rows are skipped. A quote within an unquoted field is an ordinary character.
+    """
+    lines = _CsvLines()
+    parsed = csv.reader(itertools.chain.from_iterable(map(lines.split, blocks)), strict=True)
     number, start = 0, 1
     header: list[str] = []
-    places: list[int] = []
+    indices: list[int] = []
     numbers: list[int] = []
     columns: list[list[str]] = [[] for _ in request.columns]
     size = 0
-    spans = _Spans(request)
+    multiline = _MultilineRows(request)
     while True:
         try:
             row = next(parsed)
         except StopIteration:
             break
         except csv.Error as error:
-            if "new-line character" in str(error):
-                opened = f"row {number + 1} (line {parsed.line_num})" if header else f"line {parsed.line_num}"
-                raise PotstillError(
-                    f"{name}: {opened} has a carriage return within a field, where one program ends the row and "
-                    "another does not. Put the field in quotes, or end every row with a line feed"
-                ) from None
-            if not header and '"' in head.replace('""', "").strip('"'):
-                _place(request, [head], ",", foreign)  # another delimiter, maybe
-            if parsed.line_num > start or not header:
-                opened = f"row {number + 1} (line {start})" if header else f"line {start}"
-                raise PotstillError(
-                    f"{name}: {opened} opens a quote that is not closed as it should be ({error}, line "
-                    f"{parsed.line_num}), and so swallows the rows after it. Close it, or double the quotes within a "
-                    "quoted field"
-                ) from None
+            _check_csv_error(request, error, lines, number + 1 if header else None, (start, parsed.line_num))
             number += 1
             start = parsed.line_num + 1
             request.bad_rows.add(
@@ -249,25 +226,24 @@ def _csv(request: Request, read: Iterator[Block]) -> Iterator[Piece]:
             continue  # a blank line
         if not header:
             header = row
-            places = _place(request, header, ",", foreign)
+            indices = _column_indices(request, header, ",", lines.foreign)
             continue
         if len(row) != len(header):
             if blank(row, header):
                 continue
             number += 1
-            request.bad_rows.add(
-                request.location(number), _ragged(row, header, "Put texts that hold a comma in quotes")
-            )
+            ragged = _wrong_field_count(row, header, "Put texts that hold a comma in quotes")
+            request.bad_rows.add(request.location(number), ragged)
             continue
         number += 1
-        values = [row[place] for place in places]
-        if foreign and (fault := undecodable(values, foreign)):
+        values = [row[index] for index in indices]
+        if lines.foreign and (fault := undecodable(values, lines.foreign)):
             request.bad_rows.add(request.location(number), fault)
             continue
         if start > first + 1:
-            spans.note(number, first, start - 1, row, places)
+            multiline.add(number, first, start - 1, row, indices)
         else:
-            spans.seen(values)
+            multiline.add_label(values)
         numbers.append(number)
         for column, value in zip(columns, values, strict=True):
             column.append(value)
@@ -277,27 +253,54 @@ def _csv(request: Request, read: Iterator[Block]) -> Iterator[Piece]:
             numbers, columns, size = [], [[] for _ in request.columns], 0
     if not header:
         request.column_indices([])
-    spans.tell()
+    multiline.check()
     yield Piece(numbers, columns, size)
 
 
+def _check_csv_error(
+    request: Request, error: csv.Error, lines: _CsvLines, row: int | None, span: tuple[int, int]
+) -> None:
+    """Raise the error of `csv.reader` as one that says what to do, unless it concerns a single row.
+
+    Args:
+        request: what is read.
+        error: `csv` tells its errors apart by their text only.
+        lines: of the file.
+        row: the number of the row; None for the header.
+        span: the lines on which the row begins and on which the error is.
+    """
+    start, line = span
+    place = f"{display_name(request.path)}: " + ("line {}" if row is None else f"row {row} (line {{}})")
+    if "new-line character" in str(error):
+        raise PotstillError(
+            f"{place.format(line)} has a carriage return within a field, where programs disagree on whether the row "
+            "ends. Put the field in quotes, or end every row with a line feed."
+        ) from None
+    if row is None and '"' in lines.head.replace('""', "").strip('"'):
+        _column_indices(request, [lines.head], ",", lines.foreign)  # perhaps the delimiter is another one
+    if line > start or row is None:
+        raise PotstillError(
+            f"{place.format(start)} opens a quote that is not closed correctly ({error}, line {line}), which merges "
+            "the rows after it into one. Close it, or double the quotes within a quoted field."
+        ) from None
+
+
 def blank(row: Sequence[str], header: Sequence[str]) -> bool:
-    """Whether a row is a blank line; one of white space is a text where there is one column only."""
+    """Return whether a row is a blank line; where there is only one column, white space is a text."""
     return not row or (len(row) == 1 < len(header) and row[0].isspace())
 
 
-def _ragged(row: Sequence[str], header: Sequence[str], advice: str) -> str:
-    plural = "s" * (len(row) != 1)
-    return f"has {len(row)} field{plural}, and the header has {len(header)}. {advice}"
+def _wrong_field_count(row: Sequence[str], header: Sequence[str], advice: str) -> str:
+    return f"has {len(row)} field{'s' * (len(row) != 1)}, but the header has {len(header)}. {advice}"
 
 
 @dataclass
-class _Spans:
-    """The rows of a CSV that span several lines: genuine, or merged by two stray quotes.
+class _MultilineRows:
+    """The rows of a CSV that span several lines: real ones, or rows that two stray quotes have merged.
 
     Where labels are read, a merged row is one of which most lines would be rows by themselves: they have as many fields
-    as the header, and labels that other rows have, or none; or numbers, where several columns are read. The line of the
-    row's own label tells nothing; lines without a label do not suffice, since a line of prose may end in a comma.
+    as the header, and labels that other rows have, or none; or numbers, where several columns are read. The line that
+    holds the row's own label is no evidence; nor are lines without a label, since a line of prose may end in a comma.
     """
 
     request: Request
@@ -306,58 +309,63 @@ class _Spans:
     labels: set[str] = field(default_factory=set)
     suspects: list[tuple[str, str, list[str | None], int]] = field(default_factory=list)
 
-    def seen(self, values: list[str]) -> None:
-        if len(values) > 1 and len(self.labels) < 10_000 and (label := _label(values[1:])) is not None:
+    def add_label(self, values: list[str]) -> None:
+        if len(values) > 1 and len(self.labels) < _MAX_LABELS and (label := _label(values[1:])) is not None:
             self.labels.add(label)
 
-    def note(self, number: int, start: int, end: int, row: list[str], places: list[int]) -> None:
+    def add(self, number: int, start: int, end: int, row: list[str], indices: list[int]) -> None:
         where = f"row {number} (lines {start} to {end})"
         self.first = self.first or where
         self.count += 1
-        self.seen([row[place] for place in places])
-        if len(places) > 1 and len(self.suspects) < 10_000:
+        self.add_label([row[index] for index in indices])
+        if len(indices) > 1 and len(self.suspects) < _MAX_LABELS:
             lines = [line if len(line) <= len(row) else _SEPARATOR.split(",".join(line)) for line in _unmerged(row)]
-            labels = [_label([line[at] for at in places[1:]]) if len(line) == len(row) else None for line in lines]
-            own = 0 if "\n" not in "".join(row[: places[1] + 1]) else len(lines) - 1
+            labels = [_label([line[at] for at in indices[1:]]) if len(line) == len(row) else None for line in lines]
+            own = 0 if "\n" not in "".join(row[: indices[1] + 1]) else len(lines) - 1
             if _most(labels):
                 self.suspects.append((where, ",".join(lines[0]), labels, own))
 
-    def tell(self) -> None:
+    def check(self) -> None:
+        """Print how many rows span several lines.
+
+        Raises:
+            PotstillError: a row is probably several merged rows.
+        """
         name = display_name(self.request.path)
         known = set().union(*map(_parts, self.labels))
         for where, line, labels, own in self.suspects:
             like = [label if label is not None and _parts(label) <= known else None for label in labels]
             if _most(like) and any(label and label.strip() for label in like[:own] + like[own + 1 :]):
                 raise PotstillError(
-                    f"{name}: {where} opens a quote that a later line closes, and swallows the row {line[:60]!r} and "
-                    "what lies between. Remove the quotes, or double them within a quoted field; if it is one row, "
-                    "save the table as .jsonl or .parquet, where no line break is in doubt"
+                    f"{name}: {where} opens a quote that a later line closes, which merges the row {line[:60]!r} with "
+                    "those after it. Remove the quotes, or double them within a quoted field; if it is one row, save "
+                    "the table as .jsonl or .parquet, where line breaks are not ambiguous."
                 )
         if self.count:
-            many = f"{self.count:,} rows span" if self.count > 1 else "1 row spans"
-            told = f"{name}: {many} several lines, as quotes say; the first is {self.first}"
-            print(visible(told), file=sys.stderr)
+            spans = f"{self.count:,} rows span" if self.count > 1 else "1 row spans"
+            note = f"{name}: {spans} several lines because of line breaks within quotes; the first is {self.first}"
+            print(visible(note), file=sys.stderr)
 
 
 def _most(labels: Sequence[str | None]) -> bool:
-    """Whether most lines look like rows, beside one that always does: that of the row's own label."""
+    """Return whether most lines look like rows, not counting the line of the row's own label, which always does."""
     return 2 * sum(label is not None for label in labels) > len(labels) + 1
 
 
 def _label(values: list[str]) -> str | None:
-    """The label of a row; of several columns, as of probabilities, one and the same if all are numbers, else None."""
+    """Return the label of a row; for several columns, as of probabilities, "number" if all are numbers, else None."""
     if len(values) == 1:
         return values[0]
-    return "number" if all(map(_NUMBER.fullmatch, values)) else None
+    return "number" if all(map(NUMBER.fullmatch, values)) else None
 
 
 def _parts(label: str) -> set[str]:
-    """The labels that a field holds, with the blanks around them, as prose has after a comma."""
+    """Return the labels that a field holds, with the spaces around them, as prose has after a comma."""
     return {*label.split(JOINT)} - {""}
 
 
 def _unmerged(row: list[str]) -> list[list[str]]:
-    """The fields of every line, but blank ones, of a row that spans several: as if no quote were around line breaks."""
+    """Split a row that spans several lines as if no quotes were around the line breaks; drop blank lines."""
     lines: list[list[str]] = [[]]
     for value in row:
         first, *others = [line.removesuffix("\r").split(",") for line in value.split("\n")]
@@ -366,8 +374,8 @@ def _unmerged(row: list[str]) -> list[list[str]]:
     return [line for line in lines if "".join(line).strip() or len(line) > 1]
 
 
-def tabbed(line: str) -> list[str]:
-    """The fields of a line of TSV, none if it is empty: quotes around a whole field are removed, others are kept."""
+def split_tsv(line: str) -> list[str]:
+    """Return the fields of a line of TSV, none if it is empty; remove quotes around a whole field, keep others."""
     if '"' in line:
         try:
             return next(csv.reader([line], delimiter="\t", strict=True))
@@ -376,38 +384,39 @@ def tabbed(line: str) -> list[str]:
     return line.split("\t") if line else []
 
 
-def _tsv(request: Request, read: Iterator[Block]) -> Iterator[Piece]:
-    """Every line is a row.
+def _read_tsv(request: Request, blocks: Iterator[Block]) -> Iterator[Piece]:
+    """Read every line as a row.
 
-    Many TSVs are written without quoting, and their texts begin with quotes that nothing closes: so no quote reaches
-    beyond its line. Lines that a quoted field joins to one row are refused, as nobody can know how many rows there are.
+    Many TSVs are written without quoting, and their texts begin with quotes that nothing closes. So a quote ends with
+    its line. Lines that a quoted field would join to one row are an error, as it is unknown how many rows there are.
     """
     header: list[str] = []
-    places: list[int] = []
+    indices: list[int] = []
     number = 0
     opened = (0, 0)
-    for block in read:
+    for block in blocks:
         lines = block.text.split("\n")
         if "\r" in block.text:
             lines = [line.removesuffix("\r") for line in lines]
         numbers: list[int] = []
         columns: list[list[str]] = [[] for _ in request.columns]
         for line in lines:
-            row = tabbed(line)
+            row = split_tsv(line)
             if blank(row, header):
                 continue
             if not header:
                 header = row
-                places = _place(request, header, "\t", block.foreign)
+                indices = _column_indices(request, header, "\t", block.foreign)
                 continue
             number += 1
             fault = None
             if opened[0] or '"' in line:
-                opened = _opened(request, line.split("\t"), number, len(header), opened)
+                opened = _open_quote(request, line.split("\t"), number, len(header), opened)
             if len(row) != len(header):
-                fault = _ragged(row, header, "A line is a row in .tsv: texts with tabs or line breaks fit into .csv")
+                advice = "In .tsv every line is a row: save texts with tabs or line breaks as .csv"
+                fault = _wrong_field_count(row, header, advice)
             else:
-                values = [row[place] for place in places]
+                values = [row[index] for index in indices]
                 if block.foreign:
                     fault = undecodable(values, block.foreign)
             if fault:
@@ -421,22 +430,24 @@ def _tsv(request: Request, read: Iterator[Block]) -> Iterator[Piece]:
         request.column_indices([])
 
 
-def _opened(request: Request, fields: list[str], number: int, width: int, opened: tuple[int, int]) -> tuple[int, int]:
-    """The row that opens a quote at its end which may be closed yet, and how many fields it has; zeros for none.
+def _open_quote(
+    request: Request, fields: list[str], number: int, width: int, opened: tuple[int, int]
+) -> tuple[int, int]:
+    """Return the row whose last field opens a quote that may still be closed, and its field count; zeros for none.
 
     Raises:
-        PotstillError: the line closes it, as the end of a field that has a line break, and has the fields that lack.
+        PotstillError: the line closes the quote, as the end of a field with a line break, and completes the row.
     """
     row, before = opened
     first, last = fields[0].replace('""', ""), fields[-1]
     if row and before + len(fields) - 1 == width and first.endswith('"') and first.count('"') == 1:
         raise PotstillError(
-            f"{request.location(row)} opens a quote that row {number} closes, and a line is a row in .tsv. Save texts "
-            "with line breaks as .csv, .jsonl or .parquet; if they are rows, remove the quotes"
+            f"{request.location(row)} opens a quote that row {number} closes, but in .tsv every line is a row. Save "
+            "texts with line breaks as .csv, .jsonl or .parquet; if these are two rows, remove the quotes."
         )
     if last.startswith('"') and '"' not in last[1:].replace('""', ""):
         return number, len(fields)
     return opened if len(fields) == 1 and '"' not in first else (0, 0)
 
 
-READERS = {"txt": _txt, "csv": _csv, "tsv": _tsv, "jsonl": _jsonl}
+READERS = {"txt": _read_txt, "csv": _read_csv, "tsv": _read_tsv, "jsonl": _read_jsonl}

@@ -1,1 +1,1 @@
-"""Where texts and labels come from, and how they are cleaned."""
+"""Read texts and labels from files, the hub or the demo corpus, and clean them."""

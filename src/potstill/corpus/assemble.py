@@ -1,4 +1,4 @@
-"""From the tables of a source to the prepared data: leaks out, missing splits made, all counted."""
+"""Prepare the tables of a source: remove leaks, make missing splits, and count rows and labels."""
 
 from typing import Any
 
@@ -7,37 +7,37 @@ import pandas as pd
 from potstill.corpus.clean import comparison_keys
 from potstill.corpus.dataset import SPLITS, Dataset
 from potstill.corpus.split import count_labels, keep, split_off
-from potstill.corpus.tables import Raw, encode
+from potstill.corpus.tables import RawData, encode
 from potstill.errors import PotstillError
 from potstill.params.prepare import PrepareParams
 
 
-def assemble(raw: Raw, params: PrepareParams) -> tuple[Dataset, dict[str, Any]]:
+def assemble(raw: RawData, params: PrepareParams) -> tuple[Dataset, dict[str, Any]]:
     """Clean a source's tables.
 
-    Train and unlabelled rows whose text occurs in validation or test are removed. Validation and
-    test files stay as they are, so that results compare with published ones; their overlap is counted.
+    Train and unlabelled rows whose text occurs in validation or test are removed. Validation and test files are not
+    changed, so that results are comparable with published ones; texts that both have are counted.
 
     Args:
-        raw: what the source holds.
-        params: labels, shares, `labelled`, `validated` and seed are used.
+        raw: the tables of the source.
+        params: labels, shares, `max_labelled`, `max_validation` and seed are used.
 
     Returns:
-        The data, and counts: `rows` per split, `labels` per split and class, `removed` rows,
-        `two_labels` and `duplicates` in train, and so on.
+        The data, and counts: `rows` per split, `labels` per split and class, `removed` rows, `two_labels` and
+        `duplicates` in train, and so on.
 
     Raises:
-        PotstillError: the labels do not fit, a class has fewer than two examples, a split cannot be
-            made, or `max_labelled` or `max_validation` is out of range.
+        PotstillError: a label is unknown, a class has fewer than two examples, a split cannot be made, or `max_labelled` or
+            `max_validation` is out of range.
     """
     labels, tables = encode(raw, params.label_names)
     splits = {split: table.rows for split, table in tables.items()}
-    where = tables["train"].name
+    train_name = tables["train"].name
 
     facts: dict[str, Any] = _count_repeats(splits["train"])
     splits["train"], removed_train = _remove_leaks(splits)
-    _check_examples(splits["train"], labels, where)
-    facts["made_from_train"] = _make_missing(splits, labels, params, where)
+    _check_examples(splits["train"], labels, train_name)
+    facts["made_from_train"] = _make_missing(splits, labels, params, train_name)
     if {"validation", "test"} <= tables.keys():
         facts["validation_texts_in_test"] = len(
             set(comparison_keys(splits["validation"]["text"])) & set(comparison_keys(splits["test"]["text"]))
@@ -46,14 +46,14 @@ def assemble(raw: Raw, params: PrepareParams) -> tuple[Dataset, dict[str, Any]]:
     texts = [table.rows["text"] for table in raw.unlabelled]
     facts["moved_to_unlabelled"] = 0
     if params.max_labelled is not None:
-        key = f"`prepare.max_labelled` is {params.max_labelled}, but train"
-        splits["train"], rest = keep(splits["train"], params.max_labelled, len(labels), params.seed, key)
+        reason = f"`prepare.max_labelled` is {params.max_labelled}, but train"
+        splits["train"], rest = keep(splits["train"], params.max_labelled, len(labels), params.seed, reason)
         facts["moved_to_unlabelled"] = len(rest)
         texts.append(rest["text"])
     facts["left_out_of_validation"] = 0
     if params.max_validation is not None:
-        key = f"`prepare.max_validation` is {params.max_validation}, but validation"
-        splits["validation"], rest = keep(splits["validation"], params.max_validation, len(labels), params.seed, key)
+        reason = f"`prepare.max_validation` is {params.max_validation}, but validation"
+        splits["validation"], rest = keep(splits["validation"], params.max_validation, len(labels), params.seed, reason)
         facts["left_out_of_validation"] = len(rest)
     unlabelled, removed_unlabelled = _clean_unlabelled(texts, splits)
 
@@ -72,8 +72,8 @@ def assemble(raw: Raw, params: PrepareParams) -> tuple[Dataset, dict[str, Any]]:
     for name, count in facts["labels"]["train"].items():
         if not count:
             raise PotstillError(
-                f"{where}: no example of class {name!r} is left in train once the splits are made: add examples, or "
-                "remove the class"
+                f"{train_name}: class {name!r} has no examples in train after splitting. Add examples, or remove the "
+                "class."
             )
     return dataset, facts
 
@@ -97,25 +97,26 @@ def _remove_leaks(splits: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, dict[s
     return splits["train"][~leaked], {**removed, "rows": int(leaked.sum())}
 
 
-def _check_examples(train: pd.DataFrame, labels: list[str], where: str) -> None:
+def _check_examples(train: pd.DataFrame, labels: list[str], train_name: str) -> None:
     for name, count in zip(labels, count_labels(train["label"], len(labels)), strict=True):
         if count < 2:
             raise PotstillError(
-                f"{where}: class {name!r} has {count} example{'s' * (count != 1)} (copies of validation and "
-                "test texts not counted), and needs at least 2: add examples, or remove the class"
+                f"{train_name}: class {name!r} has {count} example{'s' * (count != 1)} (copies of validation and test "
+                "texts are not counted), but 2 are required. Add examples, or remove the class."
             )
 
 
 def _make_missing(
-    splits: dict[str, pd.DataFrame], labels: list[str], params: PrepareParams, where: str
+    splits: dict[str, pd.DataFrame], labels: list[str], params: PrepareParams, train_name: str
 ) -> dict[str, int]:
-    """Split off train what the source lacks; shares are of the train split as it was."""
+    """Split off train the splits that the source lacks; shares are of the original train split."""
     texts = comparison_keys(splits["train"]["text"]).nunique()
     made = {"validation": 0, "test": 0}
     for split, share in (("test", params.test_share), ("validation", params.validation_share)):
         if split not in splits:
-            why = f"`prepare.{split}_share` {share:g} of the {texts} different text{'s' * (texts != 1)} of {where}"
-            splits["train"], splits[split] = split_off(splits["train"], round(share * texts), labels, params.seed, why)
+            reason = f"{train_name}: `prepare.{split}_share` {share:g} of {texts} different text{'s' * (texts != 1)}"
+            size = round(share * texts)
+            splits["train"], splits[split] = split_off(splits["train"], size, labels, params.seed, reason)
             made[split] = len(splits[split])
     return made
 

@@ -1,13 +1,13 @@
-"""Comparing texts: two are the same if they differ in case and white space only."""
+"""Compare texts: two are equal if they differ in case and white space only."""
 
 import pandas as pd
 
 
 def comparison_key(text: str) -> str:
-    """The form in which texts are compared."""
+    """Return the form in which texts are compared."""
     return " ".join(text.casefold().split())
 
 
 def comparison_keys(texts: pd.Series) -> pd.Series:
-    """`comparison_key` of every text, with the same index."""
+    """Return the `comparison_key` of every text, with the same index."""
     return texts.map(comparison_key)

@@ -1,4 +1,4 @@
-"""The prepared data: what `prepare` writes and every later stage reads."""
+"""The prepared data, which `prepare` writes and every later stage reads."""
 
 import json
 from collections.abc import Iterator
@@ -15,14 +15,14 @@ SPLITS = ("train", "validation", "test")
 
 
 def targets(labels: pd.Series, number: int) -> np.ndarray:
-    """What is right, as everybody computes with it.
+    """Return the labels of a split as an array.
 
     Args:
         labels: the column `label` of a split.
-        number: of labels that there are.
+        number: of labels in the task.
 
     Returns:
-        int64 ids (texts,); or booleans (texts, number) where a text may have several labels.
+        int64 ids (texts,); or for multi-label tasks booleans (texts, number).
     """
     if labels.dtype != object:
         return labels.to_numpy()
@@ -33,12 +33,12 @@ def targets(labels: pd.Series, number: int) -> np.ndarray:
 
 
 def check(labels: pd.Series, number: int) -> None:
-    """Check that every label in the column `label` of a split is one of `number`.
+    """Check that every label in the column `label` of a split is an id below `number`.
 
     Raises:
-        ValueError: one is not.
+        ValueError: a label is not.
     """
-    if not labels.explode().dropna().isin(range(number)).all():  # of an empty list, `explode` makes a missing value
+    if not labels.explode().dropna().isin(range(number)).all():  # `explode` turns an empty list into a missing value
         raise ValueError("a label that dataset.json does not name")
 
 
@@ -48,8 +48,8 @@ class Dataset:
 
     Attributes:
         labels: the names of the classes; a label id is an index into it.
-        train, validation, test: tables with the columns `text` (string) and `label` (int64 id, or where a text may
-            have several labels a list of them).
+        train, validation, test: tables with the columns `text` (string) and `label` (int64 id, or for multi-label tasks
+            a list of them).
         unlabelled: a table with the column `text`.
     """
 
@@ -60,16 +60,16 @@ class Dataset:
     unlabelled: pd.DataFrame
 
     def split(self, name: str) -> pd.DataFrame:
-        """One table by its name."""
+        """Return a table by its name."""
         return getattr(self, name)
 
     @property
     def multi_label(self) -> bool:
-        """Whether a text may have several labels, or none."""
+        """Whether a text may have any number of labels."""
         return self.train["label"].dtype == object
 
     def targets(self, name: str) -> np.ndarray:
-        """What is right in one split, see `targets`."""
+        """Return the labels of a split, see `targets`."""
         return targets(self.split(name)["label"], len(self.labels))
 
     def save(self, folder: Path) -> None:
@@ -89,7 +89,7 @@ class Dataset:
 
     @classmethod
     def load(cls, folder: Path, unlabelled: bool = True) -> "Dataset":
-        """Read the folder that `save` wrote; without `unlabelled` its texts, which may be many, are left out.
+        """Read the folder that `save` wrote; without `unlabelled`, skip the unlabelled texts, which may be many.
 
         Raises:
             PotstillError: a file is missing or damaged.
@@ -100,14 +100,14 @@ class Dataset:
             path, columns = _file(folder, name)
             table = inputs.read(path, columns, empty=name == "unlabelled")
             with files.reading(path):
-                tables[name] = table.replace_schema_metadata().to_pandas()  # what pandas noted may be damaged
+                tables[name] = table.replace_schema_metadata().to_pandas()  # the metadata of pandas may be damaged
                 if name in SPLITS:
                     check(tables[name]["label"], len(labels))
         return cls(labels=labels, **tables)
 
     @staticmethod
     def texts(folder: Path, name: str) -> Iterator[pa.Array]:
-        """The texts of a split, or the unlabelled ones, some thousands at a time.
+        """Yield the texts of a split, or the unlabelled ones, in batches.
 
         Raises:
             PotstillError: the file is missing or damaged.
@@ -116,8 +116,8 @@ class Dataset:
 
 
 def _file(folder: Path, name: str) -> tuple[Path, pa.Schema]:
-    """Where a split, or the unlabelled texts, are, and the columns that are there."""
+    """Return the path and the columns of a split, or of the unlabelled texts."""
     path = folder / f"{name}.parquet"
     if name == "unlabelled":
-        return path, inputs.TEXT
-    return path, inputs.labelled("multi_label" in files.read_json(folder / "dataset.json"))
+        return path, inputs.TEXT_SCHEMA
+    return path, inputs.split_schema("multi_label" in files.read_json(folder / "dataset.json"))

@@ -1,24 +1,24 @@
-"""The built-in corpus as a source like any other, so that it is cleaned and counted in the same way."""
+"""The demo corpus as a source, cleaned and counted as any other."""
 
 from potstill.corpus import demo
 from potstill.corpus.dataset import SPLITS
-from potstill.corpus.tables import Raw, Table
+from potstill.corpus.tables import RawData, Table
 from potstill.errors import PotstillError
 from potstill.params.prepare import PrepareParams
 
 
-def read(params: PrepareParams) -> Raw:
+def read(params: PrepareParams) -> RawData:
     """Generate the corpus in the sizes of `prepare.demo`.
 
     Raises:
-        PotstillError: several labels are asked for, which its texts do not have.
+        PotstillError: `prepare.multi_label` is true.
     """
     if params.multi_label:
-        raise PotstillError("`prepare.multi_label` is true, but the demo corpus has one label a text: set it to false")
+        raise PotstillError("`prepare.multi_label` is true, but demo texts have one label each. Set it to false.")
     data = demo.generate(**params.demo.model_dump(), seed=params.seed)
-    names = dict(enumerate(data.labels))
+    label_names = dict(enumerate(data.labels))
     splits = {}
     for split in SPLITS:
         rows = data.split(split)
-        splits[split] = Table(f"the demo corpus ({split})", rows.assign(label=rows["label"].map(names)))
-    return Raw(splits, [Table("the demo corpus (unlabelled)", data.unlabelled)], data.labels)
+        splits[split] = Table(f"demo corpus ({split})", rows.assign(label=rows["label"].map(label_names)))
+    return RawData(splits, [Table("demo corpus (unlabelled)", data.unlabelled)], data.labels)

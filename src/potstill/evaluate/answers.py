@@ -73,11 +73,13 @@ class Answers:
             if not number:
                 raise ValueError("it has no probabilities")
             classes = max(number.values())
-            scores = inputs.scores(f"{name} {place}" for name in number for place in range(classes))
+            scores = inputs.score_schema(f"{name} {place}" for name in number for place in range(classes))
             several = pa.types.is_list(found.field("label").type)
-            inputs.check(file, pa.schema([*inputs.labelled(several), *scores]))
+            inputs.check_schema(file, pa.schema([*inputs.split_schema(several), *scores]))
             table = file.read()
-            inputs.sound(table.select(["text", "label"]))  # pandas writes what is not a number as a missing value
+            inputs.check_values(
+                table.select(["text", "label"])
+            )  # pandas writes what is not a number as a missing value
             models = {
                 name: np.stack([table[f"{name} {place}"].to_numpy() for place in range(classes)], 1, dtype=np.float64)
                 for name in number

@@ -1,1 +1,1 @@
-"""The transfer set: every text that the teacher labels and the student learns from."""
+"""The transfer set: the texts that the teacher labels and the student is trained on."""

@@ -1,9 +1,10 @@
-"""Putting the transfer set together, in memory that grows by a few bytes a text."""
+"""Build the transfer set, in memory that grows by a few bytes per text."""
 
 import hashlib
 import random
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Sequence
+from itertools import islice, repeat
 from pathlib import Path
 
 import numpy as np
@@ -20,28 +21,28 @@ from potstill.pool.generate import NgramModel
 from potstill.pool.sources import Source
 from potstill.runtime import tokenizer
 
-SHARD = 2048  # rows that the stage `label` answers at once: of these at most it repeats when it was killed
-SAMPLE = 200_000  # texts that variants are made of, and an n-gram model, drawn at random where there are more
+SHARD = 2048  # rows that the stage `label` labels at once, and has to repeat if it is killed
+SAMPLE = 200_000  # texts of which variants and the n-gram model are made, at most; drawn at random
 SCHEMA = pa.schema([("text", pa.large_string()), ("source", pa.large_string())])
 
 
 def build(prepared: Path, target: Path, params: PoolParams, lexicon: Sequence[str] = ()) -> Counter[str]:
     """Collect the texts of every source that is switched on.
 
-    A text that occurs in validation or test, or that an earlier source gave, is left out (compared as in
+    A text that occurs in validation or test, or that an earlier source gave, is left out (compared by
     `corpus.clean.comparison_key`). A source that cannot give as many distinct texts as it should gives what it can.
 
     Args:
-        prepared: the folder of the prepared data; of validation and test only what to leave out is taken.
+        prepared: the folder of the prepared data; texts of validation and test are left out.
         target: the Parquet file to write, with the columns `text` and `source`, one of `sources.SOURCES`.
         params: the settings.
-        lexicon: the words that `borrow` draws from, lower-cased; those that the texts hold are left out.
+        lexicon: the words that `borrow` draws from, lower-cased; those that occur in the texts are left out.
 
     Returns:
-        How many rows each source gave.
+        The rows of each source.
 
     Raises:
-        PotstillError: the data are missing or damaged, or nothing is left to learn from.
+        PotstillError: the data are missing or damaged, or there are no texts.
     """
     rng = random.Random(params.seed)
     real: dict[Source, np.ndarray] = {}
@@ -55,16 +56,18 @@ def build(prepared: Path, target: Path, params: PoolParams, lexicon: Sequence[st
             real["unlabelled"][~drawn] = NOTHING
     held_out = np.concatenate([_hashes(prepared, split) for split in ("validation", "test")])
     known, first = np.unique(np.concatenate([held_out, *real.values()]), return_index=True)
-    kept = np.zeros(len(held_out) + sum(map(len, real.values())), bool)
-    kept[first[known != NOTHING]] = True
-    kept = kept[len(held_out) :]
-    count = int(kept.sum())
+    is_kept = np.zeros(len(held_out) + sum(map(len, real.values())), bool)
+    is_kept[first[known != NOTHING]] = True
+    is_kept = is_kept[len(held_out) :]
+    count = int(is_kept.sum())
     if not count:
-        raise PotstillError("the pool has no text: set pool.train to true, or pool.unlabelled above 0 with such text")
-    made = params.replace or params.drop or params.splice or params.generated or params.borrow
-    based = kept.copy() if made else np.zeros_like(kept)
-    if made and count > SAMPLE:
-        based[np.random.default_rng(params.seed).permutation(np.flatnonzero(kept))[SAMPLE:]] = False
+        raise PotstillError(
+            "`pool`: no texts. Set `pool.train` to true, or add unlabelled texts and `pool.unlabelled`."
+        )
+    with_variants = params.replace or params.drop or params.splice or params.generated or params.borrow
+    is_base = is_kept.copy() if with_variants else np.zeros_like(is_kept)
+    if with_variants and count > SAMPLE:
+        is_base[np.random.default_rng(params.seed).permutation(np.flatnonzero(is_kept))[SAMPLE:]] = False
 
     with _Rows(target) as rows:
         texts: list[list[str]] = []
@@ -72,15 +75,15 @@ def build(prepared: Path, target: Path, params: PoolParams, lexicon: Sequence[st
         for source in real:
             for batch in Dataset.texts(prepared, source):
                 here = slice(start, start + len(batch))
-                rows.add(batch.filter(pa.array(kept[here])), source)
-                texts += map(tokenizer.pieces, batch.filter(pa.array(based[here])).to_pylist())
+                rows.add(batch.filter(pa.array(is_kept[here])), source)
+                texts += map(tokenizer.pieces, batch.filter(pa.array(is_base[here])).to_pylist())
                 start = here.stop
-        if made:
-            _make(texts, count, params, lexicon, rng, _Seen(known), rows)
+        if with_variants:
+            _add_variants(texts, count, params, lexicon, rng, _Seen(known), rows)
     return rows.counts
 
 
-def _make(
+def _add_variants(
     texts: list[list[str]],
     count: int,
     params: PoolParams,
@@ -89,52 +92,48 @@ def _make(
     seen: "_Seen",
     rows: "_Rows",
 ) -> None:
-    """Add what is made of the pieces of some texts, in rows per text of `count`."""
-
-    def fill(source: Source, wanted: int, make: Callable[[], list[str]]) -> None:
-        made = []
-        # Twice as many tries as rows: enough to skip duplicates, and an end where there is nothing new.
-        for _ in range(2 * wanted):
-            text = tokenizer.join(make())
-            if seen.add(_hash(text)):
-                made.append(text)
-                wanted -= 1
-            if len(made) == SHARD or not wanted:
-                rows.add(pa.array(made, pa.large_string()), source)
-                made = []
-            if not wanted:
-                return
-        rows.add(pa.array(made, pa.large_string()), source)
-
-    # Every word as often as any other, so that the teacher labels rare words too; most that occur once are noise.
+    """Add variants of tokenised texts; the settings are rows per text of `count`."""
+    # Words are drawn uniformly, so that the teacher labels rare ones too; most that occur once are noise.
     uses = Counter(word for words in texts for word in words)
     vocabulary = sorted(word for word, number in uses.items() if number > 1) or sorted(uses)
     pick = rng.choice
-    fill(
-        "replace",
-        round(params.replace * count),
-        lambda: variants.replace(pick(texts), params.replace_rate, vocabulary, rng),
-    )
-    fill("drop", round(params.drop * count), lambda: variants.drop(pick(texts), params.drop_rate, rng))
-    fill("splice", round(params.splice * count), lambda: variants.splice(pick(texts), pick(texts), rng))
+    made = (variants.replace(pick(texts), params.replace_rate, vocabulary, rng) for _ in repeat(None))
+    _add_new("replace", round(params.replace * count), made, seen, rows)
+    made = (variants.drop(pick(texts), params.drop_rate, rng) for _ in repeat(None))
+    _add_new("drop", round(params.drop * count), made, seen, rows)
+    made = (variants.splice(pick(texts), pick(texts), rng) for _ in repeat(None))
+    _add_new("splice", round(params.splice * count), made, seen, rows)
     if params.generated:
         model = NgramModel(texts, params.ngram_order)
-        fill("generated", round(params.generated * count), lambda: model.sample(rng))
-    # What the texts hold is looked for only if there is something to borrow.
+        made = (model.sample(rng) for _ in repeat(None))
+        _add_new("generated", round(params.generated * count), made, seen, rows)
     known = {word for words in texts for word in tokenizer.words(" ".join(words))} if lexicon else set()
     if foreign := [word for word in lexicon if word not in known]:
-        fill(
-            "borrow",
-            round(params.borrow * count),
-            lambda: variants.replace(pick(texts), params.replace_rate, foreign, rng),
-        )
+        made = (variants.replace(pick(texts), params.replace_rate, foreign, rng) for _ in repeat(None))
+        _add_new("borrow", round(params.borrow * count), made, seen, rows)
+
+
+def _add_new(source: Source, wanted: int, made: Iterable[list[str]], seen: "_Seen", rows: "_Rows") -> None:
+    """Add `wanted` new texts; try at most twice as often, as there may not be enough that are new."""
+    new: list[str] = []
+    for pieces in islice(made, 2 * wanted):
+        text = tokenizer.join(pieces)
+        if seen.add(_hash(text)):
+            new.append(text)
+            wanted -= 1
+        if len(new) == SHARD or not wanted:
+            rows.add(pa.array(new, pa.large_string()), source)
+            new = []
+        if not wanted:
+            return
+    rows.add(pa.array(new, pa.large_string()), source)
 
 
 NOTHING = np.uint64(0)
 
 
 def _hash(text: str) -> np.uint64:
-    """64 bits of what a text is compared by, 0 of nothing. Two of ten million share them with a chance of 1e-6."""
+    """Return 64 bits of the hash of a text's key, 0 if it is empty; 10 million texts collide with probability 3e-6."""
     compared = comparison_key(text)
     if not compared:
         return NOTHING
@@ -147,14 +146,14 @@ def _hashes(prepared: Path, split: str) -> np.ndarray:
 
 
 class _Seen:
-    """The texts that are there, by their hashes: many that are sorted, and what has come since."""
+    """A set of hashes: a large sorted array, and those that were added since."""
 
     def __init__(self, known: np.ndarray) -> None:
         self.known = known
         self.since = {NOTHING}
 
     def add(self, text: np.uint64) -> bool:
-        """Whether it is new."""
+        """Add a hash; return whether it is new."""
         place = self.known.searchsorted(text)
         if text in self.since or (place < len(self.known) and self.known[place] == text):
             return False
@@ -163,7 +162,7 @@ class _Seen:
 
 
 class _Rows:
-    """A Parquet file with `SHARD` rows in each group, but for the last."""
+    """Write a Parquet file with `SHARD` rows in each row group, except the last."""
 
     def __init__(self, path: Path) -> None:
         self.writer = pa.parquet.ParquetWriter(path, SCHEMA)
@@ -187,6 +186,6 @@ class _Rows:
             [texts.cast(pa.large_string()), pa.repeat(pa.scalar(source, pa.large_string()), len(texts))], schema=SCHEMA
         )
         self.waiting = pa.concat_tables([self.waiting, added])
-        if whole := len(self.waiting) // SHARD * SHARD:
-            self.writer.write_table(self.waiting.slice(0, whole), row_group_size=SHARD)
-            self.waiting = self.waiting.slice(whole).combine_chunks()
+        if full := len(self.waiting) // SHARD * SHARD:
+            self.writer.write_table(self.waiting.slice(0, full), row_group_size=SHARD)
+            self.waiting = self.waiting.slice(full).combine_chunks()

@@ -1,33 +1,33 @@
-"""The words that a teacher knew before it saw any of the texts at hand."""
+"""The vocabulary of a pre-trained teacher."""
 
 from potstill.errors import PotstillError, exhausted, first_line
 
 
 def words(checkpoint: str) -> list[str]:
-    """The whole words of a checkpoint's tokenizer, lower-cased, sorted.
+    """Return the whole words in the vocabulary of a checkpoint's tokenizer, lower-cased and sorted.
 
-    Pieces that only continue a word, signs, numbers and words of one or two letters are left out.
+    Tokens that continue a word, punctuation, numbers and words of one or two letters are left out.
 
     Args:
-        checkpoint: a folder that `transformers` can load a tokenizer from.
+        checkpoint: a folder from which `transformers` can load a tokenizer.
 
     Raises:
-        PotstillError: its tokenizer cannot be loaded.
+        PotstillError: the tokenizer cannot be loaded.
     """
-    # Imported late: it costs seconds, and not every pool borrows words.
+    # Imported late: it takes seconds, and not every transfer set borrows words.
     from potstill.teacher.pretrained import load_tokenizer
 
     try:
-        pieces = list(load_tokenizer(checkpoint).get_vocab())
+        tokens = list(load_tokenizer(checkpoint).get_vocab())
     except Exception as error:
         if exhausted(error):
             raise
         raise PotstillError(
-            f"the tokenizer of {checkpoint} cannot be loaded: {first_line(error)}; if it is damaged, get it again"
+            f"{checkpoint}: its tokenizer cannot be loaded ({first_line(error)}). If it is damaged, download it again."
         ) from None
-    # SentencePiece and byte-level BPE mark the beginning of a word, WordPiece what is not one.
+    # SentencePiece and byte-level BPE mark tokens that begin a word, WordPiece those that do not.
     for mark in ("▁", "Ġ"):
-        if sum(piece.startswith(mark) for piece in pieces) > len(pieces) / 10:
-            pieces = [piece.removeprefix(mark) for piece in pieces if piece.startswith(mark)]
+        if sum(token.startswith(mark) for token in tokens) > len(tokens) / 10:
+            tokens = [token.removeprefix(mark) for token in tokens if token.startswith(mark)]
             break
-    return sorted({piece.lower() for piece in pieces if piece.isalpha() and len(piece) > 2})
+    return sorted({token.lower() for token in tokens if token.isalpha() and len(token) > 2})

@@ -1,4 +1,4 @@
-"""Where a text of the transfer set comes from."""
+"""The sources of the texts of the transfer set."""
 
 from typing import Literal, get_args
 

@@ -18,10 +18,11 @@ import math
 import re
 from typing import Any
 
+from potstill.errors import SURROGATE
+
 MAX_DEPTH = 8  # of nested objects and lists
 FIGURES = ("accuracy", "accuracy_low", "accuracy_high", "macro_f1", "calibration_error")
 MAX_TEXTS = 2**53  # JavaScript does not represent every larger integer
-_SURROGATE = re.compile("[\ud800-\udfff]")
 _BAD_ENTRY = re.compile(r"(?:^|[ \n])(?:[ \n]|\Z)")  # an empty line, or a leading, trailing or double space
 
 
@@ -56,7 +57,7 @@ def split_words(words: str) -> list[str]:
 def _is_sound(value: Any, depth: int) -> bool:
     """Return whether any JSON writer can write a value."""
     if isinstance(value, str):
-        return value.isascii() or not _SURROGATE.search(value)
+        return value.isascii() or not SURROGATE.search(value)
     if isinstance(value, dict):
         return depth > 0 and all(_is_sound(key, 0) and _is_sound(item, depth - 1) for key, item in value.items())
     if isinstance(value, list):

@@ -29,7 +29,7 @@ class StreamedTexts:
 
     def __iter__(self) -> Iterator[str]:
         start = 0
-        for batch in inputs.texts(self.path, inputs.POOL):
+        for batch in inputs.texts(self.path, inputs.POOL_SCHEMA):
             yield from batch.filter(pa.array(self.selected[start : start + len(batch)])).to_pylist()
             start += len(batch)
 
@@ -80,7 +80,7 @@ def read(folder: Path, labels: Sequence[str], sources: Sequence[str] | None = No
     """
     pool, table = folder / "pool.parquet", folder / "logits.parquet"
     source_of = _sources(pool)
-    columns = inputs.read(table, inputs.scores(labels)).columns
+    columns = inputs.read(table, inputs.score_schema(labels)).columns
     with files.reading(table):
         logits = np.empty((len(source_of), len(labels)), np.float32)
         for i, column in enumerate(columns):
@@ -101,4 +101,4 @@ def read(folder: Path, labels: Sequence[str], sources: Sequence[str] | None = No
 
 
 def _sources(pool: Path) -> pd.Series:
-    return inputs.read(pool, inputs.POOL, ["source"])["source"].to_pandas().astype("category")
+    return inputs.read(pool, inputs.POOL_SCHEMA, ["source"])["source"].to_pandas().astype("category")

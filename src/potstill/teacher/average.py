@@ -43,10 +43,10 @@ def merge(pool: Path, labelled: Sequence[Path], folder: Path, multi_label: bool)
     Raises:
         PotstillError: a file is missing or damaged, or does not fit the pool.
     """
-    texts = inputs.opened(pool, inputs.POOL)
+    texts = inputs.open_checked(pool, inputs.POOL_SCHEMA)
     with files.reading(labelled[0]):
-        schema = inputs.scores(pa.parquet.read_schema(labelled[0]).names)
-    teachers = [inputs.opened(path, schema) for path in labelled]
+        schema = inputs.score_schema(pa.parquet.read_schema(labelled[0]).names)
+    teachers = [inputs.open_checked(path, schema) for path in labelled]
     written = 0
     with (
         pa.parquet.ParquetWriter(folder / "pool.parquet", texts.schema_arrow) as texts_out,
@@ -54,7 +54,7 @@ def merge(pool: Path, labelled: Sequence[Path], folder: Path, multi_label: bool)
     ):
         for group in range(texts.num_row_groups):
             with files.reading(pool):
-                read = inputs.sound(texts.read_row_group(group))
+                read = inputs.check_values(texts.read_row_group(group))
             logits = average(
                 [_logits(file, path, group, len(read)) for file, path in zip(teachers, labelled, strict=True)],
                 multi_label,
@@ -69,7 +69,7 @@ def merge(pool: Path, labelled: Sequence[Path], folder: Path, multi_label: bool)
 def _logits(file: pa.parquet.ParquetFile, path: Path, group: int, rows: int) -> np.ndarray:
     """Return one row group of a teacher's logits, of shape (rows, classes)."""
     with files.reading(path):
-        columns = inputs.sound(file.read_row_group(group)).columns
+        columns = inputs.check_values(file.read_row_group(group)).columns
         if {len(column) for column in columns} != {rows}:
             raise ValueError("not as many rows as the pool has")
         return np.stack([column.to_numpy() for column in columns], 1)

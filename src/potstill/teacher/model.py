@@ -114,7 +114,7 @@ def _load_table(folder: Path, facts: _Facts) -> TableTeacher:
     path = folder / "table.parquet"
     with files.reading(path):
         found = pa.parquet.read_schema(path).names[1:]
-    columns = pa.schema([*inputs.TEXT, *inputs.scores(found, pa.float64())])
+    columns = pa.schema([*inputs.TEXT_SCHEMA, *inputs.score_schema(found, pa.float64())])
     probabilities = inputs.read(path, columns).replace_schema_metadata().to_pandas()
     if found != facts.labels:
         raise _contradicted(folder, facts.labels, "table.parquet", found)

@@ -1,7 +1,6 @@
 """A table of probabilities from elsewhere (an LLM, a paid API) as a teacher."""
 
 import math
-import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,11 +14,10 @@ from potstill.bulk import formats
 from potstill.bulk.asked import BadRows, Request, quoted, row_unit
 from potstill.bulk.read import names
 from potstill.bulk.read import read as read_table
+from potstill.bulk.rows import NUMBER
 from potstill.corpus.clean import comparison_keys
-from potstill.corpus.tables import name_of
+from potstill.corpus.tables import class_name
 from potstill.errors import PotstillError, join_names, visible
-
-_NUMBER = re.compile(r"\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\s*", re.ASCII)
 
 
 def is_table(checkpoint: str) -> bool:
@@ -46,16 +44,18 @@ def read(path: Path, labels: list[str], multi_label: bool = False) -> pd.DataFra
         raise PotstillError(f"{path}: a class is named 'text', like the column of texts. Rename the class.")
     kind = formats.format_of(str(path), None, "csv")
     columns = names(str(path), kind)
-    found = {column if column == "text" else name_of(column): column for column in columns}
-    advice = f"A table of probabilities has the column `text` and one per label: {', '.join(labels)}"
+    found = {column if column == "text" else class_name(column): column for column in columns}
+    wanted = ["text", *(found.get(label, label) for label in labels)]
+    advice = dict.fromkeys(
+        wanted, f"A table of probabilities has the column `text` and one per label: {', '.join(labels)}"
+    )
     separator = {"csv": ",", "tsv": "\t"}.get(kind, "")
     for label in ("text", *labels) if columns else ():
         if label not in found:
-            request = Request(str(path), [], BadRows(), lambda _: advice, row_unit(kind))
+            request = Request(str(path), [], BadRows(), row_unit(kind), advice)
             raise request.missing_column(label, columns, separator)
-    wanted = ["text", *(found.get(label, label) for label in labels)]
     others = [column for column in dict.fromkeys(columns) if column not in wanted]
-    same = {name_of(column): column for column in others}
+    same = {class_name(column): column for column in others}
     for label in labels:
         if label in same:
             raise PotstillError(
@@ -67,7 +67,7 @@ def read(path: Path, labels: list[str], multi_label: bool = False) -> pd.DataFra
     texts: list[str] = []
     rows: list[list[float]] = []
     places: list[str] = []
-    for batch in read_table(str(path), kind, wanted, BadRows(advice="Correct it or remove the row"), lambda _: advice):
+    for batch in read_table(str(path), kind, wanted, BadRows(advice="Correct it or remove the row"), advice):
         texts.extend(batch.texts if kind != "parquet" else batch.texts.to_pylist())
         for number, text, *values in zip(batch.numbers, texts[len(rows) :], *batch.others, strict=True):
             where = f"{path}: {row_unit(kind)} {number}"
@@ -119,7 +119,7 @@ def coverage(name: str, table: pd.DataFrame, texts: Mapping[str, pd.Series]) -> 
 def _distribution(values: Sequence[Any], multi_label: bool, where: str) -> list[float]:
     """Check the values of a row, and return them as numbers."""
     for value in values:
-        if not (_NUMBER.fullmatch(value) if isinstance(value, str) else _is_number(value)):
+        if not (NUMBER.fullmatch(value) if isinstance(value, str) else _is_number(value)):
             raise PotstillError(f"{where} has a probability that is not a number: {value!r}. Correct it.")
     found = [float(value) for value in values]
     if not all(0 <= value < math.inf for value in found) or (multi_label and max(found) > 1):
