@@ -27,10 +27,7 @@ FILE = "student.pot"  # in the folders of `student` and `export`
 # before quantization, which show what quantization costs.
 WORDS, UNROUNDED = "words.json", "unrounded.safetensors"
 BATCH = 512  # texts scored at once without the kernel
-TABLES = (
-    "columns",
-    "column_names",
-)  # attributes of tables, but not of columns: pandas, Polars, Arrow, DuckDB, datasets
+TABLES = ("columns", "column_names")  # attributes of tables only: of pandas, Polars, Arrow, DuckDB and datasets
 FOREIGN = {b"PK\3\4": "a ZIP archive", b"\x1f\x8b": "a gzip archive", b"\x08": "an ONNX model", b"{": "JSON"}
 MISSING = ("NAType", "NaTType")  # of pandas, which is not imported here
 
