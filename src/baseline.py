@@ -1,4 +1,4 @@
-"""Stage `baseline`: the models that no teacher helps."""
+"""Stage `baseline`: train the models on hard labels alone."""
 
 from potstill.start import run
 
@@ -25,15 +25,15 @@ def main() -> None:
         with record.curves(metrics) as log:
             trained = train_on_labels(data.labels, data.train, data.validation, params, log)
         size = trained.save(folder / "hard")
-    scores, labels = tfidf.predict_proba(data.validation["text"].tolist()), data.targets("validation")
-    hard = record.summary(trained.best, trained.student.parameters, size)
-    linear = {
-        "validation_accuracy": round(accuracy(scores, labels, even=0.5), 6),
-        "validation_macro_f1": round(macro_f1(labels, likely(scores, labels, even=0.5), len(data.labels)), 6),
+    probabilities, labels = tfidf.predict_proba(data.validation["text"].tolist()), data.targets("validation")
+    tfidf_metrics = {
+        "validation_accuracy": round(accuracy(probabilities, labels, even=0.5), 6),
+        "validation_macro_f1": round(macro_f1(labels, likely(probabilities, labels, even=0.5), len(data.labels)), 6),
         "parameters": tfidf.parameters,
         "bytes": files.size(paths.BASELINE / "tfidf"),
     }
-    record.headline(metrics, "baseline", {"tfidf": linear, "hard": hard})
+    hard_metrics = record.network_metrics(trained.best, trained.student.parameters, size)
+    record.write_metrics(metrics, "baseline", {"tfidf": tfidf_metrics, "hard": hard_metrics})
 
 
 if __name__ == "__main__":

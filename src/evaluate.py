@@ -69,7 +69,7 @@ def main() -> None:
     answer = verdict(rows, models, teacher, data, params.non_inferiority_margin)
     print(answer.sentence)
     write_scores(rows, answer, teacher, rounding, timings, task)
-    write_answers(models, data)
+    write_predictions(models, data)
     write_pictures(rows, reference, models, data, params.published)
 
 
@@ -110,7 +110,9 @@ def load_teachers(
     for name in checkpoints:
         parameters = measures.read(measures.Count | None, folder / name / "metrics.json", name, "parameters")
         logits, validation = (
-            record.read_answers(folder / name / f"{split}.csv", data.labels, len(data.split(split)), bool(parameters))
+            record.read_predictions(
+                folder / name / f"{split}.csv", data.labels, len(data.split(split)), bool(parameters)
+            )
             for split in ("test", "validation")
         )
         if not np.isfinite(logits).all():
@@ -219,7 +221,7 @@ def write_scores(
     files.write_text(METRICS / "timing.md", table.speeds(timings, "student"))
 
 
-def write_answers(models: list[Model], data: Dataset) -> None:
+def write_predictions(models: list[Model], data: Dataset) -> None:
     """What every model says of every text of validation and test."""
     thresholds = {model.name: model.thresholds for model in models if model.thresholds}
     found = {

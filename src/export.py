@@ -71,7 +71,9 @@ def teachers(data: Dataset) -> dict[str, float | None]:
     found: dict[str, float | None] = {}
     for name in LabelParams.load().teachers:
         test, validation = (
-            record.read_answers(paths.METRICS / "teacher" / name / f"{split}.csv", data.labels, len(data.split(split)))
+            record.read_predictions(
+                paths.METRICS / "teacher" / name / f"{split}.csv", data.labels, len(data.split(split))
+            )
             for split in ("test", "validation")
         )
         if not np.isfinite(test).all():

@@ -16,17 +16,19 @@ def main() -> None:
     """Read the prepared data and the transfer set; write `models/student` and `metrics/student`."""
     params = StudentParams.load()
     data = Dataset.load(paths.PREPARED, unlabelled=False)
-    learned = transfer.read(paths.TRANSFER, data.labels, params.sources)
+    train = transfer.read(paths.TRANSFER, data.labels, params.sources)
     device.use_threads(params.threads)
     metrics = paths.METRICS / "student"
     with record.curves(metrics) as log:
-        trained = distil(data.labels, learned.texts, learned.logits, data.validation, params, log)
+        trained = distil(data.labels, train.texts, train.logits, data.validation, params, log)
     size = trained.save(paths.STUDENT)
-    facts = record.summary(trained.best, trained.student.parameters, size)
-    read = {"transfer": learned.texts, "validation": data.validation["text"].tolist()}
-    shares = {name: truncated_share(some, params.max_length) for name, some in read.items()}
-    record.headline(metrics, "student", {**facts, "truncated": shares})
-    truncation.note("student.max_length", shares)
+    truncated = {
+        "transfer": truncated_share(train.texts, params.max_length),
+        "validation": truncated_share(data.validation["text"].tolist(), params.max_length),
+    }
+    summary = record.network_metrics(trained.best, trained.student.parameters, size)
+    record.write_metrics(metrics, "student", {**summary, "truncated": truncated})
+    truncation.note("student.max_length", truncated)
 
 
 if __name__ == "__main__":

@@ -60,8 +60,8 @@ def teach(name: str, params: TeacherParams) -> None:
         test = teacher.logits(texts, cut=lambda number: cut.update(test=number))
         validation = teacher.logits(data.validation["text"].tolist(), cut=lambda number: cut.update(validation=number))
     known = data.targets("validation")
-    record.write_answers(metrics / "test.csv", test, data.targets("test"), data.labels)
-    record.write_answers(metrics / "validation.csv", validation, known, data.labels)
+    record.write_predictions(metrics / "test.csv", test, data.targets("test"), data.labels)
+    record.write_predictions(metrics / "validation.csv", validation, known, data.labels)
     covered = np.isfinite(validation).all(1)
     validation, known = validation[covered], known[covered]
     predicted = likely(validation, known)
@@ -75,7 +75,7 @@ def teach(name: str, params: TeacherParams) -> None:
     if cut:
         facts["truncated"] = {split: round(number / len(data.split(split)), 6) for split, number in cut.items()}
         truncation.note("teacher.max_length", facts["truncated"])
-    record.headline(metrics, name, facts)
+    record.write_metrics(metrics, name, facts)
     timings = {}
     if teacher.parameters:
         device.use_threads(1)

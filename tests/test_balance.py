@@ -1,4 +1,4 @@
-"""Two classes, of which one has three texts in a hundred."""
+"""Binary classification with 3% of the texts in the rare class."""
 
 import random
 
@@ -36,17 +36,17 @@ def rare():
     return make(1000, 0), make(600, 1), make(1500, 2)
 
 
-def measured(answers, test):
+def evaluated(answers, test):
     """Recall of the rare class, and macro-F1."""
     labels, predicted = test["label"].to_numpy(), answers.argmax(1)
     return (predicted[labels == 1] == 1).mean(), balance.macro_f1(labels, predicted, 2)
 
 
-def test_weights_are_those_of_scikit_learn():
+def test_class_weights_are_balanced():
     np.testing.assert_allclose(balance.class_weights(np.array([0] * 6 + [1] * 2), 2), [8 / (2 * 6), 8 / (2 * 2)])
 
 
-def test_balanced_weights_find_the_rare_class(rare):
+def test_class_weights_raise_the_recall_of_the_rare_class(rare):
     train, validation, test = rare
 
     def student(class_weight):
@@ -55,12 +55,12 @@ def test_balanced_weights_find_the_rare_class(rare):
         return trained.student.predict_proba(test["text"])
 
     for fitted in (student, lambda weight: Tfidf.fit(train, 1.0, weight).predict_proba(test["text"].tolist())):
-        (plain, plain_f1), (recall, f1) = (measured(fitted(weight), test) for weight in (None, "balanced"))
+        (plain, plain_f1), (recall, f1) = (evaluated(fitted(weight), test) for weight in (None, "balanced"))
         assert recall > plain + 0.3
         assert f1 > plain_f1 + 0.1
 
 
-def test_macro_f1_chooses_the_epoch_that_finds_more_of_the_rare_class(rare):
+def test_the_best_epoch_by_macro_f1_has_a_higher_recall_of_the_rare_class(rare):
     train, validation, test = rare
     kept = {}
     for metric in ("accuracy", "macro_f1"):
@@ -68,16 +68,16 @@ def test_macro_f1_chooses_the_epoch_that_finds_more_of_the_rare_class(rare):
         params = baseline_settings(epochs=10, metric=metric, batch_size=16)
         trained = train_on_labels(["no", "yes"], train, validation, params, epochs.append)
         assert trained.best[f"validation_{metric}"] == max(epoch[f"validation_{metric}"] for epoch in epochs)
-        _, f1 = measured(trained.student.predict_proba(validation["text"]), validation)
+        _, f1 = evaluated(trained.student.predict_proba(validation["text"]), validation)
         assert f1 == pytest.approx(trained.best["validation_macro_f1"])
         kept[metric] = [
             trained.best["validation_macro_f1"],
-            *measured(trained.student.predict_proba(test["text"]), test),
+            *evaluated(trained.student.predict_proba(test["text"]), test),
         ]
     assert all(np.greater(kept["macro_f1"], kept["accuracy"]))
 
 
-def test_without_weights_all_texts_count_alike():
+def test_weighted_cross_entropy_is_averaged_over_texts():
     scores, labels = torch.randn(8, 2), torch.tensor([0, 1, 0, 0, 0, 0, 0, 0])
     assert torch.equal(training.cross_entropy(scores, labels), torch.nn.functional.cross_entropy(scores, labels))
     weighted = training.cross_entropy(scores, labels, torch.tensor([0.5, 4.0]))
@@ -86,7 +86,7 @@ def test_without_weights_all_texts_count_alike():
 
 
 @pytest.mark.slow
-def test_a_balanced_teacher_expects_all_classes_alike(bert, rare, tmp_path):
+def test_class_weights_raise_a_teachers_probability_of_the_rare_class(bert, rare, tmp_path):
     train, validation, test = (split[:320] for split in rare)
     expected = []
     for class_weight in (None, "balanced"):

@@ -10,7 +10,7 @@ from potstill.baseline import Tfidf, words
 from potstill.errors import PotstillError
 
 
-def test_it_is_scikit_learns_with_defaults(data):
+def test_probabilities_are_those_of_scikit_learn(data):
     texts = data.test["text"].tolist()
     stock = make_pipeline(TfidfVectorizer(), LogisticRegression()).fit(data.train["text"], data.train["label"])
     ours = Tfidf.fit(data.train, C=1.0, class_weight=None)
@@ -18,7 +18,7 @@ def test_it_is_scikit_learns_with_defaults(data):
     assert (ours.predict_proba(texts).argmax(1) == data.test["label"]).mean() > 0.9
 
 
-def test_its_words_are_scikit_learns_and_those_of_scripts_without_spaces_and_emoji():
+def test_words_are_those_of_scikit_learn_plus_scripts_without_spaces_and_emoji():
     stock = TfidfVectorizer().build_analyzer()
     for text in (string.printable, "Don't a_b I'm 3 x2 __ A", "Ça, déjà vu – “naïve”, я в Москве"):
         assert TfidfVectorizer(tokenizer=words, token_pattern=None).build_analyzer()(text) == stock(text)
@@ -26,7 +26,7 @@ def test_its_words_are_scikit_learns_and_those_of_scripts_without_spaces_and_emo
 
 
 @pytest.mark.parametrize("classes", [2, 3])
-def test_a_saved_one_answers_the_same(data, tmp_path, classes):
+def test_a_saved_model_predicts_the_same(data, tmp_path, classes):
     train = data.train[data.train["label"] < classes]
     model = Tfidf.fit(train, C=10.0, class_weight=None)
     model.save(tmp_path / "tfidf")
@@ -38,7 +38,7 @@ def test_a_saved_one_answers_the_same(data, tmp_path, classes):
 
 
 @pytest.mark.parametrize("name", ["vocabulary.json", "model.safetensors"])
-def test_a_damaged_file_is_named(data, tmp_path, name):
+def test_the_error_names_a_damaged_file(data, tmp_path, name):
     Tfidf.fit(data.train, C=1.0, class_weight=None).save(tmp_path / "tfidf")
     (tmp_path / "tfidf" / name).write_bytes(b"\x80")
     with pytest.raises(PotstillError, match="tfidf"):

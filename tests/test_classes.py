@@ -1,4 +1,4 @@
-"""The whole pipeline, its teacher a table, with as few classes as there can be and with very many."""
+"""The whole pipeline with a table as teacher, and the fewest or very many classes."""
 
 import importlib
 import json
@@ -29,7 +29,7 @@ NETWORK = {
 
 
 def make(classes, number):
-    """Texts with a telling word of their class, every class as often as the others."""
+    """Texts with a word that determines their class, balanced."""
     rng = random.Random(number)
     filler = ["today", "again", "very", "home", "work", "so"]
     rows = [
@@ -40,7 +40,7 @@ def make(classes, number):
 
 
 def run_stages(monkeypatch, network, changes=None, stages=STAGES, **prepare):
-    """Run stages here: on the files in `mine`, with the table `answers.csv` for a teacher.
+    """Run stages in this process, on the files in `mine` and with the table `answers.csv` as teacher.
 
     Args:
         network: parameters of the student's and the baseline's networks.
@@ -86,7 +86,7 @@ def project(classes, tmp_path, monkeypatch):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("classes", [2, 150])
-def test_every_stage_takes_as_many(project, classes):
+def test_all_stages_run(project, classes):
     scores = json.loads((project / "metrics/evaluate/metrics.json").read_text())["models"]
     assert set(scores) == {"tfidf", "hard", "student", "mine"}
     assert all(model["accuracy"] > 0.9 and model["macro_f1"] > 0.9 for model in scores.values()), scores
@@ -106,7 +106,7 @@ def test_every_stage_takes_as_many(project, classes):
 
 
 @pytest.mark.slow
-def test_a_thousand_classes_come_out_at_the_other_end(tmp_path, monkeypatch):
+def test_all_stages_run_with_a_thousand_classes(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine").mkdir()
     classes = 1000

@@ -1,4 +1,4 @@
-"""A task in any script is learnt, and answered alike by every runtime."""
+"""Training and all runtimes on texts in any script."""
 
 import random
 
@@ -50,8 +50,8 @@ def make(language, number, seed):
 
 
 @pytest.fixture(scope="module", params=LANGUAGES)
-def learnt(request):
-    """A student trained on hard labels, and texts that it has not seen, of words that it has."""
+def trained(request):
+    """A student trained on hard labels, and unseen texts of known words."""
     train, held_out = make(request.param, 200, 0), make(request.param, 60, 1)
     held_out = held_out[~held_out["text"].isin(train["text"])]
     params = baseline_settings(architecture="bigru", vocab_size=100, fingerprint_bits=None, epochs=8)
@@ -59,19 +59,19 @@ def learnt(request):
     return student, train, held_out["text"].tolist(), held_out["label"].to_numpy()
 
 
-def test_it_is_learnt(learnt):
-    student, _, texts, labels = learnt
+def test_a_student_learns(trained):
+    student, _, texts, labels = trained
     assert len(texts) > 10
     assert (student.predict_proba(texts).argmax(1) == labels).mean() > 0.95
 
 
-def test_tf_idf_learns_it_too(learnt):
-    _, train, texts, labels = learnt
+def test_tfidf_learns(trained):
+    _, train, texts, labels = trained
     assert (Tfidf.fit(train, 10.0, None).predict_proba(texts).argmax(1) == labels).mean() > 0.9
 
 
-def test_every_runtime_answers_alike(learnt, javascript, tmp_path):  # noqa: F811
-    student, _, texts, _ = learnt
+def test_all_runtimes_predict_the_same(trained, javascript, tmp_path):  # noqa: F811
+    student, _, texts, _ = trained
     texts = [*texts, "".join(texts), " ".join(texts)]
     student.save(tmp_path / "a.pot")
     loaded = Student.load(tmp_path / "a.pot")
@@ -94,7 +94,7 @@ def test_the_pool_varies_words_in_scripts_without_spaces():
 
 
 @pytest.mark.parametrize("text", ["我们 see 电影 now", "a  b\tc", "é à", "น้ำ ดี", "❤️ 日、本"])
-def test_pieces_make_the_text_again(text):
+def test_joined_pieces_split_into_the_same_pieces(text):
     found = tokenizer.pieces(text)
     assert "".join(found) == "".join(text.split())
     assert tokenizer.pieces(tokenizer.join(found)) == found

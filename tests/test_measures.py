@@ -75,7 +75,7 @@ def test_a_training_that_is_stopped_leaves_the_record_of_the_one_before(tmp_path
                     raise KeyboardInterrupt
 
     train([0.5, 0.25])
-    record.headline(Path("metrics"), "student", {"bytes": 1})
+    record.write_metrics(Path("metrics"), "student", {"bytes": 1})
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     assert len(before) == len(record.CURVES) + 1
     assert record.read_curves(Path("metrics"))["loss"].tolist() == [0.5, 0.25]
@@ -112,15 +112,15 @@ def test_a_loss_that_diverged_is_a_gap_and_an_empty_cell_is_damage(tmp_path):
 def test_answers_are_whole_or_missing(tmp_path):
     path, labels = tmp_path / "test.csv", ["a", "b"]
     logits = np.array([[1.5, -2.0], [np.nan, np.nan], [-1.0, 0.5]])
-    record.write_answers(path, logits, np.array([0, 1, 1]), labels)
-    np.testing.assert_array_equal(record.read_answers(path, labels, 3), logits)
+    record.write_predictions(path, logits, np.array([0, 1, 1]), labels)
+    np.testing.assert_array_equal(record.read_predictions(path, labels, 3), logits)
     with pytest.raises(PotstillError, match="row 2 lacks a number"):
-        record.read_answers(path, labels, 3, complete=True)
-    with pytest.raises(PotstillError, match=r"test\.csv cannot be read \(3 answers to 4 texts\)"):
-        record.read_answers(path, labels, 4)
+        record.read_predictions(path, labels, 3, complete=True)
+    with pytest.raises(PotstillError, match=r"test\.csv cannot be read \(3 predictions for 4 texts\)"):
+        record.read_predictions(path, labels, 4)
     for cell in (None, np.inf, "x"):
         table = pd.read_csv(path)
         table["logit b"] = [-2.0, None, cell]
         table.to_csv(path, index=False)
         with pytest.raises(PotstillError, match=r"test\.csv cannot be read"):
-            record.read_answers(path, labels, 3)
+            record.read_predictions(path, labels, 3)

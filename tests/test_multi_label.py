@@ -1,4 +1,4 @@
-"""Texts with several labels, or none: every layer from the tables to what answers."""
+"""Multi-label classification in every layer, from reading tables to serving."""
 
 import csv
 import dataclasses
@@ -69,13 +69,13 @@ from test_web import javascript  # noqa: F401
 NAMES = list(FEELINGS)
 
 
-def several(architecture="bigru", strings=True, thresholds=(0.25, 0.5, 0.75), **changes):
-    """A student of random weights whose texts have several of three labels, or none."""
+def random_student(architecture="bigru", strings=True, thresholds=(0.25, 0.5, 0.75), **changes):
+    """A student of random weights whose texts have any number of three labels."""
     return dataclasses.replace(student(architecture, strings, **changes), thresholds=list(thresholds))
 
 
 def soft_labels(data: Dataset) -> np.ndarray:
-    """Logits of an imaginary teacher that is right and rather sure."""
+    """Logits of a hypothetical teacher, correct and confident."""
     return (8 * data.targets("train") - 4).astype(np.float32)
 
 
@@ -122,7 +122,7 @@ def test_labels_are_the_ones_that_were_given(project: Project) -> None:  # noqa:
     assert facts["removed"]["train"]["rows"] == facts["two_labels"] == 0
 
 
-def test_ids_are_labels_too(project: Project) -> None:  # noqa: F811
+def test_lists_of_ids_are_read_with_label_names(project: Project) -> None:  # noqa: F811
     rows = make_mixed_texts(60, 0)
     rows.to_parquet(project.data / "train.parquet")
     data, _ = project.prepare(multi_label=True, label_names=["x", "y", "z"])
@@ -242,7 +242,7 @@ def test_few_labels_hold_one_of_each():
 # Decisions and scores
 
 
-def test_labels_are_chosen_and_judged_together():
+def test_a_prediction_is_right_if_all_labels_are():
     found = np.array([[0.9, 0.2], [0.4, 0.6], [0.1, 0.1]])
     chosen = choose(found, [0.3, 0.5])
     assert chosen.tolist() == [[True, False], [True, True], [False, False]]
@@ -320,7 +320,7 @@ def test_models_are_compared_by_texts_that_are_right_in_all_labels():
     assert "answering the most frequent labels is right on 25.0%" in judge(rows[0], same, same, 0.01, 0.25).sentence
 
 
-def test_a_picture_shows_what_became_of_each_label(tmp_path):
+def test_the_confusion_figure_has_a_row_per_label(tmp_path):
     cases = scores.counts(KNOWN, FOUND >= 0.5, ["a", "a label with a long name"])
     confusion_figure(cases, list(cases.index), tmp_path / "a.png", list(cases))
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
@@ -366,12 +366,12 @@ def test_tfidf_has_a_regression_per_label(mixed, tmp_path):
     assert again.parameters == model.parameters
 
 
-def test_a_label_that_every_text_has_is_no_trouble(mixed):
+def test_tfidf_takes_a_label_that_every_text_has(mixed):
     train = mixed.train.assign(label=[[*ids, 3] for ids in mixed.train["label"]])
     assert Tfidf.fit(train, C=1.0, class_weight=None).predict_proba(["i feel happy"])[0, 3] > 0.99
 
 
-def test_binary_divergence_is_that_of_each_label_alone():
+def test_binary_kl_is_the_sum_over_labels():
     one, other = torch.randn(5, 3, generator=torch.manual_seed(0)), torch.randn(5, 3)
     pairs = [torch.stack([logits, torch.zeros_like(logits)], -1).reshape(-1, 2) for logits in (one, other)]
     for temperature in (1.0, 2.0):
@@ -407,7 +407,7 @@ def test_balanced_models_find_more_of_a_rare_label(mixed):
     assert balanced[:, 2].mean() > plain[:, 2].mean()
 
 
-def test_words_are_chosen_and_share_rows_by_what_they_say_of_each_label(mixed):
+def test_the_vocabulary_is_chosen_by_information_about_each_label(mixed):
     texts = mixed.train["text"].tolist()
     params = settings(vocab_size=16, informative_share=1.0, fingerprint_bits=None, embedding_rows=5)
     lookup, words = vocabulary.build(texts, mixed.targets("train").astype(float), params, multi_label=True)
@@ -431,7 +431,7 @@ def test_a_student_learns_from_a_teacher(architecture, loss, mixed):
     )
 
 
-def test_a_student_learns_from_labels_and_says_which(mixed):
+def test_a_student_learns_from_hard_labels(mixed):
     params = baseline_settings(architecture="bigru", weight_bits=4, fingerprint_bits=None)
     made = train_on_labels(mixed.labels, mixed.train, mixed.validation, params).student
     said = made.predict(mixed.test["text"])
@@ -440,7 +440,7 @@ def test_a_student_learns_from_labels_and_says_which(mixed):
     assert () in said.tolist()
 
 
-def test_a_table_of_probabilities_teaches_without_summing_to_one(tmp_path):
+def test_probabilities_of_a_table_need_not_sum_to_one(tmp_path):
     path = tmp_path / "llm.csv"
     pd.DataFrame({"text": ["Both", "none"], "a": [0.9, 0.0], "b": [1.0, 0.2]}).to_csv(path, index=False)
     with pytest.raises(PotstillError, match="every row must sum to one"):
@@ -460,17 +460,17 @@ def test_several_teachers_are_averaged_without_centring():
     np.testing.assert_array_equal(average([one, other]), [[1.5, -1.5]])
 
 
-def test_a_teachers_answers_are_kept_with_the_names_of_its_labels(tmp_path):
+def test_predictions_are_written_with_the_names_of_the_labels(tmp_path):
     logits = np.array([[1.5, -2.0], [0.25, 3.0], [-1.0, -1.0]])
-    record.write_answers(tmp_path / "test.csv", logits, KNOWN[:3], ["a", "b"])
-    np.testing.assert_allclose(record.read_answers(tmp_path / "test.csv", ["a", "b"], len(logits)), logits)
+    record.write_predictions(tmp_path / "test.csv", logits, KNOWN[:3], ["a", "b"])
+    np.testing.assert_allclose(record.read_predictions(tmp_path / "test.csv", ["a", "b"], len(logits)), logits)
     rows = list(csv.DictReader((tmp_path / "test.csv").open()))
     assert [(row["actual"], row["predicted"]) for row in rows] == [("a", "a"), ("a|b", "a|b"), ("", "")]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("weight", [None, "balanced"])
-def test_a_fine_tuned_teacher_tells_several_labels(bert, mixed, tmp_path, weight):
+def test_a_teacher_is_finetuned_on_multi_label_texts(bert, mixed, tmp_path, weight):
     from potstill.teacher import finetune, pretrained, score
     from test_teacher import settings as teaching
 
@@ -491,7 +491,7 @@ def test_a_fine_tuned_teacher_tells_several_labels(bert, mixed, tmp_path, weight
 @pytest.mark.parametrize("strings", [True, False], ids=["strings", "fingerprints"])
 @pytest.mark.parametrize("rows", [None, [2, 3] + [1] * (len(ENTRIES) - 2)], ids=["own", "shared"])
 def test_a_file_holds_the_thresholds(strings, rows, tmp_path):
-    made = several("cnn", strings, rows=rows, thresholds=(0.125, 1.0, 2**-20))
+    made = random_student("cnn", strings, rows=rows, thresholds=(0.125, 1.0, 2**-20))
     made.save(tmp_path / "a.pot")
     again = Student.load(tmp_path / "a.pot")
     assert again.thresholds == made.thresholds
@@ -502,7 +502,7 @@ def test_a_file_holds_the_thresholds(strings, rows, tmp_path):
 
 
 def test_a_file_with_a_threshold_out_of_range_is_refused(tmp_path):
-    made = several(thresholds=(0.5, 0.5, 1.5))
+    made = random_student(thresholds=(0.5, 0.5, 1.5))
     with pytest.raises(PotstillError, match="out of range"):
         made.save(tmp_path / "a.pot")
     (tmp_path / "a.pot").write_bytes(written(made))
@@ -512,8 +512,8 @@ def test_a_file_with_a_threshold_out_of_range_is_refused(tmp_path):
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 @pytest.mark.parametrize("strings", [True, False], ids=["strings", "fingerprints"])
-def test_the_kernel_answers_as_numpy_does(architecture, strings):
-    made = several(architecture, strings)
+def test_the_kernel_predicts_as_numpy_does(architecture, strings):
+    made = random_student(architecture, strings)
     assert made._kernel
     slow = portable(made)
     found = made.predict_proba(ODD)
@@ -530,7 +530,7 @@ def test_the_kernel_answers_as_numpy_does(architecture, strings):
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_onnx_names_each_label_in_its_column(architecture):
-    made = several(architecture)
+    made = random_student(architecture)
     session = onnxruntime.InferenceSession(to_onnx.build(made).SerializeToString())
     texts = [text.encode("utf-8", "replace").decode() for text in ODD]
     labels, probabilities = session.run(None, {"text": np.array(texts, object)})
@@ -540,9 +540,9 @@ def test_onnx_names_each_label_in_its_column(architecture):
 
 
 @pytest.mark.parametrize("strings", [True, False], ids=["strings", "fingerprints"])
-def test_javascript_answers_as_python(javascript, strings, tmp_path):  # noqa: F811
+def test_javascript_predicts_as_python(javascript, strings, tmp_path):  # noqa: F811
     texts = [text for text in ODD if len(text) < 1000]
-    made = [several(architecture, strings) for architecture in ARCHITECTURES]
+    made = [random_student(architecture, strings) for architecture in ARCHITECTURES]
     files = [tmp_path / f"{one.shape.architecture}.pot" for one in made]
     for one, file in zip(made, files, strict=True):
         one.save(file)
@@ -559,7 +559,7 @@ def test_javascript_answers_as_python(javascript, strings, tmp_path):  # noqa: F
 
 
 def test_each_label_is_explained_by_itself():
-    made = several("mlp", longest=1)
+    made = random_student("mlp", longest=1)
     text = "the not good ab"
     for column, label in enumerate(made.labels):
         named_label, probability, parts = explain(made, text, label)
@@ -578,7 +578,7 @@ def test_each_label_is_explained_by_itself():
 @pytest.fixture
 def model(tmp_path):
     path = tmp_path / "student.pot"
-    several().save(path)
+    random_student().save(path)
     return path
 
 
@@ -651,13 +651,13 @@ def test_a_fallback_is_refused(model, tmp_path):
         cli.execute(["predict", str(model), "-", "--threshold", "0.5", "--fallback", str(tmp_path)])
 
 
-def test_it_is_described_with_its_thresholds(model, capsys):
+def test_inspect_shows_the_thresholds(model, capsys):
     known = json.loads(run(capsys, "inspect", model, "--json"))
     assert known["thresholds"] == {"c0": 0.25, "c1": 0.5, "c2": 0.75}
     assert "labels      c0 (0.250), c1 (0.500), c2 (0.750); multi-label" in run(capsys, "inspect", model)
 
 
-def test_an_exported_student_says_how_good_it_is(mixed, capsys, tmp_path):
+def test_an_exported_student_has_its_scores(mixed, capsys, tmp_path):
     params = settings(architecture="mlp", fingerprint_bits=None, learning_rate=0.05)
     made = distil(mixed.labels, mixed.train["text"].tolist(), soft_labels(mixed), mixed.validation, params).student
     made = dataclasses.replace(made, facts=collect(made, None, mixed, {}, {}, {"minilm": 0.9}, params))
@@ -716,7 +716,7 @@ def test_a_page_marks_every_label_of_a_text(chromium, model, tmp_path, capsys): 
 # Ablation and report
 
 
-def test_an_ablation_has_every_label_among_its_few(mixed):
+def test_a_small_share_of_the_labels_in_an_ablation_has_every_label(mixed):
     baseline = baseline_settings(epochs=1)
     asked = AblateParams(
         sources=True, vocabulary=False, architectures=[], transfer_shares=[], label_shares=[0.02], steps=60,
@@ -729,7 +729,7 @@ def test_an_ablation_has_every_label_among_its_few(mixed):
         assert row["accuracy_low"] <= row["accuracy"] <= row["accuracy_high"]
 
 
-def test_a_report_speaks_of_several_labels(mixed):
+def test_the_report_is_for_multi_label(mixed):
     rng = np.random.default_rng(0)
     parts, models = {}, {}
     for split in ("validation", "test"):
@@ -776,7 +776,7 @@ def test_a_report_speaks_of_several_labels(mixed):
     assert "where a text may have several labels" in page
 
 
-def test_advice_speaks_of_several_labels(mixed, monkeypatch):
+def test_the_advice_is_for_multi_label(mixed, monkeypatch):
     monkeypatch.setattr("potstill.advise.measure.MIN_STEPS", 4)
 
     class Teacher:

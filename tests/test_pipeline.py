@@ -158,9 +158,11 @@ def test_a_queue_runs_and_shows_one_readable_row_each(pulled):
 def test_a_queued_run_uses_the_queued_code(pulled):
     script = pulled / "src/student.py"
     code = script.read_text()
-    assert 'record.headline(metrics, "student", ' in code
+    assert 'record.write_metrics(metrics, "student", ' in code
     script.write_text(
-        code.replace('record.headline(metrics, "student", ', 'record.headline(metrics, "student", {"queued": 1} | ')
+        code.replace(
+            'record.write_metrics(metrics, "student", ', 'record.write_metrics(metrics, "student", {"queued": 1} | '
+        )
     )
     run(pulled, "dvc", "exp", "run", "--queue", "--name", "queued")
     script.write_text("raise SystemExit('the workspace was run')\n")

@@ -53,7 +53,7 @@ def baseline_settings(**changes):
 
 
 def soft_labels(data):
-    """Logits of an imaginary teacher that is right and rather sure."""
+    """Logits of a hypothetical teacher, correct and confident."""
     return np.eye(3, dtype=np.float32)[data.train["label"]] * 4
 
 
@@ -79,7 +79,7 @@ def test_every_architecture_learns_from_soft_labels(architecture, loss, data):
         ({"architecture": "bigru", "vocab_size": 900, "embedding_dim": 4, "hidden": 8}, 4_374),
     ],
 )
-def test_sizes_are_those_of_the_arithmetic(changes, parameters):
+def test_networks_have_the_expected_number_of_parameters(changes, parameters):
     params = settings(**changes)
     network = networks.build(params, params.vocab_size, 6)
     assert sum(p.numel() for p in network.parameters()) == parameters
@@ -108,13 +108,13 @@ def test_the_best_epoch_is_kept(bits, data):
     assert right.mean() == pytest.approx(trained.best["validation_accuracy"])
 
 
-def test_sure_soft_labels_are_hard_labels():
+def test_kl_of_one_hot_soft_labels_is_cross_entropy():
     scores, labels = torch.randn(5, 3), torch.tensor([0, 1, 2, 1, 0])
     sure = torch.nn.functional.one_hot(labels, 3) * 200.0
     torch.testing.assert_close(training.kl(scores, sure), training.cross_entropy(scores, labels))
 
 
-def test_temperature_softens_both_sides():
+def test_temperature_applies_to_student_and_teacher():
     student, teacher = torch.randn(4, 3), torch.randn(4, 3)
     p, q = (teacher / 2).softmax(-1), (student / 2).softmax(-1)
     expected = 4 * (p * (p / q).log()).sum(-1).mean()
@@ -123,7 +123,7 @@ def test_temperature_softens_both_sides():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("bits", [2, 4, 8])
-def test_rounded_weights_are_few_numbers_and_still_learn(bits, data):
+def test_quantized_weights_are_multiples_of_steps_and_accurate(bits, data):
     params = settings(architecture="bigru", weight_bits=bits)
     trained = distil(data.labels, data.train["text"].tolist(), soft_labels(data), data.validation, params)
     student = trained.student
@@ -136,7 +136,7 @@ def test_rounded_weights_are_few_numbers_and_still_learn(bits, data):
         assert abs(whole).max() <= most + 1e-3
 
 
-def test_steps_start_where_they_round_best():
+def test_initial_steps_minimize_the_rounding_error():
     network = torch.nn.Linear(50, 20)
     quantizer = LearnedStepQuantizer(network, 6)
     quantizer.init_steps()
@@ -146,7 +146,7 @@ def test_steps_start_where_they_round_best():
     assert largest < 0.01  # weights lie within 0.142, in 31 steps each way
 
 
-def test_gradients_reach_weights_and_steps_through_the_rounding():
+def test_gradients_pass_through_the_rounding_to_weights_and_steps():
     network = torch.nn.Linear(3, 2)
     quantizer = LearnedStepQuantizer(network, 4)
     quantizer.init_steps()
@@ -155,28 +155,28 @@ def test_gradients_reach_weights_and_steps_through_the_rounding():
     assert quantizer.log_steps[0].grad != 0
 
 
-def chosen(texts, targets, size, influence, longest=1):
-    return vocabulary.choose(vocabulary.count(texts, targets, longest), size, influence)
+def chosen(texts, targets, size, informative_share, max_ngram=1):
+    return vocabulary.choose(vocabulary.count(texts, targets, max_ngram), size, informative_share)
 
 
-def test_words_are_chosen_by_what_moves_the_target():
+def test_the_most_informative_words_are_chosen():
     texts = ["the good day"] * 5 + ["the bad day"] * 5 + ["the day the day"] * 5
     targets = np.array([[0.9, 0.1]] * 5 + [[0.1, 0.9]] * 5 + [[0.5, 0.5]] * 5)
-    assert set(chosen(texts, targets, 2, influence=1.0)) == {"good", "bad"}
-    assert chosen(texts, targets, 2, influence=0.0) == ["day", "the"]  # 20 times each, so by name
-    assert set(chosen(texts, targets, 3, influence=0.67)) == {"good", "bad", "day"}
-    assert len(chosen(texts, targets, 100, influence=0.9)) == 4
+    assert set(chosen(texts, targets, 2, informative_share=1.0)) == {"good", "bad"}
+    assert chosen(texts, targets, 2, informative_share=0.0) == ["day", "the"]  # 20 times each, so by name
+    assert set(chosen(texts, targets, 3, informative_share=0.67)) == {"good", "bad", "day"}
+    assert len(chosen(texts, targets, 100, informative_share=0.9)) == 4
 
 
-def test_runs_of_words_get_rows_too():
+def test_informative_ngrams_are_chosen():
     texts = ["not good"] * 5 + ["good"] * 5 + ["not bad"] * 5 + ["bad"] * 5
     targets = np.array([[0.1, 0.9], [0.9, 0.1], [0.9, 0.1], [0.1, 0.9]]).repeat(5, axis=0)
-    assert set(chosen(texts, targets, 2, influence=1.0, longest=2)) == {"not good", "not bad"}
-    assert chosen(texts, targets, 3, influence=0.67, longest=2)[2] == "bad"  # the rest are single words
+    assert set(chosen(texts, targets, 2, informative_share=1.0, max_ngram=2)) == {"not good", "not bad"}
+    assert chosen(texts, targets, 3, informative_share=0.67, max_ngram=2)[2] == "bad"  # the rest are single words
 
 
 def make_words(number, seed=0):
-    """Texts of made-up words, of which the first third moves the target."""
+    """Texts of made-up words, of which the first third determine the target."""
     rng = np.random.default_rng(seed)
     names = [f"w{i:x}" for i in range(number)]
     texts = [" ".join(rng.choice(names, 8)) for _ in range(number * 3)]
@@ -184,7 +184,7 @@ def make_words(number, seed=0):
     return texts, targets
 
 
-def test_words_are_known_by_their_strings():
+def test_a_vocabulary_of_strings_finds_its_words_only():
     texts, targets = make_words(600)
     lookup, names = vocabulary.build(texts, targets, settings(vocab_size=200, fingerprint_bits=None))
     assert [lookup.row(name) for name in names] == list(range(1, 200))
@@ -194,18 +194,18 @@ def test_words_are_known_by_their_strings():
 
 
 @pytest.mark.parametrize(("words", "fingerprint"), [(2, 1), (20, 2), (200, 4), (500, 1)])
-def test_every_row_has_a_word_that_finds_it(words, fingerprint):
+def test_every_row_of_a_vocabulary_of_fingerprints_has_a_word(words, fingerprint):
     texts, targets = make_words(600)
     lookup, names = vocabulary.build(texts, targets, settings(vocab_size=words, fingerprint_bits=fingerprint))
     assert [lookup.row(name) for name in names] == list(range(1, words))
     assert lookup.known.prints == sorted(set(lookup.known.prints))
 
 
-def test_texts_that_are_too_long_are_counted():
+def test_truncated_texts_are_counted():
     assert vocabulary.truncated_share(["a b c", "a b c d", "abcdef", "今天很好", ""], 3) == 0.4
 
 
-def test_words_that_say_the_same_share_a_row():
+def test_words_with_similar_targets_share_a_row():
     texts = ["good day", "great day", "bad day", "awful day", "so so"] * 5
     targets = np.array([[0.1, 0.9], [0.1, 0.9], [0.9, 0.1], [0.9, 0.1], [0.5, 0.5]] * 5)
     lookup, names = vocabulary.build(texts, targets, settings(vocab_size=7, embedding_rows=4))
@@ -217,7 +217,7 @@ def test_words_that_say_the_same_share_a_row():
     assert sorted(names) == ["awful", "bad", "day", "good", "great", "so"]
 
 
-def test_rows_are_no_more_than_what_there_is_to_say():
+def test_rows_are_at_most_the_number_of_distinct_targets():
     texts = ["good", "great", "bad", "awful"] * 5
     targets = np.array([[0.0, 1.0], [0.0, 1.0], [1.0, 0.0], [1.0, 0.0]] * 5)
     lookup, _ = vocabulary.build(texts, targets, settings(vocab_size=5, embedding_rows=4))
@@ -226,7 +226,7 @@ def test_rows_are_no_more_than_what_there_is_to_say():
 
 
 @pytest.mark.parametrize("architecture", ["mlp", "bigru"])
-def test_sharing_rows_takes_fewer_parameters(architecture, data):
+def test_a_student_with_shared_rows_learns(architecture, data):
     params = settings(architecture=architecture, embedding_rows=20)
     trained = distil(data.labels, data.train["text"].tolist(), soft_labels(data), data.validation, params)
     assert len(trained.words) == 59
@@ -235,7 +235,7 @@ def test_sharing_rows_takes_fewer_parameters(architecture, data):
 
 
 @pytest.mark.parametrize("words", [5, 50])
-def test_as_many_rows_as_words_is_a_row_each(words):
+def test_as_many_rows_as_words_are_not_shared(words):
     lookup, names = vocabulary.build(
         ["b a d", "c"], np.full((2, 2), 0.5), settings(vocab_size=words, embedding_rows=words)
     )
@@ -243,12 +243,12 @@ def test_as_many_rows_as_words_is_a_row_each(words):
     assert sorted(map(lookup.row, names)) == [1, 2, 3, 4]
 
 
-def test_more_rows_than_words_is_all_words():
+def test_a_vocabulary_larger_than_the_words_has_them_all():
     _, names = vocabulary.build(["b a", "c"], np.full((2, 2), 0.5), settings(vocab_size=50))
     assert sorted(names) == ["a", "b", "c"]
 
 
-def test_salts_keep_words_without_a_row_from_being_mistaken():
+def test_salts_reduce_fingerprint_collisions():
     texts, targets = make_words(2000)
     lookup, names = vocabulary.build(texts, targets, settings(vocab_size=200, fingerprint_bits=3))
     others = {word for text in texts for word in text.split()} - set(names)
@@ -258,7 +258,7 @@ def test_salts_keep_words_without_a_row_from_being_mistaken():
     assert mistaken < 0.7 * sum(plain.row(word) != tokenizer.UNKNOWN for word in others)
 
 
-def test_a_bag_of_runs_of_words_tells_what_a_bag_of_words_cannot():
+def test_ngrams_let_a_bag_of_words_learn_word_order():
     texts = ["a b c", "c b a"] * 50
     table = pd.DataFrame({"text": texts, "label": [0, 1] * 50})
 
@@ -270,8 +270,8 @@ def test_a_bag_of_runs_of_words_tells_what_a_bag_of_words_cannot():
     assert accuracy(2) == 1.0
 
 
-def test_only_a_bag_takes_runs_of_words():
-    with pytest.raises(ValidationError, match="only mlp takes more than 1"):
+def test_only_mlp_takes_ngrams():
+    with pytest.raises(ValidationError, match="must be 1 unless architecture is mlp"):
         settings(architecture="cnn", max_ngram=2)
 
 
@@ -292,13 +292,13 @@ def test_only_a_bag_takes_runs_of_words():
         ("weight_decay", float("inf")),
     ],
 )
-def test_what_a_file_cannot_hold_is_refused_by_the_parameters(key, value):
+def test_parameters_beyond_the_limits_of_the_file_are_rejected(key, value):
     with pytest.raises(ValidationError, match=key):
         settings(**{key: value})
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_the_most_that_the_parameters_allow_can_be_saved(architecture):
+def test_the_largest_parameters_can_be_saved(architecture):
     most = {
         "max_length": file.MAX_LENGTH,
         "hidden": 3,
@@ -318,20 +318,20 @@ def test_the_most_that_the_parameters_allow_can_be_saved(architecture):
     ("labels", "message"),
     [(["a" * 70_000, "b"], "70,002 bytes"), (["a\nb", "c"], "line break"), (["a", "a"], "two classes are named")],
 )
-def test_what_a_file_cannot_hold_is_refused_before_training(labels, message, data, monkeypatch):
+def test_labels_beyond_the_limits_of_the_file_are_rejected_before_training(labels, message, data, monkeypatch):
     monkeypatch.setattr(training, "fit", None)
     with pytest.raises(PotstillError, match=message):
         distil(labels, ["a b"], np.zeros((1, 2), np.float32), data.validation, settings())
 
 
-def test_no_word_is_so_long_that_it_fills_the_file():
+def test_overlong_words_are_not_chosen():
     texts = ["short " + "x" * 1_000_000, "y" * 256] * 5
     lookup, names = vocabulary.build(texts, np.full((10, 2), 0.5), settings(fingerprint_bits=None))
     assert lookup.known.entries == names == ["short", "y" * 256]
 
 
 @pytest.mark.parametrize("rows", [None, 2])
-def test_texts_without_a_word_make_a_student_of_no_words(rows):
+def test_texts_without_words_give_a_student_without_vocabulary(rows):
     params = settings(vocab_size=5, embedding_rows=rows, fingerprint_bits=None, epochs=1)
     table = pd.DataFrame({"text": ["\u0301", "\u200d"], "label": [0, 1]})
     trained = distil(["x", "y"], ["\u0301"] * 40, np.zeros((40, 2), np.float32), table, params)

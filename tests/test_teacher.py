@@ -166,7 +166,7 @@ def test_many_texts_cut_off_are_said(capsys):
     truncation.note("teacher.max_length", {"train": 0.123, "test": 0.002, "validation": 0.05})
     said = capsys.readouterr().out
     assert "`teacher.max_length`" in said
-    assert "12.3% of the train texts, 5.0% of the validation texts;" in said
+    assert "12.3% of the train texts, 5.0% of the validation texts." in said
 
 
 def test_averaging_ignores_what_logits_share(tmp_path):

@@ -115,8 +115,8 @@ def test_the_stage_has_one_writer(bert, data, tmp_path):
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"processes": 3}, "batch_size is no multiple of processes times gradient_accumulation_steps"),
-        ({"processes": 2, "gradient_accumulation_steps": 16}, "batch_size is no multiple"),
+        ({"processes": 3}, "batch_size must be divisible by processes times gradient_accumulation_steps"),
+        ({"processes": 2, "gradient_accumulation_steps": 16}, "batch_size must be divisible"),
         ({"processes": 0}, "must be at least 1"),
     ],
 )

@@ -1,4 +1,4 @@
-"""What helps where some classes have far more texts than others."""
+"""Scores and weights for classes of different frequency."""
 
 import numpy as np
 from sklearn.metrics import f1_score
@@ -6,23 +6,27 @@ from sklearn.utils.class_weight import compute_class_weight
 
 
 def macro_f1(labels: np.ndarray, predicted: np.ndarray, classes: int) -> float:
-    """The mean F1 over all classes, where a class that is neither predicted nor right counts 0.
+    """Return the unweighted mean of the F1 scores of all classes; 0 for a class that is neither present nor predicted.
 
     Args:
-        labels: integers (n,), the right classes; or booleans (n, classes) where a text may have several.
-        predicted: the chosen ones, likewise.
-        classes: how many there are.
+        labels: the right class ids (texts,), or booleans (texts, classes) for multi-label classification.
+        predicted: the predicted ones, likewise.
+        classes: the number of classes.
     """
     return float(f1_score(labels, predicted, labels=range(classes), average="macro", zero_division=0))
 
 
 def class_weights(labels: np.ndarray, classes: int) -> np.ndarray:
-    """What a text of each class counts, so that all classes count alike: n / (k · n_c), float32 (classes,).
+    """Return balanced class weights n / (k · n_c), with which all k classes count alike.
 
     Args:
-        labels: integers (n,), at least one of each class; or booleans (n, classes) where a text may have several. Then
-            each label is a task of two classes, and float32 (2, classes) what a text without and with it counts.
-        classes: how many there are, k.
+        labels: class ids (texts,), at least one of each class, or booleans (texts, classes) for multi-label
+            classification.
+        classes: the number of classes k.
+
+    Returns:
+        float32 (classes,). For multi-label classification, where each label is a task of two classes, float32
+        (2, classes): the weights of a text without and with the label.
     """
     if labels.ndim == 2:
         counts = np.stack([(~labels).sum(0), labels.sum(0)])
@@ -31,9 +35,9 @@ def class_weights(labels: np.ndarray, classes: int) -> np.ndarray:
 
 
 def majority(labels: np.ndarray) -> float:
-    """The accuracy of always answering what is right most often.
+    """Return the accuracy of always predicting the most frequent label, or set of labels.
 
     Args:
-        labels: integers (n,), or booleans (n, classes) where a text may have several.
+        labels: class ids (texts,), or booleans (texts, classes) for multi-label classification.
     """
     return float(np.unique(labels, axis=0, return_counts=True)[1].max() / len(labels))

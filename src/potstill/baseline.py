@@ -1,4 +1,4 @@
-"""TF-IDF and logistic regression: what a student has to beat to be worth its trouble."""
+"""Logistic regression on TF-IDF: the baseline that a student has to beat."""
 
 import json
 import unicodedata
@@ -16,56 +16,55 @@ from sklearn.preprocessing import MultiLabelBinarizer
 from potstill import files
 from potstill.runtime import tokenizer
 
-EVERY_TEXT = 10.0  # log-odds of a label that every train text has: there is nothing to fit
+CONSTANT = 10.0  # log-odds of a label that every train text has, to which no regression can be fitted
 
 
 def words(text: str) -> list[str]:
-    """The words that scikit-learn's default finds, those of two letters or more; and single letters of scripts without
-    spaces, and emoji, which it lacks.
+    """Split a text into words of at least two letters, as scikit-learn does by default.
+
+    Unlike there, single letters of scripts without spaces, and emoji, are words too.
     """
     return [word for word in tokenizer.words(text) if len(word) > 1 or unicodedata.category(word) in ("Lo", "So")]
 
 
 class Tfidf:
-    """scikit-learn's `TfidfVectorizer` and `LogisticRegression(C)`, saved without pickle.
+    """scikit-learn's `TfidfVectorizer` and `LogisticRegression`, saved without pickle.
 
-    Where a text may have several labels, each has a logistic regression of its own.
+    For multi-label classification, one logistic regression per label.
     """
 
     def __init__(self, vectorizer: TfidfVectorizer, classifier: LogisticRegression, multi_label: bool) -> None:
-        """Wrap a fitted vectorizer and a fitted classifier, of which `multi_label` takes each row by itself."""
+        """Wrap a fitted vectorizer and a fitted classifier, with a row of coefficients per label if `multi_label`."""
         self.vectorizer = vectorizer
         self.classifier = classifier
         self.multi_label = multi_label
 
     @classmethod
     def fit(cls, train: pd.DataFrame, C: float, class_weight: str | None) -> Self:
-        """Fit on a table with `text` and `label`.
+        """Fit to labelled texts.
 
-        `C` is the inverse of the regularisation's strength; with the class weight `balanced` all classes count alike.
+        Args:
+            train: a table with `text` and `label`.
+            C: inverse regularisation strength.
+            class_weight: `balanced`, or None.
         """
         vectorizer = TfidfVectorizer(tokenizer=words, token_pattern=None)
         features = vectorizer.fit_transform(train["text"])
-
-        def regression(labels: Any) -> LogisticRegression:
-            # More iterations than the default 100 change nothing but the warning that they did not suffice.
-            return LogisticRegression(C=C, class_weight=class_weight, max_iter=1000).fit(features, labels)
-
+        # With the default of 100 iterations the result is the same, and a warning is raised.
+        regression = LogisticRegression(C=C, class_weight=class_weight, max_iter=1000)
         if train["label"].dtype != object:
-            return cls(vectorizer, regression(train["label"]), multi_label=False)
+            return cls(vectorizer, regression.fit(features, train["label"]), multi_label=False)
         targets = MultiLabelBinarizer().fit_transform(train["label"])
-        together = LogisticRegression()
-        together.classes_ = np.arange(targets.shape[1])
-        together.coef_ = np.zeros((targets.shape[1], features.shape[1]))
-        together.intercept_ = np.full(targets.shape[1], EVERY_TEXT)
-        for label, right in enumerate(targets.T):
-            if not right.all():
-                fitted = regression(right)
-                together.coef_[label], together.intercept_[label] = fitted.coef_[0], fitted.intercept_[0]
-        return cls(vectorizer, together, multi_label=True)
+        coefficients = np.zeros((targets.shape[1], features.shape[1]))
+        intercepts = np.full(targets.shape[1], CONSTANT)
+        for label, target in enumerate(targets.T):
+            if not target.all():
+                regression.fit(features, target)
+                coefficients[label], intercepts[label] = regression.coef_[0], regression.intercept_[0]
+        return cls(vectorizer, _fitted(coefficients, intercepts, np.arange(len(intercepts))), multi_label=True)
 
     def predict_proba(self, texts: list[str]) -> np.ndarray:
-        """Probabilities of shape (texts, classes)."""
+        """Return probabilities (texts, classes)."""
         features = self.vectorizer.transform(texts)
         if self.multi_label:
             return expit(self.classifier.decision_function(features))
@@ -73,7 +72,7 @@ class Tfidf:
 
     @property
     def parameters(self) -> int:
-        """How many fitted numbers: a weight per word and class, a bias per class, and a frequency per word."""
+        """The number of parameters: a weight per word and class, a bias per class, and a frequency per word."""
         return self.classifier.coef_.size + self.classifier.intercept_.size + self.vectorizer.idf_.size
 
     def save(self, folder: Path) -> None:
@@ -96,17 +95,21 @@ class Tfidf:
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """Read what `save` wrote.
+        """Read the files that `save` wrote.
 
         Raises:
             PotstillError: a file is missing or damaged.
         """
         vocabulary, path = files.read_names(folder / "vocabulary.json"), folder / "model.safetensors"
         vectorizer = TfidfVectorizer(tokenizer=words, token_pattern=None, vocabulary=vocabulary)
-        classifier = LogisticRegression()
         with files.reading(path):
             weights = load_file(path)
             vectorizer.idf_ = weights["idf"]
-            classifier.coef_, classifier.intercept_ = weights["coefficients"], weights["intercepts"]
-            classifier.classes_ = weights["classes"]
+            classifier = _fitted(weights["coefficients"], weights["intercepts"], weights["classes"])
         return cls(vectorizer, classifier, "multi_label" in weights)
+
+
+def _fitted(coefficients: Any, intercepts: Any, classes: Any) -> LogisticRegression:
+    classifier = LogisticRegression()
+    classifier.coef_, classifier.intercept_, classifier.classes_ = coefficients, intercepts, classes
+    return classifier

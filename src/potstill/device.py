@@ -1,28 +1,28 @@
-"""What the machine can do: device, precision, threads. A stage imports this before whatever else needs torch."""
+"""Device, precision and threads. A stage imports this module before anything else that imports torch."""
 
 import os
 from contextlib import AbstractContextManager, nullcontext
 
-# Idle OpenMP threads would spin, and starve whoever shares the processor: two experiments side by side would each
-# run ten times slower, not two. It has to be said before torch is loaded.
+# Set before torch is loaded. Idle OpenMP threads would spin and starve other processes: two experiments in parallel
+# would each run ten times slower.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import torch
 
 
 def device() -> torch.device:
-    """The first GPU, or else the processor."""
+    """Return the first GPU if there is one, else the CPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def use_threads(threads: int) -> None:
-    """Compute with that many threads; 0 leaves torch's choice, all cores."""
+    """Set the number of CPU threads; 0 keeps torch's default, all cores."""
     if threads:
         torch.set_num_threads(threads)
 
 
 def bf16(precision: str) -> bool:
-    """Whether to compute in bfloat16: `auto` says yes where the hardware multiplies it."""
+    """Return whether to compute in bfloat16; `auto` does where the hardware supports it."""
     if precision != "auto":
         return precision == "bf16"
     if torch.cuda.is_available():
@@ -31,5 +31,5 @@ def bf16(precision: str) -> bool:
 
 
 def autocast(precision: str) -> AbstractContextManager:
-    """A context in which matrix products run in bfloat16, if `precision` asks for it and it pays."""
+    """Return a context in which matrix products run in bfloat16 if `bf16(precision)`."""
     return torch.autocast(device().type, torch.bfloat16) if bf16(precision) else nullcontext()

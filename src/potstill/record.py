@@ -1,4 +1,4 @@
-"""Recording a training with DVCLive: a curve per metric, and the headline numbers."""
+"""Recording a training with DVCLive: a curve per metric, the summary metrics, and the predictions."""
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -18,13 +18,13 @@ CURVES = ("loss", "validation_loss", "validation_accuracy")
 
 @contextmanager
 def curves(folder: Path) -> Iterator[Callable[[dict[str, float]], None]]:
-    """Give a function that logs one epoch, and prints it; `folder/plots/metrics/` then holds a table per metric.
+    """Provide a function that logs and prints the metrics of an epoch, and write a table per metric.
 
-    The dictionary it takes has `epoch`, which becomes the step, and any number of metrics. The tables replace those of
-    the run before at the end of the block; they stay if it raises.
+    The function takes a dictionary with `epoch`, the step, and any number of metrics. `folder/plots/metrics/` is
+    replaced at the end of the block, and kept if it raises.
     """
-    # The defaults would edit the project's dvc.yaml and save an experiment of their own. The summary that DVCLive
-    # leaves beside the plots, for which see `headline`, goes with the temporary folder.
+    # The defaults would edit the project's dvc.yaml and save an experiment. DVCLive's own summary goes with the
+    # temporary folder; `write_metrics` writes the one to keep.
     with files.whole(folder / "plots") as plots, Live(str(plots.parent), dvcyaml=None, save_dvc_exp=False) as live:
 
         def log(epoch: dict[str, float]) -> None:
@@ -39,16 +39,20 @@ def curves(folder: Path) -> Iterator[Callable[[dict[str, float]], None]]:
 
 
 def read_curves(folder: Path) -> pd.DataFrame:
-    """What `curves` recorded in `folder`: a column `epoch` and one per metric."""
+    """Read the metrics that `curves` logged to a folder: a column `epoch` and one per metric.
+
+    Raises:
+        PotstillError: a file is missing or damaged.
+    """
     tables: list[pd.DataFrame] = []
     for name in CURVES:
         path = folder / "plots" / "metrics" / f"{name}.tsv"
         with files.reading(path):
             options: Any = {"dtype": {name: float}, "keep_default_na": False, "na_values": ["nan"]}
             table = pd.read_csv(path, sep="\t", index_col="step", **options)[[name]]
-            # The loss of a training that diverged is not a number; an empty cell is damage.
-            finite = np.isfinite(table[name]) | (table[name].isna() & name.endswith("loss"))
-            if not len(table) or not finite.all():
+            # A training that diverged logs nan as its loss; an empty cell is damage.
+            valid = np.isfinite(table[name]) | (table[name].isna() & name.endswith("loss"))
+            if not len(table) or not valid.all():
                 raise ValueError(f"no epochs, or one without a finite {name}")
             if tables and not table.index.equals(tables[0].index):
                 raise ValueError(f"other epochs than {CURVES[0]}.tsv")
@@ -57,44 +61,49 @@ def read_curves(folder: Path) -> pd.DataFrame:
 
 
 def all_curves(student: str, others: Iterable[str]) -> dict[str, pd.DataFrame]:
-    """What the stages recorded of the network on hard labels, of the student and of those others that have curves.
+    """Read the curves of the network on hard labels, of the student, and of those other models that have any.
 
     Args:
-        student: what to call the student.
-        others: names of models, of which a teacher that is a table, or a baseline, has none.
+        student: the name to give to the student.
+        others: names of models. A baseline, or a teacher that is a table, has no curves.
     """
-    recorded = {"hard": paths.METRICS / "baseline", student: paths.METRICS / "student"}
+    folders = {"hard": paths.METRICS / "baseline", student: paths.METRICS / "student"}
     for name in others:
         folder = paths.METRICS / "teacher" / name
         if any(folder.glob("plots/metrics/*.tsv")):
-            recorded[name] = folder
-    return {name: read_curves(folder) for name, folder in recorded.items()}
+            folders[name] = folder
+    return {name: read_curves(folder) for name, folder in folders.items()}
 
 
-def write_answers(path: Path, logits: np.ndarray, actual: np.ndarray, labels: list[str]) -> None:
-    """Write a model's logits for the test split, and what they amount to, as a table.
+def write_predictions(path: Path, logits: np.ndarray, actual: np.ndarray, labels: list[str]) -> None:
+    """Write a model's logits for a split, with the actual and the predicted labels, as a table.
 
-    `actual` and `predicted` make it a plot for DVC, which is how a file stays in Git without costing its stage
-    the run cache. Four decimals make a readable diff, and are far below what moves a probability. `actual` is given as
-    `Dataset.targets`; where a text may have several labels, those of more than even odds are predicted.
-    """
-    answers = pd.DataFrame(logits, columns=[f"logit {name}" for name in labels])
-    answers.insert(0, "predicted", named(choose(logits, 0.0 if actual.ndim == 2 else None), labels))
-    answers.insert(0, "actual", named(actual, labels))
-    files.write_text(path, answers.to_csv(index=False, float_format="%.4f"))
-
-
-def read_answers(path: Path, labels: list[str], texts: int, complete: bool = False) -> np.ndarray:
-    """Read the logits that `write_answers` wrote.
+    The columns `actual` and `predicted` make the file a plot for DVC, so that it can be in Git while the stage's other
+    outputs stay in the run cache. Four decimals keep diffs readable, and are exact enough for any probability.
 
     Args:
         path: the file.
-        labels: the names of the classes.
-        texts: how many there are of the split.
-        complete: whether all have an answer, as where the model is no table.
+        logits: floats (texts, classes). For multi-label classification, labels above even odds are predicted.
+        actual: the labels, as `Dataset.targets` returns them.
+        labels: the class names.
+    """
+    table = pd.DataFrame(logits, columns=[f"logit {name}" for name in labels])
+    table.insert(0, "predicted", named(choose(logits, 0.0 if actual.ndim == 2 else None), labels))
+    table.insert(0, "actual", named(actual, labels))
+    files.write_text(path, table.to_csv(index=False, float_format="%.4f"))
+
+
+def read_predictions(path: Path, labels: list[str], texts: int, complete: bool = False) -> np.ndarray:
+    """Read the logits that `write_predictions` wrote.
+
+    Args:
+        path: the file.
+        labels: the class names.
+        texts: the number of texts of the split.
+        complete: whether each text must have a prediction. A teacher that is a table may lack some.
 
     Returns:
-        Floats (texts, classes); a row of NaN for a text without an answer.
+        Floats (texts, classes); a row of NaN for a text without a prediction.
 
     Raises:
         PotstillError: the file is missing or damaged.
@@ -102,20 +111,26 @@ def read_answers(path: Path, labels: list[str], texts: int, complete: bool = Fal
     with files.reading(path):
         logits = pd.read_csv(path)[[f"logit {name}" for name in labels]].to_numpy(float)
         if len(logits) != texts:
-            raise ValueError(f"{len(logits):,} answers to {texts:,} texts")
-        right = np.isfinite(logits).all(1) | (np.isnan(logits).all(1) & (not complete))
-        if not right.all():
-            raise ValueError(f"row {np.flatnonzero(~right)[0] + 1} lacks a number")
+            raise ValueError(f"{len(logits):,} predictions for {texts:,} texts")
+        valid = np.isfinite(logits).all(1) | (np.isnan(logits).all(1) & (not complete))
+        if not valid.all():
+            raise ValueError(f"row {np.flatnonzero(~valid)[0] + 1} lacks a number")
         return logits
 
 
-def headline(folder: Path, name: str, values: dict[str, Any]) -> None:
+def write_metrics(folder: Path, name: str, values: dict[str, Any]) -> None:
     """Write `folder/metrics.json` as `{name: values}`, so that `dvc exp show` has a column `name.value`."""
     files.write_json(folder / "metrics.json", {name: values})
 
 
-def summary(best: dict[str, float], parameters: int, size: int) -> dict[str, float]:
-    """The headline of a network that `training.fit` trained: its best epoch, its parameters, its bytes on disk."""
+def network_metrics(best: dict[str, float], parameters: int, size: int) -> dict[str, float]:
+    """Return the summary metrics of a network: its best epoch, its parameters, its bytes on disk.
+
+    Args:
+        best: the metrics of the best epoch, see `training.fit`.
+        parameters: the number of parameters.
+        size: bytes on disk.
+    """
     return {
         "validation_accuracy": round(best["validation_accuracy"], 6),
         "validation_macro_f1": round(best["validation_macro_f1"], 6),

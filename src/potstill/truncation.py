@@ -1,17 +1,17 @@
-"""Texts that are longer than what is read of them."""
+"""Texts that are longer than `max_length`."""
 
 from collections.abc import Mapping
 
-NOTED = 0.01  # the share of texts cut off above which somebody should know
+NOTED = 0.01  # the share of truncated texts above which a note is printed
 
 
 def note(key: str, shares: Mapping[str, float]) -> None:
-    """Print where many texts are cut off.
+    """Print a note if many texts are truncated.
 
     Args:
-        key: of params.yaml, what to raise.
-        shares: by name of the texts, the share that is cut off.
+        key: the parameter to raise.
+        shares: the fraction of truncated texts, by the name of the texts.
     """
     many = [f"{share:.1%} of the {name} texts" for name, share in shares.items() if share > NOTED]
     if many:
-        print(f"longer than `{key}`, and cut off there: {', '.join(many)}; raise it to have more of them read")
+        print(f"note: `{key}` truncates {', '.join(many)}. Raise it to use more of their words")

@@ -1,5 +1,5 @@
-"""The sections of `params.yaml`: one module and one frozen model each.
+"""The sections of `params.yaml`, a module with a frozen model each.
 
-They are separate modules because every stage lists the modules that it imports as dependencies: a
-new parameter of the student must not make a teacher train again.
+Every stage depends on the modules that it imports: with a module per section, a new parameter of the student does not
+make the teacher train again.
 """

@@ -8,7 +8,7 @@ from potstill.params.network import NetworkParams
 
 
 class BaselineParams(NetworkParams):
-    """The models that no teacher helps; `params.yaml` says what every key means."""
+    """The models trained on hard labels; `params.yaml` documents each key."""
 
     section: ClassVar[str] = "baseline"
 

@@ -8,7 +8,7 @@ from potstill.params.section import Section
 
 
 class EvaluateParams(Section):
-    """What the models are compared with, and how long they are timed; `params.yaml` says what each key means."""
+    """How models are compared and timed; `params.yaml` documents each key."""
 
     section: ClassVar[str] = "evaluate"
 

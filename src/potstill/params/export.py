@@ -6,7 +6,7 @@ from potstill.params.section import Section
 
 
 class ExportParams(Section):
-    """What the exported files hold; `params.yaml` says what each key means."""
+    """What the exported files hold; `params.yaml` documents each key."""
 
     section: ClassVar[str] = "export"
 

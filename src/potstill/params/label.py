@@ -8,7 +8,7 @@ from potstill.params.section import Section
 
 
 class LabelParams(Section):
-    """How the pool is labelled; `params.yaml` says what every key means."""
+    """How the pool is labelled; `params.yaml` documents each key."""
 
     section: ClassVar[str] = "label"
 

@@ -1,4 +1,4 @@
-"""What the sections `baseline` and `student` share: a small network, and how it is trained."""
+"""The keys that the sections `baseline` and `student` share: a small network and its training."""
 
 from typing import Literal
 
@@ -11,7 +11,7 @@ Architecture = Literal["mlp", "attention", "cnn", "bigru", "bilstm"]
 
 
 class NetworkParams(Section):
-    """A network and its training; `params.yaml` says what every key means."""
+    """A small network and its training; `params.yaml` documents each key."""
 
     architecture: Architecture
     vocab_size: int = Field(ge=2, le=WORDS)
@@ -35,7 +35,7 @@ class NetworkParams(Section):
 
     @field_validator("max_ngram")
     @classmethod
-    def _only_a_bag_needs_runs(cls, value: int, info: ValidationInfo) -> int:
+    def _only_mlp_has_ngrams(cls, value: int, info: ValidationInfo) -> int:
         if value > 1 and info.data.get("architecture", "mlp") != "mlp":
-            raise ValueError("only mlp takes more than 1, the other architectures see the order of words themselves")
+            raise ValueError("must be 1 unless architecture is mlp, as the others model word order themselves")
         return value

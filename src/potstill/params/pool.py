@@ -8,7 +8,7 @@ from potstill.params.section import Section, Seed
 
 
 class PoolParams(Section):
-    """What the transfer set is made of; `params.yaml` says what every key means."""
+    """The texts of the transfer set; `params.yaml` documents each key."""
 
     section: ClassVar[str] = "pool"
 

@@ -1,4 +1,4 @@
-"""The section `prepare` of `params.yaml`: where texts and labels come from, and what is kept."""
+"""The `prepare` section."""
 
 from typing import Annotated, ClassVar, Literal
 
@@ -7,9 +7,9 @@ from pydantic import Field, NonNegativeInt, PositiveInt, field_validator
 from potstill.params.section import Keys, Section, Seed
 
 Name = Annotated[str, Field(min_length=1)]
-# A class may be called 1 or 2.5; YAML reads such a name as a number.
+# A class may be named 1 or 2.5, which YAML reads as a number.
 LabelName = Annotated[str, Field(min_length=1, coerce_numbers_to_str=True)]
-Share = Annotated[float, Field(gt=0, lt=0.5)]
+Fraction = Annotated[float, Field(gt=0, lt=0.5)]
 
 
 class Hub(Keys):
@@ -21,7 +21,7 @@ class Hub(Keys):
 
 
 class DemoSizes(Keys):
-    """Rows of the built-in corpus."""
+    """Numbers of rows of the built-in corpus."""
 
     train: PositiveInt
     validation: PositiveInt
@@ -30,7 +30,7 @@ class DemoSizes(Keys):
 
 
 class PrepareParams(Section):
-    """What `params.yaml` says about the data; every key is explained there."""
+    """The data and their splits; `params.yaml` documents each key."""
 
     section: ClassVar[str] = "prepare"
 
@@ -44,8 +44,8 @@ class PrepareParams(Section):
     label: Name
     label_names: list[LabelName] | None
     multi_label: bool
-    validation_share: Share
-    test_share: Share
+    validation_share: Fraction
+    test_share: Fraction
     max_labelled: PositiveInt | None
     max_validation: PositiveInt | None
     seed: Seed
@@ -56,5 +56,5 @@ class PrepareParams(Section):
     @classmethod
     def _distinct(cls, labels: list[str] | None) -> list[str] | None:
         if labels is not None and len(set(labels)) < max(2, len(labels)):
-            raise ValueError("give at least two names, each once")
+            raise ValueError("must be at least two distinct names")
         return labels

@@ -8,7 +8,7 @@ from potstill.params.section import Section
 
 
 class ReportParams(Section):
-    """How much the report shows; `params.yaml` says what each key means."""
+    """How much the report shows; `params.yaml` documents each key."""
 
     section: ClassVar[str] = "report"
 

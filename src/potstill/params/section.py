@@ -1,4 +1,4 @@
-"""What all sections of `params.yaml` share: reading, checking, and errors that name the key."""
+"""Reading and checking `params.yaml`, with errors that name the key."""
 
 import difflib
 from collections.abc import Iterator, Mapping
@@ -39,10 +39,10 @@ RENAMED = {
     "ablate": {"words": "vocabulary", "pool": "transfer_shares", "labels": "label_shares", "jobs": "n_jobs"},
     "evaluate": {"max_loss": "non_inferiority_margin", "seconds": "timing_seconds"},
 }
-# What numpy and torch take as a seed.
+# The range of seeds of numpy and torch.
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
-# pydantic's kinds of errors, for those who do not know it.
-PLAIN = {
+# Messages for pydantic's types of errors.
+MESSAGES = {
     "bool_parsing": "must be true or false",
     "bool_type": "must be true or false",
     "dict_type": "must be a mapping of keys to values",
@@ -68,44 +68,44 @@ SCALAR = ("bool_type", "float_type", "int_type", "literal_error", "string_type")
 
 
 class Keys(BaseModel):
-    """Keys with values: a section of `params.yaml`, or a part of one."""
+    """A mapping in `params.yaml`: a section, or a part of one."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     @field_validator("*", mode="before")
     @classmethod
-    def _true_is_no_number(cls, value: Any, info: ValidationInfo) -> Any:
+    def _reject_booleans(cls, value: Any, info: ValidationInfo) -> Any:
         if isinstance(value, bool) and cls.model_fields[info.field_name or ""].annotation is not bool:
             raise ValueError("must not be true or false")
         return value
 
 
 class Section(Keys):
-    """A section of `params.yaml`. A subclass names its section and types its keys."""
+    """A section of `params.yaml`. Subclasses name the section and declare its keys."""
 
     section: ClassVar[str]
 
     @classmethod
     def load(cls, path: Path = paths.PARAMS) -> Self:
-        """Read and check this section.
+        """Read this section, and check the whole file.
 
         Raises:
-            PotstillError: the file or the section is missing, a section or a key is unknown, or a value is of the
-                wrong type or out of range; the text names file, key and value, and says what to type.
+            PotstillError: the file or the section is missing, a section or a key is unknown, or a value has the wrong
+                type or is out of range.
         """
         document = read(path)
         if document.get(cls.section) is None:
             raise PotstillError(f"{path}: the section `{cls.section}:` is missing: restore it from Git")
-        told = "; ".join(wrong(document))
-        if not told:
+        errors = "; ".join(check(document))
+        if not errors:
             return cls.model_validate(document[cls.section])
-        told += "" if told.endswith("?") else "."
-        undo = f"What `-S` has set stays in {path}: edit it there, or undo all changes in it with `git checkout {path}`"
-        raise PotstillError(f"{path}: {told} {undo}")
+        errors += "" if errors.endswith("?") else "."
+        undo = f"`-S` changes {path}: edit it, or undo all changes with `git checkout {path}`"
+        raise PotstillError(f"{path}: {errors} {undo}")
 
     @classmethod
     def check(cls, values: Any) -> list[str]:
-        """Say what is wrong with the values of this section."""
+        """Return the errors in the values of this section."""
         try:
             cls.model_validate(values)
         except ValidationError as error:
@@ -116,7 +116,7 @@ class Section(Keys):
 
     @classmethod
     def _renamed(cls, problem: Any) -> tuple[int | str, ...] | None:
-        """Return the place of the key that an unknown key is called now, if it has been renamed."""
+        """Return the new location of a key that has been renamed, or None."""
         *holders, old = problem["loc"] or ("",)
         new = RENAMED.get(cls.section, {}).get(old)
         known = problem["type"] == "extra_forbidden" and new in _annotation(cls, problem["loc"])[0].model_fields
@@ -124,58 +124,58 @@ class Section(Keys):
 
     @classmethod
     def _explain(cls, problem: Any) -> str:
-        """What is wrong with one key, and if it can be told, the `-S` to type instead."""
-        where, value, kind = problem["loc"], problem["input"], problem["type"]
-        key = cls.section + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in where)
-        holder, nullable = _annotation(cls, where)
+        """Return the message for one error of pydantic's, with the `-S` to type instead if it is known."""
+        location, value, kind = problem["loc"], problem["input"], problem["type"]
+        key = cls.section + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location)
+        holder, nullable = _annotation(cls, location)
         context = {name: int(x) if x == x // 1 else x for name, x in problem.get("ctx", {}).items() if _is_number(x)}
         if kind == "missing":
             return f"key `{key}` is missing: restore it from Git"
         if renamed := cls._renamed(problem):
             return f"{key} is now {'.'.join(map(str, (cls.section, *renamed)))}"
         if kind in ("extra_forbidden", "invalid_key"):
-            return f"unknown key `{key}`: {_guess(str(where[-1]), holder.model_fields)}"
-        if kind == "value_error":  # a check of ours, of this value or of several together
-            told = str(problem["ctx"]["error"])
-            return f"`{key}` is {_shown(value)}: {told}" if where else f"`{key}`: {told}"
-        told = PLAIN[kind].format(**problem.get("ctx", {}) | context) if kind in PLAIN else problem["msg"]
+            return f"unknown key `{key}`: {_suggest(str(location[-1]), holder.model_fields)}"
+        if kind == "value_error":  # raised by a validator of a field, or of the whole section
+            message = str(problem["ctx"]["error"])
+            return f"`{key}` is {_show(value)}: {message}" if location else f"`{key}`: {message}"
+        message = MESSAGES[kind].format(**problem.get("ctx", {}) | context) if kind in MESSAGES else problem["msg"]
         if nullable:
-            told += " or null"
+            message += " or null"
         if kind == "list_type" and isinstance(value, str | int | float):
-            told += f": type -S '{key}=[{value}]'"
+            message += f": type -S '{key}=[{value}]'"
         elif kind in SCALAR and isinstance(value, list) and len(value) == 1:
-            told += f": type -S {key}={value[0]}"
+            message += f": type -S {key}={value[0]}"
         elif kind in SCALAR and isinstance(value, list) and value:
-            told += f"; for several experiments type --queue -S '{key}={','.join(map(str, value))}'"
-        return f"`{key}` is {_shown(value)}: {told}"
+            message += f"; for several experiments type --queue -S '{key}={','.join(map(str, value))}'"
+        return f"`{key}` is {_show(value)}: {message}"
 
 
-def wrong(document: Mapping[str, Any]) -> list[str]:
-    """Say what is wrong with `params.yaml`, in any section: a mistake in a later stage's would be found after hours.
+def check(document: Mapping[str, Any]) -> list[str]:
+    """Return the errors in all sections, so that one in the section of a later stage is found hours earlier.
 
-    The sections' modules are imported by name. No output depends on a section that its stage does not load, so no stage
-    lists them in `dvc.yaml`.
+    Imports the sections' modules by name. No stage lists them in `dvc.yaml`, since no output depends on a section that
+    its stage does not load.
     """
-    found = [f"unknown section `{key}`: {_guess(str(key), SECTIONS)}" for key in document if key not in SECTIONS]
+    errors = [f"unknown section `{key}`: {_suggest(str(key), SECTIONS)}" for key in document if key not in SECTIONS]
     for name in SECTIONS:
         if document.get(name) is not None:
             module = import_module(f"potstill.params.{name}")
-            found += getattr(module, f"{name.capitalize()}Params").check(document[name])
-    return found
+            errors += getattr(module, f"{name.capitalize()}Params").check(document[name])
+    return errors
 
 
 class _Constructor(SafeConstructor):
-    """Says where a value is that is none, such as a date of month 13: ruamel lets pass what Python raises."""
+    """Adds the line number to errors that Python raises for a value, such as a date with month 13."""
 
     def construct_object(self, node: Any, deep: bool = False) -> Any:
         with _at(node):
             value = super().construct_object(node, deep)
             if isinstance(value, int):
-                str(value)  # refuses more digits than a message could show
+                str(value)  # raises if there are too many digits for a message
             return value
 
     def construct_mapping(self, node: Any, deep: bool = False) -> Any:
-        with _at(node):  # a key may be none
+        with _at(node):
             return super().construct_mapping(node, deep)
 
 
@@ -193,7 +193,7 @@ def read(path: Path) -> dict[str, Any]:
     """Read `params.yaml`.
 
     Raises:
-        PotstillError: it is missing, is not YAML, or has no sections; the text says where.
+        PotstillError: the file is missing, is not valid YAML, or has no sections.
     """
     try:
         return parse(path.read_text("utf-8-sig"), str(path))
@@ -204,13 +204,13 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def parse(text: str, name: str) -> dict[str, Any]:
-    """Read the text of a `params.yaml`, which errors call `name`.
+    """Parse the text of `params.yaml`; errors call it `name`.
 
     Raises:
-        PotstillError: it is not YAML, or has no sections.
+        PotstillError: it is not valid YAML, or has no sections.
     """
     try:
-        # YAML 1.2, because DVC's `-S lr=0.00001` writes 1e-05, a string to a YAML 1.1 reader.
+        # YAML 1.2, because DVC's `-S lr=0.00001` writes 1e-05, which YAML 1.1 reads as a string.
         reader = YAML(typ="safe", pure=True)
         reader.Constructor = _Constructor
         document = reader.load(text)
@@ -226,11 +226,11 @@ def parse(text: str, name: str) -> dict[str, Any]:
     return document
 
 
-def _annotation(model: Any, where: tuple[int | str, ...]) -> tuple[Any, bool]:
-    """The type that holds the last of the keys `where`, and whether the value there may be null."""
+def _annotation(model: Any, location: tuple[int | str, ...]) -> tuple[Any, bool]:
+    """Return the type that holds the last key of a location, and whether the value there may be null."""
     holder = kind = model
     nullable = False
-    for part in where:
+    for part in location:
         holder = kind
         if isinstance(holder, type) and issubclass(holder, BaseModel):
             field = holder.model_fields.get(str(part))
@@ -246,14 +246,14 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float)
 
 
-def _guess(name: str, known: Any) -> str:
-    """Which of the known names may be meant."""
+def _suggest(name: str, known: Any) -> str:
+    """Return a suggestion for a name that is not known."""
     likely = [f"`{match}`" for match in difflib.get_close_matches(name, list(known), n=3)]
     return f"did you mean {' or '.join(likely)}?" if likely else f"remove it; known are {', '.join(known)}"
 
 
-def _shown(value: Any) -> str:
-    """A value as YAML has it, cut to a line's length."""
+def _show(value: Any) -> str:
+    """Return a value as YAML shows it, at most 80 characters."""
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     shown = repr(value)

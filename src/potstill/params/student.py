@@ -9,7 +9,7 @@ from potstill.pool.sources import Source
 
 
 class StudentParams(NetworkParams):
-    """The student, and what it minimises; `params.yaml` says what every key means."""
+    """The student and its loss; `params.yaml` documents each key."""
 
     section: ClassVar[str] = "student"
 

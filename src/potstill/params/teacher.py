@@ -6,11 +6,11 @@ from pydantic import Field, model_validator
 
 from potstill.params.section import Keys, Section, Seed
 
-RESERVED = ("tfidf", "hard", "student", "ensemble")  # the other models that `evaluate` compares
+RESERVED = ("tfidf", "hard", "student", "ensemble")  # names of other models in `evaluate`
 
 
 class Preset(Keys):
-    """Where a teacher comes from, the learning rate that suits it, and what it has of its own."""
+    """A checkpoint, its learning rate, and settings that override those of the section."""
 
     checkpoint: str = Field(min_length=1)
     learning_rate: float = Field(default=5e-5, gt=0, le=1)
@@ -19,7 +19,7 @@ class Preset(Keys):
 
 
 class TeacherParams(Section):
-    """How the teachers are fine-tuned; `params.yaml` says what every key means."""
+    """How the teachers are fine-tuned; `params.yaml` documents each key."""
 
     section: ClassVar[str] = "teacher"
 
@@ -45,22 +45,24 @@ class TeacherParams(Section):
         for name in self.checkpoints:
             if name not in self.presets:
                 known = ", ".join(self.presets)
-                raise ValueError(f"`{name}` in checkpoints is not a key of teacher.presets ({known})")
+                raise ValueError(f"`{name}` in checkpoints is not a key of teacher.presets (found: {known})")
             if not name.replace("-", "").replace("_", "").isalnum() or name in RESERVED:
-                raise ValueError(f"`{name}` cannot name a teacher: use letters, digits, - and _, not {RESERVED}")
+                raise ValueError(
+                    f"`{name}` is not a valid name: use letters, digits, - and _, and none of {', '.join(RESERVED)}"
+                )
         return self
 
     @model_validator(mode="after")
     def _batches_divide(self) -> "TeacherParams":
         if self.batch_size % (self.processes * self.gradient_accumulation_steps):
-            raise ValueError("batch_size is no multiple of processes times gradient_accumulation_steps")
+            raise ValueError("batch_size must be divisible by processes times gradient_accumulation_steps")
         return self
 
     @property
     def texts_at_once(self) -> int:
-        """Texts of a batch that one process holds at a time."""
+        """The number of texts that a process handles at a time."""
         return self.batch_size // (self.processes * self.gradient_accumulation_steps)
 
     def of(self, name: str) -> "TeacherParams":
-        """The settings of one teacher, with its own seed and passes of adaptation if its preset has them."""
+        """Return the settings of one teacher: those of the section, overridden by its preset."""
         return self.model_copy(update=self.presets[name].model_dump(include={"seed", "mlm_epochs"}, exclude_none=True))
