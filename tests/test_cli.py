@@ -146,13 +146,13 @@ def test_below_the_threshold_the_fallback_answers(model, teacher, target, tmp_pa
     made = Student.load(model)
     sure = made.predict_proba(texts).max(1)
     threshold = float(np.median(sure)) + 1e-6
-    asked = ("predict", model, source, "-o", tmp_path / target, "--threshold", threshold, "--fallback", teacher)
-    cli.execute([str(argument) for argument in asked])
+    command = ("predict", model, source, "-o", tmp_path / target, "--threshold", threshold, "--fallback", teacher)
+    cli.execute([str(argument) for argument in command])
     unsure = sure < threshold
     said = f"30 texts classified, {unsure.sum()} of them ({unsure.mean():.1%}) by {teacher}"
     assert said in capsys.readouterr().err
-    asked = teachers.load(teacher)
-    theirs = np.array(asked.labels)[asked.logits(texts).argmax(1)]
+    loaded = teachers.load(teacher)
+    theirs = np.array(loaded.labels)[loaded.logits(texts).argmax(1)]
     labels, _ = answers(tmp_path / target)
     assert labels == np.where(unsure, theirs, made.predict(texts)).tolist()
     if target.endswith("parquet"):
@@ -167,19 +167,19 @@ def test_below_the_threshold_the_fallback_answers(model, teacher, target, tmp_pa
 
 def test_a_fallback_that_cannot_be_is_refused(model, bert, teacher, tmp_path, monkeypatch):
     source = write(tmp_path / "a.txt", TEXTS)
-    asked = ("predict", model, source, "-o", tmp_path / "b.csv", "--fallback")
-    assert "--fallback requires --threshold" in refused(*asked, teacher)
-    assert "teacher.json: no such file" in refused(*asked, tmp_path, "--threshold", "1")
+    command = ("predict", model, source, "-o", tmp_path / "b.csv", "--fallback")
+    assert "--fallback requires --threshold" in refused(*command, teacher)
+    assert "teacher.json: no such file" in refused(*command, tmp_path, "--threshold", "1")
     teachers.describe(tmp_path, "table", ["c0", "c1", "c2"])
     pq.write_table(pa.table({"text": ["a"], "c0": [1.0], "c1": [0.0], "c2": [0.0]}), tmp_path / "table.parquet")
-    assert "has no probabilities for new texts" in refused(*asked, tmp_path, "--threshold", "1")
+    assert "has no probabilities for new texts" in refused(*command, tmp_path, "--threshold", "1")
     other = make_teacher(bert, tmp_path / "other", ["x", "y", "z"])
-    assert "has the labels x, y, z, the student c0, c1, c2" in refused(*asked, other, "--threshold", "1")
+    assert "has the labels x, y, z, the student c0, c1, c2" in refused(*command, other, "--threshold", "1")
     monkeypatch.setitem(sys.modules, "pandas", None)  # as where only the base is installed
     monkeypatch.delitem(sys.modules, "potstill.teacher.model")
     monkeypatch.delattr("potstill.teacher.model")
     assert "pandas is not installed. Run `pip install -e '.[train]'` in a clone" in refused(
-        *asked, teacher, "--threshold", "1"
+        *command, teacher, "--threshold", "1"
     )
     assert not (tmp_path / "b.csv").exists()
 
@@ -188,8 +188,8 @@ def test_a_fallback_that_cannot_be_is_refused(model, bert, teacher, tmp_path, mo
 def test_no_file_of_the_fallback_is_overwritten(name, model, teacher, tmp_path):
     before = (teacher / name).read_bytes()
     source = write(tmp_path / "a.txt", TEXTS)
-    asked = ("predict", model, source, "--output-format", "jsonl", "--threshold", "1", "--fallback", teacher)
-    assert "is both input and output: name another output" in refused(*asked, "-o", teacher / name)
+    command = ("predict", model, source, "--output-format", "jsonl", "--threshold", "1", "--fallback", teacher)
+    assert "is both input and output: name another output" in refused(*command, "-o", teacher / name)
     assert (teacher / name).read_bytes() == before
 
 

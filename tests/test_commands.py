@@ -49,3 +49,20 @@ def test_outside_a_project_a_command_ends_in_one_line(arguments, tmp_path, monke
     (tmp_path / "dvc.yaml").touch()
     with pytest.raises(PotstillError, match=r"^params\.yaml: not found in "):
         cli.execute(arguments)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "package", "extra"),
+    [(["verify"], "dvc", "train"), (["qr"], "segno", "train"), (["serve", "a.pot"], "fastapi", "serve")],
+)
+def test_a_package_that_is_not_installed_is_one_line(arguments, package, extra):
+    code = (
+        "import sys\nclass Missing:\n def find_spec(self, name, path=None, target=None):\n"
+        f"  if name.split('.')[0] == {package!r}: raise ModuleNotFoundError(name, name={package!r})\n"
+        "sys.meta_path.insert(0, Missing())\nfrom potstill.cli import main\nmain()"
+    )
+    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert (
+        done.stderr == f"error: {package} is not installed. Run `pip install -e '.[{extra}]'` in a clone of potstill.\n"
+    )

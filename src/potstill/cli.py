@@ -78,7 +78,3 @@ def _check_project() -> None:
     for name in PROJECT_FILES:
         if not Path(name).is_file():
             raise PotstillError(f"{name}: not found in {Path.cwd()}. Run this command in the folder of a project.")
-
-
-if __name__ == "__main__":
-    main()

@@ -33,7 +33,9 @@ def arguments(parser: Parser) -> None:
     parser.add_argument(
         "--output-format", choices=FORMATS, help="default: by the file's suffix; jsonl for standard output"
     )
-    parser.add_argument("--column", type=text, default="text", help="column, or key, of the texts (default: text)")
+    parser.add_argument(
+        "--column", type=text, metavar="NAME", default="text", help="column, or key, of the texts (default: text)"
+    )
     parser.add_argument(
         "--top-k",
         type=count,

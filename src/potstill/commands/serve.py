@@ -17,9 +17,15 @@ def arguments(parser: Parser) -> None:
         "--host", type=text, default="127.0.0.1", help="address to listen at (default: %(default)s, this machine only)"
     )
     parser.add_argument("--port", type=_port, default=8000, help="0 for any free one (default: %(default)s)")
-    parser.add_argument("--max-body", type=count, default=1 << 22, help="bytes of a request (default: %(default)s)")
-    parser.add_argument("--max-batch", type=count, default=1000, help="texts in a request (default: %(default)s)")
-    parser.add_argument("--max-length", type=count, default=100_000, help="characters of a text (default: %(default)s)")
+    parser.add_argument(
+        "--max-body", type=count, metavar="BYTES", default=1 << 22, help="bytes of a request (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--max-batch", type=count, metavar="N", default=1000, help="texts in a request (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--max-length", type=count, metavar="N", default=100_000, help="characters of a text (default: %(default)s)"
+    )
     parser.add_argument(
         "--max-connections", type=count, default=1000, metavar="N", help="open connections (default: %(default)s)"
     )

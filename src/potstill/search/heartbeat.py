@@ -56,6 +56,8 @@ class StaleTrials:
 
     def _is_stale(self, trial: FrozenTrial) -> bool:
         beats = trial.user_attrs.get("beats", 0)
-        if self._last_beat.get(trial.number, (None,))[0] != beats:
-            self._last_beat[trial.number] = beats, time.monotonic()
-        return time.monotonic() - self._last_beat[trial.number][1] > GRACE_PERIOD
+        last, since = self._last_beat.get(trial.number, (None, 0.0))
+        if beats != last:
+            since = time.monotonic()
+            self._last_beat[trial.number] = beats, since
+        return time.monotonic() - since > GRACE_PERIOD
