@@ -348,7 +348,7 @@ def test_labels_and_answers_go_through_a_store(bucket, teacher, tmp_path, monkey
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
-        ((), "not - .a stream."),
+        ((), r"not - \(a stream\)"),
         (("in.parquet", "-o", "out", "--skip-bad"), "does not support --fallback and --skip-bad"),
         (("in.parquet", "-o", "out"), "in.parquet: no such file"),
         (("*.parquet", "-o", "out"), "there is no Parquet file"),
