@@ -294,7 +294,7 @@ def committed(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 def peers(setting: Setting, folder: Path) -> list[dict[str, Any]]:
     """The rows of the teacher and of TF-IDF with logistic regression."""
     data = Dataset.load(folder / "prepared")
-    logits = record.read_answers(folder / "test.csv", data.labels)
+    logits = record.read_answers(folder / "test.csv", data.labels, len(data.test))
     facts = files.read_json(folder / "metrics.json")["minilm"]
     tfidf = Tfidf.fit(data.train, 1.0, None)
     right = tfidf.predict_proba(data.validation["text"].tolist()).argmax(1) == data.validation["label"]
