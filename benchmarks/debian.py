@@ -1,8 +1,8 @@
-"""Many classes, and several labels per text, on texts that every Debian has: what its packages say of themselves.
+"""Many classes and multi-label classification, on the descriptions of Debian packages: `make benchmark-debian`.
 
-Run it with `make benchmark-debian` where there is `apt-cache`. Nobody tuned on these data: a setting per task, set
-before its first run but for the teacher's: epochs, learning rate and class weights, which were changed when the report
-said that it was no better than TF-IDF. The pipeline runs whole; its report is `benchmarks/.work/debian-*.html`.
+It requires `apt-cache`. The settings were fixed before the first run, but for the teacher's epochs, learning rate and
+class weights, which were changed when the report said that it was no better than TF-IDF. The whole pipeline runs; its
+report is `benchmarks/.work/debian-*.html`.
 """
 
 import argparse
@@ -24,7 +24,7 @@ SEED = 0
 FACETS = ("use::", "works-with::", "interface::")  # of the tags of https://debtags.debian.org
 MIN_PACKAGES = 50_000
 MIN_TEXTS = {"sections": 20, "tags": 100}  # of a class that is kept
-UNTAGGED = 0.15  # share that is kept of the texts with tags, but none of these facets
+UNTAGGED = 0.15  # the share to keep of texts that have tags, but none of these facets
 
 NETWORK = {"vocab_size": 4000, "embedding_dim": 8, "hidden": 24, "weight_bits": 8, "learning_rate": 0.005}
 BOTH = {
@@ -44,7 +44,7 @@ TASKS = {
     "tags": Setting(
         "Debian tags",
         BOTH
-        # Without weights it foretells how rare each tag is, and hardly more, for its first epochs.
+        # Without class weights it predicts little more than the tags' frequencies in its first epochs.
         | {
             "prepare.multi_label": True,
             "teacher.class_weight": "balanced",
@@ -56,7 +56,7 @@ TASKS = {
 
 
 def packages() -> list[dict[str, str]]:
-    """The fields of every package that apt knows, one package for each description, in random order.
+    """Return the fields of every package that apt knows, one package per description, in random order.
 
     Raises:
         SystemExit: there is no apt-cache, or it knows too few packages.
@@ -81,7 +81,7 @@ def packages() -> list[dict[str, str]]:
 
 
 def sections(known: list[dict[str, str]]) -> tuple[list[tuple[str, str]], list[str]]:
-    """Which section is it in: labelled texts, and others."""
+    """Return descriptions with their section, and unlabelled ones."""
     rows = [(fields["Description"], fields["Section"].split("/")[-1]) for fields in known]
     counts = Counter(section for _, section in rows[:14000])
     rows = [row for row in rows if counts[row[1]] >= MIN_TEXTS["sections"]]
@@ -89,7 +89,7 @@ def sections(known: list[dict[str, str]]) -> tuple[list[tuple[str, str]], list[s
 
 
 def tags(known: list[dict[str, str]]) -> tuple[list[tuple[str, str]], list[str]]:
-    """What is it for, what does it work with, how is it used: texts with their labels, and others."""
+    """Return descriptions with their tags of `FACETS`, and unlabelled ones."""
     tagged = [(fields["Description"], fields["Tag"].split(", ")) for fields in known if fields.get("Tag")]
     counts = Counter(tag for _, tags in tagged for tag in tags if tag.startswith(FACETS))
     rng = random.Random(SEED)
@@ -99,7 +99,7 @@ def tags(known: list[dict[str, str]]) -> tuple[list[tuple[str, str]], list[str]]
 
 
 def write(folder: Path, rows: list[tuple[str, str]], others: list[str]) -> None:
-    """Split the labelled texts, and write all as `prepare` reads them."""
+    """Split the labelled texts, and write the files that `prepare` reads."""
     with files.atomic_write(folder) as part:
         part.mkdir()
         train, validation = len(rows) * 4 // 7, len(rows) * 5 // 7
@@ -111,7 +111,7 @@ def write(folder: Path, rows: list[tuple[str, str]], others: list[str]) -> None:
 
 
 def run(name: str, setting: Setting) -> dict[str, Any]:
-    """Run the whole pipeline; what `evaluate` says, and the facts that it goes by."""
+    """Run the whole pipeline, and return its verdict and metrics."""
     clone = Clone(f"debian-{name}", WORK / "debian" / name)
     command = setting.command(clone.data, "student", {})
     commit = clone.run(command, setting.experiment)

@@ -1,7 +1,7 @@
-"""The article's experiment on the Emotion tweets, and how far it goes. Run it with `make benchmark-emotion`.
+"""The article's experiment on the Emotion tweets, and extensions of it: `make benchmark-emotion`.
 
-`benchmarks/README.md` says how the settings were chosen: on the validation split; the test split is only reported.
-Parts can be asked for by name, see `--part`; the committed results are those of all.
+The settings were chosen on the validation split, see `benchmarks/README.md`. `--part` runs some of the parts; the
+committed results are those of all.
 """
 
 import sys
@@ -28,13 +28,13 @@ REAL_TEXT = dict.fromkeys((*VARIANTS, "pool.generated"), 0)
 
 
 def setting(name: str, **params: Any) -> Setting:
-    """The Emotion tweets with the in-domain unlabelled ones."""
+    """Return the setting of the Emotion tweets with the in-domain unlabelled ones."""
     base = {"prepare.unlabelled": ["unlabeled/carer_balanced.txt"], "prepare.label_names": LABELS}
     return Setting(name, base | {key.replace("__", "."): value for key, value in params.items()})
 
 
 def few(number: int, draw: int, epochs: int) -> Setting:
-    """A few labels, drawn with a seed. A quarter as many validation labels, added to them, chooses epochs."""
+    """Return a setting of few labels, sampled with a seed; a further quarter of them are the validation labels."""
     drawn = {"prepare__labelled": number, "prepare__validated": number // 4, "prepare__seed": draw}
     return setting(f"{number:,} labels, draw {draw}", **drawn, teacher__epochs=epochs, **REAL_TEXT)
 
@@ -42,14 +42,14 @@ def few(number: int, draw: int, epochs: int) -> Setting:
 ALL = setting("all labels", **VARIANTS, teacher__epochs=4, teacher__seed=1, pool__generated=1.0)
 DRAWS = range(3)
 FEW = [few(number, draw, epochs) for number, epochs in ((1000, 12), (200, 40)) for draw in DRAWS]
-# Further points, of one draw each, for the curve over the number of labels.
+# Further points of the curve over the number of labels, one sample each.
 CURVE = [few(100, 0, 60), few(4000, 0, 4), setting("16,000 labels", teacher__epochs=4, teacher__seed=1, **REAL_TEXT)]
 
 MLP = {"architecture": "mlp", "vocab_size": 5000, "hidden": 16, "weight_bits": 8, "fingerprint_bits": 8}
 WIDE = {"weight_bits": 8, "fingerprint_bits": 8, "learning_rate": 0.005}
 SHARED = {"informative_share": 0.9, "weight_bits": 8, "fingerprint_bits": 8, "learning_rate": 0.02}
 
-# The network, which hard and soft labels share.
+# The networks, trained on hard and on soft labels.
 NETWORKS: dict[str, dict[str, Any]] = {
     "mlp-80k": {**MLP, "informative_share": 0.6, "max_ngram": 2},
     "mlp-80k-words": {**MLP, "informative_share": 0.0, "max_ngram": 1},  # the article's own
@@ -74,7 +74,7 @@ NETWORKS: dict[str, dict[str, Any]] = {
         "fingerprint_bits": 4,
     },
 }
-# Between and below these, for the curve over the number of parameters.
+# Further points of the curve over the number of parameters.
 SIZES: dict[str, dict[str, Any]] = {
     "bigru-30k": {"vocab_size": 2100, "embedding_dim": 10, "hidden": 32, "informative_share": 0.9, **WIDE},
     "bigru-250": {"vocab_size": 700, "embedding_rows": 40, "embedding_dim": 2, "hidden": 3, **SHARED},
@@ -83,10 +83,10 @@ DROPOUT = {"bigru-80k": 0.3, "bigru-30k": 0.2, "bigru-10k": 0.1}
 
 
 def soft(network: str) -> dict[str, Any]:
-    """A network and its training on soft labels."""
+    """Return the parameters of a network trained on soft labels."""
     params = {"architecture": "bigru", **(NETWORKS | SIZES)[network]}
     if params["architecture"] == "mlp":
-        # A bag of words learns best from text that somebody might have written, and from rare words in it.
+        # A bag of words learns best from natural text, with its rare words.
         sources = {"sources": ["train", "unlabelled", "replace", "splice"]}
         return params | {"epochs": 6, "batch_size": 64, "learning_rate": 0.005, "weight_decay": 0.05} | sources
     training = {"epochs": 10, "batch_size": 256, "learning_rate": 0.01}
@@ -94,16 +94,16 @@ def soft(network: str) -> dict[str, Any]:
 
 
 def hard(network: str) -> dict[str, Any]:
-    """The same network and its training on hard labels."""
+    """Return the parameters of the same network trained on hard labels."""
     params = {"architecture": "bigru", **(NETWORKS | SIZES)[network]}
     mlp = params["architecture"] == "mlp"
     training = {"epochs": 20, "batch_size": 64, "learning_rate": 0.005, "dropout": 0.0 if mlp else 0.3}
-    # Pairs are rare and hard labels few: words made unknown at random were best on validation.
+    # Bigrams are rare and hard labels few: word dropout was best on validation.
     return params | training | {"weight_decay": 0.0, "word_dropout": 0.2 if network == "mlp-80k" else 0.0}
 
 
 def table_runs() -> list[Run]:
-    """All labels: every network distilled and on hard labels."""
+    """All labels: every network, distilled and trained on hard labels."""
     runs = [Run(ALL, name, "distilled", soft(name), seed) for name in NETWORKS for seed in SEEDS]
     return runs + [Run(ALL, name, "hard", hard(name), seed) for name in NETWORKS for seed in SEEDS]
 
@@ -118,7 +118,7 @@ FEW_NETWORKS = ("bigru-80k", "bigru-3k")
 
 
 def few_runs() -> list[Run]:
-    """Few labels; for the first seed also what the full validation split would have chosen."""
+    """Few labels; for the first seed also with the full validation split."""
     runs = []
     for setting in FEW:
         for name in FEW_NETWORKS:
@@ -129,7 +129,7 @@ def few_runs() -> list[Run]:
 
 
 def labels_runs() -> list[Run]:
-    """From 100 to 16,000 labels, on real text alone."""
+    """From 100 to 16,000 labels, without generated text."""
     runs = []
     for setting in (*CURVE, *FEW):
         for name in FEW_NETWORKS:
@@ -139,12 +139,12 @@ def labels_runs() -> list[Run]:
     return runs
 
 
-POOL = (1000, 2000, 4000, 8000, 16_000, 34_000)  # texts; the train texts and the unlabelled ones are a few more
+POOL = (1000, 2000, 4000, 8000, 16_000, 34_000)  # texts; a few less than all train and unlabelled ones
 STEPS = 1400  # as many as ten epochs on all of them
 
 
 def pool_runs() -> list[Run]:
-    """1,000 labels, one draw, and more and more real text for the teacher to label; as many steps for each."""
+    """1,000 labels, one sample, and transfer sets of different sizes; the same number of steps for each."""
     runs = []
     for texts in POOL:
         for name in FEW_NETWORKS:
@@ -165,7 +165,7 @@ def parameters_runs() -> list[Run]:
     ]
 
 
-# What the transfer set holds, one source of text after the other; as many steps for each.
+# The sources of the transfer set, added one by one, and epochs that make the same number of steps.
 SOURCES = {
     "soft labels on train": (["train"], 78),
     "+ variants": (["train", "replace", "drop", "splice"], 17),
@@ -176,7 +176,7 @@ ABLATED = "bigru-3k"
 
 
 def ablation_runs() -> list[Run]:
-    """One network: hard labels, then soft ones on more and more text; frequent words, and chosen ones."""
+    """One network on hard labels, then on soft labels of more and more sources; frequent and informative words."""
     runs = []
     for words, influence in (("frequent words", 0.0), ("chosen words", 0.9)):
         changes = {"informative_share": influence}
@@ -188,10 +188,10 @@ def ablation_runs() -> list[Run]:
 
 
 def article(data: Path) -> dict[str, Any]:
-    """The article's step 1: scikit-learn's defaults on the files as they are.
+    """Return the row of the article's baseline: scikit-learn's defaults on the unprepared files.
 
-    16 train texts also occur in validation or test, most with another label. `prepare` removes them, as one should;
-    that alone lifts the accuracy by a third of a point.
+    16 train texts also occur in validation or test, most with another label. `prepare` removes them, which by itself
+    raises the accuracy by a third of a point.
     """
     raw = from_files.read(PrepareParams.load(ROOT / "params.yaml").model_copy(update={"path": str(data)}))
     train, validation, test = (raw.splits[split].rows for split in SPLITS)
@@ -208,7 +208,7 @@ def article(data: Path) -> dict[str, Any]:
     )
 
 
-# What is run, whether TF-IDF and the teacher stand beside it, and what is written of it.
+# By part: the runs, whether to add the rows of TF-IDF and the teacher, and the function that writes the results.
 PARTS = {
     "table": (table_runs, True, tables.emotion),
     "qr": (qr_runs, False, tables.qr),

@@ -1,7 +1,7 @@
-"""What the article's follow-ups ask of SST-2 and CoLA. Run it with `make benchmark-glue`.
+"""SST-2 and CoLA: `make benchmark-glue`.
 
-On SST-2 a small student keeps what its teacher knows; on CoLA, where all hangs on grammar, none does, and the pipeline
-has to say so. `benchmarks/README.md` says how the settings were chosen: on the validation split.
+On SST-2 a small student keeps the teacher's accuracy; on CoLA, which depends on grammar, none does, and the verdict has
+to say so. The settings were chosen on the validation split, see `benchmarks/README.md`.
 """
 
 import sys
@@ -31,11 +31,11 @@ SMALL = {
 
 @dataclass(frozen=True)
 class Task:
-    """Data, and the students that are tried on them.
+    """Data and students.
 
     Attributes:
         setting: the data, the teacher and the transfer set.
-        networks: by name. The pipeline runs whole with the first, whose verdict is reported.
+        networks: by name. The whole pipeline runs with the first one, for its verdict.
         epochs: passes over the transfer set.
     """
 
@@ -74,23 +74,23 @@ TASKS = {
 
 
 def soft(network: Network, epochs: int) -> dict[str, Any]:
-    """A network and its training on soft labels."""
+    """Return the parameters of a network trained on soft labels."""
     training = network | {"epochs": epochs, "learning_rate": 0.005}
     if network["architecture"] == "mlp":
-        # A bag of words learns best from text that somebody might have written.
+        # A bag of words learns best from natural text.
         sources = ["train", "unlabelled", "replace", "splice", "borrow"]
         return training | {"batch_size": 64, "sources": sources}
     return training | {"batch_size": 256, "dropout": 0.1}
 
 
 def hard(network: Network) -> dict[str, Any]:
-    """The same network and its training on hard labels."""
+    """Return the parameters of the same network trained on hard labels."""
     dropout = 0.0 if network["architecture"] == "mlp" else 0.3
     return network | {"epochs": 20, "batch_size": 64, "learning_rate": 0.005, "dropout": dropout}
 
 
 def verdict(clone: Clone, task: Task) -> str:
-    """What `evaluate` says first when the whole pipeline runs with the task's first student."""
+    """Run the whole pipeline with the task's first student, and return its verdict."""
     clone.resume(task.setting)
     [network, *_] = task.networks.values()
     command = task.setting.command(clone.data, "student", soft(network, task.epochs))
@@ -116,9 +116,9 @@ def main() -> None:
             for seed in SEEDS
         ]
         rows = measure(clone, runs, arguments.jobs, compared=True)
-        said = verdict(clone, task)
-        files.write_json(RESULTS / f"{name}.json", {"verdict": said, "rows": committed(rows)})
-        tables.glue(name, rows, said, RESULTS)
+        sentence = verdict(clone, task)
+        files.write_json(RESULTS / f"{name}.json", {"verdict": sentence, "rows": committed(rows)})
+        tables.glue(name, rows, sentence, RESULTS)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,8 @@
 """Labelling speed: potstill's teacher against the pipeline of `transformers`. Run it with `make benchmark-label`.
 
-Both score the same texts with the same checkpoint, in turns: the teacher of the last `dvc repro`, and the lines of a
-text file. The pipeline has a batch size of 32, single precision, its model loaded, and all cores for its threads, or
-the GPU; potstill has what params.yaml says, and loads its model in each of its processes every time. Rows of other
-machines stay in `results.json`.
+Both label the lines of a text file with the teacher of the last `dvc repro`, in turns. The pipeline has a batch size of
+32, single precision, a loaded model, and the GPU or all cores; potstill has the settings of params.yaml, and loads the
+model in each of its processes every time. `results.json` keeps the rows of other machines.
 """
 
 import argparse
@@ -35,7 +34,7 @@ BATCH, ROUNDS = 32, 3
 
 
 def pipeline(folder: Path, labels: list[str]) -> Callable[[list[str]], np.ndarray]:
-    """What people use: gives ids of classes."""
+    """Return the pipeline of transformers as a function from texts to class ids."""
     from transformers import pipeline
 
     classify = pipeline(
@@ -43,31 +42,31 @@ def pipeline(folder: Path, labels: list[str]) -> Callable[[list[str]], np.ndarra
     )
     facts = files.read_json(folder / "teacher.json")
 
-    def answer(texts: list[str]) -> np.ndarray:
-        torch.set_num_threads(cpu_count())  # one process of ours, which is this one, takes one
+    def classify_ids(texts: list[str]) -> np.ndarray:
+        torch.set_num_threads(cpu_count())  # potstill with one process has set it to one
         found = classify(texts, truncation=True, max_length=facts["max_length"])
         return np.array([labels.index(row["label"]) for row in found])
 
-    return answer
+    return classify_ids
 
 
 def potstill(folder: Path, **changes: Any) -> Callable[[list[str]], np.ndarray]:
-    """What the stage `label` does, from a file to a file, its processes' start included: gives ids of classes."""
+    """Return the stage `label`, with the start of its processes, as a function from texts to class ids."""
     params = LabelParams.load(ROOT / paths.PARAMS)
     params = params.model_validate(params.model_dump() | changes)
 
-    def answer(texts: list[str]) -> np.ndarray:
+    def classify_ids(texts: list[str]) -> np.ndarray:
         with TemporaryDirectory() as work:
             pool, target = Path(work) / "pool.parquet", Path(work) / "labelled"
             pd.DataFrame({"text": texts}).to_parquet(pool, index=False, row_group_size=SHARD)
             label(folder, pool, target, params, Path(work) / "shards")
             return pd.read_parquet(target).to_numpy().argmax(1)
 
-    return answer
+    return classify_ids
 
 
 def machine() -> str:
-    """What computes here, and whether it multiplies bfloat16."""
+    """Return the name of the hardware, and whether it supports bfloat16."""
     bf16 = "bfloat16" if device.bf16("auto") else "no bfloat16"
     if torch.cuda.is_available():
         return f"{torch.cuda.get_device_name()}, {bf16}"
@@ -75,7 +74,7 @@ def machine() -> str:
 
 
 def main() -> None:
-    """Time all in turns and write `benchmarks/label/` and the README's table."""
+    """Time all engines in turns, and write `benchmarks/label/` and the README's table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="a text file with a text per line")
     parser.add_argument("--teacher", type=Path, default=ROOT / "models" / "teacher" / "minilm", help="(%(default)s)")
@@ -89,13 +88,13 @@ def main() -> None:
     if device.bf16("auto"):
         engines["potstill, fp32"] = potstill(arguments.teacher, precision="fp32")
     seconds: dict[str, list[float]] = {name: [] for name in engines}
-    answers: dict[str, np.ndarray] = {}
-    for answer in engines.values():
-        answer(texts[:64])  # the first time is always slow
+    ids: dict[str, np.ndarray] = {}
+    for classify in engines.values():
+        classify(texts[:64])  # warm-up
     for _ in range(ROUNDS):
-        for name, answer in engines.items():
+        for name, classify in engines.items():
             start = perf_counter()
-            answers[name] = answer(texts)
+            ids[name] = classify(texts)
             seconds[name].append(perf_counter() - start)
     rows = []
     for name, values in seconds.items():
@@ -108,7 +107,7 @@ def main() -> None:
                 "ratio_to_pipeline": round(statistics.median(ratios), 2),
                 "lowest_ratio": round(min(ratios), 2),
                 "highest_ratio": round(max(ratios), 2),
-                "same_labels": round(float((answers[name] == answers["pipeline"]).mean()), 5),
+                "same_labels": round(float((ids[name] == ids["pipeline"]).mean()), 5),
                 "command": "make benchmark-label DATA=$DATA",
                 "machine": machine(),
                 "versions": ", ".join(f"{name} {version(name)}" for name in ("torch", "transformers")),

@@ -1,9 +1,9 @@
-"""What the benchmarks share: teachers and transfer sets through the real DAG, and students on them.
+"""Teachers, transfer sets and students of the benchmarks.
 
 A teacher and the transfer set it labels are a `dvc exp run` in a clone of this repository under `benchmarks/.work/`,
-so that the committed default state is left alone. Its students are then trained by the library, several at a time, with
-what `dvc exp run` would pass to the stages `student` and `baseline`: the same functions, threads and seeds, hence the
-same weights; each row holds that command. What is done is kept and not repeated: stop a benchmark, and start it again.
+so that this checkout does not change. Its students are then trained by the library, in parallel, with the functions,
+threads and seeds of the stages `student` and `baseline`, hence with the same weights as by `dvc exp run`; each row has
+that command. Results are kept: a benchmark that is stopped resumes when it is started again.
 """
 
 import argparse
@@ -36,31 +36,31 @@ from potstill.params.student import StudentParams  # noqa: E402
 from potstill.student import distil, transfer  # noqa: E402
 
 WORK = ROOT / "benchmarks" / ".work"
-CODE = ("student", "runtime", "params")  # what a student's numbers depend on
+CODE = ("student", "runtime", "params")  # the packages that a student's weights depend on
 
 
-def parser(says: str, data: str = "the folder with train.txt, val.txt, test.txt") -> argparse.ArgumentParser:
-    """What every benchmark that trains students is told; `says` is its docstring, `data` what its folder holds."""
-    made = argparse.ArgumentParser(description=says.splitlines()[0])
+def parser(docstring: str, data: str = "the folder with train.txt, val.txt, test.txt") -> argparse.ArgumentParser:
+    """Return the argument parser of a benchmark with this docstring; `data` is the help of `--data`."""
+    made = argparse.ArgumentParser(description=docstring.splitlines()[0])
     made.add_argument("--data", type=Path, required=True, help=data)
-    made.add_argument("--jobs", type=int, default=os.cpu_count(), help="students at a time (default: a core each)")
+    made.add_argument("--jobs", type=int, default=os.cpu_count(), help="students at a time (default: one per core)")
     return made
 
 
 @dataclass(frozen=True)
 class Setting:
-    """Data, labels and teacher: what is changed in params.yaml, and what of the DAG is run."""
+    """Data, labels and teacher: changes to params.yaml."""
 
     name: str
     params: dict[str, Any]
 
     @property
     def experiment(self) -> str:
-        """Its name in DVC."""
+        """The name of its experiment."""
         return self.name.replace(",", "").replace(" ", "-")
 
     def command(self, data: Path | str, section: str | None = None, changes: dict[str, Any] | None = None) -> list[str]:
-        """The DVC command that makes its transfer set, or with a section what follows from it."""
+        """Return the DVC command that makes its transfer set, or with a `section` that of the whole pipeline."""
         params = {"prepare.source": "files", "prepare.path": data, **self.params}
         params |= {f"{section}.{key}": value for key, value in (changes or {}).items()}
         settings = [part for key, value in params.items() for part in ("-S", f"{key}={_yaml(value)}")]
@@ -72,13 +72,13 @@ class Run:
     """A student to train.
 
     Attributes:
-        setting: its data and teacher.
+        setting: the data and the teacher.
         model: its name in the tables.
         training: `hard` labels, or `distilled`.
-        params: what differs from params.yaml.
-        seed: of its weights and batches.
-        validation: another setting, whose validation split chooses the epoch instead of this one's.
-        texts: so many texts of the transfer set, drawn at random; None for all.
+        params: changes to params.yaml.
+        seed: for weights and batches.
+        validation: another setting, whose validation split selects the epoch; None for `setting`.
+        texts: the number of texts to sample from the transfer set; None for all.
     """
 
     setting: Setting
@@ -100,19 +100,19 @@ class Clone:
     """A clone of this repository to run experiments in."""
 
     def __init__(self, name: str, data: Path) -> None:
-        """Make the clone, or bring an existing one up to this repository's commit; its cache stays."""
+        """Make the clone, or check out this repository's commit in an existing one."""
         self.folder = WORK / name
         self.data = data.resolve()
         head = git(ROOT, "rev-parse", "HEAD")
         if git(ROOT, "status", "--porcelain", "--", "src", "dvc.yaml", "params.yaml"):
-            print("note: what is not committed is not benchmarked", file=sys.stderr)
+            print("note: uncommitted changes are not benchmarked", file=sys.stderr)
         if not self.folder.exists():
             git(ROOT, "clone", "--quiet", str(ROOT), str(self.folder))
         git(self.folder, "fetch", "--quiet", "origin")
         git(self.folder, "checkout", "--quiet", "--force", head)
 
     def prepare(self, setting: Setting) -> Path:
-        """Run a setting up to its transfer set, unless that is done, and fetch what it made."""
+        """Return the folder of a setting's prepared data, transfer set and teacher metrics; make them if needed."""
         command = setting.command(self.data)
         where = WORK / "data" / self.folder.name / setting.experiment
         key = _hash([command, *(files.sha256(ROOT / "src" / part) for part in ("potstill/teacher", "potstill/pool"))])
@@ -130,7 +130,7 @@ class Clone:
         return where
 
     def run(self, command: list[str], name: str) -> str:
-        """Run an experiment under a name, which an older one loses, and return its commit."""
+        """Run an experiment, replacing one of the same name, and return its commit."""
         log = self.folder.with_suffix(".log")
         environment = os.environ | {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(os.cpu_count()))}
         subprocess.run(["dvc", "exp", "remove", "--quiet", name], cwd=self.folder, stderr=subprocess.DEVNULL)
@@ -142,7 +142,7 @@ class Clone:
         return self._commit(name)
 
     def fetch(self, setting: Setting, path: str, target: Path) -> Path:
-        """Fetch an output of a prepared setting, unless it is there; returns where it is."""
+        """Fetch an output of a prepared setting to `target` if it is missing, and return its path."""
         if not target.exists():
             target.parent.mkdir(parents=True, exist_ok=True)
             get = ["dvc", "get", "--quiet", str(self.folder), path, "--out", str(target)]
@@ -150,7 +150,7 @@ class Clone:
         return target
 
     def resume(self, setting: Setting) -> None:
-        """Put what DVC knows of a prepared setting into the clone, so that an experiment starts from there."""
+        """Check out dvc.lock and the metrics of a prepared setting, so that an experiment starts from there."""
         git(self.folder, "checkout", self._commit(setting.experiment), "--", "dvc.lock", "metrics")
 
     def _commit(self, experiment: str) -> str:
@@ -160,7 +160,7 @@ class Clone:
 
 
 def git(folder: Path, *arguments: str) -> str:
-    """Run Git and return what it prints."""
+    """Run Git, and return its output."""
     return subprocess.run(["git", *arguments], cwd=folder, check=True, capture_output=True, text=True).stdout.strip()
 
 
@@ -169,9 +169,9 @@ def _hash(parts: Any) -> str:
 
 
 def train_all(runs: Iterable[Run], folders: dict[str, Path], jobs: int) -> list[dict[str, Any]]:
-    """Train what is not trained yet, several at a time; a row per run, in their order. `file` is the student's."""
+    """Train the students that are missing, `jobs` at a time; return a row per run, with the model file as `file`."""
     sources = [path for part in CODE for path in sorted((ROOT / "src" / "potstill" / part).rglob("*.py"))]
-    code = [files.sha256(path) for path in sources]  # the kernel makes nothing but speed
+    code = [files.sha256(path) for path in sources]  # without the C kernel, which changes only the speed
     keep = WORK / "students"
     keep.mkdir(parents=True, exist_ok=True)
     data = {
@@ -182,7 +182,7 @@ def train_all(runs: Iterable[Run], folders: dict[str, Path], jobs: int) -> list[
         hashes = [digest for setting in (run.setting, run.validation) if setting for digest in data[setting.name]]
         wanted.append((run, keep / f"{_hash([run.__dict__, hashes, code])[:24]}.json"))
     todo = [(run, path) for run, path in wanted if not path.is_file()]
-    todo.sort(key=lambda item: item[0].seed)  # every row early, its further seeds later
+    todo.sort(key=lambda item: item[0].seed)  # the first seed of every row first
     with multiprocessing.get_context("spawn").Pool(jobs) as pool:
         for _ in tqdm(pool.imap_unordered(partial(_train, folders), todo), total=len(todo), unit="student"):
             pass
@@ -248,16 +248,16 @@ def result(
     seed: int = 0,
     transfer_texts: int = 0,
 ) -> dict[str, Any]:
-    """A row of the results.
+    """Return a row of the results.
 
     Args:
-        setting, model, parameters, training, seed: what was measured.
+        setting, model, parameters, training, seed: as in `Run`.
         rows: of train, validation and test.
-        validation: accuracy there, a fraction.
+        validation: accuracy on validation, a fraction.
         tested: `accuracy` and `matthews` on test.
-        command: what makes it again.
-        size: bytes of its file, if there is one.
-        transfer_texts: how many texts it learnt from that the teacher labelled.
+        command: reproduces the row.
+        size: bytes of the model file, if there is one.
+        transfer_texts: the number of texts of its transfer set.
     """
     labels, validation_rows, test_rows = rows
     return {
@@ -279,7 +279,7 @@ def result(
 
 
 def measure(clone: Clone, runs: Sequence[Run], jobs: int, compared: bool) -> list[dict[str, Any]]:
-    """Make what is missing of runs and their settings; a row per run, after those of their peers if `compared`."""
+    """Make missing settings and students; return a row per run, after those of the peers if `compared`."""
     settings = {setting.name: setting for run in runs for setting in (run.setting, run.validation) if setting}
     folders = {name: clone.prepare(setting) for name, setting in settings.items()}
     names = dict.fromkeys(run.setting.name for run in runs) if compared else ()
@@ -287,12 +287,12 @@ def measure(clone: Clone, runs: Sequence[Run], jobs: int, compared: bool) -> lis
 
 
 def committed(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Rows as they are committed: without the place of the student's file, which is of this machine alone."""
+    """Return the rows without the paths of model files, which exist on this machine only."""
     return [{key: value for key, value in row.items() if key != "file"} for row in rows]
 
 
 def peers(setting: Setting, folder: Path) -> list[dict[str, Any]]:
-    """The rows of the teacher and of TF-IDF with logistic regression."""
+    """Return the rows of the teacher and of TF-IDF with logistic regression."""
     data = Dataset.load(folder / "prepared")
     logits = record.read_predictions(folder / "test.csv", data.labels, len(data.test))
     facts = files.read_json(folder / "metrics.json")["minilm"]

@@ -1,9 +1,8 @@
-"""How fast students are, and how large, next to their peers. Run it with `make benchmark-speed`.
+"""Speed and size of students, fastText, model2vec and scikit-learn: `make benchmark-speed`.
 
-Every model is a process of its own on one thread. In each round each of them classifies all texts, for half a second
-at least, in turns; a rate is the median over the rounds, and a ratio the median of the rounds' ratios. The peers
-(fastText, model2vec, scikit-learn) have an environment of their own, `speed/requirements.txt`, and settings chosen on
-validation.
+Every model is a process of its own with one thread. In each round the models classify all texts in turns, for at least
+half a second each; a rate is the median over the rounds, and a ratio the median of the rounds' ratios. The peers have
+an environment of their own, `speed/requirements.txt`, and settings chosen on validation.
 """
 
 import asyncio
@@ -34,15 +33,15 @@ from runs import ROOT, WORK, Clone, Run, parser, train_all
 RESULTS = ROOT / "benchmarks" / "speed"
 PEERS = WORK / "peers"
 ROUNDS = 9
-SECONDS = 0.5  # that a model is timed for in a round, at least
-SINGLES = 2000  # texts that are classified one by one
-SLOW = 500  # texts a teacher is timed on
-CLIENTS, REQUESTS = 200, 20  # of the service: at once, and of each
+SECONDS = 0.5  # the minimum time of a model in a round
+SINGLES = 2000  # texts to classify one by one
+SLOW = 500  # texts to time the teacher on
+CLIENTS, REQUESTS = 200, 20  # concurrent clients of the service, and requests of each
 PEER = "fastText"
 MINILM = "sentence-transformers/all-MiniLM-L6-v2"
 
 _WIDE = {"weight_bits": 8, "fingerprint_bits": None, "learning_rate": 0.005, "informative_share": 0.8}
-# Our rows are named by their architecture; what they are besides comes behind it.
+# Named by architecture, then by what differs.
 STUDENTS: dict[str, dict[str, Any]] = {
     "mlp": {**soft("mlp-80k-words"), "informative_share": 0.5, "fingerprint_bits": None},
     "mlp with pairs of words": {**soft("mlp-80k"), "fingerprint_bits": None},
@@ -61,8 +60,8 @@ class Worker:
     Attributes:
         name: in the results.
         python: of its environment.
-        kind, path: what `speed/worker.py` takes.
-        texts: how many it is timed on.
+        kind, path: the arguments of `speed/worker.py`.
+        texts: the number of texts to time it on.
     """
 
     name: str
@@ -84,7 +83,7 @@ class Worker:
         )
 
     def ask(self, **command: Any) -> dict[str, Any]:
-        """Send a command and wait for its answer."""
+        """Send a command, and return the reply."""
         assert self.process.stdin
         assert self.process.stdout
         print(json.dumps(command), file=self.process.stdin, flush=True)
@@ -95,7 +94,7 @@ class Worker:
 
 
 def peers(data: Dataset) -> tuple[Path, dict[str, Any]]:
-    """Make the peers' environment and train them, unless that is done; where, and what was tried."""
+    """Make the peers' environment and train them if needed; return their folder and the settings tried."""
     python = PEERS / "bin" / "python"
     requirements = RESULTS / "requirements.txt"
     stamp = PEERS / files.sha256(requirements)[:12]
@@ -121,7 +120,7 @@ def peers(data: Dataset) -> tuple[Path, dict[str, Any]]:
 
 
 def measure(workers: list[Worker], data: Dataset, where: Path) -> list[dict[str, Any]]:
-    """Time all in turns; a row per model."""
+    """Time all models in turns, and return a row per model."""
     splits = (data.train, data.validation, data.test)
     texts = [text for split in splits for text in split["text"]]
     tested = data.test["text"].tolist()
@@ -191,7 +190,7 @@ print(json.dumps({"seconds": seconds, "megabytes": round(peak())}))
 
 
 def service(student: Path, texts: list[str]) -> dict[str, Any]:
-    """Ask the service from `CLIENTS` connections at once, a text at a time."""
+    """Time the service with `CLIENTS` concurrent connections and one text per request."""
     command = [sys.executable, "-m", "potstill", "serve", str(student), "--port", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
@@ -230,7 +229,7 @@ def service(student: Path, texts: list[str]) -> dict[str, Any]:
 
 
 def startup(student: Path) -> float:
-    """Seconds from the start of a fresh process to its first answer, the median of several."""
+    """Return the median time in seconds from the start of a process to its first prediction."""
     program = "import sys; from potstill import Student; print(Student.load(sys.argv[1]).predict(['i feel fine'])[0])"
     times = []
     for _ in range(11):

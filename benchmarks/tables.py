@@ -1,4 +1,4 @@
-"""Tables and pictures of what `runs` measured."""
+"""Tables and pictures of the benchmarks' results."""
 
 import subprocess
 import sys
@@ -23,7 +23,7 @@ Rows = Sequence[dict[str, Any]]
 
 
 def summarise(rows: Rows, by: tuple[str, ...] = ("setting", "model", "training")) -> pd.DataFrame:
-    """One row per setting, model and training: the mean over the seeds, and how far the seeds spread."""
+    """Return a row per setting, model and training: mean and range over the seeds."""
     grouped = pd.DataFrame(rows).groupby(list(by), sort=False)
     summary = grouped.agg(
         labels=("labels", "first"),
@@ -38,25 +38,25 @@ def summarise(rows: Rows, by: tuple[str, ...] = ("setting", "model", "training")
         test_rows=("test_rows", "max"),
         transfer_texts=("transfer_texts", "max"),
     ).reset_index()
-    # The interval is that of the noise of the test split; runs share it, so more of them do not make it narrower.
+    # The interval is that of one run, since all runs share the test split.
     bounds = [interval(round(row.test * row.test_rows), row.test_rows) for row in summary.itertuples()]
     summary[["low", "high"]] = bounds
     return summary
 
 
 def spread(row: Any) -> str:
-    """The seeds of a row of `summarise`, and the lowest and the highest accuracy in percent."""
+    """Return the number of seeds of a row of `summarise`, and the range of their accuracies in percent."""
     return f"{row.seeds}: {100 * row.lowest:.2f}–{100 * row.highest:.2f}" if row.seeds > 1 else "1"
 
 
 def markdown(headings: dict[str, str], rows: Iterable[Iterable[str]]) -> str:
-    """A table; `headings` maps each to its alignment, `---` or `---:`."""
+    """Return a Markdown table; `headings` maps each to its alignment, `---` or `---:`."""
     lines = [" | ".join(headings), " | ".join(headings.values()), *(" | ".join(row) for row in rows)]
     return "".join(f"| {line} |\n" for line in lines)
 
 
 def cells(row: Any) -> list[str]:
-    """What every table shows of a row of `summarise`."""
+    """Return the cells that all tables have, from a row of `summarise`."""
     return [
         row.model,
         row.training or "–",
@@ -75,7 +75,7 @@ HEADINGS = {
 
 
 def publish(table: Path, name: str, text: str) -> None:
-    """Write a table to its file, and into the README between the two comments of that name."""
+    """Write a table to its file, and to the README between the two comments of that name."""
     files.write_text(table, text)
     readme = ROOT / "README.md"
     start, end = f"<!-- {name} -->\n", f"<!-- /{name} -->"
@@ -86,9 +86,9 @@ def publish(table: Path, name: str, text: str) -> None:
 def draw_curves(
     lines: dict[str, tuple[list[Any], list[float]]], title: str, label: str, path: Path, log: bool = True
 ) -> None:
-    """Draw test accuracy in percent: per name its places on the axis and its values.
+    """Draw lines of test accuracy in percent: by name, the x and the y values.
 
-    Names that end in "hard labels" are dotted and have the colour of what they begin with; a single place is a level
+    Names that end in "hard labels" are dotted, in the colour of the name without it; a single point is a horizontal
     line.
     """
 
@@ -119,7 +119,7 @@ def draw_curves(
 
 
 def emotion(rows: Rows, folder: Path) -> None:
-    """The README's table and the article's figure."""
+    """Write the README's table and the figure of sizes."""
     summary = summarise(rows)
     text = markdown(HEADINGS, map(cells, summary.sort_values("test").itertuples()))
     publish(folder / "table.md", "emotion", text)
@@ -140,7 +140,7 @@ def emotion(rows: Rows, folder: Path) -> None:
 
 
 def glue(name: str, rows: Rows, verdict: str, folder: Path) -> None:
-    """The README's table of one task, and what the pipeline says of its student."""
+    """Write the README's table of a task, and the verdict on its student."""
     summary = summarise(rows).sort_values("test")
     matthews = [f"{100 * row.matthews:.1f}" for row in summary.itertuples()]
     lines = [[*cells(row), value] for row, value in zip(summary.itertuples(), matthews, strict=True)]
@@ -149,22 +149,23 @@ def glue(name: str, rows: Rows, verdict: str, folder: Path) -> None:
 
 
 def searched(rows: Rows, folder: Path) -> None:
-    """Write the table of the recommended student on test, into the README too."""
+    """Write the table of the recommended student, also to the README."""
     text = markdown(HEADINGS, map(cells, summarise(rows).itertuples()))
     publish(folder / "test.md", "search", text)
 
 
 def advice(statements: dict[str, list[dict[str, Any]]], folder: Path) -> None:
-    """Write the table of the advice on each task, with its confidence."""
+    """Write the claims of `potstill advise` on each task, side by side, with their confidence."""
+    topics = [statement["topic"] for statement in next(iter(statements.values()))]
     lines = [
-        [row[0]["topic"], *(f"{statement['claim']} *({statement['confidence']})*" for statement in row)]
-        for row in zip(*statements.values(), strict=True)
+        [topic, *(f"{task[i]['claim']} *({task[i]['confidence']})*" for task in statements.values())]
+        for i, topic in enumerate(topics)
     ]
     publish(folder / "claims.md", "advice", markdown(dict.fromkeys(("", *statements), "---"), lines))
 
 
 def debian(results: dict[str, dict[str, Any]], folder: Path) -> None:
-    """What each model is right on, and what the pipeline says of its student, task by task."""
+    """Write the scores of each model and the verdict, task by task."""
     headings = {
         "model": "---", "parameters": "---:", "bytes": "---:", "test, % (95% interval)": "---:", "macro-F1, %": "---:",
     }  # fmt: skip
@@ -190,7 +191,7 @@ def debian(results: dict[str, dict[str, Any]], folder: Path) -> None:
 
 
 def qr(rows: Rows, folder: Path) -> None:
-    """The picture, which holds no text of the data."""
+    """Write the QR code of a student."""
     subprocess.run(
         [sys.executable, "-m", "potstill", "qr", rows[0]["file"], "-o", folder / "qr.png"],
         check=True,
@@ -198,7 +199,7 @@ def qr(rows: Rows, folder: Path) -> None:
 
 
 def speed(rows: Rows, facts: dict[str, Any], folder: Path) -> None:
-    """The README's table of speeds, and accuracy against speed as a picture."""
+    """Write the README's table of speeds, and draw accuracy against speed."""
     headings = {
         "model": "---", "texts per second": "---:", "fastText = 1 (range)": "---:", "one text, µs": "---:",
         "bytes": "---:",
@@ -218,14 +219,14 @@ def speed(rows: Rows, facts: dict[str, Any], folder: Path) -> None:
         ]
         for row in ordered
     ]
-    parquet, asked = facts["parquet"], facts["service"]
+    parquet, service = facts["parquet"], facts["service"]
     text = markdown(headings, lines) + (
         f"\nA fresh Python gives its first answer after {facts['startup_seconds']:.2f} s. `potstill predict` takes "
         f"{parquet['rows']:,} texts from a Parquet file to another in {parquet['seconds']:.0f} s, "
         f"{parquet['texts_per_second']:,} a second, with {parquet['megabytes']} MB of memory at most "
-        f"({rows[0]['model']}). Asked by {asked['clients']} clients at once, a text at a time, `potstill serve` "
-        f"answers {asked['requests_per_second']:,} requests a second, half within "
-        f"{asked['milliseconds_median']:.0f} ms, 99% within {asked['milliseconds_p99']:.0f} ms; the clients run beside "
+        f"({rows[0]['model']}). Asked by {service['clients']} clients at once, a text at a time, `potstill serve` "
+        f"answers {service['requests_per_second']:,} requests a second, half within "
+        f"{service['milliseconds_median']:.0f} ms, 99% within {service['milliseconds_p99']:.0f} ms; the clients run beside "
         "it on two cores.\n"
     )
     publish(folder / "table.md", "speed", text)
@@ -249,7 +250,7 @@ def speed(rows: Rows, facts: dict[str, Any], folder: Path) -> None:
         axes.margins(y=0.12)
         axes.set_xlabel("texts per second")
         axes.grid(axis="y")
-        axes.get_ylim()  # settles the limits, which names are placed by
+        axes.get_ylim()  # computes the limits, which place() needs
         middles = axes.transData.transform(points)
         reach = 5 * figure.dpi / 72
         place(axes, points, texts, [Bbox([middle - reach, middle + reach]) for middle in middles])
@@ -258,7 +259,7 @@ def speed(rows: Rows, facts: dict[str, Any], folder: Path) -> None:
 
 
 def few(rows: Rows, folder: Path) -> None:
-    """Means over three draws of the labels and five seeds each."""
+    """Write the means over three samples of the labels with five seeds each."""
     table = pd.DataFrame(rows)
     table["draw"] = table["setting"].str.split().str[-1]
     table["setting"] = table["labels"].map("{:,}".format)
@@ -281,7 +282,7 @@ def few(rows: Rows, folder: Path) -> None:
 
 
 def ablation(rows: Rows, folder: Path) -> None:
-    """A table, and a picture of it."""
+    """Write a table, and draw it."""
     summary = summarise(rows)
     summary[["what", "words"]] = summary["model"].str.rsplit(", ", n=1, expand=True).to_numpy()
     wide = summary.pivot(index="what", columns="words", values=["validation", "test"])
@@ -298,18 +299,18 @@ def ablation(rows: Rows, folder: Path) -> None:
 
 
 def labels(rows: Rows, folder: Path) -> None:
-    """Accuracy against the number of labels, as a picture."""
+    """Draw accuracy against the number of labels."""
     curves(rows, "labels", "Accuracy against the number of labels", "labels", folder / "labels.png")
 
 
 def pool(rows: Rows, folder: Path) -> None:
-    """Accuracy against the number of texts that the teacher labels, as a picture."""
+    """Draw accuracy against the number of texts that the teacher labels."""
     title = "1,000 labels: accuracy against the texts that the teacher labels"
     curves(rows, "transfer_texts", title, "texts that the teacher labels", folder / "pool.png")
 
 
 def parameters(rows: Rows, folder: Path) -> None:
-    """Accuracy against the number of parameters, as a picture."""
+    """Draw accuracy against the number of parameters."""
     kept = [row | {"model": row["model"].split("-")[0]} if row["training"] else row for row in rows]
     kept = [row for row in kept if row["training"] or "teacher" in row["model"]]
     title = "Accuracy against the number of parameters"
@@ -317,7 +318,7 @@ def parameters(rows: Rows, folder: Path) -> None:
 
 
 def curves(rows: Rows, along: str, title: str, label: str, path: Path) -> None:
-    """A line for each model and training."""
+    """Draw a line for each model and training."""
     data = pd.DataFrame(rows)
     data["name"] = data["model"].where(data["training"] != "hard", data["model"] + ", hard labels")
     means = 100 * data.groupby(["name", along])["test_accuracy"].mean()
@@ -327,7 +328,7 @@ def curves(rows: Rows, along: str, title: str, label: str, path: Path) -> None:
 
 
 def label(rows: Rows, folder: Path) -> None:
-    """How fast each engine labels, machine by machine."""
+    """Write the labelling speed of each engine, machine by machine."""
     headings = {
         "machine": "---", "engine": "---", "texts/s": "---:", "times the pipeline's": "---:", "same labels": "---:",
     }  # fmt: skip
@@ -345,7 +346,7 @@ def label(rows: Rows, folder: Path) -> None:
 
 
 def classes(rows: Rows, folder: Path) -> None:
-    """Processor time and memory of each stage against the number of classes, and what came out."""
+    """Write processor time and memory of each stage by number of classes, and the accuracies and sizes."""
     sizes = sorted({row["classes"] for row in rows})
     of = {(row["stage"], row["classes"]): row for row in rows}
     lines = [
@@ -358,16 +359,16 @@ def classes(rows: Rows, folder: Path) -> None:
         ]
         for stage in dict.fromkeys(row["stage"] for row in rows if row["stage"] != "all")
     ]
-    for name, told in (("student", "student"), ("hard", "hard labels"), ("tfidf", "TF-IDF")):
-        lines.append([f"test accuracy, {told}", *(f"{of['all', size]['accuracy'][name]:.1%}" for size in sizes)])
-    for name, told in (("student", "student.pot"), ("onnx", "model.onnx"), ("report", "the report's page")):
-        lines.append([f"size, {told}", *(table.size(of["all", size]["bytes"][name]) for size in sizes)])
+    for name, title in (("student", "student"), ("hard", "hard labels"), ("tfidf", "TF-IDF")):
+        lines.append([f"test accuracy, {title}", *(f"{of['all', size]['accuracy'][name]:.1%}" for size in sizes)])
+    for name, title in (("student", "student.pot"), ("onnx", "model.onnx"), ("report", "the report's page")):
+        lines.append([f"size, {title}", *(table.size(of["all", size]["bytes"][name]) for size in sizes)])
     headings = {"stage": "---", **{f"{size:,} classes": "---:" for size in sizes}}
     files.write_text(folder / "table.md", markdown(headings, lines))
 
 
 def scale(rows: Rows, folder: Path) -> None:
-    """Seconds and memory of each stage against the number of texts, as a table of the README and a picture."""
+    """Write the README's table of time and memory of each stage by number of texts, and draw it."""
     found = pd.DataFrame(rows)
     sizes = sorted(found["rows"].unique())
     headings = {"stage": "---", **{f"{size:,} texts": "---:" for size in sizes}}
@@ -385,7 +386,7 @@ def scale(rows: Rows, folder: Path) -> None:
     def draw(figure: Figure) -> None:
         panels = zip(figure.subplots(1, 2), (("seconds", "seconds"), ("peak_megabytes", "megabytes")), strict=True)
         figure.subplots_adjust(left=0.08, right=0.98, top=0.8, bottom=0.14, wspace=0.25)
-        heading(figure, "Many unlabelled texts", "of each stage, on one core: how long it takes, and most memory")
+        heading(figure, "Many unlabelled texts", "time and peak memory of each stage, on one core")
         for axes, (key, name) in panels:
             for number, stage in enumerate(stages):
                 values = [of[stage, size][key] for size in sizes]

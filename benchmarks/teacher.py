@@ -30,13 +30,13 @@ ROUNDS = 3
 
 
 def ours(source: str, data: Dataset, params: TeacherParams, folder: Path) -> None:
-    """The teacher stage's fine-tuning, its validation and its checkpoint included."""
+    """Fine-tune as the stage `teacher` does, with validation and a checkpoint."""
     model, tokenizer = pretrained.load(source, data.labels, params.seed)
     finetune.finetune(model, tokenizer, data.train, data.validation, params, 1e-4, folder)
 
 
 def stock(source: str, data: Dataset, params: TeacherParams, folder: Path) -> None:
-    """The Trainer with its defaults; neither validation nor checkpoint."""
+    """Fine-tune with the Trainer's defaults, without validation or a checkpoint."""
     from transformers import DataCollatorWithPadding, Trainer, TrainingArguments
 
     model, tokenizer = pretrained.load(source, data.labels, params.seed)
