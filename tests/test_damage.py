@@ -1,4 +1,4 @@
-"""What is damaged, or of another shape: one line that names it, or, of what potstill keeps for itself, made again."""
+"""Damaged files and files of another shape: an error of one line that names the file; checkpoints are discarded."""
 
 import importlib.util
 import json
@@ -39,7 +39,7 @@ AGAIN = "run `make verify`, then `dvc repro`"
 
 
 def rewrite(path, change):
-    """Change what a JSON file holds."""
+    """Change the values of a JSON file."""
     path.write_text(json.dumps(change(json.loads(path.read_text()))))
 
 
@@ -50,7 +50,7 @@ def weigh(folder, change):
 
 
 def spoil(path):
-    """Spoil the pages of a Parquet file's first column, and leave its footer as it is."""
+    """Damage the pages of a Parquet file's first column, but not its footer."""
     column = pq.read_metadata(path).row_group(0).column(0)
     start = column.dictionary_page_offset or column.data_page_offset
     content = bytearray(path.read_bytes())
@@ -59,7 +59,7 @@ def spoil(path):
 
 
 def slow(folder):
-    """Give a checkpoint of BERT the tokenizer that it had before there were fast ones."""
+    """Give a checkpoint of BERT a slow tokenizer."""
     path = folder / "tokenizer.json"
     words = json.loads(path.read_text())["model"]["vocab"]
     path.unlink()
@@ -75,13 +75,13 @@ def pad(folder, rows):
 
 @pytest.fixture
 def checkpoint(bert, tmp_path):
-    """A copy of a base checkpoint."""
+    """Return a copy of a base checkpoint."""
     return shutil.copytree(bert, tmp_path / "checkpoint")
 
 
 @pytest.fixture
 def trained(bert, tmp_path):
-    """The folder of a teacher."""
+    """Return the folder of a teacher."""
     network, tokenizer = pretrained.load(str(bert), LABELS)
     folder = tmp_path / "teacher"
     network.save_pretrained(folder)
@@ -90,7 +90,7 @@ def trained(bert, tmp_path):
     return folder
 
 
-# How to spoil a tokenizer of BERT, and what is then said.
+# How to damage a tokenizer of BERT, and the message.
 TOKENIZERS = {
     "missing": (lambda f: (f / "tokenizer.json").unlink(), r"tokenizer is missing \(no tokenizer.json or vocab.txt\)"),
     "cut off": (lambda f: (f / "tokenizer.json").write_text('{"version"'), "delimiter"),
@@ -114,7 +114,7 @@ TOKENIZERS = {
 
 
 class TestTokenizer:
-    """Without its files, `transformers` makes a tokenizer up, and every text has the same answer."""
+    """Without its files, `transformers` makes up a tokenizer, and every text has the same prediction."""
 
     @pytest.mark.parametrize("damage", TOKENIZERS)
     def test_one_that_is_not_whole_is_refused(self, checkpoint, trained, damage):
@@ -168,7 +168,7 @@ class TestTokenizer:
 
 
 class TestWeights:
-    """What `transformers` does not find, it draws at random."""
+    """`transformers` initialises missing weights at random."""
 
     def test_a_base_checkpoint_may_lack_its_head_and_its_pooler(self, checkpoint):
         weigh(checkpoint, lambda weights: {name: value for name, value in weights.items() if "pooler" not in name})
@@ -211,7 +211,7 @@ class TestWeights:
          ("n_layers", "distilbert"), ("num_hidden_layers", "distilroberta"), ("n_layer", "xlnet")],
     )  # fmt: skip
     def test_a_config_of_fewer_layers_is_refused_and_other_heads_are_not(self, data, tmp_path, key, kind):
-        """Whether the checkpoint was saved without a head, or with that of another task."""
+        """The checkpoint was saved without a head, or with that of another task."""
         base = make_checkpoint(kind, tmp_path / kind, data.train["text"].tolist())
         layers = json.loads((base / "config.json").read_text())[key]
         for i, head in enumerate([None, AutoModelForQuestionAnswering, AutoModelForPreTraining]):
@@ -285,7 +285,7 @@ class TestFacts:
             (lambda facts: {key: value for key, value in facts.items() if key != "labels"}, "`labels`: Field required"),
         ],
     )
-    def test_another_shape_is_said_to_be_one(self, trained, change, says):
+    def test_another_shape_is_an_error(self, trained, change, says):
         rewrite(trained / "teacher.json", change)
         with pytest.raises(PotstillError, match=f"teacher.json.*{says}.*{AGAIN}"):
             model.load(trained)
@@ -303,7 +303,7 @@ class TestFacts:
 
 
 def stored(data, folder):
-    """What the stages write, by the names of `READ`."""
+    """The outputs of the stages, by the names of `READ`."""
     (folder / "pool").mkdir()
     data.save(folder / "prepared")
     texts = data.train["text"].tolist()
@@ -316,12 +316,12 @@ def stored(data, folder):
 
 
 def merged(folder):
-    """Put answers to a pool together."""
+    """Average the logits of teachers."""
     return merge(folder / "made/pool.parquet", [folder / "made/logits.parquet"], folder / "pool", multi_label=False)
 
 
 def transferred(folder):
-    """All of a transfer set."""
+    """Read a whole transfer set."""
     return list(transfer.read(folder / "transfer", ["c0", "c1", "c2"]).texts)
 
 
@@ -335,7 +335,7 @@ READ = {
     "transfer/logits.parquet": (transferred, ["", "c0"]),
     "evaluate/test.parquet": (lambda folder: Answers.load(folder / "evaluate/test.parquet"), ["", "text", "label"]),
 }
-# What is wrong with a table, and what is then said.
+# Faults of a table, and the message.
 TABLES = [
     (lambda table: table[:0], "it has no rows"),
     (lambda table: table.drop_columns(table.column_names[-1:]), "column . is nothing instead of '"),
@@ -344,7 +344,7 @@ TABLES = [
     (lambda table: table.append_column("x 0", table.columns[0]), "column .* nothing"),
 ]
 BYTES = pa.array([b"\xff"]).view(pa.string())
-# What there is in all rows of a column, and what is then said.
+# The value of all rows of a column, and the message.
 VALUES = {
     "text": [
         (pa.nulls(1, pa.string()), "the column 'text' lacks a value"),
@@ -367,7 +367,7 @@ VALUES = {
 
 
 def put(value, name):
-    """What gives a column of a table one value in all rows."""
+    """Return a function that sets all rows of a column to one value."""
     return lambda table: table.set_column(table.column_names.index(name), name, pa.concat_arrays([value] * len(table)))
 
 
@@ -375,7 +375,7 @@ FAULTS = {"": TABLES} | {name: [(put(value, name), says) for value, says in VALU
 
 
 class TestStages:
-    """What a stage reads of another one."""
+    """The files that a stage reads from another one."""
 
     @pytest.mark.parametrize("name", [*SPLITS, "unlabelled"])
     def test_prepared_data(self, data, tmp_path, name):
@@ -461,7 +461,7 @@ class TestStages:
         [(name, *fault) for name, (_, columns) in READ.items() for column in columns for fault in FAULTS[column]],
     )
     def test_other_columns_or_values(self, data, tmp_path, name, change, says):
-        """Pages have no checksums: a bit that flips may leave what Arrow reads."""
+        """Pages have no checksums: after a bit flip, Arrow may still read the file."""
         path, (read, _) = stored(data, tmp_path) / name, READ[name]
         read(tmp_path)
         pq.write_table(change(pq.read_table(path)), path)
@@ -484,7 +484,7 @@ class TestStages:
 
 
 class TestScratch:
-    """What a run that was killed left, which the next goes on from: what is of no use is made again."""
+    """Checkpoints of a killed run: if they are damaged, their work is repeated."""
 
     @pytest.mark.parametrize("content", ["", "null", "[]", "{}", '{"accuracy": 0.5}', "\x00", None])
     def test_a_trial_of_the_ablation(self, monkeypatch, tmp_path, capsys, content):

@@ -1,4 +1,4 @@
-"""The demo corpus: the same for a seed, without leaks, and hard in the ways it promises."""
+"""The demo corpus: reproducible, without leaks, and with the documented difficulties."""
 
 import random
 
@@ -20,7 +20,7 @@ def dataset() -> Dataset:
 
 @pytest.fixture(scope="module")
 def drawn() -> dict[str, list[demo.Sentence]]:
-    """The sentences behind train and test, with what the tables do not say."""
+    """The sentences of train and test, with attributes that the tables lack."""
     taken: set[str] = set()
     return {name: demo.sentences(SIZES[name], random.Random(name), taken) for name in ("test", "train")}
 
@@ -74,7 +74,7 @@ def test_every_split_holds_every_class(size):
 
 
 @pytest.mark.parametrize("size", [0, 1, 5])
-def test_tiny_sizes_are_given_as_asked(size):
+def test_tiny_sizes_are_exact(size):
     tiny = demo.generate(size, size, size, size, seed=3)
     assert [len(tiny.split(name)) for name in SIZES] == [size] * 4
 

@@ -1,4 +1,4 @@
-"""A text without words is answered like one of unknown words, and no texts like none, by every runtime."""
+"""Every runtime classifies a text without words like one of unknown words, and accepts an empty list of texts."""
 
 import dataclasses
 

@@ -1,4 +1,4 @@
-"""The README's examples of the ONNX model, run as they stand there."""
+"""Run the README's examples of the ONNX model unchanged."""
 
 import json
 import re
@@ -20,14 +20,14 @@ TEXTS = ["i feel rather wonderful today", "i was so startled"]
 
 
 def example(name):
-    """The block of code under its name."""
+    """Return the code block of a file name."""
     [code] = re.findall(rf"<!-- {name} -->\n\n```\w+\n(.*?)```\n", (ROOT / "README.md").read_text(), re.DOTALL)
     return code
 
 
 @pytest.fixture
 def folder(tmp_path):
-    """A folder as the examples expect it, with a student and its model."""
+    """Return a folder as the examples expect it, with a student and its ONNX model."""
     made = student("bigru")
     (tmp_path / "models/export").mkdir(parents=True)
     (tmp_path / "models/export/model.onnx").write_bytes(to_onnx.build(made).SerializeToString())
@@ -89,7 +89,7 @@ def test_javascript_answers_as_python_on_a_test_split_and_on_odd_text(folder, no
 
 @pytest.fixture
 def tables(tmp_path, monkeypatch):
-    """A folder as the examples of tables expect it, and what a student says of the texts there."""
+    """Return a folder as the examples of tables expect it, and the predictions of a student for its texts."""
     made = student("attention")
     (tmp_path / "models/export").mkdir(parents=True)
     made.save(tmp_path / "models/export/student.pot")

@@ -71,7 +71,7 @@ def test_a_folders_hash_sees_names_and_contents(tmp_path):
     assert len(hashes) == 3
 
 
-def test_folders_that_are_not_used_are_told_and_stay(capsys, tmp_path):
+def test_folders_that_are_not_used_are_printed_and_kept(capsys, tmp_path):
     for name in ("a", "b", ".c.0123.part"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "mine.csv").touch()
@@ -87,7 +87,7 @@ def test_folders_that_are_not_used_are_told_and_stay(capsys, tmp_path):
     assert not capsys.readouterr().err
 
 
-def test_a_mistake_is_one_line_and_a_defect_a_traceback(capsys, tmp_path):
+def test_a_user_error_is_one_line_and_a_defect_a_traceback(capsys, tmp_path):
     def mistake():
         raise PotstillError("this is wrong:\n do that")
 
@@ -113,7 +113,7 @@ def test_a_mistake_is_one_line_and_a_defect_a_traceback(capsys, tmp_path):
         RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 64 vs 0"),  # torch
     ],
 )
-def test_a_full_disk_is_said_to_be_one(error):
+def test_a_full_disk_is_reported_as_one(error):
     def full():
         raise error
 
@@ -137,7 +137,7 @@ def test_a_full_disk_is_said_to_be_one(error):
         (RuntimeError("I/O error: File too large (os error 27)"), "a file"),  # safetensors
     ],
 )
-def test_a_limit_on_the_size_of_files_is_said_to_be_one(error, name):
+def test_a_limit_on_file_size_is_reported_as_one(error, name):
     assert errors.error_line(error) == (
         f"error: {name}: it would exceed the limit on file size. Raise the limit (`ulimit -f`)."
     )
@@ -157,7 +157,7 @@ def test_a_database_of_dvc_that_cannot_be_written_is_one_line(tmp_path, monkeypa
 
 
 @pytest.mark.parametrize("allocate", [np.empty, torch.empty])
-def test_too_little_memory_is_said_to_be_so(allocate):
+def test_too_little_memory_is_reported_as_such(allocate):
     with pytest.raises(SystemExit, match=r"^error: out of memory\. Free some, or raise the limit \(`ulimit -v`\)\.$"):
         run(lambda: allocate(1 << 58))
 
@@ -191,7 +191,7 @@ def test_what_to_do_about_memory_fits_the_command(command, advice, monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["pool.parquet", "model.safetensors"])
-def test_a_damaged_file_is_said_to_be_one(tmp_path, name):
+def test_a_damaged_file_is_reported_as_one(tmp_path, name):
     (tmp_path / name).write_bytes(b"PAR1 and nothing of use")
     read = pd.read_parquet if name == "pool.parquet" else load_file
     with pytest.raises(SystemExit, match=r"^error: a file is damaged \(.*\)\. Run `make verify` to find it"):

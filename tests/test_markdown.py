@@ -1,4 +1,4 @@
-"""Whatever a text holds, Markdown renders it as that text."""
+"""Markdown renders any text as the text itself."""
 
 import random
 from html.parser import HTMLParser
@@ -72,7 +72,7 @@ RENDERER = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethro
 
 
 class Cells(HTMLParser):
-    """What a rendered table shows: the text of its cells, that of it which is in no code, and the elements in them."""
+    """Return what a rendered table shows: the text of its cells, the part outside of code, and the elements."""
 
     def __init__(self, html):
         super().__init__()
@@ -120,7 +120,7 @@ def test_what_github_would_link_is_code(text):
 
 
 @pytest.mark.parametrize("text", INVISIBLE)
-def test_what_nobody_would_see_is_escaped(text):
+def test_invisible_characters_are_escaped(text):
     assert cells(inert(text)).texts[0] == INVISIBLE[text]
 
 

@@ -35,7 +35,7 @@ NOTHING = {"replace": 0, "borrow": 0, "drop": 0, "splice": 0, "generated": 0}
 
 
 def pooled(data, lexicon=(), **changes):
-    """The pool as a table."""
+    """Return the transfer set as a table."""
     with tempfile.TemporaryDirectory() as folder:
         data.save(Path(folder) / "prepared")
         target = Path(folder) / "pool.parquet"

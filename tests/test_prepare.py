@@ -1,4 +1,4 @@
-"""The stage `prepare`: every source and format, what is removed and counted, and every bad input."""
+"""The stage `prepare`: sources, formats, cleaning, counts and invalid inputs."""
 
 from potstill.start import run
 
@@ -51,7 +51,7 @@ class Project:
         return Dataset.load(paths.PREPARED), facts
 
     def fails(self, *words: str, **changes: Any) -> str:
-        """Run the stage, expect one line on stderr that holds `words`, and nothing written."""
+        """Run the stage; expect one line on stderr that contains `words`, and no output files."""
         self.params(**changes)
         return self.run_fails(*words)
 
@@ -295,7 +295,7 @@ def test_a_data_set_saved_in_the_hubs_form_keeps_its_class_names(project: Projec
     assert project.prepare(**columns, label_names=["glad", "sad"])[0].train["label"].tolist()[:2] == [1, 0]
 
 
-def test_a_hub_folder_is_hashed_and_said_not_to_be_watched_unless_it_is(project: Project, capsys: Any) -> None:
+def test_a_hub_folder_that_dvc_does_not_track_is_hashed_with_a_note(project: Project, capsys: Any) -> None:
     columns = {"source": "hub", "text": "sentence", "label": "mood"}
     found = {}
     for name, watched in (("saved", False), ("mine", True), ("mine/saved", True), ("mine-not", False)):
@@ -343,7 +343,7 @@ def test_a_hub_split_published_without_labels_is_refused(project: Project) -> No
 
 
 def save_table(project: Project, texts: list[Any], kind: Any, labels: list[Any]) -> dict[str, Any]:
-    """Save a data set with the one split `train`; give the parameters that read it."""
+    """Save a data set with only the split `train`; return the parameters that read it."""
     import datasets
 
     features = datasets.Features({"text": datasets.Value("string"), "label": kind})

@@ -1,4 +1,4 @@
-"""The one reader of `prepare`, `predict` and teachers' tables: what each format means, and what it refuses."""
+"""The readers of tables for `prepare`, `predict` and teachers: valid and invalid input in every format."""
 
 import bz2
 import contextlib
@@ -34,7 +34,7 @@ ROWS = [(f"text {i} words", ("bad", "good")[i % 2]) for i in range(40)]
 
 
 def texts(path, column="text", kind=None, **skipped):
-    """What the reader gives: numbers and texts, in one list each."""
+    """Return the numbers and the texts that the reader yields, in one list each."""
     kind = formats.format_of(str(path), kind, "txt")
     batches = list(read.read(str(path), kind, [column], asked.BadRows(**skipped)))
     given = [text for batch in batches for text in read_list(batch.texts)]
@@ -117,7 +117,7 @@ class TestContainers:
             ("jsonl", '{"schön": "x"}', ""),
         ],
     )
-    def test_a_header_that_is_not_utf8_is_said_to_be(self, tmp_path, ending, header, body):
+    def test_a_header_that_is_not_utf8_is_an_error(self, tmp_path, ending, header, body):
         path = make(tmp_path / f"a.{ending}", f"{header}\n{body}\n", "latin1")
         where = "line 1" if ending == "jsonl" else "the header"
         says = f"a.{ending}: {where} has a byte that is not UTF-8 (0xf6), but looks like Latin-1. Convert the file with"
@@ -144,7 +144,7 @@ class TestContainers:
             ("text\nçafé ".encode() + b"caf\xe9 au lait\n", "though other characters of the file are"),
         ],
     )
-    def test_other_encodings_are_named_where_they_can_be_told(self, tmp_path, content, says):
+    def test_other_encodings_are_named_where_they_are_likely(self, tmp_path, content, says):
         assert "iconv -f latin1" not in refused(make(tmp_path / "a.csv", content), says) or "Latin-1" in says
 
     @pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
@@ -169,7 +169,7 @@ class TestContainers:
     def test_zeros_make_no_utf16(self, tmp_path, content):
         assert texts(make(tmp_path / "a.txt", content))[1] == content.removesuffix("\n").split("\n")
 
-    def test_a_column_that_nobody_asked_for_may_be_in_any_encoding(self, tmp_path):
+    def test_a_column_that_is_not_requested_may_be_in_any_encoding(self, tmp_path):
         assert texts(make(tmp_path / "a.csv", b"text,x\none,caf\xe9\n"))[1] == ["one"]
 
     @pytest.mark.parametrize("name", ["a.csv.gz", "a.txt.zst"])
@@ -293,7 +293,7 @@ class TestRows:
             ("a.tsv", "sep=\t\ntext\tx\na\t1\n", "The first line is for Excel only: remove it"),
         ],
     )
-    def test_what_is_no_table_of_its_ending_is_called_what_it_is(self, tmp_path, name, content, says):
+    def test_a_file_of_another_format_than_its_ending_is_named(self, tmp_path, name, content, says):
         with pytest.raises(PotstillError) as caught:
             texts(make(tmp_path / name, content), count=0)
         assert says in str(caught.value)
@@ -347,7 +347,7 @@ class TestRows:
         refused(path, says)
         assert texts(path, count=0) == ([1, 3], ["one", "two"])
 
-    def test_keys_that_nobody_asked_for_may_hold_anything(self, tmp_path):
+    def test_keys_that_are_not_requested_may_hold_anything(self, tmp_path):
         given = [10**25, "9" * 5000, 1e999, {"text": "no"}, ["x" * 1000]]
         lines = [f'{{"text": "t", "id": {value if i == 1 else json.dumps(value)}}}' for i, value in enumerate(given)]
         assert texts(make(tmp_path / "a.jsonl", "\n".join(lines)))[1] == ["t"] * 5
@@ -375,7 +375,7 @@ class TestRows:
     def test_a_key_that_is_there_twice_is_found_however_it_is_written(self, tmp_path, line, column):
         refused(make(tmp_path / "a.jsonl", line), f"line 1 has the key {column!r} twice", column=column)
 
-    def test_keys_that_nobody_asked_for_may_be_there_twice(self, tmp_path):
+    def test_keys_that_are_not_requested_may_be_repeated(self, tmp_path):
         line = '{"text": "a", "x": 1, "x": {"text": 2, "text": "b"}}'
         assert texts(make(tmp_path / "a.jsonl", line)) == ([1], ["a"])
 
@@ -631,7 +631,7 @@ class TestPrepare:
         (project.data / "train-00001-of-00003.parquet").unlink()
         project.fails("no train-00001-of-00003 (found: 2 of 3 shards)", "`prepare.train`")
 
-    def test_what_is_no_file_is_called_what_it_is(self, project: Project) -> None:  # noqa: F811
+    def test_folders_pipes_and_broken_links_are_named(self, project: Project) -> None:  # noqa: F811
         train = project.data / "train.csv"
         train.symlink_to("nowhere.csv")
         project.fails(
@@ -794,7 +794,7 @@ class TestPrepare:
             names = ["0.1", "1e+20"] if kind is float else ["false", "true"]
             assert project.prepare(train="a.parquet")[0].labels == names
 
-    def test_labels_that_are_one_number_are_said(self, project: Project, capsys) -> None:  # noqa: F811
+    def test_labels_that_are_one_number_are_printed(self, project: Project, capsys) -> None:  # noqa: F811
         project.table("train.csv", rows(60, labels=("1.1", "1.10", "2")))
         project.fails(
             "mine/train.csv: the labels '1.1' and '1.10' are the same number. Write them in the same way if they are"
@@ -866,7 +866,7 @@ class TestPrepare:
         project.table("train.csv", rows(40, labels=(0, 1)))
         project.fails("`prepare.label_names`", says, label_names=names, multi_label=True)
 
-    def test_names_of_ids_that_differ_in_case_are_said(self, project: Project, capsys) -> None:  # noqa: F811
+    def test_names_of_ids_that_differ_in_case_are_printed(self, project: Project, capsys) -> None:  # noqa: F811
         project.table("train.csv", rows(40, labels=(0, 1)))
         assert project.prepare(label_names=["Pos", "pos"])[0].labels == ["Pos", "pos"]
         says = "`prepare.label_names`: the labels 'Pos' and 'pos' differ in case only; they count as two classes"
@@ -893,7 +893,7 @@ class TestPrepare:
         pq.write_table(pa.table({"text": texts, "label": label}), project.data / "a.parquet")
         assert project.prepare(train="a.parquet")[0].labels == names
 
-    def test_labels_that_are_one_id_are_said_to_be(self, project: Project, capsys) -> None:  # noqa: F811
+    def test_labels_that_are_one_id_are_printed(self, project: Project, capsys) -> None:  # noqa: F811
         project.table("train.csv", rows(60, labels=("0", "1", "01")))
         assert project.prepare(label_names=["neg", "pos"])[0].labels == ["neg", "pos"]
         assert (
@@ -913,7 +913,7 @@ class TestPrepare:
             ("joy", "bliss", "'joy', which `prepare.label_names` does not list. Add it there"),
         ],
     )
-    def test_a_label_that_differs_from_its_name_unseen_is_told_why(
+    def test_an_invisible_difference_of_a_label_from_its_name_is_described(
         self,
         project: Project,  # noqa: F811
         label: str,
@@ -925,14 +925,14 @@ class TestPrepare:
             f"mine/train.csv: row 1 has the label {says.format('`prepare.label_names`')}", label_names=[name, "b"]
         )
 
-    def test_a_label_that_train_has_in_another_case_is_told_so(self, project: Project) -> None:  # noqa: F811
+    def test_a_label_that_train_has_in_another_case_is_an_error(self, project: Project) -> None:  # noqa: F811
         project.table("train.csv", rows(40, labels=("joy", "b")))
         project.table("test.csv", [("t", "Joy")])
         project.fails(
             "mine/test.csv: row 1 has the label 'Joy', which differs from 'joy' in mine/train.csv only in case"
         )
 
-    def test_a_label_that_is_too_large_a_number_is_said_to_be(self, project: Project) -> None:  # noqa: F811
+    def test_a_label_that_is_too_large_a_number_is_an_error(self, project: Project) -> None:  # noqa: F811
         for label in ("9" * 5000, "1e999", "Infinity", "12345678901234567890.0"):
             make(project.data / "train.jsonl", f'{{"text": "a", "label": 1}}\n{{"text": "b", "label": {label}}}\n')
             project.fails("line 2 has a label that is an infinite or too large number. Store labels as")
@@ -946,7 +946,7 @@ class TestPrepare:
         project.table("train.csv", rows(60, labels=("1", "01", "2", "001")))
         assert project.prepare()[0].labels == ["001", "01", "1", "2"]
 
-    def test_labels_that_look_alike_are_refused_or_said(self, project: Project, capsys) -> None:  # noqa: F811
+    def test_labels_that_look_the_same_are_refused_or_printed(self, project: Project, capsys) -> None:  # noqa: F811
         pairs = (
             ("café", "cafe\u0301"),
             ("good", "go\u200bod"),

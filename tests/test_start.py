@@ -1,4 +1,4 @@
-"""How commands start and end: interrupted, without streams, with a terminal of few characters, with little memory."""
+"""Start and end of commands: interrupts, closed streams, terminals without Unicode, too little memory."""
 
 import os
 import signal
@@ -11,7 +11,7 @@ import pytest
 from potstill.errors import error_line
 from project import ENVIRONMENT, ROOT
 
-# Whoever runs the tests may have asked for other habits of Python's.
+# The environment of the tests may change how Python behaves.
 PLAIN = {name: value for name, value in ENVIRONMENT.items() if name not in ("PYTHONUNBUFFERED", "PYTHONIOENCODING")}
 SCRIPT = """
 from potstill.start import run
@@ -29,14 +29,14 @@ if __name__ == "__main__":
 
 
 def command(folder, body, imports=""):
-    """A stage in little."""
+    """Return the command of a minimal stage."""
     path = folder / "stage.py"
     path.write_text(SCRIPT.format(imports=imports, body=body.replace("\n", "\n    ")))
     return [sys.executable, str(path)]
 
 
 def start(arguments, folder, shell="", **environment):
-    """Run it; `shell` is what stands behind it in a shell."""
+    """Run a command; `shell` is appended to it in a shell."""
     line = " ".join([*arguments, shell])
     environment = PLAIN | {"PYTHONPATH": str(ROOT / "src")} | environment
     asked = ["bash", "-o", "pipefail", "-c", line]
@@ -50,7 +50,7 @@ def test_every_script_starts_with_what_keeps_it_quiet():
 
 
 def interrupted(arguments, folder, sign):
-    """Its status and what it says on standard error if it is interrupted once it has printed a line."""
+    """Interrupt a command after its first line; return its status and standard error."""
     options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "start_new_session": True}
     environment = PLAIN | {"PYTHONPATH": str(ROOT / "src")}
     with subprocess.Popen(arguments, cwd=folder, env=environment, **options) as process:
@@ -87,7 +87,7 @@ def test_ctrl_c_says_nothing_in_workers(sleep, tmp_path):
 
 
 def test_an_ignored_interrupt_stays_ignored(tmp_path):
-    """As of what a shell starts in the background."""
+    """A shell ignores interrupts for background jobs."""
     body = "import os, signal; os.kill(os.getpid(), signal.SIGINT); print('lives')"
     done = start(["trap '' INT;", *command(tmp_path, body)], tmp_path)
     assert (done.returncode, done.stdout) == (0, "lives\n")
@@ -112,7 +112,7 @@ def test_an_ignored_interrupt_stays_ignored(tmp_path):
         ("FileNotFoundError(2, 'No such file or directory', 'x.so')", "x.so: No such file or directory"),
     ],
 )
-def test_what_is_wrong_with_imports_is_one_line(error, says, tmp_path):
+def test_an_import_error_is_one_line(error, says, tmp_path):
     done = start(command(tmp_path, "pass", imports=f"raise {error}"), tmp_path)
     assert done.returncode == 1
     assert done.stderr.startswith(f"error: {says}")
@@ -128,7 +128,7 @@ def test_a_thread_ends_as_a_command_does(error, tmp_path):
     assert (done.stderr == f"{error_line(MemoryError())}\n") == (error == "MemoryError()")
 
 
-def test_what_libraries_ask_of_one_another_is_not_printed(tmp_path):
+def test_future_warnings_of_libraries_are_not_printed(tmp_path):
     body = "import warnings\nwarnings.warn('x', FutureWarning)\nwarnings.warn('y', UserWarning)"
     said = start(command(tmp_path, body), tmp_path).stderr
     assert "UserWarning: y" in said
