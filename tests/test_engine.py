@@ -348,8 +348,8 @@ def test_labels_and_answers_go_through_a_store(bucket, teacher, tmp_path, monkey
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
-        ((), "it reads and writes no stream"),
-        (("in.parquet", "-o", "out", "--skip-bad"), "knows neither --fallback nor --skip-bad"),
+        ((), r"not - \(a stream\)"),
+        (("in.parquet", "-o", "out", "--skip-bad"), "does not support --fallback and --skip-bad"),
         (("in.parquet", "-o", "out"), "in.parquet is missing"),
         (("*.parquet", "-o", "out"), "there is no Parquet file"),
         (("nowhere://in.parquet", "-o", "out"), "Protocol not known: nowhere"),

@@ -647,7 +647,7 @@ def test_a_threshold_and_a_number_choose_otherwise(model, capsys, tmp_path):
 
 
 def test_a_fallback_is_refused(model, tmp_path):
-    with pytest.raises(PotstillError, match="--fallback is for texts of one class"):
+    with pytest.raises(PotstillError, match="--fallback requires a single-label model"):
         cli.execute(["predict", str(model), "-", "--threshold", "0.5", "--fallback", str(tmp_path)])
 
 

@@ -510,7 +510,7 @@ def test_held_connections_stop_neither_the_service_nor_its_end(model):
 def test_a_taken_port_ends_in_one_line():
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        with pytest.raises(PotstillError, match=f"^127.0.0.1:{port} cannot be used .*\. Choose another --port\.$"):
+        with pytest.raises(PotstillError, match=rf"^127.0.0.1:{port} cannot be used .*\. Choose another --port\.$"):
             servers.listen("127.0.0.1", port)
 
 
