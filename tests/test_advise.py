@@ -13,7 +13,7 @@ from conftest import FEELINGS
 from potstill import paths
 from potstill.advise.curve import Curve
 from potstill.advise.decide import choose, decide
-from potstill.advise.measure import CANDIDATES, FRACTIONS, measure
+from potstill.advise.measure import CANDIDATES, measure
 from potstill.advise.report import markdown
 from potstill.advise.sample import draw
 from potstill.corpus.dataset import Dataset
@@ -245,7 +245,7 @@ def table(labels):
 
 
 def test_train_texts_replace_unlabelled_text_that_is_missing(data):
-    sample = draw(Dataset(data.labels, data.train, data.validation, data.test, data.unlabelled[:0]), 50, FRACTIONS[0])
+    sample = draw(Dataset(data.labels, data.train, data.validation, data.test, data.unlabelled[:0]), 50)
     assert sample.train_as_unlabelled
     assert (len(sample.train), len(sample.selection), len(sample.others)) == (50, 16, 240 - 50 - 16)
 
@@ -254,7 +254,7 @@ def test_a_small_sample_holds_every_class(data):
     many = Dataset(
         [str(i) for i in range(45)], table([i % 45 for i in range(300)]), table([0, 1]), table([0]), table([0])
     )
-    sample = draw(many, 2000, FRACTIONS[0])
+    sample = draw(many, 2000)
     assert sample.train["label"].nunique() == 45
     assert not set(sample.train["text"]) & set(sample.selection["text"])
 
@@ -268,7 +268,7 @@ def test_a_small_sample_holds_every_class(data):
 )
 def test_a_task_too_small_for_advice_is_an_error(train, validation, says):
     with pytest.raises(PotstillError, match=says):
-        draw(Dataset(["a", "b"], table(train), table(validation), table([0]), table([0])[["text"]]), 2000, FRACTIONS[0])
+        draw(Dataset(["a", "b"], table(train), table(validation), table([0]), table([0])[["text"]]), 2000)
 
 
 @pytest.fixture

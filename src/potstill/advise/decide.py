@@ -21,7 +21,8 @@ from potstill.advise.evidence import (
     teacher_learns,
     two_digits,
 )
-from potstill.advise.measure import CANDIDATES, DISTILLATION, FRACTIONS
+from potstill.advise.measure import CANDIDATES, DISTILLATION
+from potstill.advise.sample import FRACTIONS
 
 MIN_GAIN = 0.005  # of accuracy, that a doubling of the texts must bring
 MAX_EXTRAPOLATION = 16  # a learning curve is used up to this multiple of its largest number of texts

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from potstill import device
-from potstill.advise.sample import Sample, draw, subset
+from potstill.advise.sample import FRACTIONS, Sample, draw, subset
 from potstill.balance import majority
 from potstill.baseline import Tfidf
 from potstill.corpus.dataset import Dataset, targets
@@ -20,7 +20,6 @@ from potstill.params.student import StudentParams
 from potstill.runtime.decision import choose, probabilities, right
 from potstill.student.distil import distil, train_on_labels
 
-FRACTIONS = (4, 2, 1)  # of the sample, and of the transfer set: a quarter, half, all
 MIN_STEPS = 500  # of a student, however few its texts
 CURVE_ROWS = 100  # rows for the validation curve of a teacher
 
@@ -147,7 +146,7 @@ def measure(
         `order_sensitivity`; `out_of_vocabulary`, see there, for the vocabulary of the `sample` and of `all` texts;
         `paired`, what `mcnemar` returns for pairs of models, first minus second.
     """
-    sample = draw(data, rows, FRACTIONS[0])
+    sample = draw(data, rows)
     thresholds = [0.5] * len(data.labels) if data.multi_label else None
     validation = Validation(
         sample.validation["text"].tolist(), targets(sample.validation["label"], len(data.labels)), thresholds

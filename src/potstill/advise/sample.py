@@ -10,6 +10,7 @@ from potstill.corpus.split import keep
 from potstill.errors import PotstillError
 
 SEED = 0
+FRACTIONS = (4, 2, 1)  # of the sample, and of the transfer set, to train on: a quarter, half, all
 MIN_ROWS = 40  # labelled rows, below which no difference shows
 SELECTION_ROWS = 500  # train rows for choosing epochs, so that the validation split is for measuring only
 VALIDATION_ROWS = 1000
@@ -39,8 +40,8 @@ class Sample:
         return self.train["text"].sample(frac=1, random_state=SEED).tolist() + self.others
 
 
-def draw(data: Dataset, rows: int, parts: int) -> Sample:
-    """Draw a sample of at most `rows` labelled train rows; each of so many `parts` of them has room for every class.
+def draw(data: Dataset, rows: int) -> Sample:
+    """Draw a sample of at most `rows` labelled train rows, a quarter of which has room for every class.
 
     Raises:
         PotstillError: there are too few rows, or the validation split has one class only.
@@ -48,7 +49,7 @@ def draw(data: Dataset, rows: int, parts: int) -> Sample:
     classes = len(data.labels)
     # At most four fifths of the train split, so that there are rows left for choosing epochs.
     size = min(rows, len(data.train) * 4 // 5)
-    smallest = max(MIN_ROWS, parts * classes)
+    smallest = max(MIN_ROWS, FRACTIONS[0] * classes)
     if size < smallest:
         raise PotstillError(
             f"{size} labelled rows (--rows, or four fifths of train) are too few for {classes} classes: "
