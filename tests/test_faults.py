@@ -180,7 +180,7 @@ def test_a_full_disk_ends_in_one_line_and_leaves_nothing_half_written(origin, sm
 @pytest.mark.parametrize(
     "script", [("src/ablate.py",), ("-m", "potstill", "search", "--budget", "2000", "--trials", "50")]
 )
-def test_a_worker_that_the_system_kills_is_told_of(pulled, script):
+def test_a_killed_worker_is_reported(pulled, script):
     def busy():
         children = psutil.Process(process.pid).children(recursive=True)
         return [child for child in children if "spawn_main" in " ".join(child.cmdline())]
