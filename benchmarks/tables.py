@@ -224,10 +224,10 @@ def speed(rows: Rows, facts: dict[str, Any], folder: Path) -> None:
         f"\nA fresh Python gives its first answer after {facts['startup_seconds']:.2f} s. `potstill predict` takes "
         f"{parquet['rows']:,} texts from a Parquet file to another in {parquet['seconds']:.0f} s, "
         f"{parquet['texts_per_second']:,} a second, with {parquet['megabytes']} MB of memory at most "
-        f"({rows[0]['model']}). Asked by {service['clients']} clients at once, a text at a time, `potstill serve` "
+        f"({rows[0]['model']}). With {service['clients']} clients at once and one text per request, `potstill serve` "
         f"answers {service['requests_per_second']:,} requests a second, half within "
-        f"{service['milliseconds_median']:.0f} ms, 99% within {service['milliseconds_p99']:.0f} ms; the clients run beside "
-        "it on two cores.\n"
+        f"{service['milliseconds_median']:.0f} ms, 99% within {service['milliseconds_p99']:.0f} ms; the clients run on "
+        "the same two cores.\n"
     )
     publish(folder / "table.md", "speed", text)
 
