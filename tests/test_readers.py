@@ -641,7 +641,7 @@ class TestPrepare:
         train.unlink()
         os.mkfifo(train)
         project.fails("mine/train.csv: it is a pipe or a device. Set `prepare.train` to a file in mine")
-        project.fails("mine/train.csv is a pipe or a device", path="mine/train.csv")
+        project.fails("mine/train.csv: it is a pipe or a device", path="mine/train.csv")
         train.unlink()
         train.mkdir()
         for given in (None, "train.csv"):
