@@ -189,7 +189,7 @@ def test_no_file_of_the_fallback_is_overwritten(name, model, teacher, tmp_path):
     before = (teacher / name).read_bytes()
     source = write(tmp_path / "a.txt", TEXTS)
     command = ("predict", model, source, "--output-format", "jsonl", "--threshold", "1", "--fallback", teacher)
-    assert "is both input and output: name another output" in refused(*command, "-o", teacher / name)
+    assert "is both input and output. Choose another output" in refused(*command, "-o", teacher / name)
     assert (teacher / name).read_bytes() == before
 
 
@@ -207,7 +207,7 @@ def test_another_column(model, tmp_path, capsys):
 
 BAD = {
     "a.txt": (b"the\n\xff\xfe\nab\n", "line 2 has a byte that is not UTF-8 (0xff)"),
-    "a.csv": (b"text,x\nthe,1\nthe\nab,2\n", "row 2 has 1 fields, but the header has 2"),
+    "a.csv": (b"text,x\nthe,1\nthe\nab,2\n", "row 2 has 1 field, but the header has 2"),
     "b.csv": (b"text,x\nthe,1\n\xff,1\nab,2\n", "row 2 has a byte that is not UTF-8 (0xff)"),
     "a.jsonl": (b'{"text": "the"}\n{"text": 3}\n{"text": "ab"}\n', "line 2 holds 3, which is not a string"),
     "b.jsonl": (b'{"text": "the"}\n{"tex\n{"text": "ab"}\n', "line 2 is not valid JSON (Unterminated string"),
@@ -241,7 +241,7 @@ def test_a_missing_text_of_a_parquet_file_likewise(model, tmp_path, capsys):
         (["a.xyz"], "its name has no known ending (.csv, .tsv"),
         (["number.parquet"], "the column 'text' holds int64, not strings"),
         (["foreign.parquet"], "is not a valid Parquet file"),
-        (["a.csv", "-o", "a.csv"], "is both input and output: name another output"),
+        (["a.csv", "-o", "a.csv"], "is both input and output. Choose another output"),
         (["empty.csv"], "no column 'text' (found: none)"),
     ],
 )

@@ -118,5 +118,5 @@ def test_no_term_belongs_to_two_emotions_or_to_the_filler():
 def test_a_size_that_cannot_be_had_is_refused():
     with pytest.raises(PotstillError, match="the limit is 200000"):
         demo.generate(200_000, 1, 0, 0, seed=1)
-    with pytest.raises(PotstillError, match="-1 test"):
+    with pytest.raises(PotstillError, match="test` is -1"):
         demo.generate(1, 1, -1, 1, seed=1)

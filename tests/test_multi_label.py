@@ -150,14 +150,17 @@ def test_a_hubs_lists_of_class_labels_keep_their_names(project: Project) -> None
     ("labels", "says"),
     [
         (["a|b"] * 8 + ["a||b"], "line 9 has no label"),
-        ([["a", "b"]] * 8 + [["a|b"]], "'a|b', but | stands between labels"),
-        ([["a", "b"]] * 8 + [[["a"]]], "line 9 has lists within its list of labels, [['a']]: list names or ids only"),
-        (["a|b"] * 8 + ["['a', 'b']"], """line 9 has the labels "['a', 'b']", a list as a string: join labels by |"""),
+        ([["a", "b"]] * 8 + [["a|b"]], "'a|b', but | separates labels"),
+        ([["a", "b"]] * 8 + [[["a"]]], "line 9 has nested lists of labels, [['a']]. List names or ids only"),
+        (
+            ["a|b"] * 8 + ["['a', 'b']"],
+            """line 9 has the labels "['a', 'b']", which is a list as a string. Join labels by |""",
+        ),
         (["a|b"] * 8 + ['["a|b"]'], "line 9 has the labels"),
-        (["a|b"] * 8 + [" []"], "line 9 has the labels ' []', a list as a string"),
+        (["a|b"] * 8 + [" []"], "line 9 has the labels ' []', which is a list as a string"),
         (["a|b"] * 8 + ["c"], "class 'c' has 1 example"),
-        (["a"] * 8, "one label only, 'a'"),
-        ([""] * 8, "has no label"),
+        (["a"] * 8, "only the label 'a'"),
+        ([""] * 8, "no labels"),
     ],
 )
 def test_bad_labels_end_in_one_line(project: Project, labels, says) -> None:  # noqa: F811
@@ -174,7 +177,7 @@ def test_vectors_of_0_and_1_are_no_ids(project: Project, vectors, source) -> Non
     datasets.DatasetDict({"train": datasets.Dataset.from_dict(columns)}).save_to_disk(project.root / "saved")
     hub = {"dataset": "saved", "config": None, "revision": None}
     shown = ", ".join(map(str, vectors[0]))
-    says = f" has a 0 or 1 for every class in its lists of labels, such as {shown}: list the names or ids"
+    says = f": the labels are multi-hot vectors of 0 and 1 (found: {shown}). List the names or ids"
     project.fails(says, multi_label=True, source=source, hub=hub)
 
 
@@ -185,7 +188,7 @@ def test_vectors_of_0_and_1_are_no_ids_that_have_names(project: Project) -> None
     made = datasets.Dataset.from_dict(columns, features)
     datasets.DatasetDict({"train": made}).save_to_disk(project.root / "saved")
     hub = {"dataset": "saved", "config": None, "revision": None}
-    project.fails("saved (train) has a 0 or 1 for every class", multi_label=True, source="hub", hub=hub)
+    project.fails("saved (train): the labels are multi-hot vectors", multi_label=True, source="hub", hub=hub)
 
 
 def test_lists_of_the_ids_0_and_1_are_read(project: Project) -> None:  # noqa: F811

@@ -641,7 +641,7 @@ class TestPrepare:
         train.unlink()
         os.mkfifo(train)
         project.fails("mine/train.csv: it is a pipe or a device. Set `prepare.train` to a file in mine")
-        project.fails("mine/train.csv is a pipe or a device", path="mine/train.csv")
+        project.fails("mine/train.csv: it is a pipe or a device", path="mine/train.csv")
         train.unlink()
         train.mkdir()
         for given in (None, "train.csv"):
@@ -813,7 +813,7 @@ class TestPrepare:
             in capsys.readouterr().err
         )
         project.table("train.csv", rows(60, labels=("2.0", "2.00", "3")))
-        project.fails("mine/train.csv: the labels '2.0' and '2.00' are the same number: write them alike")
+        project.fails("mine/train.csv: the labels '2.0' and '2.00' are the same number. Write them in the same way")
 
     def test_numbers_that_tables_write_differently_are_one_class(self, project: Project, capsys) -> None:  # noqa: F811
         project.table("train.csv", rows(40, labels=("4.50", "3.00")))

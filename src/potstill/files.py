@@ -39,7 +39,7 @@ def output(name: Path | str | bytes, *sources: Path | str | int) -> Iterator[Bin
     """
     path = os.fsdecode(name)
     if os.path.basename(path) in ("", ".", "..") or os.path.isdir(path):
-        raise PotstillError(f"{path}: it is a folder. Name a file." if path else "the name of the output is empty.")
+        raise PotstillError(f"{path}: it names a folder. Name a file." if path else "output: empty name. Name a file.")
     try:
         found = os.stat(path)
     except FileNotFoundError:
