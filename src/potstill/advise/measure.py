@@ -13,7 +13,7 @@ from potstill.balance import majority
 from potstill.baseline import Tfidf
 from potstill.corpus.dataset import Dataset, targets
 from potstill.evaluate.scores import mcnemar, scores
-from potstill.evaluate.traits import order_sensitivity, out_of_vocabulary, vocabulary
+from potstill.evaluate.traits import out_of_vocabulary, vocabulary, word_order_sensitivity
 from potstill.params.baseline import BaselineParams
 from potstill.params.network import NetworkParams
 from potstill.params.student import StudentParams
@@ -143,9 +143,9 @@ def measure(
     Returns:
         What `decide` and `report` need, ready for JSON:
         `classes`; `rows` (of each table); `majority` (the accuracy of always predicting the most frequent class);
-        `stands_in` (see `Sample`); `models`, a list of `Measurement.row`; `order`, see `order_sensitivity`; `unknown`,
-        see `out_of_vocabulary`, for the vocabulary of the sample (`to_sample`) and of all texts (`to_all`); `paired`,
-        what `mcnemar` returns for pairs of models, first minus second.
+        `stands_in` (see `Sample`); `models`, a list of `Measurement.row`; `order`, see `word_order_sensitivity`;
+        `unknown`, see `out_of_vocabulary`, for the vocabulary of the sample (`to_sample`) and of all texts (`to_all`);
+        `paired`, what `mcnemar` returns for pairs of models, first minus second.
     """
     sample = draw(data, rows, FRACTIONS[0])
     thresholds = [0.5] * len(data.labels) if data.multi_label else None
@@ -156,7 +156,7 @@ def measure(
 
     models = _collect(_train_on_labels(data.labels, fractions, sample, validation, baseline), progress)
     models += _collect(_fine_tune(teacher, fractions[-2:], sample, validation, data.multi_label), progress)
-    order = order_sensitivity(teacher.logits, validation.texts)
+    order = word_order_sensitivity(teacher.logits, validation.texts)
     pool = sample.transfer_set()
     logits = teacher.logits(pool)
     distilled = _distil(data.labels, pool, logits, sample, validation, student, models[-1].predictions)
