@@ -121,7 +121,7 @@ format: there ## format the code
 	ruff format .
 
 show: there ## show one row per experiment
-	dvc exp show --hide-workspace --only-changed --drop '.*(/|models|timing|plots|rounding|export|traits|resources|ablate|report|truncated)'
+	dvc exp show --hide-workspace --only-changed --drop '.*(/|models|timing|plots|quantization|export|task_profile|resources|ablate|report|truncated)'
 
 lock: ## write the versions of this environment, and of CUDA for Linux, to constraints.txt
 	{ echo '# Known-good versions, written by `make lock`.'; \

@@ -1,10 +1,9 @@
-"""Stage `evaluate`: every model on the test split, side by side."""
+"""Stage `evaluate`: score all models on the test split, and decide whether the student should ship."""
 
 from potstill.start import run
 
 from collections.abc import Callable
 from dataclasses import asdict, replace
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,12 +17,12 @@ from potstill.baseline import Tfidf
 from potstill.corpus.dataset import Dataset
 from potstill.cost import record_resources
 from potstill.evaluate import figure, table
-from potstill.evaluate.answers import Answers
+from potstill.evaluate.answers import Predictions
 from potstill.evaluate.compare import Model, compare
-from potstill.evaluate.scores import confusion, counts, mcnemar
+from potstill.evaluate.scores import confusion, label_confusion, mcnemar
 from potstill.evaluate.thresholds import fit
 from potstill.evaluate.timing import throughput
-from potstill.evaluate.traits import order_sensitivity, out_of_vocabulary, vocabulary
+from potstill.evaluate.traits import out_of_vocabulary, vocabulary, word_order_sensitivity
 from potstill.evaluate.verdict import Verdict, judge
 from potstill.markdown import inert
 from potstill.params.evaluate import EvaluateParams
@@ -31,62 +30,60 @@ from potstill.params.label import LabelParams
 from potstill.params.teacher import TeacherParams
 from potstill.runtime.decision import choose, label_names, probabilities, right
 from potstill.runtime.model import FILE, UNROUNDED, Student
-from potstill.teacher import model as teachers
 from potstill.teacher.average import average
+from potstill.teacher.model import load as load_teacher
 
 METRICS = paths.METRICS / "evaluate"
-SHUFFLED = 1000  # texts that tell how much word order matters, to some hundredths
+SHUFFLED = 1000  # texts for the word-order sensitivity, which gives its standard error of at most 0.03
 HEADLINE = ("accuracy", "macro_f1", "micro_f1", "relative", "agreement")
 Predict = Callable[[list[str]], Any]
 
 
 @record_resources(METRICS / "resources.json")
 def main() -> None:
-    """Read the models, and the teachers' own answers; write `metrics/evaluate`."""
+    """Read the models and the teachers' predictions; write `metrics/evaluate`."""
     params = EvaluateParams.load()
-    asked = LabelParams.load().teachers
+    labelling = LabelParams.load().teachers
     data = Dataset.load(paths.PREPARED)
-    device.use_threads(1)  # what is timed, is timed on one
+    device.use_threads(1)  # so that timings do not depend on the number of cores
 
     models, predict = load_small(data)
-    found, timings = load_teachers(TeacherParams.load().checkpoints, asked, data)
-    models += found
-    name = asked[0] if len(asked) == 1 else "ensemble"
-    teacher = name if any(model.name == name for model in found) else None
-    models = with_thresholds(models, data)
+    teachers, timings = load_teachers(TeacherParams.load().checkpoints, labelling, data)
+    models = with_thresholds([*models, *teachers], data)
+    name = labelling[0] if len(labelling) == 1 else "ensemble"
+    teacher = name if any(model.name == name for model in teachers) else None
     rows, reference = compare(models, data.targets("test"), teacher, params.reference)
 
-    # The teacher that labels is timed again beside the small models, so that their ratio is of one run.
-    labeller = teachers.load(paths.TEACHER / asked[0])
-    if labeller.parameters:
-        predict[asked[0]] = labeller.logits
+    # The teacher is timed again in this run, so that the ratio to the student's speed is of one run.
+    network = load_teacher(paths.TEACHER / labelling[0])
+    if network.parameters:
+        predict[labelling[0]] = network.logits
     texts = data.test["text"].tolist()
-    timings |= {name: throughput(answer, texts, params.timing_seconds) for name, answer in predict.items()}
+    timings |= {name: throughput(function, texts, params.timing_seconds) for name, function in predict.items()}
 
     student = next(model for model in models if model.name == "student")
-    rounding = cost_of_rounding(student, data)
-    task = traits({name: predict[name] for name in ("student", asked[0]) if name in predict}, data)
-    answer = verdict(rows, models, teacher, data, params.non_inferiority_margin)
-    print(answer.sentence)
-    write_scores(rows, answer, teacher, rounding, timings, task)
+    quantization = compare_with_unquantized(student, data)
+    profile = task_profile({name: predict[name] for name in ("student", labelling[0]) if name in predict}, data)
+    verdict = decide(rows, models, teacher, data, params.non_inferiority_margin)
+    print(f"{verdict.decision}: {verdict.details}")
+    write_scores(rows, verdict, teacher, quantization, timings, profile)
     write_predictions(models, data)
-    write_pictures(rows, reference, models, data, params.published)
+    write_figures(rows, reference, models, data, params.published)
 
 
 def load_small(data: Dataset) -> tuple[list[Model], dict[str, Predict]]:
-    """The baselines and the student: their answers, and what to time."""
+    """Return baselines and student with their predictions, and their prediction functions by name."""
     tfidf, hard, student = paths.BASELINE / "tfidf", paths.BASELINE / "hard" / FILE, paths.EXPORT / FILE
     loaded = {
         "tfidf": ("baseline", Tfidf.load(tfidf), tfidf),
         "hard": ("baseline", Student.load(hard), hard),
         "student": ("student", Student.load(student), student),
     }
-    texts = data.test["text"].tolist()
     models = [
         Model(
             name,
             kind,
-            model.predict_proba(texts),
+            model.predict_proba(data.test["text"].tolist()),
             model.predict_proba(data.validation["text"].tolist()),
             model.parameters,
             files.size(path),
@@ -98,14 +95,16 @@ def load_small(data: Dataset) -> tuple[list[Model], dict[str, Predict]]:
 
 
 def load_teachers(
-    checkpoints: list[str], asked: list[str], data: Dataset
+    checkpoints: list[str], labelling: list[str], data: Dataset
 ) -> tuple[list[Model], dict[str, dict[str, float]]]:
-    """The answers and timings that the stage `teacher` left; several labelling teachers make an ensemble."""
+    """Return teachers with the predictions that the stage `teacher` wrote, and their timings.
+
+    If several teachers label, their ensemble is added. A teacher without predictions for all of the test split is left
+    out.
+    """
     folder = paths.METRICS / "teacher"
     files.warn_unused(folder, checkpoints, "teacher.checkpoints")
-    shares = partial(probabilities, multi_label=data.multi_label)
-    log_odds = logit if data.multi_label else np.log
-    found: dict[str, Model] = {}
+    teachers: dict[str, Model] = {}
     timings = {}
     for name in checkpoints:
         parameters = measures.read(measures.Count | None, folder / name / "metrics.json", name, "parameters")
@@ -116,148 +115,166 @@ def load_teachers(
             for split in ("test", "validation")
         )
         if not np.isfinite(logits).all():
-            print(f"{name} lacks texts of the test split, and is left out")
+            print(f"{name} has no predictions for some texts of the test split, and is left out")
             continue
-        found[name] = Model(
+        teachers[name] = Model(
             name,
             "teacher",
-            shares(logits),
-            shares(validation),
+            probabilities(logits, data.multi_label),
+            probabilities(validation, data.multi_label),
             parameters,
             measures.read(measures.Count, folder / name / "metrics.json", name, "bytes"),
         )
         timings |= measures.read(measures.Timings, folder / name / "timing.json")
-    if len(asked) > 1 and all(name in found for name in asked):
-        members = [found[name] for name in asked]
-        found["ensemble"] = Model(
+    if len(labelling) > 1 and all(name in teachers for name in labelling):
+        members = [teachers[name] for name in labelling]
+        teachers["ensemble"] = Model(
             "ensemble",
             "teacher",
-            shares(average([log_odds(member.probabilities) for member in members], data.multi_label)),
-            shares(average([log_odds(member.validation) for member in members], data.multi_label)),
+            ensemble([member.probabilities for member in members], data.multi_label),
+            ensemble([member.validation_probabilities for member in members], data.multi_label),
             sum(member.parameters or 0 for member in members) or None,
             sum(member.bytes for member in members),
         )
-    return list(found.values()), timings
+    return list(teachers.values()), timings
+
+
+def ensemble(members: list[np.ndarray], multi_label: bool) -> np.ndarray:
+    """Return the probabilities of an ensemble, which averages logits; all floats (texts, classes)."""
+    to_logits = logit if multi_label else np.log
+    return probabilities(average([to_logits(member) for member in members], multi_label), multi_label)
 
 
 def with_thresholds(models: list[Model], data: Dataset) -> list[Model]:
-    """Where a text may have several labels, the others get thresholds as the student has them in its file."""
+    """Fit decision thresholds on validation for the models without, if the task is multi-label."""
     if not data.multi_label:
         return models
-    known = data.targets("validation")
-    return [model if model.thresholds else replace(model, thresholds=fit(model.validation, known)) for model in models]
+    labels = data.targets("validation")
+    return [
+        model if model.thresholds else replace(model, thresholds=fit(model.validation_probabilities, labels))
+        for model in models
+    ]
 
 
-def cost_of_rounding(student: Model, data: Dataset) -> dict[str, Any] | None:
-    """The student against itself before its weights were rounded to a few bits; None if they are not."""
-    rounded, path = Student.load(paths.EXPORT / FILE), paths.STUDENT / UNROUNDED
+def compare_with_unquantized(student: Model, data: Dataset) -> dict[str, Any] | None:
+    """Test the student with unquantized weights against the student that ships; None if no weights are quantized."""
+    quantized, path = Student.load(paths.EXPORT / FILE), paths.STUDENT / UNROUNDED
     with files.reading(path):
-        unrounded = load_file(path)
-        if unrounded and any(unrounded[name].shape != weight.shape for name, weight in rounded.weights.items()):
+        weights = load_file(path)
+        if weights and any(weights[name].shape != weight.shape for name, weight in quantized.weights.items()):
             raise ValueError(f"not the weights of {paths.EXPORT / FILE}")
-    if not unrounded:
+    if not weights:
         return None
-    before = replace(rounded, weights=unrounded)
     labels = data.targets("test")
-    probabilities = before.predict_proba(data.test["text"])
-    both = right(choose(probabilities, student.thresholds), labels), right(student.chosen, labels)
-    return {"accuracy_unrounded": round(float(both[0].mean()), 6), **mcnemar(*both)}
-
-
-def traits(order: dict[str, Predict], data: Dataset) -> dict[str, Any]:
-    """What the task is like: how much order matters to some models, and how many words of the test split are new."""
-    texts = data.validation["text"].head(SHUFFLED).tolist()
-    train, test = data.train["text"].tolist(), data.test["text"].tolist()
-    known = vocabulary(train)
+    predicted = choose(replace(quantized, weights=weights).predict_proba(data.test["text"]), student.thresholds)
+    unquantized_correct = right(predicted, labels)
     return {
-        "order": {name: order_sensitivity(answer, texts) for name, answer in order.items()},
-        "unknown_to_train": out_of_vocabulary(known, test),
-        "unknown_to_all": out_of_vocabulary(known | vocabulary(data.unlabelled["text"].tolist()), test),
+        "accuracy_unquantized": round(float(unquantized_correct.mean()), 6),
+        **mcnemar(unquantized_correct, right(student.predicted, labels)),
     }
 
 
-def verdict(
-    rows: list[dict[str, Any]], models: list[Model], teacher: str | None, data: Dataset, max_loss: float
+def task_profile(predict: dict[str, Predict], data: Dataset) -> dict[str, Any]:
+    """Return the word-order sensitivity of some models, and the shares of unknown words in the test split."""
+    texts = data.validation["text"].head(SHUFFLED).tolist()
+    test = data.test["text"].tolist()
+    train = vocabulary(data.train["text"].tolist())
+    with_unlabelled = train | vocabulary(data.unlabelled["text"].tolist())
+    return {
+        "word_order": {name: word_order_sensitivity(function, texts) for name, function in predict.items()},
+        "unknown_words": {
+            "train": out_of_vocabulary(train, test),
+            "train_and_unlabelled": out_of_vocabulary(with_unlabelled, test),
+        },
+    }
+
+
+def decide(
+    rows: list[dict[str, Any]], models: list[Model], teacher: str | None, data: Dataset, margin: float
 ) -> Verdict:
-    """Whether the student should ship."""
+    """Decide whether the student should ship."""
     student = next(row for row in rows if row["name"] == "student")
     labels = data.targets("test")
-    of = {model.name: right(model.chosen, labels) for model in models}
+    correct = {model.name: right(model.predicted, labels) for model in models}
     return judge(
         student,
-        student["paired"] if teacher else None,
-        mcnemar(of["student"], of["tfidf"]),
-        max_loss,
+        student["versus_teacher"] if teacher else None,
+        mcnemar(correct["student"], correct["tfidf"]),
+        margin,
         majority(labels),
-        mcnemar(of[teacher], of["tfidf"]) if teacher else None,
-        mcnemar(of["student"], of["hard"]),
+        mcnemar(correct[teacher], correct["tfidf"]) if teacher else None,
+        mcnemar(correct["student"], correct["hard"]),
     )
 
 
 def write_scores(
     rows: list[dict[str, Any]],
-    answer: Verdict,
+    verdict: Verdict,
     teacher: str | None,
-    rounding: dict[str, Any] | None,
+    quantization: dict[str, Any] | None,
     timings: dict[str, dict[str, float]],
-    task: dict[str, Any],
+    profile: dict[str, Any],
 ) -> None:
-    """The numbers, for programs and for people. What takes time, and so varies, is in files of its own."""
+    """Write the scores as JSON and Markdown. Timings, which vary between runs, are in files of their own."""
     models = {row["name"]: {key: value for key, value in row.items() if key != "name"} for row in rows}
     student = models["student"]
     headline = {key: student[key] for key in HEADLINE if key in student}
-    scores: dict[str, Any] = {"models": models, "student": {"ship": answer.ship, **headline}, "traits": task}
-    lines = [f"**{answer.sentence.replace(':', '**:', 1)}\n", table.markdown(rows)]
+    scores: dict[str, Any] = {
+        "models": models,
+        "student": {"ship": verdict.ship, **headline},
+        "task_profile": profile,
+    }
+    lines = [f"**{verdict.decision}**: {verdict.details}\n", table.markdown(rows)]
     if teacher:
         scores["teacher"] = {"accuracy": models[teacher]["accuracy"]}
-        lines.append(table.sentence("the student", f"the teacher ({inert(teacher)})", student["paired"]))
-    if rounding:
-        scores["rounding"] = rounding
-        lines.append(table.sentence("the student before its weights were rounded", "the one that ships", rounding))
+        lines.append(table.comparison("the student", f"the teacher ({inert(teacher)})", student["versus_teacher"]))
+    if quantization:
+        scores["quantization"] = quantization
+        lines.append(table.comparison("the student before quantization", "the student that ships", quantization))
     files.write_json(METRICS / "metrics.json", scores)
-    files.write_json(METRICS / "verdict.json", asdict(answer))
+    files.write_json(METRICS / "verdict.json", asdict(verdict))
     files.write_text(METRICS / "table.md", "\n".join(lines))
     files.write_json(METRICS / "timing.json", {"timing": timings})
     files.write_text(METRICS / "timing.md", table.speeds(timings, "student"))
 
 
 def write_predictions(models: list[Model], data: Dataset) -> None:
-    """What every model says of every text of validation and test."""
+    """Write the predictions of all models for the validation and test splits."""
     thresholds = {model.name: model.thresholds for model in models if model.thresholds}
-    found = {
+    splits = {
         "test": {model.name: model.probabilities for model in models},
-        "validation": {model.name: model.validation for model in models},
+        "validation": {model.name: model.validation_probabilities for model in models},
     }
     with files.atomic_write(paths.EVALUATE) as folder:
         folder.mkdir(parents=True)
-        for split, answers in found.items():
+        for split, predictions in splits.items():
             texts = data.split(split)["text"].tolist()
-            Answers(texts, data.targets(split), answers, thresholds).save(folder / f"{split}.parquet")
+            Predictions(texts, data.targets(split), predictions, thresholds).save(folder / f"{split}.parquet")
 
 
-def write_pictures(
+def write_figures(
     rows: list[dict[str, Any]],
     reference: str,
     models: list[Model],
     data: Dataset,
     published: bool,
 ) -> None:
-    """The article's figure, the confusions and the training curves, each as an image and as a table."""
+    """Write accuracy against size, the confusion matrices and the training curves, as images and as tables."""
     figure.size_figure(rows, reference, METRICS / "size.png", published)
     points = pd.DataFrame(rows)[["name", "kind", "parameters", "accuracy", "relative"]]
     files.write_text(METRICS / "size.csv", points[points["parameters"].notna()].to_csv(index=False))
     labels = data.targets("test")
     with files.atomic_write(METRICS / "confusion") as folder:
         for model in models:
-            picture = folder / f"{model.name}.png"
+            path = folder / f"{model.name}.png"
             if data.multi_label:
-                cases = counts(labels, model.chosen, data.labels)
-                shown = cases.drop(columns="absent")  # which would outshine what rare labels have
-                figure.confusion_figure(shown, data.labels, picture, list(shown))
-                files.write_text(folder / f"{model.name}-labels.csv", cases.to_csv())
+                counts = label_confusion(labels, model.predicted, data.labels)
+                shown = counts.drop(columns="TN")  # of a rare label almost all texts, so all else would be pale
+                figure.confusion_figure(shown, data.labels, path, list(shown))
+                files.write_text(folder / f"{model.name}-labels.csv", counts.to_csv())
             else:
-                figure.confusion_figure(confusion(labels, model.chosen, data.labels), data.labels, picture)
-            pairs = {"actual": label_names(labels, data.labels), "predicted": label_names(model.chosen, data.labels)}
+                figure.confusion_figure(confusion(labels, model.predicted, data.labels), data.labels, path)
+            pairs = {"actual": label_names(labels, data.labels), "predicted": label_names(model.predicted, data.labels)}
             files.write_text(folder / f"{model.name}.csv", pd.DataFrame(pairs).to_csv(index=False))
     figure.curves_figure(record.all_curves("student", (model.name for model in models)), METRICS / "curves.png")
 

@@ -1,4 +1,4 @@
-"""Stage `export`: calibrate the student, and write what ships."""
+"""Stage `export`: calibrate the student; write its model file, an ONNX model and a model card."""
 
 from potstill.start import run
 
@@ -25,7 +25,7 @@ from potstill.student import transfer
 
 @record_resources(paths.METRICS / "export" / "resources.json")
 def main() -> None:
-    """Read the trained student, the prepared data and the teachers' answers; write `models/export`."""
+    """Read the trained student, the data and the teachers' predictions; write `models/export`."""
     params = ExportParams.load()
     data = Dataset.load(paths.PREPARED, unlabelled=False)
     trained = Student.load(paths.STUDENT / FILE)
@@ -67,8 +67,8 @@ def main() -> None:
 
 
 def teachers(data: Dataset) -> dict[str, float | None]:
-    """The test accuracy of those who labelled the transfer set; None for a table that lacks texts of the split."""
-    found: dict[str, float | None] = {}
+    """Return the test accuracy of the teachers that labelled; None without predictions for some test texts."""
+    accuracies: dict[str, float | None] = {}
     for name in LabelParams.load().teachers:
         test, validation = (
             record.read_predictions(
@@ -77,14 +77,14 @@ def teachers(data: Dataset) -> dict[str, float | None]:
             for split in ("test", "validation")
         )
         if not np.isfinite(test).all():
-            found[name] = None
+            accuracies[name] = None
             continue
-        chosen = choose(test)
+        predicted = choose(test)
         if data.multi_label:
             thresholds = fit(probabilities(validation, multi_label=True), data.targets("validation"))
-            chosen = choose(probabilities(test, multi_label=True), thresholds)
-        found[name] = round(float(right(chosen, data.targets("test")).mean()), 6)
-    return found
+            predicted = choose(probabilities(test, multi_label=True), thresholds)
+        accuracies[name] = round(float(right(predicted, data.targets("test")).mean()), 6)
+    return accuracies
 
 
 if __name__ == "__main__":

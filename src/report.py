@@ -10,7 +10,7 @@ import pandas as pd
 from potstill import files, measures, paths, record
 from potstill.corpus.dataset import SPLITS, Dataset
 from potstill.cost import record_resources
-from potstill.evaluate.answers import Answers
+from potstill.evaluate.answers import Predictions
 from potstill.evaluate.table import thousands
 from potstill.markdown import cut
 from potstill.params.evaluate import EvaluateParams
@@ -18,7 +18,7 @@ from potstill.params.label import LabelParams
 from potstill.params.report import ReportParams
 from potstill.params.teacher import TeacherParams
 from potstill.report.facts import Inputs, collect
-from potstill.report.origin import costs, origin
+from potstill.report.origin import provenance, stage_resources
 from potstill.report.page import render
 from potstill.report.pictures import draw
 from potstill.runtime.decision import probabilities
@@ -26,62 +26,64 @@ from potstill.runtime.model import FILE, Student
 from potstill.student import transfer
 
 METRICS = paths.METRICS / "report"
+TITLE_CLASSES = 8
 
 
 @record_resources(METRICS / "resources.json")
 def main() -> None:
-    """Read what all stages left; write `metrics/report`."""
+    """Read the outputs of all stages; write `metrics/report`."""
     params, evaluate = ReportParams.load(), EvaluateParams.load()
     data, teachers = Dataset.load(paths.PREPARED), LabelParams.load().teachers
     inputs = read(data, teachers)
     facts = collect(inputs, params)
-    reference = evaluate.reference or inputs.teacher or max(facts["table"], key=lambda row: row["accuracy"])["name"]
-    curves = record.all_curves(inputs.name, inputs.test.models)
-    shown = facts | {
-        "title": f"{inputs.name}: {', '.join(map(cut, data.labels[:8]))}{' …' if len(data.labels) > 8 else ''}",
+    reference = evaluate.reference or inputs.teacher or max(facts["models"], key=lambda row: row["accuracy"])["name"]
+    curves = record.all_curves(inputs.name, inputs.test.probabilities)
+    classes = ", ".join(map(cut, data.labels[:TITLE_CLASSES])) + (" …" if len(data.labels) > TITLE_CLASSES else "")
+    content = facts | {
+        "title": f"{inputs.name}: {classes}",
         "labels": data.labels,
         "fallback": fallback(inputs, teachers),
         "reference": reference,
         "published": evaluate.published,
         "rows": {name: len(data.split(name)) for name in (*SPLITS, "unlabelled")},
-        "transfer": len(inputs.pool.texts),
-        "costs": costs({"teacher": TeacherParams.load().checkpoints, "label": teachers}),
-        "origin": origin(),
+        "transfer": len(inputs.transfer_set.texts),
+        "resources": stage_resources({"teacher": TeacherParams.load().checkpoints, "label": teachers}),
+        "provenance": provenance(),
         "parameters": paths.PARAMS.read_text("utf-8"),
         "charts": draw(inputs, facts, curves, reference, evaluate.published),
     }
-    files.write_text(METRICS / "index.html", render("page.html", shown))
-    files.write_text(METRICS / "report.md", render("page.md", shown))
+    files.write_text(METRICS / "index.html", render("page.html", content))
+    files.write_text(METRICS / "report.md", render("page.md", content))
     files.write_json(METRICS / "metrics.json", {"report": summary(facts)})
     for name, table in tables(facts).items():
         files.write_text(METRICS / f"{name}.csv", table.to_csv(index=False))
-    print(f"{'Ship it' if facts['verdict']['ship'] else 'Do not ship it'}: {facts['verdict']['headline']}.")
-    print(f"{METRICS / 'index.html'} says why")
+    print(f"{'Ship' if facts['verdict']['ship'] else 'Do not ship'}: {facts['verdict']['headline']}.")
+    print(f"The report is {METRICS / 'index.html'}.")
 
 
 def read(data: Dataset, teachers: list[str]) -> Inputs:
-    """What the stages left."""
+    """Read the outputs of the stages."""
     student = Student.load(paths.EXPORT / FILE)
-    test = Answers.load(paths.EVALUATE / "test.parquet")
+    test = Predictions.load(paths.EVALUATE / "test.parquet")
     teacher = teachers[0] if len(teachers) == 1 else "ensemble"
-    pool = transfer.read(paths.TRANSFER, data.labels)
+    transfer_set = transfer.read(paths.TRANSFER, data.labels)
     evaluated, prepared = paths.METRICS / "evaluate", paths.METRICS / "prepare" / "metrics.json"
     return Inputs(
         labels=data.labels,
         name=f"{student.shape.architecture}-{thousands(student.parameters)}",
-        teacher=teacher if teacher in test.models else None,
-        validation=Answers.load(paths.EVALUATE / "validation.parquet"),
+        teacher=teacher if teacher in test.probabilities else None,
+        validation=Predictions.load(paths.EVALUATE / "validation.parquet"),
         test=test,
         train=data.train,
-        pool=pool,
-        answers=probabilities(pool.logits, data.multi_label),
+        transfer_set=transfer_set,
+        transfer_probabilities=probabilities(transfer_set.logits, data.multi_label),
         scores={
             "models": measures.read(measures.Scores, evaluated / "metrics.json", "models"),
-            "traits": measures.read(measures.Traits, evaluated / "metrics.json", "traits"),
+            "task_profile": measures.read(measures.TaskProfile, evaluated / "metrics.json", "task_profile"),
         },
         verdict={
             "ship": measures.read(bool, evaluated / "verdict.json", "ship"),
-            "reasons": measures.read(measures.Reasons, evaluated / "verdict.json", "reasons"),
+            "reasons": measures.read(list[measures.Reason], evaluated / "verdict.json", "reasons"),
         },
         timing=measures.read(measures.Timings, evaluated / "timing.json", "timing"),
         prepared={
@@ -94,46 +96,45 @@ def read(data: Dataset, teachers: list[str]) -> Inputs:
 
 
 def truncated(teachers: list[str]) -> dict[str, dict[str, float]]:
-    """The shares of texts that student and teachers (of several, the worst) do not read to their end."""
+    """Return the share of truncated texts by model and split; of several teachers, the largest."""
     of_teachers: dict[str, float] = {}
     for name in teachers:
         path = paths.METRICS / "teacher" / name / "metrics.json"
-        cut = "truncated" in files.read_json(path, name)  # a table has none
-        for split, share in (measures.read(measures.Shares, path, name, "truncated") if cut else {}).items():
-            of_teachers[split] = max(share, of_teachers.get(split, 0.0))
+        if "truncated" in files.read_json(path, name):  # a table of probabilities truncates no texts
+            for split, share in measures.read(measures.Shares, path, name, "truncated").items():
+                of_teachers[split] = max(share, of_teachers.get(split, 0.0))
     of_student = measures.read(measures.Shares, paths.METRICS / "student" / "metrics.json", "student", "truncated")
     return {"teacher": of_teachers, "student": of_student}
 
 
 def fallback(inputs: Inputs, teachers: list[str]) -> str | None:
-    """The teacher that `potstill predict --fallback` can ask: one that was fine-tuned, and labelled by itself."""
+    """Return the teacher for `potstill predict --fallback`; None if it is a table of probabilities, or an ensemble."""
     models = inputs.scores["models"]
-    alone = len(teachers) == 1 and teachers[0] in models and models[teachers[0]]["parameters"]
-    return teachers[0] if alone else None
+    usable = len(teachers) == 1 and teachers[0] in models and models[teachers[0]]["parameters"]
+    return teachers[0] if usable else None
 
 
 def tables(facts: Mapping[str, Any]) -> dict[str, pd.DataFrame]:
-    """The page's curves for `dvc plots`, and all classes, of which the page shows some."""
-    cascade = facts["cascade"]["found"].curve if facts["cascade"] else []
-    sure = [dict(zip(("confidence", "right", "texts"), point, strict=True)) for point in facts["fails"]["reliability"]]
+    """Return the curves for `dvc plots`, and recall and precision of all classes."""
+    curve = facts["cascade"]["result"].curve if facts["cascade"] else []
     return {
-        "cascade": pd.DataFrame(cascade, columns=["threshold", "share", "accuracy"]),
-        "reliability": pd.DataFrame(sure),
-        "classes": pd.DataFrame(facts["fails"]["classes"]),
+        "cascade": pd.DataFrame(curve, columns=["threshold", "fallback_share", "accuracy"]),
+        "reliability": pd.DataFrame(facts["error_analysis"]["reliability"]),
+        "classes": pd.DataFrame(facts["error_analysis"]["classes"]),
     }
 
 
 def summary(facts: Mapping[str, Any]) -> dict[str, Any]:
-    """The numbers that the page adds to those of other stages, for programs."""
-    cascade = facts["cascade"]
+    """Return the numbers that the report adds to those of other stages."""
+    result = facts["cascade"] and facts["cascade"]["result"]
     return {
         "ship": facts["verdict"]["ship"],
-        "label_noise": facts["suspects"]["noise"],
-        "cascade": cascade
+        "label_noise": facts["label_errors"]["noise"],
+        "cascade": result
         and {
-            "threshold": cascade["found"].threshold,
-            "share": cascade["found"].share,
-            "accuracy": cascade["found"].accuracy,
+            "threshold": result.threshold,
+            "fallback_share": result.fallback_share,
+            "accuracy": result.accuracy,
         },
     }
 

@@ -25,7 +25,7 @@ from potstill.ablate import Row, is_row
 from potstill.corpus.dataset import SPLITS, Dataset
 from potstill.engine import local, shards
 from potstill.errors import PotstillError
-from potstill.evaluate.answers import Answers
+from potstill.evaluate.answers import Predictions
 from potstill.params.label import LabelParams
 from potstill.pool import lexicon
 from potstill.student import transfer
@@ -311,7 +311,7 @@ def stored(data, folder):
     shutil.copytree(make_transfer(texts, ["train"] * len(texts), logits).texts.path.parent, folder / "transfer")
     shutil.copytree(folder / "transfer", folder / "made")
     models = {"tfidf": np.ones((60, 3)), "student": np.ones((60, 3))}
-    Answers(data.test["text"].tolist(), data.targets("test"), models).save(folder / "evaluate/test.parquet")
+    Predictions(data.test["text"].tolist(), data.targets("test"), models).save(folder / "evaluate/test.parquet")
     return folder
 
 
@@ -333,7 +333,7 @@ READ = {
     "made/logits.parquet": (merged, ["c0"]),
     "transfer/pool.parquet": (transferred, ["", "text"]),
     "transfer/logits.parquet": (transferred, ["", "c0"]),
-    "evaluate/test.parquet": (lambda folder: Answers.load(folder / "evaluate/test.parquet"), ["", "text", "label"]),
+    "evaluate/test.parquet": (lambda folder: Predictions.load(folder / "evaluate/test.parquet"), ["", "text", "label"]),
 }
 # Faults of a table, and the message.
 TABLES = [
@@ -448,13 +448,13 @@ class TestStages:
 
     def test_answers(self, tmp_path):
         path = tmp_path / "test.parquet"
-        Answers(["x"] * 50, np.zeros(50, int), {"student": np.ones((50, 2))}).save(path)
+        Predictions(["x"] * 50, np.zeros(50, int), {"student": np.ones((50, 2))}).save(path)
         spoil(path)
         with pytest.raises(PotstillError, match=f"{path}: it cannot be read .*{AGAIN}"):
-            Answers.load(path)
+            Predictions.load(path)
         pd.DataFrame({"text": ["x"], "label": [0]}).to_parquet(path)
         with pytest.raises(PotstillError, match=f"{path}: it cannot be read .it has no probabilities"):
-            Answers.load(path)
+            Predictions.load(path)
 
     @pytest.mark.parametrize(
         ("name", "change", "says"),
@@ -470,8 +470,10 @@ class TestStages:
 
     def test_answers_that_a_table_lacks(self, tmp_path):
         probabilities = np.array([[0.5, 0.5], [np.nan, np.nan]], np.float32)
-        Answers(["x", "y"], np.array([0, 1]), {"student": probabilities}).save(tmp_path / "test.parquet")
-        np.testing.assert_array_equal(Answers.load(tmp_path / "test.parquet").models["student"], probabilities)
+        Predictions(["x", "y"], np.array([0, 1]), {"student": probabilities}).save(tmp_path / "test.parquet")
+        np.testing.assert_array_equal(
+            Predictions.load(tmp_path / "test.parquet").probabilities["student"], probabilities
+        )
 
     def test_no_unlabelled_text_is_fine(self, data, tmp_path):
         replace(data, unlabelled=data.unlabelled[:0]).save(tmp_path)

@@ -296,7 +296,7 @@ def test_names_of_any_kind_are_drawn_without_a_warning(tmp_path, recwarn):
 
 
 def test_a_class_whose_name_the_font_lacks_is_drawn_by_its_id():
-    assert canvas.numbered(["joy", "日本", "a\nb", "x" * 40]) == ["joy", "#1", "a b", "x" * 27 + "…"]
+    assert canvas.drawable(["joy", "日本", "a\nb", "x" * 40]) == ["joy", "#1", "a b", "x" * 27 + "…"]
 
 
 def test_curves_figure_skips_gaps(tmp_path):
@@ -316,7 +316,7 @@ def test_curves_figure_needs_a_run(tmp_path):
 
 
 TABLE = """\
-| model | kind | accuracy, % (95% interval) | macro-F1, % | Matthews | agreement, % | relative accuracy, % \
+| model | kind | accuracy, % (95% CI) | macro-F1, % | Matthews | agreement, % | relative accuracy, % \
 | parameters | size |
 | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |
 | tf\\|idf | baseline | 86.15 (84.6–87.6) | – | – | – | – | 60,000 | 240 kB |
@@ -347,15 +347,15 @@ def test_size_of_files(count, text):
     assert table.size(count) == text
 
 
-def test_sentence_says_who_is_better_and_whether_it_is_chance():
+def test_a_comparison_says_which_is_better_and_whether_significantly():
     test = scores.mcnemar([0] * 20 + [1] * 80, [1] * 20 + [1] * 75 + [0] * 5)
-    assert table.sentence("the student", "the teacher", test) == (
-        "The student is 15.00 points less accurate than the teacher (95% interval +5.33 to +24.08): "
-        "5 texts only the student gets right, 20 only the teacher (exact McNemar test, p = 0.0041), "
-        "so the difference is more than chance.\n"
+    assert table.comparison("the student", "the teacher", test) == (
+        "The student is 15.00 points less accurate than the teacher (95% CI +5.33 to +24.08). "
+        "The difference is significant (exact McNemar test, p = 0.0041): "
+        "5 texts are classified correctly only by the student, 20 only by the teacher.\n"
     )
-    assert "equally accurate" in table.sentence("a", "b", scores.mcnemar([1, 0], [0, 1]))
-    assert "may be chance" in table.sentence("a", "b", scores.mcnemar([1, 1], [0, 1]))
+    assert "equally accurate" in table.comparison("a", "b", scores.mcnemar([1, 0], [0, 1]))
+    assert "is not significant" in table.comparison("a", "b", scores.mcnemar([1, 1], [0, 1]))
 
 
 def test_nothing_here_imports_torch_or_pyplot():
@@ -376,50 +376,55 @@ STUDENT = {"accuracy": 0.929, "accuracy_low": 0.917, "macro_f1": 0.88, "paramete
 @pytest.mark.parametrize(
     ("teacher", "baseline", "ship", "says"),
     [
-        (paired(-0.008, 0.01), paired(0.05, 0.08), True, "up to 0.8 points"),
-        (paired(0.001, 0.01), paired(0.05, 0.08), True, "loses nothing"),
-        (paired(-0.012, 0.01), paired(0.05, 0.08), False, "up to 1.2 points"),  # too few texts prove nothing
-        (paired(-0.008, 0.01), paired(-0.001, 0.08), False, "is not surely better than TF-IDF"),
-        (None, paired(0.05, 0.08), False, "no answers"),
+        (paired(-0.008, 0.01), paired(0.05, 0.08), True, "up to 0.8 points less accurate"),
+        (paired(0.001, 0.01), paired(0.05, 0.08), True, "is not less accurate"),
+        (
+            paired(-0.012, 0.01),
+            paired(0.05, 0.08),
+            False,
+            "up to 1.2 points less accurate",
+        ),  # too few texts prove nothing
+        (paired(-0.008, 0.01), paired(-0.001, 0.08), False, "it is not significantly better than TF-IDF"),
+        (None, paired(0.05, 0.08), False, "no predictions"),
     ],
 )
 def test_a_student_ships_if_it_surely_loses_little_and_beats_the_simplest(teacher, baseline, ship, says):
     answer = judge(STUDENT, teacher, baseline, 0.01, 0.35)
     assert answer.ship is ship
-    assert answer.sentence.startswith("Ship: " if ship else "Do not ship: ")
-    assert says in answer.sentence
-    assert "2,574 parameters in 2,900 bytes" in answer.sentence
+    assert answer.decision == ("Ship" if ship else "Do not ship")
+    assert says in answer.details
+    assert "2,574 parameters and 2,900 bytes" in answer.details
 
 
 def test_what_may_be_lost_is_the_users_choice():
     assert judge(STUDENT, paired(-0.015, 0), paired(0.1, 0.2), 0.02, 0.35).ship
-    assert "2 points allowed" in judge(STUDENT, paired(-0.015, 0), paired(0.1, 0.2), 0.02, 0.35).sentence
+    assert "2 points allowed" in judge(STUDENT, paired(-0.015, 0), paired(0.1, 0.2), 0.02, 0.35).details
     assert (
-        "(95% interval −1.5 to +0.0 points; 1 point allowed)"
-        in judge(STUDENT, paired(-0.015, 0), paired(0.1, 0.2), 0.01, 0.35).sentence
+        "(95% CI −1.5 to +0.0 points; 1 point allowed)"
+        in judge(STUDENT, paired(-0.015, 0), paired(0.1, 0.2), 0.01, 0.35).details
     )
 
 
 def test_a_teacher_with_nothing_to_teach_is_said_to_have_none():
-    says = "nor is its teacher (−2.0 to +1.0 points), so there is little to distil"
-    of = {"student": STUDENT, "against_teacher": paired(-0.03, 0), "max_loss": 0.01, "majority": 0.35}
-    told = judge(**of, against_baseline=paired(-0.01, 0.01), teacher_against_baseline=paired(-0.02, 0.01))
-    assert says in told.sentence
-    told = judge(**of, against_baseline=paired(-0.01, 0.01), teacher_against_baseline=paired(0.02, 0.03))
-    assert "nor is its teacher" not in told.sentence
-    told = judge(**of, against_baseline=paired(0.01, 0.02), teacher_against_baseline=paired(-0.02, 0.01))
-    assert "nor is its teacher" not in told.sentence
+    says = "neither is its teacher (95% CI −2.0 to +1.0 points), so there is little to distil"
+    of = {"student": STUDENT, "versus_teacher": paired(-0.03, 0), "margin": 0.01, "majority": 0.35}
+    told = judge(**of, versus_baseline=paired(-0.01, 0.01), teacher_versus_baseline=paired(-0.02, 0.01))
+    assert says in told.details
+    told = judge(**of, versus_baseline=paired(-0.01, 0.01), teacher_versus_baseline=paired(0.02, 0.03))
+    assert "neither is its teacher" not in told.details
+    told = judge(**of, versus_baseline=paired(0.01, 0.02), teacher_versus_baseline=paired(-0.02, 0.01))
+    assert "neither is its teacher" not in told.details
 
 
 def test_hard_labels_that_do_better_are_named():
     of = (STUDENT, paired(-0.005, 0), paired(0.1, 0.2), 0.01, 0.35)
-    told = judge(*of, against_hard=paired(-0.03, -0.01))
-    assert "is better on hard labels alone (the student: −3.0 to −1.0 points)" in told.sentence
+    told = judge(*of, versus_hard=paired(-0.03, -0.01))
+    assert "trained on hard labels, is better (student: 95% CI −3.0 to −1.0 points)" in told.details
     assert told.ship
-    assert "hard labels" not in judge(*of, against_hard=paired(-0.03, 0.01)).sentence
+    assert "hard labels" not in judge(*of, versus_hard=paired(-0.03, 0.01)).details
 
 
 def test_an_accuracy_that_one_class_alone_has_is_said_to_be_none():
-    says = "always answering the most frequent class is right on 92.0%, so go by its macro-F1, 88.0%"
-    assert says in judge(STUDENT, paired(0, 0.1), paired(0.1, 0.2), 0.01, 0.92).sentence
-    assert "most frequent" not in judge(STUDENT, paired(0, 0.1), paired(0.1, 0.2), 0.01, 0.91).sentence
+    says = "predicting the most frequent class has an accuracy of 92.0%, so judge the student by its macro-F1, 88.0%"
+    assert says in judge(STUDENT, paired(0, 0.1), paired(0.1, 0.2), 0.01, 0.92).details
+    assert "most frequent" not in judge(STUDENT, paired(0, 0.1), paired(0.1, 0.2), 0.01, 0.91).details

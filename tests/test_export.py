@@ -73,7 +73,7 @@ def test_the_card_is_one_that_the_hub_understands(exported):
     [accuracy] = [result for result in found.data.eval_results if result.metric_type == "accuracy"]
     assert accuracy.metric_value == exported.facts["metrics"]["test"]["accuracy"]
     assert "1,234 bytes" in found.text
-    assert "minilm (95.00% on the same texts) and table (which lacks some of these texts)." in found.text
+    assert "minilm (test accuracy 95.00%) and table (without predictions for some test texts)." in found.text
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ def test_the_card_is_one_that_the_hub_understands(exported):
     ],
 )
 def test_the_card_says_what_the_student_was_trained_on(exported, sources, says):
-    assert f"| trained on | {says} |" in card(exported, sources, 1, 1)
+    assert f"| training data | {says} |" in card(exported, sources, 1, 1)
 
 
 def test_the_card_shows_labels_as_they_are_and_not_all_of_very_many(exported):
@@ -96,9 +96,12 @@ def test_the_card_shows_labels_as_they_are_and_not_all_of_very_many(exported):
     facts = exported.facts | {"teachers": {"<i>": 0.5}}
     text = card(dataclasses.replace(exported, labels=names, facts=facts), SOURCES, 1, 1)
     html = RENDERER.render(ModelCard(text).text)
-    assert "It tells apart 1,000 classes: <code>@a closes #1</code>, <code>&lt;b&gt;`x`</code>|<code>[y](" in html
+    assert (
+        "It assigns each text one of 1,000 classes: <code>@a closes #1</code>, <code>&lt;b&gt;`x`</code>|<code>[y]("
+        in html
+    )
     assert "<code>class 47</code> and 950 others" in html
-    assert "from <code>&lt;i&gt;</code> (50.00% on" in html
+    assert "from <code>&lt;i&gt;</code> (test accuracy 50.00%)" in html
 
 
 def read_card(text):
@@ -111,22 +114,22 @@ def read_card(text):
 def check_card(text, student, metrics, sources):
     """Compare every number of a card with the student and with what `evaluate` says of it."""
     values, rows = read_card(text)
-    several = student.thresholds is not None
-    right, second = ("all labels right", "micro F1") if several else ("accuracy", "Matthews correlation")
+    multi_label = student.thresholds is not None
+    right, second = ("exact match", "micro-F1") if multi_label else ("accuracy", "Matthews correlation")
     found = [metrics[key] for key in ("accuracy", "accuracy_low", "accuracy_high")]
     number = student.facts["rows"]["test"]
-    assert rows[right] == "{:.2%} (95% interval {:.2%} to {:.2%}), {:,} test texts".format(*found, number)
-    other = metrics["micro_f1" if several else "matthews"]
-    assert rows[f"macro F1, {second}"] == f"{metrics['macro_f1']:.4f}, {other:.4f}"
-    assert rows["calibration"].endswith(f"expected error {metrics['calibration_error']:.4f}")
+    assert rows[right] == "{:.2%} (95% CI {:.2%} to {:.2%}), {:,} test texts".format(*found, number)
+    other = metrics["micro_f1" if multi_label else "matthews"]
+    assert rows[f"macro-F1, {second}"] == f"{metrics['macro_f1']:.4f}, {other:.4f}"
+    assert rows["calibration"].endswith(f"expected calibration error {metrics['calibration_error']:.4f}")
     assert f"temperature {student.temperature:g}," in rows["calibration"]
     shape, words = student.shape.architecture, len(student.vocabulary.entries)
-    assert rows["network"] == f"{shape}, {student.parameters:,} parameters, {words:,} words"
-    counts = [int(count.replace(",", "")) for count in re.findall(r"[\d,]*\d", rows["trained on"])]
+    assert rows["network"] == f"{shape}, {student.parameters:,} parameters, vocabulary of {words:,} words"
+    counts = [int(count.replace(",", "")) for count in re.findall(r"[\d,]*\d", rows["training data"])]
     real, samples = [sources.get(name, 0) for name in ("train", "unlabelled")], sources.get("generated", 0)
     assert counts == [n for n in (*real, sum(sources.values()) - sum(real) - samples, samples) if n]
     expected = {"accuracy": metrics["accuracy"], "f1": metrics["macro_f1"]}
-    assert values == expected | ({} if several else {"matthews_correlation": metrics["matthews"]})
+    assert values == expected | ({} if multi_label else {"matthews_correlation": metrics["matthews"]})
 
 
 def test_weights_before_rounding_are_kept(trained):

@@ -9,7 +9,7 @@ import pytest
 
 from potstill.baseline import Tfidf
 from potstill.corpus.dataset import Dataset
-from potstill.evaluate.traits import order_sensitivity
+from potstill.evaluate.traits import word_order_sensitivity
 from potstill.export import to_onnx
 from potstill.runtime import tokenizer
 from potstill.runtime.model import Student
@@ -102,5 +102,5 @@ def test_joined_pieces_split_into_the_same_pieces(text):
 
 def test_word_order_matters_in_scripts_without_spaces():
     texts = ["好不好看" * 3, "今天天气很好"]
-    first = order_sensitivity(lambda some: np.array([[text[0] == "好", text[0] == "今"] for text in some]), texts)
+    first = word_order_sensitivity(lambda some: np.array([[text[0] == "好", text[0] == "今"] for text in some]), texts)
     assert first["texts"] == 2

@@ -23,7 +23,7 @@ RIGHT = [
     (measures.Ablation, {"vocabulary": {"frequent": TRIAL}, "hard": {"0.3": TRIAL}, "pool": {"1": TRIAL}}),
     (measures.Resources, COST),
     (measures.Shares, {"test": 0, "train": 0.5}),
-    (measures.Reasons, [[None, "x"], [True, "y"]]),
+    (list[measures.Reason], [{"holds": None, "text": "x"}, {"holds": True, "text": "y"}]),
     (measures.Timings, {"a": {"texts_per_second": 5.0, "milliseconds_per_text": 0.0, "batch": 60}}),
 ]
 WRONG = [
@@ -43,7 +43,7 @@ WRONG = [
     (measures.Scores, MODELS | {"student": MODEL | {"parameters": {"a": None}}}, "facts.student.parameters"),
     (measures.Scores, MODELS | {"student": MODEL | {"parameters": None}}, "facts"),
     (measures.Scores, {"student": MODEL}, "facts"),
-    (measures.Reasons, [["x", "y"]], "facts.0.0"),
+    (list[measures.Reason], [{"holds": "x", "text": "y"}], "facts.0.holds"),
     (measures.Timings, {"a": {"texts_per_second": 0, "milliseconds_per_text": 1}}, "facts.a.texts_per_second"),
 ]
 

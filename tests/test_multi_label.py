@@ -30,7 +30,7 @@ from potstill.corpus.dataset import Dataset
 from potstill.corpus.split import count_labels, keep, split_off
 from potstill.errors import PotstillError
 from potstill.evaluate import scores, table
-from potstill.evaluate.answers import Answers
+from potstill.evaluate.answers import Predictions
 from potstill.evaluate.compare import Model, compare
 from potstill.evaluate.figure import confusion_figure
 from potstill.evaluate.thresholds import fit
@@ -297,9 +297,9 @@ def test_scores_have_the_values_worked_out_by_hand():
     assert result["calibration_error"] == pytest.approx(sum(gaps) / 8, abs=1e-6)
     assert result["agreement"] == 0
     assert "matthews" not in result
-    cases = scores.counts(KNOWN, FOUND >= 0.5, ["a", "b"])
-    assert cases.loc["a"].to_dict() == {"found": 2, "missed": 0, "wrong": 1, "absent": 1}
-    assert cases.loc["b"].to_dict() == {"found": 1, "missed": 1, "wrong": 0, "absent": 2}
+    cases = scores.label_confusion(KNOWN, FOUND >= 0.5, ["a", "b"])
+    assert cases.loc["a"].to_dict() == {"TP": 2, "FN": 0, "FP": 1, "TN": 1}
+    assert cases.loc["b"].to_dict() == {"TP": 1, "FN": 1, "FP": 0, "TN": 2}
 
 
 def test_models_are_compared_by_texts_that_are_right_in_all_labels():
@@ -312,19 +312,22 @@ def test_models_are_compared_by_texts_that_are_right_in_all_labels():
     assert reference == "teacher"
     assert [row["accuracy"] for row in rows] == [0.25, 1.0, 1.0]
     assert rows[2]["agreement"] == 1
-    assert rows[0]["paired"]["only_second"] == 3
+    assert rows[0]["versus_teacher"]["only_second"] == 3
     told = table.markdown(rows)
-    assert "| all labels right, % (95% interval) | macro-F1, % | micro-F1, % |" in told
+    assert "| exact match, % (95% CI) | macro-F1, % | micro-F1, % |" in told
     assert "Matthews" not in told
     same = scores.mcnemar([True] * 4, [True] * 4)
-    said = judge(rows[2], same, same, 0.01, majority(KNOWN)).sentence
-    assert "the student gets all labels right on 100.0% of the test" in said
-    assert "always answering" not in said
-    assert "answering the most frequent labels is right on 25.0%" in judge(rows[0], same, same, 0.01, 0.25).sentence
+    said = judge(rows[2], same, same, 0.01, majority(KNOWN)).details
+    assert "the student has an exact match of 100.0%" in said
+    assert "always predicting" not in said
+    assert (
+        "predicting the most frequent set of labels has an accuracy of 25.0%"
+        in judge(rows[0], same, same, 0.01, 0.25).details
+    )
 
 
 def test_the_confusion_figure_has_a_row_per_label(tmp_path):
-    cases = scores.counts(KNOWN, FOUND >= 0.5, ["a", "a label with a long name"])
+    cases = scores.label_confusion(KNOWN, FOUND >= 0.5, ["a", "a label with a long name"])
     confusion_figure(cases, list(cases.index), tmp_path / "a.png", list(cases))
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
 
@@ -339,12 +342,12 @@ def test_the_temperature_that_made_the_labels_is_found():
 def test_answers_of_a_split_are_kept_with_their_labels(mixed, tmp_path):
     known = mixed.targets("test")
     given = {"student": known * 0.5 + 0.2, "minilm": np.full((80, 3), np.nan)}
-    made = Answers(mixed.test["text"].tolist(), known, given, {"student": [0.3, 0.6, 0.8], "minilm": [0.5] * 3})
+    made = Predictions(mixed.test["text"].tolist(), known, given, {"student": [0.3, 0.6, 0.8], "minilm": [0.5] * 3})
     made.save(tmp_path / "a.parquet")
-    found = Answers.load(tmp_path / "a.parquet")
+    found = Predictions.load(tmp_path / "a.parquet")
     np.testing.assert_array_equal(found.labels, known)
     assert found.thresholds == made.thresholds
-    np.testing.assert_array_equal(found.right("student"), ~known[:, 2])
+    np.testing.assert_array_equal(found.correct("student"), ~known[:, 2])
     np.testing.assert_allclose(found.confidence("student")[~known.any(1)], 0.8**3, rtol=1e-6)
 
 
@@ -740,7 +743,7 @@ def test_the_report_is_for_multi_label(mixed):
         noise = {"tfidf": 0.45, "hard": 0.4, "student": 0.3, "minilm": 0.2}
         models = {name: np.clip(known * 0.6 + 0.2 + rng.normal(0, s, known.shape), 0, 1) for name, s in noise.items()}
         thresholds = {name: [0.5] * 3 for name in models}
-        parts[split] = Answers(mixed.split(split)["text"].tolist(), known, models, thresholds)
+        parts[split] = Predictions(mixed.split(split)["text"].tolist(), known, models, thresholds)
     kinds = {"student": "student", "minilm": "teacher"}
     compared = [
         Model(name, kinds.get(name, "baseline"), found, found, 100, 200, [0.5] * 3) for name, found in models.items()
@@ -754,29 +757,29 @@ def test_the_report_is_for_multi_label(mixed):
         train=wrong,
         validation=parts["validation"],
         test=parts["test"],
-        pool=make_transfer(mixed.train["text"].tolist(), ["train"] * 300, soft_labels(mixed)),
-        answers=expit(
+        transfer_set=make_transfer(mixed.train["text"].tolist(), ["train"] * 300, soft_labels(mixed)),
+        transfer_probabilities=expit(
             soft_labels(mixed) * rng.uniform(0.5, 1, (300, 1)) * np.where(np.arange(300) == place, 2, 1)[:, None]
         ),
         scores=reported().scores | {"models": {row["name"]: row for row in rows}},
     )
     facts = report.collect(inputs, ReportParams(samples=3, errors=5, suspects=500))
-    assert facts["several"]
+    assert facts["multi_label"]
     assert facts["cascade"] is None
-    assert facts["fails"]["matrix"] is None
-    cases = scores.counts(mixed.targets("test"), parts["test"].chosen("student"), mixed.labels)
-    for row in facts["fails"]["classes"]:
+    assert facts["error_analysis"]["matrix"] is None
+    cases = scores.label_confusion(mixed.targets("test"), parts["test"].predicted("student"), mixed.labels)
+    for row in facts["error_analysis"]["classes"]:
         found, missed, extra, _ = cases.loc[row["name"]]
         assert (row["recall"], row["precision"]) == (found / (found + missed), found / (found + extra))
-    assert facts["fails"]["wrong"] == (~parts["test"].right("student")).sum()
-    first = next(row for row in facts["suspects"]["rows"] if row["split"] == "train")
+    assert facts["error_analysis"]["wrong"] == (~parts["test"].correct("student")).sum()
+    first = next(row for row in facts["label_errors"]["rows"] if row["split"] == "train")
     assert first["text"] == mixed.train["text"][place]
     assert first["label"] == "none"
     assert first["suggested"] in {f"with {mixed.labels[id_]}" for id_ in mixed.train["label"][place]}
     page = reported_page(inputs)
-    assert "all labels right" in page
+    assert "exact match" in page
     assert "micro-F1" in page
-    assert "where a text may have several labels" in page
+    assert "Not available for multi-label tasks." in page
 
 
 def test_the_advice_is_for_multi_label(mixed, monkeypatch):
@@ -829,7 +832,7 @@ def test_every_stage_takes_few_and_many_labels(labels, tmp_path, monkeypatch):
     made = Student.load("models/export/student.pot")
     cases = pd.read_csv("metrics/evaluate/confusion/student-labels.csv", index_col="label")
     known = pd.read_csv("mine/test.csv", keep_default_na=False)["label"].str.split("|")
-    assert [cases.loc[name, ["found", "missed"]].sum() for name in made.labels] == [
+    assert [cases.loc[name, ["TP", "FN"]].sum() for name in made.labels] == [
         sum(name in held for held in known) for name in made.labels
     ]
     assert made.predict("so w0 w1 today")[0] == ("label 0", "label 1")

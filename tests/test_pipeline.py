@@ -13,6 +13,7 @@ import pytest
 
 from conftest import FEELINGS, make_checkpoint, make_mixed_texts
 from potstill.corpus import demo
+from potstill.evaluate.scores import OUTCOMES
 from potstill.params.label import LabelParams
 from potstill.teacher import label as labelling
 from project import ENVIRONMENT, RAN, at, experiment, run, shown
@@ -33,7 +34,7 @@ def test_repro_leaves_models_metrics_and_pictures(origin):
         "matthews",
         "agreement",
         "relative",
-        "paired",
+        "versus_teacher",
     }
     assert wanted | {"parameters", "bytes"} <= set(metrics["models"]["student"])
     timing = json.loads((origin / "metrics/evaluate/timing.json").read_text())["timing"]
@@ -144,7 +145,9 @@ def test_a_clone_pulls_what_a_new_student_needs_runs_only_what_follows_and_compa
 def test_a_queue_runs_and_shows_one_readable_row_each(pulled):
     run(pulled, "dvc", "exp", "run", "--queue", "-S", "student.hidden=2,4")
     assert "2 succeeded" in run(pulled, "python", "-m", "potstill", "queue", "--jobs", "2")
-    noise = ".*(/|models|timing|plots|rounding|export|traits|cost|ablate|report|truncated)"  # as in the README
+    noise = (
+        ".*(/|models|timing|plots|quantization|export|task_profile|cost|ablate|report|truncated)"  # as in the README
+    )
     header = list(shown(pulled, "--hide-workspace", "--only-changed", "--drop", noise)[0])
     assert len(header) <= 15, header
     assert not any("/" in name or "step" in name for name in header), header
@@ -205,7 +208,7 @@ def test_a_table_of_probabilities_is_a_teacher(pulled, tmp_path):
     params.write_text(text.replace("  presets:\n", f"  presets:\n    llm: {{checkpoint: {tmp_path / 'llm.csv'}}}\n"))
     output = run(pulled, "dvc", "repro")
     assert "teacher@llm" in RAN.findall(output)
-    assert "llm lacks texts of the test split" in output
+    assert "llm has no predictions for some texts of the test split" in output
     metrics = json.loads((pulled / "metrics/evaluate/metrics.json").read_text())
     assert set(metrics["models"]) == {"tfidf", "hard", "student"}
 
@@ -249,11 +252,11 @@ def test_texts_with_several_labels_go_through_all_stages(pulled):
     assert metrics["models"]["tfidf"]["micro_f1"] > 0.9
     assert metrics["student"]["micro_f1"] == metrics["models"]["student"]["micro_f1"]
     told = (pulled / "metrics/evaluate/table.md").read_text()
-    assert "the student gets all labels right on" in told
-    assert "| all labels right, % (95% interval) | macro-F1, % | micro-F1, % |" in told
+    assert "the student has an exact match of" in told
+    assert "| exact match, % (95% CI) | macro-F1, % | micro-F1, % |" in told
     cases = list(csv.DictReader((pulled / "metrics/evaluate/confusion/student-labels.csv").open()))
     assert [row["label"] for row in cases] == sorted(FEELINGS)
-    assert all(sum(int(row[case]) for case in ("found", "missed", "wrong", "absent")) == 60 for row in cases)
+    assert all(sum(int(row[case]) for case in OUTCOMES) == 60 for row in cases)
     assert (pulled / "metrics/evaluate/confusion/student.png").read_bytes().startswith(b"\x89PNG")
 
     texts = "".join(f"{text}\n" for text in test["text"])

@@ -2,7 +2,7 @@
 
 import re
 from collections import defaultdict
-from dataclasses import asdict, replace
+from dataclasses import asdict, astuple, replace
 from xml.etree import ElementTree
 
 import numpy as np
@@ -14,7 +14,7 @@ from conftest import make_transfer
 from potstill import files, paths
 from potstill.balance import majority
 from potstill.evaluate import figure
-from potstill.evaluate.answers import Answers
+from potstill.evaluate.answers import Predictions
 from potstill.evaluate.compare import Model, compare
 from potstill.evaluate.scores import mcnemar
 from potstill.evaluate.verdict import judge
@@ -26,7 +26,7 @@ from potstill.report.experiments import recommend
 from potstill.report.facts import CLASSES, Inputs, collect, two_digits
 from potstill.report.page import digits, render
 from potstill.report.pictures import draw
-from potstill.report.suspects import find
+from potstill.report.suspects import find_label_errors
 from test_markdown import HOSTILE, INVISIBLE, RENDERER, Cells
 
 LABELS = ["joy", "<b>anger</b>", "fear | awe"]
@@ -53,12 +53,19 @@ def make(student=0.9, teacher=0.93, texts=2000, with_teacher=True):
     for split in ("validation", "test"):
         labels = rng.integers(0, 3, texts)
         models = {name: answering(labels, share, i) for i, (name, share) in enumerate(accuracies.items())}
-        splits[split] = Answers(
+        splits[split] = Predictions(
             [f"{split} text {i} <script>alert(1)</script> | x" for i in range(texts)], labels, models
         )
     test = splits["test"]
     models = [
-        Model(name, kinds.get(name, "baseline"), test.models[name], test.models[name], sizes[name], 2 * sizes[name])
+        Model(
+            name,
+            kinds.get(name, "baseline"),
+            test.probabilities[name],
+            test.probabilities[name],
+            sizes[name],
+            2 * sizes[name],
+        )
         for name in accuracies
     ]
     rows, _ = compare(models, test.labels, "minilm" if with_teacher else None, None)
@@ -67,10 +74,10 @@ def make(student=0.9, teacher=0.93, texts=2000, with_teacher=True):
     }
     train = rng.integers(0, 3, 90)
     order = {"student": {"wos": 0.2, "survived": 0.9, "texts": 9}, "minilm": {"wos": 0.3, "survived": 0.85, "texts": 9}}
-    unknown = {"words": 0.1, "texts": 0.3}
+    unknown = {split: {"words": 0.1, "texts": 0.3} for split in ("train", "train_and_unlabelled")}
     answers = answering(np.r_[train, np.zeros(10, int)], 0.98, 9)
     of = {row["name"]: row for row in rows}
-    better = mcnemar(test.right("student"), test.right("tfidf"))
+    better = mcnemar(test.correct("student"), test.correct("tfidf"))
     return Inputs(
         labels=LABELS,
         name="bigru-2.5K",
@@ -78,17 +85,17 @@ def make(student=0.9, teacher=0.93, texts=2000, with_teacher=True):
         validation=splits["validation"],
         test=test,
         train=pd.DataFrame({"text": [f"train {i}" for i in range(90)], "label": train}),
-        pool=make_transfer(
+        transfer_set=make_transfer(
             [*(f"train {i}" for i in range(90)), *(f"made {i}" for i in range(10))],
             ["train"] * 90 + ["generated"] * 10,
             np.log(answers),
         ),
-        answers=answers,
+        transfer_probabilities=answers,
         scores={
             "models": of,
-            "traits": {"order": order if with_teacher else {}, "unknown_to_train": unknown, "unknown_to_all": unknown},
+            "task_profile": {"word_order": order if with_teacher else {}, "unknown_words": unknown},
         },
-        verdict=asdict(judge(of["student"], of["student"].get("paired"), better, 0.01, majority(test.labels))),
+        verdict=asdict(judge(of["student"], of["student"].get("versus_teacher"), better, 0.01, majority(test.labels))),
         timing={name: {"texts_per_second": 1e6 / size, "milliseconds_per_text": 0.1} for name, size in sizes.items()},
         prepared={"removed": {"train": {"rows": 1}}, "two_labels": 2},
         ablation={
@@ -116,8 +123,8 @@ def page(inputs=None, template="page.html", pictures=True):
         "published": True,
         "rows": {"train": 90, "validation": 2000, "test": 2000, "unlabelled": 0},
         "transfer": 100,
-        "costs": {"prepare": {"seconds": 1.5, "core_seconds": 2.0, "peak_megabytes": 300.0}},
-        "origin": {"commit": "abc"},
+        "resources": {"prepare": {"seconds": 1.5, "core_seconds": 2.0, "peak_megabytes": 300.0}},
+        "provenance": {"commit": "abc"},
         "parameters": "a: <1>",
         "charts": draw(inputs, facts, {"hard": curve}, inputs.teacher or inputs.name, published=True)
         if pictures
@@ -142,12 +149,10 @@ def test_markdown_shows_texts_and_labels_as_they_are():
     found = Cells(html)
     assert found.elements <= {"code", "strong"}
     assert all(f"<{tag}" not in html for tag in ("a ", "img", "script", "h1>Ship", "em>"))
-    shown = {clip(row["text"]) for row in facts["fails"]["errors"] + facts["suspects"]["rows"]}
+    shown = {clip(row["text"]) for row in facts["error_analysis"]["errors"] + facts["label_errors"]["rows"]}
     assert len(shown) > 3
     assert shown <= set(found.texts)
-    assert {clip(label) for label in inputs.labels} <= {
-        text.removesuffix(" – below the average") for text in found.texts
-    }
+    assert {clip(label) for label in inputs.labels} <= {text.removesuffix(" – below average") for text in found.texts}
     assert "<h1><code>bigru-2.5K: @a closes #1, &lt;img src=x&gt;</code>|<code>[b](" in html
     # Each table has its number of cells in every row, whatever the texts hold.
     for part in html.split("<table>")[1:]:
@@ -178,7 +183,7 @@ def test_names_of_experiments_are_shown_as_they_are(template):
     html = RENDERER.render(text) if template.endswith(".md") else text
     assert "<b>" not in html
     assert "<i>" not in html
-    found = Cells(html if template.endswith(".md") else html[html.index("<h2>Every") : html.index("<div id")])
+    found = Cells(html if template.endswith(".md") else html[html.index("<h2>All") : html.index("<div id")])
     assert found.texts[:2] == [name, "teacher.checkpoints=['<i>'] "[: None if template.endswith("html") else -1]]
 
 
@@ -192,19 +197,28 @@ def test_of_very_many_classes_those_with_the_most_errors_are_shown():
         sure = np.full((300, 1000), 1e-4)
         chosen = np.where(rng.random(300) < 0.5, labels, 7)
         sure[np.arange(300), chosen] = 1 - 999e-4
-        models = dict.fromkeys(inputs.test.models, sure)
-        splits[name] = replace(inputs.test, labels=labels, models=models, texts=[f"{i}" for i in range(300)])
-    pool = make_transfer(["made"], ["generated"], np.zeros((1, 1000)))
+        probabilities = dict.fromkeys(inputs.test.probabilities, sure)
+        splits[name] = replace(
+            inputs.test, labels=labels, probabilities=probabilities, texts=[f"{i}" for i in range(300)]
+        )
+    transfer_set = make_transfer(["made"], ["generated"], np.zeros((1, 1000)))
     inputs = replace(
-        inputs, labels=names, pool=pool, answers=np.full((1, 1000), 1e-3), train=inputs.train[:0], **splits
+        inputs,
+        labels=names,
+        transfer_set=transfer_set,
+        transfer_probabilities=np.full((1, 1000), 1e-3),
+        train=inputs.train[:0],
+        **splits,
     )
     facts = collect(inputs, PARAMS)
-    fails = facts["fails"]
-    assert len(fails["classes"]) == 1000
-    assert len(fails["shown"]) == CLASSES
-    assert fails["shown"][0]["name"] == "class 7"  # every error is a text that was taken for one of it
-    assert [row["texts"] for row in fails["pairs"]] == sorted((row["texts"] for row in fails["pairs"]), reverse=True)
-    assert {row["predicted"] for row in fails["pairs"]} == {"class 7"}
+    analysis = facts["error_analysis"]
+    assert len(analysis["classes"]) == 1000
+    assert len(analysis["shown"]) == CLASSES
+    assert analysis["shown"][0]["name"] == "class 7"  # every error is a text that was taken for one of it
+    assert [row["texts"] for row in analysis["pairs"]] == sorted(
+        (row["texts"] for row in analysis["pairs"]), reverse=True
+    )
+    assert {row["predicted"] for row in analysis["pairs"]} == {"class 7"}
     for template in ("page.html", "page.md"):
         text = page(inputs, template, pictures=False)
         assert text.count("class ") < 300
@@ -221,19 +235,19 @@ def test_the_page_shows_text_as_text():
 
 
 def test_the_page_says_how_many_texts_are_cut_off():
-    assert "at most 25.0% of the texts for the teacher, 0.0% for the student" in page()
+    assert "at most 25.0% of a split for the teacher, 0.0% for the student" in page()
 
 
 def test_the_page_does_without_a_teacher_of_its_own():
     html = page(make(with_teacher=False))
-    assert "nothing can be passed on to it" in html
-    assert "labels look wrong to the teacher" not in html
+    assert "the teacher has no predictions for the test split" in html
+    assert "labels are probably wrong" not in html
 
 
 def test_a_student_as_good_as_its_teacher_ships_and_the_sentence_says_what_is_kept():
     verdict = collect(make(student=0.95, teacher=0.93, texts=5000), PARAMS)["verdict"]
     assert verdict["ship"]
-    assert all(holds for holds, _ in verdict["reasons"])
+    assert all(reason["holds"] for reason in verdict["reasons"])
     assert verdict["headline"].startswith("bigru-2.5K keeps 10")
     assert verdict["headline"].endswith("at 1/8,800 of its parameters and 8,800 times its texts per second")
 
@@ -268,20 +282,20 @@ def test_long_names_are_cut_on_the_page_and_whole_in_a_tooltip():
 def test_a_student_that_loses_three_points_does_not_ship_and_the_reason_says_so():
     verdict = collect(make(), PARAMS)["verdict"]
     assert not verdict["ship"]
-    assert [holds for holds, _ in verdict["reasons"]] == [False, True]
-    assert "against its teacher" in verdict["reasons"][0][1]
+    assert [reason["holds"] for reason in verdict["reasons"]] == [False, True]
+    assert "less accurate than its teacher" in verdict["reasons"][0]["text"]
 
 
 def test_without_a_teacher_that_answers_the_test_split_nothing_is_claimed_of_one():
     facts = collect(make(with_teacher=False), PARAMS)
     assert not facts["verdict"]["ship"]
     assert facts["cascade"] is None
-    assert facts["suspects"]["noise"] is None
+    assert facts["label_errors"]["noise"] is None
     assert "teacher's accuracy" not in facts["verdict"]["headline"]
 
 
 def test_bold_is_what_is_not_surely_worse_than_the_best():
-    rows = {row["name"]: row["best"] for row in collect(make(student=0.929, teacher=0.93), PARAMS)["table"]}
+    rows = {row["name"]: row["best"] for row in collect(make(student=0.929, teacher=0.93), PARAMS)["models"]}
     assert rows == {"tfidf": False, "hard": False, "minilm": True, "student": True}
 
 
@@ -293,10 +307,10 @@ def test_the_cascade_takes_the_lowest_threshold_that_reaches_the_teacher_on_vali
     # Alone the student has 4 of 6, as the teacher has 5; below 0.56 one text is passed on, and put right.
     assert found.needed
     assert found.threshold == 0.56
-    assert found.share == pytest.approx(1 / 6)
+    assert found.fallback_share == pytest.approx(1 / 6)
     assert found.accuracy == pytest.approx(5 / 6)
-    assert found.curve[0][1:] == (0.0, pytest.approx(4 / 6))
-    assert found.curve[-1][1:] == (1.0, pytest.approx(5 / 6))
+    assert astuple(found.curve[0])[1:] == (0.0, pytest.approx(4 / 6))
+    assert astuple(found.curve[-1])[1:] == (1.0, pytest.approx(5 / 6))
 
 
 def test_no_cascade_is_needed_where_the_student_is_no_worse():
@@ -305,7 +319,7 @@ def test_no_cascade_is_needed_where_the_student_is_no_worse():
     found = cascade((labels, sure, sure), (labels, sure, sure))
     assert not found.needed
     assert found.threshold is None
-    assert found.share == 0
+    assert found.fallback_share == 0
 
 
 def test_texts_that_a_teacher_has_no_answer_for_do_not_count():
@@ -320,27 +334,27 @@ def test_swapped_labels_are_found():
     given = truth.copy()
     swapped = rng.permutation(600)[:30]
     given[swapped] = (truth[swapped] + 1) % 3
-    found = find(given, answering(truth, 1.0, 1))
-    assert set(found.rows[:30]) == set(swapped)
-    assert (found.suggested[:30] == truth[found.rows[:30]]).all()
-    assert len(found.rows) / len(given) == pytest.approx(0.05, abs=0.01)
+    found = find_label_errors(given, answering(truth, 1.0, 1))
+    assert set(found.texts[:30]) == set(swapped)
+    assert (found.suggested[:30] == truth[found.texts[:30]]).all()
+    assert len(found.texts) / len(given) == pytest.approx(0.05, abs=0.01)
 
 
 def test_right_labels_are_not_suspected_and_gaps_are_left_out():
     labels = np.array([0, 1, 2, 0])
     answers = np.eye(3)[labels] * 0.9 + 0.03
     answers[3] = np.nan
-    assert not len(find(labels, answers).rows)
-    assert not len(find(labels[:0], answers[:0]).rows)
+    assert not len(find_label_errors(labels, answers).rows)
+    assert not len(find_label_errors(labels[:0], answers[:0]).rows)
 
 
 def test_a_class_without_texts_is_never_suggested():
-    found = find(np.array([0, 0]), np.array([[0.1, 0.9], [0.9, 0.1]]))
-    assert not len(found.rows)
+    found = find_label_errors(np.array([0, 0]), np.array([[0.1, 0.9], [0.9, 0.1]]))
+    assert not len(found.texts)
 
 
 def test_a_picture_takes_the_pages_colours_and_says_more_where_one_points():
-    rows = collect(make(), PARAMS)["table"]
+    rows = collect(make(), PARAMS)["models"]
     svg = charts.inline(lambda path: figure.size_figure(rows, "minilm", path, titled=False), "Size & all")
     root = ElementTree.fromstring(svg)
     tips = [element.get("data-tip") for element in root.iter() if element.get("data-tip")]
@@ -356,7 +370,7 @@ def test_a_picture_takes_the_pages_colours_and_says_more_where_one_points():
 
 
 def test_pictures_are_the_same_for_the_same_numbers():
-    rows = collect(make(), PARAMS)["ablation"]["ladder"]
+    rows = collect(make(), PARAMS)["ablation"]["sources"]
     one, two = (charts.inline(lambda path: charts.bars(rows, path), "Bars") for _ in range(2))
     assert one == two
 
@@ -383,6 +397,6 @@ def test_teachers_that_are_not_listed_cost_nothing(monkeypatch, tmp_path):
         for name in names:
             files.write_json(tmp_path / stage / name / "resources.json", cost)
     files.write_json(tmp_path / "label" / "mine" / "resources.json", {"dollars": 9})
-    found = origin.costs({"teacher": ["minilm", "bert"], "label": ["minilm"]})
+    found = origin.stage_resources({"teacher": ["minilm", "bert"], "label": ["minilm"]})
     assert list(found)[:6] == ["prepare", "baseline", "teacher bert", "teacher minilm", "pool", "label minilm"]
     assert len(found) == len(origin.STAGES) + 1

@@ -6,7 +6,7 @@ import optuna
 import pytest
 
 from potstill.errors import PotstillError
-from potstill.evaluate.figure import front_figure
+from potstill.evaluate.figure import pareto_figure
 from potstill.search import heartbeat, run
 from potstill.search.pareto import Result, pareto_front, recommend
 from potstill.search.report import markdown
@@ -151,7 +151,7 @@ def test_the_report_and_the_figure_show_the_chosen_student(tmp_path):
         assert "| **1,200** | **1,200** | **90.00** | architecture=mlp hidden=1200 |" in text
         assert f"\n{reason}\n\n    dvc exp run -S student.architecture=mlp -S student.hidden=1200\n\n" in text
         assert "by its validation macro-F1" in text
-        front_figure(tried, tried[:2], tried[1], "bytes", teacher, "accuracy", tmp_path / "front.png")
+        pareto_figure(tried, tried[:2], tried[1], "bytes", teacher, "accuracy", tmp_path / "front.png")
         assert (tmp_path / "front.png").read_bytes().startswith(b"\x89PNG")
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from potstill.evaluate.traits import order_sensitivity, out_of_vocabulary, vocabulary
+from potstill.evaluate.traits import out_of_vocabulary, vocabulary, word_order_sensitivity
 
 TEXTS = [f"a{i} b c d e f g h" for i in range(200)]
 
@@ -13,19 +13,19 @@ def bag(texts: list[str]) -> np.ndarray:
 
 
 def test_a_bag_of_words_is_not_sensitive_to_order() -> None:
-    found = order_sensitivity(bag, TEXTS)
+    found = word_order_sensitivity(bag, TEXTS)
     assert found == {"wos": 0.0, "survived": 1.0, "texts": 200}
 
 
 def test_a_model_of_the_first_word_is_sensitive_to_order() -> None:
-    found = order_sensitivity(lambda texts: np.array([[t[0] == "a", t[0] != "a"] for t in texts], float), TEXTS)
+    found = word_order_sensitivity(lambda texts: np.array([[t[0] == "a", t[0] != "a"] for t in texts], float), TEXTS)
     assert found["survived"] == pytest.approx(1 / 8, abs=0.07)  # a shuffle leaves one word in eight first
     assert found["wos"] == pytest.approx(2 * (1 - found["survived"]))
 
 
 def test_texts_without_an_order_are_left_out() -> None:
-    assert order_sensitivity(bag, ["one", "two two", ""]) is None
-    assert order_sensitivity(bag, ["one", "one two"])["texts"] == 1
+    assert word_order_sensitivity(bag, ["one", "two two", ""]) is None
+    assert word_order_sensitivity(bag, ["one", "one two"])["texts"] == 1
 
 
 def test_what_is_not_known_is_counted() -> None:

@@ -80,26 +80,39 @@ def _with_students(models: dict[str, Score]) -> dict[str, Score]:
 Scores = Annotated[dict[str, Score], AfterValidator(_with_students)]
 
 
-class Order(TypedDict):
-    """The sensitivity of a model to word order."""
+class WordOrder(TypedDict):
+    """The word-order sensitivity of a model."""
 
     __pydantic_config__ = MORE  # type: ignore[misc]
     wos: Amount
 
 
-class Unknown(TypedDict):
-    """The shares of the test split that a vocabulary does not cover."""
+class UnknownShares(TypedDict):
+    """The shares of unknown words, and of texts with one, in the test split."""
 
     words: Share
     texts: Share
 
 
-class Traits(TypedDict):
+class UnknownWords(TypedDict):
+    """Unknown words of the test split, by the texts that the vocabulary is from."""
+
+    train: UnknownShares
+    train_and_unlabelled: UnknownShares
+
+
+class TaskProfile(TypedDict):
     """Properties of the task."""
 
-    order: dict[str, Order | None]
-    unknown_to_train: Unknown
-    unknown_to_all: Unknown
+    word_order: dict[str, WordOrder | None]
+    unknown_words: UnknownWords
+
+
+class Reason(TypedDict):
+    """A reason for the verdict."""
+
+    holds: bool | None
+    text: str
 
 
 class Timing(TypedDict):
@@ -134,7 +147,6 @@ class Removed(TypedDict):
 
 Timings = dict[str, Timing]
 Shares = dict[str, Share]
-Reasons = list[tuple[bool | None, str]]
 
 
 def check(kind: Any, value: Any, *keys: str) -> Any:

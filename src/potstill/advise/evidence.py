@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from potstill.advise.curve import Curve
-from potstill.evaluate.traits import family
+from potstill.evaluate.traits import recommended_architecture
 
 EASY_ERROR = 0.03  # of TF-IDF, up to which a teacher has nothing to improve
 
@@ -35,7 +35,7 @@ def teacher_learns(measured: Measured) -> bool:
 def published_choice(measured: Measured) -> str:
     """Return what Wasserblat 2021 recommends at this word-order sensitivity; a bag if no text has an order."""
     order = measured["word_order"]
-    return "bag" if order is None else family(order["wos"])
+    return "bag" if order is None else recommended_architecture(order["wos"])
 
 
 def second_score(measured: Measured) -> tuple[str, str]:

@@ -13,7 +13,7 @@ from potstill.balance import majority
 from potstill.baseline import Tfidf
 from potstill.corpus.dataset import Dataset, targets
 from potstill.evaluate.scores import mcnemar, scores
-from potstill.evaluate.traits import order_sensitivity, out_of_vocabulary, vocabulary
+from potstill.evaluate.traits import out_of_vocabulary, vocabulary, word_order_sensitivity
 from potstill.params.baseline import BaselineParams
 from potstill.params.network import NetworkParams
 from potstill.params.student import StudentParams
@@ -143,7 +143,7 @@ def measure(
         What `decide` and `report` need, ready for JSON:
         `classes`; `rows` (of each table); `majority` (the accuracy of always predicting the most frequent class);
         `train_as_unlabelled` (see `Sample`); `models`, a list of `Measurement.row`; `word_order`, see
-        `order_sensitivity`; `out_of_vocabulary`, see there, for the vocabulary of the `sample` and of `all` texts;
+        `word_order_sensitivity`; `out_of_vocabulary`, see there, for the vocabulary of the `sample` and of `all` texts;
         `paired`, what `mcnemar` returns for pairs of models, first minus second.
     """
     sample = draw(data, rows)
@@ -155,7 +155,7 @@ def measure(
 
     models = _collect(_train_on_labels(data.labels, fractions, sample, validation, baseline), progress)
     models += _collect(_fine_tune(teacher, fractions[-2:], sample, validation, data.multi_label), progress)
-    word_order = order_sensitivity(teacher.logits, validation.texts)
+    word_order = word_order_sensitivity(teacher.logits, validation.texts)
     transfer_set = sample.transfer_set()
     logits = teacher.logits(transfer_set)
     distilled = _distil(data.labels, transfer_set, logits, sample, validation, student, models[-1].predictions)

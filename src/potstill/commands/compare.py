@@ -11,9 +11,9 @@ import dvc.api
 
 from potstill import files, measures, paths
 from potstill.errors import PotstillError
-from potstill.evaluate.answers import Answers
+from potstill.evaluate.answers import Predictions
 from potstill.params import section
-from potstill.report.experiments import Experiment, compare, flat, recommend
+from potstill.report.experiments import Experiment, compare, flatten, recommend
 from potstill.report.page import render
 from potstill.report.pictures import sizes
 from potstill.terminal import Parser
@@ -86,7 +86,7 @@ def read(name: str) -> Experiment:
 
 def read_workspace() -> Experiment:
     """Return the last `dvc repro`."""
-    test = Answers.load(ANSWERS) if ANSWERS.is_file() else None
+    test = Predictions.load(ANSWERS) if ANSWERS.is_file() else None
     return checked(WORKSPACE, section.read(paths.PARAMS), files.read_json(SCORES), files.read_json(TIMING), test)
 
 
@@ -107,7 +107,7 @@ def read_commit(name: str) -> Experiment:
     return checked(name, params, scores, timing, predictions(revision))
 
 
-def checked(name: str, params: dict[str, Any], scores: Any, timing: Any, test: Answers | None) -> Experiment:
+def checked(name: str, params: dict[str, Any], scores: Any, timing: Any, test: Predictions | None) -> Experiment:
     """Return an experiment of these contents of its files.
 
     Raises:
@@ -122,7 +122,7 @@ def checked(name: str, params: dict[str, Any], scores: Any, timing: Any, test: A
         valid = False
     if not valid:
         raise PotstillError(f"{name}: {SCORES} or {TIMING} is from another version of potstill. Leave it out.")
-    return Experiment(name, flat(params), scores, timing["timing"], test)
+    return Experiment(name, flatten(params), scores, timing["timing"], test)
 
 
 def resolve(name: str) -> str:
@@ -141,13 +141,13 @@ def resolve(name: str) -> str:
         raise PotstillError(f"no experiment {name!r} (of this commit: {known}). See `dvc exp list`.") from None
 
 
-def predictions(revision: str) -> Answers | None:
+def predictions(revision: str) -> Predictions | None:
     """Return the predictions of a commit's models, if DVC has them in its cache or in a remote that can be reached."""
     try:
         content: Any = dvc.api.read(str(ANSWERS), rev=revision, mode="rb")
     except Exception:  # DVC and each kind of remote raise their own
         return None
-    return Answers.load(Path(f"{revision[:7]}:{ANSWERS}"), io.BytesIO(content))
+    return Predictions.load(Path(f"{revision[:7]}:{ANSWERS}"), io.BytesIO(content))
 
 
 def git(*command: str) -> str:

@@ -16,7 +16,7 @@ from joblib import cpu_count
 from potstill import files, measures, paths
 from potstill.corpus.dataset import Dataset
 from potstill.errors import PotstillError
-from potstill.evaluate.figure import front_figure
+from potstill.evaluate.figure import pareto_figure
 from potstill.params.evaluate import EvaluateParams
 from potstill.params.label import LabelParams
 from potstill.params.student import StudentParams
@@ -115,5 +115,5 @@ def _report(results: list[Result], unit: Unit, budget: int, metric: str) -> None
     files.write_text(METRICS / "table.md", text)
     facts = {"unit": unit, "budget": budget, "chosen": asdict(chosen), "results": [asdict(r) for r in results]}
     files.write_json(METRICS / "results.json", facts)
-    front_figure(results, front, chosen, unit, teacher, metric, METRICS / "front.png")
+    pareto_figure(results, front, chosen, unit, teacher, metric, METRICS / "front.png")
     print(f"\n{text}\nFigure: {METRICS / 'front.png'}")

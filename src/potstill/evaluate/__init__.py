@@ -1,1 +1,1 @@
-"""How good, how sure, how big and how fast: scores, statistics, timing, table and pictures."""
+"""Scores, significance tests, timing, tables and figures of models."""

@@ -1,4 +1,4 @@
-"""Putting models side by side."""
+"""Score several models on the same test split."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,29 +13,29 @@ from potstill.runtime.decision import choose, right
 
 @dataclass(frozen=True)
 class Model:
-    """A model and its answers.
+    """A model and its predictions.
 
     Attributes:
-        name: unique among those compared.
+        name: unique among the models compared.
         kind: `baseline`, `teacher` or `student`.
-        probabilities: of shape (texts, classes), for the test split.
-        validation: the same for the validation split; NaN where a table of probabilities lacks the text.
-        parameters: how many, or None where that has no meaning.
+        probabilities: floats (texts, classes), for the test split.
+        validation_probabilities: the same for the validation split; NaN where a table of probabilities lacks the text.
+        parameters: number of parameters, or None for a table of probabilities.
         bytes: size on disk.
-        thresholds: from which probability on a text has each label, where it may have several; else None.
+        thresholds: the decision threshold of each label, for multi-label tasks; else None.
     """
 
     name: str
     kind: str
     probabilities: np.ndarray
-    validation: np.ndarray
+    validation_probabilities: np.ndarray
     parameters: int | None
     bytes: int
     thresholds: list[float] | None = None
 
     @property
-    def chosen(self) -> np.ndarray:
-        """What it chooses for the test split, ids or booleans, see `runtime.decision`."""
+    def predicted(self) -> np.ndarray:
+        """The labels predicted for the test split, ids or booleans, see `runtime.decision`."""
         return choose(self.probabilities, self.thresholds)
 
 
@@ -46,36 +46,38 @@ def compare(
 
     Args:
         models: the models.
-        labels: what is right for the test split, see `Dataset.targets`.
-        teacher: the name of the model whose answers the others' are compared with, if it has any.
-        reference: the name of the model that accuracy is relative to; None takes the teacher, and without
-            one the most accurate.
+        labels: the true labels of the test split, see `Dataset.targets`.
+        teacher: the name of the model that all others are tested against, or None.
+        reference: the name of the model that accuracy is relative to; None takes the teacher, or the most accurate
+            model if there is no teacher.
 
     Returns:
-        Per model a row of `name`, `kind`, `parameters`, `bytes`, what `scores` gives, `relative` (accuracy as
-        a fraction of the reference's) and, against the teacher, `paired` (what `mcnemar` gives); and the
-        name of the reference.
+        A row per model with `name`, `kind`, `parameters`, `bytes`, the values of `scores`, `relative` (accuracy as
+        a fraction of the reference's) and, for all but the teacher, `versus_teacher` (see `mcnemar`); and the name of
+        the reference.
 
     Raises:
-        PotstillError: no model is called `reference`.
+        PotstillError: no model has the name `reference`.
     """
     by_name = {model.name: model for model in models}
-    taught_by = by_name.get(teacher) if teacher else None
+    teacher_model = by_name.get(teacher) if teacher else None
     rows: list[dict[str, Any]] = []
     for model in models:
-        other = None if taught_by in (None, model) else taught_by
+        other = None if teacher_model in (None, model) else teacher_model
         row: dict[str, Any] = {
             "name": model.name,
             "kind": model.kind,
             "parameters": model.parameters,
             "bytes": model.bytes,
         }
-        row |= scores(labels, model.probabilities, None if other is None else other.chosen, model.thresholds)
+        row |= scores(labels, model.probabilities, None if other is None else other.predicted, model.thresholds)
         if other is not None:
-            row["paired"] = mcnemar(*(right(m.chosen, labels) for m in (model, other)))
+            row["versus_teacher"] = mcnemar(right(model.predicted, labels), right(other.predicted, labels))
         rows.append(row)
-    name = reference or (teacher if taught_by else max(rows, key=lambda row: row["accuracy"])["name"])
+    name = reference or (teacher if teacher_model else max(rows, key=lambda row: row["accuracy"])["name"])
     if name not in by_name:
-        raise PotstillError(f"`evaluate.reference` is {name!r}: choose one of {', '.join(by_name)}, or null")
+        raise PotstillError(
+            f"evaluate.reference: no model {name!r} (found: {', '.join(by_name)}). Choose one, or null."
+        )
     whole = next(row["accuracy"] for row in rows if row["name"] == name)
     return [row | {"relative": round(row["accuracy"] / whole, 6) if whole else None} for row in rows], name

@@ -1,4 +1,4 @@
-"""The pictures, as PNG files that are the same to the byte for the same numbers."""
+"""Figures: accuracy against size, confusion matrices and training curves."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -16,11 +16,11 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 from matplotlib.transforms import Bbox, IdentityTransform
 
 from potstill.errors import PotstillError
-from potstill.evaluate.canvas import INK, PALE, SOFT, heading, log_axis, numbered, save, short, tip
+from potstill.evaluate.canvas import INK, PALE, SOFT, drawable, heading, log_axis, save, short, tip
 from potstill.evaluate.placement import place
 from potstill.evaluate.table import thousands
 
-# Marker and colour per kind; the colours (Okabe and Ito) stay apart for the colour-blind.
+# Marker and colour by kind; the colours (Okabe and Ito) are safe for colour-blind readers.
 KINDS = {"baseline": ("s", "#7b8794"), "teacher": ("D", "#0072b2"), "student": ("o", "#d55e00")}
 SHADES = LinearSegmentedColormap.from_list("potstill", ["#ffffff", "#cfe3f1", "#0072b2", "#00395a"])
 
@@ -35,15 +35,15 @@ PUBLISHED = (
     ("T5-base", "teacher", 220_000_000, 0.935),
 )
 
-SERIES = ("#d55e00", "#0072b2", "#009e73", "#cc79a7", "#7b8794")  # Okabe and Ito again
+SERIES = ("#d55e00", "#0072b2", "#009e73", "#cc79a7", "#7b8794")  # Okabe and Ito
 
-NUMBERED = 30  # classes up to which a confusion matrix has room for numbers
-DRAWN = 150  # classes up to which it has room for names
-COLUMNS = 4  # runs side by side
+NUMBERED_CLASSES = 30  # up to which the cells of a confusion matrix have numbers
+MATRIX_CLASSES = 150  # up to which all classes are drawn
+COLUMNS = 4  # of training curves
 
 
-class Tried(Protocol):
-    """A student that a search tried."""
+class Candidate(Protocol):
+    """A student that a search trained."""
 
     @property
     def params(self) -> dict[str, Any]:
@@ -56,7 +56,7 @@ class Tried(Protocol):
 
 @dataclass(frozen=True)
 class _Mark:
-    """A point of the size figure: parameters, and where it is drawn; `y` in percent of the reference's accuracy."""
+    """A point of the size figure: `size` in parameters, `x` where it is drawn, `y` in percent of the reference."""
 
     name: str
     kind: str
@@ -76,25 +76,26 @@ def size_figure(
     width: float = 8,
     titled: bool = True,
 ) -> None:
-    """Draw the article's figure: accuracy relative to a reference model against size.
+    """Draw accuracy relative to a reference model against the number of parameters.
+
+    Models of nearly the same size are drawn a few pixels apart.
 
     Args:
-        rows: per model `name`, `kind` ("baseline", "teacher" or "student"), `parameters` (count),
-            `accuracy`, `accuracy_low` and `accuracy_high` (fractions). A row whose `parameters` are
-            None, such as a table of an API's answers, has no place on the axis and is left out.
-            Models of nearly the same size stand a little apart so that all can be seen.
+        rows: per model `name`, `kind` ("baseline", "teacher" or "student"), `parameters` (count), `accuracy`,
+            `accuracy_low` and `accuracy_high` (fractions). A row without `parameters`, such as a table of
+            probabilities, is left out.
         reference: the name of the row that is 100%.
         path: the PNG or SVG file to write.
-        published: add the article's own figures, which hold for the Emotion tweets only.
+        published: whether to add the results of Wasserblat 2021, which are for the Emotion data only.
         width: inches.
-        titled: whether the picture says what it shows; a page says it beside it.
+        titled: whether to draw a title.
 
     Raises:
-        PotstillError: no row is called `reference`, or that one gets nothing right.
+        PotstillError: no row has the name `reference`, or its accuracy is 0.
     """
     whole = next((row["accuracy"] for row in rows if row["name"] == reference), 0)
     if not whole:
-        raise PotstillError(f"the reference {reference!r} is not evaluated or never right: name another")
+        raise PotstillError(f"the reference {reference!r} is not evaluated, or its accuracy is 0. Choose another.")
 
     def mark(row: Mapping[str, Any]) -> _Mark:
         y, low, high = (100 * row[key] / whole for key in ("accuracy", "accuracy_low", "accuracy_high"))
@@ -119,28 +120,28 @@ def size_figure(
     save(draw, path, width, 5)
 
 
-def front_figure(
-    tried: Sequence[Tried],
-    front: Sequence[Tried],
-    chosen: Tried,
+def pareto_figure(
+    tried: Sequence[Candidate],
+    front: Sequence[Candidate],
+    chosen: Candidate,
     unit: str,
     teacher: float | None,
     metric: str,
     path: Path,
 ) -> None:
-    """Draw what a search tried: the score on validation against size, and the front of the best.
+    """Draw the students of a search, validation score against size, with their Pareto front.
 
     Args:
-        tried: all students, see `potstill.search.Result`.
-        front: those than which none is both smaller and better, from small to large.
-        chosen: the one that is recommended.
+        tried: all students.
+        front: the Pareto front of size and score, from small to large.
+        chosen: the recommended student.
         unit: "parameters" or "bytes".
-        teacher: the teacher's score, a fraction, if it has one.
-        metric: what the score is, in words.
+        teacher: the teacher's score, a fraction, or None.
+        metric: the name of the score.
         path: the PNG file to write.
     """
 
-    def place(results: Sequence[Tried]) -> tuple[list[float], list[float]]:
+    def place(results: Sequence[Candidate]) -> tuple[list[float], list[float]]:
         return [getattr(result, unit) for result in results], [100 * result.score for result in results]
 
     def draw(figure: Figure) -> None:
@@ -155,7 +156,7 @@ def front_figure(
         if teacher:
             axes.axhline(100 * teacher, color=SOFT, lw=1, ls=(0, (4, 3)), label="teacher")
         sizes, scores = place(tried)
-        # What hardly learned would press the others together.
+        # Students that learned hardly anything would compress the scale for the others.
         axes.set(
             xscale="log", xlim=(min(sizes) / 1.3, max(sizes) * 1.3), ylim=(max(min(scores), max(scores) - 15) - 1, None)
         )
@@ -186,9 +187,9 @@ def _legend(figure: Figure, marks: list[_Mark]) -> None:
 def _size_axes(axes: Axes, marks: list[_Mark]) -> None:
     xs = [mark.x for mark in marks] or [1e3, 1e6]
     low, high = min([100, *(mark.low for mark in marks)]), max([100, *(mark.high for mark in marks)])
-    room = 0.07 * (high - low) + 0.3
-    # At least 1.2 decades wide, so that some power of ten is always among the ticks.
-    axes.set(xscale="log", xlim=(min(xs) / 4, max(xs) * 4), ylim=(low - room, high + room))
+    padding = 0.07 * (high - low) + 0.3
+    # At least 1.2 decades wide, so that a power of ten is always among the ticks.
+    axes.set(xscale="log", xlim=(min(xs) / 4, max(xs) * 4), ylim=(low - padding, high + padding))
     axes.xaxis.set_major_locator(LogLocator(10, numticks=12))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: thousands(x)))
     axes.xaxis.set_minor_formatter(NullFormatter())
@@ -200,7 +201,7 @@ def _size_axes(axes: Axes, marks: list[_Mark]) -> None:
 
 
 def _apart(axes: Axes, marks: list[_Mark]) -> list[_Mark]:
-    """Move points of nearly the same size a few pixels sideways where one would hide another."""
+    """Return the points, moved a few pixels sideways where one would hide another."""
     left, right = np.log10(axes.get_xlim())
     bottom, top = axes.get_ylim()
     step, margin = 0.013 * (right - left), 0.025 * (top - bottom)
@@ -245,39 +246,39 @@ def _tip(mark: _Mark) -> str:
 
 
 def _box(axes: Axes, start: tuple[float, float], end: tuple[float, float], margin: float) -> Bbox:
-    """Span a box in pixels between two data points, `margin` points wider on every side."""
+    """Return the box in pixels between two data points, `margin` points wider on every side."""
     pixel = axes.get_figure(root=True).dpi / 72  # type: ignore[union-attr]
     return Bbox(axes.transData.transform([start, end])).padded(margin * pixel)
 
 
-def confusion_figure(matrix: Any, names: Sequence[str], path: Path, cases: Sequence[str] = ()) -> None:
-    """Draw a confusion matrix; the shade is the share of its row, the numbers are texts.
+def confusion_figure(matrix: Any, names: Sequence[str], path: Path, outcomes: Sequence[str] = ()) -> None:
+    """Draw a confusion matrix, shaded by the share of the row.
+
+    Above 30 classes the cells have no numbers; above 150 only the 30 classes with the most errors are drawn.
 
     Args:
-        matrix: counts (k, k), a row per right class, a column per predicted one; or (k, cases).
+        matrix: counts of texts (k, k), a row per true class, a column per predicted one; or (k, outcomes).
         names: k names of the classes.
-        path: the PNG file to write. Above 30 classes its cells bear no numbers; above 150 only the 30 classes with the
-            most errors are drawn.
-        cases: the names of the columns, where they are not those of the classes: what became of each label's texts,
-            the right ones first.
+        path: the PNG file to write.
+        outcomes: the names of the columns for a multi-label task, true positives first.
     """
     counts = np.asarray(matrix)
-    # The root lets a few wrong texts show beside a diagonal that holds almost all.
+    # The square root makes a few errors visible beside a diagonal with almost all texts.
     shades = np.sqrt(counts / counts.sum(axis=1, keepdims=True).clip(1))
-    names, title = numbered(names), ""
-    if len(names) > DRAWN:
-        wrong = counts[:, 1:].sum(1) if cases else counts.sum(0) + counts.sum(1) - 2 * counts.diagonal()
-        rows = np.sort(np.argsort(-wrong, kind="stable")[:NUMBERED])
-        line = "\n" if cases else ", those "  # few columns make a narrow picture
-        title = f"{NUMBERED} of {len(names):,} classes{line}with the most errors"
+    names, title = drawable(names), ""
+    if len(names) > MATRIX_CLASSES:
+        wrong = counts[:, 1:].sum(1) if outcomes else counts.sum(0) + counts.sum(1) - 2 * counts.diagonal()
+        rows = np.sort(np.argsort(-wrong, kind="stable")[:NUMBERED_CLASSES])
+        line = "\n" if outcomes else ", those "  # a figure of few columns is narrow
+        title = f"{NUMBERED_CLASSES} of {len(names):,} classes{line}with the most errors"
         names = [names[row] for row in rows]
-        part = np.ix_(rows, np.arange(counts.shape[1]) if cases else rows)
+        part = np.ix_(rows, np.arange(counts.shape[1]) if outcomes else rows)
         counts, shades = counts[part], shades[part]
     classes = len(names)
     side = min(0.66 * classes + 0.8, 3 + 0.3 * classes, 15)  # inches
     cell = 72 * side / classes  # points
-    columns = cases or names
-    width = side * len(cases) / classes if cases else side
+    columns = outcomes or names
+    width = side * len(outcomes) / classes if outcomes else side
     letters = min(9, 0.8 * cell)
 
     def draw(figure: Figure) -> None:
@@ -291,8 +292,8 @@ def confusion_figure(matrix: Any, names: Sequence[str], path: Path, cases: Seque
         axes.tick_params(which="both", length=0, labelcolor=INK)
         axes.grid(which="minor")
         axes.spines[:].set_visible(False)
-        axes.set(xlabel="" if cases else "predicted", ylabel="label" if cases else "actual", title=title)
-        if classes > NUMBERED:
+        axes.set(xlabel="" if outcomes else "predicted", ylabel="label" if outcomes else "actual", title=title)
+        if classes > NUMBERED_CLASSES:
             return
         size = min(9, 1.3 * cell / max(2, len(f"{counts.max():,}")))
         for (row, column), count in np.ndenumerate(counts):
@@ -303,25 +304,24 @@ def confusion_figure(matrix: Any, names: Sequence[str], path: Path, cases: Seque
 
 
 def curves_figure(runs: Mapping[str, pd.DataFrame], path: Path) -> None:
-    """Draw training curves, a column per run: its loss above, its validation accuracy below.
+    """Draw the training curves of runs side by side, the loss above the validation accuracy.
 
-    Losses have a scale each, as they may be of different kinds; accuracies share one.
+    Accuracies share one scale; losses do not, since they may be of different kinds.
 
     Args:
-        runs: per name a table with the columns `epoch`, `loss` and `validation_accuracy` (fraction);
-            gaps (NaN) are skipped.
-        path: the PNG file to write.
+        runs: per name a table with the columns `epoch`, `loss` and `validation_accuracy` (fraction); NaN is skipped.
+        path: the PNG or SVG file to write.
 
     Raises:
         PotstillError: there are no runs.
     """
     if not runs:
-        raise PotstillError("there are no training curves to draw: no run has left any")
+        raise PotstillError("no training curves: no training run has written any")
     height = math.ceil(len(runs) / COLUMNS)
     columns = math.ceil(len(runs) / height)
     seen = pd.concat([frame["validation_accuracy"] for frame in runs.values()]).dropna()
     low, high = (seen.min(), seen.max()) if len(seen) else (0, 1)
-    room = 0.12 * (high - low) + 0.005
+    padding = 0.12 * (high - low) + 0.005
 
     def draw(figure: Figure) -> None:
         grid = figure.subplots(2 * height, columns, squeeze=False)
@@ -334,7 +334,7 @@ def curves_figure(runs: Mapping[str, pd.DataFrame], path: Path) -> None:
             loss.set_title(short(name), weight="bold")
             _curve(accuracy, frame["epoch"], frame["validation_accuracy"], KINDS["teacher"][1])
             _best(accuracy, frame["epoch"], frame["validation_accuracy"])
-            accuracy.set(xlabel="epoch", ylim=(low - room, high + room))
+            accuracy.set(xlabel="epoch", ylim=(low - padding, high + padding))
             accuracy.yaxis.set_major_formatter(PercentFormatter(1))
             if column == 0:
                 loss.set_ylabel("loss")
@@ -344,8 +344,8 @@ def curves_figure(runs: Mapping[str, pd.DataFrame], path: Path) -> None:
 
 
 def _curve(axes: Axes, epochs: pd.Series, values: pd.Series, colour: str) -> None:
-    there = values.notna()
-    axes.plot(epochs[there], values[there], color=colour, marker="o" if there.sum() < 8 else "", ms=3.5)
+    known = values.notna()
+    axes.plot(epochs[known], values[known], color=colour, marker="o" if known.sum() < 8 else "", ms=3.5)
     axes.grid()
     axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10], integer=True))
     axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))

@@ -1,31 +1,31 @@
-"""From which probability on a text has a label, where it may have several."""
+"""Decision thresholds of the labels of a multi-label task."""
 
 import numpy as np
 
-SMALLEST = 2.0**-24  # that half precision holds, above nothing at all
+SMALLEST = 2.0**-24  # the smallest positive number of half precision
 
 
-def fit(probabilities: np.ndarray, targets: np.ndarray) -> list[float]:
-    """The thresholds with the best F1 of each label (Lipton et al. 2014, arXiv 1402.1892).
+def fit(probabilities: np.ndarray, labels: np.ndarray) -> list[float]:
+    """Fit the decision threshold of each label that maximizes its F1 (Lipton et al. 2014, arXiv 1402.1892).
 
     Args:
         probabilities: floats (texts, labels), of texts that the model was not trained on; rows with NaN are left out.
-        targets: booleans (texts, labels).
+        labels: booleans (texts, labels), the true labels.
 
     Returns:
-        A number per label that half precision holds, midway between two of its probabilities; 0.5 for a label that no
-        text has.
+        A threshold per label, rounded to half precision, midway between two of its probabilities; 0.5 for a label that
+        no text has.
     """
-    there = np.isfinite(probabilities).all(1)
-    columns = zip(probabilities[there].T, targets[there].T, strict=True)
-    return [float(np.float16(_best(column, right))) if right.any() else 0.5 for column, right in columns]
+    finite = np.isfinite(probabilities).all(1)
+    columns = zip(probabilities[finite].T, labels[finite].T, strict=True)
+    return [float(np.float16(_best(column, positive))) if positive.any() else 0.5 for column, positive in columns]
 
 
-def _best(probabilities: np.ndarray, right: np.ndarray) -> float:
+def _best(probabilities: np.ndarray, positive: np.ndarray) -> float:
     order = np.argsort(-probabilities, kind="stable")
-    falling = np.append(probabilities[order], 0.0)
-    found = right[order].cumsum()
-    f1 = 2 * found / (np.arange(1, len(order) + 1) + right.sum())
-    f1[falling[:-1] == falling[1:]] = 0  # texts of equal probability stay together
+    descending = np.append(probabilities[order], 0.0)
+    true_positives = positive[order].cumsum()
+    f1 = 2 * true_positives / (np.arange(1, len(order) + 1) + positive.sum())
+    f1[descending[:-1] == descending[1:]] = 0  # a threshold cannot separate equal probabilities
     last = int(f1.argmax())
-    return max(SMALLEST, float(falling[last] + falling[last + 1]) / 2)
+    return max(SMALLEST, float(descending[last] + descending[last + 1]) / 2)

@@ -1,4 +1,4 @@
-"""What a task is like, as far as it tells which student suits it."""
+"""Properties of a task that suggest an architecture: word-order sensitivity and unknown words."""
 
 import random
 from collections.abc import Callable, Sequence
@@ -9,30 +9,32 @@ import numpy as np
 from potstill.runtime.tokenizer import join, pieces, words
 
 SEED = 0
-# Word-order sensitivity, after Wasserblat 2021: Emotion 0.14 and IMDB 0.28 were a bag's, SST-2's 0.34 a recurrent
-# network's, and on CoLA's 0.99 neither was near its teacher.
-LOW, HIGH = 0.3, 0.7
+# Sensitivities from which on Wasserblat 2021 recommends a recurrent network, or a small Transformer: a bag of
+# embeddings was good enough on Emotion (0.14) and IMDB (0.28), a recurrent network on SST-2 (0.34), and neither on
+# CoLA (0.99).
+RECURRENT, TRANSFORMER = 0.3, 0.7
 
 
-def order_sensitivity(answer: Callable[[list[str]], Any], texts: Sequence[str]) -> dict[str, float] | None:
-    """Measure how much word order matters to a classifier: `wos`, word-order sensitivity.
+def word_order_sensitivity(predict: Callable[[list[str]], Any], texts: Sequence[str]) -> dict[str, float] | None:
+    """Measure the word-order sensitivity of a classifier.
 
-    It is (100 - p) / 50, where p is the share, in percent, of texts whose class survives a shuffling of their words
-    (Wasserblat 2021, Best Practices for Text Classification with Distillation, Part 3). On the article's data a
-    fine-tuned RoBERTa has 0.14 on Emotion, 0.34 on SST-2 and 0.99 on CoLA.
+    It is (100 - p) / 50, where p is the percentage of texts whose predicted class stays the same when their words are
+    shuffled (Wasserblat 2021, Best Practices for Text Classification with Distillation, Part 3). On the article's data
+    a fine-tuned RoBERTa has 0.14 on Emotion, 0.34 on SST-2 and 0.99 on CoLA.
 
     Args:
-        answer: takes texts, gives scores of shape (texts, classes).
-        texts: those with fewer than two different words are left out: there is nothing to shuffle.
+        predict: takes texts, returns scores (texts, classes).
+        texts: those with fewer than two different words are left out.
 
     Returns:
-        `wos`, `survived` (p as a fraction) and `texts` (how many were shuffled); None if there are none.
+        `wos` (the sensitivity), `survived` (p as a fraction) and `texts` (number of texts that were shuffled); None if
+        there are none.
     """
     rng = random.Random(SEED)
-    pairs = [(text, mixed) for text in texts if (mixed := _shuffled(pieces(text), rng)) is not None]
+    pairs = [(text, shuffled) for text in texts if (shuffled := _shuffled(pieces(text), rng)) is not None]
     if not pairs:
         return None
-    before, after = (np.asarray(answer(list(side))) for side in zip(*pairs, strict=True))
+    before, after = (np.asarray(predict(list(side))) for side in zip(*pairs, strict=True))
     survived = float((before.argmax(1) == after.argmax(1)).mean())
     return {"wos": round(2 * (1 - survived), 6), "survived": round(survived, 6), "texts": len(pairs)}
 
@@ -40,29 +42,29 @@ def order_sensitivity(answer: Callable[[list[str]], Any], texts: Sequence[str]) 
 def _shuffled(parts: list[str], rng: random.Random) -> str | None:
     if len(set(parts)) < 2:
         return None
-    mixed = rng.sample(parts, len(parts))
-    while mixed == parts:
-        mixed = rng.sample(parts, len(parts))
-    return join(mixed)
+    shuffled = rng.sample(parts, len(parts))
+    while shuffled == parts:
+        shuffled = rng.sample(parts, len(parts))
+    return join(shuffled)
 
 
-def out_of_vocabulary(known: set[str], texts: Sequence[str]) -> dict[str, float]:
-    """Count what is not `known` of some texts: the share of their `words`, and of `texts` that hold one of these."""
-    missing = [[word not in known for word in words(text)] for text in texts]
-    total = sum(map(len, missing))
+def out_of_vocabulary(vocabulary: set[str], texts: Sequence[str]) -> dict[str, float]:
+    """Return the share of `words` that are not in a vocabulary, and of `texts` with at least one such word."""
+    unknown = [[word not in vocabulary for word in words(text)] for text in texts]
+    total = sum(map(len, unknown))
     return {
-        "words": round(sum(map(sum, missing)) / max(total, 1), 6),
-        "texts": round(sum(map(any, missing)) / max(len(texts), 1), 6),
+        "words": round(sum(map(sum, unknown)) / max(total, 1), 6),
+        "texts": round(sum(map(any, unknown)) / max(len(texts), 1), 6),
     }
 
 
 def vocabulary(texts: Sequence[str]) -> set[str]:
-    """All different words of some texts, as a student sees words."""
+    """Return the set of words of some texts, by the student's tokenizer."""
     return {word for text in texts for word in words(text)}
 
 
-def family(wos: float) -> str:
-    """The student that the article would take at a word-order sensitivity (Wasserblat 2021, part 3)."""
-    if wos < LOW:
+def recommended_architecture(sensitivity: float) -> str:
+    """Return the kind of student that Wasserblat 2021 (part 3) recommends at a word-order sensitivity."""
+    if sensitivity < RECURRENT:
         return "bag"
-    return "recurrent network" if wos < HIGH else "small transformer"
+    return "recurrent network" if sensitivity < TRANSFORMER else "small transformer"

@@ -1,4 +1,4 @@
-"""Whether the student is good enough to ship, and why."""
+"""The decision whether the student should ship, with its reasons."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,90 +6,118 @@ from typing import Any
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """An answer and its reasons.
+class Reason:
+    """A reason for a verdict.
 
     Attributes:
-        ship: whether all that is asked of a student holds.
-        sentence: the answer with its numbers, for people.
-        reasons: what is asked of a student: whether it holds, and in what numbers; with None, what to know besides.
+        holds: whether the student meets this requirement; None for a remark that decides nothing.
+        text: the reason with its numbers.
+    """
+
+    holds: bool | None
+    text: str
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The decision whether the student should ship.
+
+    Attributes:
+        ship: whether the student meets all requirements.
+        summary: accuracy and size of the student.
+        reasons: the requirements, then remarks.
     """
 
     ship: bool
-    sentence: str
-    reasons: tuple[tuple[bool | None, str], ...]
+    summary: str
+    reasons: tuple[Reason, ...]
+
+    @property
+    def decision(self) -> str:
+        """`Ship` or `Do not ship`."""
+        return "Ship" if self.ship else "Do not ship"
+
+    @property
+    def details(self) -> str:
+        """The summary and all reasons in one sentence."""
+        return f"{'; '.join([self.summary, *(reason.text for reason in self.reasons)])}."
 
 
 def judge(
     student: Mapping[str, Any],
-    against_teacher: Mapping[str, Any] | None,
-    against_baseline: Mapping[str, Any],
-    max_loss: float,
+    versus_teacher: Mapping[str, Any] | None,
+    versus_baseline: Mapping[str, Any],
+    margin: float,
     majority: float,
-    teacher_against_baseline: Mapping[str, Any] | None = None,
-    against_hard: Mapping[str, Any] | None = None,
+    teacher_versus_baseline: Mapping[str, Any] | None = None,
+    versus_hard: Mapping[str, Any] | None = None,
 ) -> Verdict:
-    """Say whether a student should ship.
+    """Decide whether a student should ship.
 
-    It should if it is non-inferior to its teacher: the 95% interval of the difference of their accuracies lies above
-    -`max_loss` (so a small test split, which proves nothing, ships nothing). And if it is better than TF-IDF and
-    logistic regression by more than noise, because otherwise that is the simpler thing to ship.
+    It should if its accuracy is non-inferior to its teacher's (the 95% interval of the difference lies above `-margin`;
+    with a small test split the interval is wide, and the student does not ship) and significantly higher than that of
+    TF-IDF with logistic regression, which is simpler to ship.
 
     Args:
-        student: a row with `accuracy`, `accuracy_low` and `macro_f1` (fractions), `parameters` and `bytes`; one with
-            `micro_f1` is of a task whose texts may have several labels.
-        against_teacher: what `scores.mcnemar` gives for student and teacher; None if the teacher has no answers.
-        against_baseline: the same for student and TF-IDF with logistic regression.
-        max_loss: how much accuracy may be lost, as a fraction.
-        majority: the accuracy of always answering what is right most often. Where a student is not surely better, the
-            sentence says so: its accuracy then says nothing.
-        teacher_against_baseline: as `against_baseline`, for its teacher: if neither is better, the sentence says so.
-        against_hard: as `against_baseline`, for student and the network on hard labels alone: if that is surely better,
-            the sentence says so.
+        student: a row with `accuracy`, `accuracy_low` and `macro_f1` (fractions), `parameters` and `bytes`; with
+            `micro_f1` if the task is multi-label.
+        versus_teacher: the result of `scores.mcnemar` for student and teacher; None if the teacher has no predictions.
+        versus_baseline: the same for student and TF-IDF with logistic regression.
+        margin: the non-inferiority margin, a fraction.
+        majority: the accuracy of always predicting the most frequent class. If the student is not significantly better,
+            a remark says so.
+        teacher_versus_baseline: as `versus_baseline`, for the teacher. If neither is significantly better, a remark
+            says so.
+        versus_hard: as `versus_baseline`, for the student and the network trained on hard labels. If the latter is
+            significantly better, a remark says so.
     """
-    allowed = f"{100 * max_loss:g} point{'s' * (max_loss != 0.01)}"
-    several = "micro_f1" in student
-    reasons: list[tuple[bool | None, str]] = []
-    if against_teacher is None:
-        good = False
-        reasons.append((False, "the teacher has no answers for the test split, so nobody knows what is lost"))
-    else:
-        low = against_teacher["difference_low"]
-        good = low >= -max_loss
-        lost = (
-            f"it may lose up to {-100 * low:.1f} points against its teacher"
-            if low < 0
-            else "it loses nothing against its teacher"
+    multi_label = "micro_f1" in student
+    better = versus_baseline["difference_low"] > 0
+    reasons = [
+        _non_inferiority(versus_teacher, margin),
+        Reason(
+            better,
+            f"it is {'' if better else 'not '}significantly better than TF-IDF with logistic regression "
+            f"({_interval(versus_baseline)})",
+        ),
+    ]
+    if not better and teacher_versus_baseline and teacher_versus_baseline["difference_low"] <= 0:
+        remark = (
+            f"neither is its teacher ({_interval(teacher_versus_baseline)}), so there is little to distil: fine-tune "
+            "the teacher for more epochs (`teacher.epochs`), or use another"
         )
-        reasons.append((good, f"{lost} (95% interval {_span(against_teacher)}; {allowed} allowed)"))
-    better = against_baseline["difference_low"] > 0
-    gain = "beats" if better else "is not surely better than"
-    reasons.append((better, f"it {gain} TF-IDF with logistic regression ({_span(against_baseline)})"))
-    if not better and teacher_against_baseline and teacher_against_baseline["difference_low"] <= 0:
-        advice = (
-            f"nor is its teacher ({_span(teacher_against_baseline)}), so there is little to distil: fine-tune it "
-            "longer (`teacher.epochs`), or take another"
-        )
-        reasons.append((None, advice))
-    if against_hard and against_hard["difference_high"] < 0:
-        told = f"the network of `baseline` is better on hard labels alone (the student: {_span(against_hard)})"
-        reasons.append((None, told))
+        reasons.append(Reason(None, remark))
+    if versus_hard and versus_hard["difference_high"] < 0:
+        remark = f"the network of `baseline`, trained on hard labels, is better (student: {_interval(versus_hard)})"
+        reasons.append(Reason(None, remark))
     if student["accuracy_low"] <= majority:
-        usual = "labels" if several else "class"
-        advice = (
-            f"always answering the most frequent {usual} is right on {100 * majority:.1f}%, so go by its macro-F1, "
-            f"{100 * student['macro_f1']:.1f}%, and not by its accuracy"
+        most_frequent = "set of labels" if multi_label else "class"
+        remark = (
+            f"always predicting the most frequent {most_frequent} has an accuracy of {100 * majority:.1f}%, so judge "
+            f"the student by its macro-F1, {100 * student['macro_f1']:.1f}%"
         )
-        reasons.append((None, advice))
-    ship = good and better
-    does = "gets all labels right" if several else "is right"
-    head = (
-        f"{'Ship' if ship else 'Do not ship'}: the student {does} on {100 * student['accuracy']:.1f}% of the test "
-        f"split with {student['parameters']:,} parameters in {student['bytes']:,} bytes"
+        reasons.append(Reason(None, remark))
+    score = "an exact match" if multi_label else "a test accuracy"
+    summary = (
+        f"the student has {score} of {100 * student['accuracy']:.1f}%, {student['parameters']:,} parameters and "
+        f"{student['bytes']:,} bytes"
     )
-    return Verdict(ship, f"{head}; {'; '.join(reason for _, reason in reasons)}.", tuple(reasons))
+    return Verdict(all(reason.holds is not False for reason in reasons), summary, tuple(reasons))
 
 
-def _span(test: Mapping[str, Any]) -> str:
+def _non_inferiority(versus_teacher: Mapping[str, Any] | None, margin: float) -> Reason:
+    if versus_teacher is None:
+        return Reason(False, "it cannot be compared with its teacher, which has no predictions for the test split")
+    low = versus_teacher["difference_low"]
+    difference = (
+        f"it may be up to {-100 * low:.1f} points less accurate than its teacher"
+        if low < 0
+        else "it is not less accurate than its teacher"
+    )
+    allowed = f"{100 * margin:g} point{'s' * (margin != 0.01)}"
+    return Reason(low >= -margin, f"{difference} ({_interval(versus_teacher)}; {allowed} allowed)")
+
+
+def _interval(test: Mapping[str, Any]) -> str:
     low, high = (f"{100 * test[f'difference_{end}']:+.1f}".replace("-", "−") for end in ("low", "high"))
-    return f"{low} to {high} points"
+    return f"95% CI {low} to {high} points"

@@ -1,22 +1,22 @@
-"""How sure a student may be: temperature scaling."""
+"""Calibration by temperature scaling (Guo et al. 2017, arXiv 1706.04599)."""
 
 import numpy as np
 from scipy.optimize import minimize_scalar
 from scipy.special import log_expit, log_softmax
 
-# Outside of these the student is of no use, or there are too few labels to say.
+# A temperature outside of these bounds means a useless student or too few labels.
 LOWEST, HIGHEST = 0.1, 10.0
 
 
 def temperature(logits: np.ndarray, labels: np.ndarray) -> float:
-    """The temperature at which held-out labels are most likely (Guo et al. 2017, arXiv 1706.04599).
+    """Return the temperature that minimizes the log loss of held-out labels.
 
-    Dividing by it changes no text's most probable class.
+    Dividing the logits by it does not change the most probable class of a text.
 
     Args:
         logits: floats (texts, classes).
-        labels: integers (texts,), of texts that the student was not trained on; or booleans (texts, classes) where each
-            may have several labels.
+        labels: ids (texts,), or booleans (texts, classes) for multi-label tasks, of texts that the student was not
+            trained on.
 
     Returns:
         A number from `LOWEST` to `HIGHEST`, with two decimals.
@@ -31,5 +31,5 @@ def temperature(logits: np.ndarray, labels: np.ndarray) -> float:
 
     bounds = (np.log(LOWEST), np.log(HIGHEST))
     best = minimize_scalar(loss, bounds=bounds, method="bounded", options={"xatol": 1e-4})
-    # A third decimal says nothing, and might differ on another processor.
+    # A third decimal is noise, and may differ on another processor.
     return round(float(np.exp(best.x)), 2)

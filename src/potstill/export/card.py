@@ -1,4 +1,4 @@
-"""The model card, so that the exported folder can be pushed to the Hugging Face hub as it is."""
+"""The model card, with which the exported folder can be pushed to the Hugging Face hub."""
 
 from collections.abc import Mapping
 
@@ -10,22 +10,22 @@ from potstill.runtime.model import FILE, Student
 from potstill.runtime.tokenizer import Words
 
 ONNX = "model.onnx"
-SHOWN = 50  # classes that the card names
+SHOWN = 50  # classes named on the card at most
 
 
 def card(student: Student, sources: Mapping[str, int], size: int, onnx_size: int) -> str:
-    """The card's text, with the hub's metadata in front.
+    """Return the text of the card, which begins with the hub's metadata.
 
     Args:
-        student: an exported student, with its facts.
-        sources: how many texts of each source of the transfer set it was trained on.
-        size: bytes of its file.
+        student: the exported student, with its facts.
+        sources: the number of texts of the transfer set that it was trained on, by source.
+        size: bytes of the model file.
         onnx_size: bytes of the ONNX model.
     """
     facts, tested = student.facts, student.facts["metrics"]["test"]
-    several = student.thresholds is not None
+    multi_label = student.thresholds is not None
     metrics = {"accuracy": tested["accuracy"], "f1": tested["macro_f1"]}
-    if not several:
+    if not multi_label:
         metrics["matthews_correlation"] = tested["matthews"]
     results = [
         EvalResult("text-classification", "potstill", "test split", kind, value) for kind, value in metrics.items()
@@ -36,37 +36,37 @@ def card(student: Student, sources: Mapping[str, int], size: int, onnx_size: int
         library_name="potstill",
         metrics=list(metrics),
         pipeline_tag="text-classification",
-        tags=["distillation", *(["multi-label-classification"] if several else []), "onnx", "potstill"],
+        tags=["distillation", *(["multi-label-classification"] if multi_label else []), "onnx", "potstill"],
     )
     rows, shape = facts["rows"], student.shape
     by_strings = isinstance(student.vocabulary.entries, Words)
-    takes = "text in, label and probabilities out" if by_strings else "ids of rows in, label and probabilities out"
+    onnx_input = "text" if by_strings else "ids of embedding rows"
     low, high = tested["accuracy_low"], tested["accuracy_high"]
     classes = ", ".join(map(code, student.labels[:SHOWN]))
     if len(student.labels) > SHOWN:
-        classes += f" and {len(student.labels) - SHOWN:,} others, which `potstill inspect --json {FILE}` lists"
-    tested_teachers = (f"{inert(name)} ({share:.2%} on the same texts)" for name, share in facts["teachers"].items())
+        classes += f" and {len(student.labels) - SHOWN:,} others (`potstill inspect --json {FILE}` lists them)"
+    tested_teachers = (f"{inert(name)} (test accuracy {share:.2%})" for name, share in facts["teachers"].items())
     untested_teachers = (
-        f"{inert(name)} (which lacks some of these texts)" for name in facts.get("untested_teachers", ())
+        f"{inert(name)} (without predictions for some test texts)" for name in facts.get("untested_teachers", ())
     )
-    taught = " and ".join([*tested_teachers, *untested_teachers])
-    does, right, other = "tells apart", "accuracy", "Matthews correlation"
-    if several:
-        does, right, other = "gives a text any of", "all labels right", "micro F1"
-    second = tested["micro_f1" if several else "matthews"]
+    teachers = " and ".join([*tested_teachers, *untested_teachers])
+    choice, score, second_score = "one", "accuracy", "Matthews correlation"
+    if multi_label:
+        choice, score, second_score = "any", "exact match", "micro-F1"
+    second = tested["micro_f1" if multi_label else "matthews"]
     body = f"""
 # A text classifier in {size:,} bytes
 
-It {does} {len(student.labels):,} classes: {classes}. It was distilled with
-potstill {facts["version"]} from {taught}.
+It assigns each text {choice} of {len(student.labels):,} classes: {classes}. It was distilled with
+potstill {facts["version"]} from {teachers}.
 
 | | |
 | --- | --- |
-| network | {shape.architecture}, {student.parameters:,} parameters, {len(student.vocabulary.entries):,} words |
-| {right} | {tested["accuracy"]:.2%} (95% interval {low:.2%} to {high:.2%}), {rows["test"]:,} test texts |
-| macro F1, {other} | {tested["macro_f1"]:.4f}, {second:.4f} |
-| calibration | temperature {student.temperature:g}, expected error {tested["calibration_error"]:.4f} |
-| trained on | {_trained_on(sources)} |
+| network | {shape.architecture}, {student.parameters:,} parameters, vocabulary of {len(student.vocabulary.entries):,} words |
+| {score} | {tested["accuracy"]:.2%} (95% CI {low:.2%} to {high:.2%}), {rows["test"]:,} test texts |
+| macro-F1, {second_score} | {tested["macro_f1"]:.4f}, {second:.4f} |
+| calibration | temperature {student.temperature:g}, expected calibration error {tested["calibration_error"]:.4f} |
+| training data | {_training_data(sources)} |
 
 ## Use
 
@@ -77,24 +77,24 @@ student = Student.load("{FILE}")
 student.predict(["a text", "another"])
 ```
 
-`{FILE}` ({size:,} bytes) needs potstill and numpy alone; `potstill inspect {FILE}` prints all it says of itself.
-`{ONNX}` ({onnx_size:,} bytes; {takes}) needs onnxruntime alone.
+`{FILE}` ({size:,} bytes) requires potstill and numpy; `potstill inspect {FILE}` shows the facts in it. `{ONNX}`
+({onnx_size:,} bytes; input: {onnx_input}; output: label and probabilities) requires onnxruntime.
 
-## Limits
+## Limitations
 
-It knows the words of the texts that it learnt from, and takes all others for one. Text of another kind or language than
-these it answers as surely, and worse. The test texts are of the same kind.
+All words outside the vocabulary share one embedding. On texts of another domain or language than the training data,
+predictions are less accurate but not less confident. The test texts are of the same domain as the training data.
 """
     return str(ModelCard(f"---\n{metadata.to_yaml()}\n---\n{body}"))
 
 
-def _trained_on(sources: Mapping[str, int]) -> str:
-    """How many texts of each kind the student was trained on."""
-    real = {"labelled": sources.get("train", 0), "unlabelled": sources.get("unlabelled", 0)}
-    said = " and ".join(f"{number:,} {kind}" for kind, number in real.items() if number)
-    told = [f"{said} texts"] if said else []
+def _training_data(sources: Mapping[str, int]) -> str:
+    """Return how many texts of each kind the student was trained on."""
+    counts = {"labelled": sources.get("train", 0), "unlabelled": sources.get("unlabelled", 0)}
+    real = " and ".join(f"{number:,} {kind}" for kind, number in counts.items() if number)
+    parts = [f"{real} texts"] if real else []
     if variants := sum(sources.get(kind, 0) for kind in VARIANTS):
-        told.append(f"{variants:,} variants of {'them' if said else 'its texts'}")
+        parts.append(f"{variants:,} variants of {'them' if real else 'its texts'}")
     if samples := sources.get("generated", 0):
-        told.append(f"{samples:,} samples of an n-gram model")
-    return ", ".join([*told[:-2], ", and ".join(told[-2:])])
+        parts.append(f"{samples:,} samples of an n-gram model")
+    return ", ".join([*parts[:-2], ", and ".join(parts[-2:])])

@@ -1,4 +1,4 @@
-"""What a student's file says of itself."""
+"""The facts in a model file: data, parameters, scores and teachers of the student."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -22,17 +22,17 @@ def collect(
     teachers: Mapping[str, float | None],
     params: StudentParams,
 ) -> dict[str, Any]:
-    """All there is to know of a student: where it comes from, and how good it is.
+    """Return the facts of a student.
 
     Args:
         student: the student, calibrated.
-        words: what it knows, in the order of its rows, for a file that does not say it otherwise; or None.
-        data: the labelled texts; the unlabelled ones are not looked at.
-        sources: how many texts of each source of the transfer set it was trained on.
+        words: its vocabulary in the order of its rows, for a file that has only fingerprints; or None.
+        data: the data set; its unlabelled texts are not used.
+        sources: the number of texts of the transfer set that it was trained on, by source.
         hashes: SHA-256 by the name of the data.
-        teachers: accuracy on the test split by the name of those who labelled its texts; None for one that has no
-            answers for some of them.
-        params: how it was trained.
+        teachers: the test accuracy of the teachers that labelled its texts; None for a teacher without predictions for
+            some test texts.
+        params: the parameters of its training.
     """
     splits = {"validation": data.validation, "test": data.test}
     facts: dict[str, Any] = {

@@ -1,1 +1,1 @@
-"""One page about what was trained: the verdict, and the evidence for it."""
+"""The report: one page with the verdict and the evidence for it."""

@@ -1,4 +1,4 @@
-"""Student first, teacher where the student is unsure."""
+"""A cascade: the student predicts first, and the teacher predicts the texts of which the student is not confident."""
 
 from dataclasses import dataclass
 
@@ -6,66 +6,80 @@ import numpy as np
 
 from potstill.evaluate.scores import interval
 
-THRESHOLDS = np.round(np.arange(0, 1.0001, 0.01), 2)  # such as one would type
+THRESHOLDS = np.round(np.arange(0, 1.0001, 0.01), 2)
+
+
+@dataclass(frozen=True)
+class Point:
+    """A threshold, the share of test texts that are sent to the teacher, and the accuracy of the cascade."""
+
+    threshold: float
+    fallback_share: float
+    accuracy: float
 
 
 @dataclass(frozen=True)
 class Cascade:
-    """What passing unsure texts on is worth.
+    """The accuracy of a cascade.
 
     Attributes:
-        needed: whether the student alone stays below its teacher on validation.
-        threshold: the lowest one that reaches the teacher's accuracy on validation; None if there is none, or no need.
-        share: of the test texts that are passed on with it (0 without a threshold).
-        accuracy, low, high: of both together on the test split, with the 95% interval.
-        teacher: the teacher's own.
-        curve: per threshold the share that is passed on and the accuracy, on the test split.
+        needed: whether the student is less accurate than its teacher on validation.
+        threshold: the lowest one that reaches the teacher's accuracy on validation; None if none does, or if the
+            cascade is not needed.
+        fallback_share: the share of test texts that are sent to the teacher with it (0 without a threshold).
+        accuracy, low, high: accuracy of the cascade on the test split, with its 95% interval.
+        teacher: accuracy of the teacher on the test split.
+        curve: a point per threshold, on the test split.
     """
 
     needed: bool
     threshold: float | None
-    share: float
+    fallback_share: float
     accuracy: float
     low: float
     high: float
     teacher: float
-    curve: list[tuple[float, float, float]]
+    curve: list[Point]
 
 
 def cascade(validation: tuple[np.ndarray, ...], test: tuple[np.ndarray, ...]) -> Cascade:
-    """Choose the threshold on validation, and test it.
+    """Choose the threshold on validation, and measure the cascade on test.
 
-    A text is passed on if the student's highest probability is below the threshold, as `potstill predict --threshold
-    --fallback` does.
+    A text is sent to the teacher if the student's highest probability is below the threshold, as by `potstill predict
+    --threshold --fallback`.
 
     Args:
-        validation: true ids (texts,), and the probabilities of student and teacher, both (texts, classes). Texts that
-            the teacher has no answer for (NaN) are left out.
+        validation: true ids (texts,), and the probabilities of student and teacher, both (texts, classes). Texts
+            without predictions of the teacher (NaN) are left out.
         test: the same of the test split.
     """
-    labels, student, teacher = _covered(*validation)
-    chosen = [_together(labels, student, teacher, threshold) for threshold in THRESHOLDS]
+    labels, student, teacher = _complete(*validation)
     goal = int((teacher.argmax(1) == labels).sum())
-    needed = bool(len(labels)) and chosen[0][1].sum() < goal
-    reached = [i for i, (_, right) in enumerate(chosen) if right.sum() >= goal]
-    threshold = float(THRESHOLDS[reached[0]]) if needed and reached else None
+    correct = [int(_correct(labels, student, teacher, threshold).sum()) for threshold in THRESHOLDS]
+    needed = bool(len(labels)) and correct[0] < goal
+    reached = [float(threshold) for threshold, count in zip(THRESHOLDS, correct, strict=True) if count >= goal]
+    threshold = reached[0] if needed and reached else None
 
-    labels, student, teacher = _covered(*test)
-    tried = [(t, *_together(labels, student, teacher, t)) for t in THRESHOLDS]
-    curve = [(float(t), float(passed.mean()), float(right.mean())) for t, passed, right in tried]
-    _, passed, right = next(row for row in tried if row[0] == (threshold or 0))
-    low, high = interval(int(right.sum()), len(right))
-    own = float((teacher.argmax(1) == labels).mean())
-    return Cascade(needed, threshold, float(passed.mean()), float(right.mean()), low, high, own, curve)
+    labels, student, teacher = _complete(*test)
+    curve = [
+        Point(
+            float(threshold),
+            float((student.max(1) < threshold).mean()),
+            float(_correct(labels, student, teacher, threshold).mean()),
+        )
+        for threshold in THRESHOLDS
+    ]
+    chosen = next(point for point in curve if point.threshold == (threshold or 0))
+    low, high = interval(int(_correct(labels, student, teacher, threshold or 0).sum()), len(labels))
+    of_teacher = float((teacher.argmax(1) == labels).mean())
+    return Cascade(needed, threshold, chosen.fallback_share, chosen.accuracy, low, high, of_teacher, curve)
 
 
-def _covered(labels: np.ndarray, student: np.ndarray, teacher: np.ndarray) -> tuple[np.ndarray, ...]:
-    there = np.isfinite(teacher).all(1)
-    return labels[there], student[there], teacher[there]
+def _complete(labels: np.ndarray, student: np.ndarray, teacher: np.ndarray) -> tuple[np.ndarray, ...]:
+    finite = np.isfinite(teacher).all(1)
+    return labels[finite], student[finite], teacher[finite]
 
 
-def _together(
-    labels: np.ndarray, student: np.ndarray, teacher: np.ndarray, threshold: float
-) -> tuple[np.ndarray, np.ndarray]:
-    passed = student.max(1) < threshold
-    return passed, np.where(passed, teacher.argmax(1), student.argmax(1)) == labels
+def _correct(labels: np.ndarray, student: np.ndarray, teacher: np.ndarray, threshold: float) -> np.ndarray:
+    """Return whether the cascade predicts each text correctly, booleans (texts,)."""
+    return np.where(student.max(1) < threshold, teacher.argmax(1), student.argmax(1)) == labels

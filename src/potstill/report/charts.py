@@ -1,4 +1,9 @@
-"""The report's pictures, as SVG that takes the page's colours and says more where one points at it."""
+"""Charts of the report, as SVG with the page's colours and tooltips.
+
+They are drawn by matplotlib, as the figures of the stage `evaluate` are. Vega-Lite would embed half a megabyte of
+JavaScript in each page to work offline, or require a renderer of 30 MB whose SVG needs the same changes that `inline`
+makes.
+"""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -14,10 +19,12 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, PercentF
 
 from potstill.evaluate.canvas import FAINT, INK, PALE, SOFT, TIP, legend_name, save, short, tip
 from potstill.evaluate.figure import KINDS, SERIES
-from potstill.report.reliability import BINS, binned
+from potstill.report.cascade import Cascade
+from potstill.report.reliability import BINS
+from potstill.report.reliability import reliability as bins_of
 
-WIDTH, HEIGHT = 4.2, 2.9  # inches: what a phone shows in full
-# What the page calls the colours, so that they suit a dark page as well.
+WIDTH, HEIGHT = 4.2, 2.9  # inches, so that a phone shows all of a chart
+# The page's names of the colours, which differ in dark mode.
 COLOURS = {INK: "--ink", SOFT: "--soft", PALE: "--pale", FAINT: "--line", "#ffffff": "--paper"}
 
 _SVG = "http://www.w3.org/2000/svg"
@@ -25,11 +32,11 @@ _LINK = "http://www.w3.org/1999/xlink"
 
 
 def inline(draw: Callable[[Path], Any], name: str) -> str:
-    """An SVG element for a page.
+    """Return a chart as an SVG element for a page.
 
     Args:
-        draw: writes the SVG file whose path it is given.
-        name: of the picture, unique in the page; also what a screen reader says.
+        draw: writes the chart to the path of an SVG file.
+        name: the name of the chart, unique in the page; also the text for screen readers.
     """
     with TemporaryDirectory() as folder:
         path = Path(folder) / "picture.svg"
@@ -37,11 +44,11 @@ def inline(draw: Callable[[Path], Any], name: str) -> str:
         text = path.read_text("utf-8")
     for colour, variable in COLOURS.items():
         text = re.sub(rf"(?<=: ){colour}\b", f"var({variable})", text)
-    # Each picture counts its parts from one, and all are in one page.
-    marked = re.sub(r'(?<=id=")(?!tip:)|(?<=href="#)|(?<=url\(#)', f"{_slug(name)}-", text)
+    # Each chart numbers its elements from one, and all are in one page.
+    text = re.sub(r'(?<=id=")(?!tip:)|(?<=href="#)|(?<=url\(#)', f"{_slug(name)}-", text)
     for prefix, uri in (("", _SVG), ("xlink", _LINK)):
         ElementTree.register_namespace(prefix, uri)
-    root = ElementTree.fromstring(marked)
+    root = ElementTree.fromstring(text)
     for unused in root.findall(f"{{{_SVG}}}metadata"):
         root.remove(unused)
     width = float(root.attrib.pop("width").removesuffix("pt"))
@@ -59,7 +66,12 @@ def _slug(name: str) -> str:
 
 
 def bars(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
-    """Draw accuracies below each other: rows of `name`, `kind`, `accuracy`, `accuracy_low`, `accuracy_high`, `tip`."""
+    """Draw accuracies with their intervals, one below the other.
+
+    Args:
+        rows: `name`, `kind`, `accuracy`, `accuracy_low`, `accuracy_high` and `tip`, the text of the tooltip.
+        path: the SVG file to write.
+    """
 
     def draw(figure: Figure) -> None:
         axes = figure.subplots()
@@ -84,7 +96,7 @@ def lines(series: Mapping[str, Sequence[Mapping[str, Any]]], level: tuple[str, f
 
     Args:
         series: per name the points, each with `texts`, `accuracy`, `accuracy_low`, `accuracy_high`.
-        level: a name and an accuracy to compare with, a horizontal line.
+        level: the name and accuracy of a horizontal line, or None.
         path: the SVG file to write.
     """
 
@@ -97,8 +109,8 @@ def lines(series: Mapping[str, Sequence[Mapping[str, Any]]], level: tuple[str, f
             for x, y, point in zip(xs, ys, points, strict=True):
                 low, high = 100 * point["accuracy_low"], 100 * point["accuracy_high"]
                 axes.vlines(x, low, high, color=colour, alpha=0.5)
-                said = f"{name}, {x:,} texts: {y:.1f}% ({low:.1f} to {high:.1f})"
-                axes.plot(x, y, "o", color=colour, ms=5, gid=tip(said))
+                text = f"{name}, {x:,} texts: {y:.1f}% ({low:.1f} to {high:.1f})"
+                axes.plot(x, y, "o", color=colour, ms=5, gid=tip(text))
         if level:
             axes.axhline(100 * level[1], color=SOFT, lw=1, ls=(0, (4, 3)), label=level[0])
         axes.set(xscale="log", xlabel="texts", ylabel="test accuracy, %")
@@ -113,23 +125,27 @@ def lines(series: Mapping[str, Sequence[Mapping[str, Any]]], level: tuple[str, f
 
 
 def reliability(models: Mapping[str, tuple[np.ndarray, np.ndarray]], path: Path) -> None:
-    """Draw how often models are right when they are so sure (Guo et al. 2017, arXiv 1706.04599).
+    """Draw a reliability diagram: accuracy against confidence (Guo et al. 2017, arXiv 1706.04599).
 
     Args:
-        models: per name the confidence in the chosen classes, and whether they are right, both (texts,).
+        models: per name the confidence in each prediction, and whether it is correct, both (texts,).
         path: the SVG file to write.
     """
 
     def draw(figure: Figure) -> None:
         axes = figure.subplots()
-        axes.plot([0, 1], [0, 1], color=SOFT, lw=1, ls=(0, (4, 3)), label="as sure as right")
-        for colour, (name, (confidence, right)) in zip(SERIES, models.items(), strict=False):
-            points = binned(confidence, right)
-            axes.plot([p[0] for p in points], [p[1] for p in points], color=colour, lw=1.5, label=legend_name(name))
-            for sure, share, count in points:
-                said = f"{name}: {sure:.0%} sure on average, right in {share:.1%} of {count:,} texts"
-                axes.plot(sure, share, "o", color=colour, ms=3 + 5 * (count / len(right)) ** 0.5, gid=tip(said))
-        axes.set(xlabel="confidence", ylabel="share that is right")
+        axes.plot([0, 1], [0, 1], color=SOFT, lw=1, ls=(0, (4, 3)), label="calibrated")
+        for colour, (name, (confidence, correct)) in zip(SERIES, models.items(), strict=False):
+            bins = bins_of(confidence, correct)
+            xs, ys = [part.confidence for part in bins], [part.accuracy for part in bins]
+            axes.plot(xs, ys, color=colour, lw=1.5, label=legend_name(name))
+            for part in bins:
+                text = (
+                    f"{name}: mean confidence {part.confidence:.0%}, accuracy {part.accuracy:.1%}, {part.texts:,} texts"
+                )
+                size = 3 + 5 * (part.texts / len(correct)) ** 0.5
+                axes.plot(part.confidence, part.accuracy, "o", color=colour, ms=size, gid=tip(text))
+        axes.set(xlabel="confidence", ylabel="accuracy")
         _percents(axes)
         figure.legend(loc="outside upper left", ncols=3, fontsize=8, columnspacing=1, handlelength=1.5)
 
@@ -137,19 +153,24 @@ def reliability(models: Mapping[str, tuple[np.ndarray, np.ndarray]], path: Path)
 
 
 def agreement(confidence: np.ndarray, agrees: np.ndarray, path: Path) -> None:
-    """Draw how often the student answers as its teacher, by the teacher's confidence; both arrays are (texts,)."""
+    """Draw how often student and teacher agree, by the teacher's confidence.
+
+    Args:
+        confidence: the teacher's confidence, floats (texts,).
+        agrees: whether the two predict the same, booleans (texts,).
+        path: the SVG file to write.
+    """
 
     def draw(figure: Figure) -> None:
         axes = figure.subplots()
-        for sure, share, count in binned(confidence, agrees):
-            left = min(int(sure * BINS), BINS - 1) / BINS
-            sureness = f"{left:.0%} to {left + 0.1:.0%}"
-            said = f"teacher {sureness} sure: the student agrees on {share:.1%} of {count:,} texts"
-            axes.bar(left + 0.05, share, 0.085, color=KINDS["student"][1], gid=tip(said))
+        for part in bins_of(confidence, agrees):
+            left, share = min(int(part.confidence * BINS), BINS - 1) / BINS, part.accuracy
+            text = f"teacher's confidence {left:.0%} to {left + 0.1:.0%}: agreement {share:.1%}, {part.texts:,} texts"
+            axes.bar(left + 0.05, share, 0.085, color=KINDS["student"][1], gid=tip(text))
             axes.annotate(
-                f"{count:,}", (left + 0.05, share), xytext=(0, 2), textcoords="offset points", ha="center", size=7
+                f"{part.texts:,}", (left + 0.05, share), xytext=(0, 2), textcoords="offset points", ha="center", size=7
             )
-        axes.set(xlabel="confidence of the teacher", ylabel="student agrees")
+        axes.set(xlabel="confidence of the teacher", ylabel="agreement")
         _percents(axes)
         axes.set_xlim(max(0, confidence.min() - 0.1), 1)
         axes.set_ylim(0, 1.1)
@@ -157,28 +178,26 @@ def agreement(confidence: np.ndarray, agrees: np.ndarray, path: Path) -> None:
     save(draw, path, WIDTH, HEIGHT, layout="constrained")
 
 
-def cascade(curve: Sequence[tuple[float, float, float]], teacher: float, chosen: float | None, path: Path) -> None:
-    """Draw accuracy against the share of texts that the teacher answers.
+def cascade(result: Cascade, path: Path) -> None:
+    """Draw the accuracy of a cascade against the share of texts that are sent to the teacher.
 
     Args:
-        curve: threshold, share and accuracy, see `cascade.Cascade`.
-        teacher: the teacher's own accuracy.
-        chosen: the threshold to mark.
+        result: what `cascade.cascade` returned; its threshold is marked.
         path: the SVG file to write.
     """
+    colour = KINDS["student"][1]
 
     def draw(figure: Figure) -> None:
         axes = figure.subplots()
-        axes.axhline(teacher, color=SOFT, lw=1, ls=(0, (4, 3)), label="teacher alone")
-        axes.plot(
-            [p[1] for p in curve], [p[2] for p in curve], color=KINDS["student"][1], lw=1.5, label="both together"
-        )
-        for threshold, share, accuracy in curve:
-            said = f"threshold {threshold:g}: {share:.1%} passed on, {accuracy:.2%} right"
-            axes.plot(share, accuracy, "o", color=KINDS["student"][1], ms=3, gid=tip(said))
-            if threshold == chosen:
-                axes.plot(share, accuracy, "o", mfc="none", mec=INK, ms=9, label=f"threshold {threshold:g}")
-        axes.set(xlabel="passed on to the teacher", ylabel="test accuracy")
+        axes.axhline(result.teacher, color=SOFT, lw=1, ls=(0, (4, 3)), label="teacher alone")
+        xs, ys = [point.fallback_share for point in result.curve], [point.accuracy for point in result.curve]
+        axes.plot(xs, ys, color=colour, lw=1.5, label="cascade")
+        for x, y, point in zip(xs, ys, result.curve, strict=True):
+            text = f"threshold {point.threshold:g}: {x:.1%} sent to the teacher, accuracy {y:.2%}"
+            axes.plot(x, y, "o", color=colour, ms=3, gid=tip(text))
+            if point.threshold == result.threshold:
+                axes.plot(x, y, "o", mfc="none", mec=INK, ms=9, label=f"threshold {point.threshold:g}")
+        axes.set(xlabel="sent to the teacher", ylabel="test accuracy")
         axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
         axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=1))
         axes.grid(axis="y")
@@ -187,22 +206,22 @@ def cascade(curve: Sequence[tuple[float, float, float]], teacher: float, chosen:
     save(draw, path, WIDTH, HEIGHT, layout="constrained")
 
 
-# Fine-tuned RoBERTa on the article's data (Wasserblat 2021, part 3).
-ELSEWHERE = (("Emotion", 0.14), ("IMDB", 0.28), ("SST-2", 0.34), ("CoLA", 0.99))
+# Word-order sensitivity of a fine-tuned RoBERTa (Wasserblat 2021, part 3).
+PUBLISHED = (("Emotion", 0.14), ("IMDB", 0.28), ("SST-2", 0.34), ("CoLA", 0.99))
 
 
-def order(found: Mapping[str, float], path: Path) -> None:
-    """Draw word-order sensitivity on its scale, beside what the article found; `found` is by the name of the model."""
+def word_order(sensitivity: Mapping[str, float], path: Path) -> None:
+    """Draw the word-order sensitivity of models, by name, and of `PUBLISHED` data."""
 
     def draw(figure: Figure) -> None:
         axes = figure.subplots()
-        axes.hlines(0, 0, max(1.05, *found.values()), color=PALE, lw=2)
-        for step, (name, value) in enumerate(ELSEWHERE):
+        axes.hlines(0, 0, max(1.05, *sensitivity.values()), color=PALE, lw=2)
+        for step, (name, value) in enumerate(PUBLISHED):
             axes.plot(value, 0, "|", color=SOFT, ms=9)
-            below = -8 - 18 * (step % 2)  # those near each other take turns
+            below = -8 - 18 * (step % 2)  # so that neighbours do not overlap
             label: dict[str, Any] = {"ha": "center", "va": "top", "size": 7, "color": SOFT}
             axes.annotate(f"{name}\n{value:g}", (value, 0), xytext=(0, below), textcoords="offset points", **label)
-        for step, (name, value) in enumerate(sorted(found.items(), key=lambda item: item[1])):
+        for step, (name, value) in enumerate(sorted(sensitivity.items(), key=lambda item: item[1])):
             colour = KINDS["student" if name == "student" else "teacher"][1]
             axes.plot(value, 0, "o", color=colour, ms=7, gid=tip(f"{name}: {value:.2f}"))
             label = {"ha": "left", "size": 8, "color": colour}

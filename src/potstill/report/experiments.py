@@ -1,49 +1,47 @@
-"""Several experiments side by side."""
+"""Comparison of experiments."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from potstill.evaluate.answers import Answers
+from potstill.evaluate.answers import Predictions
 from potstill.evaluate.scores import mcnemar
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """What one experiment left.
+    """The outputs of an experiment.
 
     Attributes:
         name: its name.
         params: its parameters, by keys such as `student.hidden`.
         scores, timing: of the stage `evaluate`.
-        test: its models' answers, if they are there.
+        test: the predictions of its models for the test split, if available.
     """
 
     name: str
     params: Mapping[str, Any]
     scores: Mapping[str, Any]
     timing: Mapping[str, Any]
-    test: Answers | None
+    test: Predictions | None
 
 
-def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested parameters as one level, with keys such as `student.hidden`."""
-    found: dict[str, Any] = {}
+def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return nested parameters as one dictionary with keys such as `student.hidden`."""
+    flat: dict[str, Any] = {}
     for key, value in values.items():
-        if isinstance(value, Mapping):
-            found |= flat(value, f"{prefix}{key}.")
-        else:
-            found[f"{prefix}{key}"] = value
-    return found
+        flat |= flatten(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
+    return flat
 
 
 def compare(experiments: Sequence[Experiment]) -> list[dict[str, Any]]:
-    """Put the experiments' students side by side, the most accurate first.
+    """Compare the students of experiments.
 
     Returns:
-        Per experiment `name`, `changes` (parameters that are not those of the first, by key), `ship`, the student's
-        scores, `milliseconds_per_text`, `teacher` (its accuracy, or None), `p` against the best (None if that cannot be
-        tested) and `best`: whether it is not surely worse than the best.
+        A row per experiment, the most accurate first: `name`, `changes` (the parameters that differ from the first
+        experiment's, by key), `ship`, the student's scores, `milliseconds_per_text`, `teacher` (its accuracy, or None),
+        `p` of the test against the most accurate (None without both predictions for the same texts), and `best`:
+        whether it is not significantly worse than the most accurate.
     """
     students = {experiment.name: experiment.scores["models"]["student"] for experiment in experiments}
     ranked = sorted(experiments, key=lambda experiment: -students[experiment.name]["accuracy"])
@@ -68,10 +66,10 @@ def compare(experiments: Sequence[Experiment]) -> list[dict[str, Any]]:
     return rows
 
 
-def _p(one: Answers | None, other: Answers | None) -> float | None:
+def _p(one: Predictions | None, other: Predictions | None) -> float | None:
     if one is None or other is None or one.texts != other.texts:
         return None
-    return mcnemar(one.right("student"), other.right("student"))["p"]
+    return mcnemar(one.correct("student"), other.correct("student"))["p"]
 
 
 def _changes(params: Mapping[str, Any], first: Mapping[str, Any]) -> dict[str, Any]:
@@ -79,14 +77,17 @@ def _changes(params: Mapping[str, Any], first: Mapping[str, Any]) -> dict[str, A
 
 
 def recommend(rows: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
-    """Name the experiment to take, the smallest of those that are not surely worse than the best, and say why."""
-    good = [row for row in rows if row["best"]]
-    chosen = min(good, key=lambda row: row["bytes"])
-    others = len(good) - 1
-    also = f", as {others} other{'s' * (others != 1)} are" if others else ""
-    ship = "" if chosen["ship"] else " It should not ship, though: its own report says why."
+    """Return the name of the experiment to take, and why.
+
+    It is the smallest of those that are not significantly worse than the most accurate.
+    """
+    candidates = [row for row in rows if row["best"]]
+    chosen = min(candidates, key=lambda row: row["bytes"])
+    others = len(candidates) - 1
+    smallest = f" It is the smallest of {others + 1} such experiments." if others else ""
+    ship = "" if chosen["ship"] else " Its verdict is not to ship; see its own report."
     why = (
-        f"{chosen['bytes']:,} bytes, {100 * chosen['accuracy']:.2f}% right on the test split, "
-        f"not surely worse than the best{also}, and the smallest of these.{ship}"
+        f"{chosen['bytes']:,} bytes, test accuracy {100 * chosen['accuracy']:.2f}%, not significantly worse than the "
+        f"most accurate experiment.{smallest}{ship}"
     )
     return chosen["name"], why

@@ -1,4 +1,4 @@
-"""From the numbers of the stages to what the report says: plain values, and sentences made of them."""
+"""Contents of the report, computed from the outputs of the stages: plain values, and sentences made of them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,47 +8,48 @@ import numpy as np
 import pandas as pd
 
 from potstill.corpus.dataset import targets
-from potstill.evaluate.answers import Answers
-from potstill.evaluate.scores import confusion, counts, interval, mcnemar
+from potstill.evaluate.answers import Predictions
+from potstill.evaluate.scores import confusion, interval, label_confusion, mcnemar
 from potstill.evaluate.table import KINDS
-from potstill.evaluate.traits import family
+from potstill.evaluate.traits import recommended_architecture
 from potstill.params.report import ReportParams
 from potstill.report.cascade import Cascade, cascade
-from potstill.report.reliability import binned
-from potstill.report.suspects import find
+from potstill.report.reliability import reliability
+from potstill.report.suspects import find_label_errors
 from potstill.runtime.decision import JOINT, choose, confidence, label_names
 from potstill.student.transfer import TransferSet
 
 STUDENT, BASELINE = "student", "tfidf"
 SEED = 0
-CLASSES = 50  # that the page shows
+CLASSES = 50  # shown on the page at most
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """What the stages left.
+    """The outputs of the stages.
 
     Attributes:
         labels: the names of the classes.
-        name: what the student is called, by its architecture and size.
-        teacher: the name of the model that labelled the transfer set, or None if it has no answers for the test split.
-        validation, test: every model's answers.
+        name: the architecture and size of the student.
+        teacher: the name of the model that labelled the transfer set, or None if it has no predictions for the test
+            split.
+        validation, test: the predictions of all models.
         train: the labelled texts, with `text` and `label`.
-        pool: the transfer set.
-        answers: the teacher's probabilities for it, of shape (texts, classes).
+        transfer_set: the transfer set.
+        transfer_probabilities: the teacher's probabilities for it, floats (texts, classes).
         scores, verdict, timing: of the stage `evaluate`.
         prepared, ablation: of the stages `prepare` and `ablate`.
-        truncated: by who reads them (teacher, student) and kind of text, the share of texts that is cut off.
+        truncated: the share of texts that are truncated, by model (teacher, student) and split.
     """
 
     labels: list[str]
     name: str
     teacher: str | None
-    validation: Answers
-    test: Answers
+    validation: Predictions
+    test: Predictions
     train: pd.DataFrame
-    pool: TransferSet
-    answers: np.ndarray
+    transfer_set: TransferSet
+    transfer_probabilities: np.ndarray
     scores: Mapping[str, Any]
     verdict: Mapping[str, Any]
     timing: Mapping[str, Any]
@@ -57,58 +58,58 @@ class Inputs:
     truncated: Mapping[str, Mapping[str, float]]
 
     @property
-    def several(self) -> bool:
-        """Whether a text may have several labels, or none."""
+    def multi_label(self) -> bool:
+        """Whether the task is multi-label."""
         return self.test.labels.ndim == 2
 
-    def named(self, chosen: np.ndarray) -> list[str]:
-        """The names of the labels of each text, for people."""
-        names = label_names(chosen, self.labels)
-        return [name.replace(JOINT, ", ") or "none" for name in names] if self.several else names
+    def label_names(self, labels: np.ndarray) -> list[str]:
+        """Return the names of the labels of each text, given ids or booleans."""
+        names = label_names(labels, self.labels)
+        return [name.replace(JOINT, ", ") or "none" for name in names] if self.multi_label else names
 
 
 def collect(inputs: Inputs, params: ReportParams) -> dict[str, Any]:
-    """Everything that the page and its Markdown twin show, by section."""
+    """Return the contents of the page and of its Markdown version, by section."""
     return {
         "verdict": verdict(inputs),
-        "table": table(inputs),
-        "when": when(inputs),
+        "models": models(inputs),
+        "task_profile": task_profile(inputs),
         "ablation": ablation(inputs),
         "samples": samples(inputs, params.samples),
-        "fails": fails(inputs, params.errors),
-        "suspects": suspects(inputs, params.suspects),
+        "error_analysis": error_analysis(inputs, params.errors),
+        "label_errors": label_errors(inputs, params.suspects),
         "cascade": _cascade(inputs),
-        "several": inputs.several,
+        "multi_label": inputs.multi_label,
     }
 
 
 def verdict(inputs: Inputs) -> dict[str, Any]:
-    """Whether to ship, in one sentence, and each reason."""
+    """Return whether the student should ship, a sentence on its accuracy, size and speed, and the reasons."""
     models = inputs.scores["models"]
     student = models[STUDENT]
     accuracy = f"{100 * student['accuracy']:.1f}%"
-    bounds = f"95% interval {100 * student['accuracy_low']:.1f} to {100 * student['accuracy_high']:.1f}"
-    does = "gets all labels right" if inputs.several else "is right"
-    told = f"{inputs.name} {does} on {accuracy} of the test texts ({bounds})"
+    bounds = f"95% CI {100 * student['accuracy_low']:.1f} to {100 * student['accuracy_high']:.1f}"
+    score = "an exact match" if inputs.multi_label else "a test accuracy"
+    headline = f"{inputs.name} has {score} of {accuracy} ({bounds})"
     if inputs.teacher:
         teacher = models[inputs.teacher]
         kept = 100 * student["accuracy"] / max(teacher["accuracy"], 1e-9)
-        told = f"{inputs.name} keeps {kept:.1f}% of the teacher's accuracy ({accuracy}, {bounds})"
-        rates = [inputs.timing.get(name, {}).get("texts_per_second") for name in (STUDENT, inputs.teacher)]
+        headline = f"{inputs.name} keeps {kept:.1f}% of the teacher's accuracy ({accuracy}, {bounds})"
+        speeds = [inputs.timing.get(name, {}).get("texts_per_second") for name in (STUDENT, inputs.teacher)]
         if teacher["parameters"]:
-            told += f" at 1/{two_digits(teacher['parameters'] / student['parameters'])} of its parameters"
-        if all(rates):
-            told += f" and {two_digits(rates[0] / rates[1])} times its texts per second"
-    return {"ship": inputs.verdict["ship"], "headline": told, "reasons": inputs.verdict["reasons"]}
+            headline += f" at 1/{two_digits(teacher['parameters'] / student['parameters'])} of its parameters"
+        if all(speeds):
+            headline += f" and {two_digits(speeds[0] / speeds[1])} times its texts per second"
+    return {"ship": inputs.verdict["ship"], "headline": headline, "reasons": inputs.verdict["reasons"]}
 
 
 def two_digits(value: float) -> str:
-    """A ratio, to what of it is sure: 8,800."""
+    """Return a ratio with two significant digits: 8,800."""
     return f"{float(f'{value:.2g}'):,.0f}" if value >= 10 else f"{value:.1f}"
 
 
-def table(inputs: Inputs) -> list[dict[str, Any]]:
-    """A row per model, baselines first; `best` are those that are not surely worse than the most accurate one."""
+def models(inputs: Inputs) -> list[dict[str, Any]]:
+    """Return a row per model, baselines first; `best` if it is not significantly worse than the most accurate one."""
     models = inputs.scores["models"]
     top = max(models, key=lambda name: models[name]["accuracy"])
 
@@ -117,127 +118,124 @@ def table(inputs: Inputs) -> list[dict[str, Any]]:
 
     rows = []
     for name in sorted(models, key=order):
-        p = 1.0 if name == top else mcnemar(inputs.test.right(name), inputs.test.right(top))["p"]
+        p = 1.0 if name == top else mcnemar(inputs.test.correct(name), inputs.test.correct(top))["p"]
         rows.append({"name": name, **models[name], **inputs.timing.get(name, {}), "best": p >= 0.05})
     return rows
 
 
-def when(inputs: Inputs) -> dict[str, Any]:
-    """What the task is like, what that foretells, and what was measured."""
-    traits = inputs.scores["traits"]
-    sensitivity = {name: found["wos"] for name, found in traits["order"].items() if found}
+def task_profile(inputs: Inputs) -> dict[str, Any]:
+    """Return the properties of the task, the architecture that they suggest, and the one that was best."""
+    profile = inputs.scores["task_profile"]
+    sensitivity = {name: result["wos"] for name, result in profile["word_order"].items() if result}
     of_teacher = next((wos for name, wos in sensitivity.items() if name != STUDENT), None)
-    measured = inputs.ablation.get("architectures", {})
-    best = max(measured, key=lambda name: measured[name]["validation_accuracy"]) if measured else None
     lines = []
     if of_teacher is not None:
         lines.append(
-            f"Shuffling its words changes the teacher's answer to {50 * of_teacher:.0f} of 100 texts, a word-order "
-            f"sensitivity of {of_teacher:.2f}. The article would take a {family(of_teacher)} for that."
+            f"Shuffling the words changes the teacher's prediction for {50 * of_teacher:.0f}% of the texts: a "
+            f"word-order sensitivity of {of_teacher:.2f}, for which Wasserblat (2021) recommends a "
+            f"{recommended_architecture(of_teacher)}."
         )
-    if measured and best:
+    if measured := inputs.ablation.get("architectures"):
+        best = max(measured, key=lambda name: measured[name]["validation_accuracy"])
         ranked = sorted(measured.items(), key=lambda item: -item[1]["accuracy"])
-        others = ", ".join(f"{name} {100 * row['accuracy']:.1f}%" for name, row in ranked)
+        accuracies = ", ".join(f"{name} {100 * row['accuracy']:.1f}%" for name, row in ranked)
         lines.append(
-            f"Measured, distilled from the same texts with otherwise the same settings: {others} of the test texts; "
-            f"{best} was the best on validation."
+            f"Test accuracy of the architectures, distilled from the same texts with otherwise the same settings: "
+            f"{accuracies}. On validation, {best} is the best."
         )
     return {
-        "order": sensitivity,
+        "word_order": sensitivity,
         "lines": lines,
-        "unknown": {"train": traits["unknown_to_train"], "all": traits["unknown_to_all"]},
+        "unknown_words": profile["unknown_words"],
         "removed": inputs.prepared["removed"],
         "two_labels": inputs.prepared["two_labels"],
-        "truncated": {who: max(shares.values(), default=0.0) for who, shares in inputs.truncated.items()},
+        "truncated": {model: max(shares.values(), default=0.0) for model, shares in inputs.truncated.items()},
     }
 
 
 def ablation(inputs: Inputs) -> dict[str, list[dict[str, Any]]]:
-    """What brings what: rows of `name`, `kind`, `texts`, accuracy with its interval, and `tip`, by question."""
-    found = inputs.ablation
+    """Return the results of the ablation.
+
+    Returns:
+        By what is varied (`sources`, `architectures`, `transfer_size`; `hard` and `tfidf`: the number of labels) rows
+        of `name`, `kind`, `texts`, accuracy with its interval, and `tip`, the text of the tooltip.
+    """
+    results = inputs.ablation
     models = inputs.scores["models"]
-    ends = ("accuracy", "accuracy_low", "accuracy_high")
+    bounds = ("accuracy", "accuracy_low", "accuracy_high")
 
     def row(name: str, kind: str, values: Mapping[str, Any], texts: int | None = None) -> dict[str, Any]:
         count = values.get("texts", texts)
         tip = f"{name}: {100 * values['accuracy']:.1f}%" + (f", {count:,} texts" if count else "")
-        return {"name": name, "kind": kind, "texts": count, "tip": tip} | {end: values[end] for end in ends}
+        return {"name": name, "kind": kind, "texts": count, "tip": tip} | {key: values[key] for key in bounds}
 
-    rows = len(inputs.train)
-    hard, tfidf = (row(name, "baseline", models[model], rows) for name, model in
-                   (("hard labels", "hard"), ("TF-IDF + logistic regression", BASELINE)))  # fmt: skip
-    ladder = [hard]
-    for name, values in sorted(found.get("sources", {}).items(), key=lambda item: item[1]["texts"]):
-        ladder.append(row("soft labels on train" if name == "train" else f"+ {name}", "student", values))
-    if "vocabulary" in found:
-        ladder.append(row("the same, frequent words", "baseline", found["vocabulary"]["frequent"]))
-    pool = [row("distilled", "student", values) for values in found.get("pool", {}).values()]
-    pool.sort(key=lambda point: point["texts"])
-    curves = {
-        model: [row(f"{model} {share}", "baseline", values) for share, values in found.get(model, {}).items()]
+    total = len(inputs.train)
+    hard = row("hard labels", "baseline", models["hard"], total)
+    tfidf = row("TF-IDF + logistic regression", "baseline", models[BASELINE], total)
+    sources = [hard]
+    for name, values in sorted(results.get("sources", {}).items(), key=lambda item: item[1]["texts"]):
+        sources.append(row("soft labels on train" if name == "train" else f"+ {name}", "student", values))
+    if "vocabulary" in results:
+        sources.append(row("all, most frequent words", "baseline", results["vocabulary"]["frequent"]))
+    transfer_size = [
+        row(f"{100 * float(share):g}% of the transfer set", "student", values)
+        for share, values in results.get("pool", {}).items()
+    ]
+    transfer_size.sort(key=lambda row: row["texts"])
+    shares = {
+        model: [
+            row(f"{100 * float(share):g}% of the labels", "baseline", values)
+            for share, values in results[model].items()
+        ]
         for model in ("hard", "tfidf")
+        if results.get(model)
     }
-    kinds = [row(name, "student", values) for name, values in found.get("architectures", {}).items()]
+    architectures = [row(name, "student", values) for name, values in results.get("architectures", {}).items()]
     return {
-        "ladder": ladder if len(ladder) > 1 else [],
-        "architectures": sorted(kinds, key=lambda row: row["accuracy"]),
-        "pool": pool,
-        "hard": [*curves["hard"], hard] if curves["hard"] else [],
-        "tfidf": [*curves["tfidf"], tfidf] if curves["tfidf"] else [],
+        "sources": sources if len(sources) > 1 else [],
+        "architectures": sorted(architectures, key=lambda row: row["accuracy"]),
+        "transfer_size": transfer_size,
+        "hard": [*shares["hard"], hard] if "hard" in shares else [],
+        "tfidf": [*shares["tfidf"], tfidf] if "tfidf" in shares else [],
     }
 
 
 def samples(inputs: Inputs, number: int) -> list[dict[str, Any]]:
-    """Some texts of each source of the transfer set, with the teacher's label and how sure it is."""
+    """Return some texts of each source of the transfer set, with the teacher's label and confidence."""
     rows = []
-    chosen = choose(inputs.answers, inputs.test.thresholds.get(inputs.teacher or "", 0.5 if inputs.several else None))
-    sure = confidence(inputs.answers, chosen)
-    for source in dict.fromkeys(inputs.pool.sources.tolist()):
-        places = np.flatnonzero(inputs.pool.sources == source)
-        drawn = np.sort(np.random.default_rng(SEED).permutation(places)[:number])
-        for place, text in zip(drawn, inputs.pool.subset(drawn).texts, strict=True):
-            label = inputs.named(chosen[[place]])[0]
-            rows.append({"source": source, "text": text, "label": label, "confidence": float(sure[place])})
+    default = 0.5 if inputs.multi_label else None
+    labels = choose(inputs.transfer_probabilities, inputs.test.thresholds.get(inputs.teacher or "", default))
+    confidences = confidence(inputs.transfer_probabilities, labels)
+    for source in dict.fromkeys(inputs.transfer_set.sources.tolist()):
+        indices = np.flatnonzero(inputs.transfer_set.sources == source)
+        drawn = np.sort(np.random.default_rng(SEED).permutation(indices)[:number])
+        for i, text in zip(drawn, inputs.transfer_set.subset(drawn).texts, strict=True):
+            label = inputs.label_names(labels[[i]])[0]
+            rows.append({"source": source, "text": text, "label": label, "confidence": float(confidences[i])})
     return rows
 
 
-def fails(inputs: Inputs, number: int) -> dict[str, Any]:
-    """Where the student is wrong."""
+def error_analysis(inputs: Inputs, number: int) -> dict[str, Any]:
+    """Return the student's errors by class, as a confusion matrix and as texts, and its calibration.
+
+    Args:
+        inputs: the outputs of the stages.
+        number: how many errors, and how many confused pairs of classes, to return.
+    """
     test = inputs.test
-    predicted, sure = test.chosen(STUDENT), test.confidence(STUDENT)
-    matrix = None if inputs.several else confusion(test.labels, predicted, inputs.labels).to_numpy()
-    if matrix is None:
-        cases = counts(test.labels, predicted, inputs.labels).to_numpy().T
-        columns = cases[0], cases[0] + cases[1], cases[0] + cases[2]
-    else:
-        columns = matrix.diagonal(), matrix.sum(1), matrix.sum(0)
-    classes = []
-    average = columns[0].sum() / max(1, columns[1].sum())
-    for name, hits, texts, chosen in zip(inputs.labels, *(column.tolist() for column in columns), strict=True):
-        low, high = interval(hits, texts) if texts else (0.0, 1.0)
-        classes.append(
-            {
-                "name": name,
-                "texts": texts,
-                "recall": hits / texts if texts else None,
-                "precision": hits / chosen if chosen else None,
-                "low": low,
-                "high": high,
-                "below": bool(texts) and high < average,
-                "wrong": texts + chosen - 2 * hits,
-            }
-        )
-    right = test.right(STUDENT)
-    wrong = np.flatnonzero(~right)
-    shown = wrong[np.argsort(-sure[wrong], kind="stable")][:number]
-    teacher = inputs.named(test.chosen(inputs.teacher)[shown]) if inputs.teacher else [None] * len(shown)
-    actual, said = inputs.named(test.labels[shown]), inputs.named(predicted[shown])
+    predicted, confidences, correct = test.predicted(STUDENT), test.confidence(STUDENT), test.correct(STUDENT)
+    matrix = None if inputs.multi_label else confusion(test.labels, predicted, inputs.labels).to_numpy()
+    classes = _classes(inputs, matrix)
+    wrong = np.flatnonzero(~correct)
+    shown = wrong[np.argsort(-confidences[wrong], kind="stable")][:number]
+    actual, said = inputs.label_names(test.labels[shown]), inputs.label_names(predicted[shown])
+    teacher = inputs.label_names(test.predicted(inputs.teacher)[shown]) if inputs.teacher else [None] * len(shown)
     errors = [
         {
             "text": test.texts[i],
             "actual": actual[row],
             "predicted": said[row],
-            "confidence": float(sure[i]),
+            "confidence": float(confidences[i]),
             "teacher": teacher[row],
         }
         for row, i in enumerate(shown)
@@ -245,99 +243,143 @@ def fails(inputs: Inputs, number: int) -> dict[str, Any]:
     return {
         "matrix": None if matrix is None else matrix.tolist(),
         "classes": classes,
-        "shown": sorted(classes, key=lambda row: -row["wrong"])[:CLASSES] if len(classes) > CLASSES else classes,
+        "shown": sorted(classes, key=lambda row: -row["errors"])[:CLASSES] if len(classes) > CLASSES else classes,
         "errors": errors,
         "pairs": [] if matrix is None else _pairs(matrix, inputs.labels, number),
         "wrong": len(wrong),
-        "reliability": binned(sure, right),
+        "reliability": reliability(confidences, correct),
     }
 
 
+def _classes(inputs: Inputs, matrix: np.ndarray | None) -> list[dict[str, Any]]:
+    """Return recall and precision of each class; `below` if the interval of its recall is below the mean recall."""
+    if matrix is None:
+        tp, fn, fp, _ = label_confusion(inputs.test.labels, inputs.test.predicted(STUDENT), inputs.labels).to_numpy().T
+        hits, totals, predictions = tp, tp + fn, tp + fp
+    else:
+        hits, totals, predictions = matrix.diagonal(), matrix.sum(1), matrix.sum(0)
+    mean = hits.sum() / max(1, totals.sum())
+    rows = []
+    for name, *counts in zip(inputs.labels, hits.tolist(), totals.tolist(), predictions.tolist(), strict=True):
+        hit, texts, predicted = counts
+        low, high = interval(hit, texts) if texts else (0.0, 1.0)
+        rows.append(
+            {
+                "name": name,
+                "texts": texts,
+                "recall": hit / texts if texts else None,
+                "precision": hit / predicted if predicted else None,
+                "recall_low": low,
+                "recall_high": high,
+                "below": bool(texts) and high < mean,
+                "errors": texts + predicted - 2 * hit,
+            }
+        )
+    return rows
+
+
 def _pairs(matrix: np.ndarray, labels: list[str], number: int) -> list[dict[str, Any]]:
-    """What is confused most often, first."""
+    """Return the pairs of actual and predicted class with the most texts, the most frequent first."""
     actual, predicted = np.nonzero(matrix * ~np.eye(len(matrix), dtype=bool))
     texts = matrix[actual, predicted]
     first = np.argsort(-texts, kind="stable")[:number]
-    found = zip(actual[first], predicted[first], texts[first].tolist(), strict=True)
-    return [{"actual": labels[a], "predicted": labels[p], "texts": count} for a, p, count in found]
+    pairs = zip(actual[first], predicted[first], texts[first].tolist(), strict=True)
+    return [{"actual": labels[a], "predicted": labels[p], "texts": count} for a, p, count in pairs]
 
 
-def suspects(inputs: Inputs, number: int) -> dict[str, Any]:
-    """Labels to look at: of validation and test, which the teacher has not seen, and of train, which it has."""
+def label_errors(inputs: Inputs, number: int) -> dict[str, Any]:
+    """Return probable label errors: of validation and test, and of the train texts, which the teacher was trained on.
+
+    Returns:
+        `rows`, the most probable errors; `splits`, by split the number of texts and of probable errors; `noise`, the
+        share of probable errors in validation and test; `agrees`, the teacher's test accuracy.
+    """
+    rows: list[dict[str, Any]] = []
+    counts = {}
+    for split, (texts, labels, probabilities) in _labelled_splits(inputs).items():
+        found = _doubts(labels, probabilities, inputs.labels)
+        counts[split] = {"texts": len(texts), "errors": len({doubt.text for doubt in found})}
+        names = inputs.label_names(labels)
+        for doubt in found:
+            row = {"split": split, "text": texts[doubt.text], "label": names[doubt.text], "suggested": doubt.suggested}
+            rows.append(row | {"confidence": doubt.confidence, "margin": doubt.margin})
+    rows.sort(key=lambda row: -row["margin"])
+    held_out = [counts[split] for split in ("validation", "test") if split in counts]
+    total = sum(part["texts"] for part in held_out)
+    share = sum(part["errors"] for part in held_out) / total if total else None
+    agrees = inputs.scores["models"][inputs.teacher]["accuracy"] if inputs.teacher else None
+    return {"rows": rows[:number], "splits": counts, "noise": share, "agrees": agrees}
+
+
+def _labelled_splits(inputs: Inputs) -> dict[str, tuple[list[str], np.ndarray, np.ndarray]]:
+    """Return by split the texts, their labels and the teacher's probabilities, where the teacher has predictions."""
     splits = {}
     if inputs.teacher:
-        splits = {
-            "validation": (inputs.validation.texts, inputs.validation.labels, inputs.validation.models[inputs.teacher]),
-            "test": (inputs.test.texts, inputs.test.labels, inputs.test.models[inputs.teacher]),
-        }
-    own = np.flatnonzero(inputs.pool.sources == "train")
-    place = dict(zip(inputs.pool.subset(own).texts, own.tolist(), strict=True))
-    seen = inputs.train[inputs.train["text"].isin(place)]
-    if len(seen):
-        answers = inputs.answers[[place[text] for text in seen["text"]]]
-        splits["train"] = (seen["text"].tolist(), targets(seen["label"], len(inputs.labels)), answers)
-    rows: list[dict[str, Any]] = []
-    noise = {}
-    for split, (texts, labels, answers) in splits.items():
-        found = _doubts(labels, answers, inputs.labels)
-        doubted = len({i for i, *_ in found})
-        noise[split] = {"texts": len(texts), "suspects": doubted}
-        known = inputs.named(labels)
-        for i, suggested, sure, other in found:
-            row = {"split": split, "text": texts[i], "label": known[i], "suggested": suggested}
-            rows.append(row | {"confidence": sure, "margin": sure - other})
-    rows.sort(key=lambda row: -row["margin"])
-    held_out = [noise[split] for split in ("validation", "test") if split in noise]
-    total = sum(part["texts"] for part in held_out)
-    share = sum(part["suspects"] for part in held_out) / total if total else None
-    agrees = inputs.scores["models"][inputs.teacher]["accuracy"] if inputs.teacher else None
-    return {"rows": rows[:number], "splits": noise, "noise": share, "agrees": agrees}
+        for name, split in (("validation", inputs.validation), ("test", inputs.test)):
+            splits[name] = split.texts, split.labels, split.probabilities[inputs.teacher]
+    indices = np.flatnonzero(inputs.transfer_set.sources == "train")
+    index = dict(zip(inputs.transfer_set.subset(indices).texts, indices.tolist(), strict=True))
+    train = inputs.train[inputs.train["text"].isin(index)]
+    if len(train):
+        probabilities = inputs.transfer_probabilities[[index[text] for text in train["text"]]]
+        splits["train"] = train["text"].tolist(), targets(train["label"], len(inputs.labels)), probabilities
+    return splits
 
 
-def _doubts(labels: np.ndarray, answers: np.ndarray, names: list[str]) -> list[tuple[int, str, float, float]]:
-    """The texts whose labels look wrong: number, what it should be, the probabilities of that and of the label.
+@dataclass(frozen=True)
+class _Doubt:
+    """A probable label error: the number of the text, the suggested label, and the teacher's confidence in it."""
 
-    Where a text may have several labels, each is looked at by itself: whether the text has it.
-    """
+    text: int
+    suggested: str
+    confidence: float
+    margin: float
+
+
+def _doubts(labels: np.ndarray, probabilities: np.ndarray, names: list[str]) -> list[_Doubt]:
+    """Find probable label errors; in a multi-label task each label is a binary task of its own."""
     if labels.ndim == 1:
-        found = find(labels, answers)
-        pairs = zip(found.rows.tolist(), found.suggested.tolist(), strict=True)
-        return [(i, names[other], float(answers[i, other]), float(answers[i, labels[i]])) for i, other in pairs]
+        errors = find_label_errors(labels, probabilities)
+        return [
+            _Doubt(
+                i, names[k], float(probabilities[i, k]), float(probabilities[i, k]) - float(probabilities[i, labels[i]])
+            )
+            for i, k in zip(errors.texts.tolist(), errors.suggested.tolist(), strict=True)
+        ]
     doubts = []
-    for name, held, there in zip(names, labels.T, answers.T, strict=True):
-        found = find(held.astype(np.int64), np.stack([1 - there, there], axis=1))
-        for i, other in zip(found.rows.tolist(), found.suggested.tolist(), strict=True):
-            sure = float(there[i] if other else 1 - there[i])
-            doubts.append((i, f"{'with' if other else 'without'} {name}", sure, 1 - sure))
+    for name, held, positive in zip(names, labels.T, probabilities.T, strict=True):
+        errors = find_label_errors(held.astype(np.int64), np.stack([1 - positive, positive], axis=1))
+        for i, k in zip(errors.texts.tolist(), errors.suggested.tolist(), strict=True):
+            sure = float(positive[i] if k else 1 - positive[i])
+            doubts.append(_Doubt(i, f"{'with' if k else 'without'} {name}", sure, sure - (1 - sure)))
     return doubts
 
 
 def _cascade(inputs: Inputs) -> dict[str, Any] | None:
-    if not inputs.teacher or inputs.several:
+    if not inputs.teacher or inputs.multi_label:
         return None
-    parts = [
-        (answers.labels, answers.models[STUDENT], answers.models[inputs.teacher])
-        for answers in (inputs.validation, inputs.test)
-    ]
-    if not np.isfinite(parts[0][2]).all(1).any():
+    validation, test = (
+        (split.labels, split.probabilities[STUDENT], split.probabilities[inputs.teacher])
+        for split in (inputs.validation, inputs.test)
+    )
+    if not np.isfinite(validation[2]).all(1).any():
         return None
-    found = cascade(parts[0], parts[1])
-    times = [inputs.timing.get(name, {}).get("texts_per_second") for name in (STUDENT, inputs.teacher)]
-    cost = 1 / times[0] + found.share / times[1] if all(times) else None
-    rate = {"texts_per_second": 1 / cost, "speedup": 1 / cost / times[1]} if cost else None
-    return {"found": found, "rate": rate, "sentence": _cascade_sentence(found, rate)}
+    result = cascade(validation, test)
+    speeds = [inputs.timing.get(name, {}).get("texts_per_second") for name in (STUDENT, inputs.teacher)]
+    speedup = 1 / (1 / speeds[0] + result.fallback_share / speeds[1]) / speeds[1] if all(speeds) else None
+    return {"result": result, "sentence": _cascade_sentence(result, speedup)}
 
 
-def _cascade_sentence(found: Cascade, rate: Mapping[str, float] | None) -> str:
-    alone = f"the student alone is right on {100 * found.curve[0][2]:.2f}% of the test texts"
-    if not found.needed:
-        return f"None is needed: on validation the student is no worse than its teacher; {alone}."
-    if found.threshold is None:
-        return f"No threshold reaches the teacher's accuracy on validation; {alone}."
-    speed = f", at {two_digits(rate['speedup'])} times the teacher's texts per second" if rate else ""
-    both, low, high, own = (f"{100 * share:.2f}" for share in (found.accuracy, found.low, found.high, found.teacher))
+def _cascade_sentence(result: Cascade, speedup: float | None) -> str:
+    alone = f"The accuracy of the student alone is {100 * result.curve[0].accuracy:.2f}%."
+    if not result.needed:
+        return f"Not needed: on validation the student is at least as accurate as its teacher. {alone}"
+    if result.threshold is None:
+        return f"With no threshold does the cascade reach the teacher's accuracy on validation. {alone}"
+    speed = f" at {two_digits(speedup)} times the teacher's texts per second" if speedup else ""
     return (
-        f"With the threshold {found.threshold:g}, the lowest that reaches the teacher's accuracy on validation, "
-        f"{100 * found.share:.1f}% of the test texts are passed on, and {both}% are right (95% interval {low} to "
-        f"{high}; the teacher alone: {own}%){speed}; {alone}."
+        f"The lowest threshold that reaches the teacher's accuracy on validation is {result.threshold:g}. With it, "
+        f"{100 * result.fallback_share:.1f}% of the test texts are sent to the teacher, and the cascade has a test "
+        f"accuracy of {100 * result.accuracy:.2f}% (95% CI {100 * result.low:.2f} to {100 * result.high:.2f}; teacher "
+        f"alone: {100 * result.teacher:.2f}%){speed}. {alone}"
     )

@@ -1,6 +1,6 @@
-"""Laying the report out: one HTML file that needs nothing else, and the same as Markdown."""
+"""Rendering of the report, as one self-contained HTML file or as Markdown."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -10,77 +10,74 @@ from potstill.errors import visible
 from potstill.evaluate.table import MISSING, amount, size
 from potstill.markdown import clip, code, cut, inert
 
-SHADED = 25  # classes up to which a confusion matrix is shown whole
+MATRIX_CLASSES = 25  # up to which the confusion matrix is shown
 
 
 def render(template: str, facts: Mapping[str, Any]) -> str:
-    """Fill a template of this folder, HTML or Markdown, so that every text in it is shown as that text.
+    """Render a template of this folder, HTML or Markdown.
 
-    What is not marked safe is escaped; in Markdown by `markdown.inert`.
+    Every value that is not marked safe is escaped, in Markdown by `markdown.inert`.
     """
     html = template.endswith(".html")
     environment = Environment(
         loader=PackageLoader("potstill", "report"),
         autoescape=html,
-        finalize=_finalize(_visible_lines if html else inert),
+        finalize=_finalize_html if html else _finalize_markdown,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    numbers: dict[str, Callable[..., str]] = {
-        "points": points,
-        "span": span,
-        "count": lambda value: MISSING if value is None else f"{value:,}",
-        "amount": lambda value: MISSING if value is None else amount(value),
-        "size": lambda value: MISSING if value is None else size(value),
+    environment.filters |= {
+        "percent": percent,
+        "accuracy": accuracy,
+        "count": count,
+        "amount": lambda value: Markup(MISSING if value is None else amount(value)),
+        "size": lambda value: Markup(MISSING if value is None else size(value)),
         "digits": digits,
-    }
-    environment.filters |= {name: _safe(write) for name, write in numbers.items()} | {
         "clip": clip,
-        "code": _safe(code),
+        "code": lambda text: Markup(code(text)),
         "name": name,
     }
-    environment.globals |= {"SHADED": SHADED}
+    environment.globals |= {"MATRIX_CLASSES": MATRIX_CLASSES}
     return environment.get_template(template).render(facts)
 
 
-def _finalize(show: Callable[[str], str]) -> Callable[[Any], Any]:
-    """What is done to a value before it is written; numbers, and what is marked safe, stay as they are."""
-
-    def finalize(value: Any) -> Any:
-        return value if isinstance(value, Markup | int | float) else show(str(value))
-
-    return finalize
+def _finalize_html(value: Any) -> Any:
+    """Escape invisible characters of a value; numbers, and what is marked safe, stay as they are."""
+    if isinstance(value, Markup | int | float):
+        return value
+    return "\n".join(map(visible, str(value).split("\n")))
 
 
-def _visible_lines(text: str) -> str:
-    return "\n".join(map(visible, text.split("\n")))
-
-
-def _safe(write: Callable[..., str]) -> Callable[..., Markup]:
-    """Mark what a filter makes as safe."""
-    return lambda *arguments: Markup(write(*arguments))
+def _finalize_markdown(value: Any) -> Any:
+    """Escape a value; numbers, and what is marked safe, stay as they are."""
+    return value if isinstance(value, Markup | int | float) else inert(str(value))
 
 
 def name(text: str) -> Markup:
-    """A name in HTML; one that is long is cut, and whole in its tooltip."""
+    """Return a name in HTML, cut if it is long, with the whole name in a tooltip."""
     whole = visible(text)
     shown = cut(whole)
     return escape(whole) if shown == whole else Markup('<span title="{}">{}</span>').format(whole, shown)
 
 
-def points(share: float | None, decimals: int = 1) -> str:
-    """A share in percent."""
-    return MISSING if share is None else f"{100 * share:.{decimals}f}"
+def percent(fraction: float | None, decimals: int = 1) -> Markup:
+    """Return a fraction in percent."""
+    return Markup(MISSING if fraction is None else f"{100 * fraction:.{decimals}f}")
 
 
-def digits(value: float | None) -> str:
-    """A number to three digits, or to the whole: 0.0042, 11.2, 1,934."""
-    return MISSING if value is None else f"{value:,.0f}" if value >= 999.5 else f"{value:.3g}"
+def count(value: int | None) -> Markup:
+    """Return an integer with separators of thousands."""
+    return Markup(MISSING if value is None else f"{value:,}")
 
 
-def span(row: Mapping[str, Any]) -> str:
-    """An accuracy in percent, with its interval."""
-    ends = (row["accuracy_low"], row["accuracy_high"])
-    return f"{points(row['accuracy'], 2)} ({points(ends[0])}–{points(ends[1])})"
+def digits(value: float | None) -> Markup:
+    """Return a number with three digits, or as an integer if it is large: 0.0042, 11.2, 1,934."""
+    return Markup(MISSING if value is None else f"{value:,.0f}" if value >= 999.5 else f"{value:.3g}")
+
+
+def accuracy(row: Mapping[str, Any]) -> Markup:
+    """Return an accuracy in percent, with its interval."""
+    low, high = percent(row["accuracy_low"]), percent(row["accuracy_high"])
+    return Markup(f"{percent(row['accuracy'], 2)} ({low}–{high})")

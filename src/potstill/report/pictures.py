@@ -1,4 +1,4 @@
-"""Which pictures the report has, and of what."""
+"""The charts of the report."""
 
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -11,9 +11,11 @@ from potstill.report import charts
 from potstill.report.facts import STUDENT, Inputs
 from potstill.runtime.decision import right
 
+OPTIONAL = ("word_order", "architectures", "sources", "transfer_size", "labels", "agreement", "cascade")
+
 
 def sizes(rows: Sequence[Mapping[str, Any]], reference: str, published: bool = False) -> dict[str, str]:
-    """Accuracy against size, `size` and for phones `size_narrow`; arguments as of `figure.size_figure`."""
+    """Return the chart of accuracy against size, `size` and for phones `size_narrow`; see `figure.size_figure`."""
     size = partial(figure.size_figure, rows, reference, published=published, titled=False)
     return {
         "size": charts.inline(size, "Accuracy against size"),
@@ -24,46 +26,46 @@ def sizes(rows: Sequence[Mapping[str, Any]], reference: str, published: bool = F
 def draw(
     inputs: Inputs, facts: Mapping[str, Any], curves: Mapping[str, pd.DataFrame], reference: str, published: bool
 ) -> dict[str, str]:
-    """Draw all pictures.
+    """Draw all charts.
 
     Args:
-        inputs: what the stages left.
-        facts: what `facts.collect` made of it.
+        inputs: the outputs of the stages.
+        facts: the result of `facts.collect`.
         curves: the training curves by name, see `figure.curves_figure`.
         reference: the name of the model that accuracy is relative to.
-        published: whether to add the article's own figures.
+        published: whether to add the article's own results.
 
     Returns:
-        By name an SVG element, or an empty text where there is nothing to draw.
+        By name an SVG element, or an empty string if there is no data for the chart.
     """
-    named = [{**row, "name": inputs.name if row["name"] == STUDENT else row["name"]} for row in facts["table"]]
-    reference = inputs.name if reference == STUDENT else reference
-    found = sizes(named, reference, published)
-    found["curves"] = charts.inline(partial(figure.curves_figure, curves), "Training curves")
+    named = [{**row, "name": inputs.name if row["name"] == STUDENT else row["name"]} for row in facts["models"]]
+    drawn = dict.fromkeys(OPTIONAL, "") | sizes(named, inputs.name if reference == STUDENT else reference, published)
+    drawn["curves"] = charts.inline(partial(figure.curves_figure, curves), "Training curves")
+    if sensitivity := facts["task_profile"]["word_order"]:
+        drawn["word_order"] = charts.inline(partial(charts.word_order, sensitivity), "Word-order sensitivity")
     test = inputs.test
-    sure = {inputs.name: (test.confidence(STUDENT), test.right(STUDENT))}
-    if facts["when"]["order"]:
-        found["order"] = charts.inline(partial(charts.order, facts["when"]["order"]), "Word-order sensitivity")
+    calibration = {inputs.name: (test.confidence(STUDENT), test.correct(STUDENT))}
     if inputs.teacher:
-        sure[inputs.teacher] = (test.confidence(inputs.teacher), test.right(inputs.teacher))
-        agrees = right(test.chosen(STUDENT), test.chosen(inputs.teacher))
+        calibration[inputs.teacher] = (test.confidence(inputs.teacher), test.correct(inputs.teacher))
+        agrees = right(test.predicted(STUDENT), test.predicted(inputs.teacher))
         agreement = partial(charts.agreement, test.confidence(inputs.teacher), agrees)
-        found["agreement"] = charts.inline(agreement, "Agreement")
+        drawn["agreement"] = charts.inline(agreement, "Agreement")
+    drawn["reliability"] = charts.inline(partial(charts.reliability, calibration), "Reliability diagram")
     if facts["cascade"]:
-        cascade = facts["cascade"]["found"]
-        shown = partial(charts.cascade, cascade.curve, cascade.teacher, cascade.threshold)
-        found["cascade"] = charts.inline(shown, "Cascade")
-    found["reliability"] = charts.inline(partial(charts.reliability, sure), "Reliability")
-    ablation = facts["ablation"]
-    level = (inputs.name, facts["table"][-1]["accuracy"])
-    for name in ("ladder", "architectures"):
+        drawn["cascade"] = charts.inline(partial(charts.cascade, facts["cascade"]["result"]), "Cascade")
+    return drawn | _ablation(facts["ablation"], (inputs.name, facts["models"][-1]["accuracy"]))
+
+
+def _ablation(ablation: Mapping[str, Any], student: tuple[str, float]) -> dict[str, str]:
+    drawn = {}
+    for name in ("sources", "architectures"):
         if len(ablation[name]) > 1:
-            found[name] = charts.inline(partial(charts.bars, ablation[name]), f"Ablation, {name}")
-    if ablation["pool"]:
-        hard = ("hard labels alone", ablation["ladder"][0]["accuracy"]) if ablation["ladder"] else None
-        found["pool"] = charts.inline(partial(charts.lines, {"distilled": ablation["pool"]}, hard), "Ablation, pool")
+            drawn[name] = charts.inline(partial(charts.bars, ablation[name]), f"Ablation, {name}")
+    if ablation["transfer_size"]:
+        hard = ("hard labels", ablation["sources"][0]["accuracy"]) if ablation["sources"] else None
+        lines = partial(charts.lines, {"distilled": ablation["transfer_size"]}, hard)
+        drawn["transfer_size"] = charts.inline(lines, "Ablation, transfer size")
     if ablation["hard"]:
         series = {"network": ablation["hard"], "TF-IDF + LR": ablation["tfidf"]}
-        found["labels"] = charts.inline(partial(charts.lines, series, level), "Ablation, labels")
-    every = ("order", "architectures", "ladder", "pool", "labels", "agreement", "cascade")
-    return dict.fromkeys(every, "") | found
+        drawn["labels"] = charts.inline(partial(charts.lines, series, student), "Ablation, labels")
+    return drawn

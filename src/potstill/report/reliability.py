@@ -1,20 +1,28 @@
-"""How often a model is right when it is so sure."""
+"""Accuracy by confidence, the points of a reliability diagram (Guo et al. 2017, arXiv 1706.04599)."""
+
+from dataclasses import dataclass
 
 import numpy as np
 
-BINS = 10  # of confidence
+BINS = 10  # of equal width
 
 
-def binned(confidence: np.ndarray, right: np.ndarray) -> list[tuple[float, float, int]]:
-    """Mean confidence, share that is right and number of texts, per tenth of confidence that has any.
+@dataclass(frozen=True)
+class Bin:
+    """Predictions of similar confidence: mean confidence, accuracy and number of texts."""
+
+    confidence: float
+    accuracy: float
+    texts: int
+
+
+def reliability(confidence: np.ndarray, correct: np.ndarray) -> list[Bin]:
+    """Return the bins of confidence that have any text.
 
     Args:
-        confidence: floats (texts,) in 0 to 1.
-        right: booleans (texts,).
+        confidence: floats (texts,) from 0 to 1.
+        correct: booleans (texts,).
     """
     bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
-    return [
-        (float(confidence[bins == i].mean()), float(right[bins == i].mean()), int((bins == i).sum()))
-        for i in range(BINS)
-        if (bins == i).any()
-    ]
+    members = [bins == i for i in range(BINS) if (bins == i).any()]
+    return [Bin(float(confidence[held].mean()), float(correct[held].mean()), int(held.sum())) for held in members]

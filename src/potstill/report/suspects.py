@@ -1,4 +1,4 @@
-"""Labels that are probably wrong, by confident learning (Northcutt et al. 2021, arXiv 1911.00068)."""
+"""Probable label errors, by confident learning (Northcutt et al. 2021, arXiv 1911.00068)."""
 
 from dataclasses import dataclass
 
@@ -6,41 +6,42 @@ import numpy as np
 
 
 @dataclass(frozen=True)
-class Suspects:
-    """What a model's probabilities say about the labels of some texts.
+class LabelErrors:
+    """Texts whose label is probably wrong.
 
     Attributes:
-        rows: the numbers of the suspected texts, the most suspicious first.
-        suggested: the class that each seems to belong to, same order.
+        texts: the numbers of the texts, integers (errors,), the most probable errors first.
+        suggested: the suggested class of each, ids (errors,).
     """
 
-    rows: np.ndarray
+    texts: np.ndarray
     suggested: np.ndarray
 
 
-def find(labels: np.ndarray, probabilities: np.ndarray) -> Suspects:
+def find_label_errors(labels: np.ndarray, probabilities: np.ndarray) -> LabelErrors:
     """Find labels that a model contradicts with more confidence than it has on average in the other class.
 
-    A class's threshold is the mean probability of that class among the texts that are labelled so. A text counts as
-    one of the class, of those whose threshold it reaches, that is most probable; it is suspected if that is not its
-    label's. The most suspicious have the least probability of their label compared with the suggested one.
+    The threshold of a class is its mean probability among the texts with that label. Of the classes whose threshold a
+    text reaches, the most probable one is suggested; the label is a probable error if it differs. The errors are sorted
+    by the probability of the label minus that of the suggested class.
 
     Args:
         labels: ids (texts,).
-        probabilities: (texts, classes), best of a model that was not trained on these texts; a row of NaN is left out.
+        probabilities: floats (texts, classes), ideally of a model that was not trained on these texts. Rows of NaN are
+            left out.
     """
-    there = np.flatnonzero(np.isfinite(probabilities).all(1))
-    labels, probabilities = labels[there], probabilities[there]
+    finite = np.flatnonzero(np.isfinite(probabilities).all(1))
+    labels, probabilities = labels[finite], probabilities[finite]
     if not len(labels):
-        return Suspects(there, there)
+        return LabelErrors(finite, finite)
     classes = probabilities.shape[1]
-    mine = labels[:, None] == np.arange(classes)
+    one_hot = labels[:, None] == np.arange(classes)
     with np.errstate(invalid="ignore"):
-        thresholds = np.where(mine, probabilities, 0).sum(0) / mine.sum(0)
-    # A class without texts has no threshold, and nothing is one of it.
+        thresholds = np.where(one_hot, probabilities, 0).sum(0) / one_hot.sum(0)
+    # A class without texts has no threshold and is never suggested.
     reached = probabilities >= np.where(np.isfinite(thresholds), thresholds, np.inf)
-    counted = np.where(reached, probabilities, -1).argmax(1)
-    wrong = np.flatnonzero(reached.any(1) & (counted != labels))
-    margin = probabilities[wrong, labels[wrong]] - probabilities[wrong, counted[wrong]]
-    order = np.argsort(margin, kind="stable")
-    return Suspects(there[wrong[order]], counted[wrong[order]])
+    suggested = np.where(reached, probabilities, -1).argmax(1)
+    errors = np.flatnonzero(reached.any(1) & (suggested != labels))
+    margin = probabilities[errors, labels[errors]] - probabilities[errors, suggested[errors]]
+    order = errors[np.argsort(margin, kind="stable")]
+    return LabelErrors(finite[order], suggested[order])
