@@ -265,7 +265,7 @@ def test_a_source_is_not_written_through_a_descriptor(how, model, tmp_path):
                 )  # fmt: skip
             os.close(written)
             assert done.returncode == 1
-            assert done.stderr.endswith(" is both input and output. Choose another output\n")
+            assert done.stderr.endswith(" is both input and output. Choose another output.\n")
             assert done.stderr.count("\n") == 1
             assert file.read_bytes() == before
 
