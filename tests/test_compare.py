@@ -52,7 +52,7 @@ def test_without_the_answers_intervals_are_compared(commit, tmp_path, capsys, re
     commit()
     cli.execute(["compare", "HEAD", "main", "workspace"])
     said = capsys.readouterr().out
-    assert "Take HEAD: 4,000 bytes, 90.00% right on the test split" in said
+    assert "Take HEAD: 4,000 bytes, test accuracy 90.00%" in said
     assert said.count("**90.00 (80.0–95.0)**") == 3
     assert (tmp_path / "metrics/compare/index.html").is_file()
 

@@ -584,8 +584,8 @@ def test_one_class_only(project: Project) -> None:
 
 def test_labels_that_do_not_fit_the_data(project: Project) -> None:
     three_splits(project)
-    project.fails("mine/train.csv: row 1", "'bad'", "`prepare.label_names`", labels=["good", "worse"])
-    project.fails("has 'fair'", "Remove it", labels=["good", "bad", "fair"])
+    project.fails("mine/train.csv: row 1", "'bad'", "`prepare.label_names`", label_names=["good", "worse"])
+    project.fails("has 'fair'", "Remove it", label_names=["good", "bad", "fair"])
     project.table("train.csv", rows(20, labels=(0, 1, 2)))
     project.table("val.csv", rows(20, labels=(0, 1), word="v"))
     project.table("test.csv", rows(20, labels=(0, 1), word="t"))

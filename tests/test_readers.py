@@ -875,7 +875,7 @@ class TestPrepare:
     def test_an_id_of_thousands_of_digits_is_out_of_range(self, project: Project) -> None:  # noqa: F811
         project.table("train.csv", rows(60, labels=(0, 1, "9" * 5000)))
         project.fails(
-            "mine/train.csv: row 3 has", "but `prepare.label_names` has names for the ids 0 to 1", labels=["a", "b"]
+            "mine/train.csv: row 3 has", "but `prepare.label_names` has names for the ids 0 to 1", label_names=["a", "b"]
         )
 
     @pytest.mark.parametrize(("label", "name", "read"), [("1e5", 1e5, "100000"), ("01", 1, "1")])
@@ -883,7 +883,7 @@ class TestPrepare:
         project.table("train.csv", rows(40, labels=(label, "b")))
         project.fails(
             f"row 1 has the label '{label}', which is '{read}' in `prepare.label_names`. Write it there in the same way",
-            labels=[name, "b"],
+            label_names=[name, "b"],
         )
 
     def test_large_decimals_are_classes_of_their_own(self, project: Project) -> None:  # noqa: F811
@@ -998,8 +998,8 @@ class TestPrepare:
 
     def test_names_that_are_equal_without_white_space_are_refused(self, project: Project) -> None:  # noqa: F811
         project.table("train.csv", rows(40, labels=(0, 1)))
-        project.fails("the class 'a' is listed twice", labels=["a", "a "])
-        project.fails("`prepare.label_names`: the label '' is invisible. Rename it", labels=["a", " "])
+        project.fails("the class 'a' is listed twice", label_names=["a", "a "])
+        project.fails("`prepare.label_names`: the label '' is invisible. Rename it", label_names=["a", " "])
 
     def test_a_bomb_ends_in_one_line(self, project: Project, monkeypatch) -> None:  # noqa: F811
         from potstill.corpus import from_files

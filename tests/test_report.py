@@ -344,8 +344,8 @@ def test_right_labels_are_not_suspected_and_gaps_are_left_out():
     labels = np.array([0, 1, 2, 0])
     answers = np.eye(3)[labels] * 0.9 + 0.03
     answers[3] = np.nan
-    assert not len(find_label_errors(labels, answers).rows)
-    assert not len(find_label_errors(labels[:0], answers[:0]).rows)
+    assert not len(find_label_errors(labels, answers).texts)
+    assert not len(find_label_errors(labels[:0], answers[:0]).texts)
 
 
 def test_a_class_without_texts_is_never_suggested():
