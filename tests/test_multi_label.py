@@ -671,7 +671,7 @@ def test_an_exported_student_says_how_good_it_is(mixed, capsys, tmp_path):
     found = ModelCard(card(made, {"train": 300}, 1234, 5678))
     assert "multi-label-classification" in found.data.tags
     assert {result.metric_type for result in found.data.eval_results} == {"accuracy", "f1"}
-    assert "It gives a text any of 3 classes" in found.text
+    assert "It assigns each text any of 3 classes" in found.text
     assert f"| all labels right | {tested['accuracy']:.2%}" in found.text
     made.save(tmp_path / "a.pot")
     assert "of 80 right in all classes" in run(capsys, "inspect", tmp_path / "a.pot")

@@ -133,7 +133,7 @@ def task_profile(inputs: Inputs) -> dict[str, Any]:
         lines.append(
             f"Shuffling the words changes the teacher's prediction for {50 * of_teacher:.0f}% of the texts: a "
             f"word-order sensitivity of {of_teacher:.2f}, for which Wasserblat (2021) recommends a "
-            f"{recommended_architecture(of_teacher)}."
+            f"{recommended_architecture(of_teacher).replace('bag', 'bag of embeddings')}."
         )
     if measured := inputs.ablation.get("architectures"):
         best = max(measured, key=lambda name: measured[name]["validation_accuracy"])
@@ -176,7 +176,7 @@ def ablation(inputs: Inputs) -> dict[str, list[dict[str, Any]]]:
     for name, values in sorted(results.get("sources", {}).items(), key=lambda item: item[1]["texts"]):
         sources.append(row("soft labels on train" if name == "train" else f"+ {name}", "student", values))
     if "vocabulary" in results:
-        sources.append(row("all, most frequent words", "baseline", results["vocabulary"]["frequent"]))
+        sources.append(row("all, vocabulary by frequency", "baseline", results["vocabulary"]["frequent"]))
     transfer_size = [
         row(f"{100 * float(share):g}% of the transfer set", "student", values)
         for share, values in results.get("pool", {}).items()
