@@ -228,17 +228,17 @@ def error_analysis(inputs: Inputs, number: int) -> dict[str, Any]:
     classes = _classes(inputs, matrix)
     wrong = np.flatnonzero(~correct)
     shown = wrong[np.argsort(-confidences[wrong], kind="stable")][:number]
-    actual, said = inputs.label_names(test.labels[shown]), inputs.label_names(predicted[shown])
-    teacher = inputs.label_names(test.predicted(inputs.teacher)[shown]) if inputs.teacher else [None] * len(shown)
+    actual, of_student = inputs.label_names(test.labels[shown]), inputs.label_names(predicted[shown])
+    of_teacher = inputs.label_names(test.predicted(inputs.teacher)[shown]) if inputs.teacher else [None] * len(shown)
     errors = [
         {
             "text": test.texts[i],
-            "actual": actual[row],
-            "predicted": said[row],
+            "actual": label,
+            "predicted": student,
             "confidence": float(confidences[i]),
-            "teacher": teacher[row],
+            "teacher": teacher,
         }
-        for row, i in enumerate(shown)
+        for i, label, student, teacher in zip(shown, actual, of_student, of_teacher, strict=True)
     ]
     return {
         "matrix": None if matrix is None else matrix.tolist(),
@@ -297,12 +297,12 @@ def label_errors(inputs: Inputs, number: int) -> dict[str, Any]:
     rows: list[dict[str, Any]] = []
     counts = {}
     for split, (texts, labels, probabilities) in _labelled_splits(inputs).items():
-        found = _doubts(labels, probabilities, inputs.labels)
-        counts[split] = {"texts": len(texts), "errors": len({doubt.text for doubt in found})}
+        errors = _label_errors(labels, probabilities, inputs.labels)
+        counts[split] = {"texts": len(texts), "errors": len({error.text for error in errors})}
         names = inputs.label_names(labels)
-        for doubt in found:
-            row = {"split": split, "text": texts[doubt.text], "label": names[doubt.text], "suggested": doubt.suggested}
-            rows.append(row | {"confidence": doubt.confidence, "margin": doubt.margin})
+        for error in errors:
+            row = {"split": split, "text": texts[error.text], "label": names[error.text], "suggested": error.suggested}
+            rows.append(row | {"confidence": error.confidence, "margin": error.margin})
     rows.sort(key=lambda row: -row["margin"])
     held_out = [counts[split] for split in ("validation", "test") if split in counts]
     total = sum(part["texts"] for part in held_out)
@@ -327,7 +327,7 @@ def _labelled_splits(inputs: Inputs) -> dict[str, tuple[list[str], np.ndarray, n
 
 
 @dataclass(frozen=True)
-class _Doubt:
+class _LabelError:
     """A probable label error: the number of the text, the suggested label, and the teacher's confidence in it."""
 
     text: int
@@ -336,23 +336,24 @@ class _Doubt:
     margin: float
 
 
-def _doubts(labels: np.ndarray, probabilities: np.ndarray, names: list[str]) -> list[_Doubt]:
+def _label_errors(labels: np.ndarray, probabilities: np.ndarray, names: list[str]) -> list[_LabelError]:
     """Find probable label errors; in a multi-label task each label is a binary task of its own."""
     if labels.ndim == 1:
         errors = find_label_errors(labels, probabilities)
         return [
-            _Doubt(
+            _LabelError(
                 i, names[k], float(probabilities[i, k]), float(probabilities[i, k]) - float(probabilities[i, labels[i]])
             )
             for i, k in zip(errors.texts.tolist(), errors.suggested.tolist(), strict=True)
         ]
-    doubts = []
+    found = []
     for name, held, positive in zip(names, labels.T, probabilities.T, strict=True):
         errors = find_label_errors(held.astype(np.int64), np.stack([1 - positive, positive], axis=1))
         for i, k in zip(errors.texts.tolist(), errors.suggested.tolist(), strict=True):
-            sure = float(positive[i] if k else 1 - positive[i])
-            doubts.append(_Doubt(i, f"{'with' if k else 'without'} {name}", sure, sure - (1 - sure)))
-    return doubts
+            probability = float(positive[i] if k else 1 - positive[i])
+            suggested = f"{'with' if k else 'without'} {name}"
+            found.append(_LabelError(i, suggested, probability, probability - (1 - probability)))
+    return found
 
 
 def _cascade(inputs: Inputs) -> dict[str, Any] | None:
