@@ -1,4 +1,4 @@
-"""`potstill compare` where not all is there."""
+"""`potstill compare` when files are missing or damaged."""
 
 import json
 import subprocess
@@ -19,7 +19,7 @@ STUDENT = {
 
 @pytest.fixture
 def commit(tmp_path, monkeypatch):
-    """Commits a run that was evaluated, whose answers nobody has, with other files in the place of some."""
+    """Return a function that commits an evaluated run without its predictions, with some files replaced."""
     monkeypatch.chdir(tmp_path)
     for name, value in ENVIRONMENT.items():
         monkeypatch.setenv(name, value)
@@ -45,15 +45,15 @@ def commit(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("remote", [None, "/nonexistent", "ssh://127.0.0.1:9/nowhere", "gibberish://x"])
-def test_without_the_answers_intervals_are_compared(commit, tmp_path, capsys, remote):
+def test_without_predictions_the_intervals_are_compared(commit, tmp_path, capsys, remote):
     if remote:
         with (tmp_path / ".dvc/config").open("a") as config:
             config.write(f"[core]\n    remote = gone\n['remote \"gone\"']\n    url = {remote}\n")
     commit()
     cli.execute(["compare", "HEAD", "main", "workspace"])
-    said = capsys.readouterr().out
-    assert "Take HEAD: 4,000 bytes, test accuracy 90.00%" in said
-    assert said.count("**90.00 (80.0–95.0)**") == 3
+    output = capsys.readouterr().out
+    assert "Take HEAD: 4,000 bytes, test accuracy 90.00%, not significantly worse" in output
+    assert output.count("**90.00 (80.0–95.0)**") == 3
     assert (tmp_path / "metrics/compare/index.html").is_file()
 
 

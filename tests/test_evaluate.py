@@ -1,4 +1,4 @@
-"""Scores against figures worked out by hand; pictures, table and timing for what a user relies on."""
+"""Scores against values computed by hand; figures, tables, timing and the verdict."""
 
 import math
 import subprocess
@@ -46,7 +46,7 @@ def test_interval_of_a_paired_difference_is_agresti_and_mins():
     assert (result["difference_low"], result["difference_high"]) == (-0.216017, -0.030896)
 
 
-def test_mcnemar_turned_round_mirrors():
+def test_mcnemar_is_antisymmetric():
     first, second = [1, 1, 1, 0, 1], [0, 0, 1, 1, 1]
     one, other = scores.mcnemar(first, second), scores.mcnemar(second, first)
     assert one["p"] == other["p"] == 1.0
@@ -63,7 +63,7 @@ def test_mcnemar_keeps_a_tiny_p():
 
 
 @pytest.mark.parametrize("lengths", [(2, 3), (0, 0)])
-def test_mcnemar_refuses_lengths_that_do_not_fit(lengths):
+def test_mcnemar_refuses_lengths_that_differ(lengths):
     with pytest.raises(ValueError, match="paired test"):
         scores.mcnemar([1] * lengths[0], [1] * lengths[1])
 
@@ -81,7 +81,7 @@ PROBABILITIES = np.array(
 )
 
 
-def test_scores_have_the_values_worked_out_by_hand():
+def test_scores_equal_values_computed_by_hand():
     result = scores.scores(LABELS, PROBABILITIES, PROBABILITIES.argmax(1)[::-1])
     assert result["accuracy"] == 0.666667
     assert (result["accuracy_low"], result["accuracy_high"]) == scores.interval(4, 6)
@@ -101,7 +101,7 @@ def test_scores_leave_agreement_out_without_a_reference():
     assert "agreement" not in scores.scores(LABELS, PROBABILITIES)
 
 
-def test_scores_of_a_model_that_always_says_the_same():
+def test_scores_of_a_model_that_always_predicts_one_class():
     result = scores.scores(LABELS, np.tile([1.0, 0.0, 0.0], (6, 1)))
     assert (result["accuracy"], result["matthews"], result["calibration_error"]) == (0.5, 0.0, 0.5)
 
@@ -112,7 +112,7 @@ def test_scores_refuse_nan():
 
 
 @pytest.mark.parametrize("reference", [None, np.ones(5)])
-def test_scores_refuse_shapes_that_do_not_fit(reference):
+def test_scores_refuse_shapes_that_do_not_match(reference):
     labels = LABELS if reference is not None else LABELS[1:]
     with pytest.raises(ValueError, match="do"):
         scores.scores(labels, PROBABILITIES, reference)
@@ -126,7 +126,7 @@ def test_calibration_bins_hold_their_upper_edge():
     assert scores.calibration_error([1.0, 1.0], [True, True]) == 0
 
 
-def test_confusion_counts_rows_by_right_class():
+def test_confusion_has_a_row_per_true_class():
     result = scores.confusion([0, 0, 1], [0, 1, 1], ["no", "yes", "never"])
     assert result.loc["no"].tolist() == [1, 1, 0]
     assert result.loc["yes"].tolist() == [0, 1, 0]
@@ -134,7 +134,7 @@ def test_confusion_counts_rows_by_right_class():
 
 
 class Clock:
-    """Stands for the wall clock and for a model: every call takes what `cost` says."""
+    """A fake clock and model, whose calls take as long as `cost` returns."""
 
     def __init__(self, cost):
         self.now, self.cost, self.batches = 0.0, cost, []
@@ -287,10 +287,12 @@ def test_names_of_any_kind_are_drawn_without_a_warning(tmp_path, recwarn):
     rows = [row(name or "none", "teacher", 10 ** (3 + i), 0.9) for i, name in enumerate(NAMES)]
     svg = charts.inline(lambda path: figure.size_figure(rows, NAMES[0], path), "Names")
     sure = np.array([0.6, 0.9])
-    told = charts.inline(lambda path: charts.reliability(dict.fromkeys(NAMES, (sure, sure > 0.8)), path), "Sure")
+    svg_of_lines = charts.inline(
+        lambda path: charts.reliability(dict.fromkeys(NAMES, (sure, sure > 0.8)), path), "Sure"
+    )
     assert not recwarn.list
     assert "日本" in svg
-    assert "_c" in told
+    assert "_c" in svg_of_lines
     assert "$x^2$: " in svg
     assert "a\\x1b[31m\\x00: " in svg
 
@@ -331,7 +333,7 @@ def test_table_is_sorted_by_kind_then_size_with_dashes_for_what_is_missing():
     assert table.markdown(ROWS) == TABLE
 
 
-def test_speeds_are_sorted_and_compared_with_a_peer():
+def test_speeds_are_sorted_and_relative_to_a_reference():
     timings = {
         "slow": {"texts_per_second": 250.0, "milliseconds_per_text": 4.0},
         "fast": {"texts_per_second": 50000.0, "milliseconds_per_text": 0.02},
@@ -383,12 +385,12 @@ STUDENT = {"accuracy": 0.929, "accuracy_low": 0.917, "macro_f1": 0.88, "paramete
             paired(0.05, 0.08),
             False,
             "up to 1.2 points less accurate",
-        ),  # too few texts prove nothing
+        ),  # a wide interval
         (paired(-0.008, 0.01), paired(-0.001, 0.08), False, "it is not significantly better than TF-IDF"),
         (None, paired(0.05, 0.08), False, "no predictions"),
     ],
 )
-def test_a_student_ships_if_it_surely_loses_little_and_beats_the_simplest(teacher, baseline, ship, says):
+def test_a_student_ships_if_it_is_non_inferior_and_better_than_tfidf(teacher, baseline, ship, says):
     answer = judge(STUDENT, teacher, baseline, 0.01, 0.35)
     assert answer.ship is ship
     assert answer.decision == ("Ship" if ship else "Do not ship")
@@ -396,7 +398,7 @@ def test_a_student_ships_if_it_surely_loses_little_and_beats_the_simplest(teache
     assert "2,574 parameters and 2,900 bytes" in answer.details
 
 
-def test_what_may_be_lost_is_the_users_choice():
+def test_the_margin_is_a_parameter():
     assert judge(STUDENT, paired(-0.015, 0), paired(0.1, 0.2), 0.02, 0.35).ship
     assert "2 points allowed" in judge(STUDENT, paired(-0.015, 0), paired(0.1, 0.2), 0.02, 0.35).details
     assert (
@@ -405,26 +407,26 @@ def test_what_may_be_lost_is_the_users_choice():
     )
 
 
-def test_a_teacher_with_nothing_to_teach_is_said_to_have_none():
+def test_a_teacher_that_is_no_better_than_tfidf_is_named():
     says = "neither is its teacher (95% CI −2.0 to +1.0 points), so there is little to distil"
     of = {"student": STUDENT, "versus_teacher": paired(-0.03, 0), "margin": 0.01, "majority": 0.35}
-    told = judge(**of, versus_baseline=paired(-0.01, 0.01), teacher_versus_baseline=paired(-0.02, 0.01))
-    assert says in told.details
-    told = judge(**of, versus_baseline=paired(-0.01, 0.01), teacher_versus_baseline=paired(0.02, 0.03))
-    assert "neither is its teacher" not in told.details
-    told = judge(**of, versus_baseline=paired(0.01, 0.02), teacher_versus_baseline=paired(-0.02, 0.01))
-    assert "neither is its teacher" not in told.details
+    verdict = judge(**of, versus_baseline=paired(-0.01, 0.01), teacher_versus_baseline=paired(-0.02, 0.01))
+    assert says in verdict.details
+    verdict = judge(**of, versus_baseline=paired(-0.01, 0.01), teacher_versus_baseline=paired(0.02, 0.03))
+    assert "neither is its teacher" not in verdict.details
+    verdict = judge(**of, versus_baseline=paired(0.01, 0.02), teacher_versus_baseline=paired(-0.02, 0.01))
+    assert "neither is its teacher" not in verdict.details
 
 
-def test_hard_labels_that_do_better_are_named():
+def test_a_better_network_on_hard_labels_is_named():
     of = (STUDENT, paired(-0.005, 0), paired(0.1, 0.2), 0.01, 0.35)
-    told = judge(*of, versus_hard=paired(-0.03, -0.01))
-    assert "trained on hard labels, is better (student: 95% CI −3.0 to −1.0 points)" in told.details
-    assert told.ship
+    verdict = judge(*of, versus_hard=paired(-0.03, -0.01))
+    assert "trained on hard labels, is better (student: 95% CI −3.0 to −1.0 points)" in verdict.details
+    assert verdict.ship
     assert "hard labels" not in judge(*of, versus_hard=paired(-0.03, 0.01)).details
 
 
-def test_an_accuracy_that_one_class_alone_has_is_said_to_be_none():
+def test_an_accuracy_no_better_than_the_majority_class_is_named():
     says = "predicting the most frequent class has an accuracy of 92.0%, so judge the student by its macro-F1, 88.0%"
     assert says in judge(STUDENT, paired(0, 0.1), paired(0.1, 0.2), 0.01, 0.92).details
     assert "most frequent" not in judge(STUDENT, paired(0, 0.1), paired(0.1, 0.2), 0.01, 0.91).details

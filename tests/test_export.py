@@ -1,4 +1,4 @@
-"""Calibration, and what an exported student says of itself."""
+"""Calibration, the facts in a model file, and the model card."""
 
 import dataclasses
 import re
@@ -21,14 +21,14 @@ SOURCES = {"train": 240, "unlabelled": 100, "replace": 300, "generated": 200}
 
 
 @pytest.mark.parametrize("true", [0.5, 1.0, 3.0])
-def test_the_temperature_that_made_the_labels_is_found(true):
+def test_the_temperature_of_the_labels_is_found(true):
     rng = np.random.default_rng(0)
     logits = rng.normal(size=(20000, 4)) * 3
     labels = (softmax(logits / true, axis=1).cumsum(1) > rng.random((20000, 1))).argmax(1)
     assert calibrate.temperature(logits, labels) == pytest.approx(true, rel=0.05)
 
 
-def test_a_student_that_is_always_right_gets_no_colder_than_the_bound():
+def test_the_temperature_is_bounded():
     logits = np.eye(3)[[0, 1, 2, 0]]
     assert calibrate.temperature(logits, np.array([0, 1, 2, 0])) == pytest.approx(calibrate.LOWEST, rel=0.05)
     assert calibrate.temperature(logits, np.array([1, 2, 0, 1])) == pytest.approx(calibrate.HIGHEST, rel=0.05)
@@ -49,7 +49,7 @@ def exported(trained, data):
     return dataclasses.replace(made.student, facts=facts)
 
 
-def test_a_file_says_where_it_comes_from_and_how_good_it_is(exported, data, tmp_path):
+def test_a_file_holds_its_provenance_and_scores(exported, data, tmp_path):
     exported.save(tmp_path / "a.pot")
     facts = Student.load(tmp_path / "a.pot").facts
     assert facts["rows"] == {"train": 240, "validation": 60, "test": 60, "unlabelled": 100}
@@ -67,7 +67,7 @@ def test_a_file_counts_the_texts_that_the_student_was_trained_on(trained, data):
     assert facts["rows"] == {"train": 0, "validation": 60, "test": 60, "unlabelled": 200}
 
 
-def test_the_card_is_one_that_the_hub_understands(exported):
+def test_the_hub_can_read_the_card(exported):
     found = ModelCard(card(exported, SOURCES, 1234, 5678))
     assert found.data.pipeline_tag == "text-classification"
     [accuracy] = [result for result in found.data.eval_results if result.metric_type == "accuracy"]
@@ -87,11 +87,11 @@ def test_the_card_is_one_that_the_hub_understands(exported):
         ({"train": 5, "generated": 9}, "5 labelled texts, and 9 samples of an n-gram model"),
     ],
 )
-def test_the_card_says_what_the_student_was_trained_on(exported, sources, says):
+def test_the_card_describes_the_training_data(exported, sources, says):
     assert f"| training data | {says} |" in card(exported, sources, 1, 1)
 
 
-def test_the_card_shows_labels_as_they_are_and_not_all_of_very_many(exported):
+def test_the_card_shows_labels_as_they_are_and_not_all_of_many(exported):
     names = ["@a closes #1", "<b>`x`|[y](https://z)", *(f"class {i}" for i in range(998))]
     facts = exported.facts | {"teachers": {"<i>": 0.5}}
     text = card(dataclasses.replace(exported, labels=names, facts=facts), SOURCES, 1, 1)
@@ -105,14 +105,14 @@ def test_the_card_shows_labels_as_they_are_and_not_all_of_very_many(exported):
 
 
 def read_card(text):
-    """The numbers of a card: of its metadata, and of its text by what they are."""
+    """Return the scores in the metadata of a card, and the rows of its table by heading."""
     found = ModelCard(text)
     rows = dict(re.findall(r"^\| ([^|]+) \| (.+) \|$", found.text, re.M))
     return {result.metric_type: result.metric_value for result in found.data.eval_results}, rows
 
 
 def check_card(text, student, metrics, sources):
-    """Compare every number of a card with the student and with what `evaluate` says of it."""
+    """Compare every number of a card with the student and with its scores by the stage `evaluate`."""
     values, rows = read_card(text)
     multi_label = student.thresholds is not None
     right, second = ("exact match", "micro-F1") if multi_label else ("accuracy", "Matthews correlation")
@@ -132,7 +132,7 @@ def check_card(text, student, metrics, sources):
     assert values == expected | ({} if multi_label else {"matthews_correlation": metrics["matthews"]})
 
 
-def test_weights_before_rounding_are_kept(trained):
+def test_unquantized_weights_are_kept(trained):
     made, _ = trained
     assert made.unrounded.keys() == made.student.weights.keys()
     steps = made.student.steps
@@ -142,7 +142,7 @@ def test_weights_before_rounding_are_kept(trained):
         assert (inside | clipped).all()
 
 
-def test_without_rounding_there_is_nothing_to_keep(data):
+def test_without_quantization_there_are_no_other_weights(data):
     params = settings(weight_bits=None)
     made = distil(data.labels, data.train["text"].tolist(), soft_labels(data), data.validation, params)
     assert made.unrounded == {}

@@ -675,7 +675,7 @@ def test_an_exported_student_has_its_scores(mixed, capsys, tmp_path):
     assert "multi-label-classification" in found.data.tags
     assert {result.metric_type for result in found.data.eval_results} == {"accuracy", "f1"}
     assert "It assigns each text any of 3 classes" in found.text
-    assert f"| exact match | {tested['accuracy']:.2%}" in found.text
+    assert f"| all labels right | {tested['accuracy']:.2%}" in found.text
     made.save(tmp_path / "a.pot")
     assert "of 80 right in all classes" in run(capsys, "inspect", tmp_path / "a.pot")
 

@@ -1,4 +1,4 @@
-"""The page in a real browser: typed into, looked at, with a keyboard and on a narrow screen."""
+"""The page of a student and the report in a browser, also with a keyboard only, on narrow screens and in the dark."""
 
 import json
 import os
@@ -33,7 +33,7 @@ TITLE = "<b>Demo</b> & more"
 
 @pytest.fixture(scope="module", params=["file", "served"])
 def page(request, tmp_path_factory):
-    """Where a page with a student inside is, and the student."""
+    """Return the address of a page with a student, and the student."""
     folder = tmp_path_factory.mktemp("page")
     path, html = folder / "student.pot", folder / "demo.html"
     student("bigru").save(path)
@@ -70,7 +70,7 @@ def chromium(tmp_path_factory):
 
 
 def requested(browser):
-    """What the browser has asked for since its logs were read, data in the page itself left out; no errors."""
+    """Return the addresses requested since the logs were last read; fail if the browser logged an error."""
     assert [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"] == []
     sent = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
     urls = {m["params"]["request"]["url"] for m in sent if m["method"] == "Network.requestWillBeSent"}
@@ -95,7 +95,7 @@ def shares(browser):
     return [float(output.text.rstrip("%")) / 100 for output in browser.find_elements(By.CSS_SELECTOR, "output")]
 
 
-def test_classes_move_while_one_types(opened):
+def test_probabilities_change_while_typing(opened):
     browser, made = opened
     area = browser.find_element(By.ID, "text")
     typed = ""
@@ -114,7 +114,7 @@ def test_classes_move_while_one_types(opened):
     np.testing.assert_allclose(strengths, 0.6 * expected / max(1, expected.max()), atol=0.01)
 
 
-def test_a_keyboard_is_enough(opened):
+def test_the_page_works_with_a_keyboard_only(opened):
     browser, made = opened
     browser.switch_to.active_element.send_keys("the ab", Keys.TAB)  # the text has the focus at the start
     radio = browser.switch_to.active_element
@@ -129,7 +129,7 @@ def test_a_keyboard_is_enough(opened):
 
 
 @pytest.mark.parametrize("width", [320, 1000])
-def test_nothing_sticks_out(opened, width):
+def test_the_page_fits_the_screen(opened, width):
     browser, _ = opened
     browser.set_window_size(width, 700)
     browser.execute_cdp_cmd(
@@ -144,14 +144,14 @@ def test_nothing_sticks_out(opened, width):
 
 @pytest.fixture(scope="module")
 def reported(tmp_path_factory):
-    """Where a report is."""
+    """Return the address of a report."""
     path = tmp_path_factory.mktemp("report") / "index.html"
     path.write_text(reported_page(), "utf-8")
     return path.as_uri()
 
 
 @pytest.mark.parametrize("width", [320, 768, 1280])
-def test_the_report_fits_and_nothing_in_its_pictures_overlaps(chromium, reported, width):
+def test_the_report_fits_the_screen_and_no_names_overlap(chromium, reported, width):
     chromium.get_log("browser")
     chromium.get_log("performance")
     size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
@@ -176,7 +176,7 @@ def test_the_report_fits_and_nothing_in_its_pictures_overlaps(chromium, reported
     chromium.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 
 
-def test_a_mark_in_the_report_says_its_numbers_where_one_points(chromium, reported):
+def test_a_mark_in_the_report_has_a_tooltip(chromium, reported):
     chromium.set_window_size(1000, 900)
     chromium.get(reported)
     mark = chromium.find_element(By.CSS_SELECTOR, "[data-tip^='bigru-2.5K: 9']")
@@ -221,7 +221,7 @@ def test_plots_of_dvc_are_drawn_without_a_network(chromium, tmp_path):
     assert requested(chromium) == {url}
 
 
-def test_the_template_of_plots_is_what_the_packages_hold():
+def test_the_template_of_plots_is_up_to_date():
     if not offline.MODULES.is_dir():
         pytest.skip("npm's packages are missing: make test installs them")
     assert offline.TEMPLATE.read_text("utf-8") == offline.template()

@@ -1,4 +1,4 @@
-"""The report: its numbers, its sentences, and the page that holds them."""
+"""The report: numbers, sentences, charts and the page."""
 
 import re
 from collections import defaultdict
@@ -33,8 +33,8 @@ LABELS = ["joy", "<b>anger</b>", "fear | awe"]
 PARAMS = ReportParams(samples=2, errors=5, suspects=5)
 
 
-def answering(labels, accuracy, seed, sure=4.0):
-    """Probabilities of a model that is right so often, and surer where it is."""
+def predictions_of(labels, accuracy, seed, sure=4.0):
+    """Return probabilities of a model of this accuracy, more confident where it is correct."""
     rng = np.random.default_rng(seed)
     right = rng.random(len(labels)) < accuracy
     chosen = np.where(right, labels, (labels + 1) % len(LABELS))
@@ -44,7 +44,7 @@ def answering(labels, accuracy, seed, sure=4.0):
 
 
 def make(student=0.9, teacher=0.93, texts=2000, with_teacher=True):
-    """What the stages might have left."""
+    """Return outputs of the stages."""
     rng = np.random.default_rng(0)
     splits, rows = {}, []
     accuracies = {"tfidf": 0.7, "hard": 0.8, "student": student} | ({"minilm": teacher} if with_teacher else {})
@@ -52,7 +52,7 @@ def make(student=0.9, teacher=0.93, texts=2000, with_teacher=True):
     kinds = {"student": "student", "minilm": "teacher"}
     for split in ("validation", "test"):
         labels = rng.integers(0, 3, texts)
-        models = {name: answering(labels, share, i) for i, (name, share) in enumerate(accuracies.items())}
+        models = {name: predictions_of(labels, share, i) for i, (name, share) in enumerate(accuracies.items())}
         splits[split] = Predictions(
             [f"{split} text {i} <script>alert(1)</script> | x" for i in range(texts)], labels, models
         )
@@ -75,7 +75,7 @@ def make(student=0.9, teacher=0.93, texts=2000, with_teacher=True):
     train = rng.integers(0, 3, 90)
     order = {"student": {"wos": 0.2, "survived": 0.9, "texts": 9}, "minilm": {"wos": 0.3, "survived": 0.85, "texts": 9}}
     unknown = {split: {"words": 0.1, "texts": 0.3} for split in ("train", "train_and_unlabelled")}
-    answers = answering(np.r_[train, np.zeros(10, int)], 0.98, 9)
+    probabilities = predictions_of(np.r_[train, np.zeros(10, int)], 0.98, 9)
     of = {row["name"]: row for row in rows}
     better = mcnemar(test.correct("student"), test.correct("tfidf"))
     return Inputs(
@@ -88,9 +88,9 @@ def make(student=0.9, teacher=0.93, texts=2000, with_teacher=True):
         transfer_set=make_transfer(
             [*(f"train {i}" for i in range(90)), *(f"made {i}" for i in range(10))],
             ["train"] * 90 + ["generated"] * 10,
-            np.log(answers),
+            np.log(probabilities),
         ),
-        transfer_probabilities=answers,
+        transfer_probabilities=probabilities,
         scores={
             "models": of,
             "task_profile": {"word_order": order if with_teacher else {}, "unknown_words": unknown},
@@ -111,7 +111,7 @@ def make(student=0.9, teacher=0.93, texts=2000, with_teacher=True):
 
 
 def page(inputs=None, template="page.html", pictures=True):
-    """The whole page, as the stage makes it; without pictures it is made faster."""
+    """Return the page; without charts it is faster."""
     inputs = inputs or make()
     facts = collect(inputs, PARAMS)
     curve = pd.DataFrame({"epoch": [1, 2, 3], "loss": [1, 0.5, 0.3], "validation_accuracy": [0.5, 0.6, 0.7]})
@@ -134,7 +134,7 @@ def page(inputs=None, template="page.html", pictures=True):
 
 
 def hostile():
-    """What the stages might have left of texts and labels that mean something to Markdown, HTML or a terminal."""
+    """Return outputs of the stages with texts and labels that are markup or control characters."""
     inputs = make(texts=300)
     splits = {"validation": inputs.validation, "test": inputs.test}
     texts = [*HOSTILE, *(text for text in INVISIBLE if "\ud800" not in text)]
@@ -187,7 +187,7 @@ def test_names_of_experiments_are_shown_as_they_are(template):
     assert found.texts[:2] == [name, "teacher.checkpoints=['<i>'] "[: None if template.endswith("html") else -1]]
 
 
-def test_of_very_many_classes_those_with_the_most_errors_are_shown():
+def test_of_many_classes_those_with_the_most_errors_are_shown():
     inputs = make(texts=300)
     names = [f"class {i}" for i in range(1000)]
     rng = np.random.default_rng(0)
@@ -214,7 +214,7 @@ def test_of_very_many_classes_those_with_the_most_errors_are_shown():
     analysis = facts["error_analysis"]
     assert len(analysis["classes"]) == 1000
     assert len(analysis["shown"]) == CLASSES
-    assert analysis["shown"][0]["name"] == "class 7"  # every error is a text that was taken for one of it
+    assert analysis["shown"][0]["name"] == "class 7"  # it is predicted in every error
     assert [row["texts"] for row in analysis["pairs"]] == sorted(
         (row["texts"] for row in analysis["pairs"]), reverse=True
     )
@@ -234,17 +234,17 @@ def test_the_page_shows_text_as_text():
     assert "a: &lt;1&gt;" in html
 
 
-def test_the_page_says_how_many_texts_are_cut_off():
+def test_the_page_shows_the_share_of_truncated_texts():
     assert "at most 25.0% of a split for the teacher, 0.0% for the student" in page()
 
 
-def test_the_page_does_without_a_teacher_of_its_own():
+def test_the_page_without_predictions_of_a_teacher():
     html = page(make(with_teacher=False))
     assert "the teacher has no predictions for the test split" in html
     assert "labels are probably wrong" not in html
 
 
-def test_a_student_as_good_as_its_teacher_ships_and_the_sentence_says_what_is_kept():
+def test_a_student_as_accurate_as_its_teacher_ships():
     verdict = collect(make(student=0.95, teacher=0.93, texts=5000), PARAMS)["verdict"]
     assert verdict["ship"]
     assert all(reason["holds"] for reason in verdict["reasons"])
@@ -252,8 +252,7 @@ def test_a_student_as_good_as_its_teacher_ships_and_the_sentence_says_what_is_ke
     assert verdict["headline"].endswith("at 1/8,800 of its parameters and 8,800 times its texts per second")
 
 
-def test_the_headline_can_be_worked_out_from_the_table():
-    """From the columns that it names, of the student and of its teacher."""
+def test_the_headline_follows_from_the_table():
     lines = page(template="page.md", pictures=False).splitlines()
     columns, *rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.count("|") == 12]
     found = {row[0]: dict(zip(columns, row, strict=True)) for row in rows}
@@ -279,14 +278,14 @@ def test_long_names_are_cut_on_the_page_and_whole_in_a_tooltip():
     assert not any(letter * 50 in re.sub(r' title="[^"]*"', "", text) for letter in "bc")
 
 
-def test_a_student_that_loses_three_points_does_not_ship_and_the_reason_says_so():
+def test_a_student_that_is_three_points_less_accurate_does_not_ship():
     verdict = collect(make(), PARAMS)["verdict"]
     assert not verdict["ship"]
     assert [reason["holds"] for reason in verdict["reasons"]] == [False, True]
     assert "less accurate than its teacher" in verdict["reasons"][0]["text"]
 
 
-def test_without_a_teacher_that_answers_the_test_split_nothing_is_claimed_of_one():
+def test_without_predictions_of_a_teacher_there_is_no_comparison_with_one():
     facts = collect(make(with_teacher=False), PARAMS)
     assert not facts["verdict"]["ship"]
     assert facts["cascade"] is None
@@ -294,7 +293,7 @@ def test_without_a_teacher_that_answers_the_test_split_nothing_is_claimed_of_one
     assert "teacher's accuracy" not in facts["verdict"]["headline"]
 
 
-def test_bold_is_what_is_not_surely_worse_than_the_best():
+def test_bold_models_are_not_significantly_worse_than_the_best():
     rows = {row["name"]: row["best"] for row in collect(make(student=0.929, teacher=0.93), PARAMS)["models"]}
     assert rows == {"tfidf": False, "hard": False, "minilm": True, "student": True}
 
@@ -304,7 +303,7 @@ def test_the_cascade_takes_the_lowest_threshold_that_reaches_the_teacher_on_vali
     student = np.array([[0.9, 0.1], [0.8, 0.2], [0.45, 0.55], [0.35, 0.65], [0.1, 0.9], [0.4, 0.6]])
     teacher = np.array([[0.9, 0.1], [0.9, 0.1], [0.9, 0.1], [0.9, 0.1], [0.1, 0.9], [0.9, 0.1]])
     found = cascade((labels, student, teacher), (labels, student, teacher))
-    # Alone the student has 4 of 6, as the teacher has 5; below 0.56 one text is passed on, and put right.
+    # The student is correct on 4 of 6, the teacher on 5; below 0.56 one text is sent to the teacher, and is correct.
     assert found.needed
     assert found.threshold == 0.56
     assert found.fallback_share == pytest.approx(1 / 6)
@@ -313,7 +312,7 @@ def test_the_cascade_takes_the_lowest_threshold_that_reaches_the_teacher_on_vali
     assert astuple(found.curve[-1])[1:] == (1.0, pytest.approx(5 / 6))
 
 
-def test_no_cascade_is_needed_where_the_student_is_no_worse():
+def test_no_cascade_is_needed_if_the_student_is_as_accurate():
     labels = np.array([0, 1])
     sure = np.array([[0.9, 0.1], [0.1, 0.9]])
     found = cascade((labels, sure, sure), (labels, sure, sure))
@@ -322,7 +321,7 @@ def test_no_cascade_is_needed_where_the_student_is_no_worse():
     assert found.fallback_share == 0
 
 
-def test_texts_that_a_teacher_has_no_answer_for_do_not_count():
+def test_the_cascade_ignores_texts_without_predictions_of_the_teacher():
     labels = np.array([0, 1])
     student, teacher = np.array([[0.4, 0.6], [0.1, 0.9]]), np.array([[0.9, 0.1], [np.nan, np.nan]])
     assert cascade((labels, student, teacher), (labels, student, teacher)).teacher == 1.0
@@ -334,18 +333,18 @@ def test_swapped_labels_are_found():
     given = truth.copy()
     swapped = rng.permutation(600)[:30]
     given[swapped] = (truth[swapped] + 1) % 3
-    found = find_label_errors(given, answering(truth, 1.0, 1))
+    found = find_label_errors(given, predictions_of(truth, 1.0, 1))
     assert set(found.texts[:30]) == set(swapped)
     assert (found.suggested[:30] == truth[found.texts[:30]]).all()
     assert len(found.texts) / len(given) == pytest.approx(0.05, abs=0.01)
 
 
-def test_right_labels_are_not_suspected_and_gaps_are_left_out():
+def test_correct_labels_are_no_errors_and_missing_predictions_are_left_out():
     labels = np.array([0, 1, 2, 0])
-    answers = np.eye(3)[labels] * 0.9 + 0.03
-    answers[3] = np.nan
-    assert not len(find_label_errors(labels, answers).texts)
-    assert not len(find_label_errors(labels[:0], answers[:0]).texts)
+    probabilities = np.eye(3)[labels] * 0.9 + 0.03
+    probabilities[3] = np.nan
+    assert not len(find_label_errors(labels, probabilities).texts)
+    assert not len(find_label_errors(labels[:0], probabilities[:0]).texts)
 
 
 def test_a_class_without_texts_is_never_suggested():
@@ -353,7 +352,7 @@ def test_a_class_without_texts_is_never_suggested():
     assert not len(found.texts)
 
 
-def test_a_picture_takes_the_pages_colours_and_says_more_where_one_points():
+def test_a_chart_has_the_pages_colours_and_tooltips():
     rows = collect(make(), PARAMS)["models"]
     svg = charts.inline(lambda path: figure.size_figure(rows, "minilm", path, titled=False), "Size & all")
     root = ElementTree.fromstring(svg)
@@ -363,25 +362,25 @@ def test_a_picture_takes_the_pages_colours_and_says_more_where_one_points():
     assert root.get("aria-label") == "Size & all"
     assert "var(--ink)" in svg
     assert "#1f2933" not in svg
-    # What one picture names, no other may.
+    # Ids are unique in the page.
     ids = [element.get("id") for element in root.iter() if element.get("id")]
     assert ids
     assert all(name.startswith("size-all-") for name in ids)
 
 
-def test_pictures_are_the_same_for_the_same_numbers():
+def test_equal_numbers_give_equal_charts():
     rows = collect(make(), PARAMS)["ablation"]["sources"]
     one, two = (charts.inline(lambda path: charts.bars(rows, path), "Bars") for _ in range(2))
     assert one == two
 
 
-def test_ratios_are_told_to_two_digits():
+def test_ratios_have_two_digits():
     assert [two_digits(value) for value in (8825, 104.2, 12.3, 3.14)] == ["8,800", "100", "12", "3.1"]
 
 
-def test_seconds_are_told_to_three_digits():
-    told = {None: "–", 0.00423: "0.00423", 11.23: "11.2", 999.4: "999", 999.6: "1,000", 1934.2: "1,934"}
-    assert [digits(value) for value in told] == list(told.values())
+def test_seconds_have_three_digits():
+    expected = {None: "–", 0.00423: "0.00423", 11.23: "11.2", 999.4: "999", 999.6: "1,000", 1934.2: "1,934"}
+    assert [digits(value) for value in expected] == list(expected.values())
 
 
 def test_a_long_text_is_cut_and_stays_on_one_line():
@@ -389,7 +388,7 @@ def test_a_long_text_is_cut_and_stays_on_one_line():
     assert len(clip("a" * 1000)) == 240
 
 
-def test_teachers_that_are_not_listed_cost_nothing(monkeypatch, tmp_path):
+def test_resources_of_teachers_that_are_not_listed_are_left_out(monkeypatch, tmp_path):
     monkeypatch.setattr(paths, "METRICS", tmp_path)
     cost = {"resources": {"seconds": 1.5, "core_seconds": 2.0, "peak_megabytes": 9.0}}
     for stage in origin.STAGES:

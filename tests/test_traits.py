@@ -1,4 +1,4 @@
-"""What tells which student suits a task."""
+"""Word-order sensitivity and unknown words."""
 
 import numpy as np
 import pytest
@@ -23,13 +23,13 @@ def test_a_model_of_the_first_word_is_sensitive_to_order() -> None:
     assert found["wos"] == pytest.approx(2 * (1 - found["survived"]))
 
 
-def test_texts_without_an_order_are_left_out() -> None:
+def test_texts_of_one_word_are_left_out() -> None:
     assert word_order_sensitivity(bag, ["one", "two two", ""]) is None
     assert word_order_sensitivity(bag, ["one", "one two"])["texts"] == 1
 
 
-def test_what_is_not_known_is_counted() -> None:
-    known = vocabulary(["A b", "c."])
-    assert known == {"a", "b", "c", "."}
-    assert out_of_vocabulary(known, ["a B", "a x y", "."]) == {"words": 0.333333, "texts": 0.333333}
-    assert out_of_vocabulary(known, []) == {"words": 0.0, "texts": 0.0}
+def test_unknown_words_are_counted() -> None:
+    words = vocabulary(["A b", "c."])
+    assert words == {"a", "b", "c", "."}
+    assert out_of_vocabulary(words, ["a B", "a x y", "."]) == {"words": 0.333333, "texts": 0.333333}
+    assert out_of_vocabulary(words, []) == {"words": 0.0, "texts": 0.0}

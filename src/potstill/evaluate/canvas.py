@@ -83,8 +83,8 @@ def short(name: str) -> str:
 def drawable(names: Sequence[str]) -> list[str]:
     """Return short names of classes; a name with a character that the PNG's font lacks is replaced by its id."""
     font = get_font(findfont("DejaVu Sans"))
-    shown = map(short, names)
-    return [name if all(map(font.get_char_index, map(ord, name))) else f"#{i}" for i, name in enumerate(shown)]
+    shortened = map(short, names)
+    return [name if all(map(font.get_char_index, map(ord, name))) else f"#{i}" for i, name in enumerate(shortened)]
 
 
 def legend_name(name: str) -> str:

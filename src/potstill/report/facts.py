@@ -133,7 +133,7 @@ def task_profile(inputs: Inputs) -> dict[str, Any]:
         lines.append(
             f"Shuffling the words changes the teacher's prediction for {50 * of_teacher:.0f}% of the texts: a "
             f"word-order sensitivity of {of_teacher:.2f}, for which Wasserblat (2021) recommends a "
-            f"{recommended_architecture(of_teacher)}."
+            f"{recommended_architecture(of_teacher).replace('bag', 'bag of embeddings')}."
         )
     if measured := inputs.ablation.get("architectures"):
         best = max(measured, key=lambda name: measured[name]["validation_accuracy"])
@@ -176,7 +176,7 @@ def ablation(inputs: Inputs) -> dict[str, list[dict[str, Any]]]:
     for name, values in sorted(results.get("sources", {}).items(), key=lambda item: item[1]["texts"]):
         sources.append(row("soft labels on train" if name == "train" else f"+ {name}", "student", values))
     if "vocabulary" in results:
-        sources.append(row("all, most frequent words", "baseline", results["vocabulary"]["frequent"]))
+        sources.append(row("all, vocabulary by frequency", "baseline", results["vocabulary"]["frequent"]))
     transfer_size = [
         row(f"{100 * float(share):g}% of the transfer set", "student", values)
         for share, values in results.get("pool", {}).items()
@@ -228,17 +228,17 @@ def error_analysis(inputs: Inputs, number: int) -> dict[str, Any]:
     classes = _classes(inputs, matrix)
     wrong = np.flatnonzero(~correct)
     shown = wrong[np.argsort(-confidences[wrong], kind="stable")][:number]
-    actual, said = inputs.label_names(test.labels[shown]), inputs.label_names(predicted[shown])
-    teacher = inputs.label_names(test.predicted(inputs.teacher)[shown]) if inputs.teacher else [None] * len(shown)
+    actual, of_student = inputs.label_names(test.labels[shown]), inputs.label_names(predicted[shown])
+    of_teacher = inputs.label_names(test.predicted(inputs.teacher)[shown]) if inputs.teacher else [None] * len(shown)
     errors = [
         {
             "text": test.texts[i],
-            "actual": actual[row],
-            "predicted": said[row],
+            "actual": label,
+            "predicted": student,
             "confidence": float(confidences[i]),
-            "teacher": teacher[row],
+            "teacher": teacher,
         }
-        for row, i in enumerate(shown)
+        for i, label, student, teacher in zip(shown, actual, of_student, of_teacher, strict=True)
     ]
     return {
         "matrix": None if matrix is None else matrix.tolist(),
@@ -297,12 +297,12 @@ def label_errors(inputs: Inputs, number: int) -> dict[str, Any]:
     rows: list[dict[str, Any]] = []
     counts = {}
     for split, (texts, labels, probabilities) in _labelled_splits(inputs).items():
-        found = _doubts(labels, probabilities, inputs.labels)
-        counts[split] = {"texts": len(texts), "errors": len({doubt.text for doubt in found})}
+        errors = _label_errors(labels, probabilities, inputs.labels)
+        counts[split] = {"texts": len(texts), "errors": len({error.text for error in errors})}
         names = inputs.label_names(labels)
-        for doubt in found:
-            row = {"split": split, "text": texts[doubt.text], "label": names[doubt.text], "suggested": doubt.suggested}
-            rows.append(row | {"confidence": doubt.confidence, "margin": doubt.margin})
+        for error in errors:
+            row = {"split": split, "text": texts[error.text], "label": names[error.text], "suggested": error.suggested}
+            rows.append(row | {"confidence": error.confidence, "margin": error.margin})
     rows.sort(key=lambda row: -row["margin"])
     held_out = [counts[split] for split in ("validation", "test") if split in counts]
     total = sum(part["texts"] for part in held_out)
@@ -327,7 +327,7 @@ def _labelled_splits(inputs: Inputs) -> dict[str, tuple[list[str], np.ndarray, n
 
 
 @dataclass(frozen=True)
-class _Doubt:
+class _LabelError:
     """A probable label error: the number of the text, the suggested label, and the teacher's confidence in it."""
 
     text: int
@@ -336,23 +336,24 @@ class _Doubt:
     margin: float
 
 
-def _doubts(labels: np.ndarray, probabilities: np.ndarray, names: list[str]) -> list[_Doubt]:
+def _label_errors(labels: np.ndarray, probabilities: np.ndarray, names: list[str]) -> list[_LabelError]:
     """Find probable label errors; in a multi-label task each label is a binary task of its own."""
     if labels.ndim == 1:
         errors = find_label_errors(labels, probabilities)
         return [
-            _Doubt(
+            _LabelError(
                 i, names[k], float(probabilities[i, k]), float(probabilities[i, k]) - float(probabilities[i, labels[i]])
             )
             for i, k in zip(errors.texts.tolist(), errors.suggested.tolist(), strict=True)
         ]
-    doubts = []
+    found = []
     for name, held, positive in zip(names, labels.T, probabilities.T, strict=True):
         errors = find_label_errors(held.astype(np.int64), np.stack([1 - positive, positive], axis=1))
         for i, k in zip(errors.texts.tolist(), errors.suggested.tolist(), strict=True):
-            sure = float(positive[i] if k else 1 - positive[i])
-            doubts.append(_Doubt(i, f"{'with' if k else 'without'} {name}", sure, sure - (1 - sure)))
-    return doubts
+            probability = float(positive[i] if k else 1 - positive[i])
+            suggested = f"{'with' if k else 'without'} {name}"
+            found.append(_LabelError(i, suggested, probability, probability - (1 - probability)))
+    return found
 
 
 def _cascade(inputs: Inputs) -> dict[str, Any] | None:
