@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup there repro advise queue search compare qr verify push pull test test-faults fuzz browser servers quick audit check \
+.PHONY: help setup there coverage repro advise queue search compare qr verify push pull test test-faults fuzz browser servers quick audit check \
 	offline fresh format show lock clean benchmark-advise benchmark-classes benchmark-debian benchmark-emotion \
 	benchmark-glue benchmark-label benchmark-scale benchmark-search benchmark-speed benchmark-teacher
 
@@ -94,8 +94,11 @@ $(VENV)/.servers: $(VENV)/.ready
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[train,dev,faults]'
 	@touch $@
 
+coverage: setup tests/js/node_modules browser ## run all tests and report the lines that none runs, processes included
+	python -m pytest -rs $(PARALLEL) --cov --cov-report=term:skip-covered --cov-report=html
+
 fuzz: setup ## fuzz the readers of model files for SECONDS=60 from SEED=0; ASAN=1: with GCC's sanitizers
-	python tests/fuzz.py --seconds $(SECONDS) --seed $(SEED) $(if $(ASAN),--asan)
+	python tools/fuzz.py --seconds $(SECONDS) --seed $(SEED) $(if $(ASAN),--asan)
 
 quick: setup ## run the unit tests, in under a minute
 	python -m pytest -m "not slow" $(PARALLEL)
@@ -111,10 +114,10 @@ audit: ## check the pinned versions for known vulnerabilities, CUDA included
 	$(VENV)/audit/bin/pip-audit --disable-pip --no-deps --strict --ignore-vuln PYSEC-2026-2447 -r constraints.txt  # README: Security
 
 offline: setup tests/js/node_modules ## write the template for `dvc plots` without a network
-	python tests/offline.py
+	python tools/offline.py
 
 fresh: there ## check that dvc.lock is up to date
-	python tests/fresh.py
+	python tools/fresh.py
 
 format: there ## format the code
 	ruff check --fix .
@@ -126,7 +129,7 @@ show: there ## show one row per experiment
 lock: ## write the versions of this environment, and of CUDA for Linux, to constraints.txt
 	{ echo '# Known-good versions, written by `make lock`.'; \
 	  $(VENV)/bin/python -m pip freeze --exclude-editable | sed -E 's/\+cpu$$//'; } > constraints.txt
-	$(VENV)/bin/python tests/lock.py
+	$(VENV)/bin/python tools/lock.py
 
 benchmark-advise: DATA = ../shared/data
 benchmark-advise: setup ## benchmark `potstill advise` on Emotion, SST-2 and CoLA, in the folder DATA

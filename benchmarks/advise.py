@@ -15,13 +15,14 @@ from typing import Any
 import tables
 from emotion import ALL
 from glue import TASKS
-from potstill import files, paths
+from runs import ROOT, WORK, Setting
+
 from potstill.advise.decide import decide
 from potstill.advise.report import markdown
-from potstill.corpus import from_files
-from potstill.corpus.assemble import assemble
-from potstill.params.prepare import PrepareParams
-from runs import ROOT, WORK, Setting
+from potstill.core import files, paths
+from potstill.prepare import from_files
+from potstill.prepare.assemble import assemble
+from potstill.prepare.params import PrepareParams
 
 RESULTS = ROOT / "benchmarks" / "advise"
 SETTINGS: dict[str, Setting] = {"emotion": ALL, **{name: task.setting for name, task in TASKS.items()}}

@@ -14,7 +14,7 @@ import stages
 STAGES = {
     stage: ("table",) if stage in ("teacher", "label") else ()
     for stage in (
-        "prepare", "baseline", "teacher", "pool", "label", "transfer", "student", "export", "ablate", "evaluate",
+        "prepare", "baseline", "teacher", "pool", "label", "ensemble", "student", "export", "ablate", "evaluate",
         "report",
     )
 }  # fmt: skip
@@ -28,7 +28,7 @@ def prepare(classes: int) -> None:
     import pandas as pd
     from ruamel.yaml import YAML
 
-    from potstill import paths
+    from potstill.core import paths
 
     rng, folder = random.Random(0), Path("mine")
     names = [f"class {number}" for number in range(classes)]
@@ -67,7 +67,7 @@ def prepare(classes: int) -> None:
 
 def summarize(folder: Path) -> dict[str, Any]:
     """Return the sizes and accuracies of what the stages made."""
-    from potstill import files
+    from potstill.core import files
 
     models = files.read_json(folder / "metrics" / "evaluate" / "metrics.json", "models")
     paths = {"onnx": "models/export/model.onnx", "report": "metrics/report/index.html"}

@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import tables
-from potstill import files
 from runs import ROOT, WORK, Clone, Setting, git
+
+from potstill.core import files
 
 RESULTS = ROOT / "benchmarks" / "debian"
 SEED = 0

@@ -9,16 +9,16 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import tables
+from runs import ROOT, Clone, Run, Setting, committed, measure, parser, result
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
-import tables
-from potstill import files
-from potstill.corpus import from_files
-from potstill.corpus.dataset import SPLITS
-from potstill.params.prepare import PrepareParams
-from runs import ROOT, Clone, Run, Setting, committed, measure, parser, result
+from potstill.core import files
+from potstill.data.dataset import SPLITS
+from potstill.prepare import from_files
+from potstill.prepare.params import PrepareParams
 
 RESULTS = ROOT / "benchmarks" / "emotion"
 SEEDS = range(5)

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import tables
-from potstill import files
 from runs import ROOT, Clone, Run, Setting, committed, git, measure, parser
+
+from potstill.core import files
 
 RESULTS = ROOT / "benchmarks" / "glue"
 SEEDS = range(3)

@@ -23,11 +23,12 @@ from joblib import cpu_count
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "src"))
 
-import tables  # noqa: E402
-from potstill import device, files, paths  # noqa: E402
-from potstill.params.label import LabelParams  # noqa: E402
-from potstill.pool.build import SHARD  # noqa: E402
-from potstill.teacher.label import label  # noqa: E402
+import tables
+
+from potstill.core import device, files, paths
+from potstill.label.logits import label
+from potstill.label.params import LabelParams
+from potstill.pool.build import SHARD
 
 RESULTS = ROOT / "benchmarks" / "label"
 BATCH, ROUNDS = 32, 3

@@ -27,13 +27,14 @@ from tqdm import tqdm
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "src"))
 
-from potstill import device, files, record  # noqa: E402
-from potstill.baseline import Tfidf  # noqa: E402
-from potstill.corpus.dataset import Dataset  # noqa: E402
-from potstill.evaluate.scores import scores  # noqa: E402
-from potstill.params.baseline import BaselineParams  # noqa: E402
-from potstill.params.student import StudentParams  # noqa: E402
-from potstill.student import distil, transfer  # noqa: E402
+from potstill.baseline.params import BaselineParams
+from potstill.core import device, files, tracking
+from potstill.data import transfer
+from potstill.data.dataset import Dataset
+from potstill.evaluate.metrics.scores import scores
+from potstill.scoring.tfidf import Tfidf
+from potstill.student import distil
+from potstill.student.params import StudentParams
 
 WORK = ROOT / "benchmarks" / ".work"
 CODE = ("student", "runtime", "params")  # the packages that a student's weights depend on
@@ -64,7 +65,7 @@ class Setting:
         params = {"prepare.source": "files", "prepare.path": data, **self.params}
         params |= {f"{section}.{key}": value for key, value in (changes or {}).items()}
         settings = [part for key, value in params.items() for part in ("-S", f"{key}={_yaml(value)}")]
-        return ["dvc", "exp", "run", *settings, *([] if section else ["transfer"])]
+        return ["dvc", "exp", "run", *settings, *([] if section else ["ensemble"])]
 
 
 @dataclass(frozen=True)
@@ -122,7 +123,7 @@ class Clone:
         commit = self.run(command, setting.experiment)
         with files.atomic_write(where) as part:
             part.mkdir(parents=True)
-            for path in ("data/prepared", "data/transfer"):
+            for path in ("data/prepared", "data/ensemble"):
                 self.fetch(setting, path, part / Path(path).name)
             for path in ("metrics/teacher/minilm/test.csv", "metrics/teacher/minilm/metrics.json"):
                 (part / Path(path).name).write_text(git(self.folder, "show", f"{commit}:{path}") + "\n")
@@ -175,7 +176,7 @@ def train_all(runs: Iterable[Run], folders: dict[str, Path], jobs: int) -> list[
     keep = WORK / "students"
     keep.mkdir(parents=True, exist_ok=True)
     data = {
-        name: [files.sha256(folder / part) for part in ("prepared", "transfer")] for name, folder in folders.items()
+        name: [files.sha256(folder / part) for part in ("prepared", "ensemble")] for name, folder in folders.items()
     }
     wanted = []
     for run in runs:
@@ -294,7 +295,7 @@ def committed(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 def peers(setting: Setting, folder: Path) -> list[dict[str, Any]]:
     """Return the rows of the teacher and of TF-IDF with logistic regression."""
     data = Dataset.load(folder / "prepared")
-    logits = record.read_predictions(folder / "test.csv", data.labels, len(data.test))
+    logits = tracking.read_predictions(folder / "test.csv", data.labels, len(data.test))
     facts = files.read_json(folder / "metrics.json")["minilm"]
     tfidf = Tfidf.fit(data.train, 1.0, None)
     right = tfidf.predict_proba(data.validation["text"].tolist()).argmax(1) == data.validation["label"]

@@ -10,7 +10,7 @@ import sys
 
 import stages
 
-STAGES = ("pool", "label", "transfer", "student")
+STAGES = ("pool", "label", "ensemble", "student")
 LABELS = ["calm", "excited", "neither"]
 BATCH = 1 << 16
 CHANGES = {
@@ -28,8 +28,8 @@ def prepare(rows: int) -> None:
     import pyarrow.parquet
     from ruamel.yaml import YAML
 
-    from potstill import files, paths
-    from potstill.corpus.dataset import Dataset
+    from potstill.core import files, paths
+    from potstill.data.dataset import Dataset
 
     rng = np.random.default_rng(0)
     words = np.array([f"w{number:x}" for number in range(300_000)], object)
@@ -58,7 +58,7 @@ def label(rows: int) -> None:
     """Run the stage `label` with the stub."""
     import numpy as np
 
-    from potstill.teacher import model
+    from potstill.scoring import model
 
     class Stub(model.Teacher):
         def score(self, texts: list[str]) -> tuple[np.ndarray, int]:

@@ -10,15 +10,16 @@ import sys
 
 import tables
 from emotion import ALL
-from potstill import files
 from runs import ROOT, Clone, Run, committed, measure, parser
+
+from potstill.core import files
 
 RESULTS = ROOT / "benchmarks" / "search"
 SEEDS = range(5)
 # The inputs of the search: their places in what `Clone.prepare` fetched, and in a project.
 INPUTS = {
     "prepared": "data/prepared",
-    "transfer": "data/transfer",
+    "transfer": "data/ensemble",
     "metrics.json": "metrics/teacher/minilm/metrics.json",
 }
 BUDGET, UNIT = 2953, "bytes"  # one QR code

@@ -22,13 +22,13 @@ import aiohttp
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-
 import tables
 from emotion import ALL, soft
-from potstill import files
-from potstill.corpus.dataset import Dataset
-from potstill.teacher import checkpoints
 from runs import ROOT, WORK, Clone, Run, parser, train_all
+
+from potstill.core import files
+from potstill.data.dataset import Dataset
+from potstill.scoring import hub
 
 RESULTS = ROOT / "benchmarks" / "speed"
 PEERS = WORK / "peers"
@@ -113,7 +113,7 @@ def peers(data: Dataset) -> tuple[Path, dict[str, Any]]:
             rows = [[text, data.labels[label]] for text, label in zip(table["text"], table["label"], strict=True)]
             files.write_json(folder / f"{split}.json", rows)
         command = [python, RESULTS / "peers.py", folder / "train.json", folder / "validation.json", folder]
-        command.append(checkpoints.find(MINILM))
+        command.append(hub.find(MINILM))
         done = subprocess.run(list(map(str, command)), stdout=subprocess.PIPE, text=True, check=True)
         files.write_json(folder / "tried.json", json.loads(done.stdout.splitlines()[-1]))
     return folder, files.read_json(folder / "tried.json")

@@ -63,7 +63,8 @@ def main(
         if summarize:
             rows.append({"stage": "all", unit: size, **summarize(work), **common})
     import tables
-    from potstill import files
+
+    from potstill.core import files
 
     files.write_json(results / "results.json", rows)
     getattr(tables, name)(rows, results)

@@ -10,14 +10,15 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 from matplotlib.transforms import Bbox, IdentityTransform
-
-from potstill import files
-from potstill.evaluate import figure, table
-from potstill.evaluate.canvas import heading, log_axis, save
-from potstill.evaluate.figure import SERIES
-from potstill.evaluate.placement import place
-from potstill.evaluate.scores import interval
 from runs import ROOT
+
+from potstill.core import files
+from potstill.evaluate import table
+from potstill.evaluate.metrics.scores import interval
+from potstill.evaluate.plots import figure
+from potstill.evaluate.plots.canvas import heading, log_axis, save
+from potstill.evaluate.plots.figure import SERIES
+from potstill.evaluate.plots.placement import place
 
 Rows = Sequence[dict[str, Any]]
 

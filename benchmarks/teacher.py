@@ -16,13 +16,14 @@ from time import perf_counter
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "src"))
 
-from potstill import files  # noqa: E402
-from potstill.corpus import from_files  # noqa: E402
-from potstill.corpus.assemble import assemble  # noqa: E402
-from potstill.corpus.dataset import Dataset  # noqa: E402
-from potstill.params.prepare import PrepareParams  # noqa: E402
-from potstill.params.teacher import TeacherParams  # noqa: E402
-from potstill.teacher import checkpoints, finetune, pretrained  # noqa: E402
+from potstill.core import files
+from potstill.data.dataset import Dataset
+from potstill.prepare import from_files
+from potstill.prepare.assemble import assemble
+from potstill.prepare.params import PrepareParams
+from potstill.scoring import hub, pretrained
+from potstill.teacher import finetune
+from potstill.teacher.params import TeacherParams
 
 RESULTS = ROOT / "benchmarks" / "teacher"
 TEXTS = 1600
@@ -61,7 +62,7 @@ def main() -> None:
     data, _ = assemble(from_files.read(prepare), prepare)
     data = Dataset(data.labels, data.train[:TEXTS], data.validation[:64], data.test, data.unlabelled)
     params = TeacherParams.load(ROOT / "params.yaml").model_copy(update={"epochs": 1})
-    source = checkpoints.find(params.presets["minilm"].checkpoint)
+    source = hub.find(params.presets["minilm"].checkpoint)
 
     seconds: dict[str, list[float]] = {"stock": [], "potstill": []}
     for _ in range(ROUNDS):

@@ -1,6 +1,6 @@
 """Stage `ablate`: measure what the teacher, each source of text, the vocabulary and the number of texts contribute."""
 
-from potstill.start import run as run_stage
+from potstill.core.start import run as run_stage
 
 from functools import cache
 from pathlib import Path
@@ -9,15 +9,15 @@ import pandas as pd
 from joblib import cpu_count
 from tqdm import tqdm
 
-from potstill import files, paths
-from potstill.ablate import Row, Trial, is_row, plan, run
-from potstill.corpus.dataset import Dataset
-from potstill.cost import record_resources
-from potstill.params.ablate import AblateParams
-from potstill.params.baseline import BaselineParams
-from potstill.student import transfer
-from potstill.student.transfer import TransferSet
-from potstill.workers import workers
+from potstill.ablate.ablation import Row, Trial, is_row, plan, run
+from potstill.ablate.params import AblateParams
+from potstill.baseline.params import BaselineParams
+from potstill.core import files, paths
+from potstill.core.resources import record_resources
+from potstill.core.workers import workers
+from potstill.data import transfer
+from potstill.data.dataset import Dataset
+from potstill.data.transfer import TransferSet
 
 METRICS = paths.METRICS / "ablate"
 PLOTTED = ("sources", "pool")  # groups that `dvc plots` shows
@@ -28,8 +28,8 @@ COLUMNS = ("name", "texts", "accuracy")
 def main() -> None:
     """Read the prepared data and the transfer set; write `metrics/ablate`. Resumes a run that was killed."""
     params, baseline = AblateParams.load(), BaselineParams.load()
-    trials = plan(params, baseline, transfer.sources(paths.TRANSFER))
-    inputs = [files.sha256(paths.PREPARED), files.sha256(paths.TRANSFER), params.model_dump_json(exclude={"n_jobs"})]
+    trials = plan(params, baseline, transfer.sources(paths.ENSEMBLE))
+    inputs = [files.sha256(paths.PREPARED), files.sha256(paths.ENSEMBLE), params.model_dump_json(exclude={"n_jobs"})]
     scratch = paths.SCRATCH / "ablate" / files.cache_key(*inputs, baseline.model_dump_json())
     groups: dict[str, dict[str, Row]] = {}
     jobs = min(params.n_jobs or cpu_count(), max(1, len(trials)))
@@ -60,7 +60,7 @@ def result(trial: Trial, params: AblateParams, baseline: BaselineParams, scratch
 def read() -> tuple[Dataset, TransferSet]:
     """Read the texts to train on, once per process."""
     data = Dataset.load(paths.PREPARED, unlabelled=False)
-    return data, transfer.read(paths.TRANSFER, data.labels)
+    return data, transfer.read(paths.ENSEMBLE, data.labels)
 
 
 if __name__ == "__main__":

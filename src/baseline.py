@@ -1,15 +1,15 @@
 """Stage `baseline`: train the models on hard labels alone."""
 
-from potstill.start import run
+from potstill.core.start import run
 
-from potstill import device, files, paths, record
-from potstill.balance import macro_f1
-from potstill.baseline import Tfidf
-from potstill.corpus.dataset import Dataset
-from potstill.cost import record_resources
-from potstill.params.baseline import BaselineParams
-from potstill.runtime.decision import accuracy, choose_default
-from potstill.student.distil import train_on_labels
+from potstill.baseline.network import train_on_labels
+from potstill.baseline.params import BaselineParams
+from potstill.core import device, files, paths, tracking
+from potstill.core.class_weights import macro_f1
+from potstill.core.labels import accuracy, choose_default
+from potstill.core.resources import record_resources
+from potstill.data.dataset import Dataset
+from potstill.scoring.tfidf import Tfidf
 
 
 @record_resources(paths.METRICS / "baseline" / "resources.json")
@@ -22,7 +22,7 @@ def main() -> None:
     with files.atomic_write(paths.BASELINE) as folder:
         tfidf = Tfidf.fit(data.train, params.C, params.class_weight)
         tfidf.save(folder / "tfidf")
-        with record.curves(metrics) as log:
+        with tracking.curves(metrics) as log:
             trained = train_on_labels(data.labels, data.train, data.validation, params, log)
         size = trained.save(folder / "hard")
     probabilities, labels = tfidf.predict_proba(data.validation["text"].tolist()), data.targets("validation")
@@ -34,8 +34,8 @@ def main() -> None:
         "parameters": tfidf.parameters,
         "bytes": files.size(paths.BASELINE / "tfidf"),
     }
-    hard_metrics = record.network_metrics(trained.best, trained.student.parameters, size)
-    record.write_metrics(metrics, "baseline", {"tfidf": tfidf_metrics, "hard": hard_metrics})
+    hard_metrics = tracking.network_metrics(trained.best, trained.student.parameters, size)
+    tracking.write_metrics(metrics, "baseline", {"tfidf": tfidf_metrics, "hard": hard_metrics})
 
 
 if __name__ == "__main__":

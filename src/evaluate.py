@@ -1,6 +1,6 @@
 """Stage `evaluate`: score all models on the test split, and decide whether the student should ship."""
 
-from potstill.start import run
+from potstill.core.start import run
 
 from collections.abc import Callable
 from dataclasses import asdict, replace
@@ -11,27 +11,28 @@ import pandas as pd
 from safetensors.numpy import load_file
 from scipy.special import logit
 
-from potstill import device, files, measures, paths, record
-from potstill.balance import majority
-from potstill.baseline import Tfidf
-from potstill.corpus.dataset import Dataset
-from potstill.cost import record_resources
-from potstill.evaluate import figure, table
-from potstill.evaluate.answers import Predictions
+from potstill.core import device, files, paths, tracking
+from potstill.core.class_weights import majority
+from potstill.core.labels import choose, label_names, probabilities, right
+from potstill.core.markdown import inert
+from potstill.core.params import section
+from potstill.core.resources import record_resources
+from potstill.core.timing import throughput
+from potstill.data.dataset import Dataset
+from potstill.evaluate import table
 from potstill.evaluate.compare import Model, compare
-from potstill.evaluate.scores import confusion, label_confusion, mcnemar
-from potstill.evaluate.thresholds import fit
-from potstill.evaluate.timing import throughput
-from potstill.evaluate.traits import out_of_vocabulary, vocabulary, word_order_sensitivity
+from potstill.evaluate.metrics import measures
+from potstill.evaluate.metrics.scores import confusion, label_confusion, mcnemar
+from potstill.evaluate.metrics.thresholds import fit
+from potstill.evaluate.params import EvaluateParams
+from potstill.evaluate.plots import figure
+from potstill.evaluate.predictions import Predictions
 from potstill.evaluate.verdict import Verdict, judge
-from potstill.markdown import inert
-from potstill.params.evaluate import EvaluateParams
-from potstill.params.label import LabelParams
-from potstill.params.teacher import TeacherParams
-from potstill.runtime.decision import choose, label_names, probabilities, right
+from potstill.evaluate.word_order import out_of_vocabulary, vocabulary, word_order_sensitivity
 from potstill.runtime.model import FILE, UNROUNDED, Student
-from potstill.teacher.average import average
-from potstill.teacher.model import load as load_teacher
+from potstill.scoring.ensemble import average
+from potstill.scoring.model import load as load_teacher
+from potstill.scoring.tfidf import Tfidf
 
 METRICS = paths.METRICS / "evaluate"
 SHUFFLED = 1000  # texts for the word-order sensitivity, which gives its standard error of at most 0.03
@@ -43,12 +44,12 @@ Predict = Callable[[list[str]], Any]
 def main() -> None:
     """Read the models and the teachers' predictions; write `metrics/evaluate`."""
     params = EvaluateParams.load()
-    labelling = LabelParams.load().teachers
+    labelling = section("label").load().teachers
     data = Dataset.load(paths.PREPARED)
     device.use_threads(1)  # so that timings do not depend on the number of cores
 
     models, predict = load_small(data)
-    teachers, timings = load_teachers(TeacherParams.load().checkpoints, labelling, data)
+    teachers, timings = load_teachers(section("teacher").load().checkpoints, labelling, data)
     models = with_thresholds([*models, *teachers], data)
     name = labelling[0] if len(labelling) == 1 else "ensemble"
     teacher = name if any(model.name == name for model in teachers) else None
@@ -109,7 +110,7 @@ def load_teachers(
     for name in checkpoints:
         parameters = measures.read(measures.Count | None, folder / name / "metrics.json", name, "parameters")
         logits, validation = (
-            record.read_predictions(
+            tracking.read_predictions(
                 folder / name / f"{split}.csv", data.labels, len(data.split(split)), bool(parameters)
             )
             for split in ("test", "validation")
@@ -276,7 +277,7 @@ def write_figures(
                 figure.confusion_figure(confusion(labels, model.predicted, data.labels), data.labels, path)
             pairs = {"actual": label_names(labels, data.labels), "predicted": label_names(model.predicted, data.labels)}
             files.write_text(folder / f"{model.name}.csv", pd.DataFrame(pairs).to_csv(index=False))
-    figure.curves_figure(record.all_curves("student", (model.name for model in models)), METRICS / "curves.png")
+    figure.curves_figure(tracking.all_curves("student", (model.name for model in models)), METRICS / "curves.png")
 
 
 if __name__ == "__main__":

@@ -1,26 +1,26 @@
 """Stage `export`: calibrate the student; write its model file, an ONNX model and a model card."""
 
-from potstill.start import run
+from potstill.core.start import run
 
 from dataclasses import replace
 
 import numpy as np
 
-from potstill import files, paths, record
-from potstill.corpus.dataset import Dataset
-from potstill.cost import record_resources
-from potstill.evaluate.scores import scores
-from potstill.evaluate.thresholds import fit
+from potstill.core import files, paths, tracking
+from potstill.core.labels import choose, probabilities, right
+from potstill.core.params import section
+from potstill.core.resources import record_resources
+from potstill.data import transfer
+from potstill.data.dataset import Dataset
+from potstill.evaluate.metrics.scores import scores
+from potstill.evaluate.metrics.thresholds import fit
 from potstill.export import calibrate, to_onnx
 from potstill.export.card import ONNX, card
 from potstill.export.facts import collect
-from potstill.params.export import ExportParams
-from potstill.params.label import LabelParams
-from potstill.params.student import StudentParams
-from potstill.runtime.decision import choose, probabilities, right
+from potstill.export.params import ExportParams
 from potstill.runtime.model import FILE, WORDS, Student
 from potstill.runtime.tokenizer import Fingerprints
-from potstill.student import transfer
+from potstill.student.params import StudentParams
 
 
 @record_resources(paths.METRICS / "export" / "resources.json")
@@ -36,10 +36,10 @@ def main() -> None:
         student = replace(student, thresholds=fit(student.predict_proba(data.validation["text"]), labels))
 
     student_params = StudentParams.load()
-    sources = transfer.count(paths.TRANSFER, student_params.sources)
+    sources = transfer.count(paths.ENSEMBLE, student_params.sources)
     named = params.keep_vocabulary and isinstance(student.vocabulary.entries, Fingerprints)
     words = files.read_names(paths.STUDENT / WORDS) if named else None
-    hashes = {path.name: files.sha256(path) for path in (paths.PREPARED, paths.TRANSFER)}
+    hashes = {path.name: files.sha256(path) for path in (paths.PREPARED, paths.ENSEMBLE)}
     facts = collect(student, words, data, sources, hashes, teachers(data), student_params)
     student = replace(student, facts=facts)
     model = to_onnx.build(student).SerializeToString()
@@ -69,9 +69,9 @@ def main() -> None:
 def teachers(data: Dataset) -> dict[str, float | None]:
     """Return the test accuracy of the teachers that labelled; None without predictions for some test texts."""
     accuracies: dict[str, float | None] = {}
-    for name in LabelParams.load().teachers:
+    for name in section("label").load().teachers:
         test, validation = (
-            record.read_predictions(
+            tracking.read_predictions(
                 paths.METRICS / "teacher" / name / f"{split}.csv", data.labels, len(data.split(split))
             )
             for split in ("test", "validation")

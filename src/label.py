@@ -1,16 +1,16 @@
 """Stage `label`: a teacher's logits for every text of the pool. `python src/label.py minilm`."""
 
-from potstill.start import run
+from potstill.core.start import run
 
 import sys
 
 from tqdm import tqdm
 
-from potstill import files, inputs, paths, truncation
-from potstill.cost import record_resources
-from potstill.errors import PotstillError
-from potstill.params.label import LabelParams
-from potstill.teacher.label import label
+from potstill.core import files, paths, schemas, truncation
+from potstill.core.errors import PotstillError
+from potstill.core.resources import record_resources
+from potstill.label.logits import label
+from potstill.label.params import LabelParams
 
 
 def main() -> None:
@@ -21,12 +21,12 @@ def main() -> None:
     name = sys.argv[1]
     metrics, pool = paths.METRICS / "label" / name, paths.POOL / "pool.parquet"
     with record_resources(metrics / "resources.json"):
-        rows = inputs.open_checked(pool, inputs.POOL_SCHEMA).metadata.num_rows
+        rows = schemas.open_checked(pool, schemas.POOL_SCHEMA).metadata.num_rows
         scratch = paths.SCRATCH / "label"  # DVC does not track it
         with tqdm(total=rows, unit="text", desc=f"label with {name}", mininterval=1) as bar:
             truncated = label(paths.TEACHER / name, pool, paths.LABEL / name, params, scratch, bar.update)
         share = round(truncated / rows, 6)
-        # The hash is in Git, so that `transfer` can detect new logits in a clone without them.
+        # The hash is in Git, so that `ensemble` can detect new logits in a clone without them.
         facts = {"rows": rows, "sha256": files.sha256(paths.LABEL / name), "truncated": share}
         files.write_json(metrics / "metrics.json", {"label": {name: facts}})
         truncation.note("teacher.max_length", {"pool's": share})

@@ -1,29 +1,29 @@
 """Stage `pool`: collect the texts of the transfer set."""
 
-from potstill.start import run
+from potstill.core.start import run
 
-from potstill import files, paths, unwatched
-from potstill.cost import record_resources
-from potstill.params.pool import PoolParams
-from potstill.pool import lexicon
+from potstill.core import files, paths, untracked
+from potstill.core.resources import record_resources
+from potstill.data.sources import SOURCES
+from potstill.pool import vocabulary
 from potstill.pool.build import build
-from potstill.pool.sources import SOURCES
-from potstill.teacher import checkpoints
+from potstill.pool.params import PoolParams
+from potstill.scoring import hub
 
 
 @record_resources(paths.METRICS / "pool" / "resources.json")
 def main() -> None:
     """Read the prepared data; write `data/pool/pool.parquet` and the rows of each source."""
     params = PoolParams.load()
-    foreign, untracked = [], {}
+    foreign, hashes = [], {}
     if params.borrow:
-        foreign = lexicon.words(checkpoints.find(params.vocab_checkpoint))
-        untracked = unwatched.hash_untracked(params.vocab_checkpoint, "pool")
+        foreign = vocabulary.words(hub.find(params.vocab_checkpoint))
+        hashes = untracked.hash_untracked(params.vocab_checkpoint, "pool")
     with files.atomic_write(paths.POOL) as folder:
         folder.mkdir()
         rows = build(paths.PREPARED, folder / "pool.parquet", params, foreign)
     counts = {source: rows[source] for source in SOURCES}
-    facts = {"rows": rows.total(), "sources": counts, **untracked}
+    facts = {"rows": rows.total(), "sources": counts, **hashes}
     files.write_json(paths.METRICS / "pool" / "metrics.json", {"pool": facts})
     print(f"{rows.total():,} texts: " + ", ".join(f"{number:,} {name}" for name, number in counts.items() if number))
 

@@ -3,16 +3,16 @@
 Reads `prepare` in params.yaml; writes data/prepared/ and metrics/prepare/metrics.json.
 """
 
-from potstill.start import run
+from potstill.core.start import run
 
-from potstill import files, paths, unwatched
-from potstill.corpus import from_demo, from_files, from_hub
-from potstill.corpus.assemble import assemble
-from potstill.corpus.dataset import SPLITS
-from potstill.corpus.tables import RawData
-from potstill.cost import record_resources
-from potstill.errors import join_names, visible
-from potstill.params.prepare import PrepareParams
+from potstill.core import files, paths, untracked
+from potstill.core.errors import join_names, visible
+from potstill.core.resources import record_resources
+from potstill.data.dataset import SPLITS
+from potstill.prepare import from_demo, from_files, from_hub
+from potstill.prepare.assemble import assemble
+from potstill.prepare.params import PrepareParams
+from potstill.readers.tables import RawData
 
 
 def read(params: PrepareParams) -> RawData:
@@ -31,7 +31,7 @@ def main() -> None:
     dataset, facts = assemble(read(params), params)
     dataset.save(paths.PREPARED)
     if params.source == "hub" and params.hub.dataset:
-        facts |= unwatched.hash_untracked(params.hub.dataset, "prepare", params.path)
+        facts |= untracked.hash_untracked(params.hub.dataset, "prepare", params.path)
     files.write_json(paths.METRICS / "prepare" / "metrics.json", {"prepare": facts})
 
     rows, removed = facts["rows"], facts["removed"]

@@ -1,29 +1,28 @@
 """Stage `report`: one page with the verdict and the evidence for it, as HTML and as Markdown."""
 
-from potstill.start import run
+from potstill.core.start import run
 
 from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
 
-from potstill import files, measures, paths, record
-from potstill.corpus.dataset import SPLITS, Dataset
-from potstill.cost import record_resources
-from potstill.evaluate.answers import Predictions
+from potstill.core import files, paths, tracking
+from potstill.core.labels import probabilities
+from potstill.core.markdown import cut
+from potstill.core.params import section
+from potstill.core.resources import record_resources
+from potstill.data import transfer
+from potstill.data.dataset import SPLITS, Dataset
+from potstill.evaluate.metrics import measures
+from potstill.evaluate.predictions import Predictions
 from potstill.evaluate.table import thousands
-from potstill.markdown import cut
-from potstill.params.evaluate import EvaluateParams
-from potstill.params.label import LabelParams
-from potstill.params.report import ReportParams
-from potstill.params.teacher import TeacherParams
 from potstill.report.facts import Inputs, collect
 from potstill.report.origin import provenance, stage_resources
 from potstill.report.page import render
+from potstill.report.params import ReportParams
 from potstill.report.pictures import draw
-from potstill.runtime.decision import probabilities
 from potstill.runtime.model import FILE, Student
-from potstill.student import transfer
 
 METRICS = paths.METRICS / "report"
 TITLE_CLASSES = 8
@@ -32,12 +31,12 @@ TITLE_CLASSES = 8
 @record_resources(METRICS / "resources.json")
 def main() -> None:
     """Read the outputs of all stages; write `metrics/report`."""
-    params, evaluate = ReportParams.load(), EvaluateParams.load()
-    data, teachers = Dataset.load(paths.PREPARED), LabelParams.load().teachers
+    params, evaluate = ReportParams.load(), section("evaluate").load()
+    data, teachers = Dataset.load(paths.PREPARED), section("label").load().teachers
     inputs = read(data, teachers)
     facts = collect(inputs, params)
     reference = evaluate.reference or inputs.teacher or max(facts["models"], key=lambda row: row["accuracy"])["name"]
-    curves = record.all_curves(inputs.name, inputs.test.probabilities)
+    curves = tracking.all_curves(inputs.name, inputs.test.probabilities)
     classes = ", ".join(map(cut, data.labels[:TITLE_CLASSES])) + (" …" if len(data.labels) > TITLE_CLASSES else "")
     content = facts | {
         "title": f"{inputs.name}: {classes}",
@@ -47,7 +46,7 @@ def main() -> None:
         "published": evaluate.published,
         "rows": {name: len(data.split(name)) for name in (*SPLITS, "unlabelled")},
         "transfer": len(inputs.transfer_set.texts),
-        "resources": stage_resources({"teacher": TeacherParams.load().checkpoints, "label": teachers}),
+        "resources": stage_resources({"teacher": section("teacher").load().checkpoints, "label": teachers}),
         "provenance": provenance(),
         "parameters": paths.PARAMS.read_text("utf-8"),
         "charts": draw(inputs, facts, curves, reference, evaluate.published),
@@ -66,7 +65,7 @@ def read(data: Dataset, teachers: list[str]) -> Inputs:
     student = Student.load(paths.EXPORT / FILE)
     test = Predictions.load(paths.EVALUATE / "test.parquet")
     teacher = teachers[0] if len(teachers) == 1 else "ensemble"
-    transfer_set = transfer.read(paths.TRANSFER, data.labels)
+    transfer_set = transfer.read(paths.ENSEMBLE, data.labels)
     evaluated, prepared = paths.METRICS / "evaluate", paths.METRICS / "prepare" / "metrics.json"
     return Inputs(
         labels=data.labels,

@@ -1,13 +1,13 @@
 """Stage `student`: distil the teacher into a tiny network."""
 
-from potstill.start import run
+from potstill.core.start import run
 
-from potstill import device, paths, record, truncation
-from potstill.corpus.dataset import Dataset
-from potstill.cost import record_resources
-from potstill.params.student import StudentParams
-from potstill.student import transfer
+from potstill.core import device, paths, tracking, truncation
+from potstill.core.resources import record_resources
+from potstill.data import transfer
+from potstill.data.dataset import Dataset
 from potstill.student.distil import distil
+from potstill.student.params import StudentParams
 from potstill.student.vocabulary import truncated_share
 
 
@@ -16,18 +16,18 @@ def main() -> None:
     """Read the prepared data and the transfer set; write `models/student` and `metrics/student`."""
     params = StudentParams.load()
     data = Dataset.load(paths.PREPARED, unlabelled=False)
-    train = transfer.read(paths.TRANSFER, data.labels, params.sources)
+    train = transfer.read(paths.ENSEMBLE, data.labels, params.sources)
     device.use_threads(params.threads)
     metrics = paths.METRICS / "student"
-    with record.curves(metrics) as log:
+    with tracking.curves(metrics) as log:
         trained = distil(data.labels, train.texts, train.logits, data.validation, params, log)
     size = trained.save(paths.STUDENT)
     truncated = {
         "transfer": truncated_share(train.texts, params.max_length),
         "validation": truncated_share(data.validation["text"].tolist(), params.max_length),
     }
-    summary = record.network_metrics(trained.best, trained.student.parameters, size)
-    record.write_metrics(metrics, "student", {**summary, "truncated": truncated})
+    summary = tracking.network_metrics(trained.best, trained.student.parameters, size)
+    tracking.write_metrics(metrics, "student", {**summary, "truncated": truncated})
     truncation.note("student.max_length", truncated)
 
 

@@ -1,6 +1,6 @@
 """Stage `teacher`: fine-tune a checkpoint, or read a table of probabilities. `python src/teacher.py minilm`."""
 
-from potstill.start import run
+from potstill.core.start import run
 
 import shutil
 import sys
@@ -11,15 +11,16 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from potstill import device, files, paths, record, truncation, unwatched
-from potstill.balance import macro_f1
-from potstill.corpus.dataset import Dataset
-from potstill.cost import record_resources
-from potstill.errors import PotstillError, visible
-from potstill.evaluate.timing import throughput
-from potstill.params.teacher import TeacherParams
-from potstill.runtime.decision import accuracy, choose_default
-from potstill.teacher import checkpoints, model, table
+from potstill.core import device, files, paths, tracking, truncation, untracked
+from potstill.core.class_weights import macro_f1
+from potstill.core.errors import PotstillError, visible
+from potstill.core.labels import accuracy, choose_default
+from potstill.core.resources import record_resources
+from potstill.core.timing import throughput
+from potstill.data.dataset import Dataset
+from potstill.scoring import hub, model
+from potstill.teacher import table
+from potstill.teacher.params import TeacherParams
 
 
 def main() -> None:
@@ -40,7 +41,7 @@ def teach(name: str, params: TeacherParams) -> None:
     with files.atomic_write(paths.TEACHER / name) as folder:
         folder.mkdir()
         checkpoint = params.presets[name].checkpoint
-        source = unwatched.hash_untracked(checkpoint, f"teacher@{name}")
+        source = untracked.hash_untracked(checkpoint, f"teacher@{name}")
         if table.is_table(checkpoint):
             if params.mlm_epochs:
                 raise PotstillError(
@@ -60,8 +61,8 @@ def teach(name: str, params: TeacherParams) -> None:
         test, truncated["test"] = teacher.score(texts)
         validation, truncated["validation"] = teacher.score(data.validation["text"].tolist())
     targets = data.targets("validation")
-    record.write_predictions(metrics / "test.csv", test, data.targets("test"), data.labels)
-    record.write_predictions(metrics / "validation.csv", validation, targets, data.labels)
+    tracking.write_predictions(metrics / "test.csv", test, data.targets("test"), data.labels)
+    tracking.write_predictions(metrics / "validation.csv", validation, targets, data.labels)
     covered = np.isfinite(validation).all(1)
     validation, targets = validation[covered], targets[covered]
     predicted = choose_default(validation, targets)
@@ -76,7 +77,7 @@ def teach(name: str, params: TeacherParams) -> None:
     if teacher.parameters:  # a table neither truncates texts nor takes time
         facts["truncated"] = {split: round(number / len(data.split(split)), 6) for split, number in truncated.items()}
         truncation.note("teacher.max_length", facts["truncated"])
-    record.write_metrics(metrics, name, facts)
+    tracking.write_metrics(metrics, name, facts)
     if teacher.parameters:
         device.use_threads(1)
         timings = {name: throughput(teacher.logits, texts)}
@@ -89,16 +90,16 @@ def train(folder: Path, metrics: Path, data: Dataset, params: TeacherParams, nam
     Returns:
         The number of train texts that were truncated.
     """
-    from potstill.teacher import together
+    from potstill.teacher import distributed
 
     preset = params.presets[name]
-    source = checkpoints.find(preset.checkpoint)
+    source = hub.find(preset.checkpoint)
     settings = params.model_dump_json(exclude={"checkpoints", "presets"})
     hashes = [files.sha256(path) for path in (Path(source), paths.PREPARED)]
     # With the version of transformers, since checkpoints of another one may not load.
     scratch = paths.SCRATCH / "teacher" / files.cache_key(settings, preset, *hashes, version("transformers"))
     arguments = (folder, metrics, data, params, source, preset.learning_rate, scratch)
-    truncated = together.run(params.processes, params.threads, fit, *arguments)
+    truncated = distributed.run(params.processes, params.threads, fit, *arguments)
     shutil.rmtree(scratch)
     return truncated
 
@@ -107,19 +108,20 @@ def fit(
     folder: Path, metrics: Path, data: Dataset, params: TeacherParams, source: str, learning_rate: float, scratch: Path
 ) -> int:
     """Train in each of the processes of `train`; the main process writes the files."""
-    from potstill.teacher import finetune, pretrained, together
+    from potstill.scoring import pretrained
+    from potstill.teacher import distributed, finetune
 
     if params.mlm_epochs:
-        from potstill.teacher import adapt
+        from potstill.teacher import mlm
 
         texts = [*data.train["text"], *data.unlabelled["text"]]
-        source = adapt.train(source, texts, params, scratch, log_mlm)
+        source = mlm.train(source, texts, params, scratch, log_mlm)
     network, tokenizer = pretrained.load(source, data.labels, params.seed, data.multi_label)
-    with record.curves(metrics) if together.is_main_process() else nullcontext(log_mlm) as log:
+    with tracking.curves(metrics) if distributed.is_main_process() else nullcontext(log_mlm) as log:
         truncated = finetune.finetune(
             network, tokenizer, data.train, data.validation, params, learning_rate, scratch, log
         )
-    if together.is_main_process():
+    if distributed.is_main_process():
         network.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
         model.describe(folder, "checkpoint", data.labels, params.max_length, data.multi_label)

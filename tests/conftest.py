@@ -18,12 +18,12 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Processes that tests start run the checkout too, whatever is installed.
 os.environ["PYTHONPATH"] = str(Path(__file__).parents[1] / "src")
 
-import project
-from potstill import start
-from potstill.corpus import demo
-from potstill.corpus.dataset import Dataset
-from potstill.student import transfer
-from potstill.student.transfer import TransferSet
+from potstill.core import start
+from potstill.data import transfer
+from potstill.data.dataset import Dataset
+from potstill.data.transfer import TransferSet
+from potstill.prepare import demo
+from tests import project
 
 assert start  # imported here, so that it does not take Ctrl-C from pytest later
 signal.signal(signal.SIGINT, signal.default_int_handler)

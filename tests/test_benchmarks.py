@@ -14,9 +14,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from potstill import record
-from potstill.corpus.dataset import Dataset
-from project import ENVIRONMENT, ROOT, run
+from potstill.core import tracking
+from potstill.data.dataset import Dataset
+from tests.project import ENVIRONMENT, ROOT, run
 
 pytestmark = pytest.mark.slow
 
@@ -106,7 +106,7 @@ def prepared(tmp_path_factory):
     train[["text"]].assign(source="train").to_parquet(folder / "transfer/pool.parquet", index=False)
     logits = pd.DataFrame(4 * np.eye(len(LABELS), dtype=np.float32)[train["label"]], columns=LABELS)
     logits.to_parquet(folder / "transfer/logits.parquet", index=False)
-    record.write_predictions(
+    tracking.write_predictions(
         folder / "test.csv", 4 * np.eye(len(LABELS))[test["label"]], test["label"].to_numpy(), LABELS
     )
     facts = {"minilm": {"parameters": 1000, "validation_accuracy": 0.9, "bytes": 4000}}
@@ -255,7 +255,7 @@ def test_speed_times_students_peers_and_the_service(call, checkout, origin, emot
     python.write_text(f'#!/bin/sh\nPYTHONPATH={tmp_path} exec {sys.executable} "$@"\n')
     python.chmod(0o755)
     changes = f"""
-    from potstill import files
+    from potstill.core import files
     (speed.PEERS / files.sha256(speed.RESULTS / "requirements.txt")[:12]).touch()
     speed.checkpoints.find = lambda name: "unused"
     speed.Clone.fetch = lambda self, setting, path, target: Path({str(origin / "models/teacher/minilm")!r})

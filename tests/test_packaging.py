@@ -8,8 +8,8 @@ import tarfile
 
 import pytest
 
-import project
-from project import ENVIRONMENT, ROOT
+from tests import project
+from tests.project import ENVIRONMENT, ROOT
 
 JUNK = (
     ".dvc/cache/files/md5/ab/cd", ".dvc/config.local", ".dvc/tmp/lock", ".venv/bin/x.py", "data/mine/secret.csv",

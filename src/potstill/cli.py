@@ -1,6 +1,6 @@
 """The command line: `potstill COMMAND`. Each command is a module of `potstill.commands`."""
 
-from potstill.start import run
+from potstill.core.start import run
 
 import argparse
 import sys
@@ -10,7 +10,7 @@ from importlib import import_module
 from pathlib import Path
 
 import potstill
-from potstill.errors import PotstillError
+from potstill.core.errors import PotstillError
 from potstill.terminal import Parser
 
 # The help lines stand here too, so that `potstill --help` imports no command and no library.

@@ -7,7 +7,7 @@ import os
 import re
 from typing import Any, NoReturn
 
-from potstill.errors import SURROGATE, visible
+from potstill.core.errors import SURROGATE, visible
 
 NOT_ASCII = re.compile(r"[^\n -~]+")  # or DEL; line feeds stay, which in JSON are indentation only
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from potstill.advise.curve import Curve
-from potstill.evaluate.traits import recommended_architecture
+from potstill.evaluate.word_order import recommended_architecture
 
 EASY_ERROR = 0.03  # of TF-IDF, up to which a teacher has nothing to improve
 

@@ -7,18 +7,18 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 import pandas as pd
 
-from potstill import device
 from potstill.advise.sample import FRACTIONS, Sample, draw, subset
-from potstill.balance import majority
-from potstill.baseline import Tfidf
-from potstill.corpus.dataset import Dataset, targets
-from potstill.evaluate.scores import mcnemar, scores
-from potstill.evaluate.traits import out_of_vocabulary, vocabulary, word_order_sensitivity
-from potstill.params.baseline import BaselineParams
-from potstill.params.network import NetworkParams
-from potstill.params.student import StudentParams
-from potstill.runtime.decision import choose, probabilities, right
-from potstill.student.distil import distil, train_on_labels
+from potstill.baseline.network import train_on_labels
+from potstill.baseline.params import BaselineParams
+from potstill.core import device
+from potstill.core.class_weights import majority
+from potstill.core.labels import choose, probabilities, right
+from potstill.data.dataset import Dataset, targets
+from potstill.evaluate.metrics.scores import mcnemar, scores
+from potstill.evaluate.word_order import out_of_vocabulary, vocabulary, word_order_sensitivity
+from potstill.scoring.tfidf import Tfidf
+from potstill.student.distil import distil
+from potstill.student.params import NetworkParams, StudentParams
 
 MIN_STEPS = 500  # of a student, however few its texts
 CURVE_ROWS = 100  # rows for the validation curve of a teacher

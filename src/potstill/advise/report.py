@@ -5,7 +5,7 @@ from typing import Any
 
 from potstill.advise.decide import Statement
 from potstill.advise.evidence import Measured, second_score
-from potstill.markdown import code
+from potstill.core.markdown import code
 
 CONFIDENCE = {
     "measured": "Measured: the 95% interval on the sample excludes any other answer.",

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from potstill.corpus.dataset import Dataset
-from potstill.corpus.split import keep
-from potstill.errors import PotstillError
+from potstill.core.errors import PotstillError
+from potstill.data.dataset import Dataset
+from potstill.prepare.split import keep
 
 SEED = 0
 FRACTIONS = (4, 2, 1)  # of the sample, and of the transfer set, to train on: a quarter, half, all

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import torch
 
-from potstill import device, files
-from potstill.params.teacher import TeacherParams
-from potstill.teacher import checkpoints
+from potstill.core import device, files
+from potstill.scoring import hub
+from potstill.teacher.params import TeacherParams
 
 # A sample is small, so the batches are small and the epochs many enough for this number of steps.
 BATCH_SIZE, MIN_EPOCHS, MIN_STEPS = 16, 3, 280
@@ -34,13 +34,14 @@ class FineTunedTeacher:
         self.preset = params.presets[name]
         self.params = params.of(name)
         self.labels, self.multi_label, self.scratch = labels, multi_label, scratch
-        self.checkpoint = checkpoints.find(self.preset.checkpoint)
+        self.checkpoint = hub.find(self.preset.checkpoint)
         self.digest = files.sha256(Path(self.checkpoint))
         self.threads = params.threads or torch.get_num_threads()
 
     def fit(self, train: pd.DataFrame, validation: pd.DataFrame) -> None:
         """Fine-tune on a table with `text` and `label`; another one is for the validation curve."""
-        from potstill.teacher import finetune, pretrained  # slow to import: errors are reported before
+        from potstill.scoring import pretrained  # slow to import: errors are reported before
+        from potstill.teacher import finetune
 
         epochs = max(MIN_EPOCHS, -(-MIN_STEPS // -(-len(train) // BATCH_SIZE)))
         params = self.params.model_copy(update={"epochs": epochs, "batch_size": BATCH_SIZE})
@@ -52,10 +53,10 @@ class FineTunedTeacher:
 
     def logits(self, texts: list[str]) -> np.ndarray:
         """Return logits, float32 of shape (texts, classes)."""
-        from potstill.teacher import score
+        from potstill.scoring import inference
 
         device.use_threads(self.threads)
-        return score.score(
+        return inference.score(
             self.network,
             self.tokenizer,
             texts,

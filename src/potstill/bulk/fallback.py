@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from potstill.errors import PotstillError, missing_package
-from potstill.runtime.decision import probabilities
+from potstill.core.errors import PotstillError, missing_package
+from potstill.core.labels import probabilities
 
 if TYPE_CHECKING:
-    from potstill.teacher.model import Teacher
+    from potstill.scoring.model import Teacher
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ def load(folder: Path, labels: Sequence[str]) -> Fallback:
         PotstillError: the folder has no teacher, one of other labels, or a table; or a package is not installed.
     """
     try:
-        from potstill.teacher import model
+        from potstill.scoring import model
 
         teacher = model.load(folder)
     except ModuleNotFoundError as error:

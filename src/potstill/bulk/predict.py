@@ -9,13 +9,13 @@ from typing import NamedTuple, Self
 
 import numpy as np
 
-from potstill.bulk.asked import BadRows, Batch
 from potstill.bulk.fallback import Fallback
-from potstill.bulk.formats import STANDARD, Format, format_of, parse
-from potstill.bulk.read import read
 from potstill.bulk.write import LabelSets, TopLabels, writer
-from potstill.errors import PotstillError
-from potstill.runtime.decision import choose
+from potstill.core.errors import PotstillError
+from potstill.core.labels import choose
+from potstill.readers.formats import STANDARD, Format, format_of, parse
+from potstill.readers.read import read
+from potstill.readers.request import BadRows, Batch
 from potstill.runtime.model import Student, as_list
 
 

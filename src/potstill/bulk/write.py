@@ -11,10 +11,10 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from potstill import files
-from potstill.bulk.formats import STANDARD, Format, pyarrow
-from potstill.errors import PotstillError
-from potstill.runtime.decision import JOINT
+from potstill.core import files
+from potstill.core.errors import PotstillError
+from potstill.core.labels import JOINT
+from potstill.readers.formats import STANDARD, Format, pyarrow
 from potstill.terminal import as_json
 
 

@@ -9,18 +9,18 @@ import shutil
 import sys
 from dataclasses import asdict
 
-from potstill import files, paths
 from potstill.advise.decide import decide
 from potstill.advise.measure import measure
 from potstill.advise.report import markdown
 from potstill.advise.teacher import FineTunedTeacher
-from potstill.corpus.dataset import Dataset
-from potstill.errors import PotstillError, join_names
-from potstill.params.baseline import BaselineParams
-from potstill.params.evaluate import EvaluateParams
-from potstill.params.student import StudentParams
-from potstill.params.teacher import TeacherParams
+from potstill.baseline.params import BaselineParams
+from potstill.core import files, paths
+from potstill.core.errors import PotstillError, join_names
+from potstill.data.dataset import Dataset
+from potstill.evaluate.params import EvaluateParams
+from potstill.student.params import StudentParams
 from potstill.teacher import table
+from potstill.teacher.params import TeacherParams
 from potstill.terminal import Parser, text
 
 METRICS = paths.METRICS / "advise"

@@ -9,10 +9,10 @@ from typing import Any
 
 import dvc.api
 
-from potstill import files, measures, paths
-from potstill.errors import PotstillError
-from potstill.evaluate.answers import Predictions
-from potstill.params import section
+from potstill.core import files, params, paths
+from potstill.core.errors import PotstillError
+from potstill.evaluate.metrics import measures
+from potstill.evaluate.predictions import Predictions
 from potstill.report.experiments import Experiment, compare, flatten, recommend
 from potstill.report.page import render
 from potstill.report.pictures import sizes
@@ -87,7 +87,7 @@ def read(name: str) -> Experiment:
 def read_workspace() -> Experiment:
     """Return the last `dvc repro`."""
     test = Predictions.load(ANSWERS) if ANSWERS.is_file() else None
-    return checked(WORKSPACE, section.read(paths.PARAMS), files.read_json(SCORES), files.read_json(TIMING), test)
+    return checked(WORKSPACE, params.read(paths.PARAMS), files.read_json(SCORES), files.read_json(TIMING), test)
 
 
 def read_commit(name: str) -> Experiment:
@@ -99,12 +99,12 @@ def read_commit(name: str) -> Experiment:
     revision = resolve(name)
     try:
         scores, timing = (json.loads(git("show", f"{revision}:{path}")) for path in (SCORES, TIMING))
-        params = section.parse(git("show", f"{revision}:{paths.PARAMS}"), f"{name}:{paths.PARAMS}")
+        settings = params.parse(git("show", f"{revision}:{paths.PARAMS}"), f"{name}:{paths.PARAMS}")
     except subprocess.CalledProcessError:
         raise PotstillError(f"{name}: no {SCORES}, so `evaluate` has not run there. Leave it out.") from None
     except (RecursionError, ValueError) as error:
         raise PotstillError(f"{name}: {SCORES} or {TIMING} is not valid JSON ({error}). Leave it out.") from None
-    return checked(name, params, scores, timing, predictions(revision))
+    return checked(name, settings, scores, timing, predictions(revision))
 
 
 def checked(name: str, params: dict[str, Any], scores: Any, timing: Any, test: Predictions | None) -> Experiment:

@@ -36,7 +36,7 @@ from dvc_data.hashfile.hash_info import HashInfo
 from dvc_data.hashfile.tree import Tree
 from dvc_objects.executors import ThreadPoolExecutor
 
-from potstill.errors import PotstillError
+from potstill.core.errors import PotstillError
 
 if TYPE_CHECKING:
     from dvc.output import Output

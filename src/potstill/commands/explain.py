@@ -5,7 +5,7 @@ import sys
 from dataclasses import asdict
 
 from potstill.commands.common import add_model
-from potstill.errors import PotstillError, join_names, visible
+from potstill.core.errors import PotstillError, join_names, visible
 from potstill.runtime import explain
 from potstill.runtime.model import Student
 from potstill.runtime.tokenizer import words

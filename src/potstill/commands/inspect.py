@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from potstill.commands.common import add_model, load
-from potstill.errors import MAX_NAMES, join_names, visible
+from potstill.core.errors import MAX_NAMES, join_names, visible
 from potstill.runtime import explain, fast
 from potstill.runtime.file import FLOAT
 from potstill.runtime.model import Student

@@ -2,11 +2,11 @@
 
 import argparse
 
-from potstill.bulk.formats import STANDARD
 from potstill.bulk.write import output
 from potstill.commands.common import add_model, load
-from potstill.errors import MAX_NAMES, visible
-from potstill.markdown import NAME, cut
+from potstill.core.errors import MAX_NAMES, visible
+from potstill.core.markdown import NAME, cut
+from potstill.readers.formats import STANDARD
 from potstill.runtime.model import Student
 from potstill.terminal import Parser, text
 from potstill.web.page import page

@@ -6,10 +6,10 @@ from functools import partial
 from pathlib import Path
 
 from potstill.bulk import fallback
-from potstill.bulk.formats import FORMATS, STANDARD
 from potstill.bulk.predict import Progress, predict
 from potstill.commands.common import add_model, count
-from potstill.errors import PotstillError, missing_package, visible
+from potstill.core.errors import PotstillError, missing_package, visible
+from potstill.readers.formats import FORMATS, STANDARD
 from potstill.runtime.model import Student
 from potstill.terminal import Parser, text
 
@@ -115,12 +115,12 @@ def _run_ray(args: argparse.Namespace) -> None:
     if args.fallback or args.skip_bad:
         raise PotstillError("--engine ray does not support --fallback and --skip-bad: leave them out")
     try:
-        from potstill.bulk import spread
+        from potstill.bulk import distributed
         from potstill.engine import ray
     except ModuleNotFoundError as error:
         raise missing_package(error.name, "ray") from None
     with Progress() as progress:
-        rows = spread.predict(
+        rows = distributed.predict(
             args.model,
             args.input,
             args.output,

@@ -6,7 +6,7 @@ import sys
 
 from potstill.commands import dvc_internals as internals
 from potstill.commands.verify import clean_cache
-from potstill.errors import PotstillError
+from potstill.core.errors import PotstillError
 from potstill.terminal import Parser
 
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import segno
 
-from potstill import paths
-from potstill.bulk.formats import STANDARD
 from potstill.bulk.write import output
-from potstill.errors import PotstillError, join_names, visible
+from potstill.core import paths
+from potstill.core.errors import PotstillError, join_names, visible
+from potstill.readers.formats import STANDARD
 from potstill.runtime.model import FILE, Student
 from potstill.terminal import Parser
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from potstill.commands import dvc_internals as internals
 from potstill.commands.common import count
-from potstill.errors import PotstillError, visible
+from potstill.core.errors import PotstillError, visible
 from potstill.terminal import Parser
 
 ENDED = ("Success", "Failed")

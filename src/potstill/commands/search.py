@@ -13,23 +13,24 @@ from pathlib import Path
 import optuna
 from joblib import cpu_count
 
-from potstill import files, measures, paths
-from potstill.corpus.dataset import Dataset
-from potstill.errors import PotstillError
-from potstill.evaluate.figure import pareto_figure
-from potstill.params.evaluate import EvaluateParams
-from potstill.params.label import LabelParams
-from potstill.params.student import StudentParams
+from potstill.core import files, paths
+from potstill.core.errors import PotstillError
+from potstill.core.workers import workers
+from potstill.data import transfer
+from potstill.data.dataset import Dataset
+from potstill.data.transfer import TransferSet
+from potstill.evaluate.metrics import measures
+from potstill.evaluate.params import EvaluateParams
+from potstill.evaluate.plots.figure import pareto_figure
+from potstill.label.params import LabelParams
 from potstill.search import storage
 from potstill.search.pareto import Result, Unit, pareto_front, recommend
 from potstill.search.report import markdown
 from potstill.search.run import search
 from potstill.search.space import SearchSpace, searched
-from potstill.student import transfer
 from potstill.student.distil import distil
-from potstill.student.transfer import TransferSet
+from potstill.student.params import StudentParams
 from potstill.terminal import Parser
-from potstill.workers import workers
 
 METRICS = paths.METRICS / "search"
 
@@ -57,7 +58,7 @@ def run(args: argparse.Namespace) -> None:
     _read(params)  # before processes start, so that an error is reported once
     # A storage may hold several searches. One is continued only on the same data, parameters and budget.
     validation = files.sha256(paths.PREPARED / "validation.parquet")
-    key = files.cache_key(files.sha256(paths.TRANSFER), validation, params.model_dump_json(), args.budget, args.unit)
+    key = files.cache_key(files.sha256(paths.ENSEMBLE), validation, params.model_dump_json(), args.budget, args.unit)
     scratch = paths.SCRATCH / "search"
     scratch.mkdir(parents=True, exist_ok=True)
     name = args.storage or str(scratch / f"{key}.log")
@@ -98,7 +99,7 @@ def _progress(trials: int, result: Result, done: int) -> None:
 
 def _read(params: StudentParams) -> tuple[Dataset, TransferSet]:
     data = Dataset.load(paths.PREPARED, unlabelled=False)
-    return data, transfer.read(paths.TRANSFER, data.labels, params.sources)
+    return data, transfer.read(paths.ENSEMBLE, data.labels, params.sources)
 
 
 def _report(results: list[Result], unit: Unit, budget: int, metric: str) -> None:

@@ -6,7 +6,7 @@ import re
 from potstill.commands import page
 from potstill.commands.common import add_model, count, load
 from potstill.commands.inspect import describe
-from potstill.errors import missing_package
+from potstill.core.errors import missing_package
 from potstill.terminal import Parser, text
 
 

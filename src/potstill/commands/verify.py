@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from potstill.commands import dvc_internals as internals
-from potstill.errors import PotstillError
+from potstill.core.errors import PotstillError
 from potstill.terminal import Parser
 
 if TYPE_CHECKING:

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from concurrent.futures import as_completed
 
+from potstill.core.workers import workers
 from potstill.engine.shards import Job, Task, Worker
-from potstill.workers import workers
 
 _worker: Worker | None = None
 

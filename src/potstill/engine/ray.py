@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import potstill
+from potstill.core.errors import PotstillError, missing_package
 from potstill.engine.shards import Job, Task, Worker
-from potstill.errors import PotstillError, missing_package
 
 
 def each(task: Task, jobs: list[Job], actors: int, address: str | None, gpu: bool) -> Iterator[Job]:

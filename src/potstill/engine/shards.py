@@ -17,9 +17,9 @@ import fsspec
 import pyarrow as pa
 import pyarrow.parquet
 
-from potstill import files
-from potstill.bulk.parquet import open_parquet
-from potstill.errors import PotstillError
+from potstill.core import files
+from potstill.core.errors import PotstillError
+from potstill.readers.parquet import open_parquet
 
 Job = dict[str, Any]
 Progress = Callable[[int], object]

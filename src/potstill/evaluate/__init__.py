@@ -1,1 +1,1 @@
-"""Scores, significance tests, timing, tables and figures of models."""
+"""The models on the test split: scores, significance tests, the verdict, tables and figures."""

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from potstill.errors import PotstillError
-from potstill.evaluate.scores import mcnemar, scores
-from potstill.runtime.decision import choose, right
+from potstill.core.errors import PotstillError
+from potstill.core.labels import choose, right
+from potstill.evaluate.metrics.scores import mcnemar, scores
 
 
 @dataclass(frozen=True)

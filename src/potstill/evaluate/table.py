@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from potstill.markdown import inert
+from potstill.core.markdown import inert
 
 KINDS = ("baseline", "teacher", "student")
 MISSING = "–"

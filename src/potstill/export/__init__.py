@@ -1,1 +1,1 @@
-"""What ships: the student's file with all there is to know of it, an ONNX model, a model card."""
+"""What ships: the student's file with its facts, an ONNX model and a model card."""

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
-from potstill.markdown import code, inert
-from potstill.pool.sources import VARIANTS
+from potstill.core.markdown import code, inert
+from potstill.data.sources import VARIANTS
 from potstill.runtime.model import FILE, Student
 from potstill.runtime.tokenizer import Words
 
@@ -39,7 +39,8 @@ def card(student: Student, sources: Mapping[str, int], size: int, onnx_size: int
         tags=["distillation", *(["multi-label-classification"] if multi_label else []), "onnx", "potstill"],
     )
     rows, shape = facts["rows"], student.shape
-    by_strings = isinstance(student.vocabulary.entries, Words)
+    entries = student.vocabulary.entries
+    by_strings = isinstance(entries, Words)
     onnx_input = "text" if by_strings else "ids of embedding rows"
     low, high = tested["accuracy_low"], tested["accuracy_high"]
     classes = ", ".join(map(code, student.labels[:SHOWN]))
@@ -62,7 +63,7 @@ potstill {facts["version"]} from {teachers}.
 
 | | |
 | --- | --- |
-| network | {shape.architecture}, {student.parameters:,} parameters, vocabulary of {len(student.vocabulary.entries):,} words |
+| network | {shape.architecture}, {student.parameters:,} parameters, vocabulary of {len(entries):,} words |
 | {score} | {tested["accuracy"]:.2%} (95% CI {low:.2%} to {high:.2%}), {rows["test"]:,} test texts |
 | macro-F1, {second_score} | {tested["macro_f1"]:.4f}, {second:.4f} |
 | calibration | temperature {student.temperature:g}, expected calibration error {tested["calibration_error"]:.4f} |

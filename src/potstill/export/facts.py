@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 
 import potstill
-from potstill.corpus.dataset import Dataset
-from potstill.evaluate.scores import scores
-from potstill.params.student import StudentParams
+from potstill.data.dataset import Dataset
+from potstill.evaluate.metrics.scores import scores
 from potstill.runtime.model import Student
+from potstill.student.params import StudentParams
 
 
 def collect(

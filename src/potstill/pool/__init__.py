@@ -1,1 +1,1 @@
-"""The transfer set: the texts that the teacher labels and the student is trained on."""
+"""The pool: unlabelled, augmented and generated texts for the teacher to label."""

@@ -12,13 +12,13 @@ import pyarrow as pa
 import pyarrow.compute
 import pyarrow.parquet
 
-from potstill.corpus.clean import comparison_key
-from potstill.corpus.dataset import Dataset
-from potstill.errors import PotstillError
-from potstill.params.pool import PoolParams
+from potstill.core.errors import PotstillError
+from potstill.data.clean import comparison_key
+from potstill.data.dataset import Dataset
+from potstill.data.sources import Source
 from potstill.pool import variants
 from potstill.pool.generate import NgramModel
-from potstill.pool.sources import Source
+from potstill.pool.params import PoolParams
 from potstill.runtime import tokenizer
 
 SHARD = 2048  # rows that the stage `label` labels at once, and has to repeat if it is killed

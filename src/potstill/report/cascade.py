@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from potstill.evaluate.scores import interval
+from potstill.evaluate.metrics.scores import interval
 
 THRESHOLDS = np.round(np.arange(0, 1.0001, 0.01), 2)
 

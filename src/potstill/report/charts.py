@@ -17,8 +17,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, PercentFormatter
 
-from potstill.evaluate.canvas import FAINT, INK, PALE, SOFT, TIP, legend_name, save, short, tip
-from potstill.evaluate.figure import KINDS, SERIES
+from potstill.evaluate.plots.canvas import FAINT, INK, PALE, SOFT, TIP, legend_name, save, short, tip
+from potstill.evaluate.plots.figure import KINDS, SERIES
 from potstill.report.cascade import Cascade
 from potstill.report.reliability import BINS
 from potstill.report.reliability import reliability as bins_of

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from potstill.evaluate.answers import Predictions
-from potstill.evaluate.scores import mcnemar
+from potstill.evaluate.metrics.scores import mcnemar
+from potstill.evaluate.predictions import Predictions
 
 
 @dataclass(frozen=True)

@@ -7,17 +7,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from potstill.corpus.dataset import targets
-from potstill.evaluate.answers import Predictions
-from potstill.evaluate.scores import confusion, interval, label_confusion, mcnemar
+from potstill.core.labels import JOINT, choose, confidence, label_names
+from potstill.data.dataset import targets
+from potstill.data.transfer import TransferSet
+from potstill.evaluate.metrics.scores import confusion, interval, label_confusion, mcnemar
+from potstill.evaluate.predictions import Predictions
 from potstill.evaluate.table import KINDS
-from potstill.evaluate.traits import recommended_architecture
-from potstill.params.report import ReportParams
+from potstill.evaluate.word_order import recommended_architecture
 from potstill.report.cascade import Cascade, cascade
+from potstill.report.params import ReportParams
 from potstill.report.reliability import reliability
 from potstill.report.suspects import find_label_errors
-from potstill.runtime.decision import JOINT, choose, confidence, label_names
-from potstill.student.transfer import TransferSet
 
 STUDENT, BASELINE = "student", "tfidf"
 SEED = 0

@@ -6,7 +6,8 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 
-from potstill import files, measures, paths
+from potstill.core import files, paths
+from potstill.evaluate.metrics import measures
 from potstill.runtime.model import FILE
 
 STAGES = (
@@ -15,7 +16,7 @@ STAGES = (
     "teacher",
     "pool",
     "label",
-    "transfer",
+    "ensemble",
     "student",
     "export",
     "ablate",
@@ -50,7 +51,7 @@ def provenance() -> dict[str, str]:
     }
     for split, digest in measures.read(dict[str, str], paths.PREPARED / "dataset.json", "sha256").items():
         provenance[f"sha256 of {split}"] = digest
-    provenance["sha256 of the transfer set"] = files.sha256(paths.TRANSFER)
+    provenance["sha256 of the transfer set"] = files.sha256(paths.ENSEMBLE)
     provenance["sha256 of the student"] = files.sha256(paths.EXPORT / FILE)
     return provenance
 

@@ -6,9 +6,9 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from potstill.errors import visible
+from potstill.core.errors import visible
+from potstill.core.markdown import clip, code, cut, inert
 from potstill.evaluate.table import MISSING, amount, size
-from potstill.markdown import clip, code, cut, inert
 
 MATRIX_CLASSES = 25  # up to which the confusion matrix is shown
 

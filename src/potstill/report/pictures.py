@@ -6,10 +6,10 @@ from typing import Any
 
 import pandas as pd
 
-from potstill.evaluate import figure
+from potstill.core.labels import right
+from potstill.evaluate.plots import figure
 from potstill.report import charts
 from potstill.report.facts import STUDENT, Inputs
-from potstill.runtime.decision import right
 
 OPTIONAL = ("word_order", "architectures", "sources", "transfer_size", "labels", "agreement", "cascade")
 

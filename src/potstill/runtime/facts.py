@@ -18,7 +18,7 @@ import math
 import re
 from typing import Any
 
-from potstill.errors import SURROGATE
+from potstill.core.errors import SURROGATE
 
 MAX_DEPTH = 8  # of nested objects and lists
 FIGURES = ("accuracy", "accuracy_low", "accuracy_high", "macro_f1", "calibration_error")

@@ -35,11 +35,10 @@ from typing import Any, Self
 
 import numpy as np
 
-from potstill import errors
-from potstill.errors import PotstillError
+from potstill.core import errors, naming
+from potstill.core.errors import PotstillError
+from potstill.core.naming import SEPARATOR
 from potstill.runtime import facts as fact_checks
-from potstill.runtime import naming
-from potstill.runtime.naming import SEPARATOR
 from potstill.runtime.networks import LARGE, QuantizedTable, Shape, Weights
 from potstill.runtime.tokenizer import Fingerprints, Vocabulary, Words
 

@@ -12,10 +12,10 @@ from typing import Any, Self
 
 import numpy as np
 
-from potstill import files
-from potstill.errors import PotstillError
+from potstill.core import files
+from potstill.core.errors import PotstillError
+from potstill.core.labels import choose, probabilities
 from potstill.runtime import fast, file
-from potstill.runtime.decision import choose, probabilities
 from potstill.runtime.facts import split_words
 from potstill.runtime.fast import Output
 from potstill.runtime.file import Contents, FormatError

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from potstill.runtime.decision import sigmoid
+from potstill.core.labels import sigmoid
 
 Weights = dict[str, Any]  # arrays; the embedding table may be a `QuantizedTable`
 Shapes = dict[str, tuple[int, ...]]

@@ -12,12 +12,12 @@ import optuna
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
 
-from potstill.errors import PotstillError
-from potstill.params.student import StudentParams
+from potstill.core.errors import PotstillError
 from potstill.search.heartbeat import StaleTrials, heartbeat
 from potstill.search.pareto import Result
 from potstill.search.space import FIRST, SearchSpace
 from potstill.search.storage import Journal, PostgreSQL
+from potstill.student.params import StudentParams
 
 POLL_INTERVAL = 1.0  # seconds
 MAX_MISSES = 50  # students that do not fit, before a budget is too small

@@ -6,10 +6,10 @@ from typing import Any
 
 import optuna
 
-from potstill.params.student import StudentParams
 from potstill.runtime.networks import Shape
 from potstill.search.pareto import Unit
-from potstill.student.rounding import bits_of
+from potstill.student.params import StudentParams
+from potstill.student.quantization import bits_of
 from potstill.student.vocabulary import layout
 
 # The size of a file: a Rice-coded gap takes about 1.5 bits more than the logarithm of the mean gap.

@@ -12,8 +12,8 @@ import optuna
 import sqlalchemy as sa
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 
-from potstill import files
-from potstill.errors import PotstillError, missing_package
+from potstill.core import files
+from potstill.core.errors import PotstillError, missing_package
 
 
 @contextmanager

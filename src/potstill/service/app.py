@@ -10,7 +10,7 @@ from fastapi.responses import HTMLResponse, JSONResponse, Response
 from starlette.exceptions import HTTPException
 
 import potstill
-from potstill.errors import PotstillError
+from potstill.core.errors import PotstillError
 from potstill.runtime.model import Student
 from potstill.service import requests
 from potstill.service.errors import Problem, problem

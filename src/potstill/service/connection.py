@@ -16,7 +16,7 @@ from typing import Any
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from potstill.errors import PotstillError
+from potstill.core.errors import PotstillError
 from potstill.service.errors import problem
 
 ACCEPTED_AT_ONCE = 16  # connections that asyncio accepts before it handles the first of them

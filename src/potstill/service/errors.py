@@ -2,7 +2,7 @@
 
 from pydantic import BaseModel
 
-from potstill.errors import visible
+from potstill.core.errors import visible
 
 MAX_LENGTH = 500  # characters
 

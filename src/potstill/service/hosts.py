@@ -4,7 +4,7 @@ import ipaddress
 import re
 from collections.abc import Iterable
 
-from potstill.errors import PotstillError
+from potstill.core.errors import PotstillError
 
 HEADER = re.compile(r"(\[[^]]+\]|[^:]+)(?::[0-9]*)?")  # a name or an address, and a port
 NAME = re.compile(r"[A-Za-z0-9_.-]+|\*")

@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 import numpy as np
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Histogram, generate_latest
 
-from potstill.errors import visible
+from potstill.core.errors import visible
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 OTHER = "other"  # the path of requests to none that is served, which could be any number of paths

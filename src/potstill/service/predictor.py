@@ -4,9 +4,9 @@ import numpy as np
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
-from potstill.bulk.asked import Batch
 from potstill.bulk.predict import top_labels
-from potstill.runtime.decision import choose
+from potstill.core.labels import choose
+from potstill.readers.request import Batch
 from potstill.runtime.model import Student
 from potstill.service.metrics import Metrics
 

@@ -11,7 +11,7 @@ from fastapi import Request
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.exceptions import HTTPException
 
-from potstill.bulk.rows import undecodable
+from potstill.readers.rows import undecodable
 
 Model = TypeVar("Model", bound=BaseModel)
 

@@ -12,7 +12,7 @@ from typing import cast
 import uvicorn
 from fastapi import FastAPI
 
-from potstill.errors import PotstillError, visible
+from potstill.core.errors import PotstillError, visible
 from potstill.service.connection import ACCEPTED_AT_ONCE, Connection, Limits, allowed_connections
 
 SHUTDOWN_SECONDS = 30  # for requests in flight

@@ -9,18 +9,15 @@ import pandas as pd
 import torch
 from safetensors.numpy import save_file
 
-from potstill import files
-from potstill.balance import class_weights
-from potstill.corpus.dataset import targets
-from potstill.params.baseline import BaselineParams
-from potstill.params.network import NetworkParams
-from potstill.params.student import StudentParams
-from potstill.runtime.decision import probabilities
+from potstill.core import files
+from potstill.core.labels import probabilities
+from potstill.data.dataset import targets
 from potstill.runtime.file import FLOAT, TABLE, check
 from potstill.runtime.model import FILE, UNROUNDED, WORDS, Student
 from potstill.runtime.networks import Shape, Weights
 from potstill.student import networks, training, vocabulary
-from potstill.student.rounding import bits_of
+from potstill.student.params import NetworkParams, StudentParams
+from potstill.student.quantization import bits_of
 from potstill.student.training import Log
 
 
@@ -76,34 +73,10 @@ def distil(
     else:
         loss = partial(training.binary_kl if multi_label else training.kl, temperature=params.temperature)
     soft = probabilities(logits, multi_label)
-    return _train(labels, texts, soft, torch.from_numpy(logits), loss, validation, params, log)
+    return train(labels, texts, soft, torch.from_numpy(logits), loss, validation, params, log)
 
 
-def train_on_labels(
-    labels: list[str],
-    train: pd.DataFrame,
-    validation: pd.DataFrame,
-    params: BaselineParams,
-    log: Log = lambda epoch: None,
-) -> Trained:
-    """Train the same network on hard labels, weighted by `params.class_weight`.
-
-    Args:
-        labels: the class names.
-        train: a table with `text` and `label`.
-        validation: as for `distil`.
-        params: the settings.
-        log: as for `distil`.
-    """
-    hard = targets(train["label"], len(labels))
-    multi_label = hard.ndim == 2
-    one_hot = hard.astype(float) if multi_label else np.eye(len(labels))[hard]
-    weight = torch.from_numpy(class_weights(hard, len(labels))) if params.class_weight else None
-    loss = partial(training.binary_cross_entropy if multi_label else training.cross_entropy, weight=weight)
-    return _train(labels, train["text"].tolist(), one_hot, torch.tensor(hard), loss, validation, params, log)
-
-
-def _train(
+def train(
     labels: list[str],
     texts: vocabulary.Texts,
     probabilities: np.ndarray,
@@ -113,6 +86,18 @@ def _train(
     params: NetworkParams,
     log: Log,
 ) -> Trained:
+    """Train a student on probabilities or hard labels.
+
+    Args:
+        labels: the class names.
+        texts: the texts to learn from.
+        probabilities: of each text, floats (texts, classes), by which the vocabulary is chosen.
+        loss_targets: what `loss` compares the logits with, of shape (texts,) or (texts, classes).
+        loss: takes logits and targets of a batch.
+        validation: as for `distil`.
+        params: the settings.
+        log: as for `distil`.
+    """
     validation_labels = targets(validation["label"], len(labels))
     multi_label = validation_labels.ndim == 2
     shape = Shape(params.architecture, params.embedding_dim, params.hidden)

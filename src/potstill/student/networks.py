@@ -7,7 +7,7 @@ the right. All return logits (batch, classes).
 import torch
 from torch import Tensor, nn
 
-from potstill.params.network import NetworkParams
+from potstill.student.params import NetworkParams
 
 
 def _table(rows: int, width: int) -> nn.Embedding:

@@ -13,12 +13,12 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional
 
-from potstill.balance import macro_f1
-from potstill.params.network import NetworkParams
+from potstill.core.class_weights import macro_f1
+from potstill.core.labels import choose_default, right
 from potstill.runtime import model
-from potstill.runtime.decision import choose_default, right
 from potstill.runtime.tokenizer import UNKNOWN, Encoded
-from potstill.student.rounding import LearnedStepQuantizer
+from potstill.student.params import NetworkParams
+from potstill.student.quantization import LearnedStepQuantizer
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 Log = Callable[[dict[str, float]], None]

@@ -7,9 +7,9 @@ from typing import Protocol
 
 import numpy as np
 
-from potstill.params.network import NetworkParams
 from potstill.runtime import tokenizer
 from potstill.runtime.tokenizer import Fingerprints, Vocabulary, Words
+from potstill.student.params import NetworkParams
 
 PSEUDO_COUNT = 5.0  # texts with the overall mean target that are mixed into the mean target of each entry
 MIN_TEXTS = 3  # fewer texts say too little about an entry to choose it for its information

@@ -1,1 +1,1 @@
-"""Teachers: fine-tuned Transformers, or tables of probabilities from elsewhere."""
+"""Making teachers: fine-tuning Transformers, reading tables of probabilities from elsewhere."""

@@ -20,13 +20,13 @@ from transformers import (
     TrainingArguments,
 )
 
-from potstill import device
-from potstill.balance import class_weights
-from potstill.corpus.dataset import targets
-from potstill.params.teacher import TeacherParams
-from potstill.runtime.decision import accuracy
-from potstill.teacher import resume
-from potstill.teacher.pretrained import encode
+from potstill.core import device
+from potstill.core.class_weights import class_weights
+from potstill.core.labels import accuracy
+from potstill.data.dataset import targets
+from potstill.scoring.pretrained import encode
+from potstill.teacher import checkpointing
+from potstill.teacher.params import TeacherParams
 
 
 def finetune(
@@ -115,9 +115,9 @@ def run(trainer: Trainer, scratch: Path) -> None:
     """Train with a progress bar, resuming from the last complete checkpoint in `scratch`."""
     trainer.remove_callback(ProgressCallback)
     trainer.add_callback(_ProgressBar())
-    trainer.add_callback(resume.ChecksumCallback())
+    trainer.add_callback(checkpointing.ChecksumCallback())
     with trainer.args.main_process_first():
-        checkpoint = resume.last(scratch)
+        checkpoint = checkpointing.last(scratch)
     trainer.train(resume_from_checkpoint=checkpoint)
 
 

@@ -8,16 +8,15 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.special import logit
 
-from potstill.bulk import formats
-from potstill.bulk.asked import BadRows, Request, quoted, row_unit
-from potstill.bulk.read import names
-from potstill.bulk.read import read as read_table
-from potstill.bulk.rows import NUMBER
-from potstill.corpus.clean import comparison_keys
-from potstill.corpus.tables import class_name
-from potstill.errors import PotstillError, join_names, visible
+from potstill.core.errors import PotstillError, join_names, visible
+from potstill.data.clean import comparison_keys
+from potstill.readers import formats
+from potstill.readers.read import names
+from potstill.readers.read import read as read_table
+from potstill.readers.request import BadRows, Request, quoted, row_unit
+from potstill.readers.rows import NUMBER
+from potstill.readers.tables import class_name
 
 
 def is_table(checkpoint: str) -> bool:
@@ -137,19 +136,3 @@ def _is_number(value: Any) -> bool:
 
 def _rounded(values: list[float]) -> list[float]:
     return [round(value, 4) for value in values]
-
-
-def logits(table: pd.DataFrame, texts: pd.Series, multi_label: bool = False) -> np.ndarray:
-    """Look up texts, ignoring case and white space.
-
-    Returns:
-        Log-probabilities, for multi-label tables log-odds: float32 (texts, classes); rows of NaN for texts that the
-        table lacks.
-    """
-    labels = table.columns[1:]
-    known = table.assign(key=comparison_keys(table["text"])).drop_duplicates("key").set_index("key")[labels]
-    found = known.reindex(comparison_keys(texts)).to_numpy(np.float64)
-    # Probabilities of exactly 0 or 1 are rounded; their logarithms must be finite.
-    if multi_label:
-        return logit(np.clip(found, 1e-6, 1 - 1e-6)).astype(np.float32)
-    return np.log(np.clip(found, 1e-6, None)).astype(np.float32)

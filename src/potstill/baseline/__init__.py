@@ -1,0 +1,1 @@
+"""Baselines without a teacher: the network of the student on hard labels (`network`), and TF-IDF (`scoring.tfidf`)."""

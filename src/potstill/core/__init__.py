@@ -1,0 +1,1 @@
+"""What every stage needs: errors, files, parameters, labels, processes, tracking."""

@@ -1,0 +1,1 @@
+"""The prepared data and the transfer set."""

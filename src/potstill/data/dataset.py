@@ -1,0 +1,123 @@
+"""The prepared data, which `prepare` writes and every later stage reads."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from potstill.core import files, schemas
+
+SPLITS = ("train", "validation", "test")
+
+
+def targets(labels: pd.Series, number: int) -> np.ndarray:
+    """Return the labels of a split as an array.
+
+    Args:
+        labels: the column `label` of a split.
+        number: of labels in the task.
+
+    Returns:
+        int64 ids (texts,); or for multi-label tasks booleans (texts, number).
+    """
+    if labels.dtype != object:
+        return labels.to_numpy()
+    found = np.zeros((len(labels), number), bool)
+    for row, ids in zip(found, labels, strict=True):
+        row[list(ids)] = True
+    return found
+
+
+def check(labels: pd.Series, number: int) -> None:
+    """Check that every label in the column `label` of a split is an id below `number`.
+
+    Raises:
+        ValueError: a label is not.
+    """
+    if not labels.explode().dropna().isin(range(number)).all():  # `explode` turns an empty list into a missing value
+        raise ValueError("a label that dataset.json does not name")
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A classification task.
+
+    Attributes:
+        labels: the names of the classes; a label id is an index into it.
+        train, validation, test: tables with the columns `text` (string) and `label` (int64 id, or for multi-label tasks
+            a list of them).
+        unlabelled: a table with the column `text`.
+    """
+
+    labels: list[str]
+    train: pd.DataFrame
+    validation: pd.DataFrame
+    test: pd.DataFrame
+    unlabelled: pd.DataFrame
+
+    def split(self, name: str) -> pd.DataFrame:
+        """Return a table by its name."""
+        return getattr(self, name)
+
+    @property
+    def multi_label(self) -> bool:
+        """Whether a text may have any number of labels."""
+        return self.train["label"].dtype == object
+
+    def targets(self, name: str) -> np.ndarray:
+        """Return the labels of a split, see `targets`."""
+        return targets(self.split(name)["label"], len(self.labels))
+
+    def save(self, folder: Path) -> None:
+        """Write the folder: a Parquet table per split, and `dataset.json` with names, counts and hashes."""
+        with files.atomic_write(folder) as part:
+            part.mkdir()
+            names = (*SPLITS, "unlabelled")
+            for name in names:
+                self.split(name).to_parquet(part / f"{name}.parquet", index=False)
+            facts = {
+                "labels": self.labels,
+                **({"multi_label": True} if self.multi_label else {}),
+                "rows": {name: len(self.split(name)) for name in names},
+                "sha256": {name: files.sha256(part / f"{name}.parquet") for name in names},
+            }
+            (part / "dataset.json").write_text(json.dumps(facts, indent=2, ensure_ascii=False) + "\n", "utf-8")
+
+    @classmethod
+    def load(cls, folder: Path, unlabelled: bool = True) -> "Dataset":
+        """Read the folder that `save` wrote; without `unlabelled`, skip the unlabelled texts, which may be many.
+
+        Raises:
+            PotstillError: a file is missing or damaged.
+        """
+        labels = files.read_names(folder / "dataset.json", "labels")
+        tables = {"unlabelled": pd.DataFrame({"text": []}, dtype="str")}
+        for name in (*SPLITS, "unlabelled")[: 4 if unlabelled else 3]:
+            path, columns = _file(folder, name)
+            table = schemas.read(path, columns, empty=name == "unlabelled")
+            with files.reading(path):
+                tables[name] = table.replace_schema_metadata().to_pandas()  # the metadata of pandas may be damaged
+                if name in SPLITS:
+                    check(tables[name]["label"], len(labels))
+        return cls(labels=labels, **tables)
+
+    @staticmethod
+    def texts(folder: Path, name: str) -> Iterator[pa.Array]:
+        """Yield the texts of a split, or the unlabelled ones, in batches.
+
+        Raises:
+            PotstillError: the file is missing or damaged.
+        """
+        return schemas.texts(*_file(folder, name), empty=name == "unlabelled")
+
+
+def _file(folder: Path, name: str) -> tuple[Path, pa.Schema]:
+    """Return the path and the columns of a split, or of the unlabelled texts."""
+    path = folder / f"{name}.parquet"
+    if name == "unlabelled":
+        return path, schemas.TEXT_SCHEMA
+    return path, schemas.split_schema("multi_label" in files.read_json(folder / "dataset.json"))

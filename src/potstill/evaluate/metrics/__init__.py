@@ -1,0 +1,1 @@
+"""Scores, statistical tests and decision thresholds."""

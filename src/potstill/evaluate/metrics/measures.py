@@ -1,0 +1,184 @@
+"""The types of the JSON files with metrics, to check them before they are reported."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any, Literal, NotRequired
+
+from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
+from typing_extensions import TypedDict  # typing's own is too old for pydantic before Python 3.12
+
+from potstill.core import files
+
+Number = Annotated[float, Field(allow_inf_nan=False)]
+Amount = Annotated[Number, Field(ge=0)]
+Share = Annotated[Number, Field(ge=0, le=1)]
+Count = Annotated[int, Field(ge=0)]
+MORE = ConfigDict(extra="allow")  # values that are not read are not checked
+
+
+class Accuracy(TypedDict):
+    """An accuracy with its 95% interval."""
+
+    __pydantic_config__ = MORE  # type: ignore[misc]
+    accuracy: Share
+    accuracy_low: Share
+    accuracy_high: Share
+
+
+class Trial(Accuracy):
+    """A student of the stage `ablate`."""
+
+    texts: Annotated[int, Field(gt=0)]
+    validation_accuracy: Share
+
+
+class Vocabulary(TypedDict):
+    """The stage `ablate`, by how the vocabulary was chosen."""
+
+    __pydantic_config__ = MORE  # type: ignore[misc]
+    frequent: Trial
+
+
+class Ablation(TypedDict, total=False):
+    """The stage `ablate`."""
+
+    __pydantic_config__ = MORE  # type: ignore[misc]
+    sources: dict[str, Trial]
+    pool: dict[str, Trial]
+    architectures: dict[str, Trial]
+    hard: dict[str, Trial]
+    tfidf: dict[str, Trial]
+    vocabulary: Vocabulary
+
+
+class Sized(Accuracy):
+    """A model, and the metrics by which experiments are compared."""
+
+    kind: Literal["baseline", "teacher", "student"]
+    macro_f1: Share
+    bytes: Count
+    parameters: Annotated[int, Field(gt=0)] | None
+    matthews: NotRequired[Number]
+    micro_f1: NotRequired[Share]
+    agreement: NotRequired[Share | None]
+    relative: NotRequired[Amount | None]
+
+
+class Score(Sized):
+    """A model on the test split."""
+
+    calibration_error: Share
+
+
+def _with_students(models: dict[str, Score]) -> dict[str, Score]:
+    for name in ("student", "tfidf", "hard"):
+        if name not in models or models[name]["parameters"] is None:
+            raise ValueError(f"no {name}, or no `parameters` of it")
+    return models
+
+
+Scores = Annotated[dict[str, Score], AfterValidator(_with_students)]
+
+
+class WordOrder(TypedDict):
+    """The word-order sensitivity of a model."""
+
+    __pydantic_config__ = MORE  # type: ignore[misc]
+    wos: Amount
+
+
+class UnknownShares(TypedDict):
+    """The shares of unknown words, and of texts with one, in the test split."""
+
+    words: Share
+    texts: Share
+
+
+class UnknownWords(TypedDict):
+    """Unknown words of the test split, by the texts that the vocabulary is from."""
+
+    train: UnknownShares
+    train_and_unlabelled: UnknownShares
+
+
+class TaskProfile(TypedDict):
+    """Properties of the task."""
+
+    word_order: dict[str, WordOrder | None]
+    unknown_words: UnknownWords
+
+
+class Reason(TypedDict):
+    """A reason for the verdict."""
+
+    holds: bool | None
+    text: str
+
+
+class Timing(TypedDict):
+    """The speed of a model."""
+
+    __pydantic_config__ = MORE  # type: ignore[misc]
+    texts_per_second: Annotated[Number, Field(gt=0)]
+    milliseconds_per_text: Amount
+
+
+class Resources(TypedDict):
+    """The resources that a stage used."""
+
+    seconds: Amount
+    core_seconds: Amount
+    peak_megabytes: Amount
+
+
+class Rows(TypedDict):
+    """The rows that were removed from a split."""
+
+    __pydantic_config__ = MORE  # type: ignore[misc]
+    rows: Count
+
+
+class Removed(TypedDict):
+    """The rows that the stage `prepare` removed."""
+
+    __pydantic_config__ = MORE  # type: ignore[misc]
+    train: Rows
+
+
+Timings = dict[str, Timing]
+Shares = dict[str, Share]
+
+
+def check(kind: Any, value: Any, *keys: str) -> Any:
+    """Return a value that was read from JSON after checking its type.
+
+    Args:
+        kind: the type, one of those above.
+        value: the value.
+        keys: under which it was found, for the message.
+
+    Raises:
+        ValueError: it is of another type; the message names the key.
+    """
+    try:
+        return TypeAdapter(kind).validate_json(json.dumps(value), strict=True)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(map(str, (*keys, *first["loc"])))
+        raise ValueError(f"`{where}`: {first['msg']} (found: {json.dumps(first['input'])[:50]})") from None
+
+
+def read(kind: Any, path: Path, *keys: str) -> Any:
+    """Read a JSON file, or the value under nested keys, and check its type.
+
+    Args:
+        kind: the type, one of those above.
+        path: the file.
+        keys: nested.
+
+    Raises:
+        PotstillError: the file is missing, not JSON, or has a value of another type there; the message names the file.
+    """
+    value = files.read_json(path, *keys, kind=object)
+    with files.reading(path):
+        return check(kind, value, *keys)

@@ -1,0 +1,18 @@
+"""The `evaluate` section."""
+
+from typing import ClassVar
+
+from pydantic import Field
+
+from potstill.core.params import Section
+
+
+class EvaluateParams(Section):
+    """How models are compared and timed; `params.yaml` documents each key."""
+
+    section: ClassVar[str] = "evaluate"
+
+    non_inferiority_margin: float = Field(ge=0, le=1)
+    reference: str | None
+    published: bool
+    timing_seconds: float = Field(gt=0)

@@ -1,0 +1,1 @@
+"""Labelling: the logits of a teacher for every text of the pool."""

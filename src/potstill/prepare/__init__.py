@@ -1,0 +1,1 @@
+"""From the user's texts and labels to clean splits."""

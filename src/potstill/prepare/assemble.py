@@ -1,0 +1,142 @@
+"""Prepare the tables of a source: remove leaks, make missing splits, and count rows and labels."""
+
+from typing import Any
+
+import pandas as pd
+
+from potstill.core.errors import PotstillError
+from potstill.data.clean import comparison_keys
+from potstill.data.dataset import SPLITS, Dataset
+from potstill.prepare.params import PrepareParams
+from potstill.prepare.split import count_labels, keep, split_off
+from potstill.readers.tables import RawData, encode
+
+
+def assemble(raw: RawData, params: PrepareParams) -> tuple[Dataset, dict[str, Any]]:
+    """Clean a source's tables.
+
+    Train and unlabelled rows whose text occurs in validation or test are removed. Validation and test files are not
+    changed, so that results are comparable with published ones; texts that both have are counted.
+
+    Args:
+        raw: the tables of the source.
+        params: labels, shares, `max_labelled`, `max_validation` and seed are used.
+
+    Returns:
+        The data, and counts: `rows` per split, `labels` per split and class, `removed` rows, `two_labels` and
+        `duplicates` in train, and so on.
+
+    Raises:
+        PotstillError: a label is unknown, a class has fewer than two examples, a split cannot be made, or
+            `max_labelled` or `max_validation` is out of range.
+    """
+    labels, tables = encode(raw, params.label_names)
+    splits = {split: table.rows for split, table in tables.items()}
+    train_name = tables["train"].name
+
+    facts: dict[str, Any] = _count_repeats(splits["train"])
+    splits["train"], removed_train = _remove_leaks(splits)
+    _check_examples(splits["train"], labels, train_name)
+    facts["made_from_train"] = _make_missing(splits, labels, params, train_name)
+    if {"validation", "test"} <= tables.keys():
+        facts["validation_texts_in_test"] = len(
+            set(comparison_keys(splits["validation"]["text"])) & set(comparison_keys(splits["test"]["text"]))
+        )
+
+    texts = [table.rows["text"] for table in raw.unlabelled]
+    facts["moved_to_unlabelled"] = 0
+    if params.max_labelled is not None:
+        reason = f"`prepare.max_labelled` is {params.max_labelled}, but train"
+        splits["train"], rest = keep(splits["train"], params.max_labelled, len(labels), params.seed, reason)
+        facts["moved_to_unlabelled"] = len(rest)
+        texts.append(rest["text"])
+    facts["left_out_of_validation"] = 0
+    if params.max_validation is not None:
+        reason = f"`prepare.max_validation` is {params.max_validation}, but validation"
+        splits["validation"], rest = keep(splits["validation"], params.max_validation, len(labels), params.seed, reason)
+        facts["left_out_of_validation"] = len(rest)
+    unlabelled, removed_unlabelled = _clean_unlabelled(texts, splits)
+
+    dataset = Dataset(
+        labels=labels,
+        **{split: _finish(splits[split]) for split in SPLITS},
+        unlabelled=pd.DataFrame({"text": unlabelled.astype("str")}).reset_index(drop=True),
+    )
+    facts["removed"] = {"train": removed_train, "unlabelled": removed_unlabelled}
+    facts["rows"] = {split: len(dataset.split(split)) for split in (*SPLITS, "unlabelled")}
+    facts["labels"] = {
+        split: dict(zip(labels, count_labels(splits[split]["label"], len(labels)), strict=True)) for split in SPLITS
+    }
+    if dataset.multi_label:
+        facts["without_label"] = {split: int((~dataset.targets(split).any(1)).sum()) for split in SPLITS}
+    for name, count in facts["labels"]["train"].items():
+        if not count:
+            raise PotstillError(
+                f"{train_name}: class {name!r} has no examples in train after splitting. Add examples, or remove the "
+                "class."
+            )
+    return dataset, facts
+
+
+def _count_repeats(train: pd.DataFrame) -> dict[str, Any]:
+    key = comparison_keys(train["text"])
+    return {
+        "duplicates": int(pd.DataFrame({"key": key, "label": train["label"]}).duplicated().sum()),
+        "two_labels": int((train["label"].groupby(key).nunique() > 1).sum()),
+    }
+
+
+def _remove_leaks(splits: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, dict[str, int]]:
+    key = comparison_keys(splits["train"]["text"])
+    leaked = pd.Series(False, index=key.index)
+    removed = {}
+    for split in ("validation", "test"):
+        copies = key.isin(comparison_keys(splits[split]["text"]) if split in splits else [])
+        removed[f"in_{split}"] = int(copies.sum())
+        leaked |= copies
+    return splits["train"][~leaked], {**removed, "rows": int(leaked.sum())}
+
+
+def _check_examples(train: pd.DataFrame, labels: list[str], train_name: str) -> None:
+    for name, count in zip(labels, count_labels(train["label"], len(labels)), strict=True):
+        if count < 2:
+            raise PotstillError(
+                f"{train_name}: class {name!r} has {count} example{'s' * (count != 1)} (copies of validation and test "
+                "texts are not counted), but 2 are required. Add examples, or remove the class."
+            )
+
+
+def _make_missing(
+    splits: dict[str, pd.DataFrame], labels: list[str], params: PrepareParams, train_name: str
+) -> dict[str, int]:
+    """Split off train the splits that the source lacks; shares are of the original train split."""
+    texts = comparison_keys(splits["train"]["text"]).nunique()
+    made = {"validation": 0, "test": 0}
+    for split, share in (("test", params.test_share), ("validation", params.validation_share)):
+        if split not in splits:
+            reason = f"{train_name}: `prepare.{split}_share` {share:g} of {texts} different text{'s' * (texts != 1)}"
+            size = round(share * texts)
+            splits["train"], splits[split] = split_off(splits["train"], size, labels, params.seed, reason)
+            made[split] = len(splits[split])
+    return made
+
+
+def _clean_unlabelled(texts: list[pd.Series], splits: dict[str, pd.DataFrame]) -> tuple[pd.Series, dict[str, int]]:
+    pooled = pd.concat(texts, ignore_index=True) if texts else pd.Series([], dtype=object)
+    key = comparison_keys(pooled)
+    held_out = key.isin(
+        pd.concat([comparison_keys(splits["validation"]["text"]), comparison_keys(splits["test"]["text"])])
+    )
+    in_train = key.isin(comparison_keys(splits["train"]["text"])) & ~held_out
+    repeated = key.duplicated() & ~held_out & ~in_train
+    removed = {
+        "in_validation_or_test": int(held_out.sum()),
+        "in_train": int(in_train.sum()),
+        "duplicates": int(repeated.sum()),
+    }
+    return pooled[~(held_out | in_train | repeated)], removed
+
+
+def _finish(rows: pd.DataFrame) -> pd.DataFrame:
+    rows = rows.astype({"text": "str"}).reset_index(drop=True)
+    return rows.assign(label=rows["label"].map(list)) if rows["label"].dtype == object else rows

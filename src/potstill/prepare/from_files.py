@@ -1,0 +1,187 @@
+"""Read the user's files: CSV, TSV, JSONL, Parquet, and .txt with lines of `text;label`."""
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from potstill.core.errors import PotstillError
+from potstill.data.dataset import SPLITS
+from potstill.prepare.params import PrepareParams
+from potstill.readers import formats
+from potstill.readers.read import read as read_table
+from potstill.readers.request import BadRows, row_unit
+from potstill.readers.tables import RawData, Table, concatenate, find_split, make_table
+
+# How the files of a sharded split are named; some data sets add a hash.
+SHARD = re.compile(r"(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})(?P<hash>-[0-9a-f]+)?")
+
+# A table of more than LARGE bytes in memory, and RATIO times the bytes of its file, is a decompression bomb. A row
+# takes about ROW bytes beside its characters.
+LARGE, RATIO, ROW = 1 << 28, 300, 50
+
+
+def read(params: PrepareParams) -> RawData:
+    """Read the files that `prepare.path` holds.
+
+    Raises:
+        PotstillError: a file is missing, outside `prepare.path`, ambiguous, empty, not UTF-8 or not of its format, or
+            lacks a column, a text or a label.
+    """
+    folder = Path(params.path)
+    if not folder.is_dir():
+        _check_file(folder, "Set `prepare.path` to your folder or file.")
+        for key in ("train", "validation", "test", "unlabelled"):
+            if getattr(params, key):
+                raise PotstillError(
+                    f"`prepare.{key}` is set, but `prepare.path` is the single file {folder}. Set `prepare.path` to "
+                    f"the folder that holds both, or `prepare.{key}` to null."
+                )
+        return RawData({"train": _labelled(folder, params)})
+
+    tables = _tables(folder)
+    first = {names[0]: names for names in tables.values()}
+    folders = [(stem, names[0]) for stem, names in _tables(folder, folders=True).items()]
+    splits = {}
+    for split in SPLITS:
+        key, given = f"prepare.{split}", getattr(params, split)
+        name = find_split(split, [(stem, names[0]) for stem, names in tables.items()], given, key)
+        if name is None and (name := find_split(split, folders, None, key)):
+            _inside(folder, name, key)  # raises, as it is a folder
+        if name is not None:
+            names = [name] if given is not None else _shards(folder, split, first[name])
+            splits[split] = concatenate([_labelled(_inside(folder, one, key), params) for one in names])
+    if "train" not in splits:
+        raise PotstillError(
+            f"{folder}: no train split (a file named train with the ending {formats.NAMED}). Set `prepare.train` to "
+            "the name of your file."
+        )
+    texts = [_inside(folder, name, "prepare.unlabelled") for name in params.unlabelled]
+    return RawData(splits, [_unlabelled(path, params) for path in texts])
+
+
+def _tables(folder: Path, folders: bool = False) -> dict[str, list[str]]:
+    """Return the names of a folder's tables by their stems; the shards of a split share one.
+
+    With `folders`, return the names of folders that are named like tables.
+    """
+    found: dict[str, list[str]] = {}
+    for path in sorted(folder.iterdir()):
+        if path.is_dir() == folders and (name := formats.parse(path.name)):
+            shard = SHARD.fullmatch(name.stem)
+            found.setdefault(shard["stem"] if shard else name.stem, []).append(path.name)
+    return found
+
+
+def _shards(folder: Path, split: str, names: list[str]) -> list[str]:
+    """Return the files of a split that was found by its name, all shards of it in their order."""
+    shards = [shard for shard in (SHARD.match(name) for name in names) if shard]
+    if not shards and len(names) == 1:
+        return names
+    if len(shards) < len(names):
+        raise PotstillError(f"{folder}: both {' and '.join(names)} could be {split}. Set `prepare.{split}` to one.")
+    count = max(int(shard["count"]) for shard in shards)
+    found = [(int(shard["number"]), int(shard["count"])) for shard in shards]
+    expected = [(number, count) for number in range(count)]
+    if missing := sorted(set(expected) - set(found)):
+        shard = f"{shards[0]['stem']}-{missing[0][0]:05d}-of-{count:05d}"
+        raise PotstillError(
+            f"{folder}: no {shard} (found: {len(found)} of {count} shards). Add it, or set `prepare.{split}` to one "
+            "file."
+        )
+    if found != expected:
+        raise PotstillError(
+            f"{folder}: {' and '.join(names)} are shards of more than one {split} split. Keep those of one."
+        )
+    return names
+
+
+def _inside(folder: Path, name: str, key: str) -> Path:
+    # Links are not resolved: to DVC, too, a link inside the folder is inside the folder.
+    path = folder / name
+    if not Path(os.path.abspath(path)).is_relative_to(os.path.abspath(folder)):
+        raise PotstillError(
+            f"`{key}`: {path} is outside `prepare.path` ({folder}), so DVC would not notice changes of it. Move it "
+            "there, or set `prepare.path` to a folder that holds all files."
+        )
+    _check_file(path, f"Set `{key}` to a file in {folder}.")
+    return path
+
+
+def _check_file(path: Path, advice: str) -> None:
+    """Raise an error for what is not a regular file, since DVC could not track it."""
+    if path.is_file():
+        return
+    fault = "no such file"
+    if path.is_dir():
+        fault = "it is a folder"
+    elif path.exists():
+        fault = "it is a pipe or a device"
+    elif path.is_symlink():
+        fault = f"it is a link to {os.readlink(path)}, which does not exist"
+    raise PotstillError(f"{path}: {fault}. {advice}")
+
+
+def _labelled(path: Path, params: PrepareParams) -> Table:
+    if _format(path) != "txt":
+        wanted = [params.text, params.label]
+        numbers, values = _load(path, wanted)
+        frame = pd.DataFrame(dict(zip(("text", "label"), values, strict=True)), dtype=object)
+        return make_table(frame, str(path), "text", "label", params.multi_label, numbers, row_unit(_format(path)))
+    numbers, [lines] = _load(path, ["text"])
+    split = [line.rpartition(";") for line in lines]
+    for number, (_, semicolon, _) in zip(numbers, split, strict=True):
+        if not semicolon:
+            raise PotstillError(
+                f"{path}: line {number} has no semicolon. Write every line of a labelled .txt as `text;label`."
+            )
+    frame = pd.DataFrame([(text, label) for text, _, label in split], columns=["text", "label"], dtype=object)
+    return make_table(frame, str(path), "text", "label", params.multi_label, numbers, "line")
+
+
+def _unlabelled(path: Path, params: PrepareParams) -> Table:
+    numbers, [texts] = _load(path, [params.text])
+    frame = pd.DataFrame({"text": texts}, dtype=object)
+    return make_table(frame, str(path), "text", None, False, numbers, row_unit(_format(path)))
+
+
+def _format(path: Path) -> formats.Format:
+    found = formats.parse(path.name)
+    if not found:
+        raise PotstillError(f"{path}: unknown format. Rename it to one of {formats.NAMED}.")
+    return found.format
+
+
+def _load(path: Path, wanted: list[str]) -> tuple[list[int], list[list[Any]]]:
+    """Return the numbers of a table's rows, and its columns; skip blank lines of a .txt."""
+    kind = _format(path)
+    numbers: list[int] = []
+    values: list[list[Any]] = [[] for _ in wanted]
+    size, limit = 0, max(LARGE, RATIO * path.stat().st_size)
+    for batch_numbers, batch_values in _batches(path, kind, wanted):
+        numbers.extend(batch_numbers)
+        for column, more in zip(values, batch_values, strict=True):
+            column.extend(more)
+        size += sum(map(len, batch_values[0])) + ROW * len(batch_values[0])
+        if size > limit:
+            raise PotstillError(
+                f"{path}: it unpacks to more than {RATIO} times its {path.stat().st_size:,} bytes. It may be "
+                "made to exhaust memory."
+            )
+    if not numbers:
+        raise PotstillError(f"{path}: no rows. Add at least one.")
+    return numbers, values
+
+
+def _batches(path: Path, kind: formats.Format, wanted: list[str]) -> Iterator[tuple[Any, list[Any]]]:
+    advice = {column: f"Set `prepare.{key}`" for column, key in zip(wanted, ("text", "label"), strict=False)}
+    for batch in read_table(str(path), kind, wanted, BadRows(advice="Correct it or remove the row"), advice):
+        texts = batch.texts if kind != "parquet" else batch.texts.to_pylist()
+        if kind == "txt":
+            kept = [(number, text) for number, text in zip(batch.numbers, texts, strict=True) if text.strip()]
+            yield [number for number, _ in kept], [[text for _, text in kept]]
+        else:
+            yield batch.numbers, [texts, *batch.others]

@@ -1,0 +1,1 @@
+"""Reading tables of texts: CSV, TSV, JSONL, Parquet, .txt, compressed or not."""

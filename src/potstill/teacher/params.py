@@ -1,0 +1,68 @@
+"""The `teacher` section."""
+
+from typing import ClassVar, Literal
+
+from pydantic import Field, model_validator
+
+from potstill.core.params import Keys, Section, Seed
+
+RESERVED = ("tfidf", "hard", "student", "ensemble")  # names of other models in `evaluate`
+
+
+class Preset(Keys):
+    """A checkpoint, its learning rate, and settings that override those of the section."""
+
+    checkpoint: str = Field(min_length=1)
+    learning_rate: float = Field(default=5e-5, gt=0, le=1)
+    seed: Seed | None = None
+    mlm_epochs: int | None = Field(default=None, ge=0)
+
+
+class TeacherParams(Section):
+    """How the teachers are fine-tuned; `params.yaml` documents each key."""
+
+    section: ClassVar[str] = "teacher"
+
+    checkpoints: list[str] = Field(min_length=1)
+    presets: dict[str, Preset]
+    mlm_epochs: int = Field(ge=0)
+    epochs: int = Field(ge=1)
+    batch_size: int = Field(ge=1)
+    weight_decay: float = Field(ge=0)
+    warmup_ratio: float = Field(ge=0, lt=1)
+    max_grad_norm: float = Field(gt=0)
+    class_weight: Literal["balanced"] | None
+    max_length: int = Field(ge=2)
+    precision: Literal["auto", "bf16", "fp32"]
+    gradient_accumulation_steps: int = Field(ge=1)
+    gradient_checkpointing: bool
+    processes: int = Field(ge=1)
+    threads: int = Field(ge=0)
+    seed: Seed
+
+    @model_validator(mode="after")
+    def _names_are_presets(self) -> "TeacherParams":
+        for name in self.checkpoints:
+            if name not in self.presets:
+                known = ", ".join(self.presets)
+                raise ValueError(f"`{name}` in checkpoints is not a key of teacher.presets (found: {known})")
+            if not name.replace("-", "").replace("_", "").isalnum() or name in RESERVED:
+                raise ValueError(
+                    f"`{name}` is not a valid name: use letters, digits, - and _, and none of {', '.join(RESERVED)}"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _batches_divide(self) -> "TeacherParams":
+        if self.batch_size % (self.processes * self.gradient_accumulation_steps):
+            raise ValueError("batch_size must be divisible by processes times gradient_accumulation_steps")
+        return self
+
+    @property
+    def texts_at_once(self) -> int:
+        """The number of texts that a process handles at a time."""
+        return self.batch_size // (self.processes * self.gradient_accumulation_steps)
+
+    def of(self, name: str) -> "TeacherParams":
+        """Return the settings of one teacher: those of the section, overridden by its preset."""
+        return self.model_copy(update=self.presets[name].model_dump(include={"seed", "mlm_epochs"}, exclude_none=True))

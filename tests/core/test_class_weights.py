@@ -1,0 +1,99 @@
+"""Binary classification with 3% of the texts in the rare class."""
+
+import random
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from scipy.special import softmax
+
+from potstill.baseline.network import train_on_labels
+from potstill.core import class_weights
+from potstill.scoring import inference, pretrained
+from potstill.scoring.tfidf import Tfidf
+from potstill.student import training
+from potstill.teacher import finetune
+from tests.student.test_distil import baseline_settings
+from tests.teacher.test_finetune import settings as teacher_settings
+
+COMMON = [f"c{i}" for i in range(30)]
+HINTS = [f"h{i}" for i in range(12)]  # four times as likely in texts of the rare class
+
+
+def make(number, seed):
+    rng = random.Random(seed)
+    labels = [int(i < 0.03 * number) for i in range(number)]
+    rng.shuffle(labels)
+    texts = [
+        " ".join(rng.choice(HINTS if rng.random() < (0.4 if label else 0.1) else COMMON) for _ in range(8))
+        for label in labels
+    ]
+    return pd.DataFrame({"text": texts, "label": labels})
+
+
+@pytest.fixture(scope="module")
+def rare():
+    return make(1000, 0), make(600, 1), make(1500, 2)
+
+
+def evaluated(answers, test):
+    """Recall of the rare class, and macro-F1."""
+    labels, predicted = test["label"].to_numpy(), answers.argmax(1)
+    return (predicted[labels == 1] == 1).mean(), class_weights.macro_f1(labels, predicted, 2)
+
+
+def test_class_weights_are_balanced():
+    np.testing.assert_allclose(class_weights.class_weights(np.array([0] * 6 + [1] * 2), 2), [8 / (2 * 6), 8 / (2 * 2)])
+
+
+def test_class_weights_raise_the_recall_of_the_rare_class(rare):
+    train, validation, test = rare
+
+    def student(class_weight):
+        params = baseline_settings(epochs=6, metric="macro_f1", learning_rate=0.01, class_weight=class_weight)
+        trained = train_on_labels(["no", "yes"], train, validation, params)
+        return trained.student.predict_proba(test["text"])
+
+    for fitted in (student, lambda weight: Tfidf.fit(train, 1.0, weight).predict_proba(test["text"].tolist())):
+        (plain, plain_f1), (recall, f1) = (evaluated(fitted(weight), test) for weight in (None, "balanced"))
+        assert recall > plain + 0.3
+        assert f1 > plain_f1 + 0.1
+
+
+def test_the_best_epoch_by_macro_f1_has_a_higher_recall_of_the_rare_class(rare):
+    train, validation, test = rare
+    kept = {}
+    for metric in ("accuracy", "macro_f1"):
+        epochs = []
+        params = baseline_settings(epochs=10, metric=metric, batch_size=16)
+        trained = train_on_labels(["no", "yes"], train, validation, params, epochs.append)
+        assert trained.best[f"validation_{metric}"] == max(epoch[f"validation_{metric}"] for epoch in epochs)
+        _, f1 = evaluated(trained.student.predict_proba(validation["text"]), validation)
+        assert f1 == pytest.approx(trained.best["validation_macro_f1"])
+        kept[metric] = [
+            trained.best["validation_macro_f1"],
+            *evaluated(trained.student.predict_proba(test["text"]), test),
+        ]
+    assert all(np.greater(kept["macro_f1"], kept["accuracy"]))
+
+
+def test_weighted_cross_entropy_is_averaged_over_texts():
+    scores, labels = torch.randn(8, 2), torch.tensor([0, 1, 0, 0, 0, 0, 0, 0])
+    assert torch.equal(training.cross_entropy(scores, labels), torch.nn.functional.cross_entropy(scores, labels))
+    weighted = training.cross_entropy(scores, labels, torch.tensor([0.5, 4.0]))
+    each = torch.nn.functional.cross_entropy(scores, labels, reduction="none")
+    torch.testing.assert_close(weighted, (each * torch.where(labels == 1, 4.0, 0.5)).mean())
+
+
+@pytest.mark.slow
+def test_class_weights_raise_a_teachers_probability_of_the_rare_class(bert, rare, tmp_path):
+    train, validation, test = (split[:320] for split in rare)
+    expected = []
+    for class_weight in (None, "balanced"):
+        network, tokenizer = pretrained.load(str(bert), ["no", "yes"])
+        params = teacher_settings(epochs=2, class_weight=class_weight)
+        finetune.finetune(network, tokenizer, train, validation, params, 3e-3, tmp_path / str(class_weight))
+        logits = inference.score(network, tokenizer, test["text"].tolist(), max_length=32, batch_size=32).logits
+        expected.append(softmax(logits, axis=1)[:, 1].mean())
+    assert expected[1] > 3 * expected[0]

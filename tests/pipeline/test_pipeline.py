@@ -1,0 +1,333 @@
+"""The real commands, in scratch clones, on tiny inputs: `dvc repro`, experiments, queue, remotes."""
+
+import csv
+import json
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import pandas as pd
+import pytest
+
+from potstill.evaluate.metrics.scores import OUTCOMES
+from potstill.label import logits as labelling
+from potstill.label.params import LabelParams
+from potstill.prepare import demo
+from tests.conftest import FEELINGS, make_checkpoint, make_mixed_texts
+from tests.project import ENVIRONMENT, RAN, at, experiment, run, shown
+
+pytestmark = pytest.mark.slow
+
+
+def test_repro_leaves_models_metrics_and_pictures(origin):
+    metrics = json.loads((origin / "metrics/evaluate/metrics.json").read_text())
+    assert set(metrics["models"]) == {"tfidf", "hard", "minilm", "student"}
+    assert metrics["student"]["accuracy"] == metrics["models"]["student"]["accuracy"]
+    assert metrics["teacher"]["accuracy"] == metrics["models"]["minilm"]["accuracy"]
+    wanted = {
+        "accuracy",
+        "accuracy_low",
+        "accuracy_high",
+        "macro_f1",
+        "matthews",
+        "agreement",
+        "relative",
+        "versus_teacher",
+    }
+    assert wanted | {"parameters", "bytes"} <= set(metrics["models"]["student"])
+    timing = json.loads((origin / "metrics/evaluate/timing.json").read_text())["timing"]
+    assert set(timing) == set(metrics["models"])
+    for name in ("student.pot", "model.onnx", "README.md"):
+        assert (origin / "models/export" / name).stat().st_size
+    for name in ("size.png", "curves.png", "confusion/student.png", "confusion/minilm.png"):
+        assert (origin / "metrics/evaluate" / name).read_bytes().startswith(b"\x89PNG")
+    assert "| student |" in (origin / "metrics/evaluate/table.md").read_text()
+    assert (origin / "metrics/student/plots/metrics/loss.tsv").is_file()
+    for name in ("prepare", "baseline", "teacher/minilm", "pool", "student", "export", "ablate", "evaluate", "report"):
+        run(origin, "git", "ls-files", "--error-unmatch", f"metrics/{name}/metrics.json")
+
+
+def test_the_table_begins_with_the_verdict(origin):
+    first = (origin / "metrics/evaluate/table.md").read_text().splitlines()[0]
+    ship = json.loads((origin / "metrics/evaluate/metrics.json").read_text())["student"]["ship"]
+    assert first.startswith("**Ship**: " if ship else "**Do not ship**: ")
+
+
+def test_the_report_says_what_the_metrics_say(origin):
+    page = (origin / "metrics/report/index.html").read_text()
+    evaluated = json.loads((origin / "metrics/evaluate/metrics.json").read_text())
+    assert ("<strong>Ship it<" in page) == evaluated["student"]["ship"]
+    cells = [re.findall(r"<td[^>]*>(.*?)</td>", row) for row in re.findall(r"<tr>(.*?)</tr>", page)]
+    found = {row[0]: row for row in cells if len(row) == 11}
+    assert set(found) == set(evaluated["models"])
+    for name, scores in evaluated["models"].items():
+        shares = [100 * scores[f"accuracy{end}"] for end in ("", "_low", "_high")]
+        assert found[name][2] == "{:.2f} ({:.1f}–{:.1f})".format(*shares)
+        assert found[name][3] == f"{100 * scores['macro_f1']:.1f}"
+        assert found[name][4] == f"{scores['matthews']:.3f}"
+    assert not re.search(r"https?://(?!www.w3.org/)", page)  # nothing is fetched
+    markdown = (origin / "metrics/report/report.md").read_text()
+    assert all(row[2] in markdown for row in found.values())
+    ablated = json.loads((origin / "metrics/ablate/metrics.json").read_text())["ablate"]
+    assert list(ablated["sources"]) == ["generated", "train", "unlabelled", "variants"]
+    assert ablated["sources"]["train"]["texts"] == 240
+    assert ablated["pool"]["1"] == ablated["architectures"]["bigru"] == ablated["sources"]["generated"]
+    assert ablated["pool"]["0.3"]["texts"] == round(0.3 * ablated["pool"]["1"]["texts"])
+    assert set(ablated["hard"]) == set(ablated["tfidf"]) == {"0.3"}
+
+
+def test_a_released_student_is_fetched_without_a_service(origin, tmp_path):
+    run(origin, "gto", "register", "student", "--version", "v1.0.0")
+    run(tmp_path, "dvc", "artifacts", "get", str(origin), "student", "--rev", "v1.0.0", "--out", "student")
+    for name in ("student.pot", "model.onnx", "README.md"):
+        assert (tmp_path / "student" / name).read_bytes() == (origin / "models/export" / name).read_bytes()
+    command = [sys.executable, "-m", "potstill", "predict", "student/student.pot"]
+    done = subprocess.run(command, cwd=tmp_path, input="i am happy\n", capture_output=True, text=True)
+    assert json.loads(done.stdout)["label"]
+
+
+def test_a_search_recommends_a_student_that_an_experiment_can_train(pulled):
+    search = ("python", "-m", "potstill", "search", "--budget", "900", "--jobs", "2", "--trials")
+    first = run(pulled, *search, "2")
+    assert "1/2: " in first
+    output = run(pulled, *search, "6")  # two at a time, so there may be three already
+    assert "6/6: " in output
+    assert "1/6: " not in output  # it went on
+    found = json.loads((pulled / "metrics/search/results.json").read_text())
+    assert len(found["results"]) >= 6
+    assert max(result["parameters"] for result in found["results"]) <= 900
+    assert (pulled / "metrics/search/front.png").read_bytes().startswith(b"\x89PNG")
+    command = next(line.split() for line in output.splitlines() if line.startswith("    dvc exp run"))
+    assert RAN.findall(run(pulled, *command, "student")) in (["student"], [])
+    best = json.loads((pulled / "metrics/student/metrics.json").read_text())["student"]
+    assert best["parameters"] in {result["parameters"] for result in found["results"]}
+    assert best["validation_accuracy"] in {result["score"] for result in found["results"]}
+
+
+def test_a_search_without_a_transfer_set_says_what_to_do(clone):
+    output = run(clone, "python", "-m", "potstill", "search", "--budget", "900", fails=True)
+    assert output.startswith("error: ")
+    assert "dvc repro" in output
+    assert output.count("\n") == 1
+
+
+def test_a_second_repro_has_nothing_to_do(origin):
+    assert not RAN.findall(run(origin, "dvc", "repro"))
+
+
+def test_a_pulled_clone_has_nothing_to_do(pulled):
+    assert not RAN.findall(run(pulled, "dvc", "repro"))
+
+
+def test_a_clone_pulls_what_a_new_student_needs_runs_only_what_follows_and_compares(clone):
+    output = run(clone, "dvc", "exp", "run", "--pull", "--allow-missing", "--name", "tiny", "-S", "student.hidden=3")
+    assert RAN.findall(output) == ["student", "export", "evaluate", "report"]
+    assert not (clone / "data/label/minilm").exists()
+    run(clone, "dvc", "pull")
+    assert not RAN.findall(run(clone, "dvc", "repro"))
+    run(clone, "git", "checkout", ".")
+    run(clone, "dvc", "pull")
+    output = run(clone, "python", "-m", "potstill", "compare")
+    rows = {line.split(" | ")[0]: line for line in output.splitlines() if line.startswith("| ")}
+    assert "`student.hidden=3` |" in rows["| tiny"]
+    assert "| – |" in rows["| workspace"]
+    tiny = at(clone, experiment(clone, "tiny"), "metrics/evaluate/metrics.json")["models"]["student"]
+    assert f"{100 * tiny['accuracy']:.2f} (" in rows["| tiny"]
+    assert f" {tiny['bytes']:,} " in rows["| tiny"]
+    assert "<code>student.hidden=3</code>" in (clone / "metrics/compare/index.html").read_text()
+    assert "| tiny" not in run(clone, "python", "-m", "potstill", "compare", "main", "workspace")
+    says = run(clone, "python", "-m", "potstill", "compare", "huge", fails=True)
+    assert says == "error: no experiment 'huge' (of this commit: tiny). See `dvc exp list`.\n"
+
+
+def test_a_queue_runs_and_shows_one_readable_row_each(pulled):
+    run(pulled, "dvc", "exp", "run", "--queue", "-S", "student.hidden=2,4")
+    assert "2 succeeded" in run(pulled, "python", "-m", "potstill", "queue", "--jobs", "2")
+    noise = (
+        ".*(/|models|timing|plots|quantization|export|task_profile|cost|ablate|report|truncated)"  # as in the README
+    )
+    header = list(shown(pulled, "--hide-workspace", "--only-changed", "--drop", noise)[0])
+    assert len(header) <= 15, header
+    assert not any("/" in name or "step" in name for name in header), header
+    assert {"student.hidden", "student.parameters"} <= set(header)
+    # Whether the accuracy is among what has changed is up to the tiny teacher, which some days answers all texts alike.
+    finished = {row["student.hidden"]: row["student.accuracy"] for row in shown(pulled) if row["State"] != "Failed"}
+    assert {"2", "4"} <= set(finished)
+    assert all(finished[size] for size in ("2", "4"))
+
+
+def test_a_queued_run_uses_the_queued_code(pulled):
+    script = pulled / "src/student.py"
+    code = script.read_text()
+    assert 'record.write_metrics(metrics, "student", ' in code
+    script.write_text(
+        code.replace(
+            'record.write_metrics(metrics, "student", ', 'record.write_metrics(metrics, "student", {"queued": 1} | '
+        )
+    )
+    run(pulled, "dvc", "exp", "run", "--queue", "--name", "queued")
+    script.write_text("raise SystemExit('the workspace was run')\n")
+    run(pulled, "python", "-m", "potstill", "queue")
+    assert at(pulled, experiment(pulled, "queued"), "metrics/student/metrics.json")["student"]["queued"] == 1
+
+
+def test_several_teachers_are_compared_and_averaged(pulled, tmp_path):
+    texts = demo.generate(200, 50, 50, 50, seed=0).train["text"].tolist()
+    other = make_checkpoint("distilbert", tmp_path / "other", texts)
+    params = pulled / "params.yaml"
+    text = params.read_text().replace("checkpoints: [minilm]", "checkpoints: [minilm, bert]")
+    text = text.replace("teachers: [minilm]", "teachers: [minilm, bert]")
+    params.write_text(text.replace("google-bert/bert-base-uncased", str(other)))
+    ran = RAN.findall(run(pulled, "dvc", "repro"))
+    assert ran == ["teacher@bert", "label@bert", "ensemble", "student", "export", "ablate", "evaluate", "report"]
+    models = json.loads((pulled / "metrics/evaluate/metrics.json").read_text())["models"]
+    assert {"minilm", "bert", "ensemble"} <= set(models)
+    # Taking one out again labels nothing; what it leaves behind does not count.
+    params.write_text(params.read_text().replace("teachers: [minilm, bert]", "teachers: [minilm]"))
+    output = run(pulled, "dvc", "repro", "ensemble")
+    assert not {"teacher@minilm", "label@minilm"} & set(RAN.findall(output))
+    assert "not used, since `label.teachers` does not list them: metrics/label/bert." in output
+    assert (pulled / "data/label/bert/logits.parquet").is_file()
+    assert "texts labelled by minilm\n" in output
+
+
+def test_a_table_of_probabilities_is_a_teacher(pulled, tmp_path):
+    import pandas as pd
+
+    prepared = pulled / "data/prepared"
+    labels = json.loads((prepared / "dataset.json").read_text())["labels"]
+    train = pd.read_parquet(prepared / "train.parquet")
+    answers = pd.DataFrame({"text": train["text"]})
+    for i, label in enumerate(labels):
+        answers[label] = (train["label"] == i) * 0.9 + 0.1 / len(labels)
+    answers.to_csv(tmp_path / "llm.csv", index=False)
+    params = pulled / "params.yaml"
+    text = params.read_text().replace("[minilm]", "[llm]")
+    params.write_text(text.replace("  presets:\n", f"  presets:\n    llm: {{checkpoint: {tmp_path / 'llm.csv'}}}\n"))
+    output = run(pulled, "dvc", "repro")
+    assert "teacher@llm" in RAN.findall(output)
+    assert "llm has no predictions for some texts of the test split" in output
+    metrics = json.loads((pulled / "metrics/evaluate/metrics.json").read_text())
+    assert set(metrics["models"]) == {"tfidf", "hard", "student"}
+
+
+def mixed_files(folder):
+    """Texts with several labels or none, in every way to write them."""
+    folder.mkdir()
+    names = list(FEELINGS)
+    sizes = 240, 60, 60, 100
+    train, validation, test, unlabelled = (make_mixed_texts(number, seed) for seed, number in enumerate(sizes))
+    train["label"] = [[names[id_] for id_ in ids] for ids in train["label"]]
+    train.to_json(folder / "train.jsonl", orient="records", lines=True)
+    for table in (validation, test):
+        table["label"] = ["|".join(names[id_] for id_ in ids) for ids in table["label"]]
+    validation.to_csv(folder / "validation.csv", index=False)
+    (folder / "test.txt").write_text("".join(f"{text};{label}\n" for text, label in test.itertuples(index=False)))
+    (folder / "unlabelled.txt").write_text("\n".join(unlabelled["text"]))
+    return test
+
+
+def test_texts_with_several_labels_go_through_all_stages(pulled):
+    test = mixed_files(pulled / "data/mixed")
+    params = pulled / "params.yaml"
+    changes = {
+        "source: demo": "source: files",
+        "data/example": "data/mixed",
+        "multi_label: false": "multi_label: true",
+        "unlabelled: []": "unlabelled: [unlabelled.txt]",
+        "epochs: 2": "epochs: 8",
+    }
+    text = params.read_text()
+    for old, new in changes.items():
+        text = text.replace(old, new)
+    params.write_text(text)
+    run(pulled, "dvc", "repro")
+    metrics = json.loads((pulled / "metrics/evaluate/metrics.json").read_text())
+    assert set(metrics["models"]) == {"tfidf", "hard", "minilm", "student"}
+    for found in metrics["models"].values():
+        assert {"accuracy", "macro_f1", "micro_f1", "log_loss", "calibration_error"} <= set(found)
+        assert "matthews" not in found
+    assert metrics["models"]["tfidf"]["micro_f1"] > 0.9
+    assert metrics["student"]["micro_f1"] == metrics["models"]["student"]["micro_f1"]
+    told = (pulled / "metrics/evaluate/table.md").read_text()
+    assert "the student has an exact match of" in told
+    assert "| exact match, % (95% CI) | macro-F1, % | micro-F1, % |" in told
+    cases = list(csv.DictReader((pulled / "metrics/evaluate/confusion/student-labels.csv").open()))
+    assert [row["label"] for row in cases] == sorted(FEELINGS)
+    assert all(sum(int(row[case]) for case in OUTCOMES) == 60 for row in cases)
+    assert (pulled / "metrics/evaluate/confusion/student.png").read_bytes().startswith(b"\x89PNG")
+
+    texts = "".join(f"{text}\n" for text in test["text"])
+    command = [sys.executable, "-m", "potstill", "predict", "models/export/student.pot"]
+    done = subprocess.run(command, cwd=pulled, env=ENVIRONMENT, input=texts, capture_output=True, text=True)
+    answers = [set(json.loads(line)["labels"]) for line in done.stdout.splitlines()]
+    known = [set(filter(None, label.split("|"))) for label in test["label"]]
+    right = [one == other for one, other in zip(answers, known, strict=True)]
+    assert sum(right) / len(right) == pytest.approx(metrics["student"]["accuracy"], abs=1e-6)
+    assert not RAN.findall(run(pulled, "dvc", "repro"))
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_labelling_that_was_killed_goes_on_where_it_stopped(pulled, tmp_path, precision):
+    pool, logits = pulled / "data/pool/pool.parquet", pulled / "data/label/minilm/logits.parquet"
+    params = pulled / "params.yaml"
+    params.write_text(params.read_text().replace("precision: auto", f"precision: {precision}"))
+    texts = pd.read_parquet(pool)
+    pool.unlink()  # a link to DVC's cache
+    texts.to_parquet(pool, index=False, row_group_size=100)
+    undisturbed = tmp_path / "undisturbed"
+    teacher = pulled / "models/teacher/minilm"
+    labelling.label(teacher, pool, undisturbed, LabelParams.load(params), tmp_path / "scratch")
+    command = [sys.executable, "src/label.py", "minilm"]
+    process = subprocess.Popen(command, cwd=pulled, env=ENVIRONMENT, stderr=subprocess.DEVNULL)
+    while not list(pulled.glob(".potstill/label/*/shards/_000001.done")):
+        assert process.poll() is None, "too fast to be killed"
+        time.sleep(0.002)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    (folder,) = pulled.glob(".potstill/label/*/shards")
+    kept = {path: path.stat().st_mtime_ns for path in folder.glob("*.done")}
+    assert 2 <= len(kept) < len(texts) // 100
+    again = subprocess.Popen(command, cwd=pulled, env=ENVIRONMENT, stderr=subprocess.DEVNULL)
+    while len(list(folder.glob("*.done"))) <= len(kept):
+        assert again.poll() is None
+        time.sleep(0.002)
+    assert all(path.stat().st_mtime_ns == time_ for path, time_ in kept.items())
+    assert again.wait(300) == 0
+    assert logits.read_bytes() == (undisturbed / labelling.FILE).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ("student.hidden=abc", "`student.hidden` is 'abc'"),
+        ("student.hidden=0", "`student.hidden` is 0"),
+        ("student.temperature=0", "`student.temperature` is 0"),
+        ("student.architecture=transformer", "`student.architecture` is 'transformer'"),
+        ("+student.hiden=8", "did you mean `hidden`?"),
+        ("student.sources=[splice]", "student.sources"),
+    ],
+)
+def test_a_bad_parameter_ends_in_one_line_and_writes_nothing(pulled, change, says):
+    if "sources" in change:
+        run(pulled, "dvc", "exp", "run", "-S", "pool.splice=0", "ensemble")
+    output = run(pulled, "dvc", "exp", "run", "-S", change, fails=True)
+    (line,) = [line for line in output.splitlines() if line.startswith("error: ")]
+    assert says in line
+    assert "Traceback" not in output
+    assert not list((pulled / "models").rglob("*.part"))
+
+
+def test_a_tiny_learning_rate_survives_the_command_line(pulled):
+    # `-S` writes 1e-05, which a YAML 1.1 reader takes for a string.
+    output = run(pulled, "dvc", "exp", "run", "-S", "student.learning_rate=0.00001", "student")
+    assert RAN.findall(output) == ["student"]
+
+
+def test_a_checkpoint_out_of_reach_ends_in_one_line(pulled):
+    output = run(pulled, "dvc", "exp", "run", "-S", "teacher.presets.minilm.checkpoint=nobody/nothing", fails=True)
+    assert "error: checkpoint nobody/nothing was not found" in output
+    assert "Traceback" not in output
+    assert not (pulled / "models/teacher/minilm").exists()

@@ -1,0 +1,172 @@
+import random
+import tempfile
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from tokenizers import Tokenizer
+from tokenizers.models import Unigram
+from transformers import PreTrainedTokenizerFast
+
+from potstill.core.errors import PotstillError
+from potstill.data.clean import comparison_key
+from potstill.data.dataset import Dataset
+from potstill.pool import variants, vocabulary
+from potstill.pool.build import build
+from potstill.pool.generate import NgramModel
+from potstill.pool.params import PoolParams
+from tests.conftest import make_checkpoint
+
+SETTINGS = {
+    "train": True,
+    "unlabelled": None,
+    "replace": 0.5,
+    "replace_rate": 0.3,
+    "borrow": 0.5,
+    "vocab_checkpoint": "unused: the words are given",
+    "drop": 0.5,
+    "drop_rate": 0.3,
+    "splice": 0.5,
+    "generated": 1.0,
+    "ngram_order": 3,
+    "seed": 0,
+}
+NOTHING = {"replace": 0, "borrow": 0, "drop": 0, "splice": 0, "generated": 0}
+
+
+def pooled(data, lexicon=(), **changes):
+    """Return the transfer set as a table."""
+    with tempfile.TemporaryDirectory() as folder:
+        data.save(Path(folder) / "prepared")
+        target = Path(folder) / "pool.parquet"
+        rows = build(Path(folder) / "prepared", target, PoolParams(**(SETTINGS | changes)), lexicon)
+        table = pd.read_parquet(target)
+    assert rows == table["source"].value_counts().to_dict()
+    return table
+
+
+def counts(data, **changes):
+    return pooled(data, **changes)["source"].value_counts().to_dict()
+
+
+def test_sources_are_sized_in_rows_per_real_text(data):
+    real = 340
+    rows = counts(data)
+    assert rows["train"] + rows["unlabelled"] == real
+    assert rows["replace"] == rows["drop"] == rows["splice"] == real / 2
+    assert 0.8 * real < rows["generated"] <= real  # so small a corpus repeats itself
+
+
+def test_every_source_can_be_switched_off(data):
+    assert counts(data, **NOTHING) == {"train": 240, "unlabelled": 100}
+    assert counts(data, **NOTHING, unlabelled=30) == {"train": 240, "unlabelled": 30}
+    assert counts(data, **NOTHING, train=False) == {"unlabelled": 100}
+    for source in ("replace", "drop", "splice", "generated"):
+        assert source not in counts(data, **{source: 0})
+    with pytest.raises(PotstillError, match=r"pool\.train"):
+        counts(data, train=False, unlabelled=0)
+
+
+def test_nothing_occurs_twice_or_in_validation_or_test(data):
+    leaky = Dataset(
+        data.labels,
+        data.train,
+        data.validation,
+        data.test,
+        pd.DataFrame({"text": [data.test["text"][0].upper(), f"  {data.train['text'][0]}", "new"]}),
+    )
+    texts = pooled(leaky)["text"].map(comparison_key)
+    assert texts.is_unique
+    assert not set(texts) & {comparison_key(text) for split in (data.validation, data.test) for text in split["text"]}
+
+
+def test_the_same_seed_gives_the_same_pool(data):
+    pools = [pooled(data, seed=seed) for seed in (1, 1, 2)]
+    assert pools[0].equals(pools[1])
+    assert not pools[0].equals(pools[2])
+
+
+def test_many_texts_make_the_pool_that_few_make(data, monkeypatch):
+    whole = pooled(data)
+    assert not whole["text"].map(comparison_key).duplicated().any()
+    monkeypatch.setattr("potstill.pool.build.SHARD", 7)
+    assert pooled(data).equals(whole)
+    monkeypatch.setattr("potstill.pool.build.SAMPLE", 20)  # of the texts, to make others of
+    sampled = pooled(data)
+    real = whole["source"].isin(["train", "unlabelled"])
+    assert sampled[: real.sum()].equals(whole[real])
+    fewer = {text for text in whole["text"] if text not in set(sampled["text"])}
+    assert fewer
+    assert 100 < (sampled["source"] == "replace").sum() <= 170
+
+
+def test_variants_change_about_as_much_as_they_should():
+    rng = random.Random(0)
+    words = [f"w{i}" for i in range(1000)]
+    replaced = variants.replace(words, 0.3, ["new"], rng)
+    assert len(replaced) == 1000
+    assert 250 < replaced.count("new") < 350
+    assert 650 < len(variants.drop(words, 0.3, rng)) < 750
+    spliced = variants.splice(["a"] * 10, ["b"] * 10, rng)
+    assert spliced == sorted(spliced)
+
+
+def test_replacement_draws_rare_words_as_often_as_frequent_ones(data):
+    rows = [f"the the the the the the the the word{i % 20}" for i in range(40)]
+    texts = Dataset(
+        data.labels,
+        pd.DataFrame({"text": [f"{row} {i}" for i, row in enumerate(rows)], "label": 0}),
+        data.validation,
+        data.test,
+        pd.DataFrame({"text": []}),
+    )
+    pool = pooled(texts, **NOTHING | {"replace": 10, "replace_rate": 0.9})
+    drawn = " ".join(pool.loc[pool["source"] == "replace", "text"]).split()
+    assert drawn.count("the") < 0.3 * len(drawn)
+
+
+def test_an_ngram_model_says_only_what_it_has_seen():
+    texts = [["a", "b", "c"], ["b", "c", "d", "e"], ["c", "d"]]
+    model = NgramModel(texts, order=2)
+    rng = random.Random(0)
+    samples = {tuple(model.sample(rng)) for _ in range(300)}
+    assert ("a", "b", "c", "d", "e") in samples  # across texts
+    seen = {pair for text in texts for pair in zip(["", *text], [*text, ""], strict=True)}
+    assert all(pair in seen for s in samples for pair in zip(["", *s], [*s, ""], strict=True))
+    assert len(model.sample(rng, max_words=1)) == 1
+
+
+def test_borrowed_words_are_those_that_the_texts_lack(data):
+    only = NOTHING | {"borrow": 1.0}
+    pool = pooled(data, ["happy", "jubilant", "wistful"], **only)
+    borrowed = pool.loc[pool["source"] == "borrow", "text"]
+    assert 0.9 * 340 < len(borrowed) <= 340
+    assert {"jubilant", "wistful"} <= set(" ".join(borrowed).split())
+    own = set(" ".join([*data.train["text"], *data.unlabelled["text"]]).split())
+    assert set(" ".join(borrowed).split()) <= own | {"jubilant", "wistful"}
+    for nothing_new in ([], ["happy"]):
+        assert "borrow" not in set(pooled(data, nothing_new, **only)["source"])
+
+
+@pytest.mark.parametrize("kind", ["bert", "roberta"])
+def test_the_words_of_a_teacher_are_whole(kind, data, tmp_path):
+    texts = [text.rsplit(" ", 1)[0] for text in data.train["text"]]  # without the number
+    words = vocabulary.words(str(make_checkpoint(kind, tmp_path / kind, texts)))
+    assert {"feel", "today"} <= set(words)
+    assert words == sorted(set(words))
+    assert all(word.isalpha() and word == word.lower() and len(word) > 2 for word in words)
+    known = {word for text in texts for word in text.split()}
+    assert all(any(other.startswith(word) for other in known) for word in words)  # none is the end of a word
+
+
+def test_of_sentencepiece_the_pieces_that_begin_a_word_are_taken(tmp_path):
+    pieces = ["<unk>", "▁feel", "▁Today", "ing", "▁", "▁42", "▁so", "ness"]
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=Tokenizer(Unigram([(piece, -1.0) for piece in pieces], 0)))
+    tokenizer.save_pretrained(tmp_path)
+    assert vocabulary.words(str(tmp_path)) == ["feel", "today"]
+
+
+def test_a_folder_without_a_tokenizer_is_named(tmp_path):
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(PotstillError, match="tokenizer"):
+        vocabulary.words(str(tmp_path))

@@ -1,0 +1,130 @@
+"""A teacher that is trained by several processes, or with gradient accumulation."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+from ruamel.yaml import YAML
+from safetensors.torch import load_file
+
+from potstill.core import paths
+from potstill.core.errors import PotstillError
+from potstill.scoring import pretrained
+from potstill.teacher import distributed, finetune
+from potstill.teacher.params import TeacherParams
+from tests.project import ENVIRONMENT, ROOT
+from tests.teacher.test_finetune import SETTINGS, settings
+
+
+def fit(source, data, params, folder):
+    """What the stage does in each process, without its files."""
+    epochs = []
+    network, tokenizer = pretrained.load(source, data.labels, multi_label=data.multi_label)
+    finetune.finetune(network, tokenizer, data.train, data.validation, params, 3e-3, folder, epochs.append)
+    return network.state_dict(), epochs
+
+
+def fail(where):
+    if distributed.is_main_process():
+        torch.distributed.init_process_group("gloo")
+        torch.distributed.barrier()  # for one that never comes
+    elif where == "error":
+        raise PotstillError("a bad file")
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.fixture
+def steady(bert, tmp_path):
+    """The checkpoint without dropout, whose masks would depend on who draws them."""
+    folder = shutil.copytree(bert, tmp_path / "steady")
+    config = json.loads((folder / "config.json").read_text())
+    config |= {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+    (folder / "config.json").write_text(json.dumps(config))
+    return str(folder)
+
+
+def alike(table):
+    """Texts of one length, which no sampler that groups by length orders otherwise."""
+    words = table["text"].str.split().str
+    return table.assign(text=words[2] + " " + words[-2] + " " + words[2])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("multi_label", "class_weight"), [(False, "balanced"), (True, None)])
+def test_a_batch_shared_or_in_parts_teaches_what_a_whole_one_does(
+    steady, data, mixed, tmp_path, multi_label, class_weight
+):
+    task = mixed if multi_label else data
+    task = replace(task, train=alike(task.train)[:96], validation=alike(task.validation)[:32])
+    ways = {
+        "whole": {},
+        "parts": {"gradient_accumulation_steps": 4},
+        "again": {"gradient_checkpointing": True},
+        "shared": {"processes": 2},
+        "both": {"processes": 2, "gradient_accumulation_steps": 2},
+    }
+    if multi_label:  # only its loss differs
+        ways = {name: ways[name] for name in ("whole", "both")}
+    learnt = {}
+    for name, changes in ways.items():
+        params = settings(epochs=2, class_weight=class_weight, **changes)
+        learnt[name] = distributed.run(params.processes, 1, fit, steady, task, params, tmp_path / name)
+    weights, epochs = learnt["whole"]
+    assert [epoch["epoch"] for epoch in epochs] == [1, 2]
+    for name, (others, logged) in learnt.items():
+        for key, value in weights.items():
+            torch.testing.assert_close(others[key], value, atol=2e-4, rtol=1e-3, msg=f"{name}, {key}")
+        assert [epoch["validation_accuracy"] for epoch in logged] == [epoch["validation_accuracy"] for epoch in epochs]
+        assert [epoch["loss"] for epoch in logged] == pytest.approx([epoch["loss"] for epoch in epochs], rel=1e-3), name
+
+
+@pytest.mark.slow
+@pytest.mark.faults
+@pytest.mark.parametrize(("how", "says"), [("error", "^a bad file$"), ("kill", "one of 2 processes was killed")])
+def test_what_becomes_of_one_process_ends_all(how, says):
+    with pytest.raises(PotstillError, match=says):
+        distributed.run(2, 1, fail, how)
+
+
+@pytest.mark.slow
+def test_the_stage_has_one_writer(bert, data, tmp_path):
+    data.save(tmp_path / paths.PREPARED)
+    section = SETTINGS | {
+        "presets": {"mine": {"checkpoint": str(bert), "learning_rate": 3e-3}},
+        "processes": 2,
+        "mlm_epochs": 1,
+    }
+    YAML(typ="safe").dump({"teacher": section}, tmp_path / paths.PARAMS)
+    command = [sys.executable, ROOT / "src/teacher.py", "mine"]
+    done = subprocess.run(command, cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("epoch 1, loss") == 1
+    assert done.stdout.count("masked-language model, epoch 1") == 1
+    metrics = tmp_path / "metrics/teacher/mine"
+    assert pd.read_csv(metrics / "plots/metrics/loss.tsv", sep="\t")["step"].tolist() == [1, 2, 3]
+    assert json.loads((metrics / "metrics.json").read_text())["mine"]["validation_accuracy"] > 0.5
+    assert load_file(tmp_path / "models/teacher/mine/model.safetensors")
+    assert not list((tmp_path / ".potstill/teacher").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"processes": 3}, "batch_size must be divisible by processes times gradient_accumulation_steps"),
+        ({"processes": 2, "gradient_accumulation_steps": 16}, "batch_size must be divisible"),
+        ({"processes": 0}, "must be at least 1"),
+    ],
+)
+def test_a_batch_that_cannot_be_shared_is_refused(changes, says, tmp_path):
+    path = Path(tmp_path / "params.yaml")
+    YAML(typ="safe").dump({"teacher": SETTINGS | changes}, path)
+    with pytest.raises(PotstillError, match=says):
+        TeacherParams.load(path)
