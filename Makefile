@@ -1,7 +1,7 @@
 .DEFAULT_GOAL := help
 .PHONY: help setup there coverage repro advise queue search compare qr verify push pull test test-faults fuzz browser servers quick audit check \
 	offline fresh format show lock clean benchmark-advise benchmark-classes benchmark-debian benchmark-emotion \
-	benchmark-glue benchmark-label benchmark-scale benchmark-search benchmark-speed benchmark-teacher
+	benchmark-glue benchmark-label benchmark-scale benchmark-search benchmark-reruns benchmark-speed benchmark-teacher
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -10,6 +10,7 @@ UNIT ?= parameters
 TRIALS ?= 40
 SECONDS ?= 60
 SEED ?= 0
+NEW ?= HEAD
 DATA ?= ../shared/data/emotion
 PARALLEL := --numprocesses auto --dist load --maxschedchunk 1
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
@@ -156,6 +157,9 @@ benchmark-scale: setup ## measure time and memory from ten thousand to ten milli
 
 benchmark-search: setup ## benchmark `potstill search` on the Emotion tweets in DATA, for one QR code
 	python benchmarks/search.py --data $(DATA)
+
+benchmark-reruns: there ## count how often stages would have run again under the layouts of the revisions OLD and NEW
+	python benchmarks/reruns.py $(OLD) $(NEW)
 
 benchmark-speed: setup ## compare texts per second with fastText, model2vec and others, on the Emotion tweets in DATA
 	python benchmarks/speed.py --data $(DATA)

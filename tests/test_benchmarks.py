@@ -102,10 +102,10 @@ def prepared(tmp_path_factory):
     folder = tmp_path_factory.mktemp("prepared")
     train, validation, test = make_texts(240, 0), make_texts(60, 1), make_texts(60, 2)
     Dataset(LABELS, train, validation, test, make_texts(60, 3)[["text"]]).save(folder / "prepared")
-    (folder / "transfer").mkdir()
-    train[["text"]].assign(source="train").to_parquet(folder / "transfer/pool.parquet", index=False)
+    (folder / "ensemble").mkdir()
+    train[["text"]].assign(source="train").to_parquet(folder / "ensemble/pool.parquet", index=False)
     logits = pd.DataFrame(4 * np.eye(len(LABELS), dtype=np.float32)[train["label"]], columns=LABELS)
-    logits.to_parquet(folder / "transfer/logits.parquet", index=False)
+    logits.to_parquet(folder / "ensemble/logits.parquet", index=False)
     tracking.write_predictions(
         folder / "test.csv", 4 * np.eye(len(LABELS))[test["label"]], test["label"].to_numpy(), LABELS
     )
@@ -240,6 +240,11 @@ def test_label_is_compared_with_the_pipeline_of_transformers(call, origin, emoti
     assert {"pipeline", "potstill"} <= {row["engine"] for row in rows if row["texts"] == 120}
 
 
+def test_reruns_are_counted_by_stage(checkout):
+    table = run(checkout, sys.executable, "benchmarks/reruns.py", "HEAD", "HEAD", "--commits", "2")
+    assert "| student | 1 | 1 | +0% |" in table
+
+
 def test_teacher_is_compared_with_the_stock_trainer(call, emotions):
     folder = call("teacher", "--data", emotions, changes="teacher.ROUNDS = 1\nteacher.TEXTS = 64")
     rows = json.loads((folder / "results.json").read_text())
@@ -257,7 +262,7 @@ def test_speed_times_students_peers_and_the_service(call, checkout, origin, emot
     changes = f"""
     from potstill.core import files
     (speed.PEERS / files.sha256(speed.RESULTS / "requirements.txt")[:12]).touch()
-    speed.checkpoints.find = lambda name: "unused"
+    speed.hub.find = lambda name: "unused"
     speed.Clone.fetch = lambda self, setting, path, target: Path({str(origin / "models/teacher/minilm")!r})
     speed.STUDENTS = {{name: speed.STUDENTS[name] | {{"epochs": 1, "sources": None}} for name in ("mlp", "bigru")}}
     speed.ROUNDS, speed.SECONDS, speed.SINGLES, speed.SLOW = 2, 0.05, 20, 20
