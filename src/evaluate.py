@@ -183,7 +183,7 @@ def task_profile(predict: dict[str, Predict], data: Dataset) -> dict[str, Any]:
     with_unlabelled = train | vocabulary(data.unlabelled["text"].tolist())
     return {
         "word_order": {name: word_order_sensitivity(function, texts) for name, function in predict.items()},
-        "unknown_words": {
+        "out_of_vocabulary": {
             "train": out_of_vocabulary(train, test),
             "train_and_unlabelled": out_of_vocabulary(with_unlabelled, test),
         },

@@ -146,7 +146,7 @@ def test_a_queue_runs_and_shows_one_readable_row_each(pulled):
     run(pulled, "dvc", "exp", "run", "--queue", "-S", "student.hidden=2,4")
     assert "2 succeeded" in run(pulled, "python", "-m", "potstill", "queue", "--jobs", "2")
     noise = (
-        ".*(/|models|timing|plots|quantization|export|task_profile|cost|ablate|report|truncated)"  # as in the README
+        ".*(/|models|timing|plots|quantization|export|task_profile|resources|ablate|report|truncated)"  # as in the README
     )
     header = list(shown(pulled, "--hide-workspace", "--only-changed", "--drop", noise)[0])
     assert len(header) <= 15, header

@@ -93,7 +93,7 @@ def make(student=0.9, teacher=0.93, texts=2000, with_teacher=True):
         transfer_probabilities=probabilities,
         scores={
             "models": of,
-            "task_profile": {"word_order": order if with_teacher else {}, "unknown_words": unknown},
+            "task_profile": {"word_order": order if with_teacher else {}, "out_of_vocabulary": unknown},
         },
         verdict=asdict(judge(of["student"], of["student"].get("versus_teacher"), better, 0.01, majority(test.labels))),
         timing={name: {"texts_per_second": 1e6 / size, "milliseconds_per_text": 0.1} for name, size in sizes.items()},

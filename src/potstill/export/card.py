@@ -78,8 +78,8 @@ student = Student.load("{FILE}")
 student.predict(["a text", "another"])
 ```
 
-`{FILE}` ({size:,} bytes) requires potstill and numpy; `potstill inspect {FILE}` shows the facts in it. `{ONNX}`
-({onnx_size:,} bytes; input: {onnx_input}; output: label and probabilities) requires onnxruntime.
+`{FILE}` ({size:,} bytes) requires potstill and numpy; `potstill inspect {FILE}` shows the facts in it.
+`{ONNX}` ({onnx_size:,} bytes; input: {onnx_input}; output: label and probabilities) requires onnxruntime.
 
 ## Limitations
 

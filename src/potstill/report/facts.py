@@ -146,7 +146,7 @@ def task_profile(inputs: Inputs) -> dict[str, Any]:
     return {
         "word_order": sensitivity,
         "lines": lines,
-        "unknown_words": profile["unknown_words"],
+        "out_of_vocabulary": profile["out_of_vocabulary"],
         "removed": inputs.prepared["removed"],
         "two_labels": inputs.prepared["two_labels"],
         "truncated": {model: max(shares.values(), default=0.0) for model, shares in inputs.truncated.items()},

@@ -87,25 +87,25 @@ class WordOrder(TypedDict):
     wos: Amount
 
 
-class UnknownShares(TypedDict):
-    """The shares of unknown words, and of texts with one, in the test split."""
+class OutOfVocabularyShares(TypedDict):
+    """The shares of out-of-vocabulary words, and of texts with one, in the test split."""
 
     words: Share
     texts: Share
 
 
-class UnknownWords(TypedDict):
-    """Unknown words of the test split, by the texts that the vocabulary is from."""
+class OutOfVocabulary(TypedDict):
+    """Out-of-vocabulary words of the test split, by the texts that the vocabulary is from."""
 
-    train: UnknownShares
-    train_and_unlabelled: UnknownShares
+    train: OutOfVocabularyShares
+    train_and_unlabelled: OutOfVocabularyShares
 
 
 class TaskProfile(TypedDict):
     """Properties of the task."""
 
     word_order: dict[str, WordOrder | None]
-    unknown_words: UnknownWords
+    out_of_vocabulary: OutOfVocabulary
 
 
 class Reason(TypedDict):
