@@ -145,9 +145,8 @@ def test_a_clone_pulls_what_a_new_student_needs_runs_only_what_follows_and_compa
 def test_a_queue_runs_and_shows_one_readable_row_each(pulled):
     run(pulled, "dvc", "exp", "run", "--queue", "-S", "student.hidden=2,4")
     assert "2 succeeded" in run(pulled, "python", "-m", "potstill", "queue", "--jobs", "2")
-    noise = (
-        ".*(/|models|timing|plots|quantization|export|task_profile|resources|ablate|report|truncated)"  # as in the README
-    )
+    # As in the README.
+    noise = ".*(/|models|timing|plots|quantization|export|task_profile|resources|ablate|report|truncated)"
     header = list(shown(pulled, "--hide-workspace", "--only-changed", "--drop", noise)[0])
     assert len(header) <= 15, header
     assert not any("/" in name or "step" in name for name in header), header
