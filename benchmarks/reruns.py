@@ -1,8 +1,8 @@
 """How often stages would have run again under two layouts of the code: `python benchmarks/reruns.py OLD NEW`.
 
 Replays the last commits before OLD: a stage runs again if a commit changes a file within its `deps`, as OLD's
-`dvc.yaml` lists them and, with each file where NEW has it, as NEW's does. Data are not counted: a stage whose inputs keep
-their bytes does not run.
+`dvc.yaml` lists them and, with each file where NEW has it, as NEW's does. Data are not counted: a stage whose inputs
+keep their bytes does not run.
 """
 
 import argparse

@@ -193,7 +193,7 @@ def train_all(runs: Iterable[Run], folders: dict[str, Path], jobs: int) -> list[
 @cache
 def _load(folder: Path, sources: tuple[str, ...] | None) -> tuple[Dataset, transfer.TransferSet]:
     data = Dataset.load(folder / "prepared")
-    return data, transfer.read(folder / "transfer", data.labels, sources)
+    return data, transfer.read(folder / "ensemble", data.labels, sources)
 
 
 def _train(folders: dict[str, Path], item: tuple[Run, Path]) -> None:
