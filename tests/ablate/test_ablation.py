@@ -9,8 +9,8 @@ from ruamel.yaml import YAML
 from potstill.ablate.ablation import plan, run
 from potstill.ablate.params import AblateParams
 from potstill.baseline.params import BaselineParams
-from tests.conftest import make_transfer
 from tests.project import ROOT
+from tests.tasks import make_transfer
 
 DOCUMENT = YAML(typ="safe", pure=True).load(ROOT / "params.yaml")
 BASELINE = BaselineParams(**DOCUMENT["baseline"] | {"epochs": 2, "vocab_size": 60})

@@ -19,8 +19,9 @@ from potstill.core import paths
 from potstill.core.errors import PotstillError
 from potstill.data.dataset import Dataset
 from potstill.student.params import StudentParams
-from tests.conftest import FEELINGS
 from tests.project import ROOT
+from tests.settings import quick
+from tests.tasks import FEELINGS
 
 SURE, NONE, WORSE = (0.1, 0.08, 0.12), (0.0, -0.01, 0.01), (-0.1, -0.12, -0.08)
 
@@ -201,10 +202,6 @@ class Oracle:
 
     def logits(self, texts):
         return np.array([[4.0 * any(w in t for w in words) for words in FEELINGS.values()] for t in texts])
-
-
-def quick(section):
-    return section.load(ROOT / "params.yaml").model_copy(update={"epochs": 2})
 
 
 def test_everything_is_measured_on_the_same_texts(data, monkeypatch):

@@ -17,7 +17,7 @@ from potstill import cli
 from potstill.core import files
 from potstill.core.errors import PotstillError
 from potstill.runtime.model import Student
-from tests.runtime.test_fast import student
+from tests.students import student
 
 
 @pytest.fixture(scope="module")

@@ -24,7 +24,7 @@ from potstill.runtime.model import Student
 from potstill.scoring import model as teachers
 from potstill.scoring import pretrained
 from potstill.terminal import as_json
-from tests.runtime.test_fast import ENTRIES, student
+from tests.students import ENTRIES, student
 
 TEXTS = ["the ab not good", "", "日本 ça", 'a,"quoted" ab', "the ☕ the", "ab " * 500]
 

@@ -13,7 +13,8 @@ from potstill.commands import qr
 from potstill.core.errors import PotstillError
 from potstill.runtime.model import Student
 from potstill.student.distil import distil
-from tests.student.test_distil import settings, soft_labels
+from tests.settings import soft_labels
+from tests.settings import student_settings as settings
 
 
 @pytest.fixture(scope="module")

@@ -14,8 +14,7 @@ from potstill.scoring import inference, pretrained
 from potstill.scoring.tfidf import Tfidf
 from potstill.student import training
 from potstill.teacher import finetune
-from tests.student.test_distil import baseline_settings
-from tests.teacher.test_finetune import settings as teacher_settings
+from tests.settings import baseline_settings, teacher_settings
 
 COMMON = [f"c{i}" for i in range(30)]
 HINTS = [f"h{i}" for i in range(12)]  # four times as likely in texts of the rare class

@@ -20,10 +20,10 @@ from potstill.engine import ray as on_ray
 from potstill.label.logits import FILE, label
 from potstill.label.params import LabelParams
 from potstill.scoring import inference, model, pretrained
-from tests.conftest import make_texts
 from tests.engine.lengths import Lengths
 from tests.project import ENVIRONMENT, ROOT
-from tests.runtime.test_fast import student
+from tests.students import student
+from tests.tasks import make_texts
 
 ENGINES = {
     "one": partial(local.each, processes=1),
@@ -303,7 +303,7 @@ def test_predict_on_ray_answers_as_predict_does_and_goes_on_where_it_stopped(tmp
 def bucket(tmp_path, monkeypatch):
     """A server of S3, whose key whoever is started from here has, and its file system."""
     pytest.importorskip("s3fs", reason="needs s3fs: make test-faults installs it")
-    from tests.commands.test_remotes import S3
+    from tests.servers import S3
 
     (tmp_path / "server").mkdir()
     server = S3(tmp_path / "server")

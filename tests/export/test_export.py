@@ -14,8 +14,9 @@ from potstill.export.card import card
 from potstill.export.facts import collect
 from potstill.runtime.model import Student
 from potstill.student.distil import distil
-from tests.core.test_markdown import RENDERER
-from tests.student.test_distil import settings, soft_labels
+from tests.markup import RENDERER
+from tests.settings import soft_labels
+from tests.settings import student_settings as settings
 
 SOURCES = {"train": 240, "unlabelled": 100, "replace": 300, "generated": 200}
 

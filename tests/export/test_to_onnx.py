@@ -9,7 +9,7 @@ from hypothesis import given, settings
 
 from potstill.export import to_onnx
 from potstill.runtime.networks import ARCHITECTURES
-from tests.runtime.test_fast import ODD, TEXTS, student
+from tests.students import ODD, TEXTS, student
 
 
 def session(made):

@@ -32,8 +32,8 @@ from potstill.pool import vocabulary
 from potstill.scoring import model, pretrained
 from potstill.scoring.ensemble import merge
 from potstill.teacher import checkpointing
-from tests.conftest import CHECKPOINTS, make_checkpoint, make_transfer
 from tests.project import ROOT
+from tests.tasks import CHECKPOINTS, make_checkpoint, make_transfer
 
 LABELS = ["a", "b", "c"]
 AGAIN = "run `make verify`, then `dvc repro`"

@@ -14,9 +14,9 @@ from potstill.export import to_onnx
 from potstill.runtime import tokenizer
 from potstill.runtime.model import Student
 from potstill.scoring.tfidf import Tfidf
-from tests.pool.test_build import pooled
-from tests.runtime.test_fast import portable
-from tests.student.test_distil import baseline_settings
+from tests.pools import pooled
+from tests.settings import baseline_settings
+from tests.students import portable
 from tests.test_readme import node  # noqa: F401
 from tests.web.test_student_js import javascript  # noqa: F401
 

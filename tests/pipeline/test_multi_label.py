@@ -54,17 +54,17 @@ from potstill.student import training, vocabulary
 from potstill.student.distil import distil
 from potstill.student.params import StudentParams
 from potstill.teacher import table as answers
-from tests.advise.test_advise import quick
 from tests.commands.test_cli import records
-from tests.conftest import FEELINGS, make_mixed_texts, make_transfer
 from tests.pipeline.test_classes import NETWORK, run_stages
-from tests.prepare.test_prepare import Project, project  # noqa: F401
+from tests.prepare_project import Project
 from tests.report.test_report import make as reported
 from tests.report.test_report import page as reported_page
-from tests.runtime.test_fast import ENTRIES, ODD, portable, student
 from tests.runtime.test_forged import written
 from tests.service.test_app import ask, serving
-from tests.student.test_distil import baseline_settings, settings
+from tests.settings import baseline_settings, quick
+from tests.settings import student_settings as settings
+from tests.students import ENTRIES, ODD, portable, student
+from tests.tasks import FEELINGS, make_mixed_texts, make_transfer
 from tests.test_readme import node  # noqa: F401
 from tests.web.test_page import chromium, shares  # noqa: F401
 from tests.web.test_student_js import javascript  # noqa: F401
@@ -90,7 +90,7 @@ def mixed_rows(number: int, seed: int = 0) -> pd.DataFrame:
     return rows.assign(label=[[NAMES[id_] for id_ in ids] for ids in rows["label"]])
 
 
-def test_every_form_gives_the_same_labels(project: Project) -> None:  # noqa: F811
+def test_every_form_gives_the_same_labels(project: Project) -> None:
     rows = mixed_rows(60)
     joined = rows.assign(label=rows["label"].map("|".join))
     rows.to_json(project.data / "a.jsonl", orient="records", lines=True)
@@ -111,7 +111,7 @@ def test_every_form_gives_the_same_labels(project: Project) -> None:  # noqa: F8
             assert found.split(split)["text"].tolist() == expected.split(split)["text"].tolist()
 
 
-def test_labels_are_the_ones_that_were_given(project: Project) -> None:  # noqa: F811
+def test_labels_are_the_ones_that_were_given(project: Project) -> None:
     texts = ["both", "none", "one", "other", "twice", *(f"more {i}" for i in range(8))]
     labels = ["joy|love", "", " joy ", "love", "joy|joy", *["joy", "love"] * 4]
     pd.DataFrame({"text": texts, "label": labels}).to_csv(project.data / "train.csv", index=False)
@@ -125,7 +125,7 @@ def test_labels_are_the_ones_that_were_given(project: Project) -> None:  # noqa:
     assert facts["removed"]["train"]["rows"] == facts["two_labels"] == 0
 
 
-def test_lists_of_ids_are_read_with_label_names(project: Project) -> None:  # noqa: F811
+def test_lists_of_ids_are_read_with_label_names(project: Project) -> None:
     rows = make_mixed_texts(60, 0)
     rows.to_parquet(project.data / "train.parquet")
     data, _ = project.prepare(multi_label=True, label_names=["x", "y", "z"])
@@ -135,7 +135,7 @@ def test_lists_of_ids_are_read_with_label_names(project: Project) -> None:  # no
         assert list(ids) == known[text]
 
 
-def test_a_hubs_lists_of_class_labels_keep_their_names(project: Project) -> None:  # noqa: F811
+def test_a_hubs_lists_of_class_labels_keep_their_names(project: Project) -> None:
     rows = make_mixed_texts(60, 0)
     features = datasets.Features(
         {"text": datasets.Value("string"), "label": datasets.Sequence(datasets.ClassLabel(names=NAMES))}
@@ -166,7 +166,7 @@ def test_a_hubs_lists_of_class_labels_keep_their_names(project: Project) -> None
         ([""] * 8, "no labels"),
     ],
 )
-def test_bad_labels_end_in_one_line(project: Project, labels, says) -> None:  # noqa: F811
+def test_bad_labels_end_in_one_line(project: Project, labels, says) -> None:
     rows = pd.DataFrame({"text": [f"text {i}" for i in range(len(labels))], "label": labels})
     rows.to_json(project.data / "train.jsonl", orient="records", lines=True)
     project.fails("mine/train.jsonl", says, multi_label=True)
@@ -174,7 +174,7 @@ def test_bad_labels_end_in_one_line(project: Project, labels, says) -> None:  # 
 
 @pytest.mark.parametrize("vectors", [[[0, 1, 0], [1, 0, 0]], [[0, 1], [0, 0]], [[True, False]], [[0.0, 1.0, 1.0]]])
 @pytest.mark.parametrize("source", ["files", "hub"])
-def test_vectors_of_0_and_1_are_no_ids(project: Project, vectors, source) -> None:  # noqa: F811
+def test_vectors_of_0_and_1_are_no_ids(project: Project, vectors, source) -> None:
     columns = {"text": [f"text {i}" for i in range(40)], "label": [vectors[i % len(vectors)] for i in range(40)]}
     pd.DataFrame(columns).to_parquet(project.data / "train.parquet")
     datasets.DatasetDict({"train": datasets.Dataset.from_dict(columns)}).save_to_disk(project.root / "saved")
@@ -184,7 +184,7 @@ def test_vectors_of_0_and_1_are_no_ids(project: Project, vectors, source) -> Non
     project.fails(says, multi_label=True, source=source, hub=hub)
 
 
-def test_vectors_of_0_and_1_are_no_ids_that_have_names(project: Project) -> None:  # noqa: F811
+def test_vectors_of_0_and_1_are_no_ids_that_have_names(project: Project) -> None:
     kind = datasets.Sequence(datasets.ClassLabel(names=["no", "yes"]))
     features = datasets.Features({"text": datasets.Value("string"), "label": kind})
     columns = {"text": [f"text {i}" for i in range(40)], "label": [[0, 1, 0], [1, 0, 0]] * 20}
@@ -194,7 +194,7 @@ def test_vectors_of_0_and_1_are_no_ids_that_have_names(project: Project) -> None
     project.fails("saved (train): the labels are multi-hot vectors", multi_label=True, source="hub", hub=hub)
 
 
-def test_lists_of_the_ids_0_and_1_are_read(project: Project) -> None:  # noqa: F811
+def test_lists_of_the_ids_0_and_1_are_read(project: Project) -> None:
     rows = pd.DataFrame(
         {"text": [f"text {i}" for i in range(40)], "label": [[[0], [1], [0, 1], []][i % 4] for i in range(40)]}
     )
@@ -203,18 +203,18 @@ def test_lists_of_the_ids_0_and_1_are_read(project: Project) -> None:  # noqa: F
     assert project.prepare(multi_label=True)[0].test["label"][0].tolist() == [0, 1]
 
 
-def test_a_label_that_train_lacks_is_named(project: Project) -> None:  # noqa: F811
+def test_a_label_that_train_lacks_is_named(project: Project) -> None:
     mixed_rows(60).to_json(project.data / "train.jsonl", orient="records", lines=True)
     pd.DataFrame({"text": ["x"], "label": ["joy|envy"]}).to_csv(project.data / "test.csv", index=False)
     project.fails("mine/test.csv: row 1 has the label 'envy', which no row of mine/train.jsonl has", multi_label=True)
 
 
-def test_lists_of_labels_are_refused_where_a_text_has_one(project: Project) -> None:  # noqa: F811
+def test_lists_of_labels_are_refused_where_a_text_has_one(project: Project) -> None:
     mixed_rows(60).to_json(project.data / "train.jsonl", orient="records", lines=True)
     project.fails("mine/train.jsonl: line ", "`prepare.multi_label`")
 
 
-def test_the_demo_corpus_has_one_label_per_text(project: Project) -> None:  # noqa: F811
+def test_the_demo_corpus_has_one_label_per_text(project: Project) -> None:
     project.fails("`prepare.multi_label`", source="demo", multi_label=True)
 
 
@@ -482,7 +482,7 @@ def test_predictions_are_written_with_the_names_of_the_labels(tmp_path):
 def test_a_teacher_is_finetuned_on_multi_label_texts(bert, mixed, tmp_path, weight):
     from potstill.scoring import inference, pretrained
     from potstill.teacher import finetune
-    from tests.teacher.test_finetune import settings as teaching
+    from tests.settings import teacher_settings as teaching
 
     params, scratch = teaching(class_weight=weight, epochs=6), tmp_path / "scratch"
     network, tokenizer = pretrained.load(str(bert), mixed.labels, multi_label=True)

@@ -15,8 +15,8 @@ from potstill.evaluate.metrics.scores import OUTCOMES
 from potstill.label import logits as labelling
 from potstill.label.params import LabelParams
 from potstill.prepare import demo
-from tests.conftest import FEELINGS, make_checkpoint, make_mixed_texts
 from tests.project import ENVIRONMENT, RAN, at, experiment, run, shown
+from tests.tasks import FEELINGS, make_checkpoint, make_mixed_texts
 
 pytestmark = pytest.mark.slow
 

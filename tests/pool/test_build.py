@@ -1,6 +1,4 @@
 import random
-import tempfile
-from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -12,37 +10,11 @@ from potstill.core.errors import PotstillError
 from potstill.data.clean import comparison_key
 from potstill.data.dataset import Dataset
 from potstill.pool import variants, vocabulary
-from potstill.pool.build import build
 from potstill.pool.generate import NgramModel
-from potstill.pool.params import PoolParams
-from tests.conftest import make_checkpoint
+from tests.pools import pooled
+from tests.tasks import make_checkpoint
 
-SETTINGS = {
-    "train": True,
-    "unlabelled": None,
-    "replace": 0.5,
-    "replace_rate": 0.3,
-    "borrow": 0.5,
-    "vocab_checkpoint": "unused: the words are given",
-    "drop": 0.5,
-    "drop_rate": 0.3,
-    "splice": 0.5,
-    "generated": 1.0,
-    "ngram_order": 3,
-    "seed": 0,
-}
 NOTHING = {"replace": 0, "borrow": 0, "drop": 0, "splice": 0, "generated": 0}
-
-
-def pooled(data, lexicon=(), **changes):
-    """Return the transfer set as a table."""
-    with tempfile.TemporaryDirectory() as folder:
-        data.save(Path(folder) / "prepared")
-        target = Path(folder) / "pool.parquet"
-        rows = build(Path(folder) / "prepared", target, PoolParams(**(SETTINGS | changes)), lexicon)
-        table = pd.read_parquet(target)
-    assert rows == table["source"].value_counts().to_dict()
-    return table
 
 
 def counts(data, **changes):

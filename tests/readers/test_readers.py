@@ -28,8 +28,8 @@ from potstill.readers import formats, open, parquet, read, request
 from potstill.readers.tables import class_name
 from potstill.runtime import file
 from potstill.teacher import table as teacher_table
-from tests.prepare.test_prepare import Project, project, rows  # noqa: F401
-from tests.runtime.test_fast import student
+from tests.prepare_project import Project, rows
+from tests.students import student
 
 ROWS = [(f"text {i} words", ("bad", "good")[i % 2]) for i in range(40)]
 
@@ -604,7 +604,7 @@ class TestPredict:
 
 
 class TestPrepare:
-    def test_every_ending_gives_the_same_data(self, project: Project) -> None:  # noqa: F811
+    def test_every_ending_gives_the_same_data(self, project: Project) -> None:
         lines = "".join(json.dumps({"text": text, "label": label}) + "\n" for text, label in ROWS)
         make(project.data / "a.jsonl", lines)
         make(project.data / "b.ndjson.gz", gzip.compress(lines.encode()))
@@ -618,7 +618,7 @@ class TestPrepare:
         for frame in frames:
             pd.testing.assert_frame_equal(frame, frames[0])
 
-    def test_all_parts_of_a_split_are_read_in_their_order(self, project: Project) -> None:  # noqa: F811
+    def test_all_parts_of_a_split_are_read_in_their_order(self, project: Project) -> None:
         frame = pd.DataFrame(ROWS, columns=["text", "label"])
         for i, part in enumerate((frame[:7], frame[7:20], frame[20:])):
             part.to_parquet(project.data / f"train-0000{i}-of-00003.parquet")
@@ -632,7 +632,7 @@ class TestPrepare:
         (project.data / "train-00001-of-00003.parquet").unlink()
         project.fails("no train-00001-of-00003 (found: 2 of 3 shards)", "`prepare.train`")
 
-    def test_folders_pipes_and_broken_links_are_named(self, project: Project) -> None:  # noqa: F811
+    def test_folders_pipes_and_broken_links_are_named(self, project: Project) -> None:
         train = project.data / "train.csv"
         train.symlink_to("nowhere.csv")
         project.fails(
@@ -652,13 +652,13 @@ class TestPrepare:
         (project.data / "val.csv").mkdir()
         project.fails("mine/val.csv: it is a folder. Set `prepare.validation`")
 
-    def test_a_label_of_a_part_is_named_by_its_row(self, project: Project) -> None:  # noqa: F811
+    def test_a_label_of_a_part_is_named_by_its_row(self, project: Project) -> None:
         project.table("train.csv", rows(20))
         project.table("test-00000-of-00002.csv", rows(4, word="t"))
         project.table("test-00001-of-00002.csv", [("u", "good"), ("v", "odd")])
         project.fails("mine/test-00001-of-00002.csv: row 2 has the label 'odd'")
 
-    def test_quotes_that_swallow_rows_are_given_away_by_their_labels(self, project: Project) -> None:  # noqa: F811
+    def test_quotes_that_swallow_rows_are_given_away_by_their_labels(self, project: Project) -> None:
         three = 'text,label\n"Rules of the game,good\nnice film,bad\ndull",bad\n'
         more = "".join(f"{text},{label}\n" for text, label in ROWS)
         make(project.data / "train.csv", three + more)
@@ -666,7 +666,7 @@ class TestPrepare:
         make(project.data / "train.csv", 'text,label\n"Dear Sir,\nall good, thanks",bad\n' + more)
         assert project.prepare(test_share=0.05)[1]["rows"]["train"] > 30
 
-    def test_rows_of_several_lines_are_no_merged_ones(self, project: Project) -> None:  # noqa: F811
+    def test_rows_of_several_lines_are_no_merged_ones(self, project: Project) -> None:
         more = "".join(f"{text},{(i % 5) + 1}\n" for i, (text, _) in enumerate(ROWS))
         given = '"Tolles Hotel.\nNote: 4,5\nGern wieder",5\n"Zimmer: 4,5\nEssen, 3,1\nGut",5\n'
         make(project.data / "train.csv", "text,label\n" + given + more)
@@ -687,7 +687,7 @@ class TestPrepare:
             'A film,good\nD,bad\n"B film,good\r\nC film",bad\r\n',
         ],
     )
-    def test_merged_rows_are_found_whatever_the_others_are(self, project: Project, table: str) -> None:  # noqa: F811
+    def test_merged_rows_are_found_whatever_the_others_are(self, project: Project, table: str) -> None:
         make(project.data / "train.csv", "text,label\n" + table)
         project.fails("opens a quote that a later line closes", "save the table as .jsonl or .parquet")
 
@@ -707,7 +707,7 @@ class TestPrepare:
             '"hello there,joy\nnice day",sad',
         ],
     )
-    def test_merged_rows_are_found_if_most_lines_are_rows(self, project: Project, row: str) -> None:  # noqa: F811
+    def test_merged_rows_are_found_if_most_lines_are_rows(self, project: Project, row: str) -> None:
         more = "".join(f"{text},{('joy', 'sad')[i % 2]}\n" for i, (text, _) in enumerate(ROWS))
         make(project.data / "train.csv", f"text,label\n{row}\n{more}")
         project.fails("row 1 (lines 2 to", "opens a quote that a later line closes", multi_label=True)
@@ -725,17 +725,17 @@ class TestPrepare:
             '"Dear Sir, \nthank you, \nit was, joy",sad',
         ],
     )
-    def test_texts_of_several_lines_are_read(self, project: Project, row: str) -> None:  # noqa: F811
+    def test_texts_of_several_lines_are_read(self, project: Project, row: str) -> None:
         more = "".join(f"{text},{('joy', 'sad', '')[i % 3]}\n" for i, (text, _) in enumerate(ROWS))
         make(project.data / "train.csv", f"text,label\n{row}\n{more}")
         assert project.prepare(multi_label=True, test_share=0.2, validation_share=0.2)[1]
 
-    def test_merged_rows_are_found_where_the_label_comes_first(self, project: Project) -> None:  # noqa: F811
+    def test_merged_rows_are_found_where_the_label_comes_first(self, project: Project) -> None:
         make(project.data / "train.csv", 'label,text\ngood,"A film\nbad,B film\nbad,C film"\ngood,D\nbad,E\n')
         project.fails("row 1 (lines 2 to 4) opens a quote that a later line closes", "'good,A film'")
 
     @pytest.mark.parametrize("multi_label", [False, True])
-    def test_a_line_without_the_key_of_the_label_is_named(self, project: Project, multi_label: bool) -> None:  # noqa: F811
+    def test_a_line_without_the_key_of_the_label_is_named(self, project: Project, multi_label: bool) -> None:
         lines = [json.dumps({"text": text, "label": label}) for text, label in ROWS]
         lines[6] = '{"text": "x", "lable": "good"}'
         make(project.data / "train.jsonl", "\n".join(lines))
@@ -748,13 +748,13 @@ class TestPrepare:
     @pytest.mark.parametrize(
         ("name", "content"), [("a.csv", "text,label\n,good\n"), ("a.jsonl", '{"text": " ", "label": 1}')]
     )
-    def test_an_empty_text_teaches_nothing(self, project: Project, name: str, content: str) -> None:  # noqa: F811
+    def test_an_empty_text_teaches_nothing(self, project: Project, name: str, content: str) -> None:
         make(project.data / name, content)
         project.fails(f"mine/{name}: ", " 1 has no text", train=name)
         project.table("train.csv", rows(20))
         project.fails(f"mine/{name}: ", " 1 has no text", unlabelled=[name])
 
-    def test_pandas_index_is_no_row_number(self, project: Project) -> None:  # noqa: F811
+    def test_pandas_index_is_no_row_number(self, project: Project) -> None:
         frame = pd.DataFrame(ROWS, columns=["text", "label"])
         pd.concat([frame[:20], frame[20:].reset_index(drop=True)]).to_parquet(project.data / "train.parquet")
         assert project.prepare(max_labelled=10)[1]["rows"]["train"] == 10
@@ -765,7 +765,7 @@ class TestPrepare:
             assert project.prepare()[0].labels == ["bad", "good"]
 
     @pytest.mark.parametrize("ending", ["csv", "tsv", "jsonl", "parquet", "txt"])
-    def test_numbers_are_the_same_labels_from_every_format(self, project: Project, ending: str) -> None:  # noqa: F811
+    def test_numbers_are_the_same_labels_from_every_format(self, project: Project, ending: str) -> None:
         frame = pd.DataFrame([(f"text {i}", (i % 4 + 1) / 2) for i in range(60)], columns=["text", "label"])
         path = project.data / f"train.{ending}"
         if ending == "jsonl":
@@ -778,7 +778,7 @@ class TestPrepare:
             frame.to_csv(path, index=False, sep="\t" if ending == "tsv" else ",")
         assert project.prepare()[0].labels == ["0.5", "1", "1.5", "2"]
 
-    def test_labels_are_the_same_however_a_format_writes_them(self, project: Project) -> None:  # noqa: F811
+    def test_labels_are_the_same_however_a_format_writes_them(self, project: Project) -> None:
         written = {
             "csv": [["0.10", "1e+20", "true"], "text,label\n", "{text},{label}\n"],
             "jsonl": [["0.10", "1e20", "true"], "", '{{"text": "{text}", "label": {label}}}\n'],
@@ -795,7 +795,7 @@ class TestPrepare:
             names = ["0.1", "1e+20"] if kind is float else ["false", "true"]
             assert project.prepare(train="a.parquet")[0].labels == names
 
-    def test_labels_that_are_one_number_are_printed(self, project: Project, capsys) -> None:  # noqa: F811
+    def test_labels_that_are_one_number_are_printed(self, project: Project, capsys) -> None:
         project.table("train.csv", rows(60, labels=("1.1", "1.10", "2")))
         project.fails(
             "mine/train.csv: the labels '1.1' and '1.10' are the same number. Write them in the same way if they are"
@@ -816,7 +816,7 @@ class TestPrepare:
         project.table("train.csv", rows(60, labels=("2.0", "2.00", "3")))
         project.fails("mine/train.csv: the labels '2.0' and '2.00' are the same number. Write them in the same way")
 
-    def test_numbers_that_tables_write_differently_are_one_class(self, project: Project, capsys) -> None:  # noqa: F811
+    def test_numbers_that_tables_write_differently_are_one_class(self, project: Project, capsys) -> None:
         project.table("train.csv", rows(40, labels=("4.50", "3.00")))
         project.table("test.csv", rows(4, labels=("4.5", "3"), word="t"))
         assert project.prepare()[0].labels == ["3", "4.5"]
@@ -830,7 +830,7 @@ class TestPrepare:
             assert project.prepare(test=test)[0].labels == ["3", "4.5"]
             assert says in capsys.readouterr().err
 
-    def test_labels_that_may_be_versions_are_refused_in_all_of_a_table(self, project: Project) -> None:  # noqa: F811
+    def test_labels_that_may_be_versions_are_refused_in_all_of_a_table(self, project: Project) -> None:
         says = "the labels '1.1' and '1.10' are the same number. Write them in the same way if they are"
         project.table("train-00000-of-00002.csv", rows(40, labels=("1.1", "1.2")))
         project.table("train-00001-of-00002.csv", rows(4, labels=("1.10", "1.20"), word="t"))
@@ -863,17 +863,17 @@ class TestPrepare:
             (["a|b", "c"], ": 'a|b' contains |, which separates labels. Rename it"),
         ],
     )
-    def test_names_of_ids_are_checked_as_labels_are(self, project: Project, names, says) -> None:  # noqa: F811
+    def test_names_of_ids_are_checked_as_labels_are(self, project: Project, names, says) -> None:
         project.table("train.csv", rows(40, labels=(0, 1)))
         project.fails("`prepare.label_names`", says, label_names=names, multi_label=True)
 
-    def test_names_of_ids_that_differ_in_case_are_printed(self, project: Project, capsys) -> None:  # noqa: F811
+    def test_names_of_ids_that_differ_in_case_are_printed(self, project: Project, capsys) -> None:
         project.table("train.csv", rows(40, labels=(0, 1)))
         assert project.prepare(label_names=["Pos", "pos"])[0].labels == ["Pos", "pos"]
         says = "`prepare.label_names`: the labels 'Pos' and 'pos' differ in case only; they count as two classes"
         assert says in capsys.readouterr().err
 
-    def test_an_id_of_thousands_of_digits_is_out_of_range(self, project: Project) -> None:  # noqa: F811
+    def test_an_id_of_thousands_of_digits_is_out_of_range(self, project: Project) -> None:
         project.table("train.csv", rows(60, labels=(0, 1, "9" * 5000)))
         project.fails(
             "mine/train.csv: row 3 has",
@@ -882,21 +882,21 @@ class TestPrepare:
         )
 
     @pytest.mark.parametrize(("label", "name", "read"), [("1e5", 1e5, "100000"), ("01", 1, "1")])
-    def test_a_name_that_yaml_reads_as_a_number_is_to_be_quoted(self, project: Project, label, name, read) -> None:  # noqa: F811
+    def test_a_name_that_yaml_reads_as_a_number_is_to_be_quoted(self, project: Project, label, name, read) -> None:
         project.table("train.csv", rows(40, labels=(label, "b")))
         project.fails(
             f"row 1 has the label '{label}', which is '{read}' in `prepare.label_names`. Write it there in the same",
             label_names=[name, "b"],
         )
 
-    def test_large_decimals_are_classes_of_their_own(self, project: Project) -> None:  # noqa: F811
+    def test_large_decimals_are_classes_of_their_own(self, project: Project) -> None:
         names = ["12345678901234567890", "12345678901234567891"]
         texts = [f"t {i}" for i in range(40)]
         label = pa.array([Decimal(names[i % 2]) for i in range(40)], pa.decimal128(20, 0))
         pq.write_table(pa.table({"text": texts, "label": label}), project.data / "a.parquet")
         assert project.prepare(train="a.parquet")[0].labels == names
 
-    def test_labels_that_are_one_id_are_printed(self, project: Project, capsys) -> None:  # noqa: F811
+    def test_labels_that_are_one_id_are_printed(self, project: Project, capsys) -> None:
         project.table("train.csv", rows(60, labels=("0", "1", "01")))
         assert project.prepare(label_names=["neg", "pos"])[0].labels == ["neg", "pos"]
         assert (
@@ -918,7 +918,7 @@ class TestPrepare:
     )
     def test_an_invisible_difference_of_a_label_from_its_name_is_described(
         self,
-        project: Project,  # noqa: F811
+        project: Project,
         label: str,
         name: str,
         says: str,
@@ -928,14 +928,14 @@ class TestPrepare:
             f"mine/train.csv: row 1 has the label {says.format('`prepare.label_names`')}", label_names=[name, "b"]
         )
 
-    def test_a_label_that_train_has_in_another_case_is_an_error(self, project: Project) -> None:  # noqa: F811
+    def test_a_label_that_train_has_in_another_case_is_an_error(self, project: Project) -> None:
         project.table("train.csv", rows(40, labels=("joy", "b")))
         project.table("test.csv", [("t", "Joy")])
         project.fails(
             "mine/test.csv: row 1 has the label 'Joy', which differs from 'joy' in mine/train.csv only in case"
         )
 
-    def test_a_label_that_is_too_large_a_number_is_an_error(self, project: Project) -> None:  # noqa: F811
+    def test_a_label_that_is_too_large_a_number_is_an_error(self, project: Project) -> None:
         for label in ("9" * 5000, "1e999", "Infinity", "12345678901234567890.0"):
             make(project.data / "train.jsonl", f'{{"text": "a", "label": 1}}\n{{"text": "b", "label": {label}}}\n')
             project.fails("line 2 has a label that is an infinite or too large number. Store labels as")
@@ -945,11 +945,11 @@ class TestPrepare:
         make(project.data / "train.jsonl", given)
         assert project.prepare()[0].labels == [str(10**20), str(10**20 + 1)]
 
-    def test_labels_that_tie_as_numbers_have_one_order(self, project: Project) -> None:  # noqa: F811
+    def test_labels_that_tie_as_numbers_have_one_order(self, project: Project) -> None:
         project.table("train.csv", rows(60, labels=("1", "01", "2", "001")))
         assert project.prepare()[0].labels == ["001", "01", "1", "2"]
 
-    def test_labels_that_look_the_same_are_refused_or_printed(self, project: Project, capsys) -> None:  # noqa: F811
+    def test_labels_that_look_the_same_are_refused_or_printed(self, project: Project, capsys) -> None:
         pairs = (
             ("café", "cafe\u0301"),
             ("good", "go\u200bod"),
@@ -989,7 +989,7 @@ class TestPrepare:
     )
     def test_names_that_a_model_file_cannot_hold_are_refused(
         self,
-        project: Project,  # noqa: F811
+        project: Project,
         labels: tuple[str, str],
         says: str,
     ) -> None:
@@ -999,12 +999,12 @@ class TestPrepare:
         project.table("train.csv", named)
         project.fails(says, label_names=list(labels))
 
-    def test_names_that_are_equal_without_white_space_are_refused(self, project: Project) -> None:  # noqa: F811
+    def test_names_that_are_equal_without_white_space_are_refused(self, project: Project) -> None:
         project.table("train.csv", rows(40, labels=(0, 1)))
         project.fails("the class 'a' is listed twice", label_names=["a", "a "])
         project.fails("`prepare.label_names`: the label '' is invisible. Rename it", label_names=["a", " "])
 
-    def test_a_bomb_ends_in_one_line(self, project: Project, monkeypatch) -> None:  # noqa: F811
+    def test_a_bomb_ends_in_one_line(self, project: Project, monkeypatch) -> None:
         from potstill.prepare import from_files
 
         monkeypatch.setattr(from_files, "LARGE", 1 << 20)

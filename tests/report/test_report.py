@@ -26,8 +26,8 @@ from potstill.report.page import digits, render
 from potstill.report.params import ReportParams
 from potstill.report.pictures import draw
 from potstill.report.suspects import find_label_errors
-from tests.conftest import make_transfer
-from tests.core.test_markdown import HOSTILE, INVISIBLE, RENDERER, Cells
+from tests.markup import HOSTILE, INVISIBLE, RENDERER, Cells
+from tests.tasks import make_transfer
 
 LABELS = ["joy", "<b>anger</b>", "fear | awe"]
 PARAMS = ReportParams(samples=2, errors=5, suspects=5)

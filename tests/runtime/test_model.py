@@ -18,7 +18,7 @@ from potstill.runtime.networks import ARCHITECTURES, Shape
 from potstill.runtime.tokenizer import Fingerprints, Vocabulary, Words
 from potstill.student import networks, training
 from tests.runtime.test_forged import written
-from tests.student.test_distil import settings
+from tests.settings import student_settings as settings
 
 WORDS = ["one", "two", "three", "café", "☕", "two three"]
 ODD = ["", "  ", "unheard-of wörds ☕", "one " * 500, "two three one TWO", "\ud800 lone", "İ ﬁ \x00", "one"]

@@ -13,7 +13,7 @@ from potstill.search.report import markdown
 from potstill.search.space import FIRST, SearchSpace, expected_size, fill, searched
 from potstill.search.storage import Journal, discard_if_damaged, from_name
 from potstill.student.distil import distil
-from tests.student.test_distil import settings, soft_labels
+from tests.settings import soft_labels, student_settings
 
 
 def result(parameters, accuracy, size=None):
@@ -36,7 +36,7 @@ def test_the_smallest_student_within_the_margin_is_recommended():
 @pytest.mark.parametrize("words_per_row", [1.0, 2.0])
 def test_a_budget_of_parameters_is_filled_to_the_last_row(architecture, budget, words_per_row):
     params = fill(
-        settings(architecture=architecture, embedding_dim=3, hidden=5), 6, budget, "parameters", words_per_row
+        student_settings(architecture=architecture, embedding_dim=3, hidden=5), 6, budget, "parameters", words_per_row
     )
     rows = params.embedding_rows or params.vocab_size
     assert params.vocab_size == pytest.approx(words_per_row * rows, abs=1)
@@ -45,7 +45,7 @@ def test_a_budget_of_parameters_is_filled_to_the_last_row(architecture, budget, 
 
 
 def test_a_student_that_does_not_fit_is_none():
-    assert fill(settings(architecture="bigru", hidden=64), 6, 1000, "parameters") is None
+    assert fill(student_settings(architecture="bigru", hidden=64), 6, 1000, "parameters") is None
 
 
 @pytest.mark.parametrize(("bits", "rows"), [(2, None), (4, None), (None, None), (4, 30)])
@@ -58,7 +58,7 @@ def test_the_expected_bytes_are_right_within_some_percent(bits, rows, data):
         "weight_bits": bits,
         "fingerprint_bits": 4,
     }
-    params = settings(architecture="cnn", epochs=1, **sizes)
+    params = student_settings(architecture="cnn", epochs=1, **sizes)
     trained = distil(data.labels, data.train["text"].tolist(), soft_labels(data), data.validation, params)
     size = len(trained.student.to_bytes())
     expected = expected_size(params, 3, "bytes")
@@ -77,7 +77,7 @@ class TestSearch:
     def run(self, folder, trials, budget=1000):
         self.trained = []
         storage = Journal(folder / "journal")
-        space = SearchSpace(settings(), 3, budget, "parameters")
+        space = SearchSpace(student_settings(), 3, budget, "parameters")
         return run.search(self.train, space, trials, storage, "search")
 
     def test_it_keeps_to_the_budget_and_finds_the_best(self, tmp_path):
@@ -136,7 +136,7 @@ def test_a_result_of_another_version_does_not_count(other):
     study = optuna.create_study(directions=["maximize", "minimize"])
     for written in (other, json.dumps(result(100, 0.8).__dict__)):
         study.add_trial(optuna.trial.create_trial(values=[0.8, 4.6], user_attrs={"result": written}))
-    space = SearchSpace(settings(), 3, 1000, "parameters")
+    space = SearchSpace(student_settings(), 3, 1000, "parameters")
     assert run.results(study, space) == [result(100, 0.8)]
 
 

@@ -11,8 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.pipeline.test_faults import kill, started, until
-from tests.project import free, run
+from tests.project import free, kill, run, set_params, started, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.faults]
 
@@ -101,8 +100,7 @@ def test_machines_share_a_search_of_which_one_is_killed_and_restarted(machines, 
 def test_a_search_with_other_parameters_in_the_same_storage_is_separate(pulled, tmp_path):
     storage = ("--storage", str(tmp_path / "shared"))
     assert "note:" not in run(pulled, *SEARCH, "1", *storage)
-    params = pulled / "params.yaml"
-    params.write_text(params.read_text().replace("word_dropout: ", "word_dropout: 0.25 # "))
+    set_params(pulled, {"student.word_dropout": 0.25})
     output = run(pulled, *SEARCH, "1", *storage)
     assert "note: 1 more there, of other data, parameters or budgets, and not used" in output
     assert len(TRAINED.findall(output)) == 1

@@ -34,7 +34,7 @@ from potstill.service import predictor, requests
 from potstill.service import server as servers
 from potstill.service.hosts import AllowedHosts
 from potstill.service.middleware import SMALL_BODY, RequestGuard
-from tests.runtime.test_fast import student
+from tests.students import student
 
 pytestmark = pytest.mark.slow
 TEXTS = ["the ab not good", "", "日本 ça ☕", "unheard of"]

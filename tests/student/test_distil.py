@@ -7,61 +7,21 @@ import torch
 from pydantic import ValidationError
 
 from potstill.baseline.network import train_on_labels
-from potstill.baseline.params import BaselineParams
 from potstill.core.errors import PotstillError
 from potstill.runtime import file, tokenizer
 from potstill.runtime.model import Student
 from potstill.runtime.networks import ARCHITECTURES, Shape
 from potstill.student import networks, training, vocabulary
 from potstill.student.distil import distil
-from potstill.student.params import NetworkParams, StudentParams
 from potstill.student.quantization import LearnedStepQuantizer
-
-SETTINGS = {
-    "architecture": "mlp",
-    "vocab_size": 60,
-    "embedding_rows": None,
-    "informative_share": 0.5,
-    "max_ngram": 1,
-    "embedding_dim": 4,
-    "hidden": 8,
-    "weight_bits": None,
-    "fingerprint_bits": 8,
-    "max_length": 32,
-    "metric": "accuracy",
-    "dropout": 0.0,
-    "word_dropout": 0.0,
-    "sources": None,
-    "loss": "kl",
-    "temperature": 1.0,
-    "epochs": 20,
-    "batch_size": 32,
-    "learning_rate": 0.02,
-    "weight_decay": 0.0,
-    "threads": 1,
-    "seed": 0,
-}
-
-
-def settings(**changes):
-    return StudentParams(**(SETTINGS | changes))
-
-
-def baseline_settings(**changes):
-    network = {key: value for key, value in SETTINGS.items() if key in NetworkParams.model_fields}
-    return BaselineParams(**network | {"C": 1.0, "class_weight": None} | changes)
-
-
-def soft_labels(data):
-    """Logits of a hypothetical teacher, correct and confident."""
-    return np.eye(3, dtype=np.float32)[data.train["label"]] * 4
+from tests.settings import baseline_settings, soft_labels, student_settings
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 @pytest.mark.parametrize("loss", ["kl", "mse"])
 def test_every_architecture_learns_from_soft_labels(architecture, loss, data):
-    params = settings(architecture=architecture, loss=loss)
+    params = student_settings(architecture=architecture, loss=loss)
     trained = distil(data.labels, data.train["text"].tolist(), soft_labels(data), data.validation, params)
     answers = trained.student.predict_proba(data.test["text"])
     assert (answers.argmax(1) == data.test["label"]).mean() > 0.9
@@ -80,7 +40,7 @@ def test_every_architecture_learns_from_soft_labels(architecture, loss, data):
     ],
 )
 def test_networks_have_the_expected_number_of_parameters(changes, parameters):
-    params = settings(**changes)
+    params = student_settings(**changes)
     network = networks.build(params, params.vocab_size, 6)
     assert sum(p.numel() for p in network.parameters()) == parameters
     shapes = Shape(params.architecture, params.embedding_dim, params.hidden).weights(params.vocab_size, 6)
@@ -124,7 +84,7 @@ def test_temperature_applies_to_student_and_teacher():
 @pytest.mark.slow
 @pytest.mark.parametrize("bits", [2, 4, 8])
 def test_quantized_weights_are_multiples_of_steps_and_accurate(bits, data):
-    params = settings(architecture="bigru", weight_bits=bits)
+    params = student_settings(architecture="bigru", weight_bits=bits)
     trained = distil(data.labels, data.train["text"].tolist(), soft_labels(data), data.validation, params)
     student = trained.student
     assert trained.best["validation_accuracy"] > 0.9
@@ -186,7 +146,7 @@ def make_words(number, seed=0):
 
 def test_a_vocabulary_of_strings_finds_its_words_only():
     texts, targets = make_words(600)
-    lookup, names = vocabulary.build(texts, targets, settings(vocab_size=200, fingerprint_bits=None))
+    lookup, names = vocabulary.build(texts, targets, student_settings(vocab_size=200, fingerprint_bits=None))
     assert [lookup.row(name) for name in names] == list(range(1, 200))
     assert lookup.entries.strings == names == sorted(names)
     others = {word for text in texts for word in text.split()} - set(names)
@@ -196,7 +156,7 @@ def test_a_vocabulary_of_strings_finds_its_words_only():
 @pytest.mark.parametrize(("words", "fingerprint"), [(2, 1), (20, 2), (200, 4), (500, 1)])
 def test_every_row_of_a_vocabulary_of_fingerprints_has_a_word(words, fingerprint):
     texts, targets = make_words(600)
-    lookup, names = vocabulary.build(texts, targets, settings(vocab_size=words, fingerprint_bits=fingerprint))
+    lookup, names = vocabulary.build(texts, targets, student_settings(vocab_size=words, fingerprint_bits=fingerprint))
     assert [lookup.row(name) for name in names] == list(range(1, words))
     assert lookup.entries.prints == sorted(set(lookup.entries.prints))
 
@@ -208,7 +168,7 @@ def test_truncated_texts_are_counted():
 def test_words_with_similar_targets_share_a_row():
     texts = ["good day", "great day", "bad day", "awful day", "so so"] * 5
     targets = np.array([[0.1, 0.9], [0.1, 0.9], [0.9, 0.1], [0.9, 0.1], [0.5, 0.5]] * 5)
-    lookup, names = vocabulary.build(texts, targets, settings(vocab_size=7, embedding_rows=4))
+    lookup, names = vocabulary.build(texts, targets, student_settings(vocab_size=7, embedding_rows=4))
     good, great, bad, awful, day, so = (lookup.row(word) for word in ("good", "great", "bad", "awful", "day", "so"))
     assert {good, bad, day} == {1, 2, 3}
     assert (great, awful, so) == (good, bad, day)
@@ -220,14 +180,14 @@ def test_words_with_similar_targets_share_a_row():
 def test_rows_are_at_most_the_number_of_distinct_targets():
     texts = ["good", "great", "bad", "awful"] * 5
     targets = np.array([[0.0, 1.0], [0.0, 1.0], [1.0, 0.0], [1.0, 0.0]] * 5)
-    lookup, _ = vocabulary.build(texts, targets, settings(vocab_size=5, embedding_rows=4))
+    lookup, _ = vocabulary.build(texts, targets, student_settings(vocab_size=5, embedding_rows=4))
     assert lookup.size == 3
     assert sorted(lookup.rows) == [1, 1, 2, 2]
 
 
 @pytest.mark.parametrize("architecture", ["mlp", "bigru"])
 def test_a_student_with_shared_rows_learns(architecture, data):
-    params = settings(architecture=architecture, embedding_rows=20)
+    params = student_settings(architecture=architecture, embedding_rows=20)
     trained = distil(data.labels, data.train["text"].tolist(), soft_labels(data), data.validation, params)
     assert len(trained.words) == 59
     assert len(trained.student.weights["embedding.weight"]) == 20
@@ -237,20 +197,20 @@ def test_a_student_with_shared_rows_learns(architecture, data):
 @pytest.mark.parametrize("words", [5, 50])
 def test_as_many_rows_as_words_are_not_shared(words):
     lookup, names = vocabulary.build(
-        ["b a d", "c"], np.full((2, 2), 0.5), settings(vocab_size=words, embedding_rows=words)
+        ["b a d", "c"], np.full((2, 2), 0.5), student_settings(vocab_size=words, embedding_rows=words)
     )
     assert lookup.rows is None
     assert sorted(map(lookup.row, names)) == [1, 2, 3, 4]
 
 
 def test_a_vocabulary_larger_than_the_words_has_them_all():
-    _, names = vocabulary.build(["b a", "c"], np.full((2, 2), 0.5), settings(vocab_size=50))
+    _, names = vocabulary.build(["b a", "c"], np.full((2, 2), 0.5), student_settings(vocab_size=50))
     assert sorted(names) == ["a", "b", "c"]
 
 
 def test_salts_reduce_fingerprint_collisions():
     texts, targets = make_words(2000)
-    lookup, names = vocabulary.build(texts, targets, settings(vocab_size=200, fingerprint_bits=3))
+    lookup, names = vocabulary.build(texts, targets, student_settings(vocab_size=200, fingerprint_bits=3))
     others = {word for text in texts for word in text.split()} - set(names)
     mistaken = sum(lookup.row(word) != tokenizer.UNKNOWN for word in others)
     unsalted = dataclasses.replace(lookup.entries, salts=[0] * len(lookup.entries.salts))
@@ -272,7 +232,7 @@ def test_ngrams_let_a_bag_of_words_learn_word_order():
 
 def test_only_mlp_takes_ngrams():
     with pytest.raises(ValidationError, match="must be 1 unless architecture is mlp"):
-        settings(architecture="cnn", max_ngram=2)
+        student_settings(architecture="cnn", max_ngram=2)
 
 
 @pytest.mark.parametrize(
@@ -294,7 +254,7 @@ def test_only_mlp_takes_ngrams():
 )
 def test_parameters_beyond_the_limits_of_the_file_are_rejected(key, value):
     with pytest.raises(ValidationError, match=key):
-        settings(**{key: value})
+        student_settings(**{key: value})
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
@@ -306,7 +266,7 @@ def test_the_largest_parameters_can_be_saved(architecture):
         "weight_bits": 8,
         "fingerprint_bits": 16,
     }
-    params = settings(
+    params = student_settings(
         architecture=architecture, max_ngram=file.MAX_NGRAM if architecture == "mlp" else 1, **most, epochs=1
     )
     table = pd.DataFrame({"text": ["a b", "c d e"], "label": [0, 1]})
@@ -321,18 +281,18 @@ def test_the_largest_parameters_can_be_saved(architecture):
 def test_labels_beyond_the_limits_of_the_file_are_rejected_before_training(labels, message, data, monkeypatch):
     monkeypatch.setattr(training, "fit", None)
     with pytest.raises(PotstillError, match=message):
-        distil(labels, ["a b"], np.zeros((1, 2), np.float32), data.validation, settings())
+        distil(labels, ["a b"], np.zeros((1, 2), np.float32), data.validation, student_settings())
 
 
 def test_overlong_words_are_not_chosen():
     texts = ["short " + "x" * 1_000_000, "y" * 256] * 5
-    lookup, names = vocabulary.build(texts, np.full((10, 2), 0.5), settings(fingerprint_bits=None))
+    lookup, names = vocabulary.build(texts, np.full((10, 2), 0.5), student_settings(fingerprint_bits=None))
     assert lookup.entries.strings == names == ["short", "y" * 256]
 
 
 @pytest.mark.parametrize("rows", [None, 2])
 def test_texts_without_words_give_a_student_without_vocabulary(rows):
-    params = settings(vocab_size=5, embedding_rows=rows, fingerprint_bits=None, epochs=1)
+    params = student_settings(vocab_size=5, embedding_rows=rows, fingerprint_bits=None, epochs=1)
     table = pd.DataFrame({"text": ["\u0301", "\u200d"], "label": [0, 1]})
     trained = distil(["x", "y"], ["\u0301"] * 40, np.zeros((40, 2), np.float32), table, params)
     assert Student.from_bytes(trained.student.to_bytes()).words == []

@@ -21,7 +21,7 @@ from potstill.scoring import pretrained
 from potstill.teacher import distributed, finetune
 from potstill.teacher.params import TeacherParams
 from tests.project import ENVIRONMENT, ROOT
-from tests.teacher.test_finetune import SETTINGS, settings
+from tests.settings import TEACHER, teacher_settings
 
 
 def fit(source, data, params, folder):
@@ -75,7 +75,7 @@ def test_a_batch_shared_or_in_parts_teaches_what_a_whole_one_does(
         ways = {name: ways[name] for name in ("whole", "both")}
     learnt = {}
     for name, changes in ways.items():
-        params = settings(epochs=2, class_weight=class_weight, **changes)
+        params = teacher_settings(epochs=2, class_weight=class_weight, **changes)
         learnt[name] = distributed.run(params.processes, 1, fit, steady, task, params, tmp_path / name)
     weights, epochs = learnt["whole"]
     assert [epoch["epoch"] for epoch in epochs] == [1, 2]
@@ -97,7 +97,7 @@ def test_what_becomes_of_one_process_ends_all(how, says):
 @pytest.mark.slow
 def test_the_stage_has_one_writer(bert, data, tmp_path):
     data.save(tmp_path / paths.PREPARED)
-    section = SETTINGS | {
+    section = TEACHER | {
         "presets": {"mine": {"checkpoint": str(bert), "learning_rate": 3e-3}},
         "processes": 2,
         "mlm_epochs": 1,
@@ -125,6 +125,6 @@ def test_the_stage_has_one_writer(bert, data, tmp_path):
 )
 def test_a_batch_that_cannot_be_shared_is_refused(changes, says, tmp_path):
     path = Path(tmp_path / "params.yaml")
-    YAML(typ="safe").dump({"teacher": SETTINGS | changes}, path)
+    YAML(typ="safe").dump({"teacher": TEACHER | changes}, path)
     with pytest.raises(PotstillError, match=says):
         TeacherParams.load(path)

@@ -14,36 +14,15 @@ from potstill.scoring import hub, inference, model, pretrained
 from potstill.scoring.ensemble import average
 from potstill.scoring.table import logits as table_logits
 from potstill.teacher import finetune, table
-from potstill.teacher.params import TeacherParams
-from tests.conftest import CHECKPOINTS, make_checkpoint
-
-SETTINGS = {
-    "checkpoints": ["mine"],
-    "presets": {"mine": {"checkpoint": "anywhere"}},
-    "mlm_epochs": 0,
-    "epochs": 3,
-    "batch_size": 16,
-    "weight_decay": 0.01,
-    "warmup_ratio": 0.1,
-    "max_grad_norm": 1.0,
-    "class_weight": None,
-    "max_length": 32,
-    "precision": "fp32",
-    "gradient_accumulation_steps": 1,
-    "gradient_checkpointing": False,
-    "processes": 1,
-    "threads": 0,
-    "seed": 0,
-}
-
-
-def settings(**changes):
-    return TeacherParams(**(SETTINGS | changes))
+from tests.settings import teacher_settings
+from tests.tasks import CHECKPOINTS, make_checkpoint
 
 
 def train(source, data, scratch, epochs=3, log=lambda epoch: None, rate=3e-3):
     network, tokenizer = pretrained.load(str(source), data.labels)
-    finetune.finetune(network, tokenizer, data.train, data.validation, settings(epochs=epochs), rate, scratch, log)
+    finetune.finetune(
+        network, tokenizer, data.train, data.validation, teacher_settings(epochs=epochs), rate, scratch, log
+    )
     return network, tokenizer
 
 
@@ -53,7 +32,7 @@ def test_a_preset_may_have_its_own_seed_and_adaptation():
         "second": {"checkpoint": "anywhere", "seed": 7},
         "third": {"checkpoint": "anywhere", "mlm_epochs": 0},
     }
-    params = settings(checkpoints=list(presets), presets=presets, seed=3, mlm_epochs=2)
+    params = teacher_settings(checkpoints=list(presets), presets=presets, seed=3, mlm_epochs=2)
     assert [(params.of(name).seed, params.of(name).mlm_epochs) for name in presets] == [(3, 2), (7, 2), (3, 0)]
 
 
@@ -61,7 +40,7 @@ def test_a_preset_may_have_its_own_seed_and_adaptation():
 @pytest.mark.parametrize("kind", CHECKPOINTS)
 def test_every_architecture_is_finetuned_saved_labels_and_distils(kind, data, tmp_path):
     from potstill.student.distil import distil
-    from tests.student.test_distil import settings as student_settings
+    from tests.settings import student_settings
 
     source = make_checkpoint(kind, tmp_path / "checkpoint", data.train["text"].tolist())
     # Some are slow to learn from scratch.

@@ -14,9 +14,9 @@ from potstill.core.errors import PotstillError
 from potstill.core.files import sha256
 from potstill.scoring import pretrained
 from potstill.teacher import finetune, mlm
-from tests.conftest import make_checkpoint
 from tests.project import ROOT
-from tests.teacher.test_finetune import SETTINGS, settings
+from tests.settings import TEACHER, teacher_settings
+from tests.tasks import make_checkpoint
 
 
 class Killed(Exception):
@@ -25,7 +25,7 @@ class Killed(Exception):
 
 def adapted(source, data, scratch, log=lambda epoch: None):
     """The folder of a checkpoint trained for three epochs on the train texts."""
-    return mlm.train(str(source), data.train["text"].tolist(), settings(mlm_epochs=3), scratch, log)
+    return mlm.train(str(source), data.train["text"].tolist(), teacher_settings(mlm_epochs=3), scratch, log)
 
 
 def weights(folder, labels=None):
@@ -69,7 +69,9 @@ def test_the_loss_is_the_models_own_without_its_cost(kind, data, tmp_path):
     model, tokenizer = pretrained.load_as(AutoModelForMaskedLM, "a masked-language model", str(source), 0)
     collate = DataCollatorForLanguageModeling(tokenizer, mlm_probability=0.15)
     batch = collate(pretrained.encode(tokenizer, texts[:32], 32)[0])
-    trainer = mlm._Trainer(model=model.eval(), args=finetune.training_arguments(settings(), tmp_path / "scratch"))
+    trainer = mlm._Trainer(
+        model=model.eval(), args=finetune.training_arguments(teacher_settings(), tmp_path / "scratch")
+    )
     assert trainer.compute_loss(model, dict(batch)).item() == pytest.approx(model(**batch).loss.item(), rel=1e-5)
     nothing = batch | {"labels": torch.full_like(batch["labels"], mlm.IGNORED)}
     assert trainer.compute_loss(model, nothing).item() == 0
@@ -95,7 +97,7 @@ def stage(bert, data, tmp_path, monkeypatch):
     data.save(paths.PREPARED)
 
     def run(**changes):
-        section = SETTINGS | {"presets": {"mine": {"checkpoint": str(bert)}}, "epochs": 1} | changes
+        section = TEACHER | {"presets": {"mine": {"checkpoint": str(bert)}}, "epochs": 1} | changes
         YAML(typ="safe").dump({"teacher": section}, paths.PARAMS)
         script.main()
 

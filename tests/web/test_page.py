@@ -21,8 +21,8 @@ from potstill.runtime.explain import explain
 from potstill.runtime.model import Student
 from tests.project import ROOT
 from tests.report.test_report import page as reported_page
-from tests.runtime.test_fast import student
 from tests.service.test_app import serving
+from tests.students import student
 from tools import offline
 
 pytestmark = pytest.mark.slow

@@ -14,8 +14,8 @@ from potstill.runtime.explain import EXPLAINED, explain
 from potstill.runtime.networks import ARCHITECTURES
 from potstill.runtime.tokenizer import Vocabulary, Words
 from tests.project import ROOT
-from tests.runtime.test_fast import ODD, student
 from tests.runtime.test_model import student as trained
+from tests.students import ODD, student
 
 SCRIPT = ROOT / "src" / "potstill" / "web" / "student.js"
 PROGRAM = """
