@@ -1,11 +1,18 @@
 """Fixtures that tests share: tiny tasks, a tiny teacher, and projects that have run the pipeline."""
 
+import json
 import os
+import shutil
 import signal
+import subprocess
 from pathlib import Path
 
 import pytest
 from filelock import FileLock
+from selenium import webdriver
+
+from tests.project import ROOT
+from tests.students import multi_label_student, student
 
 # No test reaches for a hub, whatever the machine allows.
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -116,3 +123,80 @@ def project(tmp_path, monkeypatch):
 
     monkeypatch.chdir(tmp_path)
     return Project(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory):
+    path = tmp_path_factory.mktemp("model") / "student.pot"
+    student("bigru").save(path)
+    return path
+
+
+@pytest.fixture
+def multi_label_model(tmp_path):
+    path = tmp_path / "student.pot"
+    multi_label_student().save(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def chromium(tmp_path_factory):
+    browser, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if not browser or not driver:
+        pytest.skip("Chromium with its driver is missing: Debian's packages chromium and chromium-driver")
+    options = webdriver.ChromeOptions()
+    options.binary_location = browser
+    quiet = (
+        "no-first-run",
+        "disable-background-networking",
+        "disable-component-update",
+        "disable-sync",
+        "disable-quic",
+    )
+    for flag in ("headless", "disable-gpu", *quiet, f"user-data-dir={tmp_path_factory.mktemp('profile')}"):
+        options.add_argument(f"--{flag}")
+    if os.getuid() == 0:
+        options.add_argument("--no-sandbox")
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    running = webdriver.Chrome(options, webdriver.ChromeService(driver))
+    yield running
+    running.quit()
+
+
+SCRIPT = ROOT / "src" / "potstill" / "web" / "student.js"
+
+
+PROGRAM = """
+import { readFileSync } from "node:fs";
+import { load } from %s;
+const { files, texts, label, below } = JSON.parse(readFileSync(0, "utf8"));
+const out = [];
+for (const file of files) {
+  try {
+    const student = await load(new Uint8Array(readFileSync(file)));
+    const some = texts.filter((text) => text.length < below);
+    const explained = some.map((text) => student.explain(text, label ?? undefined));
+    out.push([texts.map(student.predict), explained, student.labels]);
+  } catch (error) {
+    out.push(error.message);
+  }
+}
+console.log(JSON.stringify(out));
+"""
+
+
+@pytest.fixture
+def javascript(tmp_path):
+    """A function that runs students in Node.js: predictions, explanations of texts shorter than `below`, labels."""
+    if not (node := shutil.which("node")):
+        pytest.skip("Node.js is missing")
+    program = tmp_path / "program.mjs"
+    program.write_text(PROGRAM % json.dumps(SCRIPT.as_uri()))
+
+    def run(files, texts, label=None, below=1000):
+        given = json.dumps({"files": list(map(str, files)), "texts": texts, "label": label, "below": below})
+        done = subprocess.run([node, str(program)], input=given, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    return run

@@ -3,6 +3,7 @@
 import numpy as np
 
 from potstill.baseline.params import BaselineParams
+from potstill.data.dataset import Dataset
 from potstill.student.params import NetworkParams, StudentParams
 from potstill.teacher.params import TeacherParams
 from tests.project import ROOT
@@ -73,3 +74,8 @@ def teacher_settings(**changes):
 
 def quick(section):
     return section.load(ROOT / "params.yaml").model_copy(update={"epochs": 2})
+
+
+def mixed_logits(data: Dataset) -> np.ndarray:
+    """Logits of a hypothetical teacher, correct and confident."""
+    return (8 * data.targets("train") - 4).astype(np.float32)

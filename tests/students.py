@@ -87,3 +87,8 @@ def portable(made):
     same = dataclasses.replace(made)
     same.__dict__["_kernel"] = None
     return same
+
+
+def multi_label_student(architecture="bigru", strings=True, thresholds=(0.25, 0.5, 0.75), **changes):
+    """A student of random weights whose texts have any number of three labels."""
+    return dataclasses.replace(student(architecture, strings, **changes), thresholds=list(thresholds))

@@ -72,3 +72,8 @@ def test_the_teacher_of_an_advice_is_shown_as_it_is():
     rows = {"sample": 1, "train": 1, "transfer": 1, "validation": 1}
     measured = {"rows": rows, "train_as_unlabelled": False, "teacher": "a`<b>", "models": [model], "majority": 0.5}
     assert "<code>a`&lt;b&gt;</code>" in RENDERER.render(advice.markdown(measured, []))
+
+
+def test_a_long_text_is_cut_and_stays_on_one_line():
+    assert clip("a\nb  c") == "a b c"
+    assert len(clip("a" * 1000)) == 240

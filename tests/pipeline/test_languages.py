@@ -9,7 +9,6 @@ import pytest
 
 from potstill.baseline.network import train_on_labels
 from potstill.data.dataset import Dataset
-from potstill.evaluate.word_order import word_order_sensitivity
 from potstill.export import to_onnx
 from potstill.runtime import tokenizer
 from potstill.runtime.model import Student
@@ -17,8 +16,6 @@ from potstill.scoring.tfidf import Tfidf
 from tests.pools import pooled
 from tests.settings import baseline_settings
 from tests.students import portable
-from tests.test_readme import node  # noqa: F401
-from tests.web.test_student_js import javascript  # noqa: F401
 
 # By language: what stands between words, words of two classes, and words of both.
 LANGUAGES = {
@@ -70,7 +67,7 @@ def test_tfidf_learns(trained):
     assert (Tfidf.fit(train, 10.0, None).predict_proba(texts).argmax(1) == labels).mean() > 0.9
 
 
-def test_all_runtimes_predict_the_same(trained, javascript, tmp_path):  # noqa: F811
+def test_all_runtimes_predict_the_same(trained, javascript, tmp_path):
     student, _, texts, _ = trained
     texts = [*texts, "".join(texts), " ".join(texts)]
     student.save(tmp_path / "a.pot")
@@ -91,16 +88,3 @@ def test_the_pool_varies_words_in_scripts_without_spaces():
     known = set("".join(data.train["text"]))
     assert set(pool["source"]) == {"train", "replace", "drop", "splice", "generated"}
     assert {character for text in pool["text"] for character in text} == known  # and no space
-
-
-@pytest.mark.parametrize("text", ["我们 see 电影 now", "a  b\tc", "é à", "น้ำ ดี", "❤️ 日、本"])
-def test_joined_pieces_split_into_the_same_pieces(text):
-    found = tokenizer.pieces(text)
-    assert "".join(found) == "".join(text.split())
-    assert tokenizer.pieces(tokenizer.join(found)) == found
-
-
-def test_word_order_matters_in_scripts_without_spaces():
-    texts = ["好不好看" * 3, "今天天气很好"]
-    first = word_order_sensitivity(lambda some: np.array([[text[0] == "好", text[0] == "今"] for text in some]), texts)
-    assert first["texts"] == 2
