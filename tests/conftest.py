@@ -1,18 +1,12 @@
 """Fixtures that tests share: tiny tasks, a tiny teacher, and projects that have run the pipeline."""
 
-import json
 import os
-import shutil
 import signal
-import subprocess
+from functools import partial
 from pathlib import Path
 
 import pytest
 from filelock import FileLock
-from selenium import webdriver
-
-from tests.project import ROOT
-from tests.students import multi_label_student, student
 
 # No test reaches for a hub, whatever the machine allows.
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -22,12 +16,15 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["PYTHONPATH"] = str(Path(__file__).parents[1] / "src")
 
 # Their assertions are explained as those of test files are.
-pytest.register_assert_rewrite("tests.pools", "tests.prepare_project")
+pytest.register_assert_rewrite(
+    "tests.browser", "tests.javascript", "tests.pools", "tests.prepare_project", "tests.serving"
+)
 
 from potstill.core import start
 from potstill.data.dataset import Dataset
 from potstill.prepare import demo
 from tests.project import make, run
+from tests.students import multi_label_student, student
 from tests.tasks import FEELINGS, make_checkpoint, make_mixed_texts, make_texts
 
 assert start  # imported here, so that it does not take Ctrl-C from pytest later
@@ -127,6 +124,7 @@ def project(tmp_path, monkeypatch):
 
 @pytest.fixture(scope="session")
 def model(tmp_path_factory):
+    """The file of an untrained student."""
     path = tmp_path_factory.mktemp("model") / "student.pot"
     student("bigru").save(path)
     return path
@@ -134,6 +132,7 @@ def model(tmp_path_factory):
 
 @pytest.fixture
 def multi_label_model(tmp_path):
+    """The file of an untrained multi-label student."""
     path = tmp_path / "student.pot"
     multi_label_student().save(path)
     return path
@@ -141,62 +140,17 @@ def multi_label_model(tmp_path):
 
 @pytest.fixture(scope="module")
 def chromium(tmp_path_factory):
-    browser, driver = shutil.which("chromium"), shutil.which("chromedriver")
-    if not browser or not driver:
-        pytest.skip("Chromium with its driver is missing: Debian's packages chromium and chromium-driver")
-    options = webdriver.ChromeOptions()
-    options.binary_location = browser
-    quiet = (
-        "no-first-run",
-        "disable-background-networking",
-        "disable-component-update",
-        "disable-sync",
-        "disable-quic",
-    )
-    for flag in ("headless", "disable-gpu", *quiet, f"user-data-dir={tmp_path_factory.mktemp('profile')}"):
-        options.add_argument(f"--{flag}")
-    if os.getuid() == 0:
-        options.add_argument("--no-sandbox")
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    running = webdriver.Chrome(options, webdriver.ChromeService(driver))
-    yield running
-    running.quit()
+    """A browser without a window."""
+    from tests.browser import start
 
-
-SCRIPT = ROOT / "src" / "potstill" / "web" / "student.js"
-
-
-PROGRAM = """
-import { readFileSync } from "node:fs";
-import { load } from %s;
-const { files, texts, label, below } = JSON.parse(readFileSync(0, "utf8"));
-const out = [];
-for (const file of files) {
-  try {
-    const student = await load(new Uint8Array(readFileSync(file)));
-    const some = texts.filter((text) => text.length < below);
-    const explained = some.map((text) => student.explain(text, label ?? undefined));
-    out.push([texts.map(student.predict), explained, student.labels]);
-  } catch (error) {
-    out.push(error.message);
-  }
-}
-console.log(JSON.stringify(out));
-"""
+    browser = start(tmp_path_factory.mktemp("profile"))
+    yield browser
+    browser.quit()
 
 
 @pytest.fixture
 def javascript(tmp_path):
-    """A function that runs students in Node.js: predictions, explanations of texts shorter than `below`, labels."""
-    if not (node := shutil.which("node")):
-        pytest.skip("Node.js is missing")
-    program = tmp_path / "program.mjs"
-    program.write_text(PROGRAM % json.dumps(SCRIPT.as_uri()))
+    """See `tests.javascript.predict`."""
+    from tests.javascript import predict
 
-    def run(files, texts, label=None, below=1000):
-        given = json.dumps({"files": list(map(str, files)), "texts": texts, "label": label, "below": below})
-        done = subprocess.run([node, str(program)], input=given, capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout)
-
-    return run
+    return partial(predict, tmp_path)

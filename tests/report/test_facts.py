@@ -8,12 +8,9 @@ from scipy.special import expit
 from potstill.evaluate.compare import Model, compare
 from potstill.evaluate.metrics import scores
 from potstill.evaluate.predictions import Predictions
-from potstill.report import facts as report
 from potstill.report.facts import collect, two_digits
 from potstill.report.params import ReportParams
-from tests.report.inputs import PARAMS, make
-from tests.report.inputs import make as reported
-from tests.report.inputs import page as reported_page
+from tests.report.inputs import PARAMS, make, page
 from tests.settings import mixed_logits
 from tests.tasks import make_transfer
 
@@ -67,7 +64,7 @@ def test_the_report_is_for_multi_label(mixed):
     place = next(i for i, ids in enumerate(mixed.train["label"]) if ids)
     wrong = mixed.train.assign(label=[[] if i == place else ids for i, ids in enumerate(mixed.train["label"])])
     inputs = dataclasses.replace(
-        reported(),
+        make(),
         labels=mixed.labels,
         train=wrong,
         validation=parts["validation"],
@@ -76,9 +73,9 @@ def test_the_report_is_for_multi_label(mixed):
         transfer_probabilities=expit(
             mixed_logits(mixed) * rng.uniform(0.5, 1, (300, 1)) * np.where(np.arange(300) == place, 2, 1)[:, None]
         ),
-        scores=reported().scores | {"models": {row["name"]: row for row in rows}},
+        scores=make().scores | {"models": {row["name"]: row for row in rows}},
     )
-    facts = report.collect(inputs, ReportParams(samples=3, errors=5, suspects=500))
+    facts = collect(inputs, ReportParams(samples=3, errors=5, suspects=500))
     assert facts["multi_label"]
     assert facts["cascade"] is None
     assert facts["error_analysis"]["matrix"] is None
@@ -91,7 +88,7 @@ def test_the_report_is_for_multi_label(mixed):
     assert first["text"] == mixed.train["text"][place]
     assert first["label"] == "none"
     assert first["suggested"] in {f"with {mixed.labels[id_]}" for id_ in mixed.train["label"][place]}
-    page = reported_page(inputs)
-    assert "exact match" in page
-    assert "micro-F1" in page
-    assert "Not available for multi-label tasks." in page
+    html = page(inputs)
+    assert "exact match" in html
+    assert "micro-F1" in html
+    assert "Not available for multi-label tasks." in html

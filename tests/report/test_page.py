@@ -16,7 +16,6 @@ from potstill.report.page import digits, render
 from tests.browser import requested
 from tests.markup import RENDERER, Cells
 from tests.report.inputs import PARAMS, hostile, make, page
-from tests.report.inputs import page as reported_page
 from tests.tasks import make_transfer
 
 
@@ -157,7 +156,7 @@ def test_seconds_have_three_digits():
 def reported(tmp_path_factory):
     """Return the address of a report."""
     path = tmp_path_factory.mktemp("report") / "index.html"
-    path.write_text(reported_page(), "utf-8")
+    path.write_text(page(), "utf-8")
     return path.as_uri()
 
 

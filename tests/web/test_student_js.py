@@ -13,8 +13,8 @@ from potstill.runtime.file import STRINGS, FormatError
 from potstill.runtime.model import Student
 from potstill.runtime.networks import ARCHITECTURES
 from potstill.runtime.tokenizer import Fingerprints, Vocabulary, Words
-from tests.conftest import SCRIPT
 from tests.forged import FORGED, METRICS, limits, ones_student, with_facts, with_header, without_fact
+from tests.javascript import SCRIPT
 from tests.students import ODD, multi_label_student, student
 from tests.torch_students import student_and_network
 from tools import fuzz
