@@ -5,14 +5,12 @@ import random
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 from scipy.special import softmax
 
 from potstill.baseline.network import train_on_labels
 from potstill.core import class_weights
 from potstill.scoring import inference, pretrained
 from potstill.scoring.tfidf import Tfidf
-from potstill.student import training
 from potstill.teacher import finetune
 from tests.settings import baseline_settings, teacher_settings
 
@@ -75,14 +73,6 @@ def test_the_best_epoch_by_macro_f1_has_a_higher_recall_of_the_rare_class(rare):
             *evaluated(trained.student.predict_proba(test["text"]), test),
         ]
     assert all(np.greater(kept["macro_f1"], kept["accuracy"]))
-
-
-def test_weighted_cross_entropy_is_averaged_over_texts():
-    scores, labels = torch.randn(8, 2), torch.tensor([0, 1, 0, 0, 0, 0, 0, 0])
-    assert torch.equal(training.cross_entropy(scores, labels), torch.nn.functional.cross_entropy(scores, labels))
-    weighted = training.cross_entropy(scores, labels, torch.tensor([0.5, 4.0]))
-    each = torch.nn.functional.cross_entropy(scores, labels, reduction="none")
-    torch.testing.assert_close(weighted, (each * torch.where(labels == 1, 4.0, 0.5)).mean())
 
 
 @pytest.mark.slow

@@ -4,7 +4,6 @@ import random
 
 import pytest
 
-from potstill.advise import report as advice
 from potstill.core.markdown import clip, code, inert
 from potstill.evaluate import table
 from tests.markup import HOSTILE, INVISIBLE, LINKS, RENDERER, Cells
@@ -64,14 +63,6 @@ def test_names_of_models_are_shown_as_they_are():
         found = Cells(RENDERER.render(markdown))
         assert found.texts[0] == name
         assert found.elements == {"code"}
-
-
-def test_the_teacher_of_an_advice_is_shown_as_it_is():
-    scores = {"accuracy": 0.5, "accuracy_low": 0.4, "accuracy_high": 0.6, "matthews": 0.1}
-    model = {"name": "TF-IDF", "training": "hard", "texts": 1, "parameters": 1, **scores}
-    rows = {"sample": 1, "train": 1, "transfer": 1, "validation": 1}
-    measured = {"rows": rows, "train_as_unlabelled": False, "teacher": "a`<b>", "models": [model], "majority": 0.5}
-    assert "<code>a`&lt;b&gt;</code>" in RENDERER.render(advice.markdown(measured, []))
 
 
 def test_a_long_text_is_cut_and_stays_on_one_line():
