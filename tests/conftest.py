@@ -154,3 +154,11 @@ def javascript(tmp_path):
     from tests.javascript import predict
 
     return partial(predict, tmp_path)
+
+
+@pytest.fixture
+def teacher_folder(bert, tmp_path):
+    """The folder of an untrained teacher of the labels a, b and c."""
+    from tests.teachers import make_teacher
+
+    return make_teacher(bert, tmp_path / "teacher", ["a", "b", "c"])

@@ -2,6 +2,7 @@ import numpy as np
 
 from potstill.advise.decide import decide
 from potstill.advise.measure import CANDIDATES, measure
+from potstill.advise.report import markdown
 from potstill.baseline.params import BaselineParams
 from potstill.student.params import StudentParams
 from tests.settings import quick
@@ -52,3 +53,22 @@ def test_models_on_hard_labels_use_the_class_weight(data, monkeypatch):
         hard = [m for m in measured["models"] if m["training"] == "hard" and m["name"] != "teacher"]
         losses.append([m["log_loss"] for m in hard])
     assert all(plain != balanced for plain, balanced in zip(*losses, strict=True))
+
+
+def test_the_advice_is_for_multi_label(mixed, monkeypatch):
+    monkeypatch.setattr("potstill.advise.measure.MIN_STEPS", 4)
+
+    class Teacher:
+        def fit(self, train, validation):
+            pass
+
+        def logits(self, texts):
+            return np.array([[8.0 * any(w in t for w in words) - 4 for words in FEELINGS.values()] for t in texts])
+
+    measured = measure(mixed, 100, quick(BaselineParams), quick(StudentParams), Teacher())
+    of = {(model["name"], model["training"]): model for model in measured["models"]}
+    assert of["teacher", "hard"]["accuracy"] == 1
+    assert all("micro_f1" in model and "matthews" not in model for model in measured["models"])
+    assert "agreement" in of["bigru", "distilled"]
+    said = decide(measured | {"teacher": "oracle", "non_inferiority_margin": 0.01})
+    assert "micro-F1 × 100" in markdown(measured | {"teacher": "oracle"}, said)

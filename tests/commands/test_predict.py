@@ -18,9 +18,9 @@ from potstill.core.errors import PotstillError
 from potstill.readers import read
 from potstill.runtime.model import Student
 from potstill.scoring import model as teachers
-from potstill.scoring import pretrained
 from tests.command import ODD_LABELS, TEXTS, answers, call, records, refused, run, write
 from tests.students import student
+from tests.teachers import make_teacher
 
 
 def test_lines_in_objects_out(model):
@@ -67,14 +67,6 @@ def test_several_classes_and_none_where_none_is_likely(model, tmp_path, capsys):
 def teacher(bert, tmp_path_factory):
     """A tiny teacher of the same classes in another order."""
     return make_teacher(bert, tmp_path_factory.mktemp("teacher"), ["c2", "c0", "c1"])
-
-
-def make_teacher(bert, folder, labels):
-    network, tokenizer = pretrained.load(str(bert), labels)
-    network.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    teachers.describe(folder, "checkpoint", labels, 32)
-    return folder
 
 
 @pytest.mark.parametrize("target", ["b.jsonl", "b.csv", "b.parquet"])

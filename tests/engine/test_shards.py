@@ -1,3 +1,4 @@
+import json
 import os
 import signal
 import subprocess
@@ -6,10 +7,11 @@ import time
 
 import pandas as pd
 import psutil
+import pyarrow.parquet as pq
 import pytest
 
 from potstill.core.errors import PotstillError
-from potstill.engine import shards
+from potstill.engine import local, shards
 from tests.engine.engines import ENGINES, everywhere
 from tests.project import ENVIRONMENT
 from tests.tables import make_pool
@@ -156,3 +158,25 @@ def test_a_driver_that_dies_loses_nothing(lengths, tmp_path, engine):
     shards.process(task, shards.plan([pool], "text"), ENGINES["two"])
     assert pd.read_parquet(out)["length"].tolist() == [7] * len(texts)
     assert not {text for text in before if lengths.processed().count(text) > 1}
+
+
+@pytest.mark.parametrize("change", ["", "null", "[]", "{}", "no cut", "other rows", "null number"])
+def test_the_work_of_a_damaged_marker_is_repeated(teacher_folder, tmp_path, change):
+    pool = tmp_path / "pool.parquet"
+    pd.DataFrame({"text": [f"happy {i}" for i in range(6)]}).to_parquet(pool, index=False, row_group_size=3)
+    jobs = shards.plan([str(pool)], "text")
+    task = shards.Task(lambda texts: (pq.read_table(pool), {"cut": 0}), "text", str(tmp_path), "m", ("cut",))
+    done = shards.process(task, jobs, lambda task, jobs: local.each(task, jobs, 1))
+    marker = tmp_path / "_000001.done"
+    marked = json.loads(marker.read_text())
+    changed = {
+        "no cut": {key: value for key, value in marked.items() if key != "cut"},
+        "other rows": marked | {"rows": 4},
+        "null number": marked | {"number": None},
+    }
+    marker.write_text(json.dumps(changed[change]) if change in changed else change)
+    counted = []
+    again = shards.process(task, jobs, lambda task, jobs: local.each(task, jobs, 1), counted.append)
+    assert again == done
+    assert counted == [3, 3]
+    assert json.loads(marker.read_text()) == marked

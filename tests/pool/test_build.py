@@ -4,6 +4,7 @@ import pytest
 from potstill.core.errors import PotstillError
 from potstill.data.clean import comparison_key
 from potstill.data.dataset import Dataset
+from tests.languages import make
 from tests.pools import pooled
 
 NOTHING = {"replace": 0, "borrow": 0, "drop": 0, "splice": 0, "generated": 0}
@@ -88,3 +89,12 @@ def test_borrowed_words_are_those_that_the_texts_lack(data):
     assert set(" ".join(borrowed).split()) <= own | {"jubilant", "wistful"}
     for nothing_new in ([], ["happy"]):
         assert "borrow" not in set(pooled(data, nothing_new, **only)["source"])
+
+
+def test_the_pool_varies_words_in_scripts_without_spaces():
+    texts = make("chinese", 50, 0)
+    data = Dataset(["good", "bad"], texts[:46], texts[46:48], texts[48:], texts[:0][["text"]])
+    pool = pooled(data, replace=1.0, replace_rate=0.5, borrow=0, drop=1.0, drop_rate=0.5, splice=1.0)
+    known = set("".join(data.train["text"]))
+    assert set(pool["source"]) == {"train", "replace", "drop", "splice", "generated"}
+    assert {character for text in pool["text"] for character in text} == known  # and no space

@@ -2,6 +2,7 @@ import gzip
 import json
 import os
 
+import datasets
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -11,6 +12,7 @@ import pytest
 from tests.prepare_project import Project, rows, three_splits
 from tests.project import make
 from tests.tables import ROWS, zstd
+from tests.tasks import FEELINGS, make_mixed_texts
 
 
 def test_every_ending_gives_the_same_data(project: Project) -> None:
@@ -268,3 +270,108 @@ def test_values_that_are_no_text_or_no_label(project: Project) -> None:
     project.fails("b.parquet: row 1 has the label", "neither a name nor an id", test="b.parquet")
     project.table("c.csv", [("a", "")])
     project.fails("c.csv: row 1 has no label", test="c.csv")
+
+
+def mixed_rows(number: int, seed: int = 0) -> pd.DataFrame:
+    rows = make_mixed_texts(number, seed)
+    return rows.assign(label=[[list(FEELINGS)[id_] for id_ in ids] for ids in rows["label"]])
+
+
+def test_every_form_gives_the_same_labels(project: Project) -> None:
+    rows = mixed_rows(60)
+    joined = rows.assign(label=rows["label"].map("|".join))
+    rows.to_json(project.data / "a.jsonl", orient="records", lines=True)
+    rows.to_parquet(project.data / "a.parquet")
+    joined.to_json(project.data / "b.jsonl", orient="records", lines=True)
+    joined.to_csv(project.data / "a.csv", index=False)
+    joined.to_csv(project.data / "a.tsv", index=False, sep="\t")
+    (project.data / "a.txt").write_text("".join(f"{text};{label}\n" for text, label in joined.itertuples(index=False)))
+    expected, facts = project.prepare(train="a.jsonl", multi_label=True)
+    assert expected.labels == sorted(FEELINGS)
+    assert expected.multi_label
+    assert json.loads((project.root / "data/prepared/dataset.json").read_text())["multi_label"] is True
+    assert sum(facts["without_label"].values()) == (rows["label"].map(len) == 0).sum() > 0
+    for name in ("a.parquet", "b.jsonl", "a.csv", "a.tsv", "a.txt"):
+        found, _ = project.prepare(train=name, multi_label=True)
+        for split in ("train", "validation", "test"):
+            np.testing.assert_array_equal(found.targets(split), expected.targets(split))
+            assert found.split(split)["text"].tolist() == expected.split(split)["text"].tolist()
+
+
+def test_labels_are_the_ones_that_were_given(project: Project) -> None:
+    texts = ["both", "none", "one", "other", "twice", *(f"more {i}" for i in range(8))]
+    labels = ["joy|love", "", " joy ", "love", "joy|joy", *["joy", "love"] * 4]
+    pd.DataFrame({"text": texts, "label": labels}).to_csv(project.data / "train.csv", index=False)
+    for split in ("validation", "test"):
+        pd.DataFrame({"text": [split], "label": ["joy"]}).to_csv(project.data / f"{split}.csv", index=False)
+    data, facts = project.prepare(multi_label=True)
+    assert data.labels == ["joy", "love"]
+    assert data.targets("train")[:5].tolist() == [[1, 1], [0, 0], [1, 0], [0, 1], [1, 0]]
+    assert facts["labels"]["train"] == {"joy": 7, "love": 6}
+    assert facts["without_label"] == {"train": 1, "validation": 0, "test": 0}
+    assert facts["removed"]["train"]["rows"] == facts["two_labels"] == 0
+
+
+def test_lists_of_ids_are_read_with_label_names(project: Project) -> None:
+    rows = make_mixed_texts(60, 0)
+    rows.to_parquet(project.data / "train.parquet")
+    data, _ = project.prepare(multi_label=True, label_names=["x", "y", "z"])
+    assert data.labels == ["x", "y", "z"]
+    known = dict(zip(rows["text"], rows["label"], strict=True))
+    for text, ids in data.train.itertuples(index=False):
+        assert list(ids) == known[text]
+
+
+@pytest.mark.parametrize(
+    ("labels", "says"),
+    [
+        (["a|b"] * 8 + ["a||b"], "line 9 has no label"),
+        ([["a", "b"]] * 8 + [["a|b"]], "'a|b', but | separates labels"),
+        ([["a", "b"]] * 8 + [[["a"]]], "line 9 has nested lists of labels, [['a']]. List names or ids only"),
+        (
+            ["a|b"] * 8 + ["['a', 'b']"],
+            """line 9 has the labels "['a', 'b']", which is a list as a string. Join labels by |""",
+        ),
+        (["a|b"] * 8 + ['["a|b"]'], "line 9 has the labels"),
+        (["a|b"] * 8 + [" []"], "line 9 has the labels ' []', which is a list as a string"),
+        (["a|b"] * 8 + ["c"], "class 'c' has 1 example"),
+        (["a"] * 8, "only the label 'a'"),
+        ([""] * 8, "no labels"),
+    ],
+)
+def test_bad_labels_end_in_one_line(project: Project, labels, says) -> None:
+    rows = pd.DataFrame({"text": [f"text {i}" for i in range(len(labels))], "label": labels})
+    rows.to_json(project.data / "train.jsonl", orient="records", lines=True)
+    project.fails("mine/train.jsonl", says, multi_label=True)
+
+
+@pytest.mark.parametrize("vectors", [[[0, 1, 0], [1, 0, 0]], [[0, 1], [0, 0]], [[True, False]], [[0.0, 1.0, 1.0]]])
+@pytest.mark.parametrize("source", ["files", "hub"])
+def test_vectors_of_0_and_1_are_no_ids(project: Project, vectors, source) -> None:
+    columns = {"text": [f"text {i}" for i in range(40)], "label": [vectors[i % len(vectors)] for i in range(40)]}
+    pd.DataFrame(columns).to_parquet(project.data / "train.parquet")
+    datasets.DatasetDict({"train": datasets.Dataset.from_dict(columns)}).save_to_disk(project.root / "saved")
+    hub = {"dataset": "saved", "config": None, "revision": None}
+    shown = ", ".join(map(str, vectors[0]))
+    says = f": the labels are multi-hot vectors of 0 and 1 (found: {shown}). List the names or ids"
+    project.fails(says, multi_label=True, source=source, hub=hub)
+
+
+def test_lists_of_the_ids_0_and_1_are_read(project: Project) -> None:
+    rows = pd.DataFrame(
+        {"text": [f"text {i}" for i in range(40)], "label": [[[0], [1], [0, 1], []][i % 4] for i in range(40)]}
+    )
+    rows.to_parquet(project.data / "train.parquet")
+    rows[2:3].to_parquet(project.data / "test.parquet")
+    assert project.prepare(multi_label=True)[0].test["label"][0].tolist() == [0, 1]
+
+
+def test_a_label_that_train_lacks_is_named(project: Project) -> None:
+    mixed_rows(60).to_json(project.data / "train.jsonl", orient="records", lines=True)
+    pd.DataFrame({"text": ["x"], "label": ["joy|envy"]}).to_csv(project.data / "test.csv", index=False)
+    project.fails("mine/test.csv: row 1 has the label 'envy', which no row of mine/train.jsonl has", multi_label=True)
+
+
+def test_lists_of_labels_are_refused_where_a_text_has_one(project: Project) -> None:
+    mixed_rows(60).to_json(project.data / "train.jsonl", orient="records", lines=True)
+    project.fails("mine/train.jsonl: line ", "`prepare.multi_label`")

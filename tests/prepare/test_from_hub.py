@@ -9,11 +9,13 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import datasets
 import pytest
 
 from potstill.core import files
 from tests.prepare_project import Project, rows
 from tests.project import ROOT
+from tests.tasks import FEELINGS, make_mixed_texts
 
 
 def save_in_hub_form(folder: Path) -> None:
@@ -162,3 +164,27 @@ def test_an_unreachable_hub_is_one_line_within_seconds(project: Project, network
     for word in ("dair-ai/emotion", "cannot be reached", "prepare.source=files", "HF_ENDPOINT"):
         assert word in done.stderr
     assert not (project.root / "data").exists()
+
+
+def test_a_hubs_lists_of_class_labels_keep_their_names(project: Project) -> None:
+    rows = make_mixed_texts(60, 0)
+    features = datasets.Features(
+        {"text": datasets.Value("string"), "label": datasets.Sequence(datasets.ClassLabel(names=list(FEELINGS)))}
+    )
+    made = datasets.Dataset.from_dict({name: rows[name].tolist() for name in ("text", "label")}, features)
+    datasets.DatasetDict({"train": made}).save_to_disk(project.data / "hub")
+    hub = {"dataset": str(project.data / "hub"), "config": None, "revision": None}
+    data, _ = project.prepare(source="hub", hub=hub, multi_label=True)
+    assert data.labels == list(FEELINGS)
+    known = dict(zip(rows["text"], rows["label"], strict=True))
+    assert all(list(ids) == known[text] for text, ids in data.test.itertuples(index=False))
+
+
+def test_vectors_of_0_and_1_are_no_ids_that_have_names(project: Project) -> None:
+    kind = datasets.Sequence(datasets.ClassLabel(names=["no", "yes"]))
+    features = datasets.Features({"text": datasets.Value("string"), "label": kind})
+    columns = {"text": [f"text {i}" for i in range(40)], "label": [[0, 1, 0], [1, 0, 0]] * 20}
+    made = datasets.Dataset.from_dict(columns, features)
+    datasets.DatasetDict({"train": made}).save_to_disk(project.root / "saved")
+    hub = {"dataset": "saved", "config": None, "revision": None}
+    project.fails("saved (train): the labels are multi-hot vectors", multi_label=True, source="hub", hub=hub)

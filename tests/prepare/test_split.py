@@ -1,9 +1,11 @@
 """Splits that are made, and cut to few labels."""
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from potstill.data.clean import comparison_keys
+from potstill.prepare.split import count_labels, keep, split_off
 from tests.prepare_project import Project, rows, three_splits
 
 
@@ -70,3 +72,30 @@ def test_labelled_out_of_range(project: Project) -> None:
     project.fails("`prepare.max_labelled` is 1,", "2 classes", max_labelled=1)
     project.fails("`prepare.max_labelled` is 0", max_labelled=0)
     project.fails("`prepare.max_validation` is 1,", "validation has", max_validation=1)
+
+
+def rare(number: int) -> pd.DataFrame:
+    """Texts of which 2% have the last label, and those always with the first."""
+    rng = np.random.default_rng(0)
+    ids = [(0, 3) if i % 50 == 0 else tuple(np.flatnonzero(rng.random(3) < 0.4).tolist()) for i in range(number)]
+    return pd.DataFrame({"text": [f"text {i}" for i in range(number)], "label": pd.Series(ids, dtype=object)})
+
+
+@pytest.mark.parametrize("size", [20, 100])
+def test_a_split_has_its_share_of_every_label(size):
+    rows = rare(400)
+    rest, sample = split_off(rows, size, ["a", "b", "c", "d"], 0, "it")
+    assert len(sample) == size
+    assert sorted([*rest.index, *sample.index]) == list(rows.index)
+    whole, parts = count_labels(rows["label"], 4), count_labels(sample["label"], 4)
+    for count, held in zip(whole, parts, strict=True):
+        assert held == pytest.approx(count * size / 400, abs=0.05 * size + 4)
+    assert 0 < parts[3] < whole[3]
+
+
+def test_few_labels_hold_one_of_each():
+    rows = rare(400)
+    kept, rest = keep(rows, 8, 4, 0, "it")
+    assert len(kept) == 8
+    assert len(rest) == 392
+    assert min(count_labels(kept["label"], 4)) >= 1

@@ -3,12 +3,14 @@ import pandas as pd
 import pytest
 
 from potstill.core.errors import PotstillError
+from potstill.core.labels import accuracy
 from potstill.runtime import file
 from potstill.runtime.model import Student
 from potstill.runtime.networks import ARCHITECTURES
 from potstill.student import training
 from potstill.student.distil import distil
-from tests.settings import soft_labels, student_settings
+from tests.settings import mixed_logits, soft_labels, student_settings
+from tests.settings import student_settings as settings
 
 
 @pytest.mark.slow
@@ -65,3 +67,33 @@ def test_texts_without_words_give_a_student_without_vocabulary(rows):
     table = pd.DataFrame({"text": ["\u0301", "\u200d"], "label": [0, 1]})
     trained = distil(["x", "y"], ["\u0301"] * 40, np.zeros((40, 2), np.float32), table, params)
     assert Student.from_bytes(trained.student.to_bytes()).words == []
+
+
+def test_unquantized_weights_are_kept(data):
+    params = settings(architecture="bigru", weight_bits=3)
+    made = distil(data.labels, data.train["text"].tolist(), soft_labels(data), data.validation, params)
+    assert made.unrounded.keys() == made.student.weights.keys()
+    steps = made.student.steps
+    for name, weight in made.student.weights.items():
+        inside = abs(made.unrounded[name] - weight) <= 0.51 * steps[name]
+        clipped = abs(weight) >= abs(weight).max()
+        assert (inside | clipped).all()
+
+
+def test_without_quantization_there_are_no_other_weights(data):
+    params = settings(weight_bits=None)
+    made = distil(data.labels, data.train["text"].tolist(), soft_labels(data), data.validation, params)
+    assert made.unrounded == {}
+
+
+@pytest.mark.parametrize("architecture", ["mlp", "bigru"])
+@pytest.mark.parametrize("loss", ["kl", "mse"])
+def test_a_multi_label_student_learns_from_soft_labels(architecture, loss, mixed):
+    params = settings(architecture=architecture, loss=loss, learning_rate=0.05)
+    trained = distil(mixed.labels, mixed.train["text"].tolist(), mixed_logits(mixed), mixed.validation, params)
+    assert trained.student.thresholds == [0.5] * 3
+    found = trained.student.predict_proba(mixed.test["text"])
+    assert accuracy(found, mixed.targets("test"), even=0.5) > 0.9
+    assert trained.best["validation_accuracy"] == accuracy(
+        trained.student.predict_proba(mixed.validation["text"]), mixed.targets("validation"), even=0.5
+    )

@@ -2,6 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from torch.nn import functional
 
 from potstill.baseline.network import train_on_labels
 from potstill.student import training
@@ -60,3 +61,15 @@ def test_weighted_cross_entropy_is_averaged_over_texts():
     weighted = training.cross_entropy(scores, labels, torch.tensor([0.5, 4.0]))
     each = torch.nn.functional.cross_entropy(scores, labels, reduction="none")
     torch.testing.assert_close(weighted, (each * torch.where(labels == 1, 4.0, 0.5)).mean())
+
+
+def test_binary_kl_is_the_sum_over_labels():
+    one, other = torch.randn(5, 3, generator=torch.manual_seed(0)), torch.randn(5, 3)
+    pairs = [torch.stack([logits, torch.zeros_like(logits)], -1).reshape(-1, 2) for logits in (one, other)]
+    for temperature in (1.0, 2.0):
+        expected = 3 * training.kl(*pairs, temperature)
+        assert training.binary_kl(one, other, temperature) == pytest.approx(expected.item(), rel=1e-5)
+    assert training.binary_kl(other, other) == pytest.approx(0, abs=1e-6)
+    known = other > 0
+    expected = 3 * functional.binary_cross_entropy_with_logits(one, known.float())
+    assert training.binary_cross_entropy(one, known) == pytest.approx(expected.item(), rel=1e-5)

@@ -6,6 +6,8 @@ import pytest
 from potstill.runtime import tokenizer
 from potstill.student import vocabulary
 from tests.settings import student_settings
+from tests.settings import student_settings as settings
+from tests.tasks import FEELINGS
 
 
 def chosen(texts, targets, size, informative_share, max_ngram=1):
@@ -106,3 +108,14 @@ def test_overlong_words_are_not_chosen():
     texts = ["short " + "x" * 1_000_000, "y" * 256] * 5
     lookup, names = vocabulary.build(texts, np.full((10, 2), 0.5), student_settings(fingerprint_bits=None))
     assert lookup.entries.strings == names == ["short", "y" * 256]
+
+
+def test_the_vocabulary_is_chosen_by_information_about_each_label(mixed):
+    texts = mixed.train["text"].tolist()
+    params = settings(vocab_size=16, informative_share=1.0, fingerprint_bits=None, embedding_rows=5)
+    lookup, words = vocabulary.build(texts, mixed.targets("train").astype(float), params, multi_label=True)
+    assert {word for words in FEELINGS.values() for word in words} <= set(words)
+    row = dict(zip(words, lookup.rows, strict=True))
+    for alike in FEELINGS.values():
+        assert len({row[word] for word in alike}) == 1
+    assert len({row[alike[0]] for alike in FEELINGS.values()}) == 3

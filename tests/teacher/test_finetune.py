@@ -48,3 +48,21 @@ def test_the_last_epoch_is_kept_and_every_epoch_is_logged(bert, data, tmp_path):
     scored = inference.score(network, tokenizer, data.validation["text"].tolist(), max_length=32, batch_size=16).logits
     accuracy = (scored.argmax(1) == data.validation["label"]).mean()
     assert accuracy == pytest.approx(epochs[-1]["validation_accuracy"])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("weight", [None, "balanced"])
+def test_a_teacher_is_finetuned_on_multi_label_texts(bert, mixed, tmp_path, weight):
+    from potstill.scoring import inference, pretrained
+    from potstill.teacher import finetune
+    from tests.settings import teacher_settings as teaching
+
+    params, scratch = teaching(class_weight=weight, epochs=6), tmp_path / "scratch"
+    network, tokenizer = pretrained.load(str(bert), mixed.labels, multi_label=True)
+    epochs = []
+    finetune.finetune(network, tokenizer, mixed.train, mixed.validation, params, 3e-3, scratch, epochs.append)
+    assert network.config.problem_type == "multi_label_classification"
+    assert epochs[-1]["validation_loss"] < epochs[0]["validation_loss"]
+    texts, known = mixed.validation["text"].tolist(), mixed.targets("validation")
+    found = inference.score(network, tokenizer, texts, max_length=32, batch_size=32).logits
+    assert all(column[has].mean() > column[~has].mean() for column, has in zip(found.T, known.T, strict=True))
