@@ -67,4 +67,4 @@ def test_the_card_of_a_multi_label_student_has_its_scores(mixed, capsys, tmp_pat
     assert "It assigns each text any of 3 classes" in found.text
     assert f"| exact match | {tested['accuracy']:.2%}" in found.text
     made.save(tmp_path / "a.pot")
-    assert "of 80 right in all classes" in call(capsys, "inspect", tmp_path / "a.pot")
+    assert "of 80 correct in all labels" in call(capsys, "inspect", tmp_path / "a.pot")

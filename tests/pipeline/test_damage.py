@@ -1,4 +1,4 @@
-"""Damaged files and files of another shape: an error of one line that names the file; checkpoints are discarded."""
+"""Files of another stage that are damaged or of another shape end in one line that names the file."""
 
 import importlib.util
 import json
@@ -95,7 +95,7 @@ def put(value, name):
 FAULTS = {"": TABLES} | {name: [(put(value, name), says) for value, says in VALUES[name]] for name in VALUES}
 
 
-def test_pool_and_answers(teacher_folder, tmp_path):
+def test_a_damaged_pool_and_damaged_logits_are_named(teacher_folder, tmp_path):
     pool, answers, target = tmp_path / "pool.parquet", tmp_path / "logits.parquet", tmp_path / "out"
     target.mkdir()
     tables = {
@@ -128,7 +128,7 @@ def test_pool_and_answers(teacher_folder, tmp_path):
     ("name", "change", "says"),
     [(name, *fault) for name, (_, columns) in READ.items() for column in columns for fault in FAULTS[column]],
 )
-def test_other_columns_or_values(data, tmp_path, name, change, says):
+def test_other_columns_or_values_are_named(data, tmp_path, name, change, says):
     """Pages have no checksums: after a bit flip, Arrow may still read the file."""
     path, (read, _) = stored(data, tmp_path) / name, READ[name]
     read(tmp_path)
@@ -138,7 +138,7 @@ def test_other_columns_or_values(data, tmp_path, name, change, says):
 
 
 @pytest.mark.parametrize("content", ["", "null", "[]", "{}", '{"accuracy": 0.5}', "\x00", None])
-def test_a_trial_of_the_ablation(monkeypatch, tmp_path, capsys, content):
+def test_a_damaged_trial_of_the_ablation_is_repeated(monkeypatch, tmp_path, capsys, content):
     spec = importlib.util.spec_from_file_location("ablate_stage", ROOT / "src/ablate.py")
     stage = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(stage)

@@ -1,4 +1,4 @@
-"""Multi-label classification in every layer, from reading tables to serving."""
+"""All stages with multi-label data."""
 
 import json
 import random
