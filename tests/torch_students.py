@@ -8,7 +8,7 @@ from potstill.runtime.model import Student
 from potstill.runtime.networks import Shape
 from potstill.runtime.tokenizer import Fingerprints, Vocabulary
 from potstill.student import networks
-from tests.settings import student_settings as settings
+from tests.settings import student_settings
 
 WORDS = ["one", "two", "three", "café", "☕", "two three"]
 
@@ -23,7 +23,7 @@ def vocabulary(words=WORDS, bits=20, max_ngram=1, max_length=32, salts=(7, 0, 25
 
 def student_and_network(architecture="bigru", bits=(32, 32), labels=("a", "b", "ç"), rows=None):
     """A student with random weights, and the torch network with the same weights."""
-    params = settings(architecture=architecture)
+    params = student_settings(architecture=architecture)
     found = vocabulary(max_ngram=2 if architecture == "mlp" else 1, rows=rows)
     rng = torch.Generator().manual_seed(0)
     network = networks.build(params, found.size, len(labels)).eval()

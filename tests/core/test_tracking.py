@@ -1,4 +1,4 @@
-"""TODO"""
+"""Predictions and training curves that stages write and read."""
 
 import csv
 from pathlib import Path

@@ -7,13 +7,12 @@ import pytest
 from potstill.export.facts import collect
 from potstill.student.distil import distil
 from tests.export.sources import SOURCES
-from tests.settings import soft_labels
-from tests.settings import student_settings as settings
+from tests.settings import soft_labels, student_settings
 
 
 @pytest.fixture(scope="module")
 def trained(data):
-    params = settings(
+    params = student_settings(
         architecture="bigru", vocab_size=60, embedding_dim=3, hidden=6, weight_bits=3, fingerprint_bits=None
     )
     return distil(data.labels, data.train["text"].tolist(), soft_labels(data), data.validation, params), params

@@ -12,8 +12,7 @@ from potstill.student.distil import distil
 from tests.command import call
 from tests.export.sources import SOURCES
 from tests.markup import RENDERER
-from tests.settings import mixed_logits
-from tests.settings import student_settings as settings
+from tests.settings import mixed_logits, student_settings
 
 
 def test_the_hub_can_read_the_card(exported):
@@ -54,7 +53,7 @@ def test_the_card_shows_labels_as_they_are_and_not_all_of_many(exported):
 
 
 def test_the_card_of_a_multi_label_student_has_its_scores(mixed, capsys, tmp_path):
-    params = settings(architecture="mlp", fingerprint_bits=None, learning_rate=0.05)
+    params = student_settings(architecture="mlp", fingerprint_bits=None, learning_rate=0.05)
     made = distil(mixed.labels, mixed.train["text"].tolist(), mixed_logits(mixed), mixed.validation, params).student
     made = dataclasses.replace(made, facts=collect(made, None, mixed, {}, {}, {"minilm": 0.9}, params))
     tested = made.facts["metrics"]["test"]

@@ -6,29 +6,8 @@ import random
 import pandas as pd
 import pytest
 
-from potstill.ablate import ablation as ablation
 from potstill.runtime.model import Student
 from tests.pipeline.stages import NETWORK, run_stages
-
-# Tables
-
-
-# Decisions and scores
-
-
-# Models
-
-
-# The runtime
-
-
-# The command line
-
-
-# Ablation and report
-
-
-# Everything together
 
 
 @pytest.mark.slow

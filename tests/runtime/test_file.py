@@ -8,8 +8,7 @@ import zlib
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import settings as settings_of
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from potstill.core.errors import PotstillError
@@ -18,7 +17,7 @@ from potstill.runtime.model import Student
 from potstill.runtime.networks import ARCHITECTURES, Shape
 from potstill.runtime.tokenizer import Fingerprints, Vocabulary, Words
 from tests.forged import FORGED, ones_student, written
-from tests.settings import student_settings as settings
+from tests.settings import student_settings
 from tests.students import ENTRIES, ODD, multi_label_student
 from tests.torch_students import SHORT_TEXTS, WORDS, student_and_network
 from tools import fuzz
@@ -87,7 +86,7 @@ def test_a_file_is_hardly_larger_than_its_numbers(tmp_path):
 
     rng = np.random.default_rng(0)
     texts = [" ".join(f"w{i}" for i in rng.integers(0, 3000, 12)) for _ in range(3000)]
-    params = settings(
+    params = student_settings(
         architecture="bigru", vocab_size=1000, embedding_dim=3, hidden=6, weight_bits=4, fingerprint_bits=4, epochs=1
     )
     table = {"text": texts[:10], "label": np.zeros(10, np.int64)}
@@ -225,7 +224,7 @@ def bodies():
     return [one.to_bytes()[8:] for one in made + strings]
 
 
-@settings_of(max_examples=400, deadline=None)
+@settings(max_examples=400, deadline=None)
 @given(data=st.data())
 def test_a_forged_file_is_refused_or_works(bodies, data):
     """Bytes changed, cut, duplicated or inserted, with a valid checksum."""

@@ -1,3 +1,5 @@
+"""The class `Student`: predictions for texts in any collection."""
+
 import dataclasses
 import subprocess
 import sys

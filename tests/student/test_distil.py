@@ -10,7 +10,6 @@ from potstill.runtime.networks import ARCHITECTURES
 from potstill.student import training
 from potstill.student.distil import distil
 from tests.settings import mixed_logits, soft_labels, student_settings
-from tests.settings import student_settings as settings
 
 
 @pytest.mark.slow
@@ -70,7 +69,7 @@ def test_texts_without_words_give_a_student_without_vocabulary(rows):
 
 
 def test_unquantized_weights_are_kept(data):
-    params = settings(architecture="bigru", weight_bits=3)
+    params = student_settings(architecture="bigru", weight_bits=3)
     made = distil(data.labels, data.train["text"].tolist(), soft_labels(data), data.validation, params)
     assert made.unrounded.keys() == made.student.weights.keys()
     steps = made.student.steps
@@ -81,7 +80,7 @@ def test_unquantized_weights_are_kept(data):
 
 
 def test_without_quantization_there_are_no_other_weights(data):
-    params = settings(weight_bits=None)
+    params = student_settings(weight_bits=None)
     made = distil(data.labels, data.train["text"].tolist(), soft_labels(data), data.validation, params)
     assert made.unrounded == {}
 
@@ -89,7 +88,7 @@ def test_without_quantization_there_are_no_other_weights(data):
 @pytest.mark.parametrize("architecture", ["mlp", "bigru"])
 @pytest.mark.parametrize("loss", ["kl", "mse"])
 def test_a_multi_label_student_learns_from_soft_labels(architecture, loss, mixed):
-    params = settings(architecture=architecture, loss=loss, learning_rate=0.05)
+    params = student_settings(architecture=architecture, loss=loss, learning_rate=0.05)
     trained = distil(mixed.labels, mixed.train["text"].tolist(), mixed_logits(mixed), mixed.validation, params)
     assert trained.student.thresholds == [0.5] * 3
     found = trained.student.predict_proba(mixed.test["text"])

@@ -6,7 +6,6 @@ import pytest
 from potstill.runtime import tokenizer
 from potstill.student import vocabulary
 from tests.settings import student_settings
-from tests.settings import student_settings as settings
 from tests.tasks import FEELINGS
 
 
@@ -112,7 +111,7 @@ def test_overlong_words_are_not_chosen():
 
 def test_the_vocabulary_is_chosen_by_information_about_each_label(mixed):
     texts = mixed.train["text"].tolist()
-    params = settings(vocab_size=16, informative_share=1.0, fingerprint_bits=None, embedding_rows=5)
+    params = student_settings(vocab_size=16, informative_share=1.0, fingerprint_bits=None, embedding_rows=5)
     lookup, words = vocabulary.build(texts, mixed.targets("train").astype(float), params, multi_label=True)
     assert {word for words in FEELINGS.values() for word in words} <= set(words)
     row = dict(zip(words, lookup.rows, strict=True))

@@ -2,7 +2,9 @@ import pytest
 from scipy.special import softmax
 
 from potstill.evaluate.compare import Model, compare
-from potstill.scoring import inference, model
+from potstill.scoring import inference, model, pretrained
+from potstill.teacher import finetune
+from tests.settings import teacher_settings
 from tests.tasks import CHECKPOINTS, make_checkpoint
 from tests.teachers import train
 
@@ -53,11 +55,7 @@ def test_the_last_epoch_is_kept_and_every_epoch_is_logged(bert, data, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("weight", [None, "balanced"])
 def test_a_teacher_is_finetuned_on_multi_label_texts(bert, mixed, tmp_path, weight):
-    from potstill.scoring import inference, pretrained
-    from potstill.teacher import finetune
-    from tests.settings import teacher_settings as teaching
-
-    params, scratch = teaching(class_weight=weight, epochs=6), tmp_path / "scratch"
+    params, scratch = teacher_settings(class_weight=weight, epochs=6), tmp_path / "scratch"
     network, tokenizer = pretrained.load(str(bert), mixed.labels, multi_label=True)
     epochs = []
     finetune.finetune(network, tokenizer, mixed.train, mixed.validation, params, 3e-3, scratch, epochs.append)

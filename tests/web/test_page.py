@@ -1,4 +1,4 @@
-"""The page of a student and the report in a browser, also with a keyboard only, on narrow screens and in the dark."""
+"""The page of a student in a browser, also with a keyboard only and on narrow screens."""
 
 import numpy as np
 import pytest
