@@ -1,13 +1,10 @@
-"""Shared by the tests: a tiny task, and tiny randomly initialised Transformers with real tokenizers."""
+"""Fixtures that tests share: tiny tasks, a tiny teacher, and projects that have run the pipeline."""
 
 import os
-import random
 import signal
-import tempfile
+from functools import partial
 from pathlib import Path
 
-import numpy as np
-import pandas as pd
 import pytest
 from filelock import FileLock
 
@@ -18,12 +15,17 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Processes that tests start run the checkout too, whatever is installed.
 os.environ["PYTHONPATH"] = str(Path(__file__).parents[1] / "src")
 
+# Their assertions are explained as those of test files are.
+pytest.register_assert_rewrite(
+    "tests.browser", "tests.javascript", "tests.pools", "tests.prepare_project", "tests.serving"
+)
+
 from potstill.core import start
-from potstill.data import transfer
 from potstill.data.dataset import Dataset
-from potstill.data.transfer import TransferSet
 from potstill.prepare import demo
-from tests import project
+from tests.project import make, run
+from tests.students import multi_label_student, student
+from tests.tasks import FEELINGS, make_checkpoint, make_mixed_texts, make_texts
 
 assert start  # imported here, so that it does not take Ctrl-C from pytest later
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -50,27 +52,6 @@ def pytest_collection_modifyitems(items):
         items.insert(0, first)
 
 
-FEELINGS = {
-    "joy": ["happy", "glad", "merry", "cheerful"],
-    "sadness": ["sad", "gloomy", "blue", "tearful"],
-    "anger": ["angry", "furious", "cross", "mad"],
-}
-
-
-def make_texts(number: int, seed: int) -> pd.DataFrame:
-    """Sentences whose label is plain from one word."""
-    rng = random.Random(seed)
-    rows = []
-    for _ in range(number):
-        label = rng.randrange(3)
-        word = rng.choice(FEELINGS[list(FEELINGS)[label]])
-        filler = " ".join(
-            rng.choices(["today", "again", "very", "at", "work", "home", "so", "now"], k=rng.randint(1, 6))
-        )
-        rows.append((f"i feel {word} {filler} {rng.randrange(1000)}", label))
-    return pd.DataFrame(rows, columns=["text", "label"]).astype({"label": "int64"})
-
-
 @pytest.fixture(scope="session")
 def data() -> Dataset:
     """A task of three classes, easy for anybody who reads."""
@@ -81,31 +62,6 @@ def data() -> Dataset:
         test=make_texts(60, 2),
         unlabelled=make_texts(100, 3)[["text"]],
     )
-
-
-_SCRATCH = tempfile.TemporaryDirectory()
-
-
-def make_transfer(texts: list[str], sources: list[str], logits: np.ndarray) -> TransferSet:
-    """A transfer set as the stage writes it."""
-    folder = Path(tempfile.mkdtemp(dir=_SCRATCH.name))
-    pd.DataFrame({"text": texts, "source": sources}).to_parquet(folder / "pool.parquet", index=False)
-    labels = [f"c{i}" for i in range(logits.shape[1])]
-    pd.DataFrame(logits.astype(np.float32), columns=labels).to_parquet(folder / "logits.parquet", index=False)
-    return transfer.read(folder, labels)
-
-
-def make_mixed_texts(number: int, seed: int) -> pd.DataFrame:
-    """Sentences with a word for each of their labels, which are none to three."""
-    rng = random.Random(seed)
-    rows = []
-    for _ in range(number):
-        ids = [id_ for id_, share in enumerate((0.5, 0.4, 0.25)) if rng.random() < share]
-        telling = [rng.choice(FEELINGS[list(FEELINGS)[id_]]) for id_ in ids]
-        words = telling + rng.choices(["today", "again", "at", "work", "home", "so", "now"], k=rng.randint(1, 5))
-        rng.shuffle(words)
-        rows.append((f"i feel {' '.join(words)} {rng.randrange(1000)}", ids))
-    return pd.DataFrame(rows, columns=["text", "label"])
 
 
 @pytest.fixture(scope="session")
@@ -120,49 +76,6 @@ def mixed() -> Dataset:
     )
 
 
-CHECKPOINTS = ("bert", "roberta", "t5", "distilbert", "distilroberta", "xlnet")
-
-
-def make_checkpoint(kind: str, folder: Path, texts: list[str]) -> Path:
-    """Save a tiny randomly initialised checkpoint and a tokenizer trained on `texts`."""
-    import torch
-    import transformers as hf
-
-    small = {
-        "hidden_size": 32,
-        "num_attention_heads": 2,
-        "intermediate_size": 64,
-        "max_position_embeddings": 64,
-    }
-    tokenizers = {
-        "bert": hf.BertTokenizer,
-        "roberta": hf.RobertaTokenizer,
-        "t5": hf.T5Tokenizer,
-        "distilbert": hf.DistilBertTokenizer,
-        "distilroberta": hf.RobertaTokenizer,
-        "xlnet": hf.XLNetTokenizer,
-    }
-    options = {"extra_ids": 0} if kind == "t5" else {}
-    tokenizer = tokenizers[kind](**options).train_new_from_iterator(texts, vocab_size=400)
-    special = {"vocab_size": len(tokenizer), "pad_token_id": tokenizer.pad_token_id}
-    if kind == "bert":
-        config = hf.BertConfig(num_hidden_layers=2, **small, **special)
-    elif kind in ("roberta", "distilroberta"):
-        config = hf.RobertaConfig(num_hidden_layers=2 if kind == "roberta" else 1, **small, **special)
-    elif kind == "t5":
-        config = hf.T5Config(
-            d_model=64, d_kv=32, d_ff=128, num_layers=1, num_heads=2, decoder_start_token_id=0, **special
-        )
-    elif kind == "distilbert":
-        config = hf.DistilBertConfig(dim=64, n_heads=2, n_layers=2, hidden_dim=128, **special)
-    else:
-        config = hf.XLNetConfig(d_model=32, n_head=2, n_layer=2, d_inner=64, **special)
-    torch.manual_seed(0)
-    hf.AutoModel.from_config(config).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return folder
-
-
 @pytest.fixture(scope="session")
 def bert(tmp_path_factory: pytest.TempPathFactory, data: Dataset) -> Path:
     """A tiny BERT."""
@@ -171,7 +84,7 @@ def bert(tmp_path_factory: pytest.TempPathFactory, data: Dataset) -> Path:
 
 @pytest.fixture(scope="session")
 def origin(tmp_path_factory):
-    """See `project.make`. Processes that run tests side by side share it: nobody changes what is in it."""
+    """See `tests.project.make`. Processes that run tests side by side share it: nobody changes what is in it."""
     shared = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         shared = shared.parent
@@ -181,7 +94,7 @@ def origin(tmp_path_factory):
             checkpoint = make_checkpoint("bert", shared / "checkpoint", texts)
             for name in ("origin", "store"):
                 (shared / name).mkdir()
-            project.make(shared / "origin", shared / "store", checkpoint)
+            make(shared / "origin", shared / "store", checkpoint)
             (shared / "made").touch()
     return shared / "origin"
 
@@ -189,12 +102,63 @@ def origin(tmp_path_factory):
 @pytest.fixture
 def clone(origin, tmp_path):
     """A fresh clone, with nothing pulled."""
-    project.run(tmp_path, "git", "clone", "--quiet", str(origin), "clone")
+    run(tmp_path, "git", "clone", "--quiet", str(origin), "clone")
     return tmp_path / "clone"
 
 
 @pytest.fixture
 def pulled(clone):
     """A fresh clone that has pulled."""
-    project.run(clone, "dvc", "pull")
+    run(clone, "dvc", "pull")
     return clone
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """The stage `prepare` in a scratch folder, the current one."""
+    from tests.prepare_project import Project
+
+    monkeypatch.chdir(tmp_path)
+    return Project(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory):
+    """The file of an untrained student."""
+    path = tmp_path_factory.mktemp("model") / "student.pot"
+    student("bigru").save(path)
+    return path
+
+
+@pytest.fixture
+def multi_label_model(tmp_path):
+    """The file of an untrained multi-label student."""
+    path = tmp_path / "student.pot"
+    multi_label_student().save(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def chromium(tmp_path_factory):
+    """A browser without a window."""
+    from tests.browser import start
+
+    browser = start(tmp_path_factory.mktemp("profile"))
+    yield browser
+    browser.quit()
+
+
+@pytest.fixture
+def javascript(tmp_path):
+    """See `tests.javascript.predict`."""
+    from tests.javascript import predict
+
+    return partial(predict, tmp_path)
+
+
+@pytest.fixture
+def teacher_folder(bert, tmp_path):
+    """The folder of an untrained teacher of the labels a, b and c."""
+    from tests.teachers import make_teacher
+
+    return make_teacher(bert, tmp_path / "teacher", ["a", "b", "c"])

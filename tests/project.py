@@ -1,15 +1,22 @@
 """A project of potstill's with tiny data in a scratch folder, and the real commands in it."""
 
 import csv
+import functools
 import json
+import operator
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 import tempfile
+import time
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from ruamel.yaml import YAML
 
 ROOT = Path(__file__).parents[1]
 _SCRATCH = tempfile.TemporaryDirectory()
@@ -24,17 +31,19 @@ ENVIRONMENT = os.environ | {
     "GIT_COMMITTER_EMAIL": "t@example.org",
 }
 SMALL = {
-    "demo.train": ("train: 1500", "train: 240"),
-    "demo.validation": ("validation: 500", "validation: 60"),
-    "demo.test": ("test: 3000", "test: 60"),
-    "demo.unlabelled": ("unlabelled: 8000", "unlabelled: 200"),
-    "label.workers": ("workers: 0", "workers: 1"),
-    "ablate.steps": ("steps: 1000", "steps: 10"),
-    "ablate.architectures": ("architectures: [mlp, cnn]", "architectures: [mlp]"),
-    "ablate.transfer_shares": ("transfer_shares: [0.03, 0.1, 0.3]", "transfer_shares: [0.3]"),
-    "ablate.label_shares": ("label_shares: [0.1, 0.3]", "label_shares: [0.3]"),
-    "evaluate.timing_seconds": ("timing_seconds: 2.0", "timing_seconds: 0.2"),
+    "prepare.demo.train": 240,
+    "prepare.demo.validation": 60,
+    "prepare.demo.test": 60,
+    "prepare.demo.unlabelled": 200,
+    "label.workers": 1,
+    "ablate.steps": 10,
+    "ablate.architectures": ["mlp"],
+    "ablate.transfer_shares": [0.3],
+    "ablate.label_shares": [0.3],
+    "evaluate.timing_seconds": 0.2,
 }
+# In every section that has them.
+SMALL_ANYWHERE = {"epochs": 2, "threads": 1}
 RAN = re.compile(r"Running stage '([^']+)'")
 
 
@@ -83,6 +92,20 @@ def sources():
     return [name for name in listed if (ROOT / name).is_file() and ".egg-info/" not in name]
 
 
+def set_params(folder, changes):
+    """Set values in `params.yaml` by their dotted keys, which must exist; comments stay."""
+    yaml = YAML()
+    yaml.width = 1000  # no line is wrapped
+    yaml.default_flow_style = None  # lists stay within a line
+    params = yaml.load(folder / "params.yaml")
+    for dotted, value in changes.items():
+        *parents, key = dotted.split(".")
+        section = functools.reduce(operator.getitem, parents, params)
+        assert key in section, dotted
+        section[key] = value
+    yaml.dump(params, folder / "params.yaml")
+
+
 def make(folder, store, checkpoint):
     """This checkout in a repository of its own, with a tiny teacher and tiny data, reproduced and pushed.
 
@@ -94,16 +117,15 @@ def make(folder, store, checkpoint):
         if not name.startswith(("metrics/", "dvc.lock")):
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, folder / name)
-    params = (folder / "params.yaml").read_text()
-    for old, new in SMALL.values():
-        assert params.count(old) == 1, old
-        params = params.replace(old, new)
-    params = params.replace(
-        "sentence-transformers/all-MiniLM-L6-v2, learning_rate: 1.0e-4", f"{checkpoint}, learning_rate: 3.0e-3"
-    )
-    params = re.sub(r"threads: 0", "threads: 1", params)
-    params = re.sub(r"\bepochs: \d+", "epochs: 2", params)
-    (folder / "params.yaml").write_text(params)
+    params = YAML(typ="safe").load(folder / "params.yaml")
+    changes = {
+        f"{name}.{key}": value for name in params for key, value in SMALL_ANYWHERE.items() if key in params[name]
+    }
+    for name, preset in params["teacher"]["presets"].items():
+        if "MiniLM" in preset["checkpoint"]:
+            changes[f"teacher.presets.{name}.checkpoint"] = str(checkpoint)
+            changes[f"teacher.presets.{name}.learning_rate"] = 3.0e-3
+    set_params(folder, SMALL | changes)
 
     run(folder, "git", "init", "--quiet", "--initial-branch=main")
     run(folder, "dvc", "remote", "add", "--default", "store", str(store))
@@ -113,3 +135,35 @@ def make(folder, store, checkpoint):
     run(folder, "git", "add", "--all")
     run(folder, "git", "commit", "--quiet", "-m", "after it")
     run(folder, "dvc", "push")
+
+
+@contextmanager
+def started(folder, *command):
+    """A command that runs in a session of its own, and what it prints; it does not outlive the block."""
+    log = folder.parent / f"{folder.name}.log"
+    with log.open("w") as stream:
+        process = subprocess.Popen(
+            command, cwd=folder, env=ENVIRONMENT | {"PYTHONUNBUFFERED": "1"}, stdout=stream, stderr=stream,
+            start_new_session=True,
+        )  # fmt: skip
+    try:
+        yield process, log.read_text
+    finally:
+        kill(process)
+
+
+def kill(process, how=signal.SIGKILL):
+    """Signal a whole session, so that DVC and its stage die at once."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, how)
+    if how == signal.SIGKILL:
+        process.wait()
+
+
+def until(condition, process):
+    """Wait for something while a process runs; whether it came."""
+    while process.poll() is None:
+        if condition():
+            return True
+        time.sleep(0.01)
+    return bool(condition())

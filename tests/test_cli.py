@@ -1,5 +1,7 @@
 """The table of commands, and the modules behind it."""
 
+import os
+import re
 import subprocess
 import sys
 from importlib import import_module
@@ -8,6 +10,7 @@ import pytest
 
 from potstill import cli
 from potstill.core.errors import PotstillError
+from tests.command import run
 
 
 @pytest.mark.parametrize("name", [*cli.MODEL, *cli.PROJECT])
@@ -66,3 +69,67 @@ def test_a_package_that_is_not_installed_is_one_line(arguments, package, extra):
     assert (
         done.stderr == f"error: {package} is not installed. Run `pip install -e '.[{extra}]'` in a clone of potstill.\n"
     )
+
+
+def test_errors_are_one_line_and_a_status(model, tmp_path):
+    out, error = run("predict", tmp_path / "none.pot", expected=1)
+    assert out == ""
+    assert error.startswith("error: ")
+    assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "the following arguments are required: command"),
+        (["guess"], "invalid choice: 'guess'"),
+        (["predict"], "the following arguments are required: model"),
+        (
+            ["predict", "a.pot", "--top-k", "0"],
+            "argument --top-k: must be an integer from 1 to 2147483647 (found: '0')",
+        ),
+        (["predict", "a.pot", "--top-k", "9" * 5000], "argument --top-k: must be an integer from 1 to 2147483647"),
+        (
+            ["predict", "a.pot", "--threshold", "nan"],
+            "argument --threshold: must be a number from 0 to 1 (found: 'nan')",
+        ),
+        (["predict", "a.pot", "--threshold", "1.5"], "must be a number from 0 to 1 (found: '1.5')"),
+        (["predict", "a.pot", "--input-format", "\x1b[31m"], "invalid choice: '\\x1b[31m'"),
+        (["predict", "a.pot", "--\x1b]0;owned\x07"], "unrecognized arguments: --\\x1b]0;owned\\x07"),
+        (["serve", "a.pot", "--port", "\x1b[31m"], "argument --port: "),
+    ],
+)
+def test_wrong_arguments_end_in_one_line_that_is_safe_for_a_terminal(arguments, message, capsys):
+    with pytest.raises(SystemExit) as caught:
+        cli.execute(arguments)
+    assert caught.value.code == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert message in error
+    assert error.count("\n") == 1
+    assert error.removesuffix("\n").isprintable()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["explain", "happy \udcff"], ["explain", "x", "--label", "\udcff"], ["predict", "--column", "\udcff"],
+     ["page", "-o", "none.html", "--title", "\udcff"], ["serve", "--host", "\udcff"]],
+)  # fmt: skip
+def test_an_argument_that_is_no_text_is_refused_in_one_line(arguments, model, capsys):
+    with pytest.raises(SystemExit) as ended:
+        cli.execute([arguments[0], str(model), *arguments[1:]])
+    assert ended.value.code == 2
+    said = capsys.readouterr().err
+    assert re.match(r"error: argument .*: must be UTF-8 \(found: '.*\\udcff'\)\. ", said)
+    assert said.count("\n") == 1
+
+
+@pytest.mark.slow
+def test_an_argument_is_utf_8_where_the_locale_knows_none(model, tmp_path):
+    environment = os.environ | {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    command = [sys.executable, "-m", "potstill"]
+    for arguments in (["explain", model, "café − x", "--json"], ["page", model, "--title", "café", "-o", "a.html"]):
+        done = subprocess.run([*command, *arguments], env=environment, cwd=tmp_path, capture_output=True, check=True)
+        if arguments[0] == "explain":
+            assert "café" in done.stdout.decode("unicode_escape")
+    assert "<title>café</title>" in (tmp_path / "a.html").read_text("utf-8")

@@ -13,7 +13,7 @@ import pytest
 from potstill.export import to_onnx
 from potstill.prepare import demo
 from tests.project import ROOT
-from tests.runtime.test_fast import ODD, student
+from tests.students import ODD, student
 
 MODULES = ROOT / "tests" / "js" / "node_modules"
 TEXTS = ["i feel rather wonderful today", "i was so startled"]

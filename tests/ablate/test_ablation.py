@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 from ruamel.yaml import YAML
 
+from potstill.ablate import ablation as ablation
 from potstill.ablate.ablation import plan, run
 from potstill.ablate.params import AblateParams
 from potstill.baseline.params import BaselineParams
-from tests.conftest import make_transfer
 from tests.project import ROOT
+from tests.settings import baseline_settings, mixed_logits
+from tests.tasks import make_transfer
 
 DOCUMENT = YAML(typ="safe", pure=True).load(ROOT / "params.yaml")
 BASELINE = BaselineParams(**DOCUMENT["baseline"] | {"epochs": 2, "vocab_size": 60})
@@ -109,3 +111,16 @@ def test_a_small_share_has_a_row_of_every_class(data, transfer):
     trials = plan(params(label_shares=[0.01]), BASELINE, ["train"])
     trial = next(trial for trial in trials if trial.group == "tfidf")
     assert run(trial, data, transfer, params(), BASELINE)["texts"] == 3
+
+
+def test_a_small_share_of_the_labels_in_an_ablation_has_every_label(mixed):
+    baseline = baseline_settings(epochs=1)
+    asked = AblateParams(
+        sources=True, vocabulary=False, architectures=[], transfer_shares=[], label_shares=[0.02], steps=60,
+        batch_size=32, learning_rate=0.05, n_jobs=1,
+    )  # fmt: skip
+    transfer = make_transfer(mixed.train["text"].tolist(), ["train"] * 300, mixed_logits(mixed))
+    for trial in plan(asked, baseline, ["train"]):
+        row = ablation.run(trial, mixed, transfer, asked, baseline)
+        assert row["texts"] == (300 if trial.model == "soft" else 6)
+        assert row["accuracy_low"] <= row["accuracy"] <= row["accuracy_high"]

@@ -13,12 +13,14 @@ from potstill.commands import qr
 from potstill.core.errors import PotstillError
 from potstill.runtime.model import Student
 from potstill.student.distil import distil
-from tests.student.test_distil import settings, soft_labels
+from tests.settings import soft_labels, student_settings
 
 
 @pytest.fixture(scope="module")
 def student(data, tmp_path_factory) -> Path:
-    params = settings(architecture="bigru", vocab_size=90, embedding_dim=3, hidden=6, weight_bits=3, fingerprint_bits=4)
+    params = student_settings(
+        architecture="bigru", vocab_size=90, embedding_dim=3, hidden=6, weight_bits=3, fingerprint_bits=4
+    )
     trained = distil(data.labels, data.train["text"].tolist(), soft_labels(data), data.validation, params)
     folder = tmp_path_factory.mktemp("qr") / "student"
     trained.save(folder)

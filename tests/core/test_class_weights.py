@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 import torch
 from scipy.special import softmax
+from torch.nn import functional
 
 from potstill.baseline.network import train_on_labels
 from potstill.core import class_weights
@@ -14,8 +15,7 @@ from potstill.scoring import inference, pretrained
 from potstill.scoring.tfidf import Tfidf
 from potstill.student import training
 from potstill.teacher import finetune
-from tests.student.test_distil import baseline_settings
-from tests.teacher.test_finetune import settings as teacher_settings
+from tests.settings import baseline_settings, teacher_settings
 
 COMMON = [f"c{i}" for i in range(30)]
 HINTS = [f"h{i}" for i in range(12)]  # four times as likely in texts of the rare class
@@ -78,14 +78,6 @@ def test_the_best_epoch_by_macro_f1_has_a_higher_recall_of_the_rare_class(rare):
     assert all(np.greater(kept["macro_f1"], kept["accuracy"]))
 
 
-def test_weighted_cross_entropy_is_averaged_over_texts():
-    scores, labels = torch.randn(8, 2), torch.tensor([0, 1, 0, 0, 0, 0, 0, 0])
-    assert torch.equal(training.cross_entropy(scores, labels), torch.nn.functional.cross_entropy(scores, labels))
-    weighted = training.cross_entropy(scores, labels, torch.tensor([0.5, 4.0]))
-    each = torch.nn.functional.cross_entropy(scores, labels, reduction="none")
-    torch.testing.assert_close(weighted, (each * torch.where(labels == 1, 4.0, 0.5)).mean())
-
-
 @pytest.mark.slow
 def test_class_weights_raise_a_teachers_probability_of_the_rare_class(bert, rare, tmp_path):
     train, validation, test = (split[:320] for split in rare)
@@ -97,3 +89,27 @@ def test_class_weights_raise_a_teachers_probability_of_the_rare_class(bert, rare
         logits = inference.score(network, tokenizer, test["text"].tolist(), max_length=32, batch_size=32).logits
         expected.append(softmax(logits, axis=1)[:, 1].mean())
     assert expected[1] > 3 * expected[0]
+
+
+def test_balanced_weights_make_a_label_and_its_absence_count_alike():
+    known = np.array([[1, 1], [0, 1], [0, 1], [0, 1]], bool)
+    weight = class_weights.class_weights(known, 2)
+    np.testing.assert_allclose(weight, [[4 / 6, 2], [2, 0.5]])
+    logits = torch.tensor([[0.5, 1.0], [-1.0, 2.0], [0.0, 0.0], [1.0, -1.0]])
+    single = functional.binary_cross_entropy_with_logits(logits, torch.tensor(known).float(), reduction="none").numpy()
+    expected = (single * np.where(known, weight[1], weight[0])).sum(1).mean()
+    loss = training.binary_cross_entropy(logits, torch.tensor(known), torch.from_numpy(weight))
+    assert loss == pytest.approx(expected, rel=1e-5)
+
+
+def test_balanced_models_find_more_of_a_rare_label(mixed):
+    rarely = [[id_ for id_ in ids if id_ != 2 or i % 6 == 0] for i, ids in enumerate(mixed.train["label"])]
+    train = mixed.train.assign(label=rarely)
+    texts = mixed.test["text"].tolist()
+    plain, balanced = (Tfidf.fit(train, 1.0, weight).predict_proba(texts)[:, 2] for weight in (None, "balanced"))
+    assert (balanced >= 0.5).sum() > (plain >= 0.5).sum()
+    both = (baseline_settings(metric="macro_f1", class_weight=weight) for weight in (None, "balanced"))
+    plain, balanced = (
+        train_on_labels(mixed.labels, train, mixed.validation, params).student.predict_proba(texts) for params in both
+    )
+    assert balanced[:, 2].mean() > plain[:, 2].mean()

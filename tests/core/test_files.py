@@ -2,24 +2,22 @@ from potstill.core.start import run
 
 import errno
 import os
-import shutil
-import signal
+import resource
+import stat
 import subprocess
 import sys
-import time
-from concurrent.futures import ProcessPoolExecutor
+import tempfile
+import threading
+from pathlib import Path
 
-import numpy as np
-import pandas as pd
+import pyarrow.parquet as pq
 import pytest
-import torch
-from dvc.repo import Repo
-from safetensors.numpy import load_file
 
-from potstill.core import errors, files
+from potstill import cli
+from potstill.core import files
 from potstill.core.errors import PotstillError
-from potstill.core.workers import workers
-from tests.project import ROOT
+from potstill.runtime.model import Student
+from tests.students import student
 
 
 @pytest.mark.parametrize("kind", ["file", "folder"])
@@ -87,81 +85,6 @@ def test_folders_that_are_not_used_are_printed_and_kept(capsys, tmp_path):
     assert not capsys.readouterr().err
 
 
-def test_a_user_error_is_one_line_and_a_defect_a_traceback(capsys, tmp_path):
-    def mistake():
-        raise PotstillError("this is wrong:\n do that")
-
-    def unwritable():
-        (tmp_path / "none" / "file").write_text("")
-
-    def defect():
-        raise ValueError
-
-    for main, says in ((mistake, "error: this is wrong: do that"), (unwritable, "none/file: No such file")):
-        with pytest.raises(SystemExit, match=says):
-            run(main)
-    with pytest.raises(ValueError):  # noqa: PT011
-        run(defect)
-
-
-@pytest.mark.parametrize(
-    "error",
-    [
-        OSError(errno.ENOSPC, "No space left on device"),
-        OSError(errno.EDQUOT, "Disk quota exceeded", "models/file"),
-        RuntimeError("I/O error: No space left on device (os error 28)"),  # safetensors
-        RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 64 vs 0"),  # torch
-    ],
-)
-def test_a_full_disk_is_reported_as_one(error):
-    def full():
-        raise error
-
-    def handled():
-        try:
-            full()
-        except Exception:
-            raise ValueError from None
-
-    for main in (full, handled):
-        with pytest.raises(SystemExit, match=r"^error: the disk is full, or a quota is reached\. Free some space"):
-            run(main)
-
-
-@pytest.mark.parametrize(
-    ("error", "name"),
-    [
-        (OSError(errno.EFBIG, "File too large"), "a file"),
-        (OSError(errno.EFBIG, "File too large", "models/file"), "models/file"),
-        (OSError("Error writing bytes to file. Detail: [errno 27] File too large"), "a file"),  # pyarrow
-        (RuntimeError("I/O error: File too large (os error 27)"), "a file"),  # safetensors
-    ],
-)
-def test_a_limit_on_file_size_is_reported_as_one(error, name):
-    assert errors.error_line(error) == (
-        f"error: {name}: it would exceed the limit on file size. Raise the limit (`ulimit -f`)."
-    )
-
-
-def test_a_database_of_dvc_that_cannot_be_written_is_one_line(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("DVC_SITE_CACHE_DIR", str(tmp_path / "site"))
-    Repo.init(no_scm=True).close()
-    for path in (tmp_path / "site").rglob("cache.db"):
-        path.unlink()
-        path.mkdir()
-    with pytest.raises(
-        SystemExit, match=r"^error: DVC cannot use its database of file states .*set DVC_SITE_CACHE_DIR to another"
-    ):
-        run(Repo)
-
-
-@pytest.mark.parametrize("allocate", [np.empty, torch.empty])
-def test_too_little_memory_is_reported_as_such(allocate):
-    with pytest.raises(SystemExit, match=r"^error: out of memory\. Free some, or raise the limit \(`ulimit -v`\)\.$"):
-        run(lambda: allocate(1 << 58))
-
-
 @pytest.mark.parametrize(
     "error", [MemoryError(), OSError("Failed to launch worker thread"), RuntimeError("std::bad_alloc")]
 )
@@ -174,76 +97,448 @@ def test_a_file_is_not_damaged_where_memory_is_short(error):
         run(read)
 
 
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    path = tmp_path_factory.mktemp("model") / "student.pot"
+    student("mlp").save(str(path))
+    return path
+
+
+def write(name, content=b"new"):
+    with files.output(name) as stream:
+        stream.write(content)
+
+
+def everything(folder):
+    """All that is in a folder: names, kinds, modes and contents."""
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        content = os.readlink(path) if path.is_symlink() else path.read_bytes() if path.is_file() else None
+        found[path.relative_to(folder).as_posix()] = (path.lstat().st_mode, content)
+    return found
+
+
+@pytest.mark.parametrize("name", ["folder", "folder/", "new/", ".", "..", "folder/.", "folder/..", "", "to folder"])
+def test_a_folder_is_refused_and_kept(name, tmp_path, monkeypatch):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "thesis").write_text("precious")
+    (tmp_path / "to folder").symlink_to("folder")
+    monkeypatch.chdir(tmp_path)
+    before = everything(tmp_path)
+    with pytest.raises(PotstillError, match=r"names a folder|empty name"):
+        write(name)
+    with pytest.raises(PotstillError, match=r"names a folder|empty name"):
+        student("mlp").save(name)
+    assert everything(tmp_path) == before
+
+
+@pytest.mark.parametrize("kind", ["txt", "csv", "tsv", "jsonl", "parquet"])
+def test_every_command_keeps_a_folder(kind, model, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "thesis").write_text("precious")
+    (tmp_path / "a.txt").write_text("the ab\n")
+    before = everything(tmp_path)
+    out = str(tmp_path / "out")
+    predict = ["predict", str(model), str(tmp_path / "a.txt"), "-o", out, "--output-format", kind]
+    for command in (predict, ["page", str(model), "-o", out]):
+        with pytest.raises(PotstillError, match="names a folder"):
+            cli.execute(command)
+    assert everything(tmp_path) == before
+
+
+def test_links_are_followed_to_what_is_there_and_what_is_not(tmp_path):
+    (tmp_path / "there").write_text("old")
+    (tmp_path / "first").symlink_to("second")
+    (tmp_path / "second").symlink_to(tmp_path / "there")
+    (tmp_path / "dangling").symlink_to("folder/not there")
+    for link, target in (("first", "there"), ("dangling", "folder/not there")):
+        write(tmp_path / link)
+        assert (tmp_path / link).is_symlink()
+        assert not (tmp_path / target).is_symlink()
+        assert (tmp_path / target).read_text() == "new"
+    (tmp_path / "a").symlink_to("b")
+    (tmp_path / "b").symlink_to("a")
+    with pytest.raises(OSError, match="symbolic links"):
+        write(tmp_path / "a")
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o664, 0o755, 0o4755])
+def test_the_mode_stays_and_a_new_file_has_that_of_the_umask(mode, tmp_path):
+    (tmp_path / "old").write_text("old")
+    (tmp_path / "old").chmod(mode)
+    before = os.umask(0o027)
+    try:
+        write(tmp_path / "old")
+        write(tmp_path / "new")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "old").stat().st_mode) == mode
+    assert stat.S_IMODE((tmp_path / "new").stat().st_mode) == 0o640
+
+
+def test_extended_attributes_stay_and_the_time_is_new(tmp_path):
+    (tmp_path / "old").write_text("old")
+    try:
+        os.setxattr(tmp_path / "old", "user.origin", b"here")
+    except OSError:
+        pytest.skip("this file system has none")
+    os.utime(tmp_path / "old", (0, 0))
+    for content in (b"new", b""):
+        write(tmp_path / "old", content)
+        assert os.getxattr(tmp_path / "old", "user.origin") == b"here"
+        assert (tmp_path / "old").stat().st_mtime > 1e9
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="a folder in which nothing can be made")
+def test_a_file_that_cannot_be_made_is_named():
+    with pytest.raises((OSError, PotstillError), match=r"/proc/x\.csv"), files.output("/proc/x.csv"):
+        pass
+
+
+def test_a_write_protected_file_is_kept(tmp_path):
+    (tmp_path / "old").write_text("old")
+    (tmp_path / "old").chmod(0o444)
+    with pytest.raises(PotstillError, match="write-protected"):
+        write(tmp_path / "old")
+    assert (tmp_path / "old").read_text() == "old"
+
+
+def test_what_cannot_be_replaced_is_overwritten_in_place(tmp_path, monkeypatch):
+    """A file of two names, and one in a folder that is not writable."""
+    (tmp_path / "one").write_text("old and longer")
+    (tmp_path / "other").hardlink_to(tmp_path / "one")
+    write(tmp_path / "one")
+    assert (tmp_path / "other").read_text() == "new"
+    assert (tmp_path / "one").samefile(tmp_path / "other")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "old").write_text("old and longer")
+    access = os.access
+    shut = str(tmp_path / "folder")
+    monkeypatch.setattr(os, "access", lambda path, mode: str(path) != shut and access(path, mode))
+    number = (tmp_path / "folder" / "old").stat().st_ino
+    write(tmp_path / "folder" / "old")
+    assert (tmp_path / "folder" / "old").read_text() == "new"
+    assert (tmp_path / "folder" / "old").stat().st_ino == number
+    with pytest.raises(PotstillError, match="its folder is not writable"):
+        write(tmp_path / "folder" / "none")
+    assert len(everything(tmp_path)) == 4
+
+
+@pytest.mark.parametrize("old", ["precious", "precious" * 20_000])
+def test_what_is_overwritten_in_place_stays_where_there_is_no_room(old, tmp_path):
+    (tmp_path / "one").write_text(old)
+    (tmp_path / "other").hardlink_to(tmp_path / "one")
+    before = everything(tmp_path)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def grow():
+        with files.output(tmp_path / "one") as stream:
+            stream.write(b"x" * 200_000)
+            stream.flush()
+            resource.setrlimit(resource.RLIMIT_FSIZE, (190_000, hard))  # stands in for a full disk
+
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            grow()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert everything(tmp_path) == before
+
+
+def test_what_is_overwritten_in_place_needs_no_promise_of_room(tmp_path, monkeypatch):
+    def unknown(*_):
+        raise OSError(errno.EOPNOTSUPP, "")
+
+    monkeypatch.setattr(os, "posix_fallocate", unknown)
+    (tmp_path / "one").write_text("old")
+    (tmp_path / "other").hardlink_to(tmp_path / "one")
+    for content in (b"new and longer", b""):
+        write(tmp_path / "one", content)
+        assert (tmp_path / "other").read_bytes() == content
+
+
+def test_what_is_of_another_owner_stays_so(tmp_path, monkeypatch):
+    (tmp_path / "old").write_text("old")
+    number = (tmp_path / "old").stat().st_ino
+
+    def chown(*_):
+        raise PermissionError
+
+    monkeypatch.setattr(os, "chown", chown)
+    write(tmp_path / "old")
+    assert (tmp_path / "old").read_text() == "new"
+    assert (tmp_path / "old").stat().st_ino == number
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_what_fails_leaves_what_was(there, tmp_path):
+    if there:
+        (tmp_path / "old").write_text("old")
+    before = everything(tmp_path)
+
+    def fail(name):
+        with files.output(tmp_path / name) as stream:
+            stream.write(b"half")
+            raise RuntimeError
+
+    for name in ("old", "new/folder/old"):
+        with pytest.raises(RuntimeError):
+            fail(name)
+    assert everything(tmp_path) == before
+
+
+def test_of_two_writers_one_wins(tmp_path):
+    path = tmp_path / "a"
+    with files.output(path) as first, files.output(path) as second:
+        first.write(b"first")
+        second.write(b"the second")
+    assert path.read_bytes() == b"first"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_a_killed_writer_has_left_goes_and_what_is_not_ours_stays(tmp_path):
+    for name in (".a.csv.01234567.part", ".a.csv.part", ".b.csv.01234567.part"):
+        (tmp_path / name).mkdir()
+    write(tmp_path / "a.csv")
+    assert sorted(everything(tmp_path)) == [".a.csv.part", ".b.csv.01234567.part", "a.csv"]
+
+
+def test_names_may_be_long_and_strange(tmp_path):
+    for name in ("x" * 255, "ü" * 127, "[a]*?.csv", "-", " ", "a\nb"):
+        write(tmp_path / name)
+        assert (tmp_path / name).read_bytes() == b"new"
+
+
+def test_a_source_is_not_overwritten_by_any_name(model, tmp_path):
+    (tmp_path / "a.txt").write_text("the ab\n")
+    (tmp_path / "link.txt").symlink_to("a.txt")
+    (tmp_path / "hard.txt").hardlink_to(tmp_path / "a.txt")
+    (tmp_path / "link.pot").symlink_to(model)
+    before = everything(tmp_path), model.read_bytes()
+    predict = ["predict", str(model), str(tmp_path / "a.txt"), "--output-format", "jsonl", "-o"]
+    for name in ("a.txt", "link.txt", "hard.txt", "link.pot"):
+        with pytest.raises(PotstillError, match=r"is both input and output\. Choose another output"):
+            cli.execute([*predict, str(tmp_path / name)])
+    for name in (tmp_path / "link.pot", model):
+        with pytest.raises(PotstillError, match="is both input and output"):
+            cli.execute(["page", str(model), "-o", str(name)])
+    assert (everything(tmp_path), model.read_bytes()) == before
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", [os.O_APPEND | os.O_WRONLY, os.O_RDWR])
+def test_a_source_is_not_written_through_a_descriptor(how, model, tmp_path):
+    """As in `predict M a.txt >> a.txt`, which would read its own answers without end; also from standard input."""
+    text = tmp_path / "a.txt"
+    text.write_text("the ab\n")
+    for file, source in ((text, str(text)), (text, "-"), (model, str(text))):
+        before = file.read_bytes()
+        code = f"from potstill import cli\nimport sys\nsys.argv[1:1] = 'predict', {str(model)!r}\ncli.main()"
+        for name in ("-", "/dev/stdout", "/dev/fd/{}"):
+            written = os.open(file, how)
+            with text.open() as stream:
+                done = subprocess.run(
+                    [sys.executable, "-c", code, source, "--output-format", "csv", "-o", name.format(written)],
+                    stdin=stream, stdout=written, stderr=subprocess.PIPE, pass_fds=[written], text=True, timeout=60,
+                )  # fmt: skip
+            os.close(written)
+            assert done.returncode == 1
+            assert done.stderr.endswith(" is both input and output. Choose another output.\n")
+            assert done.stderr.count("\n") == 1
+            assert file.read_bytes() == before
+
+
+def test_a_device_may_be_read_and_written(model):
+    """As a terminal is."""
+    cli.execute(["predict", str(model), "/dev/null", "-o", "/dev/null"])
+    with open("/dev/null", "r+b", buffering=0) as device:
+        files.check_writable(device.fileno(), "it", device.fileno(), "/dev/null")
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "parquet"])
+def test_a_pipe_gets_what_a_file_gets(kind, model, tmp_path):
+    (tmp_path / "a.txt").write_text("the ab\nnot good\n" * 1000)
+    predict = ["predict", str(model), str(tmp_path / "a.txt"), "--output-format", kind, "-o"]
+    cli.execute([*predict, str(tmp_path / "file")])
+    os.mkfifo(tmp_path / "pipe")
+    read = []
+    reader = threading.Thread(target=lambda: read.append((tmp_path / "pipe").read_bytes()))
+    reader.start()
+    cli.execute([*predict, str(tmp_path / "pipe")])
+    reader.join()
+    assert read == [(tmp_path / "file").read_bytes()]
+    assert stat.S_ISFIFO((tmp_path / "pipe").stat().st_mode)
+    if kind == "parquet":
+        assert pq.read_table(tmp_path / "file").num_rows == 2000
+
+
+def test_descriptors_are_written_to_where_they_stand(tmp_path):
+    """As in `command -o /dev/stdout >> log`; also by links to them."""
+    (tmp_path / "link").symlink_to("/dev/stdout")
+    log = tmp_path / "log"
+    log.write_text("old ")
+    code = (
+        "import sys; from potstill.core import files\n"
+        "for name in sys.argv[1:]:\n with files.output(name) as stream: stream.write(b'new ')"
+    )
+    with log.open("ab") as stream:
+        names = ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1", str(tmp_path / "link")]
+        subprocess.run([sys.executable, "-c", code, *names], stdout=stream, check=True)
+    assert log.read_text() == "old " + "new " * 4
+    with pytest.raises(PotstillError, match="closed, or not open for writing"):
+        write("/dev/fd/999")
+    reading = os.open(log, os.O_RDONLY)
+    with pytest.raises(PotstillError, match="closed, or not open for writing"):
+        write(f"/dev/fd/{reading}")
+    os.close(reading)
+
+
+def test_a_dash_is_standard_output_for_every_command(model, tmp_path, monkeypatch, capfdbinary):
+    monkeypatch.chdir(tmp_path)
+    page = ["page", str(model), "-o"]
+    cli.execute([*page, "a.html"])
+    capfdbinary.readouterr()
+    cli.execute([*page, "-"])
+    sys.stdout.flush()
+    assert capfdbinary.readouterr().out == (tmp_path / "a.html").read_bytes()
+    assert list(tmp_path.iterdir()) == [tmp_path / "a.html"]
+
+
+def test_a_device_stays_one():
+    before = os.stat("/dev/null")
+    write("/dev/null")
+    assert os.stat("/dev/null").st_ino == before.st_ino
+    assert stat.S_ISCHR(os.stat("/dev/null").st_mode)
+
+
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_a_stage_replaces_its_like_only(kind, tmp_path):
+    """`whole` is for the pipeline: it replaces a folder of its own, but never the one kind by the other."""
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "x").write_text("precious")
+    (tmp_path / "file").write_text("precious")
+    before = everything(tmp_path)
+    with (
+        pytest.raises(PotstillError, match=rf"it is a {kind}, but a .* is to be written"),
+        files.atomic_write(tmp_path / kind) as part,
+    ):
+        part.mkdir() if kind == "file" else part.write_text("new")
+    assert everything(tmp_path) == before
+
+
+def test_a_stage_follows_links_to_folders(tmp_path):
+    """Outputs may lie on another disk."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    (disk / "old").mkdir()
+    (tmp_path / "models").symlink_to(disk)
+    (tmp_path / "there").symlink_to(disk / "old")
+    (tmp_path / "dangling").symlink_to(disk / "new")
+    for name in ("models/student", "there", "dangling"):
+        with files.atomic_write(tmp_path / name) as part:
+            part.mkdir()
+            (part / "x").write_text("new")
+        assert (tmp_path / name / "x").read_text() == "new"
+    assert sorted(path.name for path in disk.iterdir()) == ["new", "old", "student"]
+    assert [path.name for path in sorted(tmp_path.iterdir()) if path.is_symlink()] == ["dangling", "models", "there"]
+
+
+@pytest.mark.parametrize("writes", [["notes.txt"], ["photos/b", "new/deep"]])
+def test_a_folder_behind_a_link_keeps_what_else_it_holds(writes, tmp_path):
+    disk = tmp_path / "disk"
+    (disk / "photos").mkdir(parents=True)
+    (tmp_path / "elsewhere").write_text("precious")
+    (disk / "notes.txt").symlink_to("../elsewhere")  # as DVC links to its cache
+    (disk / "photos" / "a").write_text("precious")
+    (tmp_path / "export").symlink_to("disk")
+    before = everything(disk)
+    with files.atomic_write(tmp_path / "export") as part:
+        assert disk in part.parents  # which may be a disk of its own
+        for name in writes:
+            (part / name).parent.mkdir(parents=True, exist_ok=True)
+            (part / name).write_text("new")
+    for name in writes:
+        assert (disk / name).read_text() == "new"
+    after = everything(disk)
+    assert {name: after[name] for name in before if name not in writes} == {
+        name: found for name, found in before.items() if name not in writes
+    }
+    assert {name for name, found in after.items() if found[1] is not None} == {*writes, "notes.txt", "photos/a"}
+    assert (tmp_path / "elsewhere").read_text() == "precious"
+
+
 @pytest.mark.parametrize(
-    ("command", "advice"),
+    ("writes", "says"),
     [
-        ("src/teacher.py", "more `gradient_accumulation_steps`"),
-        ("src/ablate.py", "a smaller `n_jobs`"),
-        ("potstill", None),
+        (["a", "photos"], "photos: it is a folder, but a file is to be written"),
+        (["a", "notes/b"], "notes: it is a file, but a folder is to be written"),
+        (["a", "dangling/b"], "dangling: it is a file, but a folder is to be written"),
+        (["a"], None),
     ],
 )
-def test_what_to_do_about_memory_fits_the_command(command, advice, monkeypatch):
-    monkeypatch.setattr(sys, "argv", [command])
-    said = errors.error_line(MemoryError())
-    assert said.startswith("error: out of memory. ")
-    assert ("Set " in said) == bool(advice)
-    assert (advice or "Free some") in said
+def test_a_folder_behind_a_link_is_as_it_was_if_it_cannot_be_written(writes, says, tmp_path):
+    disk = tmp_path / "disk"
+    (disk / "photos").mkdir(parents=True)
+    for name in ("a", "notes"):
+        (disk / name).write_text("precious")
+    (disk / "dangling").symlink_to("nowhere")
+    (tmp_path / "export").symlink_to("disk")
+    before = everything(disk)
+
+    def stage():
+        with files.atomic_write(tmp_path / "export") as part:
+            for name in writes:
+                (part / name).parent.mkdir(parents=True, exist_ok=True)
+                (part / name).write_text("new")
+            if not says:
+                raise RuntimeError
+
+    with pytest.raises(PotstillError if says else RuntimeError, match=says):
+        stage()
+    assert everything(disk) == before
 
 
-@pytest.mark.parametrize("name", ["pool.parquet", "model.safetensors"])
-def test_a_damaged_file_is_reported_as_one(tmp_path, name):
-    (tmp_path / name).write_bytes(b"PAR1 and nothing of use")
-    read = pd.read_parquet if name == "pool.parquet" else load_file
-    with pytest.raises(SystemExit, match=r"^error: a file is damaged \(.*\)\. Run `make verify` to find it"):
-        run(lambda: read(tmp_path / name))
+def test_a_stage_gives_its_files_the_umasks_mode(tmp_path):
+    before = os.umask(0o022)
+    try:
+        with files.atomic_write(tmp_path / "folder") as part:
+            (part / "deep").mkdir(parents=True)
+            with tempfile.NamedTemporaryFile(dir=part / "deep", delete=False) as private:  # as safetensors writes
+                pass
+    finally:
+        os.umask(before)
+    modes = {stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "folder").rglob("*") if path.is_file()}
+    assert modes == {0o644}
+    assert Path(private.name).name in {path.name for path in (tmp_path / "folder" / "deep").iterdir()}
 
 
-def die(number):
-    if number:
-        os.kill(os.getpid(), signal.SIGKILL)
-    time.sleep(60)
+def test_a_student_is_saved_by_a_string_as_it_is_loaded(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    student("mlp").save("a.pot")
+    assert Student.load("a.pot").labels == ["c0", "c1", "c2"]
+    assert list(tmp_path.iterdir()) == [tmp_path / "a.pot"]
+    student("mlp").save(b"b.pot")
+    assert Student.load(b"b.pot").labels == ["c0", "c1", "c2"]
+    for name, says in ((b".", "is a folder: give"), (b"none.pot", r"^none.pot: no such file")):
+        with pytest.raises(PotstillError, match=says):
+            Student.load(name)
 
 
-@pytest.mark.slow
-def test_a_worker_that_is_killed_is_a_mistake_of_size_and_noticed_at_once(monkeypatch):
-    start = ProcessPoolExecutor._adjust_process_count
-
-    def slowly(pool):
-        time.sleep(0.2)  # by now the pool's thread watches what is there
-        start(pool)
-
-    monkeypatch.setattr(ProcessPoolExecutor, "_adjust_process_count", slowly)
-    began = time.monotonic()
-    killed = pytest.raises(PotstillError, match="one of 2 processes was killed, most likely for lack of memory")
-    with killed, workers(2) as pool:
-        list(pool.map(die, range(2)))
-    assert time.monotonic() - began < 30
-
-
-@pytest.mark.parametrize("script", sorted((ROOT / "src").glob("*.py")), ids=lambda path: path.stem)
-@pytest.mark.slow
-def test_a_stage_in_the_wrong_folder_says_so(script, tmp_path):
-    needed = ["--budget", "1000"] if script.stem == "search" else []
-    done = subprocess.run([sys.executable, script, *needed], cwd=tmp_path, capture_output=True, text=True)
-    assert done.returncode == 1
-    assert done.stderr.startswith("error: ")
-    assert done.stderr.count("\n") == 1
-    assert not list(tmp_path.iterdir())
-
-
-@pytest.mark.parametrize("name", ["minilm2", "", "../../x", "\x1b[31m", "minilm"])
-@pytest.mark.slow
-def test_only_a_teacher_that_labels_can_be_labelled_with(name, tmp_path):
-    shutil.copy(ROOT / "params.yaml", tmp_path)
-    (tmp_path / "dvc.yaml").touch()
-    (tmp_path / "data" / "pool").mkdir(parents=True)
-    pd.DataFrame({"text": ["a"], "source": "train"}).to_parquet(tmp_path / "data" / "pool" / "pool.parquet")
-    command = [sys.executable, ROOT / "src" / "label.py", name]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
-    assert done.returncode == 1
-    said = done.stderr.splitlines()[-1]
-    if name == "minilm":  # which is not trained yet
-        assert said == "error: models/teacher/minilm: no such file. Run `dvc repro` (or `dvc pull`) to create it."
-    else:
-        assert done.stderr == "error: usage: python src/label.py NAME, one of minilm\n"
-        assert not (tmp_path / "metrics").exists()
+@pytest.mark.parametrize(
+    ("where", "name", "advice"),
+    [
+        (".", "none.pot", "none.pot: no such file. Give the path of a model file"),
+        (".", "models/export/student.pot", "student.pot: no such file. Give the path of a model file"),
+        ("project", "models/export/student.pot", "no such file. Run `dvc repro` (or `dvc pull`) to create it."),
+        ("project", "none.pot", "none.pot: no such file. Give the path of a model file"),
+        (".", "project/models/export/student.pot", "Run `dvc repro` (or `dvc pull`) in "),
+    ],
+)
+def test_only_a_project_is_told_to_make_what_is_missing(where, name, advice, tmp_path, monkeypatch):
+    (tmp_path / "project").mkdir()
+    for file in ("dvc.yaml", "params.yaml"):
+        (tmp_path / "project" / file).touch()
+    monkeypatch.chdir(tmp_path / where)
+    with pytest.raises(PotstillError) as caught:
+        Student.load(name)
+    assert advice in str(caught.value)

@@ -1,5 +1,7 @@
 """Start and end of commands: interrupts, closed streams, terminals without Unicode, too little memory."""
 
+from potstill.core.start import run
+
 import os
 import signal
 import subprocess
@@ -8,7 +10,7 @@ import time
 
 import pytest
 
-from potstill.core.errors import error_line
+from potstill.core.errors import PotstillError, error_line
 from tests.project import ENVIRONMENT, ROOT
 
 # The environment of the tests may change how Python behaves.
@@ -43,10 +45,30 @@ def start(arguments, folder, shell="", **environment):
     return subprocess.run(asked, cwd=folder, env=environment, capture_output=True, text=True)
 
 
-def test_every_script_starts_with_what_keeps_it_quiet():
-    for path in [*(ROOT / "src").glob("*.py"), ROOT / "src" / "potstill" / "cli.py"]:
-        lines = [line for line in path.read_text().splitlines() if line.startswith(("import ", "from "))]
-        assert lines[0].startswith("from potstill.core.start import run"), path
+# Ctrl-C at the first import of another library, or of a module of ours that may import one.
+INTERRUPT = """
+import os, signal, sys
+
+class Interrupt:
+    def find_spec(self, name, path=None, target=None):
+        ours = name in ("potstill", "potstill.cli", "potstill.core") or name.startswith(("potstill.core."))
+        if not ours and name.split(".")[0] not in sys.stdlib_module_names:
+            print("interrupted", flush=True)
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Interrupt())
+"""
+
+
+@pytest.mark.parametrize(
+    "arguments", [*([path] for path in sorted((ROOT / "src").glob("*.py"))), ["-m", "potstill", "verify"]], ids=str
+)
+def test_ctrl_c_says_nothing_while_a_script_imports(arguments, tmp_path):
+    (tmp_path / "sitecustomize.py").write_text(INTERRUPT)
+    environment = PLAIN | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT / 'src'}"}
+    command = [sys.executable, *arguments]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, "interrupted\n", "")
 
 
 def interrupted(arguments, folder, sign):
@@ -193,3 +215,31 @@ def test_no_character_stops_a_print(encoding, tmp_path):
     body = "import sys; print('−日'); print('−日', file=sys.stderr); raise SystemExit('−')"
     done = start(command(tmp_path, body), tmp_path, PYTHONIOENCODING=encoding)
     assert (done.stdout, done.stderr) == ("\\u2212\\u65e5\n", "\\u2212\\u65e5\n\\u2212\n")
+
+
+def test_a_user_error_is_one_line_and_a_defect_a_traceback(capsys, tmp_path):
+    def mistake():
+        raise PotstillError("this is wrong:\n do that")
+
+    def unwritable():
+        (tmp_path / "none" / "file").write_text("")
+
+    def defect():
+        raise ValueError
+
+    for main, says in ((mistake, "error: this is wrong: do that"), (unwritable, "none/file: No such file")):
+        with pytest.raises(SystemExit, match=says):
+            run(main)
+    with pytest.raises(ValueError):  # noqa: PT011
+        run(defect)
+
+
+@pytest.mark.parametrize("script", sorted((ROOT / "src").glob("*.py")), ids=lambda path: path.stem)
+@pytest.mark.slow
+def test_a_stage_in_the_wrong_folder_says_so(script, tmp_path):
+    needed = ["--budget", "1000"] if script.stem == "search" else []
+    done = subprocess.run([sys.executable, script, *needed], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: ")
+    assert done.stderr.count("\n") == 1
+    assert not list(tmp_path.iterdir())

@@ -33,3 +33,9 @@ def test_unknown_words_are_counted() -> None:
     assert words == {"a", "b", "c", "."}
     assert out_of_vocabulary(words, ["a B", "a x y", "."]) == {"words": 0.333333, "texts": 0.333333}
     assert out_of_vocabulary(words, []) == {"words": 0.0, "texts": 0.0}
+
+
+def test_word_order_matters_in_scripts_without_spaces():
+    texts = ["好不好看" * 3, "今天天气很好"]
+    first = word_order_sensitivity(lambda some: np.array([[text[0] == "好", text[0] == "今"] for text in some]), texts)
+    assert first["texts"] == 2

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 
 from potstill.export import to_onnx
 from potstill.runtime.networks import ARCHITECTURES
-from tests.runtime.test_fast import ODD, TEXTS, student
+from tests.students import ODD, TEXTS, multi_label_student, student
 
 
 def session(made):
@@ -74,3 +74,14 @@ def test_with_fingerprints_it_takes_ids(architecture):
     labels, probabilities = running.run(None, {"ids": ids})
     np.testing.assert_allclose(probabilities, made.predict_proba(ODD), atol=1e-5)
     assert labels.tolist() == made.predict(ODD).tolist()
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_each_label_is_named_in_its_column(architecture):
+    made = multi_label_student(architecture)
+    session = onnxruntime.InferenceSession(to_onnx.build(made).SerializeToString())
+    texts = [text.encode("utf-8", "replace").decode() for text in ODD]
+    labels, probabilities = session.run(None, {"text": np.array(texts, object)})
+    np.testing.assert_allclose(probabilities, made.predict_proba(texts), atol=1e-5)
+    assert labels.shape == (len(texts), 3)
+    assert [tuple(filter(None, row)) for row in labels] == made.predict(texts).tolist()

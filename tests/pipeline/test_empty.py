@@ -8,7 +8,7 @@ import pytest
 
 from potstill.export import to_onnx
 from potstill.runtime.networks import ARCHITECTURES
-from tests.runtime.test_fast import portable, student
+from tests.students import portable, student
 from tools import fuzz
 
 EMPTY = ["", " ", "\n", "\t\x0b\x1c\x85\u3000", "\u200b", "\u200d", "\ufeff", "\ufe0f\u0301", "unheard"]

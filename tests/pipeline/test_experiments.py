@@ -7,8 +7,7 @@ import psutil
 import pytest
 from ruamel.yaml import YAML
 
-from tests.pipeline.test_faults import started, until
-from tests.project import ENVIRONMENT, RAN, run, shown
+from tests.project import ENVIRONMENT, RAN, run, shown, started, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.faults]
 

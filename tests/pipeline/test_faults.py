@@ -9,41 +9,17 @@ import shutil
 import signal
 import subprocess
 import time
-from contextlib import contextmanager, suppress
 
 import psutil
 import pytest
 
-from tests.project import ENVIRONMENT, RAN, hashes, run
+from tests.project import ENVIRONMENT, RAN, hashes, kill, run, started, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.faults]
 
 STAGES = (
     "prepare", "baseline", "teacher", "pool", "label", "ensemble", "student", "export", "ablate", "evaluate", "report",
 )  # fmt: skip
-
-
-@contextmanager
-def started(folder, *command):
-    """A command that runs in a session of its own, and what it prints; it does not outlive the block."""
-    log = folder.parent / f"{folder.name}.log"
-    with log.open("w") as stream:
-        process = subprocess.Popen(
-            command, cwd=folder, env=ENVIRONMENT | {"PYTHONUNBUFFERED": "1"}, stdout=stream, stderr=stream,
-            start_new_session=True,
-        )  # fmt: skip
-    try:
-        yield process, log.read_text
-    finally:
-        kill(process)
-
-
-def kill(process, how=signal.SIGKILL):
-    """Signal a whole session, so that DVC and its stage die at once."""
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, how)
-    if how == signal.SIGKILL:
-        process.wait()
 
 
 def seconds(origin):
@@ -53,15 +29,6 @@ def seconds(origin):
         (path, *_) = sorted((origin / "metrics" / stage).rglob("resources.json"))
         found[stage] = json.loads(path.read_text())["resources"]["seconds"]
     return found
-
-
-def until(condition, process):
-    """Wait for something while a process runs; whether it came."""
-    while process.poll() is None:
-        if condition():
-            return True
-        time.sleep(0.01)
-    return bool(condition())
 
 
 def running(log):

@@ -1,52 +1,17 @@
 """Training and all runtimes on texts in any script."""
 
-import random
-
 import numpy as np
 import onnxruntime
-import pandas as pd
 import pytest
 
 from potstill.baseline.network import train_on_labels
-from potstill.data.dataset import Dataset
-from potstill.evaluate.word_order import word_order_sensitivity
 from potstill.export import to_onnx
 from potstill.runtime import tokenizer
 from potstill.runtime.model import Student
 from potstill.scoring.tfidf import Tfidf
-from tests.pool.test_build import pooled
-from tests.runtime.test_fast import portable
-from tests.student.test_distil import baseline_settings
-from tests.test_readme import node  # noqa: F401
-from tests.web.test_student_js import javascript  # noqa: F401
-
-# By language: what stands between words, words of two classes, and words of both.
-LANGUAGES = {
-    "chinese": (
-        "",
-        ["高兴", "快乐", "喜欢", "美好"],
-        ["悲伤", "难过", "讨厌", "糟糕"],
-        ["今天", "我们", "天气", "电影"],
-    ),
-    "japanese": ("", ["嬉しい", "楽しい", "すてき"], ["悲しい", "寂しい", "つらい"], ["今日は", "コーヒー", "映画が"]),
-    "thai": ("", ["ดีใจ", "สุข", "ชื่นชอบ"], ["เศร้า", "ทุกข์", "แย่"], ["วันนี้", "อากาศ", "เรา"]),
-    "hindi": (" ", ["खुशी", "अच्छी", "सुंदर"], ["दुःखी", "बुरी", "ख़राब"], ["आज", "हिन्दी", "फ़िल्में"]),
-    "arabic": (" ", ["سَعِيد", "جميل", "رائع"], ["حَزين", "سيئ", "مؤلم"], ["اليومَ", "الفيلم", "كُتُب"]),
-    "russian": (" ", ["Рад", "хорошо", "чудесно"], ["грустно", "плохо", "ужасно"], ["Сегодня", "фильм", "в", "и"]),
-    "emoji": ("", ["😀", "❤️", "👍🏽", "👩‍❤️‍👩"], ["😢", "💔", "👎🏽", "☹️"], ["☕️", "🇩🇪", "1️⃣", "👩‍💻", "🏴󠁧󠁢󠁥󠁮󠁧󠁿"]),
-}
-
-
-def make(language, number, seed):
-    between, *classes, neutral = LANGUAGES[language]
-    rng = random.Random(seed)
-    rows = []
-    for _ in range(number):
-        label = rng.randrange(2)
-        chosen = [rng.choice(classes[label]), *rng.choices(neutral, k=rng.randint(1, 4))]
-        rng.shuffle(chosen)
-        rows.append((between.join(chosen), label))
-    return pd.DataFrame(rows, columns=["text", "label"])
+from tests.languages import LANGUAGES, make
+from tests.settings import baseline_settings
+from tests.students import portable
 
 
 @pytest.fixture(scope="module", params=LANGUAGES)
@@ -70,7 +35,7 @@ def test_tfidf_learns(trained):
     assert (Tfidf.fit(train, 10.0, None).predict_proba(texts).argmax(1) == labels).mean() > 0.9
 
 
-def test_all_runtimes_predict_the_same(trained, javascript, tmp_path):  # noqa: F811
+def test_all_runtimes_predict_the_same(trained, javascript, tmp_path):
     student, _, texts, _ = trained
     texts = [*texts, "".join(texts), " ".join(texts)]
     student.save(tmp_path / "a.pot")
@@ -82,25 +47,3 @@ def test_all_runtimes_predict_the_same(trained, javascript, tmp_path):  # noqa: 
     np.testing.assert_allclose(session.run(None, {"text": np.array(texts, object)})[1], expected, atol=1e-5)
     np.testing.assert_allclose(answers, expected, atol=1e-5)
     assert [part["word"] for part in explained[0]["words"]] == tokenizer.words(texts[0])
-
-
-def test_the_pool_varies_words_in_scripts_without_spaces():
-    texts = make("chinese", 50, 0)
-    data = Dataset(["good", "bad"], texts[:46], texts[46:48], texts[48:], texts[:0][["text"]])
-    pool = pooled(data, replace=1.0, replace_rate=0.5, borrow=0, drop=1.0, drop_rate=0.5, splice=1.0)
-    known = set("".join(data.train["text"]))
-    assert set(pool["source"]) == {"train", "replace", "drop", "splice", "generated"}
-    assert {character for text in pool["text"] for character in text} == known  # and no space
-
-
-@pytest.mark.parametrize("text", ["我们 see 电影 now", "a  b\tc", "é à", "น้ำ ดี", "❤️ 日、本"])
-def test_joined_pieces_split_into_the_same_pieces(text):
-    found = tokenizer.pieces(text)
-    assert "".join(found) == "".join(text.split())
-    assert tokenizer.pieces(tokenizer.join(found)) == found
-
-
-def test_word_order_matters_in_scripts_without_spaces():
-    texts = ["好不好看" * 3, "今天天气很好"]
-    first = word_order_sensitivity(lambda some: np.array([[text[0] == "好", text[0] == "今"] for text in some]), texts)
-    assert first["texts"] == 2

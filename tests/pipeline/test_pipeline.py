@@ -15,8 +15,8 @@ from potstill.evaluate.metrics.scores import OUTCOMES
 from potstill.label import logits as labelling
 from potstill.label.params import LabelParams
 from potstill.prepare import demo
-from tests.conftest import FEELINGS, make_checkpoint, make_mixed_texts
-from tests.project import ENVIRONMENT, RAN, at, experiment, run, shown
+from tests.project import ENVIRONMENT, RAN, at, experiment, run, set_params, shown
+from tests.tasks import FEELINGS, make_checkpoint, make_mixed_texts
 
 pytestmark = pytest.mark.slow
 
@@ -157,15 +157,18 @@ def test_a_queue_runs_and_shows_one_readable_row_each(pulled):
     assert all(finished[size] for size in ("2", "4"))
 
 
+# Code in front of a stage's.
+QUEUED = """
+from potstill.core import tracking
+
+write_metrics = tracking.write_metrics
+tracking.write_metrics = lambda folder, name, values: write_metrics(folder, name, {"queued": 1, **values})
+"""
+
+
 def test_a_queued_run_uses_the_queued_code(pulled):
     script = pulled / "src/student.py"
-    code = script.read_text()
-    assert 'record.write_metrics(metrics, "student", ' in code
-    script.write_text(
-        code.replace(
-            'record.write_metrics(metrics, "student", ', 'record.write_metrics(metrics, "student", {"queued": 1} | '
-        )
-    )
+    script.write_text(QUEUED + script.read_text())
     run(pulled, "dvc", "exp", "run", "--queue", "--name", "queued")
     script.write_text("raise SystemExit('the workspace was run')\n")
     run(pulled, "python", "-m", "potstill", "queue")
@@ -175,16 +178,15 @@ def test_a_queued_run_uses_the_queued_code(pulled):
 def test_several_teachers_are_compared_and_averaged(pulled, tmp_path):
     texts = demo.generate(200, 50, 50, 50, seed=0).train["text"].tolist()
     other = make_checkpoint("distilbert", tmp_path / "other", texts)
-    params = pulled / "params.yaml"
-    text = params.read_text().replace("checkpoints: [minilm]", "checkpoints: [minilm, bert]")
-    text = text.replace("teachers: [minilm]", "teachers: [minilm, bert]")
-    params.write_text(text.replace("google-bert/bert-base-uncased", str(other)))
+    teachers = ["minilm", "bert"]
+    changes = {"teacher.checkpoints": teachers, "teacher.presets.bert.checkpoint": str(other)}
+    set_params(pulled, changes | {"label.teachers": teachers})
     ran = RAN.findall(run(pulled, "dvc", "repro"))
     assert ran == ["teacher@bert", "label@bert", "ensemble", "student", "export", "ablate", "evaluate", "report"]
     models = json.loads((pulled / "metrics/evaluate/metrics.json").read_text())["models"]
     assert {"minilm", "bert", "ensemble"} <= set(models)
     # Taking one out again labels nothing; what it leaves behind does not count.
-    params.write_text(params.read_text().replace("teachers: [minilm, bert]", "teachers: [minilm]"))
+    set_params(pulled, {"label.teachers": ["minilm"]})
     output = run(pulled, "dvc", "repro", "ensemble")
     assert not {"teacher@minilm", "label@minilm"} & set(RAN.findall(output))
     assert "not used, since `label.teachers` does not list them: metrics/label/bert." in output
@@ -202,9 +204,8 @@ def test_a_table_of_probabilities_is_a_teacher(pulled, tmp_path):
     for i, label in enumerate(labels):
         answers[label] = (train["label"] == i) * 0.9 + 0.1 / len(labels)
     answers.to_csv(tmp_path / "llm.csv", index=False)
-    params = pulled / "params.yaml"
-    text = params.read_text().replace("[minilm]", "[llm]")
-    params.write_text(text.replace("  presets:\n", f"  presets:\n    llm: {{checkpoint: {tmp_path / 'llm.csv'}}}\n"))
+    presets = {"llm": {"checkpoint": str(tmp_path / "llm.csv")}}
+    set_params(pulled, {"teacher.checkpoints": ["llm"], "teacher.presets": presets, "label.teachers": ["llm"]})
     output = run(pulled, "dvc", "repro")
     assert "teacher@llm" in RAN.findall(output)
     assert "llm has no predictions for some texts of the test split" in output
@@ -230,18 +231,16 @@ def mixed_files(folder):
 
 def test_texts_with_several_labels_go_through_all_stages(pulled):
     test = mixed_files(pulled / "data/mixed")
-    params = pulled / "params.yaml"
-    changes = {
-        "source: demo": "source: files",
-        "data/example": "data/mixed",
-        "multi_label: false": "multi_label: true",
-        "unlabelled: []": "unlabelled: [unlabelled.txt]",
-        "epochs: 2": "epochs: 8",
-    }
-    text = params.read_text()
-    for old, new in changes.items():
-        text = text.replace(old, new)
-    params.write_text(text)
+    set_params(
+        pulled,
+        {
+            "prepare.source": "files",
+            "prepare.path": "data/mixed",
+            "prepare.multi_label": True,
+            "prepare.unlabelled": ["unlabelled.txt"],
+            **{f"{section}.epochs": 8 for section in ("baseline", "teacher", "student")},
+        },
+    )
     run(pulled, "dvc", "repro")
     metrics = json.loads((pulled / "metrics/evaluate/metrics.json").read_text())
     assert set(metrics["models"]) == {"tfidf", "hard", "minilm", "student"}
@@ -271,14 +270,13 @@ def test_texts_with_several_labels_go_through_all_stages(pulled):
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_labelling_that_was_killed_goes_on_where_it_stopped(pulled, tmp_path, precision):
     pool, logits = pulled / "data/pool/pool.parquet", pulled / "data/label/minilm/logits.parquet"
-    params = pulled / "params.yaml"
-    params.write_text(params.read_text().replace("precision: auto", f"precision: {precision}"))
+    set_params(pulled, {"label.precision": precision})
     texts = pd.read_parquet(pool)
     pool.unlink()  # a link to DVC's cache
     texts.to_parquet(pool, index=False, row_group_size=100)
     undisturbed = tmp_path / "undisturbed"
     teacher = pulled / "models/teacher/minilm"
-    labelling.label(teacher, pool, undisturbed, LabelParams.load(params), tmp_path / "scratch")
+    labelling.label(teacher, pool, undisturbed, LabelParams.load(pulled / "params.yaml"), tmp_path / "scratch")
     command = [sys.executable, "src/label.py", "minilm"]
     process = subprocess.Popen(command, cwd=pulled, env=ENVIRONMENT, stderr=subprocess.DEVNULL)
     while not list(pulled.glob(".potstill/label/*/shards/_000001.done")):

@@ -1,48 +1,13 @@
-import random
-import tempfile
-from pathlib import Path
-
 import pandas as pd
 import pytest
-from tokenizers import Tokenizer
-from tokenizers.models import Unigram
-from transformers import PreTrainedTokenizerFast
 
 from potstill.core.errors import PotstillError
 from potstill.data.clean import comparison_key
 from potstill.data.dataset import Dataset
-from potstill.pool import variants, vocabulary
-from potstill.pool.build import build
-from potstill.pool.generate import NgramModel
-from potstill.pool.params import PoolParams
-from tests.conftest import make_checkpoint
+from tests.languages import make
+from tests.pools import pooled
 
-SETTINGS = {
-    "train": True,
-    "unlabelled": None,
-    "replace": 0.5,
-    "replace_rate": 0.3,
-    "borrow": 0.5,
-    "vocab_checkpoint": "unused: the words are given",
-    "drop": 0.5,
-    "drop_rate": 0.3,
-    "splice": 0.5,
-    "generated": 1.0,
-    "ngram_order": 3,
-    "seed": 0,
-}
 NOTHING = {"replace": 0, "borrow": 0, "drop": 0, "splice": 0, "generated": 0}
-
-
-def pooled(data, lexicon=(), **changes):
-    """Return the transfer set as a table."""
-    with tempfile.TemporaryDirectory() as folder:
-        data.save(Path(folder) / "prepared")
-        target = Path(folder) / "pool.parquet"
-        rows = build(Path(folder) / "prepared", target, PoolParams(**(SETTINGS | changes)), lexicon)
-        table = pd.read_parquet(target)
-    assert rows == table["source"].value_counts().to_dict()
-    return table
 
 
 def counts(data, **changes):
@@ -100,17 +65,6 @@ def test_many_texts_make_the_pool_that_few_make(data, monkeypatch):
     assert 100 < (sampled["source"] == "replace").sum() <= 170
 
 
-def test_variants_change_about_as_much_as_they_should():
-    rng = random.Random(0)
-    words = [f"w{i}" for i in range(1000)]
-    replaced = variants.replace(words, 0.3, ["new"], rng)
-    assert len(replaced) == 1000
-    assert 250 < replaced.count("new") < 350
-    assert 650 < len(variants.drop(words, 0.3, rng)) < 750
-    spliced = variants.splice(["a"] * 10, ["b"] * 10, rng)
-    assert spliced == sorted(spliced)
-
-
 def test_replacement_draws_rare_words_as_often_as_frequent_ones(data):
     rows = [f"the the the the the the the the word{i % 20}" for i in range(40)]
     texts = Dataset(
@@ -125,17 +79,6 @@ def test_replacement_draws_rare_words_as_often_as_frequent_ones(data):
     assert drawn.count("the") < 0.3 * len(drawn)
 
 
-def test_an_ngram_model_says_only_what_it_has_seen():
-    texts = [["a", "b", "c"], ["b", "c", "d", "e"], ["c", "d"]]
-    model = NgramModel(texts, order=2)
-    rng = random.Random(0)
-    samples = {tuple(model.sample(rng)) for _ in range(300)}
-    assert ("a", "b", "c", "d", "e") in samples  # across texts
-    seen = {pair for text in texts for pair in zip(["", *text], [*text, ""], strict=True)}
-    assert all(pair in seen for s in samples for pair in zip(["", *s], [*s, ""], strict=True))
-    assert len(model.sample(rng, max_words=1)) == 1
-
-
 def test_borrowed_words_are_those_that_the_texts_lack(data):
     only = NOTHING | {"borrow": 1.0}
     pool = pooled(data, ["happy", "jubilant", "wistful"], **only)
@@ -148,25 +91,10 @@ def test_borrowed_words_are_those_that_the_texts_lack(data):
         assert "borrow" not in set(pooled(data, nothing_new, **only)["source"])
 
 
-@pytest.mark.parametrize("kind", ["bert", "roberta"])
-def test_the_words_of_a_teacher_are_whole(kind, data, tmp_path):
-    texts = [text.rsplit(" ", 1)[0] for text in data.train["text"]]  # without the number
-    words = vocabulary.words(str(make_checkpoint(kind, tmp_path / kind, texts)))
-    assert {"feel", "today"} <= set(words)
-    assert words == sorted(set(words))
-    assert all(word.isalpha() and word == word.lower() and len(word) > 2 for word in words)
-    known = {word for text in texts for word in text.split()}
-    assert all(any(other.startswith(word) for other in known) for word in words)  # none is the end of a word
-
-
-def test_of_sentencepiece_the_pieces_that_begin_a_word_are_taken(tmp_path):
-    pieces = ["<unk>", "▁feel", "▁Today", "ing", "▁", "▁42", "▁so", "ness"]
-    tokenizer = PreTrainedTokenizerFast(tokenizer_object=Tokenizer(Unigram([(piece, -1.0) for piece in pieces], 0)))
-    tokenizer.save_pretrained(tmp_path)
-    assert vocabulary.words(str(tmp_path)) == ["feel", "today"]
-
-
-def test_a_folder_without_a_tokenizer_is_named(tmp_path):
-    (tmp_path / "config.json").write_text("{}")
-    with pytest.raises(PotstillError, match="tokenizer"):
-        vocabulary.words(str(tmp_path))
+def test_the_pool_varies_words_in_scripts_without_spaces():
+    texts = make("chinese", 50, 0)
+    data = Dataset(["good", "bad"], texts[:46], texts[46:48], texts[48:], texts[:0][["text"]])
+    pool = pooled(data, replace=1.0, replace_rate=0.5, borrow=0, drop=1.0, drop_rate=0.5, splice=1.0)
+    known = set("".join(data.train["text"]))
+    assert set(pool["source"]) == {"train", "replace", "drop", "splice", "generated"}
+    assert {character for text in pool["text"] for character in text} == known  # and no space

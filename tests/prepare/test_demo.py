@@ -49,12 +49,6 @@ def test_tables_have_the_sizes_and_columns_of_a_dataset(dataset):
     assert list(dataset.unlabelled.columns) == ["text"]
 
 
-def test_a_dataset_survives_being_saved(dataset, tmp_path):
-    dataset.save(tmp_path / "prepared")
-    loaded = Dataset.load(tmp_path / "prepared")
-    pd.testing.assert_frame_equal(loaded.train, dataset.train)
-
-
 def test_no_text_occurs_twice_in_whatever_part(dataset):
     every = comparison_keys(pd.concat([dataset.split(name)["text"] for name in SIZES]))
     assert every.is_unique

@@ -1,6 +1,5 @@
 """The compiled kernel predicts what numpy does."""
 
-import dataclasses
 import importlib.util
 import shutil
 import subprocess
@@ -8,99 +7,17 @@ import sys
 import sysconfig
 import threading
 import time
-from array import array
-from collections import UserDict, UserString, deque
 from pathlib import Path
 
-import datasets
 import numpy as np
-import pandas as pd
-import polars as pl
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
-from hypothesis import strategies as st
+from scipy.special import expit
 
 from potstill.runtime import fast, tokenizer
-from potstill.runtime.model import Student
-from potstill.runtime.networks import ARCHITECTURES, Shape
-from potstill.runtime.tokenizer import Fingerprints, Vocabulary, Words
-
-ENTRIES = [
-    "\0",
-    "!",
-    "?",
-    "a",
-    "ab",
-    "café",
-    "extraordinarily long word",
-    "not good",
-    "ss",
-    "sixteen_letters_",
-    "the",
-    "σασ",
-    "ça",
-    "में",
-    "日",
-    "น้",
-    "☕",
-    "😀",
-]
-# Scripts with and without spaces, combining marks, joiners, and the parts of emoji.
-SCRIPTS = (
-    "今天很好、手机。々〇㐀\U00020000コーヒー゛が\u3099ｶﾞㄅアンำน้ำ฿วันดี๑ລາວ່ါမြန်មាខ្រ។हिन्दी में্কமிழ்مَرْحَبًا می\u200cش\u200dරී"
-    "Привет, мир! שָׁלוֹם 한국어ㅋㅋe\u0301\u0489❤️👍🏽👩‍👩‍👧1️⃣#️⃣🇩🇪🏴\U000e0067\U000e007f〰️㊗️\ufe0e\u20e3"
-)
-ODD = [
-    "",
-    "  \t\n\x0b\x1c\x85\xa0\u2028\u3000",
-    "The THE a_b ab-a!?",
-    "ΣΑΣ σας İ ß ẞ ﬁ ǅ",
-    "not good, NOT  GOOD",
-    "日本 日本語 ☕️😀👩‍👩‍👧 á",
-    SCRIPTS,
-    " ".join(SCRIPTS),
-    "".join(f"a{character}日{character}!{character}" for character in SCRIPTS),
-    "\x00\x01 a\x00b \ud800 \udfff lone ?",
-    "x" * 1_000_000,
-    "the ab " * 150_000,
-    "sixteen_letters_ sixteen_letters_s sixteen_letters",
-    "é" * 300_000,
-]
-TEXTS = st.lists(
-    st.text(
-        st.one_of(
-            st.sampled_from([*"".join(ENTRIES), *SCRIPTS, " ", "Σ", "İ", "A", "\n", "1", "_"]),
-            st.characters(codec=None),
-        )
-    )
-    | st.lists(st.sampled_from([*ENTRIES, "unknown", "."])).map(" ".join),
-    max_size=90,
-)
-
-
-class Text(str):
-    """A subclass of str."""
-
-
-def student(architecture, strings=True, max_ngram=2, rows=None, classes=3, hidden=5, temperature=0.7):
-    rng = np.random.default_rng(0)
-    known = Words(sorted(ENTRIES))
-    if not strings:
-        salts = [3, 9]
-        known = Fingerprints(sorted(tokenizer.fingerprint(tokenizer.checksum(e), salts, 9) for e in ENTRIES), salts, 9)
-    vocabulary = Vocabulary(known, rows, max_ngram if architecture == "mlp" else 1, 40)
-    shape = Shape(architecture, 4, hidden)
-    sizes = shape.weights(vocabulary.size, classes)
-    weights = {name: rng.normal(size=size).astype(np.float32) for name, size in sizes.items()}
-    return Student([f"c{i}" for i in range(classes)], vocabulary, shape, weights, (32, 32), {}, temperature)
-
-
-def portable(made):
-    """The same student without the kernel."""
-    same = dataclasses.replace(made)
-    same.__dict__["_kernel"] = None
-    return same
+from potstill.runtime.networks import ARCHITECTURES
+from tests.students import ENTRIES, ODD, TEXTS, multi_label_student, portable, student
 
 
 def agree(made, texts):
@@ -178,172 +95,6 @@ def test_every_character_has_the_same_kind_as_in_python():
     texts = ["".join(f"a{chr(c)}ab{chr(c)} " for c in points[i : i + 4]) for i in range(0, len(points), 4)]
     made = student("mlp", max_ngram=1)
     np.testing.assert_allclose(made.predict_proba(texts), portable(made).predict_proba(texts), atol=1e-5)
-
-
-def _kind(texts):
-    """A test id that is the same in every process: the repr of an Arrow array contains its address."""
-    return f"{type(texts).__module__}.{type(texts).__name__} {getattr(texts, 'dtype', getattr(texts, 'type', ''))}"
-
-
-class TestCollections:
-    TEXTS = ("not good", "", "日本 ab", "the extraordinarily")
-
-    @pytest.mark.parametrize(
-        "collect",
-        [
-            list,
-            tuple,
-            iter,
-            deque,
-            lambda texts: dict.fromkeys(texts).keys(),
-            lambda texts: [np.str_(text) for text in texts],
-            lambda texts: [Text(text) for text in texts],
-            np.array,
-            lambda texts: np.array(texts, object),
-            lambda texts: np.array(texts, np.dtypes.StringDType()),
-            np.ma.array,
-            pd.Series,
-            lambda texts: pd.Series(texts, index=[7, 7, "a", None]),
-            lambda texts: pd.Series(texts, dtype="string"),
-            lambda texts: pd.Series(texts, dtype="string[pyarrow]"),
-            lambda texts: pd.Series(texts, dtype=pd.ArrowDtype(pa.dictionary(pa.int32(), pa.string()))),
-            lambda texts: pd.Series(texts, dtype="category"),
-            pd.Categorical,
-            pd.Index,
-            pl.Series,
-            lambda texts: pl.Series(texts, dtype=pl.Categorical),
-            lambda texts: pl.Series(texts, dtype=pl.Enum(texts)),
-            lambda texts: datasets.Dataset.from_dict({"text": texts})["text"],
-            lambda texts: pa.array(texts),
-            lambda texts: pa.array(texts).dictionary_encode(),
-            lambda texts: pa.chunked_array([pa.array(texts).dictionary_encode()]),
-            lambda texts: pa.RunEndEncodedArray.from_arrays([1, 2, 3, 4], texts),
-            lambda texts: pa.array(texts, pa.large_string()),
-            lambda texts: pa.array(texts, pa.string_view()),
-            lambda texts: pa.array(["x", *texts, "y"])[1:-1],
-            lambda texts: pa.chunked_array([texts[:1], texts[1:]]),
-        ],
-    )
-    @pytest.mark.parametrize("way", [lambda made: made, portable], ids=["fast", "portable"])
-    def test_any_collection_of_strings_is_accepted(self, collect, way):
-        made = student("cnn")
-        expected = portable(made).predict_proba(list(self.TEXTS))
-        np.testing.assert_allclose(way(made).predict_proba(collect(self.TEXTS)), expected, atol=1e-5)
-        assert way(made).predict(collect(self.TEXTS)).tolist() == made.classes_[expected.argmax(1)].tolist()
-
-    def test_one_string_is_one_text(self):
-        made = student("cnn")
-        for same in (made, portable(made)):
-            assert same.predict("not good").tolist() == made.predict(["not good"]).tolist()
-
-    @pytest.mark.parametrize("way", [lambda made: made, portable], ids=["fast", "portable"])
-    @pytest.mark.parametrize("bad", [b"ab \xff the", b"\xed\xa0\x80", "é".encode()[:1], b"a" * 70_000 + b"\xff"])
-    @pytest.mark.parametrize(
-        "collect",
-        [
-            lambda texts: texts,
-            lambda texts: pa.chunked_array([texts[:1], texts[1:]]),
-            lambda texts: pa.DictionaryArray.from_arrays([0, 1, 2], texts),
-            lambda texts: pd.Series(texts, dtype=pd.ArrowDtype(pa.string())),
-        ],
-        ids=["array", "chunked", "dictionary", "pandas"],
-    )
-    def test_arrow_strings_that_are_not_utf8_are_refused(self, collect, bad, way):
-        broken = pa.StringArray.from_buffers(3, *pa.array(["é", bad, b"b"], pa.binary()).buffers()[1:])
-        with pytest.raises(ValueError, match=r"^text 1 is not UTF-8: leave it out$"):
-            way(student("mlp")).predict(collect(broken))
-
-    @pytest.mark.parametrize("way", [lambda made: made, portable], ids=["fast", "portable"])
-    @pytest.mark.parametrize(
-        "texts",
-        [
-            ["a", None],
-            ("a", float("nan")),
-            ["a", np.float32("nan")],
-            ["a", pd.NA],
-            ["a", pd.NaT],
-            np.array(["a", None]),
-            np.ma.array(["a", "b"], mask=[False, True]),
-            np.array(["a", np.nan], np.dtypes.StringDType(na_object=np.nan)),
-            pd.Series(["a", None]),
-            pd.Series(["a", None], dtype="string"),
-            pd.Series(["a", None], dtype=pd.ArrowDtype(pa.string())),
-            pd.Series(["a", None], dtype="category"),
-            pl.Series(["a", None]),
-            pl.Series(["a", None], dtype=pl.Categorical),
-            pa.array(["a", None]),
-            pa.array(["x", "a", None])[1:],
-            pa.array(["a", None], pa.string_view()),
-            pa.array(["a", None]).dictionary_encode(),
-            pa.chunked_array([["a"], [None]]),
-        ],
-        ids=_kind,
-    )
-    def test_the_position_of_a_missing_text_is_given(self, texts, way):
-        for ask in (way(student("mlp")).predict, way(student("mlp")).predict_proba):
-            with pytest.raises(TypeError, match=r"^text 1 is missing: leave it out$"):
-                ask(texts)
-
-    @pytest.mark.parametrize("way", [lambda made: made, portable], ids=["fast", "portable"])
-    @pytest.mark.parametrize(
-        ("texts", "kind"),
-        [
-            (["a", 3.5], "float"),
-            (["a", b"a"], "bytes"),
-            (["a", ["b"]], "list"),
-            ([{"text": "b"}], "dict"),
-            (np.array([b"a", b"b"])[[0, 1]], "bytes"),
-            (np.array([1, 2]), "int"),
-            (np.array([("a", 1)], [("text", "U3"), ("n", int)]), "tuple"),
-            (pd.Series([1]), "int"),
-            (pl.Series([["a"]]), "list"),
-            (pa.array([1, 2]), "int"),
-            (pa.array([b"a"]), "bytes"),
-            ([pa.scalar("a")], "StringScalar"),
-            (UserString("abc"), "UserString"),
-        ],
-    )
-    def test_the_type_of_a_text_that_is_not_a_string_is_given(self, texts, kind, way):
-        with pytest.raises(TypeError, match=rf"text [01] is not a string \(found: {kind}\)"):
-            way(student("mlp")).predict(texts)
-
-    @pytest.mark.parametrize("way", [lambda made: made, portable], ids=["fast", "portable"])
-    @pytest.mark.parametrize(
-        ("texts", "advice"),
-        [
-            (pd.DataFrame({"text": ["a"]}), "type DataFrame: give its column of texts"),
-            (pd.DataFrame(), "give its column of texts"),
-            (pl.DataFrame({"text": ["a"]}), "type DataFrame: give its column of texts"),
-            (pl.LazyFrame({"text": ["a"]}), "give its column of texts"),
-            (pa.table({"text": ["a"]}), "type Table: give its column of texts"),
-            (pa.RecordBatch.from_pydict({"text": ["a"]}), "give its column of texts"),
-            (datasets.Dataset.from_dict({"text": ["a"]}), "give its column of texts"),
-            ({"text": ["a"]}, "type dict: give its column of texts"),
-            (UserDict(text="a"), "give its column of texts"),
-            (np.array("abc"), "0 dimensions"),
-            (np.array([["a", "b"]]), "2 dimensions"),
-            (np.array([["a"], ["b"]]), "2 dimensions"),
-            ({"a", "b"}, "type set, which has no order"),
-            (frozenset(), "which has no order"),
-            (b"", "type bytes: decode it"),
-            (bytearray(b"abc"), "decode it"),
-            (memoryview(b"abc"), "decode it"),
-            (array("u", "abc"), "decode it"),
-            (None, "type NoneType: give a string, or a list"),
-            (3, "type int: give a string, or a list"),
-            (pa.scalar("a"), "give a string, or a list"),
-            (pl.col("text"), "give a string, or a list"),
-        ],
-        ids=lambda value: type(value).__name__,
-    )
-    def test_what_is_not_a_collection_of_texts_is_refused(self, texts, advice, way):
-        with pytest.raises(TypeError, match=advice):
-            way(student("mlp")).predict(texts)
-
-    def test_rows_of_a_table_in_arrow_are_refused(self):
-        for texts in (pa.table({"text": ["a"]}).to_reader(), pa.array([{"text": "a"}])):
-            with pytest.raises(TypeError, match="give its column"):
-                student("mlp").predict(texts)
 
 
 class TestLongTexts:
@@ -433,3 +184,21 @@ def test_it_is_thread_safe():
     for thread in threads:
         thread.join()
     assert all((found[number] == expected).all() for number in range(4))
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("strings", [True, False], ids=["strings", "fingerprints"])
+def test_it_predicts_what_numpy_does_with_thresholds(architecture, strings):
+    made = multi_label_student(architecture, strings)
+    assert made._kernel
+    slow = portable(made)
+    found = made.predict_proba(ODD)
+    np.testing.assert_allclose(found, slow.predict_proba(ODD), atol=1e-5)
+    np.testing.assert_allclose(found, expit(made.decision_function(ODD)), atol=1e-6)
+    assert made.predict(ODD).tolist() == slow.predict(ODD).tolist()
+    assert made.predict(ODD).tolist() == [
+        tuple(label for label, p, limit in zip(made.labels, row, made.thresholds, strict=True) if p >= limit)
+        for row in found
+    ]
+    assert made.predict([]).shape == (0,)
+    assert made.predict("the").shape == (1,)

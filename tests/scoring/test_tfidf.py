@@ -7,6 +7,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
 from potstill.core.errors import PotstillError
+from potstill.core.labels import accuracy
 from potstill.scoring.tfidf import Tfidf, words
 
 
@@ -43,3 +44,18 @@ def test_the_error_names_a_damaged_file(data, tmp_path, name):
     (tmp_path / "tfidf" / name).write_bytes(b"\x80")
     with pytest.raises(PotstillError, match="tfidf"):
         Tfidf.load(tmp_path / "tfidf")
+
+
+def test_tfidf_has_a_regression_per_label(mixed, tmp_path):
+    model = Tfidf.fit(mixed.train, C=10.0, class_weight=None)
+    texts = mixed.test["text"].tolist()
+    assert accuracy(model.predict_proba(texts), mixed.targets("test"), even=0.5) > 0.9
+    model.save(tmp_path / "tfidf")
+    again = Tfidf.load(tmp_path / "tfidf")
+    np.testing.assert_array_equal(again.predict_proba(texts), model.predict_proba(texts))
+    assert again.parameters == model.parameters
+
+
+def test_tfidf_takes_a_label_that_every_text_has(mixed):
+    train = mixed.train.assign(label=[[*ids, 3] for ids in mixed.train["label"]])
+    assert Tfidf.fit(train, C=1.0, class_weight=None).predict_proba(["i feel happy"])[0, 3] > 0.99

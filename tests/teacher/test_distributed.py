@@ -4,24 +4,15 @@ import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
 from dataclasses import replace
-from pathlib import Path
 
-import pandas as pd
 import pytest
 import torch
-from ruamel.yaml import YAML
-from safetensors.torch import load_file
 
-from potstill.core import paths
 from potstill.core.errors import PotstillError
 from potstill.scoring import pretrained
 from potstill.teacher import distributed, finetune
-from potstill.teacher.params import TeacherParams
-from tests.project import ENVIRONMENT, ROOT
-from tests.teacher.test_finetune import SETTINGS, settings
+from tests.settings import teacher_settings
 
 
 def fit(source, data, params, folder):
@@ -75,7 +66,7 @@ def test_a_batch_shared_or_in_parts_teaches_what_a_whole_one_does(
         ways = {name: ways[name] for name in ("whole", "both")}
     learnt = {}
     for name, changes in ways.items():
-        params = settings(epochs=2, class_weight=class_weight, **changes)
+        params = teacher_settings(epochs=2, class_weight=class_weight, **changes)
         learnt[name] = distributed.run(params.processes, 1, fit, steady, task, params, tmp_path / name)
     weights, epochs = learnt["whole"]
     assert [epoch["epoch"] for epoch in epochs] == [1, 2]
@@ -92,39 +83,3 @@ def test_a_batch_shared_or_in_parts_teaches_what_a_whole_one_does(
 def test_what_becomes_of_one_process_ends_all(how, says):
     with pytest.raises(PotstillError, match=says):
         distributed.run(2, 1, fail, how)
-
-
-@pytest.mark.slow
-def test_the_stage_has_one_writer(bert, data, tmp_path):
-    data.save(tmp_path / paths.PREPARED)
-    section = SETTINGS | {
-        "presets": {"mine": {"checkpoint": str(bert), "learning_rate": 3e-3}},
-        "processes": 2,
-        "mlm_epochs": 1,
-    }
-    YAML(typ="safe").dump({"teacher": section}, tmp_path / paths.PARAMS)
-    command = [sys.executable, ROOT / "src/teacher.py", "mine"]
-    done = subprocess.run(command, cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.count("epoch 1, loss") == 1
-    assert done.stdout.count("masked-language model, epoch 1") == 1
-    metrics = tmp_path / "metrics/teacher/mine"
-    assert pd.read_csv(metrics / "plots/metrics/loss.tsv", sep="\t")["step"].tolist() == [1, 2, 3]
-    assert json.loads((metrics / "metrics.json").read_text())["mine"]["validation_accuracy"] > 0.5
-    assert load_file(tmp_path / "models/teacher/mine/model.safetensors")
-    assert not list((tmp_path / ".potstill/teacher").iterdir())
-
-
-@pytest.mark.parametrize(
-    ("changes", "says"),
-    [
-        ({"processes": 3}, "batch_size must be divisible by processes times gradient_accumulation_steps"),
-        ({"processes": 2, "gradient_accumulation_steps": 16}, "batch_size must be divisible"),
-        ({"processes": 0}, "must be at least 1"),
-    ],
-)
-def test_a_batch_that_cannot_be_shared_is_refused(changes, says, tmp_path):
-    path = Path(tmp_path / "params.yaml")
-    YAML(typ="safe").dump({"teacher": SETTINGS | changes}, path)
-    with pytest.raises(PotstillError, match=says):
-        TeacherParams.load(path)

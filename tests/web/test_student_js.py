@@ -1,57 +1,23 @@
 """The JavaScript runtime reads the same files and predicts what Python does."""
 
 import dataclasses
-import json
-import shutil
-import subprocess
 import unicodedata
 
 import numpy as np
 import pytest
 
+from potstill.core.errors import PotstillError
 from potstill.prepare import demo
 from potstill.runtime.explain import EXPLAINED, explain
+from potstill.runtime.file import STRINGS, FormatError
+from potstill.runtime.model import Student
 from potstill.runtime.networks import ARCHITECTURES
-from potstill.runtime.tokenizer import Vocabulary, Words
-from tests.project import ROOT
-from tests.runtime.test_fast import ODD, student
-from tests.runtime.test_model import student as trained
-
-SCRIPT = ROOT / "src" / "potstill" / "web" / "student.js"
-PROGRAM = """
-import { readFileSync } from "node:fs";
-import { load } from %s;
-const { files, texts, label, below } = JSON.parse(readFileSync(0, "utf8"));
-const out = [];
-for (const file of files) {
-  try {
-    const student = await load(new Uint8Array(readFileSync(file)));
-    const some = texts.filter((text) => text.length < below);
-    const explained = some.map((text) => student.explain(text, label ?? undefined));
-    out.push([texts.map(student.predict), explained, student.labels]);
-  } catch (error) {
-    out.push(error.message);
-  }
-}
-console.log(JSON.stringify(out));
-"""
-
-
-@pytest.fixture
-def javascript(tmp_path):
-    """A function that runs students in Node.js: predictions, explanations of texts shorter than `below`, labels."""
-    if not (node := shutil.which("node")):
-        pytest.skip("Node.js is missing")
-    program = tmp_path / "program.mjs"
-    program.write_text(PROGRAM % json.dumps(SCRIPT.as_uri()))
-
-    def run(files, texts, label=None, below=1000):
-        given = json.dumps({"files": list(map(str, files)), "texts": texts, "label": label, "below": below})
-        done = subprocess.run([node, str(program)], input=given, capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout)
-
-    return run
+from potstill.runtime.tokenizer import Fingerprints, Vocabulary, Words
+from tests.forged import FORGED, METRICS, limits, ones_student, with_facts, with_header, without_fact
+from tests.javascript import SCRIPT
+from tests.students import ODD, multi_label_student, student
+from tests.torch_students import student_and_network
+from tools import fuzz
 
 
 def test_it_is_small():
@@ -95,7 +61,7 @@ def test_every_character_has_the_same_kind_as_in_python(javascript, tmp_path):
 def test_it_reads_quantized_weights_of_any_width(javascript, rows, tmp_path):
     files, made = [], []
     for bits in [(2, 4), (3, 5), (8, 8), (32, 32)]:
-        one, _ = trained("bigru", bits, rows=rows)
+        one, _ = student_and_network("bigru", bits, rows=rows)
         made.append(one)
         files.append(tmp_path / f"{bits}.pot")
         one.save(files[-1])
@@ -177,3 +143,80 @@ def test_a_file_with_facts_is_read(javascript, tmp_path):
     made.save(tmp_path / "a.pot")
     [[answers, _, _]] = javascript([tmp_path / "a.pot"], ["the"])
     np.testing.assert_allclose(answers, made.predict_proba(["the"]), atol=1e-5)
+
+
+@pytest.fixture(scope="module")
+def in_javascript():
+    running = fuzz.JavaScript()
+    if not running.process:
+        pytest.skip("Node.js is missing")
+    yield lambda files, texts=("a b",): running.answers(files, [list(texts)] * len(files))
+    running.close()
+
+
+def test_javascript_refuses_forged_files(in_javascript):
+    answers = in_javascript(list(FORGED.values()))
+    assert [name for name, answer in zip(FORGED, answers, strict=True) if "error" not in answer] == []
+
+
+def test_an_architecture_that_was_removed_is_named(in_javascript, tmp_path):
+    content = with_header(code=STRINGS | 4)
+    (tmp_path / "a.pot").write_bytes(content)
+    with pytest.raises(PotstillError) as caught:
+        Student.load(tmp_path / "a.pot")
+    assert str(caught.value) == (
+        f"{tmp_path / 'a.pot'} cannot be loaded: potstill no longer supports its architecture, bilstm. "
+        "Train a student of another one, such as bigru."
+    )
+    assert in_javascript([content]) == [{"error": "the architecture bilstm is no longer supported"}]
+
+
+def test_unusual_valid_files_are_read(in_javascript):
+    made = [
+        with_facts(),
+        with_facts(labels=["evil"], parameters="none", x={"y": [1, None, "\x1b"]}),
+        without_fact("metrics"),
+        with_facts(rows={**fuzz.FACTS["rows"], "train": 2**53 - 1, "test": 5.0}, teachers={"a": 0, "b": 1.0}),
+        with_facts(untested_teachers=[]),
+        with_facts(
+            untested_teachers=["table"], metrics={"test": {**METRICS["test"], "log_loss": 27.6, "matthews": -1}}
+        ),
+        ones_student(Words([]), rows=[]).to_bytes(),
+        ones_student(Fingerprints([], [0], 32), facts={"words": ""}).to_bytes(),
+        ones_student(Fingerprints([0, 2**32 - 1], [0], 32), facts={"words": "b\na"}).to_bytes(),
+        ones_student(labels=["\ufeff", "\t", "\x1b[31m"]).to_bytes(),
+    ]
+    for content, theirs in zip(made, in_javascript(made), strict=True):
+        ours = Student.from_bytes(content)
+        assert theirs["labels"] == ours.labels
+        np.testing.assert_allclose(theirs["shares"], ours.predict_proba(["a b"]), atol=1e-6)
+
+
+def test_javascript_and_python_have_the_same_limits(in_javascript):
+    allowed, beyond = zip(*limits(), strict=True)
+    for content in allowed:
+        Student.from_bytes(content)
+    for content in beyond:
+        with pytest.raises(FormatError):
+            Student.from_bytes(content)
+    refused = ["error" in answer for answer in in_javascript([*allowed, *beyond])]
+    assert refused == [False] * len(allowed) + [True] * len(beyond)
+
+
+@pytest.mark.parametrize("strings", [True, False], ids=["strings", "fingerprints"])
+def test_it_predicts_the_labels_of_multi_label_students(javascript, strings, tmp_path):
+    texts = [text for text in ODD if len(text) < 1000]
+    made = [multi_label_student(architecture, strings) for architecture in ARCHITECTURES]
+    files = [tmp_path / f"{one.shape.architecture}.pot" for one in made]
+    for one, file in zip(made, files, strict=True):
+        one.save(file)
+    for one, (found, explained, labels) in zip(made, javascript(files, texts), strict=True):
+        assert labels == one.labels
+        np.testing.assert_allclose(found, one.predict_proba(texts), atol=1e-5)
+        for told, text in zip(explained, texts, strict=True):
+            label, probability, parts = explain(one, text)
+            assert told["label"] == label
+            assert told["probability"] == pytest.approx(probability, abs=1e-5)
+            np.testing.assert_allclose(
+                [word["score"] for word in told["words"]], [part.score for part in parts], atol=1e-3, rtol=1e-3
+            )

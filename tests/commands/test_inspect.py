@@ -1,0 +1,109 @@
+"""`potstill inspect`."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+from potstill import cli
+from potstill.commands import inspect
+from potstill.runtime.model import Student
+from potstill.terminal import as_json
+from tests.command import ODD_LABELS, call
+from tests.students import ENTRIES, student
+
+
+@pytest.mark.parametrize(
+    "arguments", [["inspect"], ["inspect", "--json"], ["explain", "\x1b[2J\u202e", "--label", ODD_LABELS[0]]]
+)
+def test_what_people_read_is_safe_for_a_terminal(arguments, odd, capsys):
+    out = call(capsys, arguments[0], odd, *arguments[1:])
+    assert all(line.isprintable() for line in out.split("\n"))
+    assert "[31mred" in out
+
+
+def test_what_a_file_says(model, capsys):
+    known = json.loads(call(capsys, "inspect", model, "--json"))
+    assert known["labels"] == ["c0", "c1", "c2"]
+    assert known["bytes"] == model.stat().st_size
+    assert known["words"] == len(ENTRIES)
+    made = Student.load(model)
+    for label, words in known["informative"].items():
+        for word, gain in words.items():
+            found = np.log(made.predict_proba([word, "unheard"])[:, made.labels.index(label)])
+            assert " " in word or gain == pytest.approx(found[0] - found[1], abs=1e-4)
+
+
+def test_people_can_read_it(model, capsys):
+    out = call(capsys, "inspect", model)
+    assert "bigru" in out
+    assert "most informative words" in out
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {},
+        {"version": "\x1b]0;owned\x07", "teachers": {"\x1b[2J": 0.5}, "sha256": {"\x9b": "\x7f"}},
+        {"rows": {"train": 1500}},
+    ],
+)
+def test_facts_may_be_missing_and_cannot_drive_a_terminal(facts, tmp_path, capsys):
+    dataclasses.replace(student("mlp"), facts=facts).save(tmp_path / "a.pot")
+    out = call(capsys, "inspect", tmp_path / "a.pot")
+    assert "classes     c0, c1, c2\n" in out
+    assert ("made by     potstill \\x1b]0;owned\\x07\n" in out) == ("version" in facts)
+    shown = out + call(capsys, "inspect", tmp_path / "a.pot", "--json")
+    assert all(line.isprintable() for line in shown.split("\n"))
+
+
+def test_numbers_in_facts_that_json_lacks_are_null():
+    made = dataclasses.replace(student("mlp"), facts={"x": float("nan"), "y": [float("inf"), "\ud800\x7f"]})
+    shown = as_json(inspect.describe(made, 9))
+    assert shown.isprintable()
+    assert json.loads(shown, parse_constant=pytest.fail)["y"][0] is None
+
+
+def test_facts_replace_nothing_that_is_computed():
+    made = student("mlp")
+    honest = inspect.describe(made, 9)
+    forged = dict.fromkeys([*honest, "thresholds"], "forged")
+    assert inspect.describe(dataclasses.replace(made, facts=forged), 9) == honest
+    made = dataclasses.replace(made, thresholds=[0.5, 0.5, 0.5])
+    assert inspect.describe(dataclasses.replace(made, facts=forged), 9) == inspect.describe(made, 9)
+
+
+def test_a_file_without_words_says_so(tmp_path, capsys):
+    student("mlp", strings=False).save(tmp_path / "a.pot")
+    assert "does not contain its vocabulary as words" in call(capsys, "inspect", tmp_path / "a.pot")
+
+
+def test_of_very_many_classes_some_are_shown(capsys, tmp_path):
+    made = student("mlp")
+    labels = [f"class {i}" for i in range(1000)]
+    weights = {
+        name: np.zeros(shape, np.float32)
+        for name, shape in made.shape.weights(made.vocabulary.size, len(labels)).items()
+    }
+    many = dataclasses.replace(made, labels=labels, weights=weights, bits=(32, 32), steps={})
+    many.save(tmp_path / "a.pot")
+    out = call(capsys, "inspect", tmp_path / "a.pot")
+    assert "class 18, class 19 and 980 more\n" in out
+    assert out.count("class ") < 60
+    assert len(json.loads(call(capsys, "inspect", tmp_path / "a.pot", "--json"))["labels"]) == 1000
+    cli.execute(["page", str(tmp_path / "a.pot"), "-o", str(tmp_path / "a.html")])
+    assert "<title>Which of 1,000 classes?</title>" in (tmp_path / "a.html").read_text("utf-8")
+
+
+def test_a_teacher_without_some_answers_is_named(capsys, tmp_path):
+    dataclasses.replace(student("mlp"), facts={"untested_teachers": ["table"]}).save(tmp_path / "a.pot")
+    assert "teacher     table, without predictions for some of the test texts\n" in call(
+        capsys, "inspect", tmp_path / "a.pot"
+    )
+
+
+def test_inspect_shows_the_thresholds(multi_label_model, capsys):
+    known = json.loads(call(capsys, "inspect", multi_label_model, "--json"))
+    assert known["thresholds"] == {"c0": 0.25, "c1": 0.5, "c2": 0.75}
+    assert "labels      c0 (0.250), c1 (0.500), c2 (0.750); multi-label" in call(capsys, "inspect", multi_label_model)

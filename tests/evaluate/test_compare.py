@@ -1,0 +1,34 @@
+"""Models are compared by their predictions for the same texts."""
+
+import numpy as np
+
+from potstill.core.class_weights import majority
+from potstill.evaluate import table
+from potstill.evaluate.compare import Model, compare
+from potstill.evaluate.metrics import scores
+from potstill.evaluate.verdict import judge
+from tests.evaluate.examples import FOUND, KNOWN
+
+
+def test_models_are_compared_by_texts_that_are_right_in_all_labels():
+    models = [
+        Model("tfidf", "baseline", np.full((4, 2), 0.1), np.full((4, 2), 0.1), 1, 1, [0.5, 0.5]),
+        Model("teacher", "teacher", KNOWN * 0.8 + 0.1, KNOWN * 0.8 + 0.1, 9, 9, [0.5, 0.5]),
+        Model("student", "student", FOUND, FOUND, 3, 3, [0.65, 0.3]),
+    ]
+    rows, reference = compare(models, KNOWN, "teacher", None)
+    assert reference == "teacher"
+    assert [row["accuracy"] for row in rows] == [0.25, 1.0, 1.0]
+    assert rows[2]["agreement"] == 1
+    assert rows[0]["versus_teacher"]["only_second"] == 3
+    told = table.markdown(rows)
+    assert "| exact match, % (95% CI) | macro-F1, % | micro-F1, % |" in told
+    assert "Matthews" not in told
+    same = scores.mcnemar([True] * 4, [True] * 4)
+    said = judge(rows[2], same, same, 0.01, majority(KNOWN)).details
+    assert "the student has an exact match of 100.0%" in said
+    assert "always predicting" not in said
+    assert (
+        "predicting the most frequent set of labels has an accuracy of 25.0%"
+        in judge(rows[0], same, same, 0.01, 0.25).details
+    )

@@ -1,0 +1,35 @@
+"""Transfer sets that the stage `pool` makes."""
+
+import tempfile
+from pathlib import Path
+
+import pandas as pd
+
+from potstill.pool.build import build
+from potstill.pool.params import PoolParams
+
+POOL = {
+    "train": True,
+    "unlabelled": None,
+    "replace": 0.5,
+    "replace_rate": 0.3,
+    "borrow": 0.5,
+    "vocab_checkpoint": "unused: the words are given",
+    "drop": 0.5,
+    "drop_rate": 0.3,
+    "splice": 0.5,
+    "generated": 1.0,
+    "ngram_order": 3,
+    "seed": 0,
+}
+
+
+def pooled(data, lexicon=(), **changes):
+    """Return the transfer set as a table."""
+    with tempfile.TemporaryDirectory() as folder:
+        data.save(Path(folder) / "prepared")
+        target = Path(folder) / "pool.parquet"
+        rows = build(Path(folder) / "prepared", target, PoolParams(**(POOL | changes)), lexicon)
+        table = pd.read_parquet(target)
+    assert rows == table["source"].value_counts().to_dict()
+    return table

@@ -1,0 +1,30 @@
+"""Charts of the report."""
+
+from xml.etree import ElementTree
+
+from potstill.evaluate.plots import figure
+from potstill.report import charts
+from potstill.report.facts import collect
+from tests.report.inputs import PARAMS, make
+
+
+def test_a_chart_has_the_pages_colours_and_tooltips():
+    rows = collect(make(), PARAMS)["models"]
+    svg = charts.inline(lambda path: figure.size_figure(rows, "minilm", path, titled=False), "Size & all")
+    root = ElementTree.fromstring(svg)
+    tips = [element.get("data-tip") for element in root.iter() if element.get("data-tip")]
+    assert len(tips) == len(rows)
+    assert any(tip.startswith("student: 9") and "2,500 parameters" in tip for tip in tips)
+    assert root.get("aria-label") == "Size & all"
+    assert "var(--ink)" in svg
+    assert "#1f2933" not in svg
+    # Ids are unique in the page.
+    ids = [element.get("id") for element in root.iter() if element.get("id")]
+    assert ids
+    assert all(name.startswith("size-all-") for name in ids)
+
+
+def test_equal_numbers_give_equal_charts():
+    rows = collect(make(), PARAMS)["ablation"]["sources"]
+    one, two = (charts.inline(lambda path: charts.bars(rows, path), "Bars") for _ in range(2))
+    assert one == two

@@ -1,0 +1,7 @@
+"""Results of a search that tests share."""
+
+from potstill.search.pareto import Result
+
+
+def result(parameters, accuracy, size=None):
+    return Result({"architecture": "mlp", "hidden": parameters}, parameters, size or parameters, accuracy)

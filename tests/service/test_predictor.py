@@ -1,0 +1,37 @@
+"""Responses are bounded."""
+
+import dataclasses
+import json
+
+import pytest
+
+from potstill.service import predictor
+from tests.serving import call, made
+from tests.students import student
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.mark.parametrize(
+    ("multi_label", "rows", "top_k", "detail"),
+    [
+        (False, 5, 3, "body.top_k: 5 texts with 3 probabilities each exceed the limit of 12 per response. "),
+        (False, 5, 99, "Set top_k to at most 2, or send at most 4 texts."),
+        (False, 5, 2, None),
+        (False, 10, None, None),
+        (True, 5, None, "5 texts with 3 probabilities each (all classes, without top_k) exceed the limit of 12"),
+        (True, 5, 1, "body.texts: they have 15 labels, more than the limit of 12 per response. Send fewer texts."),
+        (True, 4, None, None),
+    ],
+)
+def test_answers_are_bounded(monkeypatch, multi_label, rows, top_k, detail):
+    monkeypatch.setattr(predictor, "PROBABILITIES", 12)
+    app = made(dataclasses.replace(student("bigru"), thresholds=[0.0] * 3 if multi_label else None), {}, max_batch=10)
+    status, content = call(app, "/predict", json.dumps({"texts": ["a"] * rows, "top_k": top_k}).encode())
+    assert status == (422 if detail else 200)
+    assert detail is None or detail in json.loads(content)["detail"]
+
+
+def test_a_batch_that_is_allowed_is_answered(monkeypatch):
+    monkeypatch.setattr(predictor, "PROBABILITIES", 12)
+    assert call(made(student("bigru"), {}), "/predict", json.dumps({"texts": ["a"] * 100}).encode())[0] == 200

@@ -1,0 +1,94 @@
+"""Untrained students, and texts that tokenizers must handle."""
+
+import dataclasses
+
+import numpy as np
+from hypothesis import strategies as st
+
+from potstill.runtime import tokenizer
+from potstill.runtime.model import Student
+from potstill.runtime.networks import Shape
+from potstill.runtime.tokenizer import Fingerprints, Vocabulary, Words
+
+ENTRIES = [
+    "\0",
+    "!",
+    "?",
+    "a",
+    "ab",
+    "café",
+    "extraordinarily long word",
+    "not good",
+    "ss",
+    "sixteen_letters_",
+    "the",
+    "σασ",
+    "ça",
+    "में",
+    "日",
+    "น้",
+    "☕",
+    "😀",
+]
+
+
+# Scripts with and without spaces, combining marks, joiners, and the parts of emoji.
+SCRIPTS = (
+    "今天很好、手机。々〇㐀\U00020000コーヒー゛が\u3099ｶﾞㄅアンำน้ำ฿วันดี๑ລາວ່ါမြန်មាខ្រ។हिन्दी में্কமிழ்مَرْحَبًا می\u200cش\u200dරී"
+    "Привет, мир! שָׁלוֹם 한국어ㅋㅋe\u0301\u0489❤️👍🏽👩‍👩‍👧1️⃣#️⃣🇩🇪🏴\U000e0067\U000e007f〰️㊗️\ufe0e\u20e3"
+)
+
+
+ODD = [
+    "",
+    "  \t\n\x0b\x1c\x85\xa0\u2028\u3000",
+    "The THE a_b ab-a!?",
+    "ΣΑΣ σας İ ß ẞ ﬁ ǅ",
+    "not good, NOT  GOOD",
+    "日本 日本語 ☕️😀👩‍👩‍👧 á",
+    SCRIPTS,
+    " ".join(SCRIPTS),
+    "".join(f"a{character}日{character}!{character}" for character in SCRIPTS),
+    "\x00\x01 a\x00b \ud800 \udfff lone ?",
+    "x" * 1_000_000,
+    "the ab " * 150_000,
+    "sixteen_letters_ sixteen_letters_s sixteen_letters",
+    "é" * 300_000,
+]
+
+
+TEXTS = st.lists(
+    st.text(
+        st.one_of(
+            st.sampled_from([*"".join(ENTRIES), *SCRIPTS, " ", "Σ", "İ", "A", "\n", "1", "_"]),
+            st.characters(codec=None),
+        )
+    )
+    | st.lists(st.sampled_from([*ENTRIES, "unknown", "."])).map(" ".join),
+    max_size=90,
+)
+
+
+def student(architecture, strings=True, max_ngram=2, rows=None, classes=3, hidden=5, temperature=0.7):
+    rng = np.random.default_rng(0)
+    known = Words(sorted(ENTRIES))
+    if not strings:
+        salts = [3, 9]
+        known = Fingerprints(sorted(tokenizer.fingerprint(tokenizer.checksum(e), salts, 9) for e in ENTRIES), salts, 9)
+    vocabulary = Vocabulary(known, rows, max_ngram if architecture == "mlp" else 1, 40)
+    shape = Shape(architecture, 4, hidden)
+    sizes = shape.weights(vocabulary.size, classes)
+    weights = {name: rng.normal(size=size).astype(np.float32) for name, size in sizes.items()}
+    return Student([f"c{i}" for i in range(classes)], vocabulary, shape, weights, (32, 32), {}, temperature)
+
+
+def portable(made):
+    """The same student without the kernel."""
+    same = dataclasses.replace(made)
+    same.__dict__["_kernel"] = None
+    return same
+
+
+def multi_label_student(architecture="bigru", strings=True, thresholds=(0.25, 0.5, 0.75), **changes):
+    """A student of random weights whose texts have any number of three labels."""
+    return dataclasses.replace(student(architecture, strings, **changes), thresholds=list(thresholds))
