@@ -15,7 +15,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["PYTHONPATH"] = str(Path(__file__).parents[1] / "src")
 
 # Their assertions are explained as those of test files are.
-pytest.register_assert_rewrite("tests.pools", "tests.prepare_project")
+pytest.register_assert_rewrite("tests.pools", "tests.prepare_project", "tests.tables")
 
 from potstill.core import start
 from potstill.data.dataset import Dataset
