@@ -17,7 +17,7 @@ os.environ["PYTHONPATH"] = str(Path(__file__).parents[1] / "src")
 
 # Their assertions are explained as those of test files are.
 pytest.register_assert_rewrite(
-    "tests.browser", "tests.javascript", "tests.pools", "tests.prepare_project", "tests.serving"
+    "tests.browser", "tests.javascript", "tests.pools", "tests.prepare_project", "tests.serving", "tests.tables"
 )
 
 from potstill.core import start
