@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from potstill.advise.decide import Statement
-from potstill.advise.evidence import Measured, second_score
+from potstill.advise.decide import Measured, Statement, second_score
 from potstill.core.markdown import code
 
 CONFIDENCE = {
