@@ -5,15 +5,13 @@ import difflib
 import gc
 import json
 import re
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 from fastapi import Request
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.exceptions import HTTPException
 
 from potstill.readers.rows import undecodable
-
-Model = TypeVar("Model", bound=BaseModel)
 
 
 class PredictRequest(BaseModel):
@@ -24,26 +22,23 @@ class PredictRequest(BaseModel):
     top_k: int | None = None
 
 
-def request_model(max_batch: int, max_length: int, default_top_k: str) -> type[PredictRequest]:
+def request_model(max_batch: int, max_length: int, default: str) -> type[PredictRequest]:
     """Return the type of requests within the limits of a service.
 
     Args:
         max_batch: texts in a request.
         max_length: characters of a text.
-        default_top_k: what a request without `top_k` means.
+        default: what a request without `top_k` means.
     """
 
     class Texts(PredictRequest):
         """Texts to classify."""
 
         # Only the first invalid text is reported: there may be a million, each an error of its own.
-        texts: Annotated[
-            list[Annotated[str, Field(max_length=max_length)]],
-            Field(min_length=1, max_length=max_batch, fail_fast=True),
-        ]
-        top_k: Annotated[
-            int | None, Field(ge=1, description=f"how many classes to give a probability for ({default_top_k})")
-        ] = None
+        texts: list[Annotated[str, Field(max_length=max_length)]] = Field(
+            min_length=1, max_length=max_batch, fail_fast=True
+        )
+        top_k: int | None = Field(None, ge=1, description=f"how many classes to give a probability for ({default})")
 
     return Texts
 
@@ -56,28 +51,13 @@ async def body(request: Request) -> bytes:
     """
     coding = ", ".join(request.headers.getlist("content-encoding")) or "identity"
     if coding.lower() != "identity":
-        raise HTTPException(
-            415,
-            f"content-encoding: {coding[:50]!r} is not supported. Send the body uncompressed.",
-            {"accept-encoding": "identity"},
-        )
+        detail = f"content-encoding: {coding[:50]!r} is not supported. Send the body uncompressed."
+        raise HTTPException(415, detail, {"accept-encoding": "identity"})
     kind = request.headers.get("content-type", "missing").partition(";")[0].strip().lower()
     if not re.fullmatch(r"application/(.+\+)?json", kind):
-        raise HTTPException(
-            415,
-            f"content-type: must be application/json (found: {kind[:50] or 'empty'}).",
-            {"accept": "application/json"},
-        )
+        detail = f"content-type: must be application/json (found: {kind[:50] or 'empty'})."
+        raise HTTPException(415, detail, {"accept": "application/json"})
     return await request.body()
-
-
-def read(model: type[Model], content: bytes) -> Model:
-    """Return a body as a `model`.
-
-    Raises:
-        HTTPException: 422, it is not one.
-    """
-    return validate(model, parse(content))
 
 
 def parse(content: bytes) -> dict[str, Any]:
@@ -109,12 +89,13 @@ def parse(content: bytes) -> dict[str, Any]:
     return values
 
 
-def validate(model: type[Model], values: dict[str, Any]) -> Model:
-    """Return the values of a JSON object as a `model`.
+def read(model: type[PredictRequest], content: bytes) -> PredictRequest:
+    """Return a body as a `model`.
 
     Raises:
         HTTPException: 422, with the path of each invalid value.
     """
+    values = parse(content)
     known = list(model.model_fields)
     for key in values:
         if key not in known:
