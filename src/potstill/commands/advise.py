@@ -30,9 +30,8 @@ SCRATCH = paths.SCRATCH / "advise"
 def arguments(parser: Parser) -> None:
     """Add the options."""
     parser.add_argument("--rows", type=int, default=1500, help="labelled rows to use at most (default: %(default)s)")
-    parser.add_argument(
-        "--teacher", type=text, help="one of teacher.presets (default: the first of teacher.checkpoints)"
-    )
+    teacher = "one of teacher.presets (default: the first of teacher.checkpoints)"
+    parser.add_argument("--teacher", type=text, help=teacher)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -40,9 +39,8 @@ def run(args: argparse.Namespace) -> None:
     params = TeacherParams.load()
     name = args.teacher or params.checkpoints[0]
     if name not in params.presets:
-        raise PotstillError(
-            f"--teacher: params.yaml has no preset {name!r} (found: {join_names(sorted(params.presets))})"
-        )
+        found = join_names(sorted(params.presets))
+        raise PotstillError(f"--teacher: params.yaml has no preset {name!r} (found: {found})")
     if table.is_table(params.presets[name].checkpoint):
         raise PotstillError(f"--teacher: {name} is a table of answers, which cannot label other texts. Name another.")
     data = Dataset.load(paths.PREPARED)

@@ -20,9 +20,8 @@ PATIENCE = 60  # seconds for a worker to start, to begin an experiment, and to r
 
 def arguments(parser: Parser) -> None:
     """Add the options."""
-    parser.add_argument(
-        "--jobs", type=count, metavar="N", default=2, help="experiments to run in parallel (default: %(default)s)"
-    )
+    jobs = "experiments to run in parallel (default: %(default)s)"
+    parser.add_argument("--jobs", type=count, metavar="N", default=2, help=jobs)
 
 
 def run(args: argparse.Namespace) -> None:

@@ -37,13 +37,13 @@ METRICS = paths.METRICS / "search"
 
 def arguments(parser: Parser) -> None:
     """Add the options."""
-    parser.add_argument("--budget", type=int, required=True, help="the largest size of a student")
-    parser.add_argument(
-        "--unit", choices=("parameters", "bytes"), default="parameters", help="of the budget (default: %(default)s)"
-    )
-    parser.add_argument("--trials", type=int, default=40, help="students to train in all (default: %(default)s)")
-    parser.add_argument("--jobs", type=int, default=cpu_count(), help="students trained at a time (default: all cores)")
-    parser.add_argument(
+    add = parser.add_argument
+    unit = "of the budget (default: %(default)s)"
+    add("--budget", type=int, required=True, help="the largest size of a student")
+    add("--unit", choices=("parameters", "bytes"), default="parameters", help=unit)
+    add("--trials", type=int, default=40, help="students to train in all (default: %(default)s)")
+    add("--jobs", type=int, default=cpu_count(), help="students trained at a time (default: all cores)")
+    add(
         "--storage",
         help="where processes on several machines share the search: a file, or postgresql://user@host/database "
         "(default: a file in .potstill)",
