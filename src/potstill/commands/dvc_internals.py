@@ -1,6 +1,6 @@
 """Access to the internals of DVC, for faults that its commands do not handle.
 
-The faults, each with a test in `tests/test_dvc_internals.py` that fails once DVC has mended it, so that what works
+Each fault has a test in `tests/commands/test_dvc_internals.py` that fails once DVC has mended it, so that what works
 around it can be removed:
 
 - A write-protected file of the cache, or a file whose size and time have not changed, is never hashed again, so that
@@ -26,21 +26,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from dvc.exceptions import DvcException
+from dvc.output import Output
 from dvc.repo import Repo
-from dvc_data.hashfile.db import get_index
+from dvc_data.hashfile.db import HashFileDB, get_index
 from dvc_data.hashfile.hash import file_md5
 from dvc_data.hashfile.hash_info import HashInfo
 from dvc_data.hashfile.tree import Tree
 from dvc_objects.executors import ThreadPoolExecutor
 
 from potstill.core.errors import PotstillError
-
-if TYPE_CHECKING:
-    from dvc.output import Output
-    from dvc_data.hashfile.db import HashFileDB
 
 HASH = re.compile(r"[0-9a-f]{32}(\.dir)?")  # only what matches becomes a path in the cache
 TASK = re.compile(r"^(\w{7}) +(\S+) .* (Queued|Running|Success|Failed) *$", re.M)
@@ -90,7 +87,7 @@ class CacheObject:
         return file_hash(self.path, self.hash_name) == self.value.removesuffix(".dir")
 
 
-def outputs(repo: Repo) -> list["Output"]:
+def outputs(repo: Repo) -> list[Output]:
     """Return what stages and `dvc add` keep in the cache, inside the project and with a hash of the contents.
 
     Raises:
@@ -121,7 +118,7 @@ def cache_objects(repo: Repo) -> list[CacheObject]:
     return [each for each in found.values() if each.path.is_file()]
 
 
-def _recorded(repo: Repo) -> Iterator[tuple["HashFileDB", str, str]]:
+def _recorded(repo: Repo) -> Iterator[tuple[HashFileDB, str, str]]:
     """Yield cache, hash and path of every output and of every file in one."""
     for out in outputs(repo):
         root = os.path.relpath(out.fs_path)
@@ -130,7 +127,7 @@ def _recorded(repo: Repo) -> Iterator[tuple["HashFileDB", str, str]]:
             yield out.cache, value, os.path.join(root, path)
 
 
-def _cached(repo: Repo) -> Iterator[tuple["HashFileDB", str, str]]:
+def _cached(repo: Repo) -> Iterator[tuple[HashFileDB, str, str]]:
     """Yield cache and hash, as name too, of every file in a cache inside the project."""
     for cache in (repo.cache.local, repo.cache.legacy):
         if is_within(repo, Path(cache.path)) and Path(cache.path).is_dir():
@@ -138,14 +135,14 @@ def _cached(repo: Repo) -> Iterator[tuple["HashFileDB", str, str]]:
                 yield cache, value, value
 
 
-def output_files(out: "Output") -> list[Path]:
+def output_files(out: Output) -> list[Path]:
     """Return the files of an output that exist in the workspace."""
     root = Path(out.fs_path)
     found = map(Path, out.dvcignore.find(out.fs, out.fs_path)) if root.is_dir() else [root]
     return [path for path in found if path.is_file()]
 
 
-def folder_hashes(cache: "HashFileDB", value: str) -> dict[str, str] | None:
+def folder_hashes(cache: HashFileDB, value: str) -> dict[str, str] | None:
     """Return the hashes of the files in a folder by path; None for a file, or if the cache has no intact list."""
     path = Path(cache.oid_to_path(value))
     if not HASH.fullmatch(value) or not value.endswith(".dir") or not path.is_file():
@@ -196,7 +193,7 @@ def is_within(repo: Repo, folder: Path) -> bool:
 # The remote
 
 
-def remote_store(repo: Repo, name: str | None) -> "HashFileDB":
+def remote_store(repo: Repo, name: str | None) -> HashFileDB:
     """Return the store of a remote.
 
     Raises:
@@ -207,12 +204,11 @@ def remote_store(repo: Repo, name: str | None) -> "HashFileDB":
     except ImportError as error:
         if not (plugin := re.search(r"dvc-\w+", str(error))):
             raise
-        raise PotstillError(
-            f"the remote {name}: {plugin[0]} is not installed. Run `pip install {plugin[0]}`."
-        ) from error
+        message = f"the remote {name}: {plugin[0]} is not installed. Run `pip install {plugin[0]}`."
+        raise PotstillError(message) from error
 
 
-def repair(cache: "HashFileDB", remote: "HashFileDB", intact: list[str], *, hashed: bool) -> list[str]:
+def repair(cache: HashFileDB, remote: HashFileDB, intact: list[str], *, hashed: bool) -> list[str]:
     """Replace objects that are damaged in a remote, and add those that its folders lack.
 
     Nothing else is removed: others may share the remote.
@@ -243,7 +239,7 @@ def repair(cache: "HashFileDB", remote: "HashFileDB", intact: list[str], *, hash
     return repaired
 
 
-def _is_intact_in(remote: "HashFileDB", cache: "HashFileDB", value: str, hashed: bool) -> bool | None:
+def _is_intact_in(remote: HashFileDB, cache: HashFileDB, value: str, hashed: bool) -> bool | None:
     """Whether an object is intact in a remote; None if it is not there."""
     path = remote.oid_to_path(value)
     try:

@@ -64,10 +64,9 @@ def arguments(parser: Parser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Classify on this machine, or on a Ray cluster."""
-    (_run_ray if args.engine == "ray" else _run_local)(args)
-
-
-def _run_local(args: argparse.Namespace) -> None:
+    if args.engine == "ray":
+        _run_ray(args)
+        return
     student = Student.load(args.model)
     if args.fallback and student.thresholds is not None:
         raise PotstillError(f"--fallback requires a single-label model ({args.model} is multi-label). Leave it out.")

@@ -9,15 +9,13 @@ import os
 from dataclasses import dataclass
 from itertools import count, takewhile
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+from dvc.output import Output
+from dvc.repo import Repo
 
 from potstill.commands import dvc_internals as internals
 from potstill.core.errors import PotstillError
 from potstill.terminal import Parser
-
-if TYPE_CHECKING:
-    from dvc.output import Output
-    from dvc.repo import Repo
 
 SHOWN = 10  # names in a message
 
@@ -36,8 +34,8 @@ def run(args: argparse.Namespace) -> None:
         cache = clean_cache(repo)
         workspace = check_workspace(repo)
         print(f"{cache.checked + workspace.checked:,} files checked")
-        if problems := [*cache.problems, *workspace.problems]:
-            raise PotstillError(" ".join(problems))
+        if problems := " ".join(filter(None, (cache.problem, workspace.problem))):
+            raise PotstillError(problems)
 
 
 @dataclass(frozen=True)
@@ -60,15 +58,15 @@ class CacheCheck:
         return len(self.intact) + len(self.damaged)
 
     @property
-    def problems(self) -> list[str]:
-        """What is wrong and what to do, if anything is."""
+    def problem(self) -> str:
+        """What is wrong and what to do; empty if nothing is."""
         if not self.damaged:
-            return []
-        return [
+            return ""
+        return (
             f"damaged in the cache, and moved to {self.moved_to}: {some(self.damaged)}. Restore them with `dvc pull` "
             "or `dvc repro`. If a pull brings the damage back, the remote is damaged: run `potstill push --hash` in a "
             "clone whose files are intact."
-        ]
+        )
 
 
 @dataclass(frozen=True)
@@ -86,8 +84,8 @@ class WorkspaceCheck:
     added: list[str]
 
     @property
-    def problems(self) -> list[str]:
-        """What is wrong and what to do, if anything is."""
+    def problem(self) -> str:
+        """What is wrong and what to do; empty if nothing is."""
         found = []
         if self.changed:
             found.append(
@@ -99,7 +97,7 @@ class WorkspaceCheck:
                 f"new in a folder that DVC tracks, and kept: {some(self.added)}. `dvc add FOLDER` records new files of "
                 "data; move them out of a stage's folder."
             )
-        return found
+        return " ".join(found)
 
 
 def some(names: list[str]) -> str:
@@ -108,7 +106,7 @@ def some(names: list[str]) -> str:
     return ", ".join(sorted(names)[:SHOWN]) + more
 
 
-def clean_cache(repo: "Repo") -> CacheCheck:
+def clean_cache(repo: Repo) -> CacheCheck:
     """Hash the objects in the cache, and move damaged ones to a folder beside them.
 
     They are not deleted: where the cache is linked into the workspace, they may be the only copy of an edit. A file in
@@ -150,7 +148,7 @@ def move_damaged(damaged: internals.CacheObject, folder: Path) -> None:
         raise PotstillError(f"{damaged.path} is damaged, and cannot be moved to {folder}: {error.strerror}") from None
 
 
-def check_workspace(repo: "Repo") -> WorkspaceCheck:
+def check_workspace(repo: Repo) -> WorkspaceCheck:
     """Hash the files outside the cache that DVC tracks, and tell it the hashes of those that differ."""
     checks = [check_output(repo, out) for out in internals.outputs(repo)]
     return WorkspaceCheck(
@@ -160,7 +158,7 @@ def check_workspace(repo: "Repo") -> WorkspaceCheck:
     )
 
 
-def check_output(repo: "Repo", out: "Output") -> WorkspaceCheck:
+def check_output(repo: Repo, out: Output) -> WorkspaceCheck:
     """Hash the files of an output, and tell DVC the hashes of those that differ."""
     root, name = Path(out.fs_path), out.hash_name
     found = {file: internals.file_hash(file, name) for file in internals.output_files(out)}
@@ -168,14 +166,13 @@ def check_output(repo: "Repo", out: "Output") -> WorkspaceCheck:
     if out.hash_info.isdir:
         hashes = internals.folder_hashes(out.cache, out.hash_info.value) or {}
         recorded = {root / path: value for path, value in hashes.items()}
-    if recorded:
-        different = [file for file, value in found.items() if value != recorded.get(file)]
-        changed = [file for file in different if file in recorded]
-        added = [file for file in different if file not in recorded]
-    elif found and internals.folder_hash(root, found, name) != out.hash_info.value:  # which file it is, nobody knows
-        different, changed, added = list(found), [root], []
-    else:
-        different, changed, added = [], [], []
+        if not recorded and found and internals.folder_hash(root, found, name) == out.hash_info.value:
+            recorded = dict(found)
+    different = [file for file, value in found.items() if value != recorded.get(file)]
+    changed = [file for file in different if file in recorded]
+    added = [file for file in different if file not in recorded]
+    if different and not recorded:  # without the list of the folder's files, it is not known which of them changed
+        changed, added = [root], []
     for file in different:
         internals.record_hash(repo, file, name)
     return WorkspaceCheck(len(found), list(map(os.path.relpath, changed)), list(map(os.path.relpath, added)))

@@ -91,7 +91,7 @@ def _ask(study: optuna.Study, space: SearchSpace) -> tuple[optuna.Trial, Student
     if params is None:
         study.tell(trial, state=TrialState.FAIL)
         if trial.number >= MAX_MISSES and not results(study, space):
-            raise PotstillError(f"no student fits into {space.budget:,} {space.unit}: raise --budget")
+            raise PotstillError(f"--budget: no student fits into {space.budget:,} {space.unit}. Raise it.")
     return trial, params
 
 
