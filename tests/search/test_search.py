@@ -8,8 +8,7 @@ import pytest
 from potstill.core.errors import PotstillError
 from potstill.evaluate.plots.figure import pareto_figure
 from potstill.search import heartbeat, run
-from potstill.search.pareto import Result, pareto_front, recommend
-from potstill.search.report import markdown
+from potstill.search.results import Result, markdown, pareto_front, recommend
 from potstill.search.space import FIRST, SearchSpace, expected_size, fill, searched
 from potstill.search.storage import Journal, discard_if_damaged, from_name
 from potstill.student.distil import distil

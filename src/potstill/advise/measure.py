@@ -132,10 +132,8 @@ def measure(
     models = _collect(_train_on_labels(fractions, sample, validation, baseline), progress)
     models += _collect(_fine_tune(teacher, fractions[-2:], sample, validation), progress)
     word_order = word_order_sensitivity(teacher.logits, texts)
-    transfer_set = sample.transfer_set()
-    logits = teacher.logits(transfer_set)
-    distilled = _distil(transfer_set, logits, sample, validation, student, models[-1].predictions)
-    models += _collect(distilled, progress)
+    logits = teacher.logits(sample.transfer_set())
+    models += _collect(_distil(logits, sample, validation, student, models[-1].predictions), progress)
 
     in_sample = vocabulary(sample.train["text"].tolist())
     in_all = vocabulary(data.train["text"].tolist() + data.unlabelled["text"].tolist())
@@ -147,7 +145,7 @@ def measure(
             "sample": len(sample.train),
             "selection": len(sample.selection),
             "validation": len(texts),
-            "transfer": len(transfer_set),
+            "transfer": len(logits),
         },
         "train_as_unlabelled": sample.train_as_unlabelled,
         "majority": round(majority(labels), 6),
@@ -191,13 +189,9 @@ def _fine_tune(
 
 
 def _distil(
-    texts: list[str],
-    logits: np.ndarray,
-    sample: Sample,
-    validation: Validation,
-    base: StudentParams,
-    reference: np.ndarray,
+    logits: np.ndarray, sample: Sample, validation: Validation, base: StudentParams, reference: np.ndarray
 ) -> Iterator[Measurement]:
+    texts = sample.transfer_set()
     device.use_threads(base.threads)
     for name in CANDIDATES:
         for part in FRACTIONS if name in WITH_CURVE else FRACTIONS[-1:]:

@@ -8,6 +8,7 @@ import argparse
 import shutil
 import sys
 from dataclasses import asdict
+from functools import partial
 
 from potstill.advise.decide import decide
 from potstill.advise.measure import measure
@@ -45,7 +46,8 @@ def run(args: argparse.Namespace) -> None:
         raise PotstillError(f"--teacher: {name} is a table of answers, which cannot label other texts. Name another.")
     data = Dataset.load(paths.PREPARED)
     teacher = FineTunedTeacher(params, name, data.labels, data.multi_label, SCRATCH)
-    measured = measure(data, args.rows, BaselineParams.load(), StudentParams.load(), teacher, _print_progress)
+    progress = partial(print, file=sys.stderr, flush=True)
+    measured = measure(data, args.rows, BaselineParams.load(), StudentParams.load(), teacher, progress)
     measured |= {"teacher": name, "non_inferiority_margin": EvaluateParams.load().non_inferiority_margin}
     advice = decide(measured)
     report = markdown(measured, advice)
@@ -55,7 +57,3 @@ def run(args: argparse.Namespace) -> None:
         files.write_text(folder / "advice.md", report)
     shutil.rmtree(SCRATCH)
     print(f"\n{report}")
-
-
-def _print_progress(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)

@@ -180,11 +180,6 @@ def record_hash(repo: Repo, path: Path, name: str) -> None:
     repo.state.save(str(path), repo.fs, HashInfo(name, file_hash(path, name) or "unreadable"), info)
 
 
-def damaged_folder(repo: Repo) -> Path:
-    """Return where damaged objects go: a folder in that of the cache, which DVC ignores."""
-    return Path(repo.cache.local_cache_dir) / "damaged"
-
-
 def is_within(repo: Repo, folder: Path) -> bool:
     """Whether a folder lies in the project once links are followed."""
     return folder.resolve().is_relative_to(Path(repo.root_dir).resolve())

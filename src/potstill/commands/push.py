@@ -28,7 +28,7 @@ def run(args: argparse.Namespace) -> None:
         name = args.remote or repo.config["core"].get("remote")
         remote = internals.remote_store(repo, name)
         print(f"{cache.checked:,} files checked")
-        if cache.damaged:
+        if cache.problem:
             raise PotstillError(cache.problem)
         intact = [each.value for each in cache.intact if each.hash_name == remote.hash_name]
         try:

@@ -24,8 +24,7 @@ from potstill.evaluate.params import EvaluateParams
 from potstill.evaluate.plots.figure import pareto_figure
 from potstill.label.params import LabelParams
 from potstill.search import storage
-from potstill.search.pareto import Result, Unit, pareto_front, recommend
-from potstill.search.report import markdown
+from potstill.search.results import Result, Unit, markdown, pareto_front, recommend
 from potstill.search.run import search
 from potstill.search.space import SearchSpace, searched
 from potstill.student.distil import distil

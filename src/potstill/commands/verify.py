@@ -44,29 +44,13 @@ class CacheCheck:
 
     Attributes:
         intact: the intact objects.
-        damaged: the paths, or else the hashes, of damaged ones.
-        moved_to: where these are now.
+        checked: the number of objects, damaged ones included.
+        problem: what is wrong and what to do; empty if nothing is.
     """
 
     intact: list[internals.CacheObject]
-    damaged: list[str]
-    moved_to: str
-
-    @property
-    def checked(self) -> int:
-        """The number of objects."""
-        return len(self.intact) + len(self.damaged)
-
-    @property
-    def problem(self) -> str:
-        """What is wrong and what to do; empty if nothing is."""
-        if not self.damaged:
-            return ""
-        return (
-            f"damaged in the cache, and moved to {self.moved_to}: {some(self.damaged)}. Restore them with `dvc pull` "
-            "or `dvc repro`. If a pull brings the damage back, the remote is damaged: run `potstill push --hash` in a "
-            "clone whose files are intact."
-        )
+    checked: int
+    problem: str
 
 
 @dataclass(frozen=True)
@@ -113,20 +97,25 @@ def clean_cache(repo: Repo) -> CacheCheck:
     the workspace that is a link to one becomes a copy.
     """
     objects = internals.cache_objects(repo)
-    intact = {each.path for each in objects if each.is_intact}
-    damaged = {each.path.resolve(): each for each in objects if each.path not in intact}
-    for out in internals.outputs(repo) if damaged else ():
+    intact = [each for each in objects if each.is_intact]
+    paths = {each.path for each in intact}
+    damaged = {each.path.resolve(): each for each in objects if each.path not in paths}
+    if not damaged:
+        return CacheCheck(intact, len(intact), "")
+    for out in internals.outputs(repo):
         for file in internals.output_files(out):
             if file.is_symlink() and file.resolve() in damaged and internals.is_within(repo, file.parent):
                 out.cache.unprotect(str(file))
-    folder = internals.damaged_folder(repo)
+    folder = Path(repo.cache.local_cache_dir) / "damaged"  # in the cache's folder, which DVC ignores
     for each in damaged.values():
         move_damaged(each, folder)
-    return CacheCheck(
-        [each for each in objects if each.path in intact],
-        [each.name for each in damaged.values()],
-        os.path.relpath(folder),
+    names = some([each.name for each in damaged.values()])
+    problem = (
+        f"damaged in the cache, and moved to {os.path.relpath(folder)}: {names}. Restore them with `dvc pull` or "
+        "`dvc repro`. If a pull brings the damage back, the remote is damaged: run `potstill push --hash` in a clone "
+        "whose files are intact."
     )
+    return CacheCheck(intact, len(intact) + len(damaged), problem)
 
 
 def move_damaged(damaged: internals.CacheObject, folder: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import optuna
 
 from potstill.runtime.networks import Shape
-from potstill.search.pareto import Unit
+from potstill.search.results import Unit
 from potstill.student.params import StudentParams
 from potstill.student.quantization import bits_of
 from potstill.student.vocabulary import layout
