@@ -1,6 +1,7 @@
-"""Arguments that several commands have."""
+"""Arguments that commands share."""
 
 import argparse
+import math
 import re
 from pathlib import Path
 
@@ -27,6 +28,21 @@ def integer(value: str, least: int, most: int) -> int:
     if not re.fullmatch("[0-9]{1,10}", value) or not least <= int(value) <= most:
         raise argparse.ArgumentTypeError(f"must be an integer from {least} to {most} (found: {value[:50]!r})")
     return int(value)
+
+
+def number(value: str, least: float, most: float, kind: str) -> float:
+    """Parse a number within bounds, which `kind` describes.
+
+    Raises:
+        ArgumentTypeError: it is none, or outside the bounds.
+    """
+    try:
+        parsed = float(value)
+    except ValueError:
+        parsed = math.nan
+    if not least <= parsed <= most:
+        raise argparse.ArgumentTypeError(f"must be {kind} (found: {value[:50]!r})")
+    return parsed
 
 
 def load(path: Path) -> tuple[Student, bytes]:

@@ -97,8 +97,8 @@ def outputs(repo: Repo) -> list[Output]:
         outs = list(repo.index.outs)
     except (AssertionError, AttributeError, TypeError, ValueError) as error:
         raise PotstillError(
-            f"dvc.yaml cannot be read with this params.yaml ({str(error) or type(error).__name__}): "
-            "a list lacks its brackets, or a value is null. See `git diff params.yaml`."
+            f"dvc.yaml: cannot be read with this params.yaml ({str(error) or type(error).__name__}). "
+            "A list may lack its brackets, or a value be null. See `git diff params.yaml`."
         ) from error
     cached = (out for out in outs if out.use_cache and out.is_in_repo and out.hash_info)
     return [out for out in cached if out.hash_name in ("md5", "md5-dos2unix")]
@@ -110,12 +110,12 @@ def cache_objects(repo: Repo) -> list[CacheObject]:
     That is everything in a cache inside the project. A cache elsewhere, also one that is only linked into the project,
     may be shared with others: of that, what this project has recorded.
     """
-    found: dict[Path, CacheObject] = {}
+    objects: dict[Path, CacheObject] = {}
     for cache, value, name in [*_recorded(repo), *_cached(repo)]:
         if HASH.fullmatch(value):
             path = Path(cache.oid_to_path(value))
-            found.setdefault(path, CacheObject(path, cache.hash_name, value, name))
-    return [each for each in found.values() if each.path.is_file()]
+            objects.setdefault(path, CacheObject(path, cache.hash_name, value, name))
+    return [each for each in objects.values() if each.path.is_file()]
 
 
 def _recorded(repo: Repo) -> Iterator[tuple[HashFileDB, str, str]]:
@@ -267,7 +267,7 @@ def queue_status() -> tuple[dict[str, Task], int]:
         done = subprocess.run(["dvc", "queue", "status"], capture_output=True, text=True)
         if done.returncode == 0:
             workers = WORKERS.search(done.stdout)
-            tasks = {task: Task(name, state) for task, name, state in TASK.findall(done.stdout)}
+            tasks = {task_id: Task(name, state) for task_id, name, state in TASK.findall(done.stdout)}
             return tasks, sum(map(int, workers.groups())) if workers else 0
         time.sleep(1)
     raise PotstillError(f"`dvc queue status` fails: {done.stderr or done.stdout}")
@@ -285,10 +285,10 @@ def mark_failed(name: str) -> None:
     subprocess.run(["dvc", "queue", "kill", "--force", name], capture_output=True)
 
 
-def is_alive(task: str) -> bool:
+def is_alive(task_id: str) -> bool:
     """Whether the process of a task runs."""
     try:
-        pid = _task_file(task, "json")["pid"]
+        pid = _task_file(task_id, "json")["pid"]
         os.kill(pid, 0)
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except (KeyError, ProcessLookupError):
@@ -297,9 +297,9 @@ def is_alive(task: str) -> bool:
         return True
 
 
-def fetch_result(task: str) -> bool:
+def fetch_result(task_id: str) -> bool:
     """Fetch the commit of a task from where it ran, if its worker has not; return whether Git has it now."""
-    info = _task_file(task, "run")
+    info = _task_file(task_id, "run")
     if not (ref := info.get("result_ref")):
         return False
     return _git("rev-parse", "--quiet", "--verify", ref) or _git("fetch", "--quiet", info["git_url"], f"{ref}:{ref}")
@@ -312,10 +312,10 @@ def failure_reason(name: str) -> str:
     return errors[-1] if errors else "ended without an error message"
 
 
-def _task_file(task: str, suffix: str) -> dict[str, Any]:
-    """Return what DVC recorded of a task: `json` of its process, `run` of its result; empty before it does."""
+def _task_file(task_id: str, suffix: str) -> dict[str, Any]:
+    """Return what DVC recorded of a task_id: `json` of its process, `run` of its result; empty before it does."""
     try:
-        (path,) = Path(".dvc/tmp/exps/run").glob(f"{task}*/{task}*.{suffix}")
+        (path,) = Path(".dvc/tmp/exps/run").glob(f"{task_id}*/{task_id}*.{suffix}")
         return json.loads(path.read_text())
     except ValueError:
         return {}

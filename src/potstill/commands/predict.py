@@ -7,7 +7,7 @@ from pathlib import Path
 
 from potstill.bulk import fallback
 from potstill.bulk.predict import Progress, predict
-from potstill.commands.common import add_model, count
+from potstill.commands.common import add_model, count, number
 from potstill.core.errors import PotstillError, missing_package, visible
 from potstill.readers.formats import FORMATS, STANDARD
 from potstill.runtime.model import Student
@@ -37,7 +37,7 @@ def arguments(parser: Parser) -> None:
     )
     add(
         "--threshold",
-        type=_probability,
+        type=partial(number, least=0, most=1, kind="a number from 0 to 1"),
         metavar="P",
         help="leave the label empty if its probability is below P (default: 0; for a multi-label model, P replaces "
         "the decision threshold of every label)",
@@ -117,13 +117,3 @@ def _run_ray(args: argparse.Namespace) -> None:
             progress=progress.update,
         )
     print(f"{rows:,} texts classified", file=sys.stderr)
-
-
-def _probability(value: str) -> float:
-    try:
-        probability = float(value)
-    except ValueError:
-        probability = -1
-    if not 0 <= probability <= 1:
-        raise argparse.ArgumentTypeError(f"must be a number from 0 to 1 (found: {value!r})")
-    return probability

@@ -52,7 +52,7 @@ def arguments(parser: Parser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Train students until there are `--trials` of them; write `metrics/search`."""
     if min(args.budget, args.trials, args.jobs) < 1:
-        raise PotstillError("--budget, --trials and --jobs must be positive integers")
+        raise PotstillError("--budget, --trials, --jobs: must be positive integers")
     params = StudentParams.load()
     _read(params)  # before processes start, so that an error is reported once
     # A storage may hold several searches. One is continued only on the same data, parameters and budget.

@@ -1,10 +1,11 @@
 """Serve predictions over HTTP: /predict, /model, /healthz, /metrics, and a page at /."""
 
 import argparse
+import sys
 from functools import partial
 
 from potstill.commands import page
-from potstill.commands.common import add_model, count, integer, load
+from potstill.commands.common import add_model, count, integer, load, number
 from potstill.commands.inspect import describe
 from potstill.core.errors import missing_package
 from potstill.terminal import Parser, text
@@ -24,7 +25,7 @@ def arguments(parser: Parser) -> None:
     add("--max-connections", type=count, metavar="N", default=1000, help="open connections (default: %(default)s)")
     add(
         "--timeout",
-        type=_seconds,
+        type=partial(number, least=sys.float_info.min, most=86400, kind="a number of seconds, at most 86400"),
         default=30,
         metavar="SECONDS",
         help="time for a client to send a request, and to read the response (default: %(default)s)",
@@ -59,13 +60,3 @@ def run(args: argparse.Namespace) -> None:
         max_length=args.max_length,
     )
     server.run(service, listening, timeout=args.timeout, max_connections=args.max_connections)
-
-
-def _seconds(value: str) -> float:
-    try:
-        seconds = float(value)
-    except ValueError:
-        seconds = 0
-    if not 0 < seconds <= 86400:
-        raise argparse.ArgumentTypeError(f"must be a number of seconds, at most 86400 (found: {value[:50]!r})")
-    return seconds

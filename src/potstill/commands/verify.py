@@ -70,18 +70,18 @@ class WorkspaceCheck:
     @property
     def problem(self) -> str:
         """What is wrong and what to do; empty if nothing is."""
-        found = []
+        problems = []
         if self.changed:
-            found.append(
+            problems.append(
                 f"changed or damaged outside the cache, and kept: {some(self.changed)}. `dvc add` records an edit of "
                 "data; `dvc checkout --force PATH` (or `dvc pull --force PATH`) restores what was recorded."
             )
         if self.added:
-            found.append(
+            problems.append(
                 f"new in a folder that DVC tracks, and kept: {some(self.added)}. `dvc add FOLDER` records new files of "
                 "data; move them out of a stage's folder."
             )
-        return " ".join(found)
+        return " ".join(problems)
 
 
 def some(names: list[str]) -> str:
@@ -134,7 +134,7 @@ def move_damaged(damaged: internals.CacheObject, folder: Path) -> None:
         else:
             damaged.path.rename(folder / f"{damaged.value}-{len(earlier)}")
     except OSError as error:
-        raise PotstillError(f"{damaged.path} is damaged, and cannot be moved to {folder}: {error.strerror}") from None
+        raise PotstillError(f"{damaged.path}: damaged, and cannot be moved to {folder} ({error.strerror}).") from None
 
 
 def check_workspace(repo: Repo) -> WorkspaceCheck:

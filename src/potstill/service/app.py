@@ -49,6 +49,11 @@ def create(
     Raises:
         PotstillError: the description cannot be written as JSON.
     """
+    try:
+        facts = escaped(json.dumps(description, ensure_ascii=False, allow_nan=False)).encode()
+    except (ValueError, RecursionError) as error:
+        message = f"the model's facts cannot be written as JSON ({error}). Export the student again."
+        raise PotstillError(message) from None
     metrics = Metrics(PATHS, student.labels)
     # The documentation pages of FastAPI load scripts from elsewhere.
     app = FastAPI(title="potstill", version=potstill.__version__, docs_url=None, redoc_url=None)
@@ -57,18 +62,9 @@ def create(
     app.add_exception_handler(Exception, _defect)
     top_k = "1" if student.thresholds is None else "all"
     _add_predict(app, Predictor(student, metrics, max_batch), requests.request_model(max_batch, max_length, top_k))
-    _add_others(app, _as_json(description), page)
+    _add_others(app, facts, page)
     app.add_middleware(RequestGuard, max_body=max_body, hosts=hosts, metrics=metrics)
     return app
-
-
-def _as_json(description: dict[str, Any]) -> bytes:
-    try:
-        return escaped(json.dumps(description, ensure_ascii=False, allow_nan=False)).encode()
-    except (ValueError, RecursionError) as error:
-        raise PotstillError(
-            f"the model's facts cannot be written as JSON ({error}). Export the student again."
-        ) from None
 
 
 async def _http_error(request: Request, error: Exception) -> JSONResponse:
@@ -112,14 +108,14 @@ def _add_predict(app: FastAPI, predictor: Predictor, model: type[requests.Predic
         return Response(response, media_type=JSON)
 
 
-def _add_others(app: FastAPI, description: bytes, page: str) -> None:
+def _add_others(app: FastAPI, facts: bytes, page: str) -> None:
     @app.get("/healthz")
     async def healthz() -> dict[str, str]:
         return {"status": "ok"}
 
     @app.get("/model", response_model=dict[str, Any])
     async def model() -> Response:
-        return Response(description, media_type=JSON)
+        return Response(facts, media_type=JSON)
 
     @app.get("/metrics", include_in_schema=False)
     async def prometheus() -> Response:

@@ -71,7 +71,7 @@ def parse(content: bytes) -> dict[str, Any]:
     """
     gc.disable()  # it would go through a million lists again and again, and hold up all other requests
     try:
-        found = json.loads(content.decode(json.detect_encoding(content)), object_pairs_hook=tuple)
+        pairs = json.loads(content.decode(json.detect_encoding(content)), object_pairs_hook=tuple)
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise HTTPException(422, f"body: JSON decode error: {error}.") from None
     except RecursionError:
@@ -80,11 +80,11 @@ def parse(content: bytes) -> dict[str, Any]:
         raise HTTPException(422, "body: a number has too many digits.") from None
     finally:
         gc.enable()
-    if not isinstance(found, tuple):
+    if not isinstance(pairs, tuple):
         raise HTTPException(422, 'body: must be a JSON object, such as {"texts": ["one", "another"]}.')
-    values = dict(found)
-    if len(values) < len(found):
-        duplicate = collections.Counter(key for key, _ in found).most_common(1)[0][0]
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        duplicate = collections.Counter(key for key, _ in pairs).most_common(1)[0][0]
         raise HTTPException(422, f"body: duplicate key {duplicate[:50]!r}. Leave one out.")
     return values
 
