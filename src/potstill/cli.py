@@ -30,7 +30,6 @@ PROJECT = {
     "verify": "Check the hash of every file that DVC tracks, and move damaged ones out of its cache.",
     "push": "Push to the DVC remote, and replace what is damaged there.",
 }
-PROJECT_FILES = ("dvc.yaml", "params.yaml")
 
 
 def main() -> None:
@@ -50,8 +49,9 @@ def execute(arguments: Sequence[str]) -> None:
     parser = Parser(prog=f"potstill {chosen.command}", description=(MODEL | PROJECT)[chosen.command])
     module.arguments(parser)
     args = parser.parse_args(chosen.arguments)
-    if chosen.command in PROJECT:
-        _check_project()
+    for name in ("dvc.yaml", "params.yaml") if chosen.command in PROJECT else ():
+        if not Path(name).is_file():
+            raise PotstillError(f"{name}: not found in {Path.cwd()}. Run this command in the folder of a project.")
     with suppress(BrokenPipeError):  # the reader of the output closed it early, as `head` does
         module.run(args)
 
@@ -72,9 +72,3 @@ def _parser() -> Parser:
     parser.add_argument("command", choices=[*MODEL, *PROJECT], metavar="command", help=argparse.SUPPRESS)
     parser.add_argument("arguments", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
     return parser
-
-
-def _check_project() -> None:
-    for name in PROJECT_FILES:
-        if not Path(name).is_file():
-            raise PotstillError(f"{name}: not found in {Path.cwd()}. Run this command in the folder of a project.")

@@ -128,7 +128,7 @@ def test_a_database_error_is_one_line_without_the_password(pulled, server):
         (server.url(database="nowhere"), 'database "nowhere" does not exist'),
         (server.url().replace(f":{server.port}", ":1"), "Connection refused"),
         (server.url("hush@hush"), "write %40 for @"),
-        (server.url().replace(str(server.port), "hush"), "is not like postgresql://"),
+        (server.url().replace(str(server.port), "hush"), "must be like postgresql://"),
         ("mysql://me:hush@localhost/search", "a URL that begins with postgresql://"),
     ):
         output = run(pulled, *SEARCH, "1", "--storage", url, fails=True)

@@ -75,7 +75,7 @@ class TestSearch:
         assert len(self.run(tmp_path, 5)) == 5
 
     def test_a_budget_too_small_for_any_student_is_an_error(self, tmp_path):
-        with pytest.raises(PotstillError, match=r"no student fits into 9 parameters: raise --budget"):
+        with pytest.raises(PotstillError, match=r"no student fits into 9 parameters\. Raise it"):
             self.run(tmp_path, 3, budget=9)
 
 

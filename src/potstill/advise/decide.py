@@ -3,27 +3,18 @@
 The thresholds were set before the first run on the tasks that they are checked against (benchmarks/README.md).
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from potstill.advise.curve import Curve
-from potstill.advise.evidence import (
-    Measured,
-    available_texts,
-    distillation_curve,
-    errors_by_size,
-    interval,
-    is_easy,
-    on_all_texts,
-    points,
-    published_choice,
-    second_score,
-    student_with_curve,
-    teacher_learns,
-    two_digits,
-)
 from potstill.advise.measure import CANDIDATES, DISTILLATION
 from potstill.advise.sample import FRACTIONS
+from potstill.evaluate.word_order import recommended_architecture
 
+Measured = Mapping[str, Any]  # what `measure` returned
+
+EASY_ERROR = 0.03  # of TF-IDF, up to which a teacher has nothing to improve
 MIN_GAIN = 0.005  # of accuracy, that a doubling of the texts must bring
 MAX_EXTRAPOLATION = 16  # a learning curve is used up to this multiple of its largest number of texts
 UNKNOWN_TEXTS = 0.3  # share of texts with a word that no text of the task has, from which on borrowed words may help
@@ -96,9 +87,8 @@ def worth_it(measured: Measured, student: str) -> Statement:
         claim = f"No: TF-IDF with logistic regression has an accuracy of {tfidf['accuracy']:.0%}."
         return Statement(topic, claim, evidence, "measured")
     if headroom["difference_low"] <= 0:
-        if teacher_learns(measured):
-            claim = "Not with this teacher: it is not significantly better than TF-IDF with logistic regression."
-        else:
+        claim = "Not with this teacher: it is not significantly better than TF-IDF with logistic regression."
+        if not teacher_learns(measured):
             claim = "Not on this sample: the teacher is significantly worse than TF-IDF with logistic regression."
         if max(teacher["accuracy_low"], tfidf["accuracy_low"]) <= measured["majority"]:
             claim += " Neither is significantly better than always predicting the most frequent class."
@@ -118,9 +108,8 @@ def which_student(measured: Measured, student: str) -> Statement:
     paired, order = measured["paired"], measured["word_order"]
     bag, published = paired["bigru, bag"], published_choice(measured)
     significant = bag["difference_low"] > 0 or bag["difference_high"] < 0
-    evidence = (
-        f"bigru against bag: {interval(bag)}; large bigru against bigru: {interval(paired['large bigru, bigru'])}"
-    )
+    large = paired["large bigru, bigru"]
+    evidence = f"bigru against bag: {interval(bag)}; large bigru against bigru: {interval(large)}"
     if order:
         evidence += f"; word-order sensitivity {order['wos']:.2f}, for which Wasserblat (2021) recommends a {published}"
     size = f"{on_all_texts(measured, student, 'distilled')['parameters']:,} parameters"
@@ -154,14 +143,14 @@ def ships(measured: Measured, student: str) -> Statement:
     if loss["difference_high"] >= -margin:
         claim = "Unclear: the sample is too small to show whether it is non-inferior to its teacher."
         return Statement(topic, claim, evidence, "inconclusive")
-    curve, available = distillation_curve(measured, student), available_texts(measured)
+    curve = learning_curve(measured, student_with_curve(student), "distilled")
+    available = available_texts(measured)
     size = min(available, MAX_EXTRAPOLATION * curve.largest)
     now = on_all_texts(measured, student, "distilled")["accuracy"]
     expected = now + max(0.0, curve.error(curve.largest) - curve.error(size))
     teacher = on_all_texts(measured, "teacher", "hard")["accuracy"]
-    evidence += (
-        f"; its learning curve predicts {expected:.1%} on all {available:,} texts; the teacher has {teacher:.1%}"
-    )
+    evidence += f"; its learning curve predicts {expected:.1%} on all {available:,} texts; "
+    evidence += f"the teacher has {teacher:.1%}"
     if expected >= teacher - margin:
         claim = "Perhaps: it is too far below its teacher now, but more text may close the gap."
         return Statement(topic, claim, evidence, "inconclusive")
@@ -172,7 +161,7 @@ def ships(measured: Measured, student: str) -> Statement:
 def more_text(measured: Measured, student: str) -> Statement:
     """Decide how much unlabelled text is worth collecting."""
     name = student_with_curve(student)
-    gain, curve = measured["paired"][f"{name}, on a quarter"], distillation_curve(measured, student)
+    gain, curve = measured["paired"][f"{name}, on a quarter"], learning_curve(measured, name, "distilled")
     texts, available = measured["rows"]["transfer"], available_texts(measured)
     unknown, outside = (measured["out_of_vocabulary"][part]["texts"] for part in ("all", "sample"))
     evidence = (
@@ -191,7 +180,7 @@ def more_text(measured: Measured, student: str) -> Statement:
         return Statement(topic, claim, evidence, "inconclusive", borrow)
     evidence += f"; {points(gain['difference'] / (len(FRACTIONS) - 1))} per doubling"
     limit = MAX_EXTRAPOLATION * curve.largest
-    wanted = two_digits(curve.saturation(MIN_GAIN, limit))
+    wanted = int(float(f"{curve.saturation(MIN_GAIN, limit):.1e}"))  # two significant digits
     reach = "at least " if wanted >= limit else ""
     have = f"by the learning curve, a doubling gains {points(MIN_GAIN)} up to {reach}{wanted:,} texts; "
     have += f"you have {available:,}, train included."
@@ -203,9 +192,10 @@ def more_text(measured: Measured, student: str) -> Statement:
 
 def more_labels(measured: Measured) -> Statement:
     """Decide whether more labels make a better teacher."""
-    gain, rows = measured["paired"]["teacher, on half"], measured["rows"]
-    sizes, errors = zip(*errors_by_size(measured, "teacher", "hard"), strict=True)
-    evidence = f"teacher, {sizes[0]:,} to {sizes[-1]:,} labels: {interval(gain)}"
+    gain, train = measured["paired"]["teacher, on half"], measured["rows"]["train"]
+    curve = learning_curve(measured, "teacher", "hard")
+    half = by_size(measured, "teacher", "hard")[0]["texts"]
+    evidence = f"teacher, {half:,} to {curve.largest:,} labels: {interval(gain)}"
     topic = "More labels?"
     if not teacher_learns(measured):
         claim = "Unclear: the sample is too small for the teacher. Run this again with more rows."
@@ -213,12 +203,11 @@ def more_labels(measured: Measured) -> Statement:
     if gain["difference_low"] <= 0:
         claim = "Probably not: twice as many labels did not make the teacher significantly better."
         return Statement(topic, claim, evidence, "inconclusive")
-    curve = Curve.fit(sizes, errors, rows["validation"])
     claim = "Yes: the teacher improves with the number of labels."
-    if rows["train"] > curve.largest:
-        size = min(rows["train"], MAX_EXTRAPOLATION * curve.largest)
-        claim += f" By its learning curve, all {rows['train']:,} may bring it to {1 - curve.error(size):.0%}."
-    evidence += f"; twice the {rows['train']:,} train rows: {points(curve.gain(rows['train']))}, by the learning curve"
+    if train > curve.largest:
+        size = min(train, MAX_EXTRAPOLATION * curve.largest)
+        claim += f" By its learning curve, all {train:,} may bring it to {1 - curve.error(size):.0%}."
+    evidence += f"; twice the {train:,} train rows: {points(curve.gain(train))}, by the learning curve"
     return Statement(topic, claim, evidence, "likely")
 
 
@@ -243,10 +232,8 @@ def larger_teacher(measured: Measured, student: str) -> Statement:
         claim = "Not yet: the student is worse than this one already. First try more text and a larger student."
         return Statement(topic, claim, evidence, "likely")
     if order and published_choice(measured) == "bag":
-        claim = (
-            "Perhaps: the student is as good as its teacher, so it could follow a better one; but where word order "
-            "matters little, larger teachers are seldom much better. First try more labels, or two teachers."
-        )
+        claim = "Perhaps: the student is as good as its teacher, so it could follow a better one; but where word order "
+        claim += "matters little, larger teachers are seldom much better. First try more labels, or two teachers."
         return Statement(topic, claim, evidence, "inconclusive")
     claim = "Likely to help: the student is as good as its teacher, so it could follow a better one."
     command = "dvc exp run -S 'teacher.checkpoints=[roberta]' -S 'label.teachers=[roberta]'"
@@ -265,3 +252,66 @@ def _repeat(measured: Measured) -> str | None:
     """Return the command that uses twice as many rows, if the task has them."""
     rows = 2 * measured["rows"]["sample"]
     return f"potstill advise --rows {rows}" if rows < measured["rows"]["train"] else None
+
+
+# What was measured
+
+
+def interval(test: Mapping[str, Any]) -> str:
+    """Format a paired difference with its 95% interval."""
+    low, high = (f"{100 * test[f'difference_{end}']:+.1f}".replace("-", "−") for end in ("low", "high"))
+    return f"{points(test['difference'], '+')} ({low} to {high})"
+
+
+def points(fraction: float, sign: str = "") -> str:
+    """Format a fraction in percentage points."""
+    return f"{100 * fraction:{sign}.1f} points".replace("-", "−")
+
+
+def is_easy(measured: Measured) -> bool:
+    """Return whether TF-IDF leaves next to no error."""
+    return 1 - on_all_texts(measured, "TF-IDF", "hard")["accuracy"] <= EASY_ERROR
+
+
+def teacher_learns(measured: Measured) -> bool:
+    """Return whether the teacher is not significantly worse than TF-IDF; if it is, the sample is too small for it."""
+    return measured["paired"]["teacher, TF-IDF"]["difference_high"] >= 0
+
+
+def published_choice(measured: Measured) -> str:
+    """Return what Wasserblat 2021 recommends at this word-order sensitivity; a bag if no text has an order."""
+    order = measured["word_order"]
+    return "bag" if order is None else recommended_architecture(order["wos"])
+
+
+def second_score(measured: Measured) -> tuple[str, str]:
+    """Return the key and the name of the score beside accuracy: micro-F1 in a multi-label task."""
+    multi_label = "micro_f1" in measured["models"][0]
+    return ("micro_f1", "micro-F1 × 100") if multi_label else ("matthews", "Matthews × 100")
+
+
+def available_texts(measured: Measured) -> int:
+    """Return the number of texts of the task, labelled or not."""
+    return measured["rows"]["train"] + measured["rows"]["unlabelled"]
+
+
+def student_with_curve(student: str) -> str:
+    """Return the student of the same kind that was also trained on fractions of the texts."""
+    return "bag" if student == "bag" else "bigru"
+
+
+def learning_curve(measured: Measured, name: str, training: str) -> Curve:
+    """Return the learning curve of a model."""
+    models = by_size(measured, name, training)
+    return Curve.fit([m["texts"] for m in models], [1 - m["accuracy"] for m in models], measured["rows"]["validation"])
+
+
+def on_all_texts(measured: Measured, name: str, training: str) -> Mapping[str, Any]:
+    """Return the row of the model that was trained on the most texts."""
+    return by_size(measured, name, training)[-1]
+
+
+def by_size(measured: Measured, name: str, training: str) -> list[Mapping[str, Any]]:
+    """Return the rows of a model in ascending order of the number of training texts."""
+    found = [m for m in measured["models"] if (m["name"], m["training"]) == (name, training)]
+    return sorted(found, key=lambda model: model["texts"])

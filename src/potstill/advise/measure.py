@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
 
 from potstill.advise.sample import FRACTIONS, Sample, draw, subset
+from potstill.advise.teacher import FineTunedTeacher
 from potstill.baseline.network import train_on_labels
 from potstill.baseline.params import BaselineParams
 from potstill.core import device
@@ -40,46 +41,21 @@ WITH_CURVE = ("bag", "bigru")  # also trained on the smaller fractions
 Params = TypeVar("Params", bound=NetworkParams)
 
 
-class Teacher(Protocol):
-    """A classifier that can be trained several times."""
-
-    def fit(self, train: pd.DataFrame, validation: pd.DataFrame) -> None:
-        """Train on a table with `text` and `label`; another one is for the validation curve."""
-
-    def logits(self, texts: list[str]) -> np.ndarray:
-        """Return logits of shape (texts, classes)."""
-
-
 @dataclass(frozen=True)
 class Measurement:
-    """The scores of one model.
+    """A model that was trained and measured.
 
     Attributes:
-        name: of the model.
-        training: "hard" (on labels) or "distilled".
-        texts: the number of texts that it was trained on.
-        parameters: the number of its weights; None if it is not compared by size.
-        scores: what `evaluate.scores.scores` returns.
+        row: what is kept of it, ready for JSON: `name`; `training`, "hard" (on labels) or "distilled"; `texts`, the
+            number that it was trained on; `parameters`, the number of its weights, None if it is not compared by size;
+            and its scores.
         predictions: on the validation texts, as `choose` returns them.
         correct: whether these are right, booleans of shape (texts,).
     """
 
-    name: str
-    training: str
-    texts: int
-    parameters: int | None
-    scores: dict[str, float]
+    row: dict[str, Any]
     predictions: np.ndarray
     correct: np.ndarray
-
-    def row(self) -> dict[str, Any]:
-        """Return what is kept of it, ready for JSON."""
-        known = {"name": self.name, "training": self.training, "texts": self.texts, "parameters": self.parameters}
-        return known | self.scores
-
-    def line(self) -> str:
-        """Return a line that reports progress."""
-        return f"{self.name}, {self.training}, {self.texts:,} texts: {self.scores['accuracy']:.1%}"
 
 
 @dataclass(frozen=True)
@@ -88,7 +64,7 @@ class Validation:
 
     Attributes:
         texts: the texts.
-        targets: their labels, as `corpus.dataset.targets` returns them.
+        targets: their labels, as `data.dataset.targets` returns them.
         thresholds: the decision thresholds of a multi-label task, one per class; None otherwise.
     """
 
@@ -108,16 +84,17 @@ class Validation:
         """Score a model.
 
         Args:
-            name: see `Measurement`, likewise the next two.
+            name: see `Measurement.row`, likewise the next two.
             training: "hard" or "distilled".
             size: the number of training texts.
             probabilities: on the validation texts, of shape (texts, classes).
-            parameters: see `Measurement`.
+            parameters: see `Measurement.row`.
             reference: the predictions that its agreement is measured with.
         """
-        scored = scores(self.targets, probabilities, reference, self.thresholds)
+        row = {"name": name, "training": training, "texts": size, "parameters": parameters}
+        row |= scores(self.targets, probabilities, reference, self.thresholds)
         predictions = choose(probabilities, self.thresholds)
-        return Measurement(name, training, size, parameters, scored, predictions, right(predictions, self.targets))
+        return Measurement(row, predictions, right(predictions, self.targets))
 
 
 def measure(
@@ -125,7 +102,7 @@ def measure(
     rows: int,
     baseline: BaselineParams,
     student: StudentParams,
-    teacher: Teacher,
+    teacher: FineTunedTeacher,
     progress: Callable[[str], None] = lambda line: None,
 ) -> dict[str, Any]:
     """Train linear models, students and teachers on fractions of a sample, and measure them.
@@ -142,24 +119,21 @@ def measure(
     Returns:
         What `decide` and `report` need, ready for JSON:
         `classes`; `rows` (of each table); `majority` (the accuracy of always predicting the most frequent class);
-        `train_as_unlabelled` (see `Sample`); `models`, a list of `Measurement.row`; `word_order`, see
+        `train_as_unlabelled` (see `Sample`); `models`, the rows of `Measurement`; `word_order`, see
         `word_order_sensitivity`; `out_of_vocabulary`, see there, for the vocabulary of the `sample` and of `all` texts;
         `paired`, what `mcnemar` returns for pairs of models, first minus second.
     """
     sample = draw(data, rows)
     thresholds = [0.5] * len(data.labels) if data.multi_label else None
-    validation = Validation(
-        sample.validation["text"].tolist(), targets(sample.validation["label"], len(data.labels)), thresholds
-    )
+    texts, labels = sample.validation["text"].tolist(), targets(sample.validation["label"], len(data.labels))
+    validation = Validation(texts, labels, thresholds)
     fractions = [subset(sample.train, len(sample.train) // part, len(data.labels))[0] for part in FRACTIONS]
 
-    models = _collect(_train_on_labels(data.labels, fractions, sample, validation, baseline), progress)
-    models += _collect(_fine_tune(teacher, fractions[-2:], sample, validation, data.multi_label), progress)
-    word_order = word_order_sensitivity(teacher.logits, validation.texts)
-    transfer_set = sample.transfer_set()
-    logits = teacher.logits(transfer_set)
-    distilled = _distil(data.labels, transfer_set, logits, sample, validation, student, models[-1].predictions)
-    models += _collect(distilled, progress)
+    models = _collect(_train_on_labels(fractions, sample, validation, baseline), progress)
+    models += _collect(_fine_tune(teacher, fractions[-2:], sample, validation), progress)
+    word_order = word_order_sensitivity(teacher.logits, texts)
+    logits = teacher.logits(sample.transfer_set())
+    models += _collect(_distil(logits, sample, validation, student, models[-1].predictions), progress)
 
     in_sample = vocabulary(sample.train["text"].tolist())
     in_all = vocabulary(data.train["text"].tolist() + data.unlabelled["text"].tolist())
@@ -170,81 +144,69 @@ def measure(
             "unlabelled": len(data.unlabelled),
             "sample": len(sample.train),
             "selection": len(sample.selection),
-            "validation": len(validation.texts),
-            "transfer": len(transfer_set),
+            "validation": len(texts),
+            "transfer": len(logits),
         },
         "train_as_unlabelled": sample.train_as_unlabelled,
-        "majority": round(majority(validation.targets), 6),
-        "models": [model.row() for model in models],
+        "majority": round(majority(labels), 6),
+        "models": [model.row for model in models],
         "word_order": word_order,
-        "out_of_vocabulary": {
-            "sample": out_of_vocabulary(in_sample, validation.texts),
-            "all": out_of_vocabulary(in_all, validation.texts),
-        },
+        "out_of_vocabulary": {"sample": out_of_vocabulary(in_sample, texts), "all": out_of_vocabulary(in_all, texts)},
         "paired": _compare(models),
     }
 
 
 def _collect(measurements: Iterable[Measurement], progress: Callable[[str], None]) -> list[Measurement]:
     """Return the measurements as a list, and report each as soon as it is made."""
-    found = []
-    for measurement in measurements:
-        progress(measurement.line())
-        found.append(measurement)
-    return found
+    models = []
+    for model in measurements:
+        progress("{name}, {training}, {texts:,} texts: {accuracy:.1%}".format(**model.row))
+        models.append(model)
+    return models
 
 
 def _train_on_labels(
-    labels: list[str],
-    fractions: Sequence[pd.DataFrame],
-    sample: Sample,
-    validation: Validation,
-    baseline: BaselineParams,
+    fractions: Sequence[pd.DataFrame], sample: Sample, validation: Validation, base: BaselineParams
 ) -> Iterator[Measurement]:
-    device.use_threads(baseline.threads)
+    device.use_threads(base.threads)
     for train in fractions:
-        tfidf = Tfidf.fit(train, baseline.C, baseline.class_weight)
+        tfidf = Tfidf.fit(train, base.C, base.class_weight)
         yield validation.measure("TF-IDF", "hard", len(train), tfidf.predict_proba(validation.texts))
         for name in WITH_CURVE:
-            params = _adjust(baseline, CANDIDATES[name], len(train), len(train))
-            student = train_on_labels(labels, train, sample.selection, params).student
-            answers = student.predict_proba(validation.texts)
-            yield validation.measure(name, "hard", len(train), answers, student.parameters)
+            params = _adjust(base, CANDIDATES[name], len(train), len(train))
+            student = train_on_labels(sample.labels, train, sample.selection, params).student
+            predicted = student.predict_proba(validation.texts)
+            yield validation.measure(name, "hard", len(train), predicted, student.parameters)
 
 
 def _fine_tune(
-    teacher: Teacher, fractions: Sequence[pd.DataFrame], sample: Sample, validation: Validation, multi_label: bool
+    teacher: FineTunedTeacher, fractions: Sequence[pd.DataFrame], sample: Sample, validation: Validation
 ) -> Iterator[Measurement]:
     for train in fractions:
         teacher.fit(train, sample.selection.head(CURVE_ROWS))
-        answers = probabilities(teacher.logits(validation.texts), multi_label)
-        yield validation.measure("teacher", "hard", len(train), answers)
+        predicted = probabilities(teacher.logits(validation.texts), validation.thresholds is not None)
+        yield validation.measure("teacher", "hard", len(train), predicted)
 
 
 def _distil(
-    labels: list[str],
-    transfer_set: list[str],
-    logits: np.ndarray,
-    sample: Sample,
-    validation: Validation,
-    base: StudentParams,
-    reference: np.ndarray,
+    logits: np.ndarray, sample: Sample, validation: Validation, base: StudentParams, reference: np.ndarray
 ) -> Iterator[Measurement]:
+    texts = sample.transfer_set()
     device.use_threads(base.threads)
     for name in CANDIDATES:
         for part in FRACTIONS if name in WITH_CURVE else FRACTIONS[-1:]:
-            size = len(transfer_set) // part
-            params = _adjust(base, CANDIDATES[name] | DISTILLATION[name], size, len(transfer_set))
-            student = distil(labels, transfer_set[:size], logits[:size], sample.selection, params).student
-            answers = student.predict_proba(validation.texts)
-            yield validation.measure(name, "distilled", size, answers, student.parameters, reference)
+            size = len(texts) // part
+            params = _adjust(base, CANDIDATES[name] | DISTILLATION[name], size, len(texts))
+            student = distil(sample.labels, texts[:size], logits[:size], sample.selection, params).student
+            predicted = student.predict_proba(validation.texts)
+            yield validation.measure(name, "distilled", size, predicted, student.parameters, reference)
 
 
 def _compare(models: Sequence[Measurement]) -> dict[str, dict[str, Any]]:
     """Return paired tests; `models` of the same name and training are in ascending order of their texts."""
     trained: dict[tuple[str, str], list[np.ndarray]] = {}
     for model in models:
-        trained.setdefault((model.name, model.training), []).append(model.correct)
+        trained.setdefault((model.row["name"], model.row["training"]), []).append(model.correct)
     teachers, tfidf = trained["teacher", "hard"], trained["TF-IDF", "hard"][-1]
     students = {name: trained[name, "distilled"] for name in CANDIDATES}
     pairs = {

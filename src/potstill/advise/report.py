@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from potstill.advise.decide import Statement
-from potstill.advise.evidence import Measured, second_score
+from potstill.advise.decide import Measured, Statement, second_score
 from potstill.core.markdown import code
 
 CONFIDENCE = {
@@ -29,8 +28,7 @@ def markdown(measured: Measured, advice: Sequence[Statement]) -> str:
     for statement in advice:
         lines += [f"**{statement.topic}** {statement.claim}", "", f"- Evidence: {statement.evidence}."]
         lines += [f"- {CONFIDENCE[statement.confidence]}"]
-        lines += [f"- `{statement.command}`"] if statement.command else []
-        lines += [""]
+        lines += [f"- `{statement.command}`", ""] if statement.command else [""]
     key, name = second_score(measured)
     lines += [f"| model | training | texts | parameters | validation, % (95% CI) | {name} | agreement, % |"]
     lines += ["| --- | --- | ---: | ---: | ---: | ---: | ---: |"]

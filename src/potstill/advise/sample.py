@@ -22,6 +22,7 @@ class Sample:
     """A part of a task.
 
     Attributes:
+        labels: the names of the classes.
         train: a table with `text` and `label`, likewise the next two.
         selection: for choosing epochs.
         validation: for measuring.
@@ -29,6 +30,7 @@ class Sample:
         train_as_unlabelled: whether `others` are train texts, because the task has no unlabelled ones.
     """
 
+    labels: list[str]
     train: pd.DataFrame
     selection: pd.DataFrame
     validation: pd.DataFrame
@@ -52,8 +54,8 @@ def draw(data: Dataset, rows: int) -> Sample:
     smallest = max(MIN_ROWS, FRACTIONS[0] * classes)
     if size < smallest:
         raise PotstillError(
-            f"{size} labelled rows (--rows, or four fifths of train) are too few for {classes} classes: "
-            f"at least {smallest} are needed"
+            f"--rows: {size} labelled rows are too few for {classes} classes. Use at least {smallest}; four fifths of "
+            "the train split are used at most."
         )
     if len(np.unique(data.targets("validation"), axis=0)) < 2:
         raise PotstillError("the validation split has only one class. Set prepare.validation.")
@@ -63,7 +65,9 @@ def draw(data: Dataset, rows: int) -> Sample:
     others = (rest if train_as_unlabelled else data.unlabelled)["text"]
     others = others.sample(n=min(len(others), max(0, TRANSFER_TEXTS - len(train))), random_state=SEED)
     validation, _ = subset(data.validation, VALIDATION_ROWS, classes)
-    return Sample(train, train if selection.empty else selection, validation, others.tolist(), train_as_unlabelled)
+    return Sample(
+        data.labels, train, train if selection.empty else selection, validation, others.tolist(), train_as_unlabelled
+    )
 
 
 def subset(rows: pd.DataFrame, size: int, classes: int) -> tuple[pd.DataFrame, pd.DataFrame]:

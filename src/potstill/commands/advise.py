@@ -8,6 +8,7 @@ import argparse
 import shutil
 import sys
 from dataclasses import asdict
+from functools import partial
 
 from potstill.advise.decide import decide
 from potstill.advise.measure import measure
@@ -30,9 +31,8 @@ SCRATCH = paths.SCRATCH / "advise"
 def arguments(parser: Parser) -> None:
     """Add the options."""
     parser.add_argument("--rows", type=int, default=1500, help="labelled rows to use at most (default: %(default)s)")
-    parser.add_argument(
-        "--teacher", type=text, help="one of teacher.presets (default: the first of teacher.checkpoints)"
-    )
+    teacher = "one of teacher.presets (default: the first of teacher.checkpoints)"
+    parser.add_argument("--teacher", type=text, help=teacher)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -40,14 +40,14 @@ def run(args: argparse.Namespace) -> None:
     params = TeacherParams.load()
     name = args.teacher or params.checkpoints[0]
     if name not in params.presets:
-        raise PotstillError(
-            f"--teacher: params.yaml has no preset {name!r} (found: {join_names(sorted(params.presets))})"
-        )
+        found = join_names(sorted(params.presets))
+        raise PotstillError(f"--teacher: params.yaml has no preset {name!r} (found: {found})")
     if table.is_table(params.presets[name].checkpoint):
         raise PotstillError(f"--teacher: {name} is a table of answers, which cannot label other texts. Name another.")
     data = Dataset.load(paths.PREPARED)
     teacher = FineTunedTeacher(params, name, data.labels, data.multi_label, SCRATCH)
-    measured = measure(data, args.rows, BaselineParams.load(), StudentParams.load(), teacher, _print_progress)
+    progress = partial(print, file=sys.stderr, flush=True)
+    measured = measure(data, args.rows, BaselineParams.load(), StudentParams.load(), teacher, progress)
     measured |= {"teacher": name, "non_inferiority_margin": EvaluateParams.load().non_inferiority_margin}
     advice = decide(measured)
     report = markdown(measured, advice)
@@ -57,7 +57,3 @@ def run(args: argparse.Namespace) -> None:
         files.write_text(folder / "advice.md", report)
     shutil.rmtree(SCRATCH)
     print(f"\n{report}")
-
-
-def _print_progress(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)

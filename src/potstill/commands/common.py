@@ -1,13 +1,12 @@
-"""Arguments that several commands have."""
+"""Arguments that commands share."""
 
 import argparse
+import math
 import re
 from pathlib import Path
 
 from potstill.runtime.model import Student
 from potstill.terminal import Parser
-
-MAX_COUNT = 2**31 - 1
 
 
 def add_model(parser: Parser) -> None:
@@ -16,14 +15,34 @@ def add_model(parser: Parser) -> None:
 
 
 def count(value: str) -> int:
-    """Parse a positive integer.
+    """Parse a positive integer."""
+    return integer(value, 1, 2**31 - 1)
+
+
+def integer(value: str, least: int, most: int) -> int:
+    """Parse a non-negative integer.
 
     Raises:
-        ArgumentTypeError: it is none, or larger than `MAX_COUNT`.
+        ArgumentTypeError: it is none, or outside the bounds.
     """
-    if not re.fullmatch("[0-9]{1,10}", value) or not 0 < int(value) <= MAX_COUNT:
-        raise argparse.ArgumentTypeError(f"must be an integer from 1 to {MAX_COUNT} (found: {value[:50]!r})")
+    if not re.fullmatch("[0-9]{1,10}", value) or not least <= int(value) <= most:
+        raise argparse.ArgumentTypeError(f"must be an integer from {least} to {most} (found: {value[:50]!r})")
     return int(value)
+
+
+def number(value: str, least: float, most: float, kind: str) -> float:
+    """Parse a number within bounds, which `kind` describes.
+
+    Raises:
+        ArgumentTypeError: it is none, or outside the bounds.
+    """
+    try:
+        parsed = float(value)
+    except ValueError:
+        parsed = math.nan
+    if not least <= parsed <= most:
+        raise argparse.ArgumentTypeError(f"must be {kind} (found: {value[:50]!r})")
+    return parsed
 
 
 def load(path: Path) -> tuple[Student, bytes]:

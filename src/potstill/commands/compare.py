@@ -21,17 +21,14 @@ from potstill.terminal import Parser
 METRICS = paths.METRICS / "compare"
 WORKSPACE = "workspace"
 SCORES, TIMING = paths.METRICS / "evaluate" / "metrics.json", paths.METRICS / "evaluate" / "timing.json"
-ANSWERS = paths.EVALUATE / "test.parquet"
+PREDICTIONS = paths.EVALUATE / "test.parquet"
 
 
 def arguments(parser: Parser) -> None:
     """Add the options."""
-    parser.add_argument(
-        "names",
-        nargs="*",
-        help="experiments, branches, tags or commits; workspace for the last `dvc repro` (default: workspace, and the "
-        "experiments of the current commit)",
-    )
+    names = "experiments, branches, tags or commits; workspace for the last `dvc repro` (default: workspace, and the "
+    names += "experiments of the current commit)"
+    parser.add_argument("names", nargs="*", help=names)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -76,18 +73,15 @@ def experiments_of_head() -> list[str]:
 
 
 def read(name: str) -> Experiment:
-    """Return an experiment from the workspace, or from Git and DVC's cache.
+    """Return an experiment from the workspace (the last `dvc repro`), or from Git and DVC's cache.
 
     Raises:
         PotstillError: there is no such experiment, or it has no evaluation.
     """
-    return read_workspace() if name == WORKSPACE else read_commit(name)
-
-
-def read_workspace() -> Experiment:
-    """Return the last `dvc repro`."""
-    test = Predictions.load(ANSWERS) if ANSWERS.is_file() else None
-    return checked(WORKSPACE, params.read(paths.PARAMS), files.read_json(SCORES), files.read_json(TIMING), test)
+    if name != WORKSPACE:
+        return read_commit(name)
+    test = Predictions.load(PREDICTIONS) if PREDICTIONS.is_file() else None
+    return checked(name, params.read(paths.PARAMS), files.read_json(SCORES), files.read_json(TIMING), test)
 
 
 def read_commit(name: str) -> Experiment:
@@ -114,14 +108,15 @@ def checked(name: str, params: dict[str, Any], scores: Any, timing: Any, test: P
         PotstillError: the metrics lack what the page shows.
     """
     try:
-        valid = "student" in measures.check(dict[str, measures.Sized], scores["models"])
+        models = measures.check(dict[str, measures.Sized], scores["models"])
+        measures.check(measures.Sized, models["student"])
         measures.check(bool, scores["student"]["ship"])
         measures.check(measures.Share | None, scores.get("teacher", {}).get("accuracy"))
         measures.check(measures.Timings, timing["timing"])
     except (AttributeError, KeyError, TypeError, ValueError):
-        valid = False
-    if not valid:
-        raise PotstillError(f"{name}: {SCORES} or {TIMING} is from another version of potstill. Leave it out.")
+        raise PotstillError(
+            f"{name}: {SCORES} or {TIMING} is from another version of potstill. Leave it out."
+        ) from None
     return Experiment(name, flatten(params), scores, timing["timing"], test)
 
 
@@ -144,10 +139,10 @@ def resolve(name: str) -> str:
 def predictions(revision: str) -> Predictions | None:
     """Return the predictions of a commit's models, if DVC has them in its cache or in a remote that can be reached."""
     try:
-        content: Any = dvc.api.read(str(ANSWERS), rev=revision, mode="rb")
+        content: Any = dvc.api.read(str(PREDICTIONS), rev=revision, mode="rb")
     except Exception:  # DVC and each kind of remote raise their own
         return None
-    return Predictions.load(Path(f"{revision[:7]}:{ANSWERS}"), io.BytesIO(content))
+    return Predictions.load(Path(f"{revision[:7]}:{PREDICTIONS}"), io.BytesIO(content))
 
 
 def git(*command: str) -> str:

@@ -1,6 +1,6 @@
 """Access to the internals of DVC, for faults that its commands do not handle.
 
-The faults, each with a test in `tests/test_dvc_internals.py` that fails once DVC has mended it, so that what works
+Each fault has a test in `tests/commands/test_dvc_internals.py` that fails once DVC has mended it, so that what works
 around it can be removed:
 
 - A write-protected file of the cache, or a file whose size and time have not changed, is never hashed again, so that
@@ -26,21 +26,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from dvc.exceptions import DvcException
+from dvc.output import Output
 from dvc.repo import Repo
-from dvc_data.hashfile.db import get_index
+from dvc_data.hashfile.db import HashFileDB, get_index
 from dvc_data.hashfile.hash import file_md5
 from dvc_data.hashfile.hash_info import HashInfo
 from dvc_data.hashfile.tree import Tree
 from dvc_objects.executors import ThreadPoolExecutor
 
 from potstill.core.errors import PotstillError
-
-if TYPE_CHECKING:
-    from dvc.output import Output
-    from dvc_data.hashfile.db import HashFileDB
 
 HASH = re.compile(r"[0-9a-f]{32}(\.dir)?")  # only what matches becomes a path in the cache
 TASK = re.compile(r"^(\w{7}) +(\S+) .* (Queued|Running|Success|Failed) *$", re.M)
@@ -90,7 +87,7 @@ class CacheObject:
         return file_hash(self.path, self.hash_name) == self.value.removesuffix(".dir")
 
 
-def outputs(repo: Repo) -> list["Output"]:
+def outputs(repo: Repo) -> list[Output]:
     """Return what stages and `dvc add` keep in the cache, inside the project and with a hash of the contents.
 
     Raises:
@@ -100,8 +97,8 @@ def outputs(repo: Repo) -> list["Output"]:
         outs = list(repo.index.outs)
     except (AssertionError, AttributeError, TypeError, ValueError) as error:
         raise PotstillError(
-            f"dvc.yaml cannot be read with this params.yaml ({str(error) or type(error).__name__}): "
-            "a list lacks its brackets, or a value is null. See `git diff params.yaml`."
+            f"dvc.yaml: cannot be read with this params.yaml ({str(error) or type(error).__name__}). "
+            "A list may lack its brackets, or a value be null. See `git diff params.yaml`."
         ) from error
     cached = (out for out in outs if out.use_cache and out.is_in_repo and out.hash_info)
     return [out for out in cached if out.hash_name in ("md5", "md5-dos2unix")]
@@ -113,15 +110,15 @@ def cache_objects(repo: Repo) -> list[CacheObject]:
     That is everything in a cache inside the project. A cache elsewhere, also one that is only linked into the project,
     may be shared with others: of that, what this project has recorded.
     """
-    found: dict[Path, CacheObject] = {}
+    objects: dict[Path, CacheObject] = {}
     for cache, value, name in [*_recorded(repo), *_cached(repo)]:
         if HASH.fullmatch(value):
             path = Path(cache.oid_to_path(value))
-            found.setdefault(path, CacheObject(path, cache.hash_name, value, name))
-    return [each for each in found.values() if each.path.is_file()]
+            objects.setdefault(path, CacheObject(path, cache.hash_name, value, name))
+    return [each for each in objects.values() if each.path.is_file()]
 
 
-def _recorded(repo: Repo) -> Iterator[tuple["HashFileDB", str, str]]:
+def _recorded(repo: Repo) -> Iterator[tuple[HashFileDB, str, str]]:
     """Yield cache, hash and path of every output and of every file in one."""
     for out in outputs(repo):
         root = os.path.relpath(out.fs_path)
@@ -130,7 +127,7 @@ def _recorded(repo: Repo) -> Iterator[tuple["HashFileDB", str, str]]:
             yield out.cache, value, os.path.join(root, path)
 
 
-def _cached(repo: Repo) -> Iterator[tuple["HashFileDB", str, str]]:
+def _cached(repo: Repo) -> Iterator[tuple[HashFileDB, str, str]]:
     """Yield cache and hash, as name too, of every file in a cache inside the project."""
     for cache in (repo.cache.local, repo.cache.legacy):
         if is_within(repo, Path(cache.path)) and Path(cache.path).is_dir():
@@ -138,14 +135,14 @@ def _cached(repo: Repo) -> Iterator[tuple["HashFileDB", str, str]]:
                 yield cache, value, value
 
 
-def output_files(out: "Output") -> list[Path]:
+def output_files(out: Output) -> list[Path]:
     """Return the files of an output that exist in the workspace."""
     root = Path(out.fs_path)
     found = map(Path, out.dvcignore.find(out.fs, out.fs_path)) if root.is_dir() else [root]
     return [path for path in found if path.is_file()]
 
 
-def folder_hashes(cache: "HashFileDB", value: str) -> dict[str, str] | None:
+def folder_hashes(cache: HashFileDB, value: str) -> dict[str, str] | None:
     """Return the hashes of the files in a folder by path; None for a file, or if the cache has no intact list."""
     path = Path(cache.oid_to_path(value))
     if not HASH.fullmatch(value) or not value.endswith(".dir") or not path.is_file():
@@ -183,11 +180,6 @@ def record_hash(repo: Repo, path: Path, name: str) -> None:
     repo.state.save(str(path), repo.fs, HashInfo(name, file_hash(path, name) or "unreadable"), info)
 
 
-def damaged_folder(repo: Repo) -> Path:
-    """Return where damaged objects go: a folder in that of the cache, which DVC ignores."""
-    return Path(repo.cache.local_cache_dir) / "damaged"
-
-
 def is_within(repo: Repo, folder: Path) -> bool:
     """Whether a folder lies in the project once links are followed."""
     return folder.resolve().is_relative_to(Path(repo.root_dir).resolve())
@@ -196,7 +188,7 @@ def is_within(repo: Repo, folder: Path) -> bool:
 # The remote
 
 
-def remote_store(repo: Repo, name: str | None) -> "HashFileDB":
+def remote_store(repo: Repo, name: str | None) -> HashFileDB:
     """Return the store of a remote.
 
     Raises:
@@ -207,12 +199,11 @@ def remote_store(repo: Repo, name: str | None) -> "HashFileDB":
     except ImportError as error:
         if not (plugin := re.search(r"dvc-\w+", str(error))):
             raise
-        raise PotstillError(
-            f"the remote {name}: {plugin[0]} is not installed. Run `pip install {plugin[0]}`."
-        ) from error
+        message = f"the remote {name}: {plugin[0]} is not installed. Run `pip install {plugin[0]}`."
+        raise PotstillError(message) from error
 
 
-def repair(cache: "HashFileDB", remote: "HashFileDB", intact: list[str], *, hashed: bool) -> list[str]:
+def repair(cache: HashFileDB, remote: HashFileDB, intact: list[str], *, hashed: bool) -> list[str]:
     """Replace objects that are damaged in a remote, and add those that its folders lack.
 
     Nothing else is removed: others may share the remote.
@@ -243,7 +234,7 @@ def repair(cache: "HashFileDB", remote: "HashFileDB", intact: list[str], *, hash
     return repaired
 
 
-def _is_intact_in(remote: "HashFileDB", cache: "HashFileDB", value: str, hashed: bool) -> bool | None:
+def _is_intact_in(remote: HashFileDB, cache: HashFileDB, value: str, hashed: bool) -> bool | None:
     """Whether an object is intact in a remote; None if it is not there."""
     path = remote.oid_to_path(value)
     try:
@@ -276,7 +267,7 @@ def queue_status() -> tuple[dict[str, Task], int]:
         done = subprocess.run(["dvc", "queue", "status"], capture_output=True, text=True)
         if done.returncode == 0:
             workers = WORKERS.search(done.stdout)
-            tasks = {task: Task(name, state) for task, name, state in TASK.findall(done.stdout)}
+            tasks = {task_id: Task(name, state) for task_id, name, state in TASK.findall(done.stdout)}
             return tasks, sum(map(int, workers.groups())) if workers else 0
         time.sleep(1)
     raise PotstillError(f"`dvc queue status` fails: {done.stderr or done.stdout}")
@@ -294,10 +285,10 @@ def mark_failed(name: str) -> None:
     subprocess.run(["dvc", "queue", "kill", "--force", name], capture_output=True)
 
 
-def is_alive(task: str) -> bool:
+def is_alive(task_id: str) -> bool:
     """Whether the process of a task runs."""
     try:
-        pid = _task_file(task, "json")["pid"]
+        pid = _task_file(task_id, "json")["pid"]
         os.kill(pid, 0)
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except (KeyError, ProcessLookupError):
@@ -306,9 +297,9 @@ def is_alive(task: str) -> bool:
         return True
 
 
-def fetch_result(task: str) -> bool:
+def fetch_result(task_id: str) -> bool:
     """Fetch the commit of a task from where it ran, if its worker has not; return whether Git has it now."""
-    info = _task_file(task, "run")
+    info = _task_file(task_id, "run")
     if not (ref := info.get("result_ref")):
         return False
     return _git("rev-parse", "--quiet", "--verify", ref) or _git("fetch", "--quiet", info["git_url"], f"{ref}:{ref}")
@@ -321,10 +312,10 @@ def failure_reason(name: str) -> str:
     return errors[-1] if errors else "ended without an error message"
 
 
-def _task_file(task: str, suffix: str) -> dict[str, Any]:
-    """Return what DVC recorded of a task: `json` of its process, `run` of its result; empty before it does."""
+def _task_file(task_id: str, suffix: str) -> dict[str, Any]:
+    """Return what DVC recorded of a task_id: `json` of its process, `run` of its result; empty before it does."""
     try:
-        (path,) = Path(".dvc/tmp/exps/run").glob(f"{task}*/{task}*.{suffix}")
+        (path,) = Path(".dvc/tmp/exps/run").glob(f"{task_id}*/{task_id}*.{suffix}")
         return json.loads(path.read_text())
     except ValueError:
         return {}

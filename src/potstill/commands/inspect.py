@@ -41,7 +41,7 @@ def describe(student: Student, size: int) -> dict[str, Any]:
         student: the student.
         size: bytes of its file.
     """
-    thresholds = None if student.thresholds is None else [round(threshold, 6) for threshold in student.thresholds]
+    thresholds = [round(threshold, 6) for threshold in student.thresholds or ()]
     computed = {
         "architecture": student.shape.architecture,
         "labels": student.labels,
@@ -50,7 +50,7 @@ def describe(student: Student, size: int) -> dict[str, Any]:
         "bytes": size,
         "bits": list(student.bits),
         "temperature": round(student.temperature, 6),
-        **({} if thresholds is None else {"thresholds": dict(zip(student.labels, thresholds, strict=True))}),
+        **({"thresholds": dict(zip(student.labels, thresholds, strict=True))} if thresholds else {}),
         "matches": "strings" if isinstance(student.vocabulary.entries, Words) else "fingerprints",
     }
     informative = {label: dict(words) for label, words in explain.informative_words(student, INFORMATIVE_WORDS).items()}
@@ -63,10 +63,7 @@ def lines(path: Path, student: Student, description: dict[str, Any]) -> Iterator
     table, rest = student.bits
     bits = "32-bit floats" if table == FLOAT else f"{table} bits in the embedding table, {rest} elsewhere"
     kernel = "compiled" if fast.kernel else "numpy (slower; reinstall with a C compiler for the compiled one)"
-    yield (
-        f"{path}: {description['architecture']}, {description['parameters']:,} parameters, "
-        f"{description['bytes']:,} bytes"
-    )
+    yield f"{path}: " + "{architecture}, {parameters:,} parameters, {bytes:,} bytes".format_map(description)
     if student.thresholds is None:
         yield f"classes     {join_names(student.labels)}"
     else:
@@ -105,10 +102,8 @@ def origin(facts: dict[str, Any], *, multi_label: bool) -> Iterator[str]:
     for name in facts.get("untested_teachers", []):
         yield f"teacher     {name}, without predictions for some of the test texts"
     for split, scores in facts.get("metrics", {}).items():
-        interval = f"95% CI {scores['accuracy_low']:.2%} to {scores['accuracy_high']:.2%}"
-        yield (
-            f"{split:<12}{scores['accuracy']:.2%} of {rows[split]:,} {correct} ({interval}), "
-            f"macro F1 {scores['macro_f1']:.4f}, calibration error {scores['calibration_error']:.4f}"
-        )
+        interval = "95% CI {accuracy_low:.2%} to {accuracy_high:.2%}".format_map(scores)
+        others = "macro F1 {macro_f1:.4f}, calibration error {calibration_error:.4f}".format_map(scores)
+        yield f"{split:<12}{scores['accuracy']:.2%} of {rows[split]:,} {correct} ({interval}), {others}"
     for name, digest in facts.get("sha256", {}).items():
         yield f"sha256      {digest}  {name}"

@@ -45,8 +45,7 @@ def title(student: Student, name_length: int | None = None) -> str:
     if len(student.labels) > MAX_NAMES:
         return f"Which of {len(student.labels):,} classes?"
     labels = [visible(label) for label in student.labels]
-    if name_length is not None:
-        labels = [cut(label, name_length) for label in labels]
+    labels = [cut(label, name_length) for label in labels] if name_length else labels
     if student.thresholds is not None:
         return f"Which of {', '.join(labels)}?"
     return f"Is it {', '.join(labels[:-1])} or {labels[-1]}?"

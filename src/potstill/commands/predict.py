@@ -7,7 +7,7 @@ from pathlib import Path
 
 from potstill.bulk import fallback
 from potstill.bulk.predict import Progress, predict
-from potstill.commands.common import add_model, count
+from potstill.commands.common import add_model, count, number
 from potstill.core.errors import PotstillError, missing_package, visible
 from potstill.readers.formats import FORMATS, STANDARD
 from potstill.runtime.model import Student
@@ -22,70 +22,56 @@ def arguments(parser: Parser) -> None:
         "inspect`. jsonl escapes control characters."
     )
     add_model(parser)
-    parser.add_argument(
-        "input",
-        nargs="?",
-        default=STANDARD,
-        help="txt, csv, tsv or jsonl, also as .gz or .zst; or parquet (default: -, standard input)",
-    )
-    parser.add_argument("-o", "--output", default=STANDARD, help="the file to write (default: -, standard output)")
-    parser.add_argument("--input-format", choices=FORMATS, help="default: by the file's suffix; txt for standard input")
-    parser.add_argument(
-        "--output-format", choices=FORMATS, help="default: by the file's suffix; jsonl for standard output"
-    )
-    parser.add_argument(
-        "--column", type=text, metavar="NAME", default="text", help="column, or key, of the texts (default: text)"
-    )
-    parser.add_argument(
+    add = parser.add_argument
+    formats = "txt, csv, tsv or jsonl, also as .gz or .zst; or parquet (default: -, standard input)"
+    add("input", nargs="?", default=STANDARD, help=formats)
+    add("-o", "--output", default=STANDARD, help="the file to write (default: -, standard output)")
+    add("--input-format", choices=FORMATS, help="default: by the file's suffix; txt for standard input")
+    add("--output-format", choices=FORMATS, help="default: by the file's suffix; jsonl for standard output")
+    add("--column", type=text, metavar="NAME", default="text", help="column, or key, of the texts (default: text)")
+    add(
         "--top-k",
         type=count,
         metavar="K",
         help="write the K most probable classes (default: 1; for a multi-label model, all predicted labels)",
     )
-    parser.add_argument(
+    add(
         "--threshold",
-        type=_probability,
+        type=partial(number, least=0, most=1, kind="a number from 0 to 1"),
         metavar="P",
         help="leave the label empty if its probability is below P (default: 0; for a multi-label model, P replaces "
         "the decision threshold of every label)",
     )
-    parser.add_argument(
+    add(
         "--fallback",
         type=Path,
         metavar="FOLDER",
         help="classify texts below --threshold with the teacher in this folder, such as models/teacher/minilm",
     )
-    parser.add_argument(
-        "--skip-bad", action="store_true", help="skip rows without a valid text, count them, and number the others"
-    )
-    ray = parser.add_argument_group("on a Ray cluster")
-    ray.add_argument(
+    skip = "skip rows without a valid text, count them, and number the others"
+    add("--skip-bad", action="store_true", help=skip)
+    add = parser.add_argument_group("on a Ray cluster").add_argument
+    add(
         "--engine",
         choices=("local", "ray"),
         default="local",
         help="ray: read a Parquet file, a folder or a glob pattern, local or in a store such as s3://, and write a "
         "folder of Parquet files; a second run resumes the first (default: %(default)s)",
     )
-    ray.add_argument("--workers", type=count, metavar="N", help="parallel workers (default: as many as fit)")
-    ray.add_argument(
-        "--address", type=text, help="address of the cluster, such as auto (default: start one on this machine)"
-    )
+    add("--workers", type=count, metavar="N", help="parallel workers (default: as many as fit)")
+    add("--address", type=text, help="address of the cluster, such as auto (default: start one on this machine)")
 
 
 def run(args: argparse.Namespace) -> None:
     """Classify on this machine, or on a Ray cluster."""
     if args.engine == "ray":
         _run_ray(args)
-    else:
-        _run_local(args)
-
-
-def _run_local(args: argparse.Namespace) -> None:
+        return
     student = Student.load(args.model)
     if args.fallback and student.thresholds is not None:
-        raise PotstillError(f"--fallback requires a single-label model, and {args.model} is multi-label: leave it out")
+        raise PotstillError(f"--fallback requires a single-label model ({args.model} is multi-label). Leave it out.")
     if args.fallback and not args.threshold:
-        raise PotstillError("--fallback requires --threshold: the probability below which the teacher classifies")
+        raise PotstillError("--fallback requires --threshold. Set the probability below which the teacher classifies.")
     done = predict(
         student,
         args.input,
@@ -99,21 +85,21 @@ def _run_local(args: argparse.Namespace) -> None:
         fallback=fallback.load(args.fallback, student.labels) if args.fallback else None,
         keep=[args.model, *(args.fallback.rglob("*") if args.fallback else ())],
     )
-    notes = []
+    notes = f"{done.rows:,} texts classified"
     if args.fallback:
         share = done.passed_on / max(1, done.rows)
-        notes.append(f"{done.passed_on:,} of them ({share:.1%}) by {visible(str(args.fallback))}")
+        notes += f", {done.passed_on:,} of them ({share:.1%}) by {visible(str(args.fallback))}"
     if done.skipped:
-        notes.append(f"{done.skipped:,} bad rows skipped")
-    if notes:
-        print(", ".join([f"{done.rows:,} texts classified", *notes]), file=sys.stderr)
+        notes += f", {done.skipped:,} bad rows skipped"
+    if args.fallback or done.skipped:
+        print(notes, file=sys.stderr)
 
 
 def _run_ray(args: argparse.Namespace) -> None:
     if STANDARD in (args.input, args.output):
-        raise PotstillError("--engine ray requires an input of Parquet files and -o with a folder, not - (a stream)")
+        raise PotstillError("--engine ray requires Parquet files and -o with a folder (found: -, a stream). Name both.")
     if args.fallback or args.skip_bad:
-        raise PotstillError("--engine ray does not support --fallback and --skip-bad: leave them out")
+        raise PotstillError("--engine ray does not support --fallback and --skip-bad. Leave them out.")
     try:
         from potstill.bulk import distributed
         from potstill.engine import ray
@@ -131,13 +117,3 @@ def _run_ray(args: argparse.Namespace) -> None:
             progress=progress.update,
         )
     print(f"{rows:,} texts classified", file=sys.stderr)
-
-
-def _probability(value: str) -> float:
-    try:
-        probability = float(value)
-    except ValueError:
-        probability = -1
-    if not 0 <= probability <= 1:
-        raise argparse.ArgumentTypeError(f"must be a number from 0 to 1 (found: {value!r})")
-    return probability

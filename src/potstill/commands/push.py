@@ -28,8 +28,8 @@ def run(args: argparse.Namespace) -> None:
         name = args.remote or repo.config["core"].get("remote")
         remote = internals.remote_store(repo, name)
         print(f"{cache.checked:,} files checked")
-        if cache.damaged:
-            raise PotstillError(*cache.problems)
+        if cache.problem:
+            raise PotstillError(cache.problem)
         intact = [each.value for each in cache.intact if each.hash_name == remote.hash_name]
         try:
             repaired = internals.repair(repo.cache.local, remote, intact, hashed=args.hash)

@@ -22,9 +22,8 @@ CAPACITY = 2953  # bytes, in version 40 with the lowest error correction (ISO/IE
 
 def arguments(parser: Parser) -> None:
     """Add the options."""
-    parser.add_argument(
-        "model", nargs="?", type=Path, default=paths.EXPORT / FILE, help="a potstill model file (default: %(default)s)"
-    )
+    model = "a potstill model file (default: %(default)s)"
+    parser.add_argument("model", nargs="?", type=Path, default=paths.EXPORT / FILE, help=model)
     parser.add_argument("-o", "--output", default="qr.png", help="the PNG file to write, or - (default: %(default)s)")
 
 
@@ -36,10 +35,8 @@ def run(args: argparse.Namespace) -> None:
     with output(args.output, args.model) as stream:
         code.save(stream, kind="png", scale=4, border=4)
     if args.output != STANDARD:
-        line = (
-            f"{args.output}: QR code version {code.version}-{code.error}, {len(data):,} bytes, "
-            f"a classifier of {student.parameters:,} parameters for {join_names(student.labels)}"
-        )
+        line = f"{args.output}: QR code version {code.version}-{code.error}, {len(data):,} bytes, "
+        line += f"a classifier of {student.parameters:,} parameters for {join_names(student.labels)}"
         print(visible(line))
 
 

@@ -20,9 +20,8 @@ PATIENCE = 60  # seconds for a worker to start, to begin an experiment, and to r
 
 def arguments(parser: Parser) -> None:
     """Add the options."""
-    parser.add_argument(
-        "--jobs", type=count, metavar="N", default=2, help="experiments to run in parallel (default: %(default)s)"
-    )
+    jobs = "experiments to run in parallel (default: %(default)s)"
+    parser.add_argument("--jobs", type=count, metavar="N", default=2, help=jobs)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -34,7 +33,7 @@ def run(args: argparse.Namespace) -> None:
     if not Path(".dvc").is_dir():
         raise PotstillError(".dvc: no such folder. Run `dvc init` in the project's folder.")
     tasks, _ = internals.queue_status()
-    queue = Queue(args.jobs, earlier={task for task, found in tasks.items() if found.state in ENDED})
+    queue = Queue(args.jobs, earlier={task_id for task_id, task in tasks.items() if task.state in ENDED})
     while queue.update():
         time.sleep(POLL)
     wait_for_workers()
@@ -82,39 +81,39 @@ class Queue:
     def update(self) -> bool:
         """Look at the tasks, report those that ended, and start workers; return whether any is left to wait for."""
         tasks, workers = internals.queue_status()
-        self.tasks = {task: found for task, found in tasks.items() if task not in self.earlier}
-        for task, found in self.tasks.items():
-            if found.state in ENDED and task not in self.reported:
-                self.report(task, found)
-            if found.state == "Running":
-                self.check_process(task, found)
-        states = {found.state for found in self.tasks.values()}
+        self.tasks = {task_id: task for task_id, task in tasks.items() if task_id not in self.earlier}
+        for task_id, task in self.tasks.items():
+            if task.state in ENDED and task_id not in self.reported:
+                self.report(task_id, task)
+            if task.state == "Running":
+                self.check_process(task_id, task)
+        states = {task.state for task in self.tasks.values()}
         if "Queued" in states and workers < self.jobs and time.monotonic() > self.next_start:
             self.next_start = time.monotonic() + PATIENCE  # or DVC would start a second worker of the same name
             internals.start_workers(self.jobs)
         return not states.isdisjoint(("Queued", "Running"))
 
-    def report(self, task: str, found: internals.Task) -> None:
+    def report(self, task_id: str, task: internals.Task) -> None:
         """Print that a task has ended, once its result is in Git."""
-        self.reported.add(task)
-        if found.state == "Success" and not internals.fetch_result(task):
-            self.lost.add(task)
-        print(f"{found.name}: {'failed' if task in self.lost else found.state.lower()}", flush=True)
+        self.reported.add(task_id)
+        if task.state == "Success" and not internals.fetch_result(task_id):
+            self.lost.add(task_id)
+        print(f"{task.name}: {'failed' if task_id in self.lost else task.state.lower()}", flush=True)
 
-    def check_process(self, task: str, found: internals.Task) -> None:
+    def check_process(self, task_id: str, task: internals.Task) -> None:
         """Mark a running task as failed if it has long had no process."""
-        if internals.is_alive(task):
-            self.dead_since.pop(task, None)
-        elif time.monotonic() - self.dead_since.setdefault(task, time.monotonic()) > PATIENCE:
-            self.killed.add(task)
-            internals.mark_failed(found.name)
+        if internals.is_alive(task_id):
+            self.dead_since.pop(task_id, None)
+        elif time.monotonic() - self.dead_since.setdefault(task_id, time.monotonic()) > PATIENCE:
+            self.killed.add(task_id)
+            internals.mark_failed(task.name)
 
     def failures(self) -> dict[str, str]:
         """Return the reason by the name of each experiment that failed."""
         return {
-            found.name: "its worker was killed. Queue it again."
-            if task in self.killed | self.lost
-            else internals.failure_reason(found.name)
-            for task, found in self.tasks.items()
-            if found.state == "Failed" or task in self.lost
+            task.name: "its worker was killed. Queue it again."
+            if task_id in self.killed | self.lost
+            else internals.failure_reason(task.name)
+            for task_id, task in self.tasks.items()
+            if task.state == "Failed" or task_id in self.lost
         }

@@ -24,8 +24,7 @@ from potstill.evaluate.params import EvaluateParams
 from potstill.evaluate.plots.figure import pareto_figure
 from potstill.label.params import LabelParams
 from potstill.search import storage
-from potstill.search.pareto import Result, Unit, pareto_front, recommend
-from potstill.search.report import markdown
+from potstill.search.results import Result, Unit, markdown, pareto_front, recommend
 from potstill.search.run import search
 from potstill.search.space import SearchSpace, searched
 from potstill.student.distil import distil
@@ -37,13 +36,13 @@ METRICS = paths.METRICS / "search"
 
 def arguments(parser: Parser) -> None:
     """Add the options."""
-    parser.add_argument("--budget", type=int, required=True, help="the largest size of a student")
-    parser.add_argument(
-        "--unit", choices=("parameters", "bytes"), default="parameters", help="of the budget (default: %(default)s)"
-    )
-    parser.add_argument("--trials", type=int, default=40, help="students to train in all (default: %(default)s)")
-    parser.add_argument("--jobs", type=int, default=cpu_count(), help="students trained at a time (default: all cores)")
-    parser.add_argument(
+    add = parser.add_argument
+    unit = "of the budget (default: %(default)s)"
+    add("--budget", type=int, required=True, help="the largest size of a student")
+    add("--unit", choices=("parameters", "bytes"), default="parameters", help=unit)
+    add("--trials", type=int, default=40, help="students to train in all (default: %(default)s)")
+    add("--jobs", type=int, default=cpu_count(), help="students trained at a time (default: all cores)")
+    add(
         "--storage",
         help="where processes on several machines share the search: a file, or postgresql://user@host/database "
         "(default: a file in .potstill)",
@@ -53,7 +52,7 @@ def arguments(parser: Parser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Train students until there are `--trials` of them; write `metrics/search`."""
     if min(args.budget, args.trials, args.jobs) < 1:
-        raise PotstillError("--budget, --trials and --jobs must be positive integers")
+        raise PotstillError("--budget, --trials, --jobs: must be positive integers")
     params = StudentParams.load()
     _read(params)  # before processes start, so that an error is reported once
     # A storage may hold several searches. One is continued only on the same data, parameters and budget.

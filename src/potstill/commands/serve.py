@@ -1,10 +1,11 @@
 """Serve predictions over HTTP: /predict, /model, /healthz, /metrics, and a page at /."""
 
 import argparse
-import re
+import sys
+from functools import partial
 
 from potstill.commands import page
-from potstill.commands.common import add_model, count, load
+from potstill.commands.common import add_model, count, integer, load, number
 from potstill.commands.inspect import describe
 from potstill.core.errors import missing_package
 from potstill.terminal import Parser, text
@@ -13,30 +14,23 @@ from potstill.terminal import Parser, text
 def arguments(parser: Parser) -> None:
     """Add the options."""
     add_model(parser)
-    parser.add_argument(
-        "--host", type=text, default="127.0.0.1", help="address to listen at (default: %(default)s, this machine only)"
-    )
-    parser.add_argument("--port", type=_port, default=8000, help="0 for any free one (default: %(default)s)")
-    parser.add_argument(
-        "--max-body", type=count, metavar="BYTES", default=1 << 22, help="bytes of a request (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--max-batch", type=count, metavar="N", default=1000, help="texts in a request (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--max-length", type=count, metavar="N", default=100_000, help="characters of a text (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--max-connections", type=count, default=1000, metavar="N", help="open connections (default: %(default)s)"
-    )
-    parser.add_argument(
+    add = parser.add_argument
+    local = "address to listen at (default: %(default)s, this machine only)"
+    add("--host", type=text, default="127.0.0.1", help=local)
+    port = partial(integer, least=0, most=65535)
+    add("--port", type=port, default=8000, help="0 for any free one (default: %(default)s)")
+    add("--max-body", type=count, metavar="BYTES", default=1 << 22, help="bytes of a request (default: %(default)s)")
+    add("--max-batch", type=count, metavar="N", default=1000, help="texts in a request (default: %(default)s)")
+    add("--max-length", type=count, metavar="N", default=100_000, help="characters of a text (default: %(default)s)")
+    add("--max-connections", type=count, metavar="N", default=1000, help="open connections (default: %(default)s)")
+    add(
         "--timeout",
-        type=_seconds,
+        type=partial(number, least=sys.float_info.min, most=86400, kind="a number of seconds, at most 86400"),
         default=30,
         metavar="SECONDS",
         help="time for a client to send a request, and to read the response (default: %(default)s)",
     )
-    parser.add_argument(
+    add(
         "--allowed-host",
         type=text,
         action="append",
@@ -66,19 +60,3 @@ def run(args: argparse.Namespace) -> None:
         max_length=args.max_length,
     )
     server.run(service, listening, timeout=args.timeout, max_connections=args.max_connections)
-
-
-def _port(value: str) -> int:
-    if not re.fullmatch("[0-9]{1,5}", value) or int(value) > 65535:
-        raise argparse.ArgumentTypeError(f"must be an integer from 0 to 65535 (found: {value[:50]!r})")
-    return int(value)
-
-
-def _seconds(value: str) -> float:
-    try:
-        seconds = float(value)
-    except ValueError:
-        seconds = 0
-    if not 0 < seconds <= 86400:
-        raise argparse.ArgumentTypeError(f"must be a number of seconds, at most 86400 (found: {value[:50]!r})")
-    return seconds

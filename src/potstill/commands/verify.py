@@ -9,15 +9,13 @@ import os
 from dataclasses import dataclass
 from itertools import count, takewhile
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+from dvc.output import Output
+from dvc.repo import Repo
 
 from potstill.commands import dvc_internals as internals
 from potstill.core.errors import PotstillError
 from potstill.terminal import Parser
-
-if TYPE_CHECKING:
-    from dvc.output import Output
-    from dvc.repo import Repo
 
 SHOWN = 10  # names in a message
 
@@ -36,8 +34,8 @@ def run(args: argparse.Namespace) -> None:
         cache = clean_cache(repo)
         workspace = check_workspace(repo)
         print(f"{cache.checked + workspace.checked:,} files checked")
-        if problems := [*cache.problems, *workspace.problems]:
-            raise PotstillError(" ".join(problems))
+        if problems := " ".join(filter(None, (cache.problem, workspace.problem))):
+            raise PotstillError(problems)
 
 
 @dataclass(frozen=True)
@@ -46,29 +44,13 @@ class CacheCheck:
 
     Attributes:
         intact: the intact objects.
-        damaged: the paths, or else the hashes, of damaged ones.
-        moved_to: where these are now.
+        checked: the number of objects, damaged ones included.
+        problem: what is wrong and what to do; empty if nothing is.
     """
 
     intact: list[internals.CacheObject]
-    damaged: list[str]
-    moved_to: str
-
-    @property
-    def checked(self) -> int:
-        """The number of objects."""
-        return len(self.intact) + len(self.damaged)
-
-    @property
-    def problems(self) -> list[str]:
-        """What is wrong and what to do, if anything is."""
-        if not self.damaged:
-            return []
-        return [
-            f"damaged in the cache, and moved to {self.moved_to}: {some(self.damaged)}. Restore them with `dvc pull` "
-            "or `dvc repro`. If a pull brings the damage back, the remote is damaged: run `potstill push --hash` in a "
-            "clone whose files are intact."
-        ]
+    checked: int
+    problem: str
 
 
 @dataclass(frozen=True)
@@ -86,20 +68,20 @@ class WorkspaceCheck:
     added: list[str]
 
     @property
-    def problems(self) -> list[str]:
-        """What is wrong and what to do, if anything is."""
-        found = []
+    def problem(self) -> str:
+        """What is wrong and what to do; empty if nothing is."""
+        problems = []
         if self.changed:
-            found.append(
+            problems.append(
                 f"changed or damaged outside the cache, and kept: {some(self.changed)}. `dvc add` records an edit of "
                 "data; `dvc checkout --force PATH` (or `dvc pull --force PATH`) restores what was recorded."
             )
         if self.added:
-            found.append(
+            problems.append(
                 f"new in a folder that DVC tracks, and kept: {some(self.added)}. `dvc add FOLDER` records new files of "
                 "data; move them out of a stage's folder."
             )
-        return found
+        return " ".join(problems)
 
 
 def some(names: list[str]) -> str:
@@ -108,27 +90,32 @@ def some(names: list[str]) -> str:
     return ", ".join(sorted(names)[:SHOWN]) + more
 
 
-def clean_cache(repo: "Repo") -> CacheCheck:
+def clean_cache(repo: Repo) -> CacheCheck:
     """Hash the objects in the cache, and move damaged ones to a folder beside them.
 
     They are not deleted: where the cache is linked into the workspace, they may be the only copy of an edit. A file in
     the workspace that is a link to one becomes a copy.
     """
     objects = internals.cache_objects(repo)
-    intact = {each.path for each in objects if each.is_intact}
-    damaged = {each.path.resolve(): each for each in objects if each.path not in intact}
-    for out in internals.outputs(repo) if damaged else ():
+    intact = [each for each in objects if each.is_intact]
+    paths = {each.path for each in intact}
+    damaged = {each.path.resolve(): each for each in objects if each.path not in paths}
+    if not damaged:
+        return CacheCheck(intact, len(intact), "")
+    for out in internals.outputs(repo):
         for file in internals.output_files(out):
             if file.is_symlink() and file.resolve() in damaged and internals.is_within(repo, file.parent):
                 out.cache.unprotect(str(file))
-    folder = internals.damaged_folder(repo)
+    folder = Path(repo.cache.local_cache_dir) / "damaged"  # in the cache's folder, which DVC ignores
     for each in damaged.values():
         move_damaged(each, folder)
-    return CacheCheck(
-        [each for each in objects if each.path in intact],
-        [each.name for each in damaged.values()],
-        os.path.relpath(folder),
+    names = some([each.name for each in damaged.values()])
+    problem = (
+        f"damaged in the cache, and moved to {os.path.relpath(folder)}: {names}. Restore them with `dvc pull` or "
+        "`dvc repro`. If a pull brings the damage back, the remote is damaged: run `potstill push --hash` in a clone "
+        "whose files are intact."
     )
+    return CacheCheck(intact, len(intact) + len(damaged), problem)
 
 
 def move_damaged(damaged: internals.CacheObject, folder: Path) -> None:
@@ -147,10 +134,10 @@ def move_damaged(damaged: internals.CacheObject, folder: Path) -> None:
         else:
             damaged.path.rename(folder / f"{damaged.value}-{len(earlier)}")
     except OSError as error:
-        raise PotstillError(f"{damaged.path} is damaged, and cannot be moved to {folder}: {error.strerror}") from None
+        raise PotstillError(f"{damaged.path}: damaged, and cannot be moved to {folder} ({error.strerror}).") from None
 
 
-def check_workspace(repo: "Repo") -> WorkspaceCheck:
+def check_workspace(repo: Repo) -> WorkspaceCheck:
     """Hash the files outside the cache that DVC tracks, and tell it the hashes of those that differ."""
     checks = [check_output(repo, out) for out in internals.outputs(repo)]
     return WorkspaceCheck(
@@ -160,7 +147,7 @@ def check_workspace(repo: "Repo") -> WorkspaceCheck:
     )
 
 
-def check_output(repo: "Repo", out: "Output") -> WorkspaceCheck:
+def check_output(repo: Repo, out: Output) -> WorkspaceCheck:
     """Hash the files of an output, and tell DVC the hashes of those that differ."""
     root, name = Path(out.fs_path), out.hash_name
     found = {file: internals.file_hash(file, name) for file in internals.output_files(out)}
@@ -168,14 +155,13 @@ def check_output(repo: "Repo", out: "Output") -> WorkspaceCheck:
     if out.hash_info.isdir:
         hashes = internals.folder_hashes(out.cache, out.hash_info.value) or {}
         recorded = {root / path: value for path, value in hashes.items()}
-    if recorded:
-        different = [file for file, value in found.items() if value != recorded.get(file)]
-        changed = [file for file in different if file in recorded]
-        added = [file for file in different if file not in recorded]
-    elif found and internals.folder_hash(root, found, name) != out.hash_info.value:  # which file it is, nobody knows
-        different, changed, added = list(found), [root], []
-    else:
-        different, changed, added = [], [], []
+        if not recorded and found and internals.folder_hash(root, found, name) == out.hash_info.value:
+            recorded = dict(found)
+    different = [file for file, value in found.items() if value != recorded.get(file)]
+    changed = [file for file in different if file in recorded]
+    added = [file for file in different if file not in recorded]
+    if different and not recorded:  # without the list of the folder's files, it is not known which of them changed
+        changed, added = [root], []
     for file in different:
         internals.record_hash(repo, file, name)
     return WorkspaceCheck(len(found), list(map(os.path.relpath, changed)), list(map(os.path.relpath, added)))

@@ -10,11 +10,11 @@ from dataclasses import asdict
 
 import optuna
 from optuna.exceptions import UpdateFinishedTrialError
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import TrialState
 
 from potstill.core.errors import PotstillError
 from potstill.search.heartbeat import StaleTrials, heartbeat
-from potstill.search.pareto import Result
+from potstill.search.results import Result
 from potstill.search.space import FIRST, SearchSpace
 from potstill.search.storage import Journal, PostgreSQL
 from potstill.student.params import StudentParams
@@ -91,20 +91,14 @@ def _ask(study: optuna.Study, space: SearchSpace) -> tuple[optuna.Trial, Student
     if params is None:
         study.tell(trial, state=TrialState.FAIL)
         if trial.number >= MAX_MISSES and not results(study, space):
-            raise PotstillError(f"no student fits into {space.budget:,} {space.unit}: raise --budget")
+            raise PotstillError(f"--budget: no student fits into {space.budget:,} {space.unit}. Raise it.")
     return trial, params
 
 
 def results(study: optuna.Study, space: SearchSpace) -> list[Result]:
     """Return the results within the budget that a study has so far."""
-    complete = study.get_trials(deepcopy=False, states=[TrialState.COMPLETE])
-    found = [result for result in map(_result, complete) if result]
+    found = []
+    for trial in study.get_trials(deepcopy=False, states=[TrialState.COMPLETE]):
+        with suppress(LookupError, RecursionError, TypeError, ValueError):  # another version of potstill wrote it
+            found.append(Result(**json.loads(trial.user_attrs["result"])))
     return [result for result in found if result.size(space.unit) <= space.budget]
-
-
-def _result(trial: FrozenTrial) -> Result | None:
-    """Return the result of a trial; None if another version of potstill wrote it."""
-    try:
-        return Result(**json.loads(trial.user_attrs["result"]))
-    except (LookupError, RecursionError, TypeError, ValueError):
-        return None

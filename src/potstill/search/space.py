@@ -7,7 +7,7 @@ from typing import Any
 import optuna
 
 from potstill.runtime.networks import Shape
-from potstill.search.pareto import Unit
+from potstill.search.results import Unit
 from potstill.student.params import StudentParams
 from potstill.student.quantization import bits_of
 from potstill.student.vocabulary import layout
@@ -20,34 +20,18 @@ FIXED_BYTES = 30  # header, checksum, quantization steps
 MIN_WORDS = 8
 ARCHITECTURES = ("bigru", "cnn", "attention", "mlp")
 EMBEDDED = ("bigru", "cnn")  # those whose embedding has a width of its own
-SEARCHED = {
-    "architecture",
-    "vocab_size",
-    "embedding_rows",
-    "embedding_dim",
-    "hidden",
-    "max_ngram",
-    "weight_bits",
-    "fingerprint_bits",
-    "informative_share",
-    "learning_rate",
-    "dropout",
-}
+LAYOUT = {"architecture", "vocab_size", "embedding_rows", "embedding_dim", "hidden", "max_ngram"}
+SEARCHED = LAYOUT | {"weight_bits", "fingerprint_bits", "informative_share", "learning_rate", "dropout"}
 
 # Tried first: recurrent students, which are best where word order matters, and a convolution, which is faster.
-_GRU = {
-    "architecture": "bigru",
-    "informative_share": 0.9,
-    "learning_rate": 0.01,
-    "dropout": 0.0,
-    "weight_bits": 3,
-    "fingerprint_bits": 4,
-}
+_COMMON = {"informative_share": 0.9, "learning_rate": 0.01, "dropout": 0.0, "weight_bits": 3, "fingerprint_bits": 4}
+_GRU = {"architecture": "bigru", **_COMMON}
+_CNN = {"architecture": "cnn", **_COMMON}
 FIRST = (
     {**_GRU, "hidden": 8, "embedding_dim": 3, "words_per_row": 1.0, "budget_share": 1.0},
     {**_GRU, "hidden": 6, "embedding_dim": 3, "words_per_row": 2.0, "budget_share": 0.5},
     {**_GRU, "hidden": 4, "embedding_dim": 2, "words_per_row": 2.0, "budget_share": 0.25},
-    {**_GRU, "architecture": "cnn", "hidden": 16, "embedding_dim": 4, "words_per_row": 1.0, "budget_share": 1.0},
+    {**_CNN, "hidden": 16, "embedding_dim": 4, "words_per_row": 1.0, "budget_share": 1.0},
 )
 
 

@@ -6,6 +6,7 @@ database's tables, needs the storage's `lock`.
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import optuna
@@ -31,11 +32,11 @@ def file_lock(path: Path) -> Iterator[None]:
             lock.release()
 
 
+@dataclass(frozen=True)
 class Journal:
     """Trials in a file."""
 
-    def __init__(self, path: Path):
-        self.path = path
+    path: Path
 
     def __str__(self) -> str:
         return str(self.path)
@@ -47,8 +48,8 @@ class Journal:
             PotstillError: its folder is missing, or the file is damaged or no journal.
         """
         if not self.path.parent.is_dir():
-            raise PotstillError(f"the folder {self.path.parent} is missing: create it, or mount the disk that has it")
-        invalid = PotstillError(f"{self.path} is damaged, or no journal of a search: name another file")
+            raise PotstillError(f"{self.path.parent}: no such folder. Create it, or mount the disk that has it.")
+        invalid = PotstillError(f"{self.path}: damaged, or not the journal of a search. Name another file.")
         backend = JournalFileBackend(str(self.path), JournalFileOpenLock(str(self.path)))
         with file_lock(self.path):
             content = self.path.read_bytes()
@@ -81,9 +82,8 @@ class PostgreSQL:
 
     def __init__(self, url: str):
         # The message quotes nothing of an invalid URL, since any part of it may belong to a password.
-        invalid = PotstillError(
-            "--storage is not like postgresql://user@host:5432/database (in a password, write %40 for @)"
-        )
+        form = "postgresql://user@host:5432/database"
+        invalid = PotstillError(f"--storage: must be like {form}. In a password, write %40 for @.")
         try:
             self.url = sa.make_url(url).set(drivername="postgresql+psycopg")
         except (ValueError, sa.exc.ArgumentError):
@@ -134,5 +134,5 @@ def from_name(name: str) -> Journal | PostgreSQL:
     if not separator:
         return Journal(Path(name))
     if scheme not in ("postgresql", "postgres"):
-        raise PotstillError("--storage must be a file, or a URL that begins with postgresql://")
+        raise PotstillError("--storage: must be a file, or a URL that begins with postgresql://")
     return PostgreSQL(name)

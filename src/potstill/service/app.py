@@ -5,7 +5,7 @@ import os
 from typing import Any
 
 from anyio import CapacityLimiter, to_thread
-from fastapi import APIRouter, FastAPI, Request
+from fastapi import FastAPI, Request
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 from starlette.exceptions import HTTPException
 
@@ -49,27 +49,22 @@ def create(
     Raises:
         PotstillError: the description cannot be written as JSON.
     """
+    try:
+        facts = escaped(json.dumps(description, ensure_ascii=False, allow_nan=False)).encode()
+    except (ValueError, RecursionError) as error:
+        message = f"the model's facts cannot be written as JSON ({error}). Export the student again."
+        raise PotstillError(message) from None
     metrics = Metrics(PATHS, student.labels)
     # The documentation pages of FastAPI load scripts from elsewhere.
     app = FastAPI(title="potstill", version=potstill.__version__, docs_url=None, redoc_url=None)
     app.state.metrics = metrics
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(Exception, _defect)
-    predictor = Predictor(student, metrics, max_batch)
     top_k = "1" if student.thresholds is None else "all"
-    app.include_router(_predict_route(predictor, requests.request_model(max_batch, max_length, top_k)))
-    app.include_router(_other_routes(_as_json(description), page, metrics))
+    _add_predict(app, Predictor(student, metrics, max_batch), requests.request_model(max_batch, max_length, top_k))
+    _add_others(app, facts, page)
     app.add_middleware(RequestGuard, max_body=max_body, hosts=hosts, metrics=metrics)
     return app
-
-
-def _as_json(description: dict[str, Any]) -> bytes:
-    try:
-        return escaped(json.dumps(description, ensure_ascii=False, allow_nan=False)).encode()
-    except (ValueError, RecursionError) as error:
-        raise PotstillError(
-            f"the model's facts cannot be written as JSON ({error}). Export the student again."
-        ) from None
 
 
 async def _http_error(request: Request, error: Exception) -> JSONResponse:
@@ -88,14 +83,13 @@ async def _defect(request: Request, error: Exception) -> JSONResponse:
     return JSONResponse(problem("the service failed. See its log."), 500)
 
 
-def _predict_route(predictor: Predictor, model: type[requests.PredictRequest]) -> APIRouter:
-    router = APIRouter()
+def _add_predict(app: FastAPI, predictor: Predictor, model: type[requests.PredictRequest]) -> None:
     # More threads at a time would take more memory without being faster. Small requests need no limit, and do not wait
     # for large ones.
     large = CapacityLimiter(os.cpu_count() or 1)
     schema = {"required": True, "content": {JSON: {"schema": model.model_json_schema()}}}
 
-    @router.post(
+    @app.post(
         "/predict",
         response_model=Predictions,
         openapi_extra={"requestBody": schema},
@@ -109,35 +103,24 @@ def _predict_route(predictor: Predictor, model: type[requests.PredictRequest]) -
             batch = requests.read(model, content)
         predictor.check_size(len(batch.texts), batch.top_k)
         size = len(batch.texts) * len(predictor.student.labels)
-        response = await to_thread.run_sync(
-            _predict_json, predictor, batch, limiter=large if size > SMALL_RESPONSE else None
-        )
+        limiter = large if size > SMALL_RESPONSE else None
+        response = await to_thread.run_sync(predictor.predict_json, batch.texts, batch.top_k, limiter=limiter)
         return Response(response, media_type=JSON)
 
-    return router
 
-
-def _predict_json(predictor: Predictor, batch: requests.PredictRequest) -> str:
-    return escaped(predictor.predict(batch.texts, batch.top_k).model_dump_json())
-
-
-def _other_routes(description: bytes, page: str, metrics: Metrics) -> APIRouter:
-    router = APIRouter()
-
-    @router.get("/healthz")
+def _add_others(app: FastAPI, facts: bytes, page: str) -> None:
+    @app.get("/healthz")
     async def healthz() -> dict[str, str]:
         return {"status": "ok"}
 
-    @router.get("/model", response_model=dict[str, Any])
+    @app.get("/model", response_model=dict[str, Any])
     async def model() -> Response:
-        return Response(description, media_type=JSON)
+        return Response(facts, media_type=JSON)
 
-    @router.get("/metrics", include_in_schema=False)
+    @app.get("/metrics", include_in_schema=False)
     async def prometheus() -> Response:
-        return Response(metrics.text(), media_type=CONTENT_TYPE)
+        return Response(app.state.metrics.text(), media_type=CONTENT_TYPE)
 
-    @router.get("/", include_in_schema=False)
+    @app.get("/", include_in_schema=False)
     async def root() -> HTMLResponse:
         return HTMLResponse(page)
-
-    return router

@@ -8,7 +8,6 @@ from potstill.core.errors import PotstillError
 
 HEADER = re.compile(r"(\[[^]]+\]|[^:]+)(?::[0-9]*)?")  # a name or an address, and a port
 NAME = re.compile(r"[A-Za-z0-9_.-]+|\*")
-LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 
 
 class AllowedHosts:
@@ -28,7 +27,7 @@ class AllowedHosts:
         Raises:
             PotstillError: one of `names` is not a host name.
         """
-        self.names = set(LOOPBACK)
+        self.names = {"localhost", "127.0.0.1", "[::1]"}
         for name in [address, *names]:
             if not NAME.fullmatch(name) and not _is_address(name):
                 raise PotstillError(f"--allowed-host: must be a host name without scheme and port (found: {name!r})")

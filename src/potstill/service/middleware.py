@@ -77,9 +77,8 @@ class _Exchange:
         """Receive a part of the body, within the limits."""
         message = await self.receive()
         if message["type"] == "http.disconnect":
-            raise HTTPException(
-                self.scope.get("refused", 408), "the client disconnected before the request was complete."
-            )
+            status = self.scope.get("refused", 408)
+            raise HTTPException(status, "the client disconnected before the request was complete.")
         size = len(message.get("body", b""))
         self.read += size
         self.guard.held += size

@@ -9,6 +9,7 @@ from potstill.core.labels import choose
 from potstill.readers.request import Batch
 from potstill.runtime.model import Student
 from potstill.service.metrics import Metrics
+from potstill.terminal import escaped
 
 PROBABILITIES = 100_000  # in a response, or labels of a multi-label model; about 2.5 MB
 DIGITS = 6  # of a probability
@@ -57,16 +58,15 @@ class Predictor:
         labels = len(self.student.labels)
         each = min(top_k or (1 if self.student.thresholds is None else labels), labels)
         if texts * each > self.max_probabilities:
-            default = "" if top_k else " (all classes, without top_k)"
+            limit, default = self.max_probabilities, "" if top_k else " (all classes, without top_k)"
             raise HTTPException(
                 422,
-                f"body.top_k: {texts:,} texts with {each:,} probabilities each{default} exceed the limit of "
-                f"{self.max_probabilities:,} per response. Set top_k to at most {self.max_probabilities // texts:,}, "
-                f"or send at most {self.max_probabilities // each:,} texts.",
+                f"body.top_k: {texts:,} texts with {each:,} probabilities each{default} exceed the limit of {limit:,} "
+                f"per response. Set top_k to at most {limit // texts:,}, or send at most {limit // each:,} texts.",
             )
 
-    def predict(self, texts: list[str], top_k: int | None) -> Predictions:
-        """Classify texts.
+    def predict_json(self, texts: list[str], top_k: int | None) -> str:
+        """Classify texts, and return `Predictions` as JSON.
 
         Args:
             texts: the texts.
@@ -75,9 +75,9 @@ class Predictor:
         Raises:
             HTTPException: 500, the model computes no numbers; 422, the response would have too many labels.
         """
-        if self.student.thresholds is None:
-            return Predictions(predictions=self._single_label(texts, top_k or 1))
-        return Predictions(predictions=self._multi_label(texts, top_k, self.student.thresholds))
+        single_label = self.student.thresholds is None
+        found = self._single_label(texts, top_k or 1) if single_label else self._multi_label(texts, top_k)
+        return escaped(Predictions(predictions=found).model_dump_json())
 
     def _single_label(self, texts: list[str], top_k: int) -> list[Prediction]:
         labels = self.student.labels
@@ -91,17 +91,14 @@ class Predictor:
         self.metrics.count_texts(np.bincount(best.ids[:, 0], minlength=len(labels)))
         return predictions
 
-    def _multi_label(self, texts: list[str], top_k: int | None, thresholds: list[float]) -> list[Labels]:
+    def _multi_label(self, texts: list[str], top_k: int | None) -> list[Labels]:
         labels = self.student.labels
         scores = self.student.predict_proba(texts)
         _check_finite(scores)
-        chosen = choose(scores, thresholds)
+        chosen = choose(scores, self.student.thresholds)
         if (total := int(chosen.sum())) > self.max_probabilities:
-            raise HTTPException(
-                422,
-                f"body.texts: they have {total:,} labels, more than the limit of {self.max_probabilities:,} per "
-                "response. Send fewer texts.",
-            )
+            limit = f"the limit of {self.max_probabilities:,} per response"
+            raise HTTPException(422, f"body.texts: they have {total:,} labels, more than {limit}. Send fewer texts.")
         predictions = []
         for row, is_chosen in zip(scores, chosen, strict=True):
             order = np.argsort(-row, kind="stable")

@@ -5,15 +5,13 @@ import difflib
 import gc
 import json
 import re
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 from fastapi import Request
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.exceptions import HTTPException
 
 from potstill.readers.rows import undecodable
-
-Model = TypeVar("Model", bound=BaseModel)
 
 
 class PredictRequest(BaseModel):
@@ -24,26 +22,23 @@ class PredictRequest(BaseModel):
     top_k: int | None = None
 
 
-def request_model(max_batch: int, max_length: int, default_top_k: str) -> type[PredictRequest]:
+def request_model(max_batch: int, max_length: int, default: str) -> type[PredictRequest]:
     """Return the type of requests within the limits of a service.
 
     Args:
         max_batch: texts in a request.
         max_length: characters of a text.
-        default_top_k: what a request without `top_k` means.
+        default: what a request without `top_k` means.
     """
 
     class Texts(PredictRequest):
         """Texts to classify."""
 
         # Only the first invalid text is reported: there may be a million, each an error of its own.
-        texts: Annotated[
-            list[Annotated[str, Field(max_length=max_length)]],
-            Field(min_length=1, max_length=max_batch, fail_fast=True),
-        ]
-        top_k: Annotated[
-            int | None, Field(ge=1, description=f"how many classes to give a probability for ({default_top_k})")
-        ] = None
+        texts: list[Annotated[str, Field(max_length=max_length)]] = Field(
+            min_length=1, max_length=max_batch, fail_fast=True
+        )
+        top_k: int | None = Field(None, ge=1, description=f"how many classes to give a probability for ({default})")
 
     return Texts
 
@@ -56,28 +51,13 @@ async def body(request: Request) -> bytes:
     """
     coding = ", ".join(request.headers.getlist("content-encoding")) or "identity"
     if coding.lower() != "identity":
-        raise HTTPException(
-            415,
-            f"content-encoding: {coding[:50]!r} is not supported. Send the body uncompressed.",
-            {"accept-encoding": "identity"},
-        )
+        detail = f"content-encoding: {coding[:50]!r} is not supported. Send the body uncompressed."
+        raise HTTPException(415, detail, {"accept-encoding": "identity"})
     kind = request.headers.get("content-type", "missing").partition(";")[0].strip().lower()
     if not re.fullmatch(r"application/(.+\+)?json", kind):
-        raise HTTPException(
-            415,
-            f"content-type: must be application/json (found: {kind[:50] or 'empty'}).",
-            {"accept": "application/json"},
-        )
+        detail = f"content-type: must be application/json (found: {kind[:50] or 'empty'})."
+        raise HTTPException(415, detail, {"accept": "application/json"})
     return await request.body()
-
-
-def read(model: type[Model], content: bytes) -> Model:
-    """Return a body as a `model`.
-
-    Raises:
-        HTTPException: 422, it is not one.
-    """
-    return validate(model, parse(content))
 
 
 def parse(content: bytes) -> dict[str, Any]:
@@ -91,7 +71,7 @@ def parse(content: bytes) -> dict[str, Any]:
     """
     gc.disable()  # it would go through a million lists again and again, and hold up all other requests
     try:
-        found = json.loads(content.decode(json.detect_encoding(content)), object_pairs_hook=tuple)
+        pairs = json.loads(content.decode(json.detect_encoding(content)), object_pairs_hook=tuple)
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise HTTPException(422, f"body: JSON decode error: {error}.") from None
     except RecursionError:
@@ -100,21 +80,22 @@ def parse(content: bytes) -> dict[str, Any]:
         raise HTTPException(422, "body: a number has too many digits.") from None
     finally:
         gc.enable()
-    if not isinstance(found, tuple):
+    if not isinstance(pairs, tuple):
         raise HTTPException(422, 'body: must be a JSON object, such as {"texts": ["one", "another"]}.')
-    values = dict(found)
-    if len(values) < len(found):
-        duplicate = collections.Counter(key for key, _ in found).most_common(1)[0][0]
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        duplicate = collections.Counter(key for key, _ in pairs).most_common(1)[0][0]
         raise HTTPException(422, f"body: duplicate key {duplicate[:50]!r}. Leave one out.")
     return values
 
 
-def validate(model: type[Model], values: dict[str, Any]) -> Model:
-    """Return the values of a JSON object as a `model`.
+def read(model: type[PredictRequest], content: bytes) -> PredictRequest:
+    """Return a body as a `model`.
 
     Raises:
         HTTPException: 422, with the path of each invalid value.
     """
+    values = parse(content)
     known = list(model.model_fields)
     for key in values:
         if key not in known:

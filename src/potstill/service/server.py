@@ -1,13 +1,11 @@
 """The server: uvicorn, with limits on connections."""
 
-import asyncio
 import errno
 import logging
 import os
 import socket
 from contextlib import suppress
 from functools import partial
-from typing import cast
 
 import uvicorn
 from fastapi import FastAPI
@@ -15,7 +13,6 @@ from fastapi import FastAPI
 from potstill.core.errors import PotstillError, visible
 from potstill.service.connection import ACCEPTED_AT_ONCE, Connection, Limits, allowed_connections
 
-SHUTDOWN_SECONDS = 30  # for requests in flight
 BACKLOG = 2048  # connections that the kernel holds until they are accepted
 
 
@@ -75,7 +72,7 @@ def run(app: FastAPI, listening: socket.socket, *, timeout: float, max_connectio
     limits = Limits(timeout, allowed_connections(max_connections), app.state.metrics.count_refused)
     config = uvicorn.Config(
         app,
-        http=cast(type[asyncio.Protocol], partial(Connection, limits=limits)),
+        http=partial(Connection, limits=limits),  # type: ignore[arg-type]
         loop="asyncio",
         ws="none",
         log_config=None,
@@ -84,7 +81,7 @@ def run(app: FastAPI, listening: socket.socket, *, timeout: float, max_connectio
         proxy_headers=False,
         server_header=False,
         backlog=ACCEPTED_AT_ONCE,
-        timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+        timeout_graceful_shutdown=30,  # seconds for requests in flight
     )
     where, port = listening.getsockname()[:2]
     with suppress(OSError):  # standard output may be closed
