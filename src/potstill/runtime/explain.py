@@ -56,7 +56,9 @@ def explain(student: Student, text: str, label: str | None = None) -> tuple[str,
         for chunk in iter(lambda: list(islice(texts, size)), [])
         for row in _score(student, chunk)
     ]
-    known = _is_known(student.vocabulary, shown, spans)
+    known = np.array([student.vocabulary.row(word) != UNKNOWN for word in shown], bool)
+    for start, end, _ in spans:
+        known[start:end] = True
     explained = [Attribution(word, bool(k), float(score)) for word, k, score in zip(shown, known, scores, strict=True)]
     return student.labels[chosen], float(np.exp(original[chosen])), explained
 
@@ -125,10 +127,3 @@ def _occluded(vocabulary: Vocabulary, found: list[str], spans: list[tuple[int, i
 
 def _score(student: Student, texts: list[np.ndarray]) -> np.ndarray:
     return _log_probabilities(student, Encoded(np.concatenate(texts), np.cumsum([0, *map(len, texts)])))
-
-
-def _is_known(vocabulary: Vocabulary, shown: list[str], spans: list[tuple[int, int, int]]) -> np.ndarray:
-    known = np.array([vocabulary.row(word) != UNKNOWN for word in shown], bool)
-    for start, end, _ in spans:
-        known[start:end] = True
-    return known

@@ -153,10 +153,6 @@ class _Header:
         return header
 
     @property
-    def size(self) -> int:
-        return self.layout(self.code)[1].size
-
-    @property
     def architecture(self) -> int:
         return self.code & (MULTI_LABEL - 1)
 
@@ -298,7 +294,7 @@ def unpack(data: bytes) -> Contents:
 
 def _unpack(body: memoryview) -> Contents:
     header = _Header.read(body)
-    reader = _Reader(body[header.size :])
+    reader = _Reader(body[header.layout(header.code)[1].size :])
     labels = reader.take(header.labels_size).decode().split(SEPARATOR)
     _require(all(labels) and len(set(labels)) == len(labels), "its labels are empty, or not distinct")
     salts = [] if header.code & STRINGS else list(reader.take(1 << header.buckets_log2))

@@ -95,7 +95,7 @@ class Student(Contents):
 
     def logits(self, texts: Encoded) -> np.ndarray:
         """Return calibrated logits of encoded texts by numpy, float32 of shape (texts, classes)."""
-        forward = ARCHITECTURES[self.shape.architecture].forward
+        forward = ARCHITECTURES[self.shape.architecture]
         order = np.argsort(-texts.lengths, kind="stable")
         scored = np.empty((len(texts), len(self.labels)), np.float32)
         for start in range(0, len(texts), BATCH):
