@@ -19,7 +19,7 @@ from transformers import (
     AutoTokenizer,
 )
 
-from potstill.ablate.ablation import Row, is_row
+from potstill.ablate.ablation import KEYS, is_row
 from potstill.core import files
 from potstill.core.errors import PotstillError
 from potstill.data import transfer
@@ -494,7 +494,7 @@ class TestScratch:
         spec = importlib.util.spec_from_file_location("ablate_stage", ROOT / "src/ablate.py")
         stage = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(stage)
-        made = dict.fromkeys(Row.__annotations__, 1.0)
+        made = dict.fromkeys(KEYS, 1.0)
         monkeypatch.setattr(stage, "read", tuple)
         monkeypatch.setattr(stage, "run", lambda *_: made)
         trial = stage.Trial("pool", "1", {})

@@ -134,10 +134,5 @@ def network_metrics(best: dict[str, float], parameters: int, size: int) -> dict[
         parameters: the number of parameters.
         size: bytes on disk.
     """
-    return {
-        "validation_accuracy": round(best["validation_accuracy"], 6),
-        "validation_macro_f1": round(best["validation_macro_f1"], 6),
-        "best_epoch": best["epoch"],
-        "parameters": parameters,
-        "bytes": size,
-    }
+    scores = {name: round(best[name], 6) for name in ("validation_accuracy", "validation_macro_f1")}
+    return {**scores, "best_epoch": best["epoch"], "parameters": parameters, "bytes": size}
