@@ -165,7 +165,7 @@ FORGED = {
 @pytest.mark.parametrize("name", FORGED)
 def test_a_forged_file_is_refused_in_one_line(name, tmp_path):
     (tmp_path / "a.pot").write_bytes(FORGED[name])
-    with pytest.raises(PotstillError, match=r"a\.pot cannot be loaded: not a potstill model file \(") as caught:
+    with pytest.raises(PotstillError, match=r"a\.pot: it cannot be loaded: not a potstill model file \(") as caught:
         Student.load(tmp_path / "a.pot")
     assert "\n" not in str(caught.value)
 
@@ -190,7 +190,7 @@ def test_an_architecture_that_was_removed_is_named(javascript, tmp_path):
     with pytest.raises(PotstillError) as caught:
         Student.load(tmp_path / "a.pot")
     assert str(caught.value) == (
-        f"{tmp_path / 'a.pot'} cannot be loaded: potstill no longer supports its architecture, bilstm. "
+        f"{tmp_path / 'a.pot'}: it cannot be loaded: potstill no longer supports its architecture, bilstm. "
         "Train a student of another one, such as bigru."
     )
     assert javascript([content]) == [{"error": "the architecture bilstm is no longer supported"}]

@@ -286,7 +286,7 @@ class TestDamage:
         self.refused(path, b"pot9" + path.read_bytes(), "format")
 
     def test_a_folder_is_refused(self, path):
-        with pytest.raises(PotstillError, match=r"is a folder: give the model file in it, such as .*student\.pot"):
+        with pytest.raises(PotstillError, match=r"it is a folder\. Give a file in it, such as .*student\.pot"):
             Student.load(path.parent)
 
     def test_an_endless_file_is_not_read_to_its_end(self, monkeypatch):

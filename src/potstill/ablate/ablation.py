@@ -64,13 +64,7 @@ class Trial:
 
 
 def plan(params: AblateParams, baseline: BaselineParams, present: Sequence[str]) -> list[Trial]:
-    """Return the trials of an ablation.
-
-    Args:
-        params: the section `ablate`.
-        baseline: the section `baseline`.
-        present: the sources that the transfer set has texts of.
-    """
+    """Return the trials of an ablation; `present` are the sources that the transfer set has texts of."""
     trials = []
     added: tuple[str, ...] = ()
     for name, sources in STEPS:
@@ -91,15 +85,7 @@ def plan(params: AblateParams, baseline: BaselineParams, present: Sequence[str])
 
 
 def run(trial: Trial, data: Dataset, transfer: TransferSet, params: AblateParams, baseline: BaselineParams) -> Row:
-    """Train and test one model.
-
-    Args:
-        trial: the model.
-        data: the labelled texts.
-        transfer: the whole transfer set.
-        params: the section `ablate`.
-        baseline: the section `baseline`.
-    """
+    """Train and test one model on its part of the labelled texts or of the whole transfer set."""
     if trial.model == "soft":
         subset = _transfer_subset(trial, transfer, baseline.seed)
         settings = _student_params(params, baseline, trial.changes, len(subset.texts))

@@ -124,15 +124,10 @@ def _reserve(descriptor: int, size: int) -> None:
 
 
 def check_writable(descriptor: int, name: str, *sources: Path | str | int) -> None:
-    """Check that a descriptor can be written to.
-
-    Args:
-        descriptor: of this process.
-        name: of the descriptor, for messages.
-        sources: see `output`.
+    """Check that a descriptor of this process can be written to; messages call it `name`.
 
     Raises:
-        PotstillError: it is closed, not writable, or a file that is one of the sources.
+        PotstillError: it is closed, not writable, or a file that is one of the sources, see `output`.
     """
     import fcntl
 
@@ -266,9 +261,6 @@ def write_json(path: Path, value: Any) -> None:
 def reading(path: Any) -> Iterator[None]:
     """Turn the errors of a block that reads and checks one file, of whatever type, into one that names the file.
 
-    Args:
-        path: the file.
-
     Raises:
         PotstillError: the block raised an error other than too little memory or a missing permission.
     """
@@ -330,7 +322,7 @@ def read_checkpoint(path: Path, valid: Callable[[Any], bool]) -> Any:
 
 
 def discard(path: Path) -> None:
-    """Remove a checkpoint that cannot be resumed from, and print that its work is repeated."""
+    """Remove a checkpoint that cannot be resumed from, and print a note."""
     print(f"note: {path}: damaged or of another version, so its work is repeated")
     if path.is_dir():
         shutil.rmtree(path)

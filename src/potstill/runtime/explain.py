@@ -105,13 +105,12 @@ def _log_probabilities(student: Student, texts: Encoded) -> np.ndarray:
 
 def _ngram_spans(vocabulary: Vocabulary, found: list[str]) -> list[tuple[int, int, int]]:
     """Return start, end and row of the n-grams in the vocabulary."""
-    spans = [
-        (start, start + length)
-        for length in range(2, vocabulary.max_ngram + 1)
-        for start in range(len(found) - length + 1)
-    ]
-    rows = [(start, end, vocabulary.row(" ".join(found[start:end]))) for start, end in spans]
-    return [span for span in rows if span[2] != UNKNOWN]
+    spans = []
+    for length in range(2, vocabulary.max_ngram + 1):
+        for start, ngram in enumerate(zip(*(found[i:] for i in range(length)), strict=False)):
+            if (row := vocabulary.row(" ".join(ngram))) != UNKNOWN:
+                spans.append((start, start + length, row))
+    return spans
 
 
 def _occluded(vocabulary: Vocabulary, found: list[str], spans: list[tuple[int, int, int]]) -> Iterator[np.ndarray]:

@@ -90,14 +90,12 @@ def train(
     """Train a student on probabilities or hard labels.
 
     Args:
-        labels: the class names.
+        labels, validation, log: as for `distil`.
         texts: the texts to learn from.
         probabilities: of each text, floats (texts, classes), by which the vocabulary is chosen.
         loss_targets: what `loss` compares the logits with, of shape (texts,) or (texts, classes).
         loss: takes logits and targets of a batch.
-        validation: as for `distil`.
         params: the settings.
-        log: as for `distil`.
     """
     validation_labels = targets(validation["label"], len(labels))
     multi_label = validation_labels.ndim == 2
