@@ -20,8 +20,6 @@ from potstill.data.dataset import Dataset
 from potstill.data.transfer import TransferSet
 
 METRICS = paths.METRICS / "ablate"
-PLOTTED = ("sources", "pool")  # groups that `dvc plots` shows
-COLUMNS = ("name", "texts", "accuracy")
 
 
 @record_resources(METRICS / "resources.json")
@@ -41,9 +39,10 @@ def main() -> None:
             groups.setdefault(trial.group, {})[trial.name] = row
             tqdm.write(f"{trial.group}, {trial.name}: {row['accuracy']:.2%} on test, {row['texts']:,} texts")
     files.write_json(METRICS / "metrics.json", {"ablate": groups})
-    for group in PLOTTED:
-        rows = pd.DataFrame([{"name": name, **row} for name, row in groups.get(group, {}).items()], columns=COLUMNS)
-        files.write_text(METRICS / f"{group}.csv", rows.to_csv(index=False))
+    for group in ("sources", "pool"):  # shown by `dvc plots`
+        rows = [{"name": name, **row} for name, row in groups.get(group, {}).items()]
+        table = pd.DataFrame(rows, columns=["name", "texts", "accuracy"])
+        files.write_text(METRICS / f"{group}.csv", table.to_csv(index=False))
 
 
 def result(trial: Trial, params: AblateParams, baseline: BaselineParams, scratch: Path) -> Row:

@@ -60,20 +60,18 @@ def main() -> None:
         "validation_calibration_error_before": before["calibration_error"],
         "validation_calibration_error": after["calibration_error"],
     }
-    files.write_json(paths.METRICS / "export" / "metrics.json", {"export": summary})
-    print(
-        f"{paths.EXPORT / FILE}: {summary['bytes']:,} bytes; {ONNX}: {len(model):,} bytes; temperature {temperature:g}"
-    )
+    tracking.write_metrics(paths.METRICS / "export", "export", summary)
+    sizes = f"{paths.EXPORT / FILE}: {summary['bytes']:,} bytes; {ONNX}: {len(model):,} bytes"
+    print(f"{sizes}; temperature {temperature:g}")
 
 
 def teachers(data: Dataset) -> dict[str, float | None]:
     """Return the test accuracy of the teachers that labelled; None without predictions for some test texts."""
     accuracies: dict[str, float | None] = {}
     for name in section("label").load().teachers:
+        folder = paths.METRICS / "teacher" / name
         test, validation = (
-            tracking.read_predictions(
-                paths.METRICS / "teacher" / name / f"{split}.csv", data.labels, len(data.split(split))
-            )
+            tracking.read_predictions(folder / f"{split}.csv", data.labels, len(data.split(split)))
             for split in ("test", "validation")
         )
         if not np.isfinite(test).all():

@@ -519,7 +519,7 @@ def test_a_student_is_saved_by_a_string_as_it_is_loaded(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == [tmp_path / "a.pot"]
     student("mlp").save(b"b.pot")
     assert Student.load(b"b.pot").labels == ["c0", "c1", "c2"]
-    for name, says in ((b".", "is a folder: give"), (b"none.pot", r"^none.pot: no such file")):
+    for name, says in ((b".", "it is a folder. Give"), (b"none.pot", r"^none.pot: no such file")):
         with pytest.raises(PotstillError, match=says):
             Student.load(name)
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from potstill.ablate.ablation import Row, is_row
+from potstill.ablate.ablation import KEYS, is_row
 from potstill.core import files
 from potstill.core.errors import PotstillError
 from potstill.data import transfer
@@ -142,7 +142,7 @@ def test_a_damaged_trial_of_the_ablation_is_repeated(monkeypatch, tmp_path, caps
     spec = importlib.util.spec_from_file_location("ablate_stage", ROOT / "src/ablate.py")
     stage = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(stage)
-    made = dict.fromkeys(Row.__annotations__, 1.0)
+    made = dict.fromkeys(KEYS, 1.0)
     monkeypatch.setattr(stage, "read", tuple)
     monkeypatch.setattr(stage, "run", lambda *_: made)
     trial = stage.Trial("pool", "1", {})

@@ -102,7 +102,7 @@ def test_every_fact_is_what_the_stages_measured(case, tmp_path, monkeypatch, cap
     card = (paths.EXPORT / "README.md").read_text()
     check_card(card, student, evaluated["student"], learned)
     assert f"# A text classifier in {size:,} bytes" in card
-    assert f"`model.onnx` ({(paths.EXPORT / 'model.onnx').stat().st_size:,} bytes;" in card
+    assert f"`model.onnx` ({(paths.EXPORT / 'model.onnx').stat().st_size:,} bytes;" in card.replace("\n", " ")
 
     capsys.readouterr()
     cli.execute(["inspect", "--json", str(paths.EXPORT / "student.pot")])

@@ -134,7 +134,7 @@ class TestDamage:
         self.refused(path, b"pot9" + path.read_bytes(), "format")
 
     def test_a_folder_is_refused(self, path):
-        with pytest.raises(PotstillError, match=r"is a folder: give the model file in it, such as .*student\.pot"):
+        with pytest.raises(PotstillError, match=r"it is a folder\. Give a file in it, such as .*student\.pot"):
             Student.load(path.parent)
 
     def test_an_endless_file_is_not_read_to_its_end(self, monkeypatch):
@@ -246,7 +246,7 @@ def test_a_forged_file_is_refused_or_works(bodies, data):
 @pytest.mark.parametrize("name", FORGED)
 def test_a_forged_file_is_refused_in_one_line(name, tmp_path):
     (tmp_path / "a.pot").write_bytes(FORGED[name])
-    with pytest.raises(PotstillError, match=r"a\.pot cannot be loaded: not a potstill model file \(") as caught:
+    with pytest.raises(PotstillError, match=r"a\.pot: it cannot be loaded: not a potstill model file \(") as caught:
         Student.load(tmp_path / "a.pot")
     assert "\n" not in str(caught.value)
 

@@ -165,7 +165,7 @@ def test_an_architecture_that_was_removed_is_named(in_javascript, tmp_path):
     with pytest.raises(PotstillError) as caught:
         Student.load(tmp_path / "a.pot")
     assert str(caught.value) == (
-        f"{tmp_path / 'a.pot'} cannot be loaded: potstill no longer supports its architecture, bilstm. "
+        f"{tmp_path / 'a.pot'}: it cannot be loaded: potstill no longer supports its architecture, bilstm. "
         "Train a student of another one, such as bigru."
     )
     assert in_javascript([content]) == [{"error": "the architecture bilstm is no longer supported"}]

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -31,15 +31,9 @@ STEPS = (
 )
 
 
-class Row(TypedDict):
-    """The result of a trial: the number of texts it was trained on, its parameters, and its accuracy with 95% CI."""
-
-    texts: int
-    parameters: int
-    validation_accuracy: float
-    accuracy: float
-    accuracy_low: float
-    accuracy_high: float
+# The result of a trial: the number of texts it was trained on, its parameters, and its accuracy with 95% CI.
+Row = dict[str, float]
+KEYS = ("texts", "parameters", "validation_accuracy", "accuracy", "accuracy_low", "accuracy_high")  # of a `Row`
 
 
 @dataclass(frozen=True)
@@ -70,13 +64,7 @@ class Trial:
 
 
 def plan(params: AblateParams, baseline: BaselineParams, present: Sequence[str]) -> list[Trial]:
-    """Return the trials of an ablation.
-
-    Args:
-        params: the section `ablate`.
-        baseline: the section `baseline`.
-        present: the sources that the transfer set has texts of.
-    """
+    """Return the trials of an ablation; `present` are the sources that the transfer set has texts of."""
     trials = []
     added: tuple[str, ...] = ()
     for name, sources in STEPS:
@@ -86,28 +74,18 @@ def plan(params: AblateParams, baseline: BaselineParams, present: Sequence[str])
     if params.vocabulary:
         trials.append(Trial("vocabulary", "frequent", {"informative_share": 0.0}))
     if params.architectures:
-        trials.append(Trial("architectures", baseline.architecture, {}))
-    for name in dict.fromkeys(params.architectures):
-        if name != baseline.architecture:
-            trials.append(Trial("architectures", name, {"architecture": name, "max_ngram": 1}))
+        for name in dict.fromkeys((baseline.architecture, *params.architectures)):
+            changes = {} if name == baseline.architecture else {"architecture": name, "max_ngram": 1}
+            trials.append(Trial("architectures", name, changes))
     if params.transfer_shares:
         trials += [Trial("pool", f"{share:g}", {}, share=share) for share in (*sorted(params.transfer_shares), 1.0)]
     for share in sorted(params.label_shares):
-        trials.append(Trial("hard", f"{share:g}", {}, share=share, model="hard"))
-        trials.append(Trial("tfidf", f"{share:g}", {}, share=share, model="tfidf"))
+        trials += [Trial(model, f"{share:g}", {}, share=share, model=model) for model in ("hard", "tfidf")]
     return trials
 
 
 def run(trial: Trial, data: Dataset, transfer: TransferSet, params: AblateParams, baseline: BaselineParams) -> Row:
-    """Train and test one model.
-
-    Args:
-        trial: the model.
-        data: the labelled texts.
-        transfer: the whole transfer set.
-        params: the section `ablate`.
-        baseline: the section `baseline`.
-    """
+    """Train and test one model on its part of the labelled texts or of the whole transfer set."""
     if trial.model == "soft":
         subset = _transfer_subset(trial, transfer, baseline.seed)
         settings = _student_params(params, baseline, trial.changes, len(subset.texts))
@@ -127,7 +105,7 @@ def is_row(value: Any) -> bool:
     """Return whether a value read from JSON is a `Row`."""
     return (
         isinstance(value, dict)
-        and set(value) == set(Row.__annotations__)
+        and set(value) == set(KEYS)
         and all(isinstance(number, int | float) for number in value.values())
     )
 
@@ -165,8 +143,7 @@ def _student_params(
         "dropout": 0.0,
         "word_dropout": 0.0,
     }
-    loss = {"sources": None, "loss": "kl", "temperature": 1.0}
-    return StudentParams(**network | training | loss | changes)
+    return StudentParams(**network | training | changes, sources=None, loss="kl", temperature=1.0)
 
 
 def _row(texts: int, model: Tfidf | Student, validation_accuracy: float, data: Dataset) -> Row:

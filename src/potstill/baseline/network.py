@@ -25,11 +25,8 @@ def train_on_labels(
     """Train the same network on hard labels, weighted by `params.class_weight`.
 
     Args:
-        labels: the class names.
         train: a table with `text` and `label`.
-        validation: as for `student.distil.distil`.
-        params: the settings.
-        log: as for `student.distil.distil`.
+        labels, validation, params, log: as for `student.distil.distil`.
     """
     hard = targets(train["label"], len(labels))
     multi_label = hard.ndim == 2

@@ -11,7 +11,6 @@ def macro_f1(labels: np.ndarray, predicted: np.ndarray, classes: int) -> float:
     Args:
         labels: the right class ids (texts,), or booleans (texts, classes) for multi-label classification.
         predicted: the predicted ones, likewise.
-        classes: the number of classes.
     """
     return float(f1_score(labels, predicted, labels=range(classes), average="macro", zero_division=0))
 
@@ -35,9 +34,5 @@ def class_weights(labels: np.ndarray, classes: int) -> np.ndarray:
 
 
 def majority(labels: np.ndarray) -> float:
-    """Return the accuracy of always predicting the most frequent label, or set of labels.
-
-    Args:
-        labels: class ids (texts,), or booleans (texts, classes) for multi-label classification.
-    """
+    """Return the accuracy of always predicting the most frequent label or, of booleans (texts, classes), label set."""
     return float(np.unique(labels, axis=0, return_counts=True)[1].max() / len(labels))

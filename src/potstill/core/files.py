@@ -124,15 +124,10 @@ def _reserve(descriptor: int, size: int) -> None:
 
 
 def check_writable(descriptor: int, name: str, *sources: Path | str | int) -> None:
-    """Check that a descriptor can be written to.
-
-    Args:
-        descriptor: of this process.
-        name: of the descriptor, for messages.
-        sources: see `output`.
+    """Check that a descriptor of this process can be written to; messages call it `name`.
 
     Raises:
-        PotstillError: it is closed, not writable, or a file that is one of the sources.
+        PotstillError: it is closed, not writable, or a file that is one of the sources, see `output`.
     """
     import fcntl
 
@@ -161,15 +156,10 @@ def _descriptor(path: str) -> int | None:
 
 def _refuse_source(found: os.stat_result, name: str, sources: Iterable[Path | str | int]) -> None:
     """Raise an error if a file is also read: it would be overwritten, or never end."""
-    if any(_same(found, source) for source in sources):
-        raise PotstillError(f"{name}: it is both input and output. Choose another output.")
-
-
-def _same(found: os.stat_result, source: Path | str | int) -> bool:
-    try:
-        return os.path.samestat(found, os.stat(source))
-    except OSError:  # missing or closed, which is reported when it is read
-        return False
+    for source in sources:
+        with suppress(OSError):  # missing or closed, which is reported when it is read
+            if os.path.samestat(found, os.stat(source)):
+                raise PotstillError(f"{name}: it is both input and output. Choose another output.")
 
 
 @contextmanager
@@ -185,15 +175,15 @@ def atomic_write(path: Path) -> Iterator[Path]:
     """
     linked = path.is_symlink() and path.is_dir()
     place = Path(os.path.realpath(path)) if path.is_symlink() and not path.is_file() else path
-    with _temporary(
-        place / place.name if linked else place
-    ) as part:  # the folder around `place` may be on another disk
+    # The folder around `place` may be on another disk.
+    with _temporary(place / place.name if linked else place) as part:
         mode = part.parent.stat().st_mode & 0o666  # of a new folder, so it follows the umask
         yield part
         for file in part.rglob("*") if part.is_dir() else [part]:
             if file.is_file() and not file.is_symlink():
                 file.chmod(mode)  # safetensors sets 0600
-                _sync(file)
+                with file.open("rb") as stream:
+                    os.fsync(stream.fileno())  # so that a power cut cannot leave it incomplete
         pairs = [(new, place / new.relative_to(part)) for new in (part, *sorted(part.rglob("*") if linked else ()))]
         for new, old in pairs:
             if os.path.lexists(old) and old.is_dir() != new.is_dir():
@@ -212,12 +202,6 @@ def atomic_write(path: Path) -> Iterator[Path]:
             if old.exists() and not place.exists():
                 os.rename(old, place)
             raise
-
-
-def _sync(file: Path) -> None:
-    """Flush a file to disk, so that a power cut cannot leave it incomplete."""
-    with file.open("rb") as stream:
-        os.fsync(stream.fileno())
 
 
 @contextmanager
@@ -276,9 +260,6 @@ def write_json(path: Path, value: Any) -> None:
 @contextmanager
 def reading(path: Any) -> Iterator[None]:
     """Turn the errors of a block that reads and checks one file, of whatever type, into one that names the file.
-
-    Args:
-        path: the file.
 
     Raises:
         PotstillError: the block raised an error other than too little memory or a missing permission.
@@ -341,7 +322,7 @@ def read_checkpoint(path: Path, valid: Callable[[Any], bool]) -> Any:
 
 
 def discard(path: Path) -> None:
-    """Remove a checkpoint that cannot be resumed from, and print that its work is repeated."""
+    """Remove a checkpoint that cannot be resumed from, and print a note."""
     print(f"note: {path}: damaged or of another version, so its work is repeated")
     if path.is_dir():
         shutil.rmtree(path)
@@ -352,12 +333,11 @@ def discard(path: Path) -> None:
 def missing_file(path: Path | str, advice: str) -> PotstillError:
     """Return the error for a missing file; advise to run the stages if it is an output of a project, else `advice`."""
     place = Path(os.path.abspath(path))
-    for root in place.parents:
-        if (root / "dvc.yaml").is_file() and (root / "params.yaml").is_file():
-            if place.relative_to(root).parts[0] in OUTPUT_FOLDERS:
-                where = "" if root == Path.cwd() else f" in {root}"
-                return PotstillError(f"{path}: no such file. Run `dvc repro` (or `dvc pull`){where} to create it.")
-            break
+    projects = (root for root in place.parents if (root / "dvc.yaml").is_file() and (root / "params.yaml").is_file())
+    root = next(projects, None)
+    if root and place.relative_to(root).parts[0] in OUTPUT_FOLDERS:
+        where = "" if root == Path.cwd() else f" in {root}"
+        advice = f"Run `dvc repro` (or `dvc pull`){where} to create it."
     return PotstillError(f"{path}: no such file. {advice}")
 
 

@@ -33,14 +33,10 @@ def probabilities(logits: np.ndarray, multi_label: bool) -> np.ndarray:
 
 
 def choose(scores: np.ndarray, thresholds: Any = None) -> np.ndarray:
-    """Choose labels.
+    """Choose the label with the best of the scores (texts, labels): ids (texts,).
 
-    Args:
-        scores: floats (texts, labels).
-        thresholds: the least score of a chosen label, one for all or one per label; None to choose the best label.
-
-    Returns:
-        Ids (texts,), or with thresholds booleans (texts, labels).
+    With thresholds, one for all or one per label, choose all labels whose score reaches theirs: booleans (texts,
+    labels).
     """
     return scores.argmax(1) if thresholds is None else scores >= np.asarray(thresholds, scores.dtype)
 
@@ -52,12 +48,7 @@ def right(chosen: np.ndarray, targets: np.ndarray) -> np.ndarray:
 
 
 def confidence(probabilities: np.ndarray, chosen: np.ndarray) -> np.ndarray:
-    """Return the probability of each text's chosen label or set of labels (taken as independent), floats (texts,).
-
-    Args:
-        probabilities: floats (texts, labels).
-        chosen: what `choose` returned.
-    """
+    """Return the probability of each text's chosen label or set of labels (taken as independent), floats (texts,)."""
     if chosen.ndim == 1:
         return probabilities.max(1)
     return np.where(chosen, probabilities, 1 - probabilities).prod(1)

@@ -128,7 +128,9 @@ class Section(Keys):
         location, value, kind = problem["loc"], problem["input"], problem["type"]
         key = cls.section + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location)
         holder, nullable = _annotation(cls, location)
-        context = {name: int(x) if x == x // 1 else x for name, x in problem.get("ctx", {}).items() if _is_number(x)}
+        context = problem.get("ctx", {})
+        # A bound of 2.0 is shown as 2.
+        bounds = {name: int(x) for name, x in context.items() if isinstance(x, float) and x.is_integer()}
         if kind == "missing":
             return f"key `{key}` is missing: restore it from Git"
         if renamed := cls._renamed(problem):
@@ -136,9 +138,8 @@ class Section(Keys):
         if kind in ("extra_forbidden", "invalid_key"):
             return f"unknown key `{key}`: {_suggest(str(location[-1]), holder.model_fields)}"
         if kind == "value_error":  # raised by a validator of a field, or of the whole section
-            message = str(problem["ctx"]["error"])
-            return f"`{key}` is {_show(value)}: {message}" if location else f"`{key}`: {message}"
-        message = MESSAGES[kind].format(**problem.get("ctx", {}) | context) if kind in MESSAGES else problem["msg"]
+            return f"`{key}`{f' is {_show(value)}' if location else ''}: {context['error']}"
+        message = MESSAGES[kind].format(**context | bounds) if kind in MESSAGES else problem["msg"]
         if nullable:
             message += " or null"
         if kind == "list_type" and isinstance(value, str | int | float):
@@ -202,7 +203,7 @@ def read(path: Path) -> dict[str, Any]:
     try:
         return parse(path.read_text("utf-8-sig"), str(path))
     except FileNotFoundError:
-        raise PotstillError(f"{path} is missing: run this in the repository's root") from None
+        raise PotstillError(f"{path}: no such file. Run this in the repository's root.") from None
     except UnicodeDecodeError:
         raise PotstillError(f"{path} is not UTF-8: save it as UTF-8, or restore it from Git") from None
 
@@ -244,10 +245,6 @@ def _annotation(model: Any, location: tuple[int | str, ...]) -> tuple[Any, bool]
         nullable = type(None) in get_args(kind)
         kind = get_args(kind)[0] if nullable else kind
     return holder, nullable
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float)
 
 
 def _suggest(name: str, known: Any) -> str:

@@ -45,11 +45,9 @@ def _warm_up(predict: Callable[[list[str]], Any], texts: list[str], limit: float
     """Return the largest batch that takes up to `limit` seconds; trying larger and larger ones also warms caches."""
     predict(texts[:1])
     count = 1
-    while True:
-        seconds = _timed(predict, texts[:count])
-        if count == len(texts) or 2 * seconds > limit:
-            return texts[:count]
+    while 2 * _timed(predict, texts[:count]) <= limit and count < len(texts):
         count = min(2 * count, len(texts))
+    return texts[:count]
 
 
 def _times(predict: Callable[[list[str]], Any], inputs: list[list[str]], at_least: int, limit: float) -> list[float]:

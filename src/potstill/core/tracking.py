@@ -64,11 +64,9 @@ def read_curves(folder: Path) -> pd.DataFrame:
 
 
 def all_curves(student: str, others: Iterable[str]) -> dict[str, pd.DataFrame]:
-    """Read the curves of the network on hard labels, of the student, and of those other models that have any.
+    """Read the curves of the network on hard labels, of the student (called `student`), and of other models.
 
-    Args:
-        student: the name to give to the student.
-        others: names of models. A baseline, or a teacher that is a table, has no curves.
+    A model without curves is left out: a baseline, or a teacher that is a table.
     """
     folders = {"hard": paths.METRICS / "baseline", student: paths.METRICS / "student"}
     for name in others:
@@ -85,10 +83,8 @@ def write_predictions(path: Path, logits: np.ndarray, actual: np.ndarray, labels
     outputs stay in the run cache. Four decimals keep diffs readable, and are exact enough for any probability.
 
     Args:
-        path: the file.
         logits: floats (texts, classes). For multi-label classification, labels above even odds are predicted.
         actual: the labels, as `Dataset.targets` returns them.
-        labels: the class names.
     """
     table = pd.DataFrame(logits, columns=[f"logit {name}" for name in labels])
     table.insert(0, "predicted", label_names(choose(logits, 0.0 if actual.ndim == 2 else None), labels))
@@ -100,8 +96,6 @@ def read_predictions(path: Path, labels: list[str], texts: int, complete: bool =
     """Read the logits that `write_predictions` wrote.
 
     Args:
-        path: the file.
-        labels: the class names.
         texts: the number of texts of the split.
         complete: whether each text must have a prediction. A teacher that is a table may lack some.
 
@@ -127,17 +121,6 @@ def write_metrics(folder: Path, name: str, values: dict[str, Any]) -> None:
 
 
 def network_metrics(best: dict[str, float], parameters: int, size: int) -> dict[str, float]:
-    """Return the summary metrics of a network: its best epoch, its parameters, its bytes on disk.
-
-    Args:
-        best: the metrics of the best epoch, see `training.fit`.
-        parameters: the number of parameters.
-        size: bytes on disk.
-    """
-    return {
-        "validation_accuracy": round(best["validation_accuracy"], 6),
-        "validation_macro_f1": round(best["validation_macro_f1"], 6),
-        "best_epoch": best["epoch"],
-        "parameters": parameters,
-        "bytes": size,
-    }
+    """Return the summary of a network, from the metrics of its best epoch (see `training.fit`) and its bytes."""
+    scores = {name: round(best[name], 6) for name in ("validation_accuracy", "validation_macro_f1")}
+    return {**scores, "best_epoch": best["epoch"], "parameters": parameters, "bytes": size}

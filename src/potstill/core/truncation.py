@@ -2,16 +2,11 @@
 
 from collections.abc import Mapping
 
-NOTED = 0.01  # the share of truncated texts above which a note is printed
+NOTED = 0.01  # the fraction of truncated texts above which a note is printed
 
 
 def note(key: str, shares: Mapping[str, float]) -> None:
-    """Print a note if many texts are truncated.
-
-    Args:
-        key: the parameter to raise.
-        shares: the fraction of truncated texts, by the name of the texts.
-    """
+    """Print a note to raise the parameter `key` if many texts are truncated; `shares` are by the texts' name."""
     many = [f"{share:.1%} of the {name} texts" for name, share in shares.items() if share > NOTED]
     if many:
         print(f"note: `{key}` truncates {', '.join(many)}. Raise it to use more of their words")

@@ -40,17 +40,14 @@ def card(student: Student, sources: Mapping[str, int], size: int, onnx_size: int
     )
     rows, shape = facts["rows"], student.shape
     entries = student.vocabulary.entries
-    by_strings = isinstance(entries, Words)
-    onnx_input = "text" if by_strings else "ids of embedding rows"
+    onnx_input = "text" if isinstance(entries, Words) else "ids of embedding rows"
     low, high = tested["accuracy_low"], tested["accuracy_high"]
     classes = ", ".join(map(code, student.labels[:SHOWN]))
     if len(student.labels) > SHOWN:
         classes += f" and {len(student.labels) - SHOWN:,} others (`potstill inspect --json {FILE}` lists them)"
-    tested_teachers = (f"{inert(name)} (test accuracy {share:.2%})" for name, share in facts["teachers"].items())
-    untested_teachers = (
-        f"{inert(name)} (without predictions for some test texts)" for name in facts.get("untested_teachers", ())
-    )
-    teachers = " and ".join([*tested_teachers, *untested_teachers])
+    teachers = [f"{inert(name)} (test accuracy {share:.2%})" for name, share in facts["teachers"].items()]
+    for name in facts.get("untested_teachers", ()):
+        teachers.append(f"{inert(name)} (without predictions for some test texts)")
     choice, score, second_score = "one", "accuracy", "Matthews correlation"
     if multi_label:
         choice, score, second_score = "any", "exact match", "micro-F1"
@@ -59,7 +56,7 @@ def card(student: Student, sources: Mapping[str, int], size: int, onnx_size: int
 # A text classifier in {size:,} bytes
 
 It assigns each text {choice} of {len(student.labels):,} classes: {classes}. It was distilled with
-potstill {facts["version"]} from {teachers}.
+potstill {facts["version"]} from {" and ".join(teachers)}.
 
 | | |
 | --- | --- |

@@ -3,9 +3,6 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-import pandas as pd
-
 import potstill
 from potstill.data.dataset import Dataset
 from potstill.evaluate.metrics.scores import scores
@@ -44,13 +41,12 @@ def collect(
             "unlabelled": sources.get("unlabelled", 0),
         },
         "sha256": dict(hashes),
-        "metrics": {name: _metrics(student, table, data.targets(name)) for name, table in splits.items()},
+        "metrics": {
+            name: scores(data.targets(name), student.predict_proba(table["text"]), thresholds=student.thresholds)
+            for name, table in splits.items()
+        },
         "teachers": {name: accuracy for name, accuracy in teachers.items() if accuracy is not None},
     }
     untested = [name for name, accuracy in teachers.items() if accuracy is None]
     facts |= {"untested_teachers": untested} if untested else {}
     return facts | ({} if words is None else {"words": "\n".join(words)})
-
-
-def _metrics(student: Student, table: pd.DataFrame, targets: np.ndarray) -> dict[str, float]:
-    return scores(targets, student.predict_proba(table["text"]), thresholds=student.thresholds)

@@ -97,30 +97,17 @@ def build(student: Student) -> onnx.ModelProto:
         graph("Sigmoid", logits, output="probabilities")
         chosen = graph("GreaterOrEqual", "probabilities", _floats(*student.thresholds))
         graph("Where", chosen, names, np.array([""], object), output="label")
-    made = helper.make_graph(
-        graph.nodes,
-        "student",
-        [given],
-        [
-            helper.make_tensor_value_info("label", TensorProto.STRING, ["texts", *columns]),
-            helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["texts", len(student.labels)]),
-        ],
-        [_named(tensor, name) for name, tensor in graph.constants.items()],
-    )
-    domains = [("", OPSET), ("ai.onnx.ml", 2), ("com.microsoft", 1)]
-    model = helper.make_model(
-        made,
-        producer_name="potstill",
-        ir_version=9,
-        opset_imports=[helper.make_opsetid(*domain) for domain in domains],
-    )
-    onnx.checker.check_model(model, full_check=False)
+    outputs = [
+        helper.make_tensor_value_info("label", TensorProto.STRING, ["texts", *columns]),
+        helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["texts", len(student.labels)]),
+    ]
+    for name, tensor in graph.constants.items():
+        tensor.name = name
+    made = helper.make_graph(graph.nodes, "student", [given], outputs, list(graph.constants.values()))
+    opsets = [helper.make_opsetid(*opset) for opset in (("", OPSET), ("ai.onnx.ml", 2), ("com.microsoft", 1))]
+    model = helper.make_model(made, producer_name="potstill", ir_version=9, opset_imports=opsets)
+    onnx.checker.check_model(model)
     return model
-
-
-def _named(tensor: onnx.TensorProto, name: str) -> onnx.TensorProto:
-    tensor.name = name
-    return tensor
 
 
 def _filled(graph: _Graph, ids: str) -> str:
@@ -187,9 +174,8 @@ def _logits(graph: _Graph, student: Student, ids: str) -> str:
         features = graph("ReduceMax", found, _ints(2), keepdims=0)
     else:
         features = _bigru(graph, student, vectors, known)
-    return graph(
-        "Gemm", features, _weight(graph, student, "head.weight"), _weight(graph, student, "head.bias"), transB=1
-    )
+    head, bias = (_weight(graph, student, f"head.{part}") for part in ("weight", "bias"))
+    return graph("Gemm", features, head, bias, transB=1)
 
 
 def _bigru(graph: _Graph, student: Student, vectors: str, known: str) -> str:
@@ -203,21 +189,17 @@ def _bigru(graph: _Graph, student: Student, vectors: str, known: str) -> str:
             sides.append(graph("Unsqueeze", graph("Concat", *parts, axis=0), _ints(0)))
         return graph("Concat", *sides, axis=0)
 
+    hidden = student.shape.hidden
+    turned = graph("Transpose", vectors, perm=[1, 0, 2])
+    weights = both("weight_ih_l0"), both("weight_hh_l0"), both("bias_ih_l0", "bias_hh_l0")
+    # (words, 2, texts, hidden), zeros where a text has ended
     states = graph(
-        "GRU",
-        graph("Transpose", vectors, perm=[1, 0, 2]),
-        both("weight_ih_l0"),
-        both("weight_hh_l0"),
-        both("bias_ih_l0", "bias_hh_l0"),
-        lengths,
-        direction="bidirectional",
-        hidden_size=student.shape.hidden,
-        linear_before_reset=1,
-    )  # (words, 2, texts, hidden), zeros where a text has ended
+        "GRU", turned, *weights, lengths, direction="bidirectional", hidden_size=hidden, linear_before_reset=1
+    )
     there = graph("Unsqueeze", graph("Transpose", known, perm=[1, 0]), _ints(1, 3))
     states = graph("Where", there, states, _floats(-1))  # states lie above -1
     features = graph("Transpose", graph("ReduceMax", states, _ints(0), keepdims=0), perm=[1, 0, 2])
-    return graph("Reshape", features, _ints(0, 2 * student.shape.hidden))
+    return graph("Reshape", features, _ints(0, 2 * hidden))
 
 
 def _weight(graph: _Graph, student: Student, name: str, order: tuple[int, ...] = ()) -> str:
@@ -228,8 +210,8 @@ def _weight(graph: _Graph, student: Student, name: str, order: tuple[int, ...] =
         values = np.concatenate([values[gate * hidden : (gate + 1) * hidden] for gate in order])
     if name not in student.steps:
         return graph.constant(values, name)
-    integers, step = _quantized(student, name, values)
-    return graph("DequantizeLinear", graph.constant(integers, name), step)
+    step = np.float32(student.steps[name])
+    return graph("DequantizeLinear", graph.constant(_integers(values, step), name), step)
 
 
 def _vectors(graph: _Graph, student: Student, ids: str) -> str:
@@ -237,11 +219,10 @@ def _vectors(graph: _Graph, student: Student, ids: str) -> str:
     table = student.weights[TABLE]
     if TABLE not in student.steps:
         return graph("Gather", table, ids)
-    integers, step = _quantized(student, TABLE, table)
-    return graph("DequantizeLinear", graph("Gather", integers, ids), step)
+    step = np.float32(student.steps[TABLE])
+    return graph("DequantizeLinear", graph("Gather", _integers(table, step), ids), step)
 
 
-def _quantized(student: Student, name: str, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the integers of a quantized weight, and their step."""
-    step = np.float32(student.steps[name])
-    return np.rint(values / step).astype(np.int8), np.array(step)
+def _integers(values: np.ndarray, step: np.float32) -> np.ndarray:
+    """Return the integers that times the step are the values of a quantized weight."""
+    return np.rint(values / step).astype(np.int8)

@@ -56,7 +56,9 @@ def explain(student: Student, text: str, label: str | None = None) -> tuple[str,
         for chunk in iter(lambda: list(islice(texts, size)), [])
         for row in _score(student, chunk)
     ]
-    known = _is_known(student.vocabulary, shown, spans)
+    known = np.array([student.vocabulary.row(word) != UNKNOWN for word in shown], bool)
+    for start, end, _ in spans:
+        known[start:end] = True
     explained = [Attribution(word, bool(k), float(score)) for word, k, score in zip(shown, known, scores, strict=True)]
     return student.labels[chosen], float(np.exp(original[chosen])), explained
 
@@ -103,13 +105,12 @@ def _log_probabilities(student: Student, texts: Encoded) -> np.ndarray:
 
 def _ngram_spans(vocabulary: Vocabulary, found: list[str]) -> list[tuple[int, int, int]]:
     """Return start, end and row of the n-grams in the vocabulary."""
-    spans = [
-        (start, start + length)
-        for length in range(2, vocabulary.max_ngram + 1)
-        for start in range(len(found) - length + 1)
-    ]
-    rows = [(start, end, vocabulary.row(" ".join(found[start:end]))) for start, end in spans]
-    return [span for span in rows if span[2] != UNKNOWN]
+    spans = []
+    for length in range(2, vocabulary.max_ngram + 1):
+        for start, ngram in enumerate(zip(*(found[i:] for i in range(length)), strict=False)):
+            if (row := vocabulary.row(" ".join(ngram))) != UNKNOWN:
+                spans.append((start, start + length, row))
+    return spans
 
 
 def _occluded(vocabulary: Vocabulary, found: list[str], spans: list[tuple[int, int, int]]) -> Iterator[np.ndarray]:
@@ -125,10 +126,3 @@ def _occluded(vocabulary: Vocabulary, found: list[str], spans: list[tuple[int, i
 
 def _score(student: Student, texts: list[np.ndarray]) -> np.ndarray:
     return _log_probabilities(student, Encoded(np.concatenate(texts), np.cumsum([0, *map(len, texts)])))
-
-
-def _is_known(vocabulary: Vocabulary, shown: list[str], spans: list[tuple[int, int, int]]) -> np.ndarray:
-    known = np.array([vocabulary.row(word) != UNKNOWN for word in shown], bool)
-    for start, end, _ in spans:
-        known[start:end] = True
-    return known

@@ -16,6 +16,7 @@ beside them. Other keys are allowed and not checked.
 
 import math
 import re
+from collections.abc import Callable
 from typing import Any
 
 from potstill.core.errors import SURROGATE
@@ -27,11 +28,7 @@ _BAD_ENTRY = re.compile(r"(?:^|[ \n])(?:[ \n]|\Z)")  # an empty line, or a leadi
 
 
 def check(facts: Any, entries: int) -> None:
-    """Check the facts of a file.
-
-    Args:
-        facts: the parsed JSON.
-        entries: number of entries in the vocabulary.
+    """Check the facts of a file, parsed JSON, whose vocabulary has so many entries.
 
     Raises:
         ValueError: the facts are not as described above.
@@ -82,20 +79,21 @@ def _is_share(value: Any) -> bool:
 
 
 def _are_scores(value: Any) -> bool:
-    return (
-        isinstance(value, dict)
-        and all(map(_is_number, value.values()))
-        and all(_is_share(value[name]) for name in FIGURES if name in value)
-    )
+    return _is_object(value, _is_number) and all(_is_share(value[name]) for name in FIGURES if name in value)
+
+
+def _is_object(value: Any, is_valid: Callable[[Any], bool]) -> bool:
+    """Return whether a value is an object with valid values."""
+    return isinstance(value, dict) and all(map(is_valid, value.values()))
 
 
 _CHECKS = {
     "version": _is_text,
     "params": lambda value: isinstance(value, dict),
-    "rows": lambda value: isinstance(value, dict) and all(map(_is_count, value.values())),
-    "sha256": lambda value: isinstance(value, dict) and all(map(_is_text, value.values())),
-    "metrics": lambda value: isinstance(value, dict) and all(map(_are_scores, value.values())),
-    "teachers": lambda value: isinstance(value, dict) and all(map(_is_share, value.values())),
+    "rows": lambda value: _is_object(value, _is_count),
+    "sha256": lambda value: _is_object(value, _is_text),
+    "metrics": lambda value: _is_object(value, _are_scores),
+    "teachers": lambda value: _is_object(value, _is_share),
     "untested_teachers": lambda value: isinstance(value, list) and all(map(_is_text, value)),
     "words": _is_text,
 }

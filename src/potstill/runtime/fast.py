@@ -44,7 +44,7 @@ class Scorer:
     def __init__(self, vocabulary: Vocabulary, shape: Shape, weights: Weights, temperature: float) -> None:
         self._classes = len(weights["head.bias"])
         entries = vocabulary.entries
-        folded = _FOLD[shape.architecture](weights, shape.hidden, temperature)
+        folded = _FOLD[shape.architecture](weights, temperature)
         self._model = kernel.build(
             list(ARCHITECTURES).index(shape.architecture),
             self._classes,
@@ -137,54 +137,44 @@ def _pad(array: np.ndarray, *axes: int) -> np.ndarray:
 
 def _head(weights: Weights, temperature: float) -> tuple[np.ndarray, np.ndarray]:
     """Return the last layer, (features, classes) and (classes,), divided by the temperature."""
-    return weights["head.weight"].T / np.float32(temperature), weights["head.bias"] / np.float32(temperature)
+    return weights["head.weight"].T / np.float32(temperature), _pad(weights["head.bias"] / np.float32(temperature), 0)
 
 
-def _fold_mlp(weights: Weights, hidden: int, temperature: float) -> list[np.ndarray]:
+def _fold_mlp(weights: Weights, temperature: float) -> list[np.ndarray]:
     head, bias = _head(weights, temperature)
-    return [_pad(weights["embedding.weight"] @ head, 1), _pad(bias, 0)]
+    return [_pad(weights["embedding.weight"] @ head, 1), bias]
 
 
-def _fold_attention(weights: Weights, hidden: int, temperature: float) -> list[np.ndarray]:
+def _fold_attention(weights: Weights, temperature: float) -> list[np.ndarray]:
     # The bias of the scores cancels in their softmax.
     scores = weights["embedding.weight"] @ weights["weight.weight"][0]
-    return [*_fold_mlp(weights, hidden, temperature), _pad(scores, 1)]
+    return [*_fold_mlp(weights, temperature), _pad(scores, 1)]
 
 
-def _fold_cnn(weights: Weights, hidden: int, temperature: float) -> list[np.ndarray]:
+def _fold_cnn(weights: Weights, temperature: float) -> list[np.ndarray]:
     head, bias = _head(weights, temperature)
     kernel = weights["convolution.weight"].transpose(1, 2, 0)
-    table = weights["embedding.weight"] @ kernel.reshape(len(kernel), -1)
-    return [
-        _pad(table.reshape(-1, *kernel.shape[1:]), 2),
-        _pad(weights["convolution.bias"], 0),
-        _pad(head, 1),
-        _pad(bias, 0),
-    ]
+    table = (weights["embedding.weight"] @ kernel.reshape(len(kernel), -1)).reshape(-1, *kernel.shape[1:])
+    return [_pad(table, 2), _pad(weights["convolution.bias"], 0), _pad(head, 1), bias]
 
 
-def _fold_bigru(weights: Weights, hidden: int, temperature: float) -> list[np.ndarray]:
+def _fold_bigru(weights: Weights, temperature: float) -> list[np.ndarray]:
     head, bias = _head(weights, temperature)
+    hidden = len(head) // 2
     # The kernel computes a sigmoid of x as 1 / (1 + 2^-cx), and a tangent from 2^2cx, with c = log2(e).
     scale = np.array([-1, -1, 2], np.float32)[:, None] * np.float32(np.log2(np.e))
     tables, kernels, new_biases = [], [], []
     for direction in ("forwards", "backwards"):
+        of_words, of_state = (weights[f"{direction}.weight_{kind}_l0"] for kind in ("ih", "hh"))
         state_bias = weights[f"{direction}.bias_hh_l0"].reshape(3, hidden) * scale
         # The reset gate multiplies the third bias, so that one is not folded into the table.
         new_biases.append(state_bias[2].copy())
         state_bias[2] = 0
-        inputs = (
-            weights["embedding.weight"] @ weights[f"{direction}.weight_ih_l0"].T + weights[f"{direction}.bias_ih_l0"]
-        )
+        inputs = weights["embedding.weight"] @ of_words.T + weights[f"{direction}.bias_ih_l0"]
         tables.append(inputs.reshape(-1, 3, hidden) * scale + state_bias)
-        kernels.append((weights[f"{direction}.weight_hh_l0"].reshape(3, hidden, hidden).transpose(2, 0, 1)) * scale)
-    return [
-        _pad(np.stack(tables, 1), 3),
-        _pad(np.stack(kernels), 3),
-        _pad(np.stack(new_biases), 1),
-        _pad(head.reshape(2, hidden, -1), 1, 2),
-        _pad(bias, 0),
-    ]
+        kernels.append((of_state.reshape(3, hidden, hidden).transpose(2, 0, 1)) * scale)
+    stacked = [_pad(np.stack(tables, 1), 3), _pad(np.stack(kernels), 3), _pad(np.stack(new_biases), 1)]
+    return [*stacked, _pad(head.reshape(2, hidden, -1), 1, 2), bias]
 
 
 def _folded_width(shape: Shape, classes: int) -> int:

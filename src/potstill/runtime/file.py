@@ -27,7 +27,6 @@ import math
 import struct
 import zlib
 from array import array
-from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
 from functools import cache
 from itertools import pairwise
@@ -153,10 +152,6 @@ class _Header:
         return header
 
     @property
-    def size(self) -> int:
-        return self.layout(self.code)[1].size
-
-    @property
     def architecture(self) -> int:
         return self.code & (MULTI_LABEL - 1)
 
@@ -188,20 +183,14 @@ class _Header:
 
 
 def check(labels: list[str], shape: Shape, rows: int, bits: tuple[int, int]) -> None:
-    """Check, before a student is trained, that a file can hold it.
-
-    Args:
-        labels: the names of the classes.
-        shape: architecture and widths of the network.
-        rows: rows of the embedding table.
-        bits: see `Contents`.
+    """Check, before a student is trained, that a file can hold it; see `Contents`.
 
     Raises:
         PotstillError: a file cannot hold it.
     """
     if fault := naming.fault(labels):
         raise PotstillError(fault)
-    size = sum(width * math.prod(size) for _, size, width in _tensors(shape, rows, len(labels), bits))
+    size = sum(bits[name != TABLE] * math.prod(size) for name, size in shape.weights(rows, len(labels)).items())
     most = MAX_BYTES - 2 * MAX_FACTS_BYTES  # the rest is for labels, fingerprints and facts
     if size // 8 > most:
         raise PotstillError(
@@ -244,7 +233,8 @@ def _pack(contents: Contents) -> bytes:
         facts = {**facts, "words": "\n".join(entries.strings)}
     if vocabulary.rows is not None:
         bits.append(_integer_bits(np.array(vocabulary.rows, np.int64) - 1, _row_bits(rows)))
-    for name, _, width in _tensors(contents.shape, rows, len(contents.labels), contents.bits):
+    for name in contents.shape.weights(rows, len(contents.labels)):
+        width = contents.bits[name != TABLE]
         if width == FLOAT:
             bits.append(_float_bits(contents.weights[name], ">f4"))
             continue
@@ -298,13 +288,13 @@ def unpack(data: bytes) -> Contents:
 
 def _unpack(body: memoryview) -> Contents:
     header = _Header.read(body)
-    reader = _Reader(body[header.size :])
+    reader = _Reader(body[header.layout(header.code)[1].size :])
     labels = reader.take(header.labels_size).decode().split(SEPARATOR)
     _require(all(labels) and len(set(labels)) == len(labels), "its labels are empty, or not distinct")
     salts = [] if header.code & STRINGS else list(reader.take(1 << header.buckets_log2))
     thresholds, row_of, prints = None, None, []
     if header.code & MULTI_LABEL:
-        thresholds = [reader.half() for _ in labels]
+        thresholds = reader.halves(len(labels))
         _require(all(0 <= threshold <= 1 for threshold in thresholds))
     if not header.code & STRINGS:
         prints = _rice_decode(reader, header.words - 1, header.rice_bits)
@@ -328,25 +318,18 @@ def _unpack(body: memoryview) -> Contents:
     return Contents(labels, vocabulary, shape, weights, bits, steps, header.temperature, thresholds, facts)
 
 
-def _tensors(
-    shape: Shape, rows: int, classes: int, bits: tuple[int, int]
-) -> Iterator[tuple[str, tuple[int, ...], int]]:
-    for name, size in shape.weights(rows, classes).items():
-        yield name, size, bits[name != TABLE]
-
-
 def _read_weights(
     reader: "_Reader", shape: Shape, rows: int, classes: int, bits: tuple[int, int]
 ) -> tuple[Weights, dict[str, float]]:
     weights: Weights = {}
     steps = {}
-    for name, size, width in _tensors(shape, rows, classes, bits):
-        count = math.prod(size)
+    for name, size in shape.weights(rows, classes).items():
+        width, count = bits[name != TABLE], math.prod(size)
         if width == FLOAT:
             weights[name] = reader.integers(count, FLOAT).view(">f4").astype(np.float32).reshape(size)
             _require(bool((np.abs(weights[name]) <= MAX_WEIGHT).all()))
             continue
-        steps[name] = reader.half()
+        [steps[name]] = reader.halves(1)
         _require(0 < steps[name] < math.inf)
         # To subtract the offset in place, flip the sign bit and extend it to the left.
         integers = reader.integers(count, width)
@@ -390,22 +373,19 @@ class _Reader:
     def integers(self, count: int, width: int) -> np.ndarray:
         """Read unsigned integers of `width` bits: uint8 or, if wider than 8 bits, big-endian uint32."""
         _require(self._position + count * width <= 8 * len(self._bytes), "it ends too early")
-        found = np.empty(count, np.uint8 if width <= 8 else ">u4")
-        room = 8 * found.itemsize
+        integers = np.empty(count, np.uint8 if width <= 8 else ">u4")
+        room = 8 * integers.itemsize
         for start in range(0, count, _CHUNK):
             number = min(_CHUNK, count - start)
             padded = np.zeros((number, room), np.uint8)
             padded[:, room - width :] = self.peek(number * width).reshape(number, width)
-            found[start : start + number] = np.packbits(padded).view(found.dtype)
+            integers[start : start + number] = np.packbits(padded).view(integers.dtype)
             self.skip(number * width)
-        return found
+        return integers
 
-    def half(self) -> float:
-        """Read a half-precision float."""
-        bits = self.peek(16)
-        _require(len(bits) == 16, "it ends too early")
-        self.skip(16)
-        return float(np.packbits(bits).view(">f2")[0])
+    def halves(self, count: int) -> list[float]:
+        """Read half-precision floats."""
+        return self.integers(count, 16).astype(">u2").view(">f2").tolist()
 
     def rest(self) -> bytes:
         """Return the bytes after the one that was read last."""

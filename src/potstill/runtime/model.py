@@ -95,7 +95,7 @@ class Student(Contents):
 
     def logits(self, texts: Encoded) -> np.ndarray:
         """Return calibrated logits of encoded texts by numpy, float32 of shape (texts, classes)."""
-        forward = ARCHITECTURES[self.shape.architecture].forward
+        forward = ARCHITECTURES[self.shape.architecture]
         order = np.argsort(-texts.lengths, kind="stable")
         scored = np.empty((len(texts), len(self.labels)), np.float32)
         for start in range(0, len(texts), BATCH):
@@ -176,13 +176,12 @@ class Student(Contents):
                 raise FormatError("larger than any model file")
             return cls.from_bytes(data)
         except IsADirectoryError:
-            raise PotstillError(f"{name} is a folder: give the model file in it, such as {Path(name) / FILE}") from None
+            raise PotstillError(f"{name}: it is a folder. Give a file in it, such as {Path(name) / FILE}.") from None
         except FileNotFoundError:
             raise files.missing_file(name, "Give the path of a model file (.pot).") from None
-        except FormatError as error:
-            raise PotstillError(f"{name} cannot be loaded: {error}. {error.advice}") from None
-        except (OSError, ValueError) as error:
-            raise PotstillError(f"{name} cannot be loaded: {error}. Fetch or make the file again.") from None
+        except (FormatError, OSError, ValueError) as error:
+            advice = getattr(error, "advice", "Fetch or make the file again.")
+            raise PotstillError(f"{name}: it cannot be loaded: {error}. {advice}") from None
 
 
 def _kind_of(data: bytes) -> str:

@@ -5,7 +5,6 @@ in the state dict of that network), `ids` (texts, length), int64, and `mask` (te
 word. Texts are left-aligned and sorted by length, longest first. It returns logits, float32 (texts, classes).
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,19 +64,22 @@ class Shape:
 
     def weights(self, rows: int, classes: int) -> Shapes:
         """Return the shapes of the weights, in their order in the model file."""
-        return ARCHITECTURES[self.architecture].shapes(rows, self.embedding, self.hidden, classes)
-
-
-@dataclass(frozen=True)
-class Architecture:
-    """The shapes of a network's weights for (rows, embedding, hidden, classes), and its forward pass."""
-
-    shapes: Callable[[int, int, int, int], Shapes]
-    forward: Callable[[Weights, np.ndarray, np.ndarray], np.ndarray]
-
-
-def _head(classes: int, features: int) -> Shapes:
-    return {"head.weight": (classes, features), "head.bias": (classes,)}
+        embedding, hidden, features = self.embedding, self.hidden, self.hidden
+        layers: Shapes = {}
+        if self.architecture in ("mlp", "attention"):
+            embedding = hidden
+        if self.architecture == "attention":
+            layers = {"weight.weight": (1, hidden, 5), "weight.bias": (1,)}
+        elif self.architecture == "cnn":
+            layers = {"convolution.weight": (hidden, embedding, 3), "convolution.bias": (hidden,)}
+        elif self.architecture == "bigru":
+            features = 2 * hidden
+            for direction in ("forwards", "backwards"):
+                layers[f"{direction}.weight_ih_l0"] = (3 * hidden, embedding)
+                layers[f"{direction}.weight_hh_l0"] = (3 * hidden, hidden)
+                layers[f"{direction}.bias_ih_l0"] = layers[f"{direction}.bias_hh_l0"] = (3 * hidden,)
+        head: Shapes = {"head.weight": (classes, features), "head.bias": (classes,)}
+        return {"embedding.weight": (rows, embedding), **layers, **head}
 
 
 def _classify(weights: Weights, features: np.ndarray) -> np.ndarray:
@@ -96,21 +98,8 @@ def _convolve(vectors: np.ndarray, kernel: np.ndarray, bias: np.ndarray) -> np.n
     return sum(padded[:, i : i + length] @ kernel[:, :, i].T for i in range(width)) + bias
 
 
-def _mlp_shapes(rows: int, embedding: int, hidden: int, classes: int) -> Shapes:
-    return {"embedding.weight": (rows, hidden), **_head(classes, hidden)}
-
-
 def _mlp(weights: Weights, ids: np.ndarray, mask: np.ndarray) -> np.ndarray:
     return _classify(weights, _vectors(weights, ids, mask).sum(1) / mask.sum(1, keepdims=True, dtype=np.float32))
-
-
-def _attention_shapes(rows: int, embedding: int, hidden: int, classes: int) -> Shapes:
-    return {
-        "embedding.weight": (rows, hidden),
-        "weight.weight": (1, hidden, 5),
-        "weight.bias": (1,),
-        **_head(classes, hidden),
-    }
 
 
 def _attention(weights: Weights, ids: np.ndarray, mask: np.ndarray) -> np.ndarray:
@@ -122,32 +111,9 @@ def _attention(weights: Weights, ids: np.ndarray, mask: np.ndarray) -> np.ndarra
     return _classify(weights, (shares[..., None] * vectors).sum(1))
 
 
-def _cnn_shapes(rows: int, embedding: int, hidden: int, classes: int) -> Shapes:
-    return {
-        "embedding.weight": (rows, embedding),
-        "convolution.weight": (hidden, embedding, 3),
-        "convolution.bias": (hidden,),
-        **_head(classes, hidden),
-    }
-
-
 def _cnn(weights: Weights, ids: np.ndarray, mask: np.ndarray) -> np.ndarray:
     features = _convolve(_vectors(weights, ids, mask), weights["convolution.weight"], weights["convolution.bias"])
     return _classify(weights, (features.clip(0) * mask[..., None]).max(1))
-
-
-def _bigru_shapes(rows: int, embedding: int, hidden: int, classes: int) -> Shapes:
-    cells = {
-        f"{direction}.{name}": shape
-        for direction in ("forwards", "backwards")
-        for name, shape in (
-            ("weight_ih_l0", (3 * hidden, embedding)),
-            ("weight_hh_l0", (3 * hidden, hidden)),
-            ("bias_ih_l0", (3 * hidden,)),
-            ("bias_hh_l0", (3 * hidden,)),
-        )
-    }
-    return {"embedding.weight": (rows, embedding), **cells, **_head(classes, 2 * hidden)}
 
 
 def _gru_step(x: np.ndarray, h: np.ndarray, state: np.ndarray) -> np.ndarray:
@@ -181,9 +147,4 @@ def _bigru(weights: Weights, ids: np.ndarray, mask: np.ndarray) -> np.ndarray:
     return _classify(weights, np.concatenate(maxima, axis=1))
 
 
-ARCHITECTURES = {
-    "mlp": Architecture(_mlp_shapes, _mlp),
-    "attention": Architecture(_attention_shapes, _attention),
-    "cnn": Architecture(_cnn_shapes, _cnn),
-    "bigru": Architecture(_bigru_shapes, _bigru),
-}
+ARCHITECTURES = {"mlp": _mlp, "attention": _attention, "cnn": _cnn, "bigru": _bigru}  # their forward passes

@@ -81,9 +81,7 @@ def words(text: str) -> list[str]:
     join emoji, are dropped, as spaces are.
     """
     lowered = lower(text)
-    if lowered.isascii():
-        return _ASCII.findall(lowered)
-    return _cut(lowered, _WORD)
+    return _ASCII.findall(lowered) if lowered.isascii() else _cut(lowered, _WORD)
 
 
 def pieces(text: str) -> list[str]:
@@ -237,16 +235,12 @@ class Vocabulary:
 
     def encode(self, texts: Iterable[str]) -> Encoded:
         """Encode texts as row ids."""
-        return self.encode_words(map(words, texts))
-
-    def encode_words(self, texts: Iterable[list[str]]) -> Encoded:
-        """Encode texts that are already split into words."""
         row = self.row
         # A bytearray of the narrowest type, since a transfer set may hold ten million texts.
         ids, dtype = bytearray(), np.min_scalar_type(self.size)
         starts = array("q", [0])
         for text in texts:
-            found = text[: self.max_length]
+            found = words(text)[: self.max_length]
             rows = [row(word) for word in found] or [UNKNOWN]
             if self.max_ngram > 1:
                 rows.extend(id_ for id_ in map(row, ngrams(found, self.max_ngram)) if id_ != UNKNOWN)

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import torch
 from safetensors.numpy import save_file
+from torch.nn import functional
 
 from potstill.core import files
 from potstill.core.labels import probabilities
@@ -69,7 +70,7 @@ def distil(
     multi_label = validation["label"].dtype == object
     loss: training.Loss
     if params.loss == "mse":
-        loss = training.binary_mse if multi_label else training.mse
+        loss = functional.mse_loss if multi_label else training.mse
     else:
         loss = partial(training.binary_kl if multi_label else training.kl, temperature=params.temperature)
     soft = probabilities(logits, multi_label)
@@ -89,14 +90,12 @@ def train(
     """Train a student on probabilities or hard labels.
 
     Args:
-        labels: the class names.
+        labels, validation, log: as for `distil`.
         texts: the texts to learn from.
         probabilities: of each text, floats (texts, classes), by which the vocabulary is chosen.
         loss_targets: what `loss` compares the logits with, of shape (texts,) or (texts, classes).
         loss: takes logits and targets of a batch.
-        validation: as for `distil`.
         params: the settings.
-        log: as for `distil`.
     """
     validation_labels = targets(validation["label"], len(labels))
     multi_label = validation_labels.ndim == 2

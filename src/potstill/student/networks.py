@@ -10,20 +10,22 @@ from torch import Tensor, nn
 from potstill.student.params import NetworkParams
 
 
-def _table(rows: int, width: int) -> nn.Embedding:
-    """Return an embedding table with small initial values: rare words stay near zero instead of adding noise."""
-    table = nn.Embedding(rows, width)
-    nn.init.normal_(table.weight, std=0.1)
-    return table
+class _Network(nn.Module):
+    """The embedding table and the dropout, which all networks have."""
+
+    def __init__(self, rows: int, width: int, dropout: float) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(rows, width)
+        # Small initial values: rare words stay near zero instead of adding noise.
+        nn.init.normal_(self.embedding.weight, std=0.1)
+        self.dropout = nn.Dropout(dropout)
 
 
-class Mlp(nn.Module):
+class Mlp(_Network):
     """The mean of the word embeddings and a linear layer: a bag of words, the article's student."""
 
     def __init__(self, rows: int, embedding: int, hidden: int, classes: int, dropout: float) -> None:
-        super().__init__()
-        self.embedding = _table(rows, hidden)
-        self.dropout = nn.Dropout(dropout)
+        super().__init__(rows, hidden, dropout)
         self.head = nn.Linear(hidden, classes)
 
     def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
@@ -31,14 +33,12 @@ class Mlp(nn.Module):
         return self.head(self.dropout(vectors.sum(1) / mask.sum(1, keepdim=True)))
 
 
-class Attention(nn.Module):
+class Attention(_Network):
     """A weighted mean of the word embeddings, with weights from a width-5 convolution over them."""
 
     def __init__(self, rows: int, embedding: int, hidden: int, classes: int, dropout: float) -> None:
-        super().__init__()
-        self.embedding = _table(rows, hidden)
+        super().__init__(rows, hidden, dropout)
         self.weight = nn.Conv1d(hidden, 1, kernel_size=5, padding=2)
-        self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(hidden, classes)
 
     def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
@@ -48,14 +48,12 @@ class Attention(nn.Module):
         return self.head(self.dropout((weights.unsqueeze(-1) * vectors).sum(1)))
 
 
-class Cnn(nn.Module):
+class Cnn(_Network):
     """A width-3 convolution with max-over-time pooling (Kim 2014, arXiv 1408.5882)."""
 
     def __init__(self, rows: int, embedding: int, hidden: int, classes: int, dropout: float) -> None:
-        super().__init__()
-        self.embedding = _table(rows, embedding)
+        super().__init__(rows, embedding, dropout)
         self.convolution = nn.Conv1d(embedding, hidden, kernel_size=3, padding=1)
-        self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(hidden, classes)
 
     def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
@@ -65,15 +63,13 @@ class Cnn(nn.Module):
         return self.head(self.dropout((features * mask.unsqueeze(1)).amax(2)))
 
 
-class BiGru(nn.Module):
+class BiGru(_Network):
     """A bidirectional GRU and the maximum of its states over time."""
 
     def __init__(self, rows: int, embedding: int, hidden: int, classes: int, dropout: float) -> None:
-        super().__init__()
-        self.embedding = _table(rows, embedding)
+        super().__init__(rows, embedding, dropout)
         self.forwards = nn.GRU(embedding, hidden, batch_first=True)
         self.backwards = nn.GRU(embedding, hidden, batch_first=True)
-        self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(2 * hidden, classes)
 
     def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
@@ -88,12 +84,7 @@ class BiGru(nn.Module):
         return self.head(self.dropout(states.amax(1)))
 
 
-ARCHITECTURES: dict[str, type[nn.Module]] = {
-    "mlp": Mlp,
-    "attention": Attention,
-    "cnn": Cnn,
-    "bigru": BiGru,
-}
+ARCHITECTURES: dict[str, type[nn.Module]] = {"mlp": Mlp, "attention": Attention, "cnn": Cnn, "bigru": BiGru}
 
 
 def build(params: NetworkParams, rows: int, classes: int) -> nn.Module:

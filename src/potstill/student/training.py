@@ -33,12 +33,8 @@ def kl(student: Tensor, teacher: Tensor, temperature: float = 1.0) -> Tensor:
 
     Both logits are divided by the temperature. The loss is scaled by its square to keep the size of the gradients.
     """
-    return temperature**2 * functional.kl_div(
-        (student / temperature).log_softmax(-1),
-        (teacher / temperature).log_softmax(-1),
-        reduction="batchmean",
-        log_target=True,
-    )
+    predicted, soft = ((logits / temperature).log_softmax(-1) for logits in (student, teacher))
+    return temperature**2 * functional.kl_div(predicted, soft, reduction="batchmean", log_target=True)
 
 
 def binary_kl(student: Tensor, teacher: Tensor, temperature: float = 1.0) -> Tensor:
@@ -55,11 +51,6 @@ def _binary(logits: Tensor, targets: Tensor) -> Tensor:
 def mse(student: Tensor, teacher: Tensor) -> Tensor:
     """Return the mean squared error of the logits; the teacher's are centred, since softmax ignores a constant."""
     return functional.mse_loss(student, teacher - teacher.mean(-1, keepdim=True))
-
-
-def binary_mse(student: Tensor, teacher: Tensor) -> Tensor:
-    """Return `mse` for multi-label classification, with logits as they are."""
-    return functional.mse_loss(student, teacher)
 
 
 def cross_entropy(student: Tensor, labels: Tensor, weight: Tensor | None = None) -> Tensor:
@@ -129,10 +120,9 @@ def fit(
     torch.manual_seed(params.seed)
     quantizer = LearnedStepQuantizer(network, params.weight_bits) if params.weight_bits else None
     first_quantized = params.epochs // 2 + 1
-    groups = [{"params": list(network.parameters()), "weight_decay": params.weight_decay}]
+    optimizer = torch.optim.AdamW(network.parameters(), params.learning_rate, weight_decay=params.weight_decay)
     if quantizer:
-        groups.append({"params": list(quantizer.parameters()), "weight_decay": 0.0})
-    optimizer = torch.optim.AdamW(groups, lr=params.learning_rate)
+        optimizer.add_param_group({"params": quantizer.parameters(), "weight_decay": 0.0})
     batches = -(-len(texts) // params.batch_size)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, params.learning_rate, params.epochs * batches)
     fitted = Fitted({}, {}, {})
@@ -199,11 +189,11 @@ def pad(texts: Encoded, chosen: np.ndarray) -> tuple[Tensor, Tensor]:
 
 
 @torch.inference_mode()
-def logits(network: nn.Module, texts: Encoded, batch_size: int = 512) -> np.ndarray:
+def logits(network: nn.Module, texts: Encoded) -> np.ndarray:
     """Return the logits of texts, float32 (texts, classes)."""
     network.eval()
     order = np.argsort(texts.lengths, kind="stable")
-    batches = (order[i : i + batch_size] for i in range(0, len(order), batch_size))
+    batches = (order[i : i + model.BATCH] for i in range(0, len(order), model.BATCH))
     scores = torch.cat([network(*pad(texts, batch)) for batch in batches]).numpy()
     result = np.empty_like(scores)
     result[order] = scores

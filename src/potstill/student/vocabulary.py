@@ -116,8 +116,7 @@ def build(
     Args:
         texts: the texts that the student trains on.
         targets: their probabilities, (texts, classes).
-        params: `vocab_size`, `embedding_rows`, `informative_share`, `max_ngram`, `max_length` and
-            `fingerprint_bits` are used.
+        params: the settings.
         multi_label: whether each label has a distribution of its own, so that divergences are summed over labels.
 
     Returns:
