@@ -102,10 +102,10 @@ def prepared(tmp_path_factory):
     folder = tmp_path_factory.mktemp("prepared")
     train, validation, test = make_texts(240, 0), make_texts(60, 1), make_texts(60, 2)
     Dataset(LABELS, train, validation, test, make_texts(60, 3)[["text"]]).save(folder / "prepared")
-    (folder / "transfer").mkdir()
-    train[["text"]].assign(source="train").to_parquet(folder / "transfer/pool.parquet", index=False)
+    (folder / "ensemble").mkdir()
+    train[["text"]].assign(source="train").to_parquet(folder / "ensemble/pool.parquet", index=False)
     logits = pd.DataFrame(4 * np.eye(len(LABELS), dtype=np.float32)[train["label"]], columns=LABELS)
-    logits.to_parquet(folder / "transfer/logits.parquet", index=False)
+    logits.to_parquet(folder / "ensemble/logits.parquet", index=False)
     tracking.write_predictions(
         folder / "test.csv", 4 * np.eye(len(LABELS))[test["label"]], test["label"].to_numpy(), LABELS
     )
@@ -257,7 +257,7 @@ def test_speed_times_students_peers_and_the_service(call, checkout, origin, emot
     changes = f"""
     from potstill.core import files
     (speed.PEERS / files.sha256(speed.RESULTS / "requirements.txt")[:12]).touch()
-    speed.checkpoints.find = lambda name: "unused"
+    speed.hub.find = lambda name: "unused"
     speed.Clone.fetch = lambda self, setting, path, target: Path({str(origin / "models/teacher/minilm")!r})
     speed.STUDENTS = {{name: speed.STUDENTS[name] | {{"epochs": 1, "sources": None}} for name in ("mlp", "bigru")}}
     speed.ROUNDS, speed.SECONDS, speed.SINGLES, speed.SLOW = 2, 0.05, 20, 20
