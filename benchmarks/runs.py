@@ -29,6 +29,7 @@ from tqdm import tqdm
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "src"))
 
+from potstill.baseline.network import train_on_labels
 from potstill.baseline.params import BaselineParams
 from potstill.core import device, files, tracking
 from potstill.data import transfer
@@ -175,7 +176,7 @@ def _hash(parts: Any) -> str:
 def train_all(runs: Iterable[Run], folders: dict[str, Path], jobs: int) -> list[Row]:
     """Train the students that are missing, `jobs` at a time; return a row per run, with the model file as `file`."""
     # The packages that a student's weights depend on, without the C kernel, which changes only the speed.
-    packages = [ROOT / "src" / "potstill" / package for package in ("student", "runtime")]
+    packages = [ROOT / "src" / "potstill" / package for package in ("baseline", "student", "runtime")]
     code = [files.sha256(path) for package in packages for path in sorted(package.rglob("*.py"))]
     keep = WORK / "students"
     keep.mkdir(parents=True, exist_ok=True)
@@ -214,7 +215,7 @@ def _train(folders: dict[str, Path], item: tuple[Run, Path]) -> None:
     if is_distilled:
         trained = distil.distil(data.labels, learned.texts, learned.logits, validation, params)
     else:
-        trained = distil.train_on_labels(data.labels, data.train, validation, params)
+        trained = train_on_labels(data.labels, data.train, validation, params)
     tested = scores(data.test["label"].to_numpy(), trained.student.predict_proba(data.test["text"]))
     trained.student.save(path.with_suffix(".pot"))
     files.write_json(

@@ -351,7 +351,7 @@ def test_labels_and_answers_go_through_a_store(bucket, teacher, tmp_path, monkey
         ((), r"not - \(a stream\)"),
         (("in.parquet", "-o", "out", "--skip-bad"), "does not support --fallback and --skip-bad"),
         (("in.parquet", "-o", "out"), "in.parquet: no such file"),
-        (("*.parquet", "-o", "out"), "there is no Parquet file"),
+        (("*.parquet", "-o", "out"), "no Parquet file. Name one"),
         (("nowhere://in.parquet", "-o", "out"), "Protocol not known: nowhere"),
         (("in", "-o", "in"), "in: it is part of the input"),
         (("in", "-o", "./in/answers/new"), "is part of the input"),
