@@ -541,15 +541,15 @@ class TestPredict:
             predict(made, str(given), "-")
         with pytest.raises(PotstillError, match="unknown ending"):
             formats.format_of("/dev/shm/given", None, "txt")
-        with pytest.raises(PotstillError, match="it is a folder. Name a file in it"):
+        with pytest.raises(PotstillError, match=r"it is a folder\. Name a file in it"):
             predict(made, source.format(0), str(tmp_path))
 
     def test_names_that_are_none_say_which(self, tmp_path):
         path = make(tmp_path / "a.txt", "the\n")
         for kind in ("csv", None):
-            with pytest.raises(PotstillError, match="output: empty name. Name a file, or - for standard output"):
+            with pytest.raises(PotstillError, match=r"output: empty name\. Name a file, or - for standard output"):
                 predict(student("mlp"), str(path), "", target_format=kind)
-            with pytest.raises(PotstillError, match="input: empty name. Name a file, or - for standard input"):
+            with pytest.raises(PotstillError, match=r"input: empty name\. Name a file, or - for standard input"):
                 predict(student("mlp"), "", "-", source_format=kind)
 
     def test_a_file_is_no_folder(self, tmp_path):

@@ -30,7 +30,7 @@ def predict(
     top: int | None,
     threshold: float | None,
     engine: shards.Engine,
-    progress: shards.Progress = shards.no_progress,
+    progress: shards.Progress = lambda rows: None,
 ) -> int:
     """Classify the texts of Parquet files into a folder of Parquet files, one per row group, in the order of the rows.
 
