@@ -46,12 +46,8 @@ TASKS = {
         "Debian tags",
         BOTH
         # Without class weights it predicts little more than the tags' frequencies in its first epochs.
-        | {
-            "prepare.multi_label": True,
-            "teacher.class_weight": "balanced",
-            "student.metric": "macro_f1",
-            "baseline.metric": "macro_f1",
-        },
+        | {"prepare.multi_label": True, "teacher.class_weight": "balanced"}
+        | {"student.metric": "macro_f1", "baseline.metric": "macro_f1"},
     ),
 }
 
@@ -114,17 +110,16 @@ def write(folder: Path, rows: list[tuple[str, str]], others: list[str]) -> None:
 def run(name: str, setting: Setting) -> dict[str, Any]:
     """Run the whole pipeline, and return its verdict and metrics."""
     clone = Clone(f"debian-{name}", WORK / "debian" / name)
-    command = setting.command(clone.data, "student", {})
-    commit = clone.run(command, setting.experiment)
-
-    def made(path: str) -> str:
-        return git(clone.folder, "show", f"{commit}:metrics/{path}")
-
-    files.write_text(WORK / f"debian-{name}.html", made("report/index.html"))
+    commit = clone.run(setting.command(clone.data, "student", {}), setting.experiment)
+    page, verdict, prepared, evaluated = (
+        git(clone.folder, "show", f"{commit}:metrics/{path}")
+        for path in ("report/index.html", "evaluate/verdict.json", "prepare/metrics.json", "evaluate/metrics.json")
+    )
+    files.write_text(WORK / f"debian-{name}.html", page)
     return {
-        "verdict": json.loads(made("evaluate/verdict.json")),
-        "prepare": json.loads(made("prepare/metrics.json"))["prepare"],
-        "models": json.loads(made("evaluate/metrics.json"))["models"],
+        "verdict": json.loads(verdict),
+        "prepare": json.loads(prepared)["prepare"],
+        "models": json.loads(evaluated)["models"],
         "command": " ".join(setting.command("$DATA", "student", {})),
     }
 

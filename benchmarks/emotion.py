@@ -35,7 +35,7 @@ def setting(name: str, **params: Any) -> Setting:
 
 def few(number: int, draw: int, epochs: int) -> Setting:
     """Return a setting of few labels, sampled with a seed; a further quarter of them are the validation labels."""
-    drawn = {"prepare__labelled": number, "prepare__validated": number // 4, "prepare__seed": draw}
+    drawn = {"prepare__max_labelled": number, "prepare__max_validation": number // 4, "prepare__seed": draw}
     return setting(f"{number:,} labels, draw {draw}", **drawn, teacher__epochs=epochs, **REAL_TEXT)
 
 
@@ -46,37 +46,31 @@ FEW = [few(number, draw, epochs) for number, epochs in ((1000, 12), (200, 40)) f
 CURVE = [few(100, 0, 60), few(4000, 0, 4), setting("16,000 labels", teacher__epochs=4, teacher__seed=1, **REAL_TEXT)]
 
 MLP = {"architecture": "mlp", "vocab_size": 5000, "hidden": 16, "weight_bits": 8, "fingerprint_bits": 8}
-WIDE = {"weight_bits": 8, "fingerprint_bits": 8, "learning_rate": 0.005}
-SHARED = {"informative_share": 0.9, "weight_bits": 8, "fingerprint_bits": 8, "learning_rate": 0.02}
+GRU = {"informative_share": 0.9, "weight_bits": 8, "fingerprint_bits": 8}
+WIDE = {**GRU, "learning_rate": 0.005}
+SHARED = {**GRU, "learning_rate": 0.02}
 
 # The networks, trained on hard and on soft labels.
 NETWORKS: dict[str, dict[str, Any]] = {
     "mlp-80k": {**MLP, "informative_share": 0.6, "max_ngram": 2},
     "mlp-80k-words": {**MLP, "informative_share": 0.0, "max_ngram": 1},  # the article's own
-    "bigru-80k": {"vocab_size": 3700, "embedding_dim": 16, "hidden": 48, "informative_share": 0.9, **WIDE},
-    "bigru-10k": {"vocab_size": 1500, "embedding_dim": 5, "hidden": 16, "informative_share": 0.9, **WIDE},
-    "bigru-3k": {
-        "vocab_size": 755,
-        "embedding_dim": 3,
-        "hidden": 8,
-        "informative_share": 0.9,
-        "weight_bits": 8,
-        "fingerprint_bits": 8,
-    },
+    "bigru-80k": {"vocab_size": 3700, "embedding_dim": 16, "hidden": 48, **WIDE},
+    "bigru-10k": {"vocab_size": 1500, "embedding_dim": 5, "hidden": 16, **WIDE},
+    "bigru-3k": {"vocab_size": 755, "embedding_dim": 3, "hidden": 8, **GRU},
     "bigru-1k": {"vocab_size": 1100, "embedding_rows": 331, "embedding_dim": 2, "hidden": 6, **SHARED},
     "bigru-500": {"vocab_size": 900, "embedding_rows": 127, "embedding_dim": 2, "hidden": 4, **SHARED},
     "bigru-qr": {
         "vocab_size": 940,
         "embedding_dim": 4,
         "hidden": 10,
-        "informative_share": 0.9,
+        **GRU,
         "weight_bits": 3,
         "fingerprint_bits": 4,
     },
 }
 # Further points of the curve over the number of parameters.
 SIZES: dict[str, dict[str, Any]] = {
-    "bigru-30k": {"vocab_size": 2100, "embedding_dim": 10, "hidden": 32, "informative_share": 0.9, **WIDE},
+    "bigru-30k": {"vocab_size": 2100, "embedding_dim": 10, "hidden": 32, **WIDE},
     "bigru-250": {"vocab_size": 700, "embedding_rows": 40, "embedding_dim": 2, "hidden": 3, **SHARED},
 }
 DROPOUT = {"bigru-80k": 0.3, "bigru-30k": 0.2, "bigru-10k": 0.1}
@@ -109,7 +103,7 @@ def table_runs() -> list[Run]:
 
 
 def qr_runs() -> list[Run]:
-    """The student of the first seed that fits one QR code."""
+    """The student that fits one QR code."""
     return [Run(ALL, "bigru-qr", "distilled", soft("bigru-qr"), 0)]
 
 
@@ -134,8 +128,8 @@ def labels_runs() -> list[Run]:
     for setting in (*CURVE, *FEW):
         for name in FEW_NETWORKS:
             on_labels = hard(name) | (FEW_HARD if setting in (CURVE[0], *FEW) else {})
-            runs += [Run(setting, name, "distilled", soft(name), seed) for seed in SEEDS[:3]]
-            runs += [Run(setting, name, "hard", on_labels, seed) for seed in SEEDS[:3]]
+            trainings = (("distilled", soft(name)), ("hard", on_labels))
+            runs += [Run(setting, name, training, params, seed) for training, params in trainings for seed in SEEDS[:3]]
     return runs
 
 
@@ -196,11 +190,11 @@ def article(data: Path) -> dict[str, Any]:
     raw = from_files.read(PrepareParams.load(ROOT / "params.yaml").model_copy(update={"path": str(data)}))
     train, validation, test = (raw.splits[split].rows for split in SPLITS)
     model = make_pipeline(TfidfVectorizer(), LogisticRegression()).fit(train["text"], train["label"])
-    coefficients = model[-1].coef_
+    classes, words = model[-1].coef_.shape
     return result(
         ALL,
         "TF-IDF + logistic regression, files as they are",
-        coefficients.size + len(coefficients) + coefficients.shape[1],
+        classes * words + classes + words,
         rows=(len(train), len(validation), len(test)),
         validation=model.score(validation["text"], validation["label"]),
         tested={"accuracy": round(float(model.score(test["text"], test["label"])), 6), "matthews": None},
@@ -226,7 +220,7 @@ def main() -> None:
     options.add_argument("--part", choices=PARTS, action="append", help="do these alone (default: all)")
     arguments = options.parse_args()
     if not (arguments.data / "train.txt").is_file():
-        raise SystemExit(f"error: {arguments.data} holds no train.txt: give the folder, DATA=…")
+        raise SystemExit(f"error: {arguments.data}: no train.txt in it. Set DATA to the folder that has it.")
     clone = Clone("emotion", arguments.data)
     for part in arguments.part or PARTS:
         print(part, file=sys.stderr)
@@ -236,8 +230,7 @@ def main() -> None:
             rows = [article(arguments.data), *rows]
         files.write_json(RESULTS / f"{'results' if part == 'table' else part}.json", committed(rows))
         write(rows, RESULTS)
-    packages = ("torch", "transformers", "scikit-learn", "numpy", "dvc")
-    versions = {package: version(package) for package in packages}
+    versions = {name: version(name) for name in ("torch", "transformers", "scikit-learn", "numpy", "dvc")}
     files.write_json(RESULTS / "versions.json", versions | {"python": sys.version.split()[0]})
 
 

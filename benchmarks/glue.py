@@ -49,17 +49,11 @@ TASKS = {
     "sst2": Task(
         Setting(
             "SST-2",
-            {
-                "prepare.label_names": ["negative", "positive"],
-                "prepare.unlabelled": ["unlabeled.txt"],
-                "teacher.epochs": 3,
-            }
+            {"prepare.label_names": ["negative", "positive"], "prepare.unlabelled": ["unlabeled.txt"]}
+            | {"teacher.epochs": 3}
             | {"pool.replace": 2.0, "pool.borrow": 2.0, "pool.drop": 1.0, "pool.splice": 2.0, "pool.generated": 3.0},
         ),
-        {
-            "bigru-620k": {**GRU, "vocab_size": 12000, "embedding_dim": 48, "hidden": 64},
-            **SMALL,
-        },
+        {"bigru-620k": {**GRU, "vocab_size": 12000, "embedding_dim": 48, "hidden": 64}, **SMALL},
         epochs=4,
     ),
     "cola": Task(
@@ -77,10 +71,8 @@ TASKS = {
 def soft(network: Network, epochs: int) -> dict[str, Any]:
     """Return the parameters of a network trained on soft labels."""
     training = network | {"epochs": epochs, "learning_rate": 0.005}
-    if network["architecture"] == "mlp":
-        # A bag of words learns best from natural text.
-        sources = ["train", "unlabelled", "replace", "splice", "borrow"]
-        return training | {"batch_size": 64, "sources": sources}
+    if network["architecture"] == "mlp":  # a bag of words learns best from natural text
+        return training | {"batch_size": 64, "sources": ["train", "unlabelled", "replace", "splice", "borrow"]}
     return training | {"batch_size": 256, "dropout": 0.1}
 
 
@@ -106,7 +98,7 @@ def main() -> None:
     arguments = options.parse_args()
     for name in arguments.task or TASKS:
         if not (arguments.data / name / "train.csv").is_file():
-            raise SystemExit(f"error: {arguments.data} holds no {name}/train.csv: give the folder, DATA=…")
+            raise SystemExit(f"error: {arguments.data}: no {name}/train.csv in it. Set DATA to the folder that has it.")
     for name in arguments.task or TASKS:
         print(name, file=sys.stderr)
         task, clone = TASKS[name], Clone(name, arguments.data / name)

@@ -12,12 +12,14 @@ import json
 import multiprocessing
 import os
 import shlex
+import statistics
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -27,6 +29,7 @@ from tqdm import tqdm
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "src"))
 
+from potstill.baseline.network import train_on_labels
 from potstill.baseline.params import BaselineParams
 from potstill.core import device, files, tracking
 from potstill.data import transfer
@@ -37,7 +40,8 @@ from potstill.student import distil
 from potstill.student.params import StudentParams
 
 WORK = ROOT / "benchmarks" / ".work"
-CODE = ("student", "runtime", "params")  # the packages that a student's weights depend on
+INPUTS = ("prepared", "ensemble")  # the folders of data/ from which students are trained
+Row = dict[str, Any]
 
 
 def parser(docstring: str, data: str = "the folder with train.txt, val.txt, test.txt") -> argparse.ArgumentParser:
@@ -123,8 +127,8 @@ class Clone:
         commit = self.run(command, setting.experiment)
         with files.atomic_write(where) as part:
             part.mkdir(parents=True)
-            for path in ("data/prepared", "data/ensemble"):
-                self.fetch(setting, path, part / Path(path).name)
+            for name in INPUTS:
+                self.fetch(setting, f"data/{name}", part / name)
             for path in ("metrics/teacher/minilm/test.csv", "metrics/teacher/minilm/metrics.json"):
                 (part / Path(path).name).write_text(git(self.folder, "show", f"{commit}:{path}") + "\n")
             (part / "key").write_text(key)
@@ -169,18 +173,17 @@ def _hash(parts: Any) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
 
 
-def train_all(runs: Iterable[Run], folders: dict[str, Path], jobs: int) -> list[dict[str, Any]]:
+def train_all(runs: Iterable[Run], folders: dict[str, Path], jobs: int) -> list[Row]:
     """Train the students that are missing, `jobs` at a time; return a row per run, with the model file as `file`."""
-    sources = [path for part in CODE for path in sorted((ROOT / "src" / "potstill" / part).rglob("*.py"))]
-    code = [files.sha256(path) for path in sources]  # without the C kernel, which changes only the speed
+    # The packages that a student's weights depend on, without the C kernel, which changes only the speed.
+    packages = [ROOT / "src" / "potstill" / package for package in ("baseline", "student", "runtime")]
+    code = [files.sha256(path) for package in packages for path in sorted(package.rglob("*.py"))]
     keep = WORK / "students"
     keep.mkdir(parents=True, exist_ok=True)
-    data = {
-        name: [files.sha256(folder / part) for part in ("prepared", "ensemble")] for name, folder in folders.items()
-    }
+    data = {name: [files.sha256(folder / part) for part in INPUTS] for name, folder in folders.items()}
     wanted = []
     for run in runs:
-        hashes = [digest for setting in (run.setting, run.validation) if setting for digest in data[setting.name]]
+        hashes = [data[setting.name] for setting in (run.setting, run.validation) if setting]
         wanted.append((run, keep / f"{_hash([run.__dict__, hashes, code])[:24]}.json"))
     todo = [(run, path) for run, path in wanted if not path.is_file()]
     todo.sort(key=lambda item: item[0].seed)  # the first seed of every row first
@@ -199,22 +202,20 @@ def _load(folder: Path, sources: tuple[str, ...] | None) -> tuple[Dataset, trans
 def _train(folders: dict[str, Path], item: tuple[Run, Path]) -> None:
     run, path = item
     device.use_threads(1)
-    section = "student" if run.training == "distilled" else "baseline"
+    is_distilled = run.training == "distilled"
     changes = run.params | {"seed": run.seed}
-    model = StudentParams if section == "student" else BaselineParams
+    model = StudentParams if is_distilled else BaselineParams
     params = model.model_validate(model.load(ROOT / "params.yaml").model_dump() | changes)
-    sources = tuple(params.sources) if section == "student" and params.sources else None
+    sources = tuple(params.sources) if is_distilled and params.sources else None
     data, learned = _load(folders[run.setting.name], sources)
-    validation = (
-        Dataset.load(folders[run.validation.name] / "prepared").validation if run.validation else data.validation
-    )
+    validation = (Dataset.load(folders[run.validation.name] / "prepared") if run.validation else data).validation
     if run.texts is not None:
         order = np.random.default_rng(run.seed).permutation(len(learned.texts))
         learned = learned.subset(np.sort(order[: run.texts]))
-    if section == "student":
+    if is_distilled:
         trained = distil.distil(data.labels, learned.texts, learned.logits, validation, params)
     else:
-        trained = distil.train_on_labels(data.labels, data.train, validation, params)
+        trained = train_on_labels(data.labels, data.train, validation, params)
     tested = scores(data.test["label"].to_numpy(), trained.student.predict_proba(data.test["text"]))
     trained.student.save(path.with_suffix(".pot"))
     files.write_json(
@@ -226,11 +227,11 @@ def _train(folders: dict[str, Path], item: tuple[Run, Path]) -> None:
             rows=(len(data.train), len(validation), len(data.test)),
             validation=trained.best["validation_accuracy"],
             tested=tested,
-            command=shlex.join(run.setting.command("$DATA", section, changes)),
+            command=shlex.join(run.setting.command("$DATA", model.section, changes)),
             training=run.training,
             size=len(trained.student.to_bytes()),
             seed=run.seed,
-            transfer_texts=len(learned.texts) if section == "student" else 0,
+            transfer_texts=len(learned.texts) if is_distilled else 0,
         ),
     )
 
@@ -248,7 +249,7 @@ def result(
     size: int | None = None,
     seed: int = 0,
     transfer_texts: int = 0,
-) -> dict[str, Any]:
+) -> Row:
     """Return a row of the results.
 
     Args:
@@ -279,7 +280,25 @@ def result(
     }
 
 
-def measure(clone: Clone, runs: Sequence[Run], jobs: int, compared: bool) -> list[dict[str, Any]]:
+def time_in_turns(engines: Mapping[str, Callable[[], Any]], rounds: int) -> tuple[dict[str, list[float]], Row]:
+    """Call all functions in turns; return by name the seconds of each round, and the result of the last."""
+    seconds: dict[str, list[float]] = {name: [] for name in engines}
+    results = {}
+    for _ in range(rounds):
+        for name, call in engines.items():
+            start = perf_counter()
+            results[name] = call()
+            seconds[name].append(perf_counter() - start)
+    return seconds, results
+
+
+def ratios(numerators: Iterable[float], denominators: Iterable[float], digits: int = 2) -> tuple[float, float, float]:
+    """Return the median, the lowest and the highest of the rounds' ratios."""
+    found = [one / other for one, other in zip(numerators, denominators, strict=True)]
+    return round(statistics.median(found), digits), round(min(found), digits), round(max(found), digits)
+
+
+def measure(clone: Clone, runs: Sequence[Run], jobs: int, compared: bool) -> list[Row]:
     """Make missing settings and students; return a row per run, after those of the peers if `compared`."""
     settings = {setting.name: setting for run in runs for setting in (run.setting, run.validation) if setting}
     folders = {name: clone.prepare(setting) for name, setting in settings.items()}
@@ -287,42 +306,32 @@ def measure(clone: Clone, runs: Sequence[Run], jobs: int, compared: bool) -> lis
     return [row for name in names for row in peers(settings[name], folders[name])] + train_all(runs, folders, jobs)
 
 
-def committed(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+def committed(rows: Sequence[Row]) -> list[Row]:
     """Return the rows without the paths of model files, which exist on this machine only."""
     return [{key: value for key, value in row.items() if key != "file"} for row in rows]
 
 
-def peers(setting: Setting, folder: Path) -> list[dict[str, Any]]:
+def peers(setting: Setting, folder: Path) -> list[Row]:
     """Return the rows of the teacher and of TF-IDF with logistic regression."""
     data = Dataset.load(folder / "prepared")
     logits = tracking.read_predictions(folder / "test.csv", data.labels, len(data.test))
     facts = files.read_json(folder / "metrics.json")["minilm"]
     tfidf = Tfidf.fit(data.train, 1.0, None)
     right = tfidf.predict_proba(data.validation["text"].tolist()).argmax(1) == data.validation["label"]
-    rows = []
-    for model, probabilities, parameters, validation in (
-        (
-            "TF-IDF + logistic regression",
-            tfidf.predict_proba(data.test["text"].tolist()),
-            tfidf.parameters,
-            right.mean(),
-        ),
-        (
-            "MiniLM (teacher)",
-            softmax(logits, axis=1),
-            facts["parameters"],
-            facts["validation_accuracy"],
-        ),
-    ):
-        rows.append(
-            result(
-                setting,
-                model,
-                parameters,
-                rows=(len(data.train), len(data.validation), len(data.test)),
-                validation=validation,
-                tested=scores(data.test["label"].to_numpy(), probabilities),
-                command=shlex.join(setting.command("$DATA")),
-            )
+    tested = tfidf.predict_proba(data.test["text"].tolist())
+    models = {
+        "TF-IDF + logistic regression": (tested, tfidf.parameters, right.mean()),
+        "MiniLM (teacher)": (softmax(logits, axis=1), facts["parameters"], facts["validation_accuracy"]),
+    }
+    return [
+        result(
+            setting,
+            model,
+            parameters,
+            rows=(len(data.train), len(data.validation), len(data.test)),
+            validation=validation,
+            tested=scores(data.test["label"].to_numpy(), probabilities),
+            command=shlex.join(setting.command("$DATA")),
         )
-    return rows
+        for model, (probabilities, parameters, validation) in models.items()
+    ]

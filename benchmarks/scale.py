@@ -1,4 +1,4 @@
-"""Time and memory of pool, label, transfer and student as the unlabelled texts grow: `make benchmark-scale`.
+"""Time and memory of pool, label, ensemble and student as the unlabelled texts grow: `make benchmark-scale`.
 
 The texts are random: 5 to 30 words out of 300,000 with the frequencies of a natural language; every twentieth text is a
 copy of another in upper case. The teacher is a stub that takes no time. The pool has no variants, and the student is a

@@ -12,17 +12,17 @@ import tables
 from emotion import ALL
 from runs import ROOT, Clone, Run, committed, measure, parser
 
-from potstill.core import files
+from potstill.core import files, paths
 
 RESULTS = ROOT / "benchmarks" / "search"
 SEEDS = range(5)
 # The inputs of the search: their places in what `Clone.prepare` fetched, and in a project.
 INPUTS = {
-    "prepared": "data/prepared",
-    "transfer": "data/ensemble",
-    "metrics.json": "metrics/teacher/minilm/metrics.json",
+    "prepared": paths.PREPARED,
+    "ensemble": paths.ENSEMBLE,
+    "metrics.json": paths.METRICS / "teacher" / "minilm" / "metrics.json",
 }
-BUDGET, UNIT = 2953, "bytes"  # one QR code
+BUDGET = 2953  # bytes of one QR code
 
 
 def main() -> None:
@@ -36,7 +36,7 @@ def main() -> None:
         copy = shutil.copytree if (made / source).is_dir() else shutil.copy
         shutil.rmtree(clone.folder / target, ignore_errors=True)
         copy(made / source, clone.folder / target)
-    command = [sys.executable, "-m", "potstill", "search", "--budget", str(BUDGET), "--unit", UNIT]
+    command = [sys.executable, "-m", "potstill", "search", "--budget", str(BUDGET), "--unit", "bytes"]
     command += ["--trials", str(args.trials), "--jobs", str(args.jobs)]
     subprocess.run(command, cwd=clone.folder, check=True)
     RESULTS.mkdir(exist_ok=True)

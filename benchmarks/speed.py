@@ -24,7 +24,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import tables
 from emotion import ALL, soft
-from runs import ROOT, WORK, Clone, Run, parser, train_all
+from runs import ROOT, WORK, Clone, Run, parser, ratios, train_all
 
 from potstill.core import files
 from potstill.data.dataset import Dataset
@@ -38,7 +38,6 @@ SINGLES = 2000  # texts to classify one by one
 SLOW = 500  # texts to time the teacher on
 CLIENTS, REQUESTS = 200, 20  # concurrent clients of the service, and requests of each
 PEER = "fastText"
-MINILM = "sentence-transformers/all-MiniLM-L6-v2"
 
 _WIDE = {"weight_bits": 8, "fingerprint_bits": None, "learning_rate": 0.005, "informative_share": 0.8}
 # Named by architecture, then by what differs.
@@ -73,14 +72,8 @@ class Worker:
     def __post_init__(self) -> None:
         command = [str(self.python), str(RESULTS / "worker.py"), self.kind, str(self.path)]
         environment = os.environ | {"PYTHONPATH": str(ROOT / "src")} if self.kind in ("potstill", "teacher") else None
-        self.process = subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env=environment,
-            text=True,
-        )
+        pipe, null = subprocess.PIPE, subprocess.DEVNULL
+        self.process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=null, env=environment, text=True)
 
     def ask(self, **command: Any) -> dict[str, Any]:
         """Send a command, and return the reply."""
@@ -113,7 +106,7 @@ def peers(data: Dataset) -> tuple[Path, dict[str, Any]]:
             rows = [[text, data.labels[label]] for text, label in zip(table["text"], table["label"], strict=True)]
             files.write_json(folder / f"{split}.json", rows)
         command = [python, RESULTS / "peers.py", folder / "train.json", folder / "validation.json", folder]
-        command.append(hub.find(MINILM))
+        command.append(hub.find("sentence-transformers/all-MiniLM-L6-v2"))
         done = subprocess.run(list(map(str, command)), stdout=subprocess.PIPE, text=True, check=True)
         files.write_json(folder / "tried.json", json.loads(done.stdout.splitlines()[-1]))
     return folder, files.read_json(folder / "tried.json")
@@ -148,10 +141,9 @@ def measure(workers: list[Worker], data: Dataset, where: Path) -> list[dict[str,
             rates[worker.name].append(rows[worker.name]["texts"] / answer["seconds"])
     for worker in workers:
         row, answer = rows[worker.name], worker.ask(one=min(SINGLES, worker.texts))
-        ratios = [ours / peer for ours, peer in zip(rates[worker.name], rates[PEER], strict=True)]
         row["texts_per_second"] = round(statistics.median(rates[worker.name]))
-        row["ratio_to_fasttext"] = round(statistics.median(ratios), 3)
-        row["lowest_ratio"], row["highest_ratio"] = round(min(ratios), 3), round(max(ratios), 3)
+        compared = ratios(rates[worker.name], rates[PEER], digits=3)
+        row["ratio_to_fasttext"], row["lowest_ratio"], row["highest_ratio"] = compared
         row["microseconds_for_one"] = round(1e6 * answer["median"], 2)
         row["megabytes"] = round(answer["megabytes"], 1)
     return list(rows.values())
@@ -189,39 +181,41 @@ print(json.dumps({"seconds": seconds, "megabytes": round(peak())}))
 """
 
 
+async def request(session: aiohttp.ClientSession, url: str, texts: list[str]) -> list[tuple[int, float]]:
+    """Send texts one by one; return the status and the seconds of each."""
+    answers = []
+    for text in texts:
+        start = perf_counter()
+        async with session.post(url, json={"texts": [text]}) as answer:
+            await answer.read()
+        answers.append((answer.status, perf_counter() - start))
+    return answers
+
+
+async def request_all(url: str, shares: list[list[str]]) -> list[tuple[int, float]]:
+    """Send the texts of all clients at the same time; return what `request` returns, for all."""
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=CLIENTS)) as session:
+        answers = await asyncio.gather(*(request(session, url, texts) for texts in shares))
+    return [answer for client in answers for answer in client]
+
+
 def service(student: Path, texts: list[str]) -> dict[str, Any]:
     """Time the service with `CLIENTS` concurrent connections and one text per request."""
     command = [sys.executable, "-m", "potstill", "serve", str(student), "--port", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
         url = f"{process.stdout.readline().split()[0]}predict"
-        times: list[float] = []
-        failed = 0
-
-        async def client(session: aiohttp.ClientSession, some: list[str]) -> None:
-            nonlocal failed
-            for text in some:
-                start = perf_counter()
-                async with session.post(url, json={"texts": [text]}) as answer:
-                    failed += answer.status != 200
-                    await answer.read()
-                times.append(perf_counter() - start)
-
-        async def all_clients() -> None:
-            connector = aiohttp.TCPConnector(limit=CLIENTS)
-            async with aiohttp.ClientSession(connector=connector) as session:
-                shares = [texts[number :: len(texts) // REQUESTS][:REQUESTS] for number in range(CLIENTS)]
-                await asyncio.gather(*(client(session, some) for some in shares))
-
+        shares = [texts[number :: len(texts) // REQUESTS][:REQUESTS] for number in range(CLIENTS)]
         start = perf_counter()
-        asyncio.run(all_clients())
+        answers = asyncio.run(request_all(url, shares))
         seconds = perf_counter() - start
         process.terminate()
+    times = [time for _, time in answers]
     middle, high = np.quantile(times, (0.5, 0.99))
     return {
         "clients": CLIENTS,
         "requests": len(times),
-        "failed": failed,
+        "failed": sum(status != 200 for status, _ in answers),
         "requests_per_second": round(len(times) / seconds),
         "milliseconds_median": round(1000 * middle, 1),
         "milliseconds_p99": round(1000 * high, 1),

@@ -151,8 +151,7 @@ def glue(name: str, rows: Rows, verdict: str, folder: Path) -> None:
 
 def searched(rows: Rows, folder: Path) -> None:
     """Write the table of the recommended student, also to the README."""
-    text = markdown(HEADINGS, map(cells, summarise(rows).itertuples()))
-    publish(folder / "test.md", "search", text)
+    publish(folder / "test.md", "search", markdown(HEADINGS, map(cells, summarise(rows).itertuples())))
 
 
 def advice(statements: dict[str, list[dict[str, Any]]], folder: Path) -> None:
@@ -193,18 +192,15 @@ def debian(results: dict[str, dict[str, Any]], folder: Path) -> None:
 
 def qr(rows: Rows, folder: Path) -> None:
     """Write the QR code of a student."""
-    subprocess.run(
-        [sys.executable, "-m", "potstill", "qr", rows[0]["file"], "-o", folder / "qr.png"],
-        check=True,
-    )
+    subprocess.run([sys.executable, "-m", "potstill", "qr", rows[0]["file"], "-o", folder / "qr.png"], check=True)
 
 
 def speed(rows: Rows, facts: dict[str, Any], folder: Path) -> None:
     """Write the README's table of speeds, and draw accuracy against speed."""
     headings = {
         "model": "---", "texts per second": "---:", "fastText = 1 (range)": "---:", "one text, µs": "---:",
-        "bytes": "---:",
-        "memory of the process, MB": "---:", "import, load, first answer, s": "---:", "test accuracy, %": "---:",
+        "bytes": "---:", "memory of the process, MB": "---:", "import, load, first answer, s": "---:",
+        "test accuracy, %": "---:",
     }  # fmt: skip
     ordered = sorted(rows, key=lambda row: -row["texts_per_second"])
     lines = [
@@ -265,8 +261,9 @@ def few(rows: Rows, folder: Path) -> None:
     table["draw"] = table["setting"].str.split().str[-1]
     table["setting"] = table["labels"].map("{:,}".format)
     table["chosen by"] = table["validation_rows"].map("{:,}".format)
-    summary = summarise(table.to_dict("records"), ("setting", "model", "training", "chosen by"))
-    by_draw = table.groupby(["setting", "model", "training", "chosen by", "draw"])["test_accuracy"].mean()
+    by = ("setting", "model", "training", "chosen by")
+    summary = summarise(table.to_dict("records"), by)
+    by_draw = table.groupby([*by, "draw"])["test_accuracy"].mean()
     lines = []
     for row in summary.sort_values(["labels", "test"], ascending=[False, True]).itertuples():
         draws = by_draw[row.setting, row.model, row.training, row._4]
@@ -278,8 +275,7 @@ def few(rows: Rows, folder: Path) -> None:
         "labels": "---:", "model": "---", "training": "---", "parameters": "---:", "validation labels": "---:",
         "test, % (mean)": "---:", "draws": "---:", "runs, range": "---:",
     }  # fmt: skip
-    text = markdown(headings, lines)
-    publish(folder / "few.md", "few", text)
+    publish(folder / "few.md", "few", markdown(headings, lines))
 
 
 def ablation(rows: Rows, folder: Path) -> None:
@@ -294,7 +290,8 @@ def ablation(rows: Rows, folder: Path) -> None:
     files.write_text(folder / "ablation.md", markdown(headings, lines))
     by_words = {
         words: (list(order), [100 * wide.loc[what, ("test", words)] for what in order])
-        for words in ("frequent words", "chosen words")
+        for score, words in columns
+        if score == "test"
     }
     draw_curves(by_words, "bigru-3k on more and more text", "", folder / "ablation.png", log=False)
 
@@ -346,20 +343,20 @@ def label(rows: Rows, folder: Path) -> None:
     publish(folder / "table.md", "label", markdown(headings, lines))
 
 
+def resources(of: dict[tuple[str, int], Any], stages: list[str], sizes: list[int], time: str) -> list[list[str]]:
+    """Return a line per stage with its time and memory at each size; `time` is the key of the seconds."""
+    return [
+        [stage, *(f"{of[stage, size][time]:,.1f} s, {of[stage, size]['peak_megabytes']:,.0f} MB" for size in sizes)]
+        for stage in stages
+    ]
+
+
 def classes(rows: Rows, folder: Path) -> None:
     """Write processor time and memory of each stage by number of classes, and the accuracies and sizes."""
-    sizes = sorted({row["classes"] for row in rows})
     of = {(row["stage"], row["classes"]): row for row in rows}
-    lines = [
-        [
-            stage,
-            *(
-                f"{of[stage, size]['core_seconds']:,.1f} s, {of[stage, size]['peak_megabytes']:,.0f} MB"
-                for size in sizes
-            ),
-        ]
-        for stage in dict.fromkeys(row["stage"] for row in rows if row["stage"] != "all")
-    ]
+    stages = list(dict.fromkeys(row["stage"] for row in rows if row["stage"] != "all"))
+    sizes = sorted({row["classes"] for row in rows})
+    lines = resources(of, stages, sizes, "core_seconds")
     for name, title in (("student", "student"), ("hard", "hard labels"), ("tfidf", "TF-IDF")):
         lines.append([f"test accuracy, {title}", *(f"{of['all', size]['accuracy'][name]:.1%}" for size in sizes)])
     for name, title in (("student", "student.pot"), ("onnx", "model.onnx"), ("report", "the report's page")):
@@ -370,19 +367,11 @@ def classes(rows: Rows, folder: Path) -> None:
 
 def scale(rows: Rows, folder: Path) -> None:
     """Write the README's table of time and memory of each stage by number of texts, and draw it."""
-    found = pd.DataFrame(rows)
-    sizes = sorted(found["rows"].unique())
-    headings = {"stage": "---", **{f"{size:,} texts": "---:" for size in sizes}}
     of = {(row["stage"], row["rows"]): row for row in rows}
-    stages = list(dict.fromkeys(found["stage"]))
-    lines = [
-        [
-            stage,
-            *(f"{of[stage, size]['seconds']:,.1f} s, {of[stage, size]['peak_megabytes']:,.0f} MB" for size in sizes),
-        ]
-        for stage in stages
-    ]
-    publish(folder / "table.md", "scale", markdown(headings, lines))
+    stages = list(dict.fromkeys(row["stage"] for row in rows))
+    sizes = sorted({row["rows"] for row in rows})
+    headings = {"stage": "---", **{f"{size:,} texts": "---:" for size in sizes}}
+    publish(folder / "table.md", "scale", markdown(headings, resources(of, stages, sizes, "seconds")))
 
     def draw(figure: Figure) -> None:
         panels = zip(figure.subplots(1, 2), (("seconds", "seconds"), ("peak_megabytes", "megabytes")), strict=True)

@@ -7,14 +7,12 @@ Trainer has its default arguments and pads each batch to its longest text, as it
 import argparse
 import platform
 import statistics
-import sys
 import tempfile
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from time import perf_counter
 
-ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT / "src"))
+from runs import ROOT, ratios, time_in_turns
 
 from potstill.core import files
 from potstill.data.dataset import Dataset
@@ -30,26 +28,28 @@ TEXTS = 1600
 ROUNDS = 3
 
 
-def ours(source: str, data: Dataset, params: TeacherParams, folder: Path) -> None:
+def ours(source: str, data: Dataset, params: TeacherParams) -> None:
     """Fine-tune as the stage `teacher` does, with validation and a checkpoint."""
     model, tokenizer = pretrained.load(source, data.labels, params.seed)
-    finetune.finetune(model, tokenizer, data.train, data.validation, params, 1e-4, folder)
+    with tempfile.TemporaryDirectory() as folder:
+        finetune.finetune(model, tokenizer, data.train, data.validation, params, 1e-4, Path(folder))
 
 
-def stock(source: str, data: Dataset, params: TeacherParams, folder: Path) -> None:
+def stock(source: str, data: Dataset, params: TeacherParams) -> None:
     """Fine-tune with the Trainer's defaults, without validation or a checkpoint."""
     from transformers import DataCollatorWithPadding, Trainer, TrainingArguments
 
     model, tokenizer = pretrained.load(source, data.labels, params.seed)
     rows, _ = finetune.examples(tokenizer, data.train, params.max_length, len(data.labels))
-    arguments = TrainingArguments(
-        output_dir=str(folder),
-        num_train_epochs=params.epochs,
-        per_device_train_batch_size=params.batch_size,
-        report_to="none",
-    )
-    collate = DataCollatorWithPadding(tokenizer)
-    Trainer(model=model, args=arguments, train_dataset=rows, data_collator=collate).train()
+    with tempfile.TemporaryDirectory() as folder:
+        arguments = TrainingArguments(
+            output_dir=folder,
+            num_train_epochs=params.epochs,
+            per_device_train_batch_size=params.batch_size,
+            report_to="none",
+        )
+        collate = DataCollatorWithPadding(tokenizer)
+        Trainer(model=model, args=arguments, train_dataset=rows, data_collator=collate).train()
 
 
 def main() -> None:
@@ -64,14 +64,8 @@ def main() -> None:
     params = TeacherParams.load(ROOT / "params.yaml").model_copy(update={"epochs": 1})
     source = hub.find(params.presets["minilm"].checkpoint)
 
-    seconds: dict[str, list[float]] = {"stock": [], "potstill": []}
-    for _ in range(ROUNDS):
-        for name, train in (("stock", stock), ("potstill", ours)):
-            with tempfile.TemporaryDirectory() as folder:
-                start = perf_counter()
-                train(source, data, params, Path(folder))
-                seconds[name].append(perf_counter() - start)
-    ratios = [a / b for a, b in zip(seconds["stock"], seconds["potstill"], strict=True)]
+    engines = {"stock": partial(stock, source, data, params), "potstill": partial(ours, source, data, params)}
+    seconds, _ = time_in_turns(engines, ROUNDS)
     rows = [
         {
             "engine": name,
@@ -79,7 +73,7 @@ def main() -> None:
             "batch_size": params.batch_size,
             "seconds": [round(value, 2) for value in values],
             "texts_per_second": round(len(data.train) / statistics.median(values), 1),
-            "ratio_to_stock": round(statistics.median(ratios), 2) if name == "potstill" else 1.0,
+            "ratio_to_stock": ratios(seconds["stock"], values)[0],
             "command": "make benchmark-teacher DATA=$DATA",
             "machine": f"{platform.machine()}, torch {version('torch')}, transformers {version('transformers')}",
         }

@@ -21,7 +21,7 @@ def main() -> None:
     labelled = [paths.LABEL / name / "logits.parquet" for name in teachers]
     for name, path in zip(teachers, labelled, strict=True):
         if not path.is_file():
-            raise PotstillError(f"{path} is missing: run `dvc pull label@{name}` or `dvc repro`")
+            raise PotstillError(f"{path}: no such file. Run `dvc pull label@{name}` or `dvc repro`.")
     with files.atomic_write(paths.ENSEMBLE) as folder:
         folder.mkdir()
         written, rows = merge(paths.POOL / "pool.parquet", labelled, folder, section("prepare").load().multi_label)

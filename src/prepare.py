@@ -9,7 +9,7 @@ from potstill.core import files, paths, untracked
 from potstill.core.errors import join_names, visible
 from potstill.core.resources import record_resources
 from potstill.data.dataset import SPLITS
-from potstill.prepare import from_demo, from_files, from_hub
+from potstill.prepare import demo, from_files, from_hub
 from potstill.prepare.assemble import assemble
 from potstill.prepare.params import PrepareParams
 from potstill.readers.tables import RawData
@@ -21,7 +21,7 @@ def read(params: PrepareParams) -> RawData:
         return from_files.read(params)
     if params.source == "hub":
         return from_hub.read(params)
-    return from_demo.read(params)
+    return demo.read(params)
 
 
 @record_resources(paths.METRICS / "prepare" / "resources.json")

@@ -17,7 +17,7 @@ from potstill.core.errors import PotstillError, visible
 from potstill.core.labels import accuracy, choose_default
 from potstill.core.resources import record_resources
 from potstill.core.timing import throughput
-from potstill.data.dataset import Dataset
+from potstill.data.dataset import SPLITS, Dataset
 from potstill.scoring import hub, model
 from potstill.teacher import table
 from potstill.teacher.params import TeacherParams
@@ -49,7 +49,7 @@ def teach(name: str, params: TeacherParams) -> None:
                     "or teacher.mlm_epochs=0."
                 )
             probabilities = table.read(Path(checkpoint), data.labels, data.multi_label)
-            splits = {split: data.split(split)["text"] for split in ("train", "validation", "test", "unlabelled")}
+            splits = {split: data.split(split)["text"] for split in (*SPLITS, "unlabelled")}
             print(visible(table.coverage(checkpoint, probabilities, splits)))
             probabilities.to_parquet(folder / "table.parquet", index=False)
             model.describe(folder, "table", data.labels, multi_label=data.multi_label)
@@ -77,10 +77,9 @@ def teach(name: str, params: TeacherParams) -> None:
     if teacher.parameters:  # a table neither truncates texts nor takes time
         facts["truncated"] = {split: round(number / len(data.split(split)), 6) for split, number in truncated.items()}
         truncation.note("teacher.max_length", facts["truncated"])
-    tracking.write_metrics(metrics, name, facts)
-    if teacher.parameters:
         device.use_threads(1)
         timings = {name: throughput(teacher.logits, texts)}
+    tracking.write_metrics(metrics, name, facts)
     files.write_json(metrics / "timing.json", timings)
 
 

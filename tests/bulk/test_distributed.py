@@ -37,7 +37,7 @@ def test_predict_on_ray_answers_as_predict_does_and_goes_on_where_it_stopped(tmp
         ((), r"not - \(a stream\)"),
         (("in.parquet", "-o", "out", "--skip-bad"), "does not support --fallback and --skip-bad"),
         (("in.parquet", "-o", "out"), "in.parquet: no such file"),
-        (("*.parquet", "-o", "out"), "there is no Parquet file"),
+        (("*.parquet", "-o", "out"), "no Parquet file. Name one"),
         (("nowhere://in.parquet", "-o", "out"), "Protocol not known: nowhere"),
         (("in", "-o", "in"), "in: it is part of the input"),
         (("in", "-o", "./in/answers/new"), "is part of the input"),

@@ -168,7 +168,7 @@ def test_a_missing_text_of_a_parquet_file_likewise(model, tmp_path, capsys):
     ("arguments", "message"),
     [
         (["none.csv"], "none.csv: no such file"),
-        (["a.xyz"], "its name has no known ending (.csv, .tsv"),
+        (["a.xyz"], "unknown ending (known: .csv, .tsv"),
         (["number.parquet"], "the column 'text' holds int64, not strings"),
         (["foreign.parquet"], "is not a valid Parquet file"),
         (["a.csv", "-o", "a.csv"], "is both input and output. Choose another output"),

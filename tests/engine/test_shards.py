@@ -78,7 +78,7 @@ def test_a_damaged_shard_is_done_again(lengths, tmp_path):
     damaged = tmp_path / "out/000001.parquet"
     content = damaged.read_bytes()
     damaged.write_bytes(content[:40] + bytes(8) + content[48:])
-    with pytest.raises(PotstillError, match=r"000001\.parquet is damaged: run this again"):
+    with pytest.raises(PotstillError, match=r"000001\.parquet: it is damaged\. Run this again"):
         shards.gather(task, done, tmp_path / "all.parquet")
     assert shards.process(task, jobs, ENGINES["one"]) == done
     assert lengths.processed() == sorted(texts + texts[3:])

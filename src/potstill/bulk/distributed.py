@@ -1,6 +1,6 @@
 """Classifying Parquet files on a Ray cluster: `predict`, shard by shard."""
 
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 import pyarrow as pa
@@ -14,17 +14,11 @@ from potstill.readers.request import Batch
 from potstill.runtime.model import Student
 
 
-@dataclass(frozen=True)
-class Classifier:
-    """Classifies the texts of a shard; see `predict` for the attributes."""
-
-    student: Student
-    top: int | None
-    threshold: float | None
-
-    def __call__(self, texts: pa.Array) -> tuple[pa.Table, dict[str, int]]:
-        """Return the columns that `bulk.predict.predict` writes."""
-        return classify(self.student, Batch(texts, []), self.top, self.threshold).table(), {}
+def _classify(
+    student: Student, top: int | None, threshold: float | None, texts: pa.Array
+) -> tuple[pa.Table, dict[str, int]]:
+    """Return the columns that `bulk.predict.predict` writes for the texts of a shard."""
+    return classify(student, Batch(texts, []), top, threshold).table(), {}
 
 
 def predict(
@@ -36,7 +30,7 @@ def predict(
     top: int | None,
     threshold: float | None,
     engine: shards.Engine,
-    progress: shards.Progress = shards.no_progress,
+    progress: shards.Progress = lambda rows: None,
 ) -> int:
     """Classify the texts of Parquet files into a folder of Parquet files, one per row group, in the order of the rows.
 
@@ -63,7 +57,7 @@ def predict(
         if system.isdir(place):
             found = [path for path in system.find(place) if (name := formats.parse(path)) and name.format == "parquet"]
         if not found:
-            raise PotstillError(f"{source}: there is no Parquet file")
+            raise PotstillError(f"{source}: no Parquet file. Name one, or a folder or pattern that has any.")
         with shards.filesystem(folder) as (other, target):
             written, read = PurePosixPath(other.unstrip_protocol(target)), system.unstrip_protocol(place)
         within = system.isdir(place) and written.is_relative_to(read)
@@ -73,5 +67,5 @@ def predict(
         jobs = shards.plan(sources, column)
         versions = [system.checksum(path) for path in sorted(found)]
     fingerprint = files.cache_key(files.sha256(model), sources, versions, column, top, threshold)
-    task = shards.Task(Classifier(Student.load(model), top, threshold), column, folder, fingerprint)
+    task = shards.Task(partial(_classify, Student.load(model), top, threshold), column, folder, fingerprint)
     return sum(done["rows"] for done in shards.process(task, jobs, engine, progress))

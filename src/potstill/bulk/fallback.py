@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Fallback:
-    """A teacher, and the positions of its labels in the student's order."""
+    """A teacher, and the positions of the student's labels among its labels."""
 
     teacher: "Teacher"
     order: list[int]
@@ -43,11 +43,9 @@ def load(folder: Path, labels: Sequence[str]) -> Fallback:
     except ModuleNotFoundError as error:
         raise missing_package(error.name, "train") from None
     if teacher.parameters is None:
-        raise PotstillError(
-            f"{folder} is a table, which has no probabilities for new texts: give the folder of a fine-tuned teacher"
-        )
+        raise PotstillError(f"{folder}: it is a table, without probabilities of new texts. Name a fine-tuned teacher.")
     if sorted(teacher.labels) != sorted(labels):
         raise PotstillError(
-            f"{folder} has the labels {', '.join(teacher.labels)}, the student {', '.join(labels)}: give its teacher"
+            f"{folder} has the labels {', '.join(teacher.labels)}, the student {', '.join(labels)}. Name its teacher."
         )
     return Fallback(teacher, [teacher.labels.index(label) for label in labels])

@@ -127,10 +127,9 @@ def predict(
     """
     for stream, name in (("input", source), ("output", target)):
         if not name:
-            raise PotstillError(f"the {stream}'s name is empty: name a file, or - for standard {stream}")
+            raise PotstillError(f"{stream}: empty name. Name a file, or - for standard {stream}.")
     reads, writes = format_of(source, source_format, "txt"), format_of(target, target_format, "jsonl")
-    named = parse(target)
-    if named and named.packed:
+    if (name_parts := parse(target)) and name_parts.packed:
         raise PotstillError(f"{target}: potstill writes no compressed files. Leave out the last ending.")
     skipped = BadRows(0 if skip_bad else None)
     rows = passed_on = 0

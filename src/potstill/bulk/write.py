@@ -60,7 +60,7 @@ class TopLabels:
             elif values.dtype == bool:
                 columns.append([cell.format(str(value).lower()) for value in values.tolist()])
             else:
-                cell = cell.replace("{}", "{:.6f}" if name.startswith("probability") else "{}")
+                cell = cell.replace("{}", "{:.6f}") if name.startswith("probability") else cell
                 columns.append([cell.format(value) for value in values.tolist()])
         return columns
 
@@ -136,95 +136,72 @@ class LabelSets:
             yield values[end - count : end]
 
 
-class Writer:
-    """Writes predictions to a stream, as lines of text: `encode` makes them."""
+def to_txt(predictions: TopLabels | LabelSets) -> str:
+    """Return lines with the labels only, a line per text."""
+    for label in predictions.labels:
+        if "\t" in label or len(f"{label}.".splitlines()) > 1:
+            raise PotstillError(
+                f"the label {label!r} would break the lines of a text file. Write jsonl, csv or parquet."
+            )
+    return "".join(f"{line}\n" for line in predictions.lines())
 
-    def __init__(self, stream: BinaryIO) -> None:
+
+def to_jsonl(predictions: TopLabels | LabelSets) -> str:
+    """Return a JSON object per text."""
+    labels = [as_json(label) for label in predictions.labels]
+    columns = predictions.formatted([*labels, "null"], '"NAME": {}')
+    return "".join(f"{{{', '.join(row)}}}\n" for row in zip(*columns, strict=True))
+
+
+def to_csv(predictions: TopLabels | LabelSets, delimiter: str, header: bool) -> str:
+    """Return CSV or TSV, with a header or without."""
+    text = io.StringIO()
+    # The csv module quotes a carriage return in a label only if lines end in one.
+    rows = csv.writer(text, delimiter=delimiter, lineterminator="\r\n")
+    if header:
+        rows.writerow(predictions.columns())
+    rows.writerows(zip(*predictions.formatted([*predictions.labels, ""]), strict=True))
+    return text.getvalue().replace("\r\n", "\n")
+
+
+class Writer:
+    """Writes batches of predictions to a stream in a format; in Parquet as row groups."""
+
+    def __init__(self, stream: BinaryIO, kind: Format) -> None:
         self.stream = stream
+        self.kind = kind
+        self.arrow = pyarrow() if kind == "parquet" else None
+        self.parquet: Any = None
+        self.is_first = True
 
     def write(self, predictions: TopLabels | LabelSets) -> None:
         """Write a batch."""
-        self.stream.write(self.encode(predictions).encode())
+        if self.arrow:
+            table = predictions.table()
+            self.parquet = self.parquet or self.arrow.parquet.ParquetWriter(self.stream, table.schema)
+            self.parquet.write_table(table)
+            return
+        if self.kind == "txt":
+            text = to_txt(predictions)
+        elif self.kind == "jsonl":
+            text = to_jsonl(predictions)
+        else:
+            text = to_csv(predictions, "\t" if self.kind == "tsv" else ",", header=self.is_first)
+        self.is_first = False
+        self.stream.write(text.encode())
         self.stream.flush()  # so that a reader of a pipe sees it at once
-
-    def encode(self, predictions: TopLabels | LabelSets) -> str:
-        """Return the lines of a batch."""
-        raise NotImplementedError
-
-    def close(self) -> None:
-        """Write what follows the last batch."""
-
-
-class TextWriter(Writer):
-    """Writes the labels only, a line per text."""
-
-    def encode(self, predictions: TopLabels | LabelSets) -> str:  # noqa: D102
-        for label in predictions.labels:
-            if "\t" in label or len(f"{label}.".splitlines()) > 1:
-                raise PotstillError(
-                    f"the label {label!r} would break the lines of a text file. Write jsonl, csv or parquet."
-                )
-        return "".join(f"{line}\n" for line in predictions.lines())
-
-
-class JsonlWriter(Writer):
-    """Writes a JSON object per text."""
-
-    def encode(self, predictions: TopLabels | LabelSets) -> str:  # noqa: D102
-        labels = [as_json(label) for label in predictions.labels]
-        columns = predictions.formatted([*labels, "null"], '"NAME": {}')
-        return "".join(f"{{{', '.join(row)}}}\n" for row in zip(*columns, strict=True))
-
-
-class CsvWriter(Writer):
-    """Writes CSV or TSV, with a header."""
-
-    def __init__(self, stream: BinaryIO, delimiter: str) -> None:
-        super().__init__(stream)
-        self.delimiter = delimiter
-        self.has_header = False
-
-    def encode(self, predictions: TopLabels | LabelSets) -> str:  # noqa: D102
-        text = io.StringIO()
-        # The csv module quotes a carriage return in a label only if lines end in one.
-        rows = csv.writer(text, delimiter=self.delimiter, lineterminator="\r\n")
-        if not self.has_header:
-            rows.writerow(predictions.columns())
-            self.has_header = True
-        rows.writerows(zip(*predictions.formatted([*predictions.labels, ""]), strict=True))
-        return text.getvalue().replace("\r\n", "\n")
-
-
-class ParquetWriter(Writer):
-    """Writes a row group per batch."""
-
-    def __init__(self, stream: BinaryIO) -> None:
-        super().__init__(stream)
-        self.parquet = pyarrow().parquet
-        self.writer: Any = None
-
-    def write(self, predictions: TopLabels | LabelSets) -> None:  # noqa: D102
-        table = predictions.table()
-        self.writer = self.writer or self.parquet.ParquetWriter(self.stream, table.schema)
-        self.writer.write_table(table)
-
-    def close(self) -> None:  # noqa: D102
-        if self.writer:
-            self.writer.close()
 
 
 @contextmanager
 def writer(path: str, kind: Format, *sources: Path | str | int) -> Iterator[Writer]:
     """Give a writer to a file or to standard output; `sources` are those of `files.output`."""
     with output(path, *sources) as stream:
-        if kind in ("csv", "tsv"):
-            made: Writer = CsvWriter(stream, "\t" if kind == "tsv" else ",")
-        else:
-            made = {"txt": TextWriter, "jsonl": JsonlWriter, "parquet": ParquetWriter}[kind](stream)
+        made = Writer(stream, kind)
         try:
             yield made
         finally:
-            made.close()
+            if made.parquet:
+                made.parquet.close()
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Reading the transfer set, the output of the stage `transfer`."""
+"""Reading the transfer set, the output of the stage `ensemble`."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -71,7 +71,7 @@ def read(folder: Path, labels: Sequence[str], sources: Sequence[str] | None = No
     """Read the transfer set.
 
     Args:
-        folder: the output of the stage `transfer`.
+        folder: the output of the stage `ensemble`.
         labels: class names, the order of the columns of the logits.
         sources: names of the sources to read; None for all.
 
@@ -92,10 +92,9 @@ def read(folder: Path, labels: Sequence[str], sources: Sequence[str] | None = No
     transfer = TransferSet(StreamedTexts(pool, np.ones(len(source_of), bool)), names, logits)
     if sources is None:
         return transfer
-    chosen = source_of.isin(sources).to_numpy()
-    if not chosen.any():
+    if not (chosen := source_of.isin(sources).to_numpy()).any():
         raise PotstillError(
-            f"student.sources: the transfer set has no text from {list(sources)}. Enable them in the section `pool`"
+            f"`student.sources`: no text from {list(sources)} in the transfer set. Enable them in the section `pool`."
         )
     return transfer.subset(chosen)
 

@@ -47,7 +47,7 @@ def each(task: Task, jobs: list[Job], actors: int, address: str | None, gpu: boo
             include_dashboard=None if address else False,
         )
     except (ConnectionError, ValueError, RuntimeError) as error:
-        raise PotstillError(f"there is no Ray cluster at {address}: {error}") from None
+        raise PotstillError(f"{address}: no Ray cluster ({error}). Name the address of a running one.") from None
     try:
         context = ray.data.DataContext.get_current()
         context.enable_progress_bars = False

@@ -27,10 +27,6 @@ Progress = Callable[[int], object]
 NUMBERS, STRINGS = ("number", "group", "rows", "bytes"), ("source", "fingerprint", "sha256")  # the keys of a marker
 
 
-def no_progress(rows: int) -> None:
-    """Ignore the number of rows done."""
-
-
 @dataclass(frozen=True)
 class Task:
     """What is done with every shard; it can be pickled.
@@ -77,7 +73,7 @@ class Task:
         foreign = next((name for name in sorted(sizes) if re.fullmatch(r"\d{6}\.parquet", name)), None)
         if foreign and not markers:
             raise PotstillError(f"{self.folder}: {foreign} in it would be overwritten. Name another folder.")
-        found = {}
+        found: dict[int, Job] = {}
         for name, content in markers.items():
             marked = self._marked(content)
             if marked is None:
@@ -96,8 +92,8 @@ class Task:
         """Return the contents of a marker, or None if it is truncated or of another version."""
         try:
             marked = json.loads(content)
-            whole = all(isinstance(marked[key], int) for key in (*NUMBERS, *self.counts))
-            return marked if whole and all(isinstance(marked[key], str) for key in STRINGS) else None
+            kinds = dict.fromkeys((*NUMBERS, *self.counts), int) | dict.fromkeys(STRINGS, str)
+            return marked if all(isinstance(marked[key], kind) for key, kind in kinds.items()) else None
         except (ValueError, LookupError, TypeError, RecursionError):
             return None
 
@@ -136,7 +132,9 @@ class Worker:
             texts = self._file.read_row_group(job["group"], columns=[column]).column(0)
             texts.validate(full=True)  # Arrow does not check UTF-8 when it reads
         if texts.null_count:
-            raise PotstillError(f"{source}: {texts.null_count} rows of row group {job['group']} have no text")
+            raise PotstillError(
+                f"{source}: {texts.null_count} rows of row group {job['group']} have no text. Add it, or remove them."
+            )
         return texts.cast(pa.string()).combine_chunks()
 
 
@@ -158,7 +156,7 @@ def plan(sources: Sequence[str], column: str) -> list[Job]:
     return jobs
 
 
-def process(task: Task, jobs: list[Job], engine: Engine, progress: Progress = no_progress) -> list[Job]:
+def process(task: Task, jobs: list[Job], engine: Engine, progress: Progress = lambda rows: None) -> list[Job]:
     """Do all jobs that are not marked as done.
 
     Args:
@@ -201,7 +199,7 @@ def gather(task: Task, done: Sequence[Job], target: Path) -> None:
             shard = system.cat_file(f"{folder}/{_name(job)}.parquet")
             if hashlib.sha256(shard).hexdigest() != job["sha256"]:
                 system.rm_file(f"{folder}/_{_name(job)}.done")
-                raise PotstillError(f"{task.folder}/{_name(job)}.parquet is damaged: run this again to repair it")
+                raise PotstillError(f"{task.folder}/{_name(job)}.parquet: it is damaged. Run this again to repair it.")
         table = pa.parquet.read_table(io.BytesIO(shard))
         writer = writer or pa.parquet.ParquetWriter(target, table.schema)
         writer.write_table(table)
@@ -223,7 +221,9 @@ def filesystem(url: str) -> Iterator[tuple[Any, str]]:
     except Exception as error:
         if "://" not in url or url.startswith("file:"):
             raise
-        raise PotstillError(f"{url} cannot be reached: {error}") from None
+        raise PotstillError(
+            f"{url}: it cannot be reached ({error}). Check the URL, the access and the network."
+        ) from None
 
 
 def _name(job: Job) -> str:

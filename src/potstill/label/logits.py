@@ -52,7 +52,7 @@ def label(
     target: Path,
     params: LabelParams,
     scratch: Path,
-    progress: shards.Progress = shards.no_progress,
+    progress: shards.Progress = lambda rows: None,
 ) -> int:
     """Label texts with a teacher; a second call resumes after the shards that the first has finished.
 

@@ -3,8 +3,8 @@
 import hashlib
 import random
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from itertools import islice, repeat
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,7 @@ import pyarrow.compute
 import pyarrow.parquet
 
 from potstill.core.errors import PotstillError
+from potstill.core.schemas import POOL_SCHEMA
 from potstill.data.clean import comparison_key
 from potstill.data.dataset import Dataset
 from potstill.data.sources import Source
@@ -23,14 +24,13 @@ from potstill.runtime import tokenizer
 
 SHARD = 2048  # rows that the stage `label` labels at once, and has to repeat if it is killed
 SAMPLE = 200_000  # texts of which variants and the n-gram model are made, at most; drawn at random
-SCHEMA = pa.schema([("text", pa.large_string()), ("source", pa.large_string())])
 
 
 def build(prepared: Path, target: Path, params: PoolParams, lexicon: Sequence[str] = ()) -> Counter[str]:
     """Collect the texts of every source that is switched on.
 
     A text that occurs in validation or test, or that an earlier source gave, is left out (compared by
-    `corpus.clean.comparison_key`). A source that cannot give as many distinct texts as it should gives what it can.
+    `data.clean.comparison_key`). A source that cannot give as many distinct texts as it should gives what it can.
 
     Args:
         prepared: the folder of the prepared data; texts of validation and test are left out.
@@ -45,9 +45,7 @@ def build(prepared: Path, target: Path, params: PoolParams, lexicon: Sequence[st
         PotstillError: the data are missing or damaged, or there are no texts.
     """
     rng = random.Random(params.seed)
-    real: dict[Source, np.ndarray] = {}
-    if params.train:
-        real["train"] = _hashes(prepared, "train")
+    real: dict[Source, np.ndarray] = {"train": _hashes(prepared, "train")} if params.train else {}
     if params.unlabelled != 0:
         real["unlabelled"] = _hashes(prepared, "unlabelled")
         if params.unlabelled is not None and params.unlabelled < len(real["unlabelled"]):
@@ -96,28 +94,26 @@ def _add_variants(
     # Words are drawn uniformly, so that the teacher labels rare ones too; most that occur once are noise.
     uses = Counter(word for words in texts for word in words)
     vocabulary = sorted(word for word, number in uses.items() if number > 1) or sorted(uses)
-    pick = rng.choice
-    made = (variants.replace(pick(texts), params.replace_rate, vocabulary, rng) for _ in repeat(None))
-    _add_new("replace", round(params.replace * count), made, seen, rows)
-    made = (variants.drop(pick(texts), params.drop_rate, rng) for _ in repeat(None))
-    _add_new("drop", round(params.drop * count), made, seen, rows)
-    made = (variants.splice(pick(texts), pick(texts), rng) for _ in repeat(None))
-    _add_new("splice", round(params.splice * count), made, seen, rows)
+    pick, rate, add = rng.choice, params.replace_rate, partial(_add_new, seen, rows, count)
+    add("replace", params.replace, lambda: variants.replace(pick(texts), rate, vocabulary, rng))
+    add("drop", params.drop, lambda: variants.drop(pick(texts), params.drop_rate, rng))
+    add("splice", params.splice, lambda: variants.splice(pick(texts), pick(texts), rng))
     if params.generated:
         model = NgramModel(texts, params.ngram_order)
-        made = (model.sample(rng) for _ in repeat(None))
-        _add_new("generated", round(params.generated * count), made, seen, rows)
+        add("generated", params.generated, lambda: model.sample(rng))
     known = {word for words in texts for word in tokenizer.words(" ".join(words))} if lexicon else set()
     if foreign := [word for word in lexicon if word not in known]:
-        made = (variants.replace(pick(texts), params.replace_rate, foreign, rng) for _ in repeat(None))
-        _add_new("borrow", round(params.borrow * count), made, seen, rows)
+        add("borrow", params.borrow, lambda: variants.replace(pick(texts), rate, foreign, rng))
 
 
-def _add_new(source: Source, wanted: int, made: Iterable[list[str]], seen: "_Seen", rows: "_Rows") -> None:
-    """Add `wanted` new texts; try at most twice as often, as there may not be enough that are new."""
+def _add_new(
+    seen: "_Seen", rows: "_Rows", count: int, source: Source, share: float, make: Callable[[], list[str]]
+) -> None:
+    """Add `share * count` new texts; try at most twice as often, as there may not be enough that are new."""
     new: list[str] = []
-    for pieces in islice(made, 2 * wanted):
-        text = tokenizer.join(pieces)
+    wanted = round(share * count)
+    for _ in range(2 * wanted):
+        text = tokenizer.join(make())
         if seen.add(_hash(text)):
             new.append(text)
             wanted -= 1
@@ -125,7 +121,7 @@ def _add_new(source: Source, wanted: int, made: Iterable[list[str]], seen: "_See
             rows.add(pa.array(new, pa.large_string()), source)
             new = []
         if not wanted:
-            return
+            break
     rows.add(pa.array(new, pa.large_string()), source)
 
 
@@ -134,10 +130,8 @@ NOTHING = np.uint64(0)
 
 def _hash(text: str) -> np.uint64:
     """Return 64 bits of the hash of a text's key, 0 if it is empty; 10 million texts collide with probability 3e-6."""
-    compared = comparison_key(text)
-    if not compared:
-        return NOTHING
-    return np.uint64(int.from_bytes(hashlib.blake2b(compared.encode(), digest_size=8).digest(), "little"))
+    key = comparison_key(text).encode()
+    return np.uint64(int.from_bytes(hashlib.blake2b(key, digest_size=8).digest(), "little")) if key else NOTHING
 
 
 def _hashes(prepared: Path, split: str) -> np.ndarray:
@@ -165,8 +159,8 @@ class _Rows:
     """Write a Parquet file with `SHARD` rows in each row group, except the last."""
 
     def __init__(self, path: Path) -> None:
-        self.writer = pa.parquet.ParquetWriter(path, SCHEMA)
-        self.waiting = SCHEMA.empty_table()
+        self.writer = pa.parquet.ParquetWriter(path, POOL_SCHEMA)
+        self.waiting = POOL_SCHEMA.empty_table()
         self.counts: Counter[str] = Counter()
 
     def __enter__(self) -> "_Rows":
@@ -182,9 +176,8 @@ class _Rows:
         if not len(texts):
             return
         self.counts[source] += len(texts)
-        added = pa.table(
-            [texts.cast(pa.large_string()), pa.repeat(pa.scalar(source, pa.large_string()), len(texts))], schema=SCHEMA
-        )
+        sources = pa.repeat(pa.scalar(source, pa.large_string()), len(texts))
+        added = pa.table([texts.cast(pa.large_string()), sources], schema=POOL_SCHEMA)
         self.waiting = pa.concat_tables([self.waiting, added])
         if full := len(self.waiting) // SHARD * SHARD:
             self.writer.write_table(self.waiting.slice(0, full), row_group_size=SHARD)

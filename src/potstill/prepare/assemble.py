@@ -43,18 +43,15 @@ def assemble(raw: RawData, params: PrepareParams) -> tuple[Dataset, dict[str, An
             set(comparison_keys(splits["validation"]["text"])) & set(comparison_keys(splits["test"]["text"]))
         )
 
-    texts = [table.rows["text"] for table in raw.unlabelled]
-    facts["moved_to_unlabelled"] = 0
-    if params.max_labelled is not None:
-        reason = f"`prepare.max_labelled` is {params.max_labelled}, but train"
-        splits["train"], rest = keep(splits["train"], params.max_labelled, len(labels), params.seed, reason)
-        facts["moved_to_unlabelled"] = len(rest)
-        texts.append(rest["text"])
-    facts["left_out_of_validation"] = 0
-    if params.max_validation is not None:
-        reason = f"`prepare.max_validation` is {params.max_validation}, but validation"
-        splits["validation"], rest = keep(splits["validation"], params.max_validation, len(labels), params.seed, reason)
-        facts["left_out_of_validation"] = len(rest)
+    left_out = {}
+    for split, key in (("train", "max_labelled"), ("validation", "max_validation")):
+        number, left_out[split] = getattr(params, key), splits[split][:0]
+        if number is not None:
+            reason = f"`prepare.{key}` is {number}, but {split}"
+            splits[split], left_out[split] = keep(splits[split], number, len(labels), params.seed, reason)
+    facts["moved_to_unlabelled"] = len(left_out["train"])
+    facts["left_out_of_validation"] = len(left_out["validation"])
+    texts = [*(table.rows["text"] for table in raw.unlabelled), left_out["train"]["text"]]
     unlabelled, removed_unlabelled = _clean_unlabelled(texts, splits)
 
     dataset = Dataset(
@@ -109,7 +106,7 @@ def _check_examples(train: pd.DataFrame, labels: list[str], train_name: str) -> 
 def _make_missing(
     splits: dict[str, pd.DataFrame], labels: list[str], params: PrepareParams, train_name: str
 ) -> dict[str, int]:
-    """Split off train the splits that the source lacks; shares are of the original train split."""
+    """Split the splits that the source lacks off train; shares are of the original train split."""
     texts = comparison_keys(splits["train"]["text"]).nunique()
     made = {"validation": 0, "test": 0}
     for split, share in (("test", params.test_share), ("validation", params.validation_share)):
@@ -122,11 +119,9 @@ def _make_missing(
 
 
 def _clean_unlabelled(texts: list[pd.Series], splits: dict[str, pd.DataFrame]) -> tuple[pd.Series, dict[str, int]]:
-    pooled = pd.concat(texts, ignore_index=True) if texts else pd.Series([], dtype=object)
+    pooled = pd.concat(texts, ignore_index=True)
     key = comparison_keys(pooled)
-    held_out = key.isin(
-        pd.concat([comparison_keys(splits["validation"]["text"]), comparison_keys(splits["test"]["text"])])
-    )
+    held_out = key.isin(comparison_keys(pd.concat([splits["validation"]["text"], splits["test"]["text"]])))
     in_train = key.isin(comparison_keys(splits["train"]["text"])) & ~held_out
     repeated = key.duplicated() & ~held_out & ~in_train
     removed = {

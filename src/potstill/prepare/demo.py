@@ -10,7 +10,9 @@ import pandas as pd
 
 from potstill.core.errors import PotstillError
 from potstill.data.clean import comparison_key
-from potstill.data.dataset import Dataset
+from potstill.data.dataset import SPLITS, Dataset
+from potstill.prepare.params import PrepareParams
+from potstill.readers.tables import RawData, Table
 
 SHARES = {"sadness": 0.29, "joy": 0.33, "love": 0.08, "anger": 0.14, "fear": 0.12, "surprise": 0.04}
 
@@ -50,6 +52,22 @@ class Sentence:
     label: str
     term: str
     ordered: bool
+
+
+def read(params: PrepareParams) -> RawData:
+    """Generate the corpus in the sizes of `prepare.demo`, as a source that is cleaned and counted as any other.
+
+    Raises:
+        PotstillError: `prepare.multi_label` is true.
+    """
+    if params.multi_label:
+        raise PotstillError("`prepare.multi_label` is true, but demo texts have one label each. Set it to false.")
+    data = generate(**params.demo.model_dump(), seed=params.seed)
+    splits = {}
+    for split in SPLITS:
+        rows = data.split(split)
+        splits[split] = Table(f"demo corpus ({split})", rows.assign(label=rows["label"].map(data.labels.__getitem__)))
+    return RawData(splits, [Table("demo corpus (unlabelled)", data.unlabelled)], data.labels)
 
 
 def generate(train: int, validation: int, test: int, unlabelled: int, seed: int) -> Dataset:

@@ -2,7 +2,6 @@
 
 import os
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -126,20 +125,19 @@ def _check_file(path: Path, advice: str) -> None:
 
 
 def _labelled(path: Path, params: PrepareParams) -> Table:
-    if _format(path) != "txt":
-        wanted = [params.text, params.label]
-        numbers, values = _load(path, wanted)
-        frame = pd.DataFrame(dict(zip(("text", "label"), values, strict=True)), dtype=object)
-        return make_table(frame, str(path), "text", "label", params.multi_label, numbers, row_unit(_format(path)))
-    numbers, [lines] = _load(path, ["text"])
-    split = [line.rpartition(";") for line in lines]
-    for number, (_, semicolon, _) in zip(numbers, split, strict=True):
-        if not semicolon:
-            raise PotstillError(
-                f"{path}: line {number} has no semicolon. Write every line of a labelled .txt as `text;label`."
-            )
-    frame = pd.DataFrame([(text, label) for text, _, label in split], columns=["text", "label"], dtype=object)
-    return make_table(frame, str(path), "text", "label", params.multi_label, numbers, "line")
+    if _format(path) == "txt":
+        numbers, [lines] = _load(path, ["text"])
+        rows = [line.rpartition(";") for line in lines]
+        for number, (_, semicolon, _) in zip(numbers, rows, strict=True):
+            if not semicolon:
+                raise PotstillError(
+                    f"{path}: line {number} has no semicolon. Write every line of a labelled .txt as `text;label`."
+                )
+        texts, labels = [text for text, _, _ in rows], [label for _, _, label in rows]
+    else:
+        numbers, [texts, labels] = _load(path, [params.text, params.label])
+    frame = pd.DataFrame({"text": texts, "label": labels}, dtype=object)
+    return make_table(frame, str(path), "text", "label", params.multi_label, numbers, row_unit(_format(path)))
 
 
 def _unlabelled(path: Path, params: PrepareParams) -> Table:
@@ -159,13 +157,15 @@ def _load(path: Path, wanted: list[str]) -> tuple[list[int], list[list[Any]]]:
     """Return the numbers of a table's rows, and its columns; skip blank lines of a .txt."""
     kind = _format(path)
     numbers: list[int] = []
-    values: list[list[Any]] = [[] for _ in wanted]
+    columns: list[list[Any]] = [[] for _ in wanted]
     size, limit = 0, max(LARGE, RATIO * path.stat().st_size)
-    for batch_numbers, batch_values in _batches(path, kind, wanted):
-        numbers.extend(batch_numbers)
-        for column, more in zip(values, batch_values, strict=True):
-            column.extend(more)
-        size += sum(map(len, batch_values[0])) + ROW * len(batch_values[0])
+    advice = {column: f"Set `prepare.{key}`" for column, key in zip(wanted, ("text", "label"), strict=False)}
+    for batch in read_table(str(path), kind, wanted, BadRows(advice="Correct it or remove the row"), advice):
+        texts = batch.texts if kind != "parquet" else batch.texts.to_pylist()
+        kept = [i for i, text in enumerate(texts) if kind != "txt" or text.strip()]
+        for column, values in zip((numbers, *columns), (batch.numbers, texts, *batch.others), strict=True):
+            column.extend(values[i] for i in kept)
+        size += sum(len(texts[i]) for i in kept) + ROW * len(kept)
         if size > limit:
             raise PotstillError(
                 f"{path}: it unpacks to more than {RATIO} times its {path.stat().st_size:,} bytes. It may be "
@@ -173,15 +173,4 @@ def _load(path: Path, wanted: list[str]) -> tuple[list[int], list[list[Any]]]:
             )
     if not numbers:
         raise PotstillError(f"{path}: no rows. Add at least one.")
-    return numbers, values
-
-
-def _batches(path: Path, kind: formats.Format, wanted: list[str]) -> Iterator[tuple[Any, list[Any]]]:
-    advice = {column: f"Set `prepare.{key}`" for column, key in zip(wanted, ("text", "label"), strict=False)}
-    for batch in read_table(str(path), kind, wanted, BadRows(advice="Correct it or remove the row"), advice):
-        texts = batch.texts if kind != "parquet" else batch.texts.to_pylist()
-        if kind == "txt":
-            kept = [(number, text) for number, text in zip(batch.numbers, texts, strict=True) if text.strip()]
-            yield [number for number, _ in kept], [[text for _, text in kept]]
-        else:
-            yield batch.numbers, [texts, *batch.others]
+    return numbers, columns

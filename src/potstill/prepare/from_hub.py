@@ -28,8 +28,7 @@ def read(params: PrepareParams) -> RawData:
     if params.hub.dataset is None:
         raise PotstillError("`prepare.hub.dataset` is null. Set it to a data set, such as dair-ai/emotion.")
     name, found = params.hub.dataset, _load(params.hub, params.hub.dataset)
-    splits = {}
-    labels = None
+    splits, labels = {}, None
     for split in SPLITS:
         key = f"prepare.{split}"
         chosen = find_split(split, [(known, known) for known in found], getattr(params, split), key)

@@ -45,7 +45,7 @@ def format_of(path: str, given: Format | None, default: Format) -> Format:
         default: the format of standard input and output, and of pipes, devices and descriptors without an ending.
 
     Raises:
-        PotstillError: the name has no known ending, or is that of a folder.
+        PotstillError: the ending is unknown, or the path is that of a folder.
     """
     name = parse(path)
     if given or path == STANDARD:
@@ -53,11 +53,11 @@ def format_of(path: str, given: Format | None, default: Format) -> Format:
     if name:
         return name.format
     if os.path.isdir(path):
-        raise PotstillError(f"{path} is a folder: name a file in it")
+        raise PotstillError(f"{path}: it is a folder. Name a file in it.")
     if _is_device(path) or (os.path.exists(path) and not os.path.isfile(path)):
         return default
     raise PotstillError(
-        f"{path}: its name has no known ending ({NAMED}). Rename it, or give the format: {', '.join(FORMATS)}"
+        f"{path}: unknown ending (known: {NAMED}). Rename it, or give the format: {', '.join(FORMATS)}."
     )
 
 

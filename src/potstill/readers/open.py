@@ -97,12 +97,13 @@ def read_blocks(path: str) -> Iterator[Block]:
         while True:
             try:
                 chunk = stream.read(BLOCK)
-            except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-                raise _damaged(name, "gzip", error) from None
-            except OSError as error:
-                if error.errno is not None:
+            except (EOFError, OSError, zlib.error) as error:
+                if getattr(error, "errno", None) is not None:  # not of the data
                     raise
-                raise _damaged(name, "zstd", error) from None  # Arrow raises OSError without errno
+                kind = unpack.partition(" ")[0]
+                raise PotstillError(
+                    f"{name}: its {kind} data are damaged ({error}). Download or create the file again."
+                ) from None
             data = rest + chunk
             if first and data:
                 _refuse_foreign(data, path, unpack)
@@ -129,10 +130,6 @@ def read_blocks(path: str) -> Iterator[Block]:
                 return
 
 
-def _damaged(name: str, kind: str, error: Exception) -> PotstillError:
-    return PotstillError(f"{name}: its {kind} data are damaged ({error}). Download or create the file again.")
-
-
 @contextmanager
 def _unpacked(path: str) -> Iterator[tuple[IO[bytes], str]]:
     """Open a file; give its unpacked content, and the command that unpacks it, empty if it is not compressed."""
@@ -150,10 +147,8 @@ def _unpacked(path: str) -> Iterator[tuple[IO[bytes], str]]:
 
 def _convert(encoding: str, path: str, unpack: str) -> str:
     """Return the command that converts a file to UTF-8."""
-    old = "OLD" if path == STANDARD else path
-    if unpack:
-        return f"`{unpack} {old} | iconv -f {encoding} -t utf-8 > NEW`"
-    return f"`iconv -f {encoding} -t utf-8 {old} > NEW`"
+    old, convert = "OLD" if path == STANDARD else path, f"iconv -f {encoding} -t utf-8"
+    return f"`{unpack} {old} | {convert} > NEW`" if unpack else f"`{convert} {old} > NEW`"
 
 
 def _refuse_foreign(data: bytes, path: str, unpack: str) -> None:
@@ -163,12 +158,10 @@ def _refuse_foreign(data: bytes, path: str, unpack: str) -> None:
             raise PotstillError(f"{display_name(path)}: {fault}.")
     if data.startswith(b"PAR1"):
         name = parse(path)
-        is_named = name is not None and name.format != "parquet"
-        advice = "Rename it to .parquet" if is_named else "Set --input-format parquet"
+        advice = "Rename it to .parquet" if name and name.format != "parquet" else "Set --input-format parquet"
         raise PotstillError(f"{display_name(path)}: it is a Parquet file. {advice}.")
     encoding = next((name for mark, name in BYTE_ORDER_MARKS.items() if data.startswith(mark)), None)
-    encoding = encoding or _without_mark(data[:4096])
-    if encoding:
+    if encoding := encoding or _without_mark(data[:4096]):
         raise PotstillError(
             f"{display_name(path)}: it is in {encoding[:6].upper()}, not in UTF-8. Convert it with "
             f"{_convert(encoding, path, unpack)}."

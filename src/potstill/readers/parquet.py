@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from potstill.core.errors import PotstillError, exhausted
+from potstill.core.errors import PotstillError, exhausted, first_line
 from potstill.readers.formats import STANDARD, pyarrow
 from potstill.readers.open import BLOCK, IS_POINTER, LONGEST, POINTER, binary, display_name
 from potstill.readers.request import BadRows, Batch, Request
@@ -48,12 +48,10 @@ def open_file(path: str) -> Iterator[tuple[Any, Any]]:
                 arrow.parquet.ParquetFile(source, pre_buffer=False, buffer_size=BLOCK, page_checksum_verification=True)
             )
             file.schema_arrow  # noqa: B018 - parsed here, since it may be damaged too
-        except PotstillError:
+        except (PotstillError, PermissionError):
             raise
         except FileNotFoundError:
             raise PotstillError(f"{name}: no such file. Name a file that exists.") from None
-        except PermissionError:
-            raise
         except (arrow.ArrowException, OSError, MemoryError) as error:
             if reason := exhausted(error):
                 raise PotstillError(f"{name}: {reason}") from None
@@ -61,20 +59,10 @@ def open_file(path: str) -> Iterator[tuple[Any, Any]]:
                 with binary(path) as stream:
                     if stream.read(len(POINTER)) == POINTER:
                         raise PotstillError(f"{name}: {IS_POINTER}.") from None
-            raise PotstillError(f"{name}: it is not a valid Parquet file ({_first_line(error)}).") from None
+            raise PotstillError(f"{name}: it is not a valid Parquet file ({first_line(error)}).") from None
         except Exception as error:  # fsspec's file systems raise errors of many types
             raise PotstillError(f"{name}: it cannot be read ({error}).") from None
         yield file, source
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
-
-
-def names(path: str) -> list[str]:
-    """Return the names of all columns."""
-    with open_file(path) as (file, _):
-        return list(file.schema_arrow.names)
 
 
 def check(kind: Any, name: str, column: str) -> None:
@@ -92,8 +80,7 @@ def check(kind: Any, name: str, column: str) -> None:
 
 
 def _is_string(kind: Any, types: Any) -> bool:
-    known = (types.is_string, types.is_large_string, types.is_string_view, types.is_null)
-    return any(is_kind(kind) for is_kind in known)
+    return any(test(kind) for test in (types.is_string, types.is_large_string, types.is_string_view, types.is_null))
 
 
 def check_values(kind: Any, name: str, column: str) -> None:
@@ -105,8 +92,8 @@ def check_values(kind: Any, name: str, column: str) -> None:
     types, held = pyarrow().types, kind
     while hasattr(held, "value_type"):
         held = held.value_type
-    numbers = (types.is_integer, types.is_floating, types.is_decimal, types.is_boolean)
-    if not _is_string(held, types) and not any(is_kind(held) for is_kind in numbers):
+    numeric = (types.is_integer, types.is_floating, types.is_decimal, types.is_boolean)
+    if not _is_string(held, types) and not any(test(held) for test in numeric):
         raise PotstillError(
             f"{name}: the column {column!r} holds {kind}, neither strings nor numbers. Name another column, or store "
             "its values as strings."
@@ -133,8 +120,7 @@ def batches(request: Request, rows: int) -> Iterator[Batch]:
         found = file.iter_batches(rows, columns=columns)
         while True:
             try:
-                batch = next(found, None)
-                if batch is None:
+                if (batch := next(found, None)) is None:
                     return
                 texts = batch.column(text).cast(arrow.string())
             except (arrow.ArrowException, OSError, ValueError, MemoryError) as error:
@@ -176,9 +162,7 @@ def _longest(file: Any, source: Any, path: str, columns: list[str]) -> int:
             if chunk.has_dictionary_page and size * known.num_rows > SIZE:
                 longest = max(longest, _longest_in_dictionary(source, path, name, group))
     if longest > LONGEST:
-        raise PotstillError(
-            f"{display_name(path)}: a value has {longest:,} bytes, and the limit is {LONGEST >> 20} MB."
-        )
+        raise PotstillError(f"{display_name(path)}: a value has {longest:,} bytes; the limit is {LONGEST >> 20} MB.")
     return longest
 
 
@@ -200,15 +184,15 @@ def _longest_in_dictionary(source: Any, path: str, name: str, group: int) -> int
     return 1
 
 
-def _damaged_group(path: str, group: int, error: BaseException) -> PotstillError:
+def _damaged_group(path: str, group: int, error: Exception) -> PotstillError:
     if reason := exhausted(error):
         return PotstillError(f"{display_name(path)}: row group {group} cannot be read: {reason}")
     return PotstillError(
-        f"{display_name(path)}: row group {group} is damaged ({_first_line(error)}). Download or create the file again."
+        f"{display_name(path)}: row group {group} is damaged ({first_line(error)}). Download or create the file again."
     )
 
 
-def _find_damage(file: Any, path: str, columns: list[str], rows: int, done: int, error: BaseException) -> PotstillError:
+def _find_damage(file: Any, path: str, columns: list[str], rows: int, done: int, error: Exception) -> PotstillError:
     """Return the error for the row group in which reading fails, searched from the one that holds row `done`."""
     before = 0
     for group in range(file.num_row_groups):

@@ -8,9 +8,9 @@ import csv
 import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import Any
 
+from potstill.readers import parquet
 from potstill.readers.formats import Format
 from potstill.readers.open import read_blocks
 from potstill.readers.request import BadRows, Batch, Request, row_unit
@@ -38,26 +38,23 @@ def read(
     """
     request = Request(path, columns, bad_rows, row_unit(kind), advice or {})
     if kind == "parquet":
-        from potstill.readers import parquet
-
-        yield from parquet.batches(request, ROWS)
-        return
-    yield from _batches(READERS[kind](request, read_blocks(path)))
+        return parquet.batches(request, ROWS)
+    return _batches(READERS[kind](request, read_blocks(path)))
 
 
 def names(path: str, kind: Format) -> list[str]:
     """Return the names of a table's columns, or the keys of the first line of jsonl; none where `read` would fail."""
     if kind == "parquet":
-        from potstill.readers import parquet
-
-        return parquet.names(path)
+        with parquet.open_file(path) as (file, _):
+            return list(file.schema_arrow.names)
     if kind == "txt":
         return []
     with suppress(ValueError, RecursionError, csv.Error):
         for block in read_blocks(path):
             lines = io.StringIO(block.text, newline="\n")
             if kind == "jsonl":
-                rows: Iterable[list[str]] = (_keys(parse(line)) for line in lines if line.strip())
+                objects = (parse(line) for line in lines if line.strip())
+                rows: Iterable[list[str]] = (list(row) if isinstance(row, dict) else [] for row in objects)
             else:
                 rows = csv.reader(lines) if kind == "csv" else (split_tsv(line.rstrip("\r\n")) for line in lines)
             for row in rows:
@@ -66,40 +63,18 @@ def names(path: str, kind: Format) -> list[str]:
     return []
 
 
-def _keys(row: Any) -> list[str]:
-    return list(row) if isinstance(row, dict) else []
-
-
-@dataclass
-class _Buffer:
-    """Rows that wait until there are enough for a batch."""
-
-    numbers: list[int] = field(default_factory=list)
-    columns: list[list[Any]] = field(default_factory=list)
-    size: int = 0
-
-    def add(self, piece: Piece) -> None:
-        self.numbers.extend(piece.numbers)
-        self.columns = self.columns or [[] for _ in piece.columns]
-        for column, values in zip(self.columns, piece.columns, strict=True):
-            column.extend(values)
-        self.size += piece.size
-
-    def take(self, rows: int) -> Batch:
-        texts, *others = [column[:rows] for column in self.columns]
-        batch = Batch(texts, self.numbers[:rows], others)
-        self.numbers, self.columns = self.numbers[rows:], [column[rows:] for column in self.columns]
-        self.size = 0
-        return batch
-
-
 def _batches(pieces: Iterable[Piece]) -> Iterator[Batch]:
-    buffer = _Buffer()
+    waiting: list[list[Any]] = []  # the numbers, then the columns, of rows that are not in a batch yet
+    size = 0
     for piece in pieces:
-        buffer.add(piece)
-        while len(buffer.numbers) >= ROWS:
-            yield buffer.take(ROWS)
-        if buffer.numbers and buffer.size >= SIZE:
-            yield buffer.take(len(buffer.numbers))
-    if buffer.numbers:
-        yield buffer.take(len(buffer.numbers))
+        waiting = waiting or [[] for _ in (piece.numbers, *piece.columns)]
+        for column, values in zip(waiting, (piece.numbers, *piece.columns), strict=True):
+            column.extend(values)
+        size += piece.size
+        while len(waiting[0]) >= ROWS or (waiting[0] and size >= SIZE):
+            numbers, texts, *others = (column[:ROWS] for column in waiting)
+            waiting, size = [column[ROWS:] for column in waiting], 0
+            yield Batch(texts, numbers, others)
+    if waiting and waiting[0]:
+        numbers, texts, *others = waiting
+        yield Batch(texts, numbers, others)

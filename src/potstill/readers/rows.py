@@ -25,7 +25,7 @@ _MAX_LABELS = 10_000  # distinct labels, and suspect rows, that are remembered t
 
 
 class Piece(NamedTuple):
-    """Rows on their way into a batch: their numbers, the requested columns, and how many characters they have."""
+    """Rows of a part of a file: their numbers, the requested columns, and how many characters they have."""
 
     numbers: Sequence[int]
     columns: list[list[Any]]
@@ -44,7 +44,7 @@ def _read_txt(request: Request, blocks: Iterator[Block]) -> Iterator[Piece]:
         if block.foreign:
             good = []
             for number, text in zip(numbers, texts, strict=True):
-                if fault := _undecodable(text, block.foreign):
+                if fault := undecodable((text,), block.foreign):
                     request.bad_rows.add(request.location(number), fault)
                 else:
                     good.append((number, text))
@@ -54,16 +54,13 @@ def _read_txt(request: Request, blocks: Iterator[Block]) -> Iterator[Piece]:
 
 def undecodable(values: Iterable[Any], foreign: str | None) -> str | None:
     """Describe the first value that holds a surrogate, which no valid text does; None if there is none."""
-    return next(filter(None, (_undecodable(value, foreign) for value in values)), None)
-
-
-def _undecodable(value: Any, foreign: str | None) -> str | None:
-    found = SURROGATE.search(value) if isinstance(value, str) and not value.isascii() else None
-    if not found:
-        return None
-    if foreign and "\udc80" <= found[0] <= "\udcff":
-        return f"has a byte that is not UTF-8 (0x{ord(found[0]) - 0xDC00:02x}){foreign}"
-    return f"has a lone surrogate ({ascii(found[0])[1:-1]}), which is not a character"
+    for value in values:
+        found = SURROGATE.search(value) if isinstance(value, str) and not value.isascii() else None
+        if found and foreign and "\udc80" <= found[0] <= "\udcff":
+            return f"has a byte that is not UTF-8 (0x{ord(found[0]) - 0xDC00:02x}){foreign}"
+        if found:
+            return f"has a lone surrogate ({ascii(found[0])[1:-1]}), which is not a character"
+    return None
 
 
 class _Repeated(dict[str, Any]):
@@ -210,9 +207,8 @@ def _read_csv(request: Request, blocks: Iterator[Block]) -> Iterator[Piece]:
     multiline = _MultilineRows(request)
     while True:
         try:
-            row = next(parsed)
-        except StopIteration:
-            break
+            if (row := next(parsed, None)) is None:
+                break
         except csv.Error as error:
             _check_csv_error(request, error, lines, number + 1 if header else None, (start, parsed.line_num))
             number += 1
@@ -409,16 +405,14 @@ def _read_tsv(request: Request, blocks: Iterator[Block]) -> Iterator[Piece]:
                 indices = _column_indices(request, header, "\t", block.foreign)
                 continue
             number += 1
-            fault = None
             if opened[0] or '"' in line:
                 opened = _open_quote(request, line.split("\t"), number, len(header), opened)
             if len(row) != len(header):
                 advice = "In .tsv every line is a row: save texts with tabs or line breaks as .csv"
-                fault = _wrong_field_count(row, header, advice)
+                fault: str | None = _wrong_field_count(row, header, advice)
             else:
                 values = [row[index] for index in indices]
-                if block.foreign:
-                    fault = undecodable(values, block.foreign)
+                fault = undecodable(values, block.foreign) if block.foreign else None
             if fault:
                 request.bad_rows.add(request.location(number), fault)
                 continue

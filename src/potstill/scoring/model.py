@@ -50,7 +50,7 @@ class TableTeacher(Teacher):
 
 @dataclass(frozen=True)
 class CheckpointTeacher(Teacher):
-    """A fine-tuned checkpoint; see `score.score` for its settings."""
+    """A fine-tuned checkpoint; see `inference.score` for its settings."""
 
     network: Any
     tokenizer: Any
@@ -62,14 +62,8 @@ class CheckpointTeacher(Teacher):
         # Imported late: a table needs neither torch nor transformers.
         from potstill.scoring import inference
 
-        return inference.score(
-            self.network,
-            self.tokenizer,
-            texts,
-            max_length=self.max_length,
-            batch_size=self.batch_size,
-            precision=self.precision,
-        )
+        settings = (self.max_length, self.batch_size, self.precision)
+        return inference.score(self.network, self.tokenizer, texts, *settings)
 
 
 class _Facts(BaseModel):
@@ -87,9 +81,7 @@ def describe(
     folder: Path, kind: str, labels: list[str], max_length: int | None = None, multi_label: bool = False
 ) -> None:
     """Write a teacher's `teacher.json`."""
-    facts: dict[str, Any] = {"kind": kind, "labels": labels, "max_length": max_length}
-    if multi_label:
-        facts["multi_label"] = True
+    facts = {"kind": kind, "labels": labels, "max_length": max_length, **({"multi_label": True} if multi_label else {})}
     (folder / "teacher.json").write_text(json.dumps(facts, indent=2, ensure_ascii=False) + "\n", "utf-8")
 
 
@@ -104,7 +96,13 @@ def load(folder: Path, batch_size: int = 32, precision: str = "auto") -> Teacher
     Raises:
         PotstillError: the folder is missing or damaged.
     """
-    facts = _read(folder)
+    content = files.read_json(folder / "teacher.json")
+    try:
+        facts = _Facts.model_validate(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(map(str, first["loc"]))
+        raise _damaged(folder, f"`{key}`: {first['msg']}" if key else first["msg"], first["input"]) from None
     if facts.kind == "table":
         return _load_table(folder, facts)
     return _load_checkpoint(folder, facts, batch_size, precision)
@@ -139,21 +137,11 @@ def _load_checkpoint(folder: Path, facts: _Facts, batch_size: int, precision: st
     )
 
 
-def _read(folder: Path) -> _Facts:
-    content = files.read_json(folder / "teacher.json")
-    try:
-        return _Facts.model_validate(content)
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(map(str, first["loc"]))
-        raise _damaged(folder, f"`{key}`: {first['msg']}" if key else first["msg"], first["input"]) from None
-
-
 def _damaged(folder: Path, what: str, found: Any) -> PotstillError:
     shown = json.dumps(found, ensure_ascii=False)[:80]
     return PotstillError(
-        f"{folder / 'teacher.json'}: {what} (found: {shown}): run `make verify`, then `dvc repro`, or copy the "
-        "teacher's folder again"
+        f"{folder / 'teacher.json'}: {what} (found: {shown}). Run `make verify`, then `dvc repro`, or copy the "
+        "teacher's folder again."
     )
 
 

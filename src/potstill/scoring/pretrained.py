@@ -53,11 +53,7 @@ def load(
     """
     head: dict[str, Any] = {}
     if labels is not None:
-        head = {
-            "num_labels": len(labels),
-            "id2label": dict(enumerate(labels)),
-            "ignore_mismatched_sizes": True,
-        }
+        head = {"num_labels": len(labels), "id2label": dict(enumerate(labels)), "ignore_mismatched_sizes": True}
         head["label2id"] = {name: i for i, name in enumerate(labels)}
     if multi_label:
         head["problem_type"] = "multi_label_classification"
@@ -88,14 +84,8 @@ def load_as(
         part = "tokenizer"
         tokenizer = load_tokenizer(source)
         part = "config.json"
-        model, loaded = kind.from_pretrained(
-            source,
-            trust_remote_code=False,
-            use_safetensors=True,
-            dtype="float32",
-            output_loading_info=True,
-            **options,
-        )
+        options |= {"use_safetensors": True, "dtype": "float32", "output_loading_info": True}
+        model, loaded = kind.from_pretrained(source, trust_remote_code=False, **options)
         if tokenizer.pad_token is None:
             tokenizer.pad_token = tokenizer.eos_token
             model.config.pad_token_id = tokenizer.pad_token_id
@@ -103,14 +93,12 @@ def load_as(
     except Exception as error:  # the types depend on the damage; tokenizers raises plain `Exception`
         if exhausted(error):
             raise
-        fault = (
-            first_line(error)
-            if isinstance(error, OSError | ValueError)
-            else f"its {part} does not fit ({first_line(error)})"
-        )
+        fault = first_line(error)
+        if not isinstance(error, OSError | ValueError):
+            fault = f"its {part} does not fit ({fault})"
     if fault:
         again = "run `make verify`, then `dvc repro`" if trained else "get it again, with all its files"
-        raise PotstillError(f"{source} cannot be loaded as {name}: {fault}; if it is damaged, {again}")
+        raise PotstillError(f"{source} cannot be loaded as {name}: {fault}; if it is damaged, {again}.")
     tokenizer.model_max_length = min(tokenizer.model_max_length, _positions(model))
     return model, tokenizer
 

@@ -86,10 +86,8 @@ class Tfidf:
                 "classes": self.classifier.classes_,
                 **({"multi_label": np.ones(1, bool)} if self.multi_label else {}),
             }
-            save_file(
-                {name: np.ascontiguousarray(value) for name, value in weights.items()},
-                part / "model.safetensors",
-            )
+            weights = {name: np.ascontiguousarray(value) for name, value in weights.items()}
+            save_file(weights, part / "model.safetensors")
             words = self.vectorizer.get_feature_names_out().tolist()
             (part / "vocabulary.json").write_text(json.dumps(words, ensure_ascii=False, indent=1) + "\n", "utf-8")
 

@@ -41,9 +41,7 @@ def run(processes: int, threads: int, function: Callable[..., Any], *arguments: 
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     with workers(processes) as pool:
-        ranks = [
-            pool.submit(_run_rank, rank, processes, port, threads, function, arguments) for rank in range(processes)
-        ]
+        ranks = [pool.submit(_run, rank, processes, port, threads, function, arguments) for rank in range(processes)]
         try:
             for done in as_completed(ranks):
                 done.result()
@@ -59,15 +57,9 @@ def is_main_process() -> bool:
     return os.environ.get("RANK", "0") == "0"
 
 
-def _run_rank(rank: int, processes: int, port: int, threads: int, function: Callable[..., Any], arguments: Any) -> Any:
-    environment = {
-        "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": port,
-        "RANK": rank,
-        "LOCAL_RANK": rank,
-        "WORLD_SIZE": processes,
-        "LOCAL_WORLD_SIZE": processes,
-    }
-    os.environ.update({name: str(value) for name, value in environment.items()})
+def _run(rank: int, processes: int, port: int, threads: int, function: Callable[..., Any], arguments: Any) -> Any:
+    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    os.environ |= dict.fromkeys(("RANK", "LOCAL_RANK"), str(rank))
+    os.environ |= dict.fromkeys(("WORLD_SIZE", "LOCAL_WORLD_SIZE"), str(processes))
     device.use_threads(threads)
     return function(*arguments)

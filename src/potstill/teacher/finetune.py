@@ -137,7 +137,7 @@ def examples(
 def _loss(
     weights: torch.Tensor | None, outputs: Any, labels: torch.Tensor, num_items_in_batch: Any = None
 ) -> torch.Tensor:
-    """Return the cross-entropy, weighted by class if `weights` are given, see `training.cross_entropy`.
+    """Return the cross-entropy, weighted by class if `weights` are given, see `student.training.cross_entropy`.
 
     It is a mean over all texts of a step, whatever the number of processes and of accumulation steps; the model's own
     loss may be a mean over one part of them.
@@ -184,11 +184,5 @@ class _EpochLogger(TrainerCallback):
         if not state.is_world_process_zero:
             return
         loss = next(e["loss"] for e in reversed(state.log_history) if "loss" in e and e["step"] <= entry["step"])
-        self.log(
-            {
-                "epoch": round(entry["epoch"]),
-                "loss": loss,
-                "validation_loss": entry["eval_loss"],
-                "validation_accuracy": entry["eval_accuracy"],
-            }
-        )
+        validation = {f"validation_{name}": entry[f"eval_{name}"] for name in ("loss", "accuracy")}
+        self.log({"epoch": round(entry["epoch"]), "loss": loss, **validation})

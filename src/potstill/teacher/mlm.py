@@ -24,8 +24,7 @@ from potstill.scoring import pretrained
 from potstill.teacher import checkpointing, finetune
 from potstill.teacher.params import TeacherParams
 
-# BERT's masking probability. The rest was best on the Emotion tweets; a new head needs the high learning rate.
-MLM_PROBABILITY = 0.15
+# These were best on the Emotion tweets; a new head needs the high learning rate.
 BATCH_SIZE = 64
 LEARNING_RATE = 3e-4
 WARMUP_STEPS = 100
@@ -77,7 +76,7 @@ def train(
             warmup_steps=min(WARMUP_STEPS, steps // 10),
         ),
         train_dataset=pretrained.encode(tokenizer, texts, params.max_length)[0],
-        data_collator=DataCollatorForLanguageModeling(tokenizer, mlm_probability=MLM_PROBABILITY),
+        data_collator=DataCollatorForLanguageModeling(tokenizer, mlm_probability=0.15),
         callbacks=[_EpochLogger(log)],
     )
     finetune.run(trainer, epochs)
@@ -100,11 +99,8 @@ class _Trainer(Trainer):
         labels = inputs.pop("labels")
         masked = labels != IGNORED
         network: Any = self.model  # `model` is this one, or a DistributedDataParallel around it
-        hook = network.get_output_embeddings().register_forward_pre_hook(lambda head, hidden: hidden[0][masked])
-        try:
+        with network.get_output_embeddings().register_forward_pre_hook(lambda head, hidden: hidden[0][masked]):
             logits = model(**inputs).logits
-        finally:
-            hook.remove()
         # A batch of a few short texts may have no masked token.
         return cross_entropy(logits, labels[masked], reduction="sum") / max(1, len(logits))
 

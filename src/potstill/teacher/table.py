@@ -38,16 +38,15 @@ def read(path: Path, labels: list[str], multi_label: bool = False) -> pd.DataFra
             or two rows contradict each other.
     """
     if not path.is_file():
-        raise PotstillError(f"{path} is missing. Set the preset's checkpoint to an existing table.")
+        raise PotstillError(f"{path}: no such file. Set the preset's checkpoint to an existing table.")
     if "text" in labels:
         raise PotstillError(f"{path}: a class is named 'text', like the column of texts. Rename the class.")
     kind = formats.format_of(str(path), None, "csv")
     columns = names(str(path), kind)
     found = {column if column == "text" else class_name(column): column for column in columns}
     wanted = ["text", *(found.get(label, label) for label in labels)]
-    advice = dict.fromkeys(
-        wanted, f"A table of probabilities has the column `text` and one per label: {', '.join(labels)}"
-    )
+    hint = f"A table of probabilities has the column `text` and one per label: {', '.join(labels)}"
+    advice = dict.fromkeys(wanted, hint)
     separator = {"csv": ",", "tsv": "\t"}.get(kind, "")
     for label in ("text", *labels) if columns else ():
         if label not in found:
@@ -69,11 +68,11 @@ def read(path: Path, labels: list[str], multi_label: bool = False) -> pd.DataFra
     for batch in read_table(str(path), kind, wanted, BadRows(advice="Correct it or remove the row"), advice):
         texts.extend(batch.texts if kind != "parquet" else batch.texts.to_pylist())
         for number, text, *values in zip(batch.numbers, texts[len(rows) :], *batch.others, strict=True):
-            where = f"{path}: {row_unit(kind)} {number}"
+            places.append(f"{row_unit(kind)} {number}")
+            where = f"{path}: {places[-1]}"
             if not text.strip():
                 raise PotstillError(f"{where} has no text. Add it or remove the row.")
             rows.append(_distribution(values, multi_label, where))
-            places.append(f"{row_unit(kind)} {number}")
     table = pd.DataFrame(np.array(rows, np.float64).reshape(-1, len(labels)), columns=labels)
     table.insert(0, "text", pd.Series(texts, dtype="str"))
     if pair := _contradiction(table):
@@ -122,10 +121,10 @@ def _distribution(values: Sequence[Any], multi_label: bool, where: str) -> list[
             raise PotstillError(f"{where} has a probability that is not a number: {value!r}. Correct it.")
     found = [float(value) for value in values]
     if not all(0 <= value < math.inf for value in found) or (multi_label and max(found) > 1):
-        raise PotstillError(f"{where}: the probabilities are {_rounded(found)}: each must be from 0 to 1")
+        raise PotstillError(f"{where}: the probabilities are {_rounded(found)}. Each must be from 0 to 1.")
     if not multi_label and abs(sum(found) - 1) > 0.01:
         raise PotstillError(
-            f"{where}: the probabilities are {_rounded(found)} and sum to {sum(found):.4g}: each row must sum to one"
+            f"{where}: the probabilities are {_rounded(found)} and sum to {sum(found):.4g}. Each row must sum to one."
         )
     return found
 
