@@ -86,7 +86,7 @@ def read(data: Dataset, teachers: list[str]) -> Inputs:
         },
         timing=measures.read(measures.Timings, evaluated / "timing.json", "timing"),
         prepared={
-            "removed": measures.read(measures.Removed, prepared, "prepare", "removed"),
+            "removed": measures.read(measures.Count, prepared, "prepare", "removed", "train", "rows"),
             "two_labels": measures.read(measures.Count, prepared, "prepare", "two_labels"),
         },
         ablation=measures.read(measures.Ablation, paths.METRICS / "ablate" / "metrics.json", "ablate"),

@@ -14,10 +14,9 @@ from xml.etree import ElementTree
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, PercentFormatter
+from matplotlib.ticker import LogLocator, NullFormatter, PercentFormatter
 
-from potstill.evaluate.plots.canvas import FAINT, INK, PALE, SOFT, TIP, legend_name, save, short, tip
+from potstill.evaluate.plots.canvas import FAINT, INK, PALE, SOFT, TIP, legend_name, new_figure, short, tip
 from potstill.evaluate.plots.figure import KINDS, SERIES
 from potstill.report.cascade import Cascade
 from potstill.report.reliability import BINS
@@ -72,8 +71,7 @@ def bars(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
         rows: `name`, `kind`, `accuracy`, `accuracy_low`, `accuracy_high` and `tip`, the text of the tooltip.
         path: the SVG file to write.
     """
-
-    def draw(figure: Figure) -> None:
+    with new_figure(path, WIDTH, 0.75 + 0.28 * len(rows), layout="constrained") as figure:
         axes = figure.subplots()
         for place, row in enumerate(rows):
             colour = KINDS[row["kind"]][1]
@@ -88,8 +86,6 @@ def bars(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
         axes.grid(axis="x")
         axes.spines["left"].set_visible(False)
 
-    save(draw, path, WIDTH, 0.75 + 0.28 * len(rows), layout="constrained")
-
 
 def lines(series: Mapping[str, Sequence[Mapping[str, Any]]], level: tuple[str, float] | None, path: Path) -> None:
     """Draw test accuracy against the number of texts.
@@ -99,8 +95,7 @@ def lines(series: Mapping[str, Sequence[Mapping[str, Any]]], level: tuple[str, f
         level: the name and accuracy of a horizontal line, or None.
         path: the SVG file to write.
     """
-
-    def draw(figure: Figure) -> None:
+    with new_figure(path, WIDTH, HEIGHT, layout="constrained") as figure:
         axes = figure.subplots()
         for colour, (name, points) in zip(SERIES, series.items(), strict=False):
             xs = [point["texts"] for point in points]
@@ -115,13 +110,11 @@ def lines(series: Mapping[str, Sequence[Mapping[str, Any]]], level: tuple[str, f
             axes.axhline(100 * level[1], color=SOFT, lw=1, ls=(0, (4, 3)), label=level[0])
         axes.set(xscale="log", xlabel="texts", ylabel="test accuracy, %")
         axes.xaxis.set_major_locator(LogLocator(10, subs=(1, 3), numticks=12))
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.0f}"))
+        axes.xaxis.set_major_formatter("{x:,.0f}")
         axes.xaxis.set_minor_formatter(NullFormatter())
         axes.margins(x=0.08)
         axes.grid(axis="y")
         figure.legend(loc="outside upper left", ncols=2, fontsize=8, columnspacing=1, handlelength=1.5)
-
-    save(draw, path, WIDTH, HEIGHT, layout="constrained")
 
 
 def reliability(models: Mapping[str, tuple[np.ndarray, np.ndarray]], path: Path) -> None:
@@ -131,8 +124,7 @@ def reliability(models: Mapping[str, tuple[np.ndarray, np.ndarray]], path: Path)
         models: per name the confidence in each prediction, and whether it is correct, both (texts,).
         path: the SVG file to write.
     """
-
-    def draw(figure: Figure) -> None:
+    with new_figure(path, WIDTH, HEIGHT, layout="constrained") as figure:
         axes = figure.subplots()
         axes.plot([0, 1], [0, 1], color=SOFT, lw=1, ls=(0, (4, 3)), label="calibrated")
         for colour, (name, (confidence, correct)) in zip(SERIES, models.items(), strict=False):
@@ -149,8 +141,6 @@ def reliability(models: Mapping[str, tuple[np.ndarray, np.ndarray]], path: Path)
         _percents(axes)
         figure.legend(loc="outside upper left", ncols=3, fontsize=8, columnspacing=1, handlelength=1.5)
 
-    save(draw, path, WIDTH, HEIGHT, layout="constrained")
-
 
 def agreement(confidence: np.ndarray, agrees: np.ndarray, path: Path) -> None:
     """Draw how often student and teacher agree, by the teacher's confidence.
@@ -160,8 +150,7 @@ def agreement(confidence: np.ndarray, agrees: np.ndarray, path: Path) -> None:
         agrees: whether the two predict the same, booleans (texts,).
         path: the SVG file to write.
     """
-
-    def draw(figure: Figure) -> None:
+    with new_figure(path, WIDTH, HEIGHT, layout="constrained") as figure:
         axes = figure.subplots()
         for part in bins_of(confidence, agrees):
             left, share = min(int(part.confidence * BINS), BINS - 1) / BINS, part.accuracy
@@ -175,8 +164,6 @@ def agreement(confidence: np.ndarray, agrees: np.ndarray, path: Path) -> None:
         axes.set_xlim(max(0, confidence.min() - 0.1), 1)
         axes.set_ylim(0, 1.1)
 
-    save(draw, path, WIDTH, HEIGHT, layout="constrained")
-
 
 def cascade(result: Cascade, path: Path) -> None:
     """Draw the accuracy of a cascade against the share of texts that are sent to the teacher.
@@ -186,8 +173,7 @@ def cascade(result: Cascade, path: Path) -> None:
         path: the SVG file to write.
     """
     colour = KINDS["student"][1]
-
-    def draw(figure: Figure) -> None:
+    with new_figure(path, WIDTH, HEIGHT, layout="constrained") as figure:
         axes = figure.subplots()
         axes.axhline(result.teacher, color=SOFT, lw=1, ls=(0, (4, 3)), label="teacher alone")
         xs, ys = [point.fallback_share for point in result.curve], [point.accuracy for point in result.curve]
@@ -203,8 +189,6 @@ def cascade(result: Cascade, path: Path) -> None:
         axes.grid(axis="y")
         figure.legend(loc="outside upper left", ncols=3, fontsize=8, columnspacing=1, handlelength=1.5)
 
-    save(draw, path, WIDTH, HEIGHT, layout="constrained")
-
 
 # Word-order sensitivity of a fine-tuned RoBERTa (Wasserblat 2021, part 3).
 PUBLISHED = (("Emotion", 0.14), ("IMDB", 0.28), ("SST-2", 0.34), ("CoLA", 0.99))
@@ -212,8 +196,7 @@ PUBLISHED = (("Emotion", 0.14), ("IMDB", 0.28), ("SST-2", 0.34), ("CoLA", 0.99))
 
 def word_order(sensitivity: Mapping[str, float], path: Path) -> None:
     """Draw the word-order sensitivity of models, by name, and of `PUBLISHED` data."""
-
-    def draw(figure: Figure) -> None:
+    with new_figure(path, WIDTH, 1.5, layout="constrained") as figure:
         axes = figure.subplots()
         axes.hlines(0, 0, max(1.05, *sensitivity.values()), color=PALE, lw=2)
         for step, (name, value) in enumerate(PUBLISHED):
@@ -230,8 +213,6 @@ def word_order(sensitivity: Mapping[str, float], path: Path) -> None:
         axes.set(ylim=(-1.4, 1.2), yticks=[], xticks=[])
         axes.margins(x=0.06)
         axes.spines[:].set_visible(False)
-
-    save(draw, path, WIDTH, 1.5, layout="constrained")
 
 
 def _percents(axes: Axes) -> None:
