@@ -86,6 +86,5 @@ class Predictions:
             }
             labels = table["label"].to_pandas()
             check(labels, classes)
-            attributes = json.loads(table.schema.metadata.get(b"PANDAS_ATTRS", b"{}"))
-            thresholds = attributes.get("thresholds", {})
+            thresholds = json.loads(table.schema.metadata.get(b"PANDAS_ATTRS", b"{}")).get("thresholds", {})
             return cls(table["text"].to_pylist(), targets(labels, classes), probabilities, thresholds)
