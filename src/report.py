@@ -125,17 +125,11 @@ def tables(facts: Mapping[str, Any]) -> dict[str, pd.DataFrame]:
 
 def summary(facts: Mapping[str, Any]) -> dict[str, Any]:
     """Return the numbers that the report adds to those of other stages."""
-    result = facts["cascade"] and facts["cascade"]["result"]
-    return {
-        "ship": facts["verdict"]["ship"],
-        "label_noise": facts["label_errors"]["noise"],
-        "cascade": result
-        and {
-            "threshold": result.threshold,
-            "fallback_share": result.fallback_share,
-            "accuracy": result.accuracy,
-        },
-    }
+    cascade = None
+    if facts["cascade"]:
+        result = facts["cascade"]["result"]
+        cascade = {key: getattr(result, key) for key in ("threshold", "fallback_share", "accuracy")}
+    return {"ship": facts["verdict"]["ship"], "label_noise": facts["label_errors"]["noise"], "cascade": cascade}
 
 
 if __name__ == "__main__":

@@ -248,8 +248,11 @@ def test_a_student_as_accurate_as_its_teacher_ships():
     verdict = collect(make(student=0.95, teacher=0.93, texts=5000), PARAMS)["verdict"]
     assert verdict["ship"]
     assert all(reason["holds"] for reason in verdict["reasons"])
-    assert verdict["headline"].startswith("bigru-2.5K keeps 10")
-    assert verdict["headline"].endswith("at 1/8,800 of its parameters and 8,800 times its texts per second")
+    assert verdict["headline"].startswith("bigru-2.5K has a test accuracy of 9")
+    assert "), which is 10" in verdict["headline"]
+    assert verdict["headline"].endswith(
+        "It has 1/8,800 of the teacher's parameters and classifies 8,800 times as many texts per second"
+    )
 
 
 def test_the_headline_follows_from_the_table():
@@ -257,9 +260,9 @@ def test_the_headline_follows_from_the_table():
     columns, *rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.count("|") == 12]
     found = {row[0]: dict(zip(columns, row, strict=True)) for row in rows}
     assert (found["student"]["parameters"], found["minilm"]["parameters"]) == ("2,500", "22.0M")
-    assert "at 1/8,800 of its parameters" in lines[2]
+    assert "It has 1/8,800 of the teacher's parameters" in lines[2]
     student, teacher = (float(found[name]["texts per second"]) for name in ("student", "minilm"))
-    assert f"and {two_digits(student / teacher)} times its texts per second." in lines[2]
+    assert f"and classifies {two_digits(student / teacher)} times as many texts per second." in lines[2]
 
 
 def test_long_names_are_cut_on_the_page_and_whole_in_a_tooltip():
@@ -290,7 +293,7 @@ def test_without_predictions_of_a_teacher_there_is_no_comparison_with_one():
     assert not facts["verdict"]["ship"]
     assert facts["cascade"] is None
     assert facts["label_errors"]["noise"] is None
-    assert "teacher's accuracy" not in facts["verdict"]["headline"]
+    assert "teacher" not in facts["verdict"]["headline"]
 
 
 def test_bold_models_are_not_significantly_worse_than_the_best():
@@ -333,23 +336,22 @@ def test_swapped_labels_are_found():
     given = truth.copy()
     swapped = rng.permutation(600)[:30]
     given[swapped] = (truth[swapped] + 1) % 3
-    found = find_label_errors(given, predictions_of(truth, 1.0, 1))
-    assert set(found.texts[:30]) == set(swapped)
-    assert (found.suggested[:30] == truth[found.texts[:30]]).all()
-    assert len(found.texts) / len(given) == pytest.approx(0.05, abs=0.01)
+    found = find_label_errors(given, predictions_of(truth, 1.0, 1), LABELS)
+    assert {error.text for error in found[:30]} == set(swapped)
+    assert all(error.suggested == LABELS[truth[error.text]] for error in found[:30])
+    assert len(found) / len(given) == pytest.approx(0.05, abs=0.01)
 
 
 def test_correct_labels_are_no_errors_and_missing_predictions_are_left_out():
     labels = np.array([0, 1, 2, 0])
     probabilities = np.eye(3)[labels] * 0.9 + 0.03
     probabilities[3] = np.nan
-    assert not len(find_label_errors(labels, probabilities).texts)
-    assert not len(find_label_errors(labels[:0], probabilities[:0]).texts)
+    assert not find_label_errors(labels, probabilities, LABELS)
+    assert not find_label_errors(labels[:0], probabilities[:0], LABELS)
 
 
 def test_a_class_without_texts_is_never_suggested():
-    found = find_label_errors(np.array([0, 0]), np.array([[0.1, 0.9], [0.9, 0.1]]))
-    assert not len(found.texts)
+    assert not find_label_errors(np.array([0, 0]), np.array([[0.1, 0.9], [0.9, 0.1]]), LABELS[:2])
 
 
 def test_a_chart_has_the_pages_colours_and_tooltips():

@@ -44,7 +44,8 @@ def inline(draw: Callable[[Path], Any], name: str) -> str:
     for colour, variable in COLOURS.items():
         text = re.sub(rf"(?<=: ){colour}\b", f"var({variable})", text)
     # Each chart numbers its elements from one, and all are in one page.
-    text = re.sub(r'(?<=id=")(?!tip:)|(?<=href="#)|(?<=url\(#)', f"{_slug(name)}-", text)
+    slug = re.sub(r"\W+", "-", name.lower())
+    text = re.sub(r'(?<=id=")(?!tip:)|(?<=href="#)|(?<=url\(#)', f"{slug}-", text)
     for prefix, uri in (("", _SVG), ("xlink", _LINK)):
         ElementTree.register_namespace(prefix, uri)
     root = ElementTree.fromstring(text)
@@ -58,10 +59,6 @@ def inline(draw: Callable[[Path], Any], name: str) -> str:
             element.set("data-tip", element.attrib.pop("id").removeprefix(TIP))
             element.set("tabindex", "0")
     return ElementTree.tostring(root, encoding="unicode")
-
-
-def _slug(name: str) -> str:
-    return re.sub(r"\W+", "-", name.lower())
 
 
 def bars(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
