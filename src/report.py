@@ -108,8 +108,7 @@ def truncated(teachers: list[str]) -> dict[str, dict[str, float]]:
 
 def fallback(inputs: Inputs, teachers: list[str]) -> str | None:
     """Return the teacher for `potstill predict --fallback`; None if it is a table of probabilities, or an ensemble."""
-    models = inputs.scores["models"]
-    usable = len(teachers) == 1 and teachers[0] in models and models[teachers[0]]["parameters"]
+    usable = len(teachers) == 1 and inputs.scores["models"].get(teachers[0], {}).get("parameters")
     return teachers[0] if usable else None
 
 

@@ -51,11 +51,7 @@ def draw(
     drawn["reliability"] = charts.inline(partial(charts.reliability, calibration), "Reliability diagram")
     if facts["cascade"]:
         drawn["cascade"] = charts.inline(partial(charts.cascade, facts["cascade"]["result"]), "Cascade")
-    return drawn | _ablation(facts["ablation"], (inputs.name, facts["models"][-1]["accuracy"]))
-
-
-def _ablation(ablation: Mapping[str, Any], student: tuple[str, float]) -> dict[str, str]:
-    drawn = {}
+    ablation = facts["ablation"]
     for name in ("sources", "architectures"):
         if len(ablation[name]) > 1:
             drawn[name] = charts.inline(partial(charts.bars, ablation[name]), f"Ablation, {name}")
@@ -65,5 +61,6 @@ def _ablation(ablation: Mapping[str, Any], student: tuple[str, float]) -> dict[s
         drawn["transfer_size"] = charts.inline(lines, "Ablation, transfer size")
     if ablation["hard"]:
         series = {"network": ablation["hard"], "TF-IDF + LR": ablation["tfidf"]}
-        drawn["labels"] = charts.inline(partial(charts.lines, series, student), "Ablation, labels")
+        lines = partial(charts.lines, series, (inputs.name, facts["models"][-1]["accuracy"]))
+        drawn["labels"] = charts.inline(lines, "Ablation, labels")
     return drawn
