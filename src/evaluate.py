@@ -182,15 +182,11 @@ def decide(
     student = next(row for row in rows if row["name"] == "student")
     labels = data.targets("test")
     correct = {model.name: right(model.predicted, labels) for model in models}
-    return judge(
-        student,
-        student["versus_teacher"] if teacher else None,
-        mcnemar(correct["student"], correct["tfidf"]),
-        margin,
-        majority(labels),
-        mcnemar(correct[teacher], correct["tfidf"]) if teacher else None,
-        mcnemar(correct["student"], correct["hard"]),
-    )
+    versus_baseline = mcnemar(correct["student"], correct["tfidf"])
+    of_teacher = mcnemar(correct[teacher], correct["tfidf"]) if teacher else None
+    versus_hard = mcnemar(correct["student"], correct["hard"])
+    versus_teacher = student.get("versus_teacher")
+    return judge(student, versus_teacher, versus_baseline, margin, majority(labels), of_teacher, versus_hard)
 
 
 def write_scores(

@@ -94,16 +94,15 @@ def read(data: Dataset, teachers: list[str]) -> Inputs:
     )
 
 
-def truncated(teachers: list[str]) -> dict[str, dict[str, float]]:
-    """Return the share of truncated texts by model and split; of several teachers, the largest."""
-    of_teachers: dict[str, float] = {}
+def truncated(teachers: list[str]) -> dict[str, float]:
+    """Return the largest share of truncated texts of any split, of the teachers and of the student."""
+    of_teachers: list[float] = []
     for name in teachers:
         path = paths.METRICS / "teacher" / name / "metrics.json"
         if "truncated" in files.read_json(path, name):  # a table of probabilities truncates no texts
-            for split, share in measures.read(measures.Shares, path, name, "truncated").items():
-                of_teachers[split] = max(share, of_teachers.get(split, 0.0))
+            of_teachers += measures.read(measures.Shares, path, name, "truncated").values()
     of_student = measures.read(measures.Shares, paths.METRICS / "student" / "metrics.json", "student", "truncated")
-    return {"teacher": of_teachers, "student": of_student}
+    return {"teacher": max(of_teachers, default=0.0), "student": max(of_student.values(), default=0.0)}
 
 
 def fallback(inputs: Inputs, teachers: list[str]) -> str | None:

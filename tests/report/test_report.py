@@ -106,7 +106,7 @@ def make(student=0.9, teacher=0.93, texts=2000, with_teacher=True):
             "hard": {"0.1": row},
             "tfidf": {"0.1": row},
         },
-        truncated={"teacher": {"train": 0.25, "test": 0.1}, "student": {}},
+        truncated={"teacher": 0.25, "student": 0.0},
     )
 
 

@@ -27,7 +27,6 @@ from potstill.report.reliability import reliability as bins_of
 COLOURS = {INK: "--ink", SOFT: "--soft", PALE: "--pale", FAINT: "--line", "#ffffff": "--paper"}
 
 _SVG = "http://www.w3.org/2000/svg"
-_LINK = "http://www.w3.org/1999/xlink"
 
 
 def inline(draw: Callable[[Path], Any], name: str) -> str:
@@ -46,8 +45,8 @@ def inline(draw: Callable[[Path], Any], name: str) -> str:
     # Each chart numbers its elements from one, and all are in one page.
     slug = re.sub(r"\W+", "-", name.lower())
     text = re.sub(r'(?<=id=")(?!tip:)|(?<=href="#)|(?<=url\(#)', f"{slug}-", text)
-    for prefix, uri in (("", _SVG), ("xlink", _LINK)):
-        ElementTree.register_namespace(prefix, uri)
+    ElementTree.register_namespace("", _SVG)
+    ElementTree.register_namespace("xlink", "http://www.w3.org/1999/xlink")
     root = ElementTree.fromstring(text)
     for unused in root.findall(f"{{{_SVG}}}metadata"):
         root.remove(unused)

@@ -39,7 +39,7 @@ class Inputs:
         transfer_probabilities: the teacher's probabilities for it, floats (texts, classes).
         scores, verdict, timing: of the stage `evaluate`.
         prepared, ablation: of the stages `prepare` and `ablate`.
-        truncated: the share of texts that are truncated, by model (teacher, student) and split.
+        truncated: the largest share of truncated texts of any split, by model (`teacher`, `student`).
     """
 
     labels: list[str]
@@ -55,7 +55,7 @@ class Inputs:
     timing: Mapping[str, Any]
     prepared: Mapping[str, Any]
     ablation: Mapping[str, Any]
-    truncated: Mapping[str, Mapping[str, float]]
+    truncated: Mapping[str, float]
 
     @property
     def multi_label(self) -> bool:
@@ -157,9 +157,8 @@ def task_profile(inputs: Inputs) -> dict[str, Any]:
         "word_order": sensitivity,
         "lines": lines,
         "unknown_words": profile["unknown_words"],
-        "removed": inputs.prepared["removed"],
-        "two_labels": inputs.prepared["two_labels"],
-        "truncated": {model: max(shares.values(), default=0.0) for model, shares in inputs.truncated.items()},
+        "truncated": inputs.truncated,
+        **inputs.prepared,
     }
 
 

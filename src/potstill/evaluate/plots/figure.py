@@ -83,10 +83,7 @@ def size_figure(
     """
     whole = next((row["accuracy"] for row in rows if row["name"] == reference), 0)
     if not whole:
-        raise PotstillError(
-            f"evaluate.reference: {reference!r} is not evaluated, or its accuracy is 0. Choose another model."
-        )
-
+        raise PotstillError(f"the reference {reference!r} is not evaluated, or its accuracy is 0. Choose another.")
     marks = []
     for row in rows:
         if size := row.get("parameters"):
@@ -138,9 +135,8 @@ def pareto_figure(
             axes.axhline(100 * teacher, color=SOFT, lw=1, ls=(0, (4, 3)), label="teacher")
         sizes, scores = points(tried)
         # Students that learned hardly anything would compress the scale for the others.
-        axes.set(
-            xscale="log", xlim=(min(sizes) / 1.3, max(sizes) * 1.3), ylim=(max(min(scores), max(scores) - 15) - 1, None)
-        )
+        lowest = max(min(scores), max(scores) - 15) - 1
+        axes.set(xscale="log", xlim=(min(sizes) / 1.3, max(sizes) * 1.3), ylim=(lowest, None))
         log_axis(axes.xaxis)
         axes.yaxis.set_major_formatter("{x:g}%")
         axes.set_xlabel(unit)
@@ -153,14 +149,9 @@ def _legend(figure: Figure, marks: list[_Mark]) -> None:
     looks = [(kind, marker, colour, colour) for kind, (marker, colour) in KINDS.items() if kind in present]
     if any(mark.published for mark in marks):
         looks.append(("published", "o", "white", SOFT))
-    figure.legend(
-        handles=[Line2D([], [], ls="", marker=m, mfc=f, mec=e, ms=6, label=name) for name, m, f, e in looks],
-        loc="upper right",
-        bbox_to_anchor=(0.99, 0.985),
-        ncols=4,
-        handletextpad=0.1,
-        columnspacing=1,
-    )
+    handles = [Line2D([], [], ls="", marker=m, mfc=f, mec=e, ms=6, label=name) for name, m, f, e in looks]
+    spacing: Any = {"ncols": 4, "handletextpad": 0.1, "columnspacing": 1}
+    figure.legend(handles=handles, loc="upper right", bbox_to_anchor=(0.99, 0.985), **spacing)
 
 
 def _size_axes(axes: Axes, marks: list[_Mark]) -> None:

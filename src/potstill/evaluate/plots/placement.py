@@ -5,6 +5,7 @@ the bytes of the figure differ between runs.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -59,6 +60,5 @@ def place(axes: Axes, points: Sequence[tuple[float, float]], texts: Sequence[Tex
         text.set_position(centre)
         names.append(box)
         if gap >= LEADER_GAP:
-            leader = Line2D(*np.transpose([point, end]), color=str(text.get_color()), lw=0.6, zorder=1.5)
-            leader.set_transform(IdentityTransform())
-            axes.add_artist(leader)
+            look: Any = {"color": text.get_color(), "lw": 0.6, "zorder": 1.5, "transform": IdentityTransform()}
+            axes.add_artist(Line2D(*np.transpose([point, end]), **look))
