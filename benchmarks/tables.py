@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 from matplotlib.transforms import Bbox, IdentityTransform
 from runs import ROOT
@@ -16,7 +15,7 @@ from potstill.core import files
 from potstill.evaluate import table
 from potstill.evaluate.metrics.scores import interval
 from potstill.evaluate.plots import figure
-from potstill.evaluate.plots.canvas import heading, log_axis, save
+from potstill.evaluate.plots.canvas import heading, log_axis, new_figure
 from potstill.evaluate.plots.figure import SERIES
 from potstill.evaluate.plots.placement import place
 
@@ -92,8 +91,7 @@ def draw_curves(
     Names that end in "hard labels" are dotted, in the colour of the name without it; a single point is a horizontal
     line.
     """
-
-    def draw(figure: Figure) -> None:
+    with new_figure(path, 8, 4.2) as figure:
         axes = figure.subplots()
         figure.subplots_adjust(left=0.08, right=0.97 if len(lines) < 3 else 0.72, top=0.84, bottom=0.13)
         heading(figure, title, "test accuracy, mean over the seeds")
@@ -115,8 +113,6 @@ def draw_curves(
             figure.legend(loc="upper right", bbox_to_anchor=(0.985, 0.985), ncols=2)
         else:
             figure.legend(loc="center left", bbox_to_anchor=(0.725, 0.5))
-
-    save(draw, path, 8, 4.2)
 
 
 def emotion(rows: Rows, folder: Path) -> None:
@@ -227,8 +223,7 @@ def speed(rows: Rows, facts: dict[str, Any], folder: Path) -> None:
         "the same two cores.\n"
     )
     publish(folder / "table.md", "speed", text)
-
-    def draw(figure: Figure) -> None:
+    with new_figure(folder / "speed.png", 8, 4.2) as figure:
         axes = figure.subplots()
         figure.subplots_adjust(left=0.08, right=0.96, top=0.84, bottom=0.13)
         heading(figure, "Accuracy against speed", "Emotion tweets, one thread; students filled, peers hollow")
@@ -251,8 +246,6 @@ def speed(rows: Rows, facts: dict[str, Any], folder: Path) -> None:
         middles = axes.transData.transform(points)
         reach = 5 * figure.dpi / 72
         place(axes, points, texts, [Bbox([middle - reach, middle + reach]) for middle in middles])
-
-    save(draw, folder / "speed.png", 8, 4.2)
 
 
 def few(rows: Rows, folder: Path) -> None:
@@ -372,8 +365,7 @@ def scale(rows: Rows, folder: Path) -> None:
     sizes = sorted({row["rows"] for row in rows})
     headings = {"stage": "---", **{f"{size:,} texts": "---:" for size in sizes}}
     publish(folder / "table.md", "scale", markdown(headings, resources(of, stages, sizes, "seconds")))
-
-    def draw(figure: Figure) -> None:
+    with new_figure(folder / "scale.png", 8, 3.8) as figure:
         panels = zip(figure.subplots(1, 2), (("seconds", "seconds"), ("peak_megabytes", "megabytes")), strict=True)
         figure.subplots_adjust(left=0.08, right=0.98, top=0.8, bottom=0.14, wspace=0.25)
         heading(figure, "Many unlabelled texts", "time and peak memory of each stage, on one core")
@@ -390,5 +382,3 @@ def scale(rows: Rows, folder: Path) -> None:
             axes.set_ylabel(name)
             axes.grid()
         axes.legend()
-
-    save(draw, folder / "scale.png", 8, 3.8)

@@ -42,7 +42,7 @@ Predict = Callable[[list[str]], Any]
 
 @record_resources(METRICS / "resources.json")
 def main() -> None:
-    """Read the models and the teachers' predictions; write `metrics/evaluate`."""
+    """Read the models and the teachers' predictions; write `data/evaluate` and `metrics/evaluate`."""
     params = EvaluateParams.load()
     labelling = section("label").load().teachers
     data = Dataset.load(paths.PREPARED)
@@ -74,25 +74,19 @@ def main() -> None:
 
 def load_small(data: Dataset) -> tuple[list[Model], dict[str, Predict]]:
     """Return baselines and student with their predictions, and their prediction functions by name."""
-    tfidf, hard, student = paths.BASELINE / "tfidf", paths.BASELINE / "hard" / FILE, paths.EXPORT / FILE
-    loaded = {
-        "tfidf": ("baseline", Tfidf.load(tfidf), tfidf),
-        "hard": ("baseline", Student.load(hard), hard),
-        "student": ("student", Student.load(student), student),
-    }
-    models = [
-        Model(
-            name,
-            kind,
-            model.predict_proba(data.test["text"].tolist()),
-            model.predict_proba(data.validation["text"].tolist()),
-            model.parameters,
-            files.size(path),
-            model.thresholds if kind == "student" else None,
-        )
-        for name, (kind, model, path) in loaded.items()
-    ]
-    return models, {name: model.predict_proba for name, (_, model, _) in loaded.items()}
+    test, validation = data.test["text"].tolist(), data.validation["text"].tolist()
+    models, predict = [], {}
+    for name, path, load in (
+        ("tfidf", paths.BASELINE / "tfidf", Tfidf.load),
+        ("hard", paths.BASELINE / "hard" / FILE, Student.load),
+        ("student", paths.EXPORT / FILE, Student.load),
+    ):
+        model = load(path)
+        kind, thresholds = ("student", model.thresholds) if name == "student" else ("baseline", None)
+        predict[name] = model.predict_proba
+        predicted = predict[name](test), predict[name](validation)
+        models.append(Model(name, kind, *predicted, model.parameters, files.size(path), thresholds))
+    return models, predict
 
 
 def load_teachers(
@@ -108,35 +102,26 @@ def load_teachers(
     teachers: dict[str, Model] = {}
     timings = {}
     for name in checkpoints:
-        parameters = measures.read(measures.Count | None, folder / name / "metrics.json", name, "parameters")
-        logits, validation = (
-            tracking.read_predictions(
-                folder / name / f"{split}.csv", data.labels, len(data.split(split)), bool(parameters)
-            )
-            for split in ("test", "validation")
-        )
-        if not np.isfinite(logits).all():
+        metrics = folder / name / "metrics.json"
+        parameters = measures.read(measures.Count | None, metrics, name, "parameters")
+        size = measures.read(measures.Count, metrics, name, "bytes")
+        predicted = []
+        for split in ("test", "validation"):
+            path, texts = folder / name / f"{split}.csv", len(data.split(split))
+            logits = tracking.read_predictions(path, data.labels, texts, complete=bool(parameters))
+            predicted.append(probabilities(logits, data.multi_label))
+        if not np.isfinite(predicted[0]).all():
             print(f"{name} has no predictions for some texts of the test split, and is left out")
             continue
-        teachers[name] = Model(
-            name,
-            "teacher",
-            probabilities(logits, data.multi_label),
-            probabilities(validation, data.multi_label),
-            parameters,
-            measures.read(measures.Count, folder / name / "metrics.json", name, "bytes"),
-        )
+        teachers[name] = Model(name, "teacher", *predicted, parameters, size)
         timings |= measures.read(measures.Timings, folder / name / "timing.json")
     if len(labelling) > 1 and all(name in teachers for name in labelling):
         members = [teachers[name] for name in labelling]
-        teachers["ensemble"] = Model(
-            "ensemble",
-            "teacher",
-            ensemble([member.probabilities for member in members], data.multi_label),
-            ensemble([member.validation_probabilities for member in members], data.multi_label),
-            sum(member.parameters or 0 for member in members) or None,
-            sum(member.bytes for member in members),
-        )
+        test = ensemble([member.probabilities for member in members], data.multi_label)
+        validation = ensemble([member.validation_probabilities for member in members], data.multi_label)
+        parameters = sum(member.parameters or 0 for member in members) or None
+        size = sum(member.bytes for member in members)
+        teachers["ensemble"] = Model("ensemble", "teacher", test, validation, parameters, size)
     return list(teachers.values()), timings
 
 
@@ -197,15 +182,11 @@ def decide(
     student = next(row for row in rows if row["name"] == "student")
     labels = data.targets("test")
     correct = {model.name: right(model.predicted, labels) for model in models}
-    return judge(
-        student,
-        student["versus_teacher"] if teacher else None,
-        mcnemar(correct["student"], correct["tfidf"]),
-        margin,
-        majority(labels),
-        mcnemar(correct[teacher], correct["tfidf"]) if teacher else None,
-        mcnemar(correct["student"], correct["hard"]),
-    )
+    versus_baseline = mcnemar(correct["student"], correct["tfidf"])
+    of_teacher = mcnemar(correct[teacher], correct["tfidf"]) if teacher else None
+    versus_hard = mcnemar(correct["student"], correct["hard"])
+    versus_teacher = student.get("versus_teacher")
+    return judge(student, versus_teacher, versus_baseline, margin, majority(labels), of_teacher, versus_hard)
 
 
 def write_scores(
@@ -220,11 +201,7 @@ def write_scores(
     models = {row["name"]: {key: value for key, value in row.items() if key != "name"} for row in rows}
     student = models["student"]
     headline = {key: student[key] for key in HEADLINE if key in student}
-    scores: dict[str, Any] = {
-        "models": models,
-        "student": {"ship": verdict.ship, **headline},
-        "task_profile": profile,
-    }
+    scores: dict[str, Any] = {"models": models, "student": {"ship": verdict.ship, **headline}, "task_profile": profile}
     lines = [f"**{verdict.decision}**: {verdict.details}\n", table.markdown(rows)]
     if teacher:
         scores["teacher"] = {"accuracy": models[teacher]["accuracy"]}
@@ -254,11 +231,7 @@ def write_predictions(models: list[Model], data: Dataset) -> None:
 
 
 def write_figures(
-    rows: list[dict[str, Any]],
-    reference: str,
-    models: list[Model],
-    data: Dataset,
-    published: bool,
+    rows: list[dict[str, Any]], reference: str, models: list[Model], data: Dataset, published: bool
 ) -> None:
     """Write accuracy against size, the confusion matrices and the training curves, as images and as tables."""
     figure.size_figure(rows, reference, METRICS / "size.png", published)

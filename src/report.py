@@ -86,7 +86,7 @@ def read(data: Dataset, teachers: list[str]) -> Inputs:
         },
         timing=measures.read(measures.Timings, evaluated / "timing.json", "timing"),
         prepared={
-            "removed": measures.read(measures.Removed, prepared, "prepare", "removed"),
+            "removed": measures.read(measures.Count, prepared, "prepare", "removed", "train", "rows"),
             "two_labels": measures.read(measures.Count, prepared, "prepare", "two_labels"),
         },
         ablation=measures.read(measures.Ablation, paths.METRICS / "ablate" / "metrics.json", "ablate"),
@@ -94,22 +94,20 @@ def read(data: Dataset, teachers: list[str]) -> Inputs:
     )
 
 
-def truncated(teachers: list[str]) -> dict[str, dict[str, float]]:
-    """Return the share of truncated texts by model and split; of several teachers, the largest."""
-    of_teachers: dict[str, float] = {}
+def truncated(teachers: list[str]) -> dict[str, float]:
+    """Return the largest share of truncated texts of any split, of the teachers and of the student."""
+    of_teachers: list[float] = []
     for name in teachers:
         path = paths.METRICS / "teacher" / name / "metrics.json"
         if "truncated" in files.read_json(path, name):  # a table of probabilities truncates no texts
-            for split, share in measures.read(measures.Shares, path, name, "truncated").items():
-                of_teachers[split] = max(share, of_teachers.get(split, 0.0))
+            of_teachers += measures.read(measures.Shares, path, name, "truncated").values()
     of_student = measures.read(measures.Shares, paths.METRICS / "student" / "metrics.json", "student", "truncated")
-    return {"teacher": of_teachers, "student": of_student}
+    return {"teacher": max(of_teachers, default=0.0), "student": max(of_student.values(), default=0.0)}
 
 
 def fallback(inputs: Inputs, teachers: list[str]) -> str | None:
     """Return the teacher for `potstill predict --fallback`; None if it is a table of probabilities, or an ensemble."""
-    models = inputs.scores["models"]
-    usable = len(teachers) == 1 and teachers[0] in models and models[teachers[0]]["parameters"]
+    usable = len(teachers) == 1 and inputs.scores["models"].get(teachers[0], {}).get("parameters")
     return teachers[0] if usable else None
 
 
@@ -125,17 +123,11 @@ def tables(facts: Mapping[str, Any]) -> dict[str, pd.DataFrame]:
 
 def summary(facts: Mapping[str, Any]) -> dict[str, Any]:
     """Return the numbers that the report adds to those of other stages."""
-    result = facts["cascade"] and facts["cascade"]["result"]
-    return {
-        "ship": facts["verdict"]["ship"],
-        "label_noise": facts["label_errors"]["noise"],
-        "cascade": result
-        and {
-            "threshold": result.threshold,
-            "fallback_share": result.fallback_share,
-            "accuracy": result.accuracy,
-        },
-    }
+    cascade = None
+    if facts["cascade"]:
+        result = facts["cascade"]["result"]
+        cascade = {key: getattr(result, key) for key in ("threshold", "fallback_share", "accuracy")}
+    return {"ship": facts["verdict"]["ship"], "label_noise": facts["label_errors"]["noise"], "cascade": cascade}
 
 
 if __name__ == "__main__":

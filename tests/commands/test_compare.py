@@ -52,7 +52,7 @@ def test_without_predictions_the_intervals_are_compared(commit, tmp_path, capsys
     commit()
     cli.execute(["compare", "HEAD", "main", "workspace"])
     output = capsys.readouterr().out
-    assert "Take HEAD: 4,000 bytes, test accuracy 90.00%, not significantly worse" in output
+    assert "Take HEAD: its student has 4,000 bytes and a test accuracy of 90.00%. It is the smallest of the 3" in output
     assert output.count("**90.00 (80.0–95.0)**") == 3
     assert (tmp_path / "metrics/compare/index.html").is_file()
 

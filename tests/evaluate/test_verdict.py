@@ -23,7 +23,7 @@ STUDENT = {"accuracy": 0.929, "accuracy_low": 0.917, "macro_f1": 0.88, "paramete
             False,
             "up to 1.2 points less accurate",
         ),  # a wide interval
-        (paired(-0.008, 0.01), paired(-0.001, 0.08), False, "it is not significantly better than TF-IDF"),
+        (paired(-0.008, 0.01), paired(-0.001, 0.08), False, "It is not significantly better than TF-IDF"),
         (None, paired(0.05, 0.08), False, "no predictions"),
     ],
 )
@@ -45,20 +45,23 @@ def test_the_margin_is_a_parameter():
 
 
 def test_a_teacher_that_is_no_better_than_tfidf_is_named():
-    says = "neither is its teacher (95% CI −2.0 to +1.0 points), so there is little to distil"
+    says = "Neither is its teacher (95% CI −2.0 to +1.0 points), so there is little to distil"
     of = {"student": STUDENT, "versus_teacher": paired(-0.03, 0), "margin": 0.01, "majority": 0.35}
     verdict = judge(**of, versus_baseline=paired(-0.01, 0.01), teacher_versus_baseline=paired(-0.02, 0.01))
     assert says in verdict.details
     verdict = judge(**of, versus_baseline=paired(-0.01, 0.01), teacher_versus_baseline=paired(0.02, 0.03))
-    assert "neither is its teacher" not in verdict.details
+    assert "Neither is its teacher" not in verdict.details
     verdict = judge(**of, versus_baseline=paired(0.01, 0.02), teacher_versus_baseline=paired(-0.02, 0.01))
-    assert "neither is its teacher" not in verdict.details
+    assert "Neither is its teacher" not in verdict.details
 
 
 def test_a_better_network_on_hard_labels_is_named():
     of = (STUDENT, paired(-0.005, 0), paired(0.1, 0.2), 0.01, 0.35)
     verdict = judge(*of, versus_hard=paired(-0.03, -0.01))
-    assert "trained on hard labels, is better (student: 95% CI −3.0 to −1.0 points)" in verdict.details
+    assert (
+        "trained on hard labels, is significantly better (student minus network: 95% CI −3.0 to −1.0 points)"
+        in verdict.details
+    )
     assert verdict.ship
     assert "hard labels" not in judge(*of, versus_hard=paired(-0.03, 0.01)).details
 

@@ -10,7 +10,6 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.prepare_project import Project, rows, three_splits
-from tests.project import make
 from tests.tables import ROWS, write_file, zstd
 from tests.tasks import FEELINGS, make_mixed_texts
 

@@ -89,7 +89,7 @@ def make(student=0.9, teacher=0.93, texts=2000, with_teacher=True):
         },
         verdict=asdict(judge(of["student"], of["student"].get("versus_teacher"), better, 0.01, majority(test.labels))),
         timing={name: {"texts_per_second": 1e6 / size, "milliseconds_per_text": 0.1} for name, size in sizes.items()},
-        prepared={"removed": {"train": {"rows": 1}}, "two_labels": 2},
+        prepared={"removed": 1, "two_labels": 2},
         ablation={
             "sources": {"train": row, "unlabelled": row},
             "vocabulary": {"frequent": row},
@@ -98,7 +98,7 @@ def make(student=0.9, teacher=0.93, texts=2000, with_teacher=True):
             "hard": {"0.1": row},
             "tfidf": {"0.1": row},
         },
-        truncated={"teacher": {"train": 0.25, "test": 0.1}, "student": {}},
+        truncated={"teacher": 0.25, "student": 0.0},
     )
 
 

@@ -126,9 +126,9 @@ def test_the_headline_follows_from_the_table():
     columns, *rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.count("|") == 12]
     found = {row[0]: dict(zip(columns, row, strict=True)) for row in rows}
     assert (found["student"]["parameters"], found["minilm"]["parameters"]) == ("2,500", "22.0M")
-    assert "at 1/8,800 of its parameters" in lines[2]
+    assert "It has 1/8,800 of the teacher's parameters" in lines[2]
     student, teacher = (float(found[name]["texts per second"]) for name in ("student", "minilm"))
-    assert f"and {two_digits(student / teacher)} times its texts per second." in lines[2]
+    assert f"and classifies {two_digits(student / teacher)} times as many texts per second." in lines[2]
 
 
 def test_long_names_are_cut_on_the_page_and_whole_in_a_tooltip():

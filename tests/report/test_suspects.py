@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from potstill.report.suspects import find_label_errors
-from tests.report.inputs import predictions_of
+from tests.report.inputs import LABELS, predictions_of
 
 
 def test_swapped_labels_are_found():
@@ -13,20 +13,19 @@ def test_swapped_labels_are_found():
     given = truth.copy()
     swapped = rng.permutation(600)[:30]
     given[swapped] = (truth[swapped] + 1) % 3
-    found = find_label_errors(given, predictions_of(truth, 1.0, 1))
-    assert set(found.texts[:30]) == set(swapped)
-    assert (found.suggested[:30] == truth[found.texts[:30]]).all()
-    assert len(found.texts) / len(given) == pytest.approx(0.05, abs=0.01)
+    found = find_label_errors(given, predictions_of(truth, 1.0, 1), LABELS)
+    assert {error.text for error in found[:30]} == set(swapped)
+    assert all(error.suggested == LABELS[truth[error.text]] for error in found[:30])
+    assert len(found) / len(given) == pytest.approx(0.05, abs=0.01)
 
 
 def test_correct_labels_are_no_errors_and_missing_predictions_are_left_out():
     labels = np.array([0, 1, 2, 0])
     probabilities = np.eye(3)[labels] * 0.9 + 0.03
     probabilities[3] = np.nan
-    assert not len(find_label_errors(labels, probabilities).texts)
-    assert not len(find_label_errors(labels[:0], probabilities[:0]).texts)
+    assert not find_label_errors(labels, probabilities, LABELS)
+    assert not find_label_errors(labels[:0], probabilities[:0], LABELS)
 
 
 def test_a_class_without_texts_is_never_suggested():
-    found = find_label_errors(np.array([0, 0]), np.array([[0.1, 0.9], [0.9, 0.1]]))
-    assert not len(found.texts)
+    assert not find_label_errors(np.array([0, 0]), np.array([[0.1, 0.9], [0.9, 0.1]]), LABELS[:2])

@@ -1,6 +1,6 @@
 """Results of a search that tests share."""
 
-from potstill.search.pareto import Result
+from potstill.search.results import Result
 
 
 def result(parameters, accuracy, size=None):

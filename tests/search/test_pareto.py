@@ -1,4 +1,5 @@
-from potstill.search.pareto import pareto_front, recommend
+from potstill.search.results import pareto_front, recommend
+
 from tests.search.results import result
 
 

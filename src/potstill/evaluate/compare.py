@@ -45,7 +45,7 @@ def compare(
     """Score every model.
 
     Args:
-        models: the models.
+        models: the models, with different names.
         labels: the true labels of the test split, see `Dataset.targets`.
         teacher: the name of the model that all others are tested against, or None.
         reference: the name of the model that accuracy is relative to; None takes the teacher, or the most accurate
@@ -60,24 +60,19 @@ def compare(
         PotstillError: no model has the name `reference`.
     """
     by_name = {model.name: model for model in models}
-    teacher_model = by_name.get(teacher) if teacher else None
-    rows: list[dict[str, Any]] = []
-    for model in models:
-        other = None if teacher_model in (None, model) else teacher_model
-        row: dict[str, Any] = {
-            "name": model.name,
-            "kind": model.kind,
-            "parameters": model.parameters,
-            "bytes": model.bytes,
-        }
-        row |= scores(labels, model.probabilities, None if other is None else other.predicted, model.thresholds)
+    rows: dict[str, dict[str, Any]] = {}
+    for name, model in by_name.items():
+        other = by_name[teacher].predicted if teacher and name != teacher else None
+        rows[name] = {"name": name, "kind": model.kind, "parameters": model.parameters, "bytes": model.bytes}
+        rows[name] |= scores(labels, model.probabilities, other, model.thresholds)
         if other is not None:
-            row["versus_teacher"] = mcnemar(right(model.predicted, labels), right(other.predicted, labels))
-        rows.append(row)
-    name = reference or (teacher if teacher_model else max(rows, key=lambda row: row["accuracy"])["name"])
-    if name not in by_name:
+            rows[name]["versus_teacher"] = mcnemar(right(model.predicted, labels), right(other, labels))
+    reference = reference or teacher or max(rows, key=lambda name: rows[name]["accuracy"])
+    if reference not in rows:
         raise PotstillError(
-            f"evaluate.reference: no model {name!r} (found: {', '.join(by_name)}). Choose one, or null."
+            f"evaluate.reference: no model {reference!r} (found: {', '.join(rows)}). Choose one, or null."
         )
-    whole = next(row["accuracy"] for row in rows if row["name"] == name)
-    return [row | {"relative": round(row["accuracy"] / whole, 6) if whole else None} for row in rows], name
+    whole = rows[reference]["accuracy"]
+    for row in rows.values():
+        row["relative"] = round(row["accuracy"] / whole, 6) if whole else None
+    return list(rows.values()), reference

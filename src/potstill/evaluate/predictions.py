@@ -48,10 +48,7 @@ class Predictions:
         """Write a Parquet file: `text`, `label`, and per model and class id a column such as `student 0`."""
         labels: Any = self.labels if self.labels.ndim == 1 else [np.flatnonzero(row) for row in self.labels]
         table = pd.DataFrame({"text": pd.Series(self.texts, dtype="str"), "label": labels})
-        columns = [
-            pd.DataFrame(probabilities.astype(np.float32)).add_prefix(f"{name} ")
-            for name, probabilities in self.probabilities.items()
-        ]
+        columns = [pd.DataFrame(p.astype(np.float32)).add_prefix(f"{name} ") for name, p in self.probabilities.items()]
         table = pd.concat([table, *columns], axis=1)
         table.attrs |= {"thresholds": self.thresholds} if self.thresholds else {}
         with files.atomic_write(path) as part:
@@ -86,6 +83,5 @@ class Predictions:
             }
             labels = table["label"].to_pandas()
             check(labels, classes)
-            attributes = json.loads(table.schema.metadata.get(b"PANDAS_ATTRS", b"{}"))
-            thresholds = attributes.get("thresholds", {})
+            thresholds = json.loads(table.schema.metadata.get(b"PANDAS_ATTRS", b"{}")).get("thresholds", {})
             return cls(table["text"].to_pylist(), targets(labels, classes), probabilities, thresholds)

@@ -8,19 +8,6 @@ from potstill.core.markdown import inert
 KINDS = ("baseline", "teacher", "student")
 MISSING = "–"
 
-HEADINGS = (
-    "model",
-    "kind",
-    "accuracy, % (95% CI)",
-    "macro-F1, %",
-    "Matthews",
-    "agreement, %",
-    "relative accuracy, %",
-    "parameters",
-    "size",
-)
-MULTI_LABEL_HEADINGS = {"accuracy, % (95% CI)": "exact match, % (95% CI)", "Matthews": "micro-F1, %"}
-
 
 def markdown(rows: Sequence[Mapping[str, Any]]) -> str:
     """Return a Markdown table of models: baselines, teachers, students, each from small to large.
@@ -34,13 +21,12 @@ def markdown(rows: Sequence[Mapping[str, Any]]) -> str:
     def order(row: Mapping[str, Any]) -> tuple[int, int, str]:
         return KINDS.index(row["kind"]), row.get("parameters") or 0, row["name"]
 
-    replaced = MULTI_LABEL_HEADINGS if any("micro_f1" in row for row in rows) else {}
-    lines: list[tuple[str, ...]] = [
-        tuple(replaced.get(heading, heading) for heading in HEADINGS),
-        ("---", "---") + ("---:",) * (len(HEADINGS) - 2),
-        *map(_cells, sorted(rows, key=order)),
-    ]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    multi_label = any("micro_f1" in row for row in rows)
+    accuracy, matthews = ("exact match", "micro-F1, %") if multi_label else ("accuracy", "Matthews")
+    return (
+        f"| model | kind | {accuracy}, % (95% CI) | macro-F1, % | {matthews} | agreement, % | relative accuracy, % "
+        "| parameters | size |\n| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n"
+    ) + "".join(f"| {' | '.join(_cells(row))} |\n" for row in sorted(rows, key=order))
 
 
 def speeds(timings: Mapping[str, Mapping[str, float]], reference: str) -> str:
@@ -50,12 +36,14 @@ def speeds(timings: Mapping[str, Mapping[str, float]], reference: str) -> str:
         timings: the results of `timing.throughput` by model name.
         reference: the name of the model that speeds are relative to.
     """
-    lines = [("model", "ms per text", "texts per s", f"texts per s, {inert(reference)} = 1"), ("---", *("---:",) * 3)]
+    table = (
+        f"| model | ms per text | texts per s | texts per s, {inert(reference)} = 1 |\n| --- | ---: | ---: | ---: |\n"
+    )
     whole = timings[reference]["texts_per_second"]
     for name, timing in sorted(timings.items(), key=lambda item: -item[1]["texts_per_second"]):
         rate = timing["texts_per_second"]
-        lines.append((inert(name), f"{timing['milliseconds_per_text']:.3g}", f"{rate:,.0f}", f"{rate / whole:.3g}"))
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+        table += f"| {inert(name)} | {timing['milliseconds_per_text']:.3g} | {rate:,.0f} | {rate / whole:.3g} |\n"
+    return table
 
 
 def comparison(first: str, second: str, test: Mapping[str, Any]) -> str:
@@ -70,14 +58,12 @@ def comparison(first: str, second: str, test: Mapping[str, Any]) -> str:
     if points < 0:
         low, high = -high, -low
     more = "less" if points < 0 else "more"
+    interval = f"{low:+.2f} to {high:+.2f}".replace("-", "−")
+    difference = f"{first} is {abs(points):.2f} points {more} accurate than {second} (95% CI {interval})"
+    if not points:
+        difference = f"{first} and {second} are equally accurate (95% CI of the difference {interval} points)"
     p = "p < 0.0001" if test["p"] < 1e-4 else f"p = {test['p']:.2g}"
     significance = "significant" if test["p"] < 0.05 else "not significant"
-    difference = (
-        f"{first} is {abs(points):.2f} points {more} accurate than {second} (95% CI {_signed(low)} to {_signed(high)})"
-        if points
-        else f"{first} and {second} are equally accurate (95% CI of the difference {_signed(low)} to {_signed(high)} "
-        "points)"
-    )
     return (
         f"{difference[0].upper()}{difference[1:]}. The difference is {significance} (exact McNemar test, {p}): "
         f"{test['only_first']:,} texts are classified correctly only by {first}, {test['only_second']:,} only by "
@@ -126,7 +112,3 @@ def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:
         MISSING if row.get("parameters") is None else amount(row["parameters"]),
         MISSING if row.get("bytes") is None else size(row["bytes"]),
     )
-
-
-def _signed(points: float) -> str:
-    return f"{points:+.2f}".replace("-", "−")

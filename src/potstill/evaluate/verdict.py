@@ -11,7 +11,7 @@ class Reason:
 
     Attributes:
         holds: whether the student meets this requirement; None for a remark that decides nothing.
-        text: the reason with its numbers.
+        text: the reason with its numbers, a sentence without its full stop.
     """
 
     holds: bool | None
@@ -39,8 +39,8 @@ class Verdict:
 
     @property
     def details(self) -> str:
-        """The summary and all reasons in one sentence."""
-        return f"{'; '.join([self.summary, *(reason.text for reason in self.reasons)])}."
+        """The summary and all reasons, as sentences of which the first continues `decision`."""
+        return " ".join(f"{text}." for text in (self.summary, *(reason.text for reason in self.reasons)))
 
 
 def judge(
@@ -56,7 +56,7 @@ def judge(
 
     It should if its accuracy is non-inferior to its teacher's (the 95% interval of the difference lies above `-margin`;
     with a small test split the interval is wide, and the student does not ship) and significantly higher than that of
-    TF-IDF with logistic regression, which is simpler to ship.
+    TF-IDF with logistic regression, which is simpler to ship. Remarks do not change the decision.
 
     Args:
         student: a row with `accuracy`, `accuracy_low` and `macro_f1` (fractions), `parameters` and `bytes`; with
@@ -77,45 +77,45 @@ def judge(
         _non_inferiority(versus_teacher, margin),
         Reason(
             better,
-            f"it is {'' if better else 'not '}significantly better than TF-IDF with logistic regression "
+            f"It is {'' if better else 'not '}significantly better than TF-IDF with logistic regression "
             f"({_interval(versus_baseline)})",
         ),
     ]
+    remarks = []
     if not better and teacher_versus_baseline and teacher_versus_baseline["difference_low"] <= 0:
-        remark = (
-            f"neither is its teacher ({_interval(teacher_versus_baseline)}), so there is little to distil: fine-tune "
+        remarks.append(
+            f"Neither is its teacher ({_interval(teacher_versus_baseline)}), so there is little to distil: fine-tune "
             "the teacher for more epochs (`teacher.epochs`), or use another"
         )
-        reasons.append(Reason(None, remark))
     if versus_hard and versus_hard["difference_high"] < 0:
-        remark = f"the network of `baseline`, trained on hard labels, is better (student: {_interval(versus_hard)})"
-        reasons.append(Reason(None, remark))
-    if student["accuracy_low"] <= majority:
-        most_frequent = "set of labels" if multi_label else "class"
-        remark = (
-            f"always predicting the most frequent {most_frequent} has an accuracy of {100 * majority:.1f}%, so judge "
-            f"the student by its macro-F1, {100 * student['macro_f1']:.1f}%"
+        remarks.append(
+            f"The network of `baseline`, trained on hard labels, is significantly better (student minus network: "
+            f"{_interval(versus_hard)})"
         )
-        reasons.append(Reason(None, remark))
+    if student["accuracy_low"] <= majority:
+        remarks.append(
+            f"Always predicting the most frequent {'set of labels' if multi_label else 'class'} has an accuracy of "
+            f"{100 * majority:.1f}%, so judge the student by its macro-F1, {100 * student['macro_f1']:.1f}%"
+        )
     score = "an exact match" if multi_label else "a test accuracy"
     summary = (
-        f"the student has {score} of {100 * student['accuracy']:.1f}%, {student['parameters']:,} parameters and "
-        f"{student['bytes']:,} bytes"
+        f"the student has {score} of {100 * student['accuracy']:.1f}%, "
+        f"{student['parameters']:,} parameters and {student['bytes']:,} bytes"
     )
-    return Verdict(all(reason.holds is not False for reason in reasons), summary, tuple(reasons))
+    ship = all(reason.holds for reason in reasons)
+    return Verdict(ship, summary, (*reasons, *(Reason(None, remark) for remark in remarks)))
 
 
 def _non_inferiority(versus_teacher: Mapping[str, Any] | None, margin: float) -> Reason:
     if versus_teacher is None:
-        return Reason(False, "it cannot be compared with its teacher, which has no predictions for the test split")
+        return Reason(False, "It cannot be compared with its teacher, which has no predictions for the test split")
     low = versus_teacher["difference_low"]
-    difference = (
-        f"it may be up to {-100 * low:.1f} points less accurate than its teacher"
-        if low < 0
-        else "it is not less accurate than its teacher"
-    )
+    less = f"may be up to {-100 * low:.1f} points" if low < 0 else "is not"
     allowed = f"{100 * margin:g} point{'s' * (margin != 0.01)}"
-    return Reason(low >= -margin, f"{difference} ({_interval(versus_teacher)}; {allowed} allowed)")
+    return Reason(
+        low >= -margin,
+        f"It {less} less accurate than its teacher ({_interval(versus_teacher)}; {allowed} allowed)",
+    )
 
 
 def _interval(test: Mapping[str, Any]) -> str:

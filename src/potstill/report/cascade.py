@@ -61,14 +61,10 @@ def cascade(validation: tuple[np.ndarray, ...], test: tuple[np.ndarray, ...]) ->
     threshold = reached[0] if needed and reached else None
 
     labels, student, teacher = _complete(*test)
-    curve = [
-        Point(
-            float(threshold),
-            float((student.max(1) < threshold).mean()),
-            float(_correct(labels, student, teacher, threshold).mean()),
-        )
-        for threshold in THRESHOLDS
-    ]
+    curve = []
+    for value in THRESHOLDS:
+        accuracy = float(_correct(labels, student, teacher, value).mean())
+        curve.append(Point(float(value), float((student.max(1) < value).mean()), accuracy))
     chosen = next(point for point in curve if point.threshold == (threshold or 0))
     low, high = interval(int(_correct(labels, student, teacher, threshold or 0).sum()), len(labels))
     of_teacher = float((teacher.argmax(1) == labels).mean())

@@ -6,7 +6,8 @@ makes.
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -14,21 +15,18 @@ from xml.etree import ElementTree
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, PercentFormatter
+from matplotlib.ticker import LogLocator, NullFormatter, PercentFormatter
 
-from potstill.evaluate.plots.canvas import FAINT, INK, PALE, SOFT, TIP, legend_name, save, short, tip
+from potstill.evaluate.plots.canvas import FAINT, INK, PALE, SOFT, TIP, legend_name, new_figure, short, tip
 from potstill.evaluate.plots.figure import KINDS, SERIES
 from potstill.report.cascade import Cascade
 from potstill.report.reliability import BINS
 from potstill.report.reliability import reliability as bins_of
 
-WIDTH, HEIGHT = 4.2, 2.9  # inches, so that a phone shows all of a chart
 # The page's names of the colours, which differ in dark mode.
 COLOURS = {INK: "--ink", SOFT: "--soft", PALE: "--pale", FAINT: "--line", "#ffffff": "--paper"}
 
 _SVG = "http://www.w3.org/2000/svg"
-_LINK = "http://www.w3.org/1999/xlink"
 
 
 def inline(draw: Callable[[Path], Any], name: str) -> str:
@@ -45,9 +43,10 @@ def inline(draw: Callable[[Path], Any], name: str) -> str:
     for colour, variable in COLOURS.items():
         text = re.sub(rf"(?<=: ){colour}\b", f"var({variable})", text)
     # Each chart numbers its elements from one, and all are in one page.
-    text = re.sub(r'(?<=id=")(?!tip:)|(?<=href="#)|(?<=url\(#)', f"{_slug(name)}-", text)
-    for prefix, uri in (("", _SVG), ("xlink", _LINK)):
-        ElementTree.register_namespace(prefix, uri)
+    slug = re.sub(r"\W+", "-", name.lower())
+    text = re.sub(r'(?<=id=")(?!tip:)|(?<=href="#)|(?<=url\(#)', f"{slug}-", text)
+    ElementTree.register_namespace("", _SVG)
+    ElementTree.register_namespace("xlink", "http://www.w3.org/1999/xlink")
     root = ElementTree.fromstring(text)
     for unused in root.findall(f"{{{_SVG}}}metadata"):
         root.remove(unused)
@@ -61,8 +60,15 @@ def inline(draw: Callable[[Path], Any], name: str) -> str:
     return ElementTree.tostring(root, encoding="unicode")
 
 
-def _slug(name: str) -> str:
-    return re.sub(r"\W+", "-", name.lower())
+@contextmanager
+def _chart(path: Path, height: float = 2.9) -> Iterator[Axes]:
+    """Provide the axes of a chart of a height in inches, so narrow that a phone shows all of it."""
+    with new_figure(path, 4.2, height, layout="constrained") as figure:
+        yield figure.subplots()
+
+
+def _legend(axes: Axes, columns: int) -> None:
+    axes.figure.legend(loc="outside upper left", ncols=columns, fontsize=8, columnspacing=1, handlelength=1.5)
 
 
 def bars(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
@@ -72,9 +78,7 @@ def bars(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
         rows: `name`, `kind`, `accuracy`, `accuracy_low`, `accuracy_high` and `tip`, the text of the tooltip.
         path: the SVG file to write.
     """
-
-    def draw(figure: Figure) -> None:
-        axes = figure.subplots()
+    with _chart(path, 0.75 + 0.28 * len(rows)) as axes:
         for place, row in enumerate(rows):
             colour = KINDS[row["kind"]][1]
             y, low, high = (100 * row[f"accuracy{end}"] for end in ("", "_low", "_high"))
@@ -88,8 +92,6 @@ def bars(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
         axes.grid(axis="x")
         axes.spines["left"].set_visible(False)
 
-    save(draw, path, WIDTH, 0.75 + 0.28 * len(rows), layout="constrained")
-
 
 def lines(series: Mapping[str, Sequence[Mapping[str, Any]]], level: tuple[str, float] | None, path: Path) -> None:
     """Draw test accuracy against the number of texts.
@@ -99,9 +101,7 @@ def lines(series: Mapping[str, Sequence[Mapping[str, Any]]], level: tuple[str, f
         level: the name and accuracy of a horizontal line, or None.
         path: the SVG file to write.
     """
-
-    def draw(figure: Figure) -> None:
-        axes = figure.subplots()
+    with _chart(path) as axes:
         for colour, (name, points) in zip(SERIES, series.items(), strict=False):
             xs = [point["texts"] for point in points]
             ys = [100 * point["accuracy"] for point in points]
@@ -115,13 +115,11 @@ def lines(series: Mapping[str, Sequence[Mapping[str, Any]]], level: tuple[str, f
             axes.axhline(100 * level[1], color=SOFT, lw=1, ls=(0, (4, 3)), label=level[0])
         axes.set(xscale="log", xlabel="texts", ylabel="test accuracy, %")
         axes.xaxis.set_major_locator(LogLocator(10, subs=(1, 3), numticks=12))
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.0f}"))
+        axes.xaxis.set_major_formatter("{x:,.0f}")
         axes.xaxis.set_minor_formatter(NullFormatter())
         axes.margins(x=0.08)
         axes.grid(axis="y")
-        figure.legend(loc="outside upper left", ncols=2, fontsize=8, columnspacing=1, handlelength=1.5)
-
-    save(draw, path, WIDTH, HEIGHT, layout="constrained")
+        _legend(axes, 2)
 
 
 def reliability(models: Mapping[str, tuple[np.ndarray, np.ndarray]], path: Path) -> None:
@@ -131,25 +129,26 @@ def reliability(models: Mapping[str, tuple[np.ndarray, np.ndarray]], path: Path)
         models: per name the confidence in each prediction, and whether it is correct, both (texts,).
         path: the SVG file to write.
     """
-
-    def draw(figure: Figure) -> None:
-        axes = figure.subplots()
+    with _chart(path) as axes:
         axes.plot([0, 1], [0, 1], color=SOFT, lw=1, ls=(0, (4, 3)), label="calibrated")
         for colour, (name, (confidence, correct)) in zip(SERIES, models.items(), strict=False):
             bins = bins_of(confidence, correct)
             xs, ys = [part.confidence for part in bins], [part.accuracy for part in bins]
             axes.plot(xs, ys, color=colour, lw=1.5, label=legend_name(name))
             for part in bins:
-                text = (
-                    f"{name}: mean confidence {part.confidence:.0%}, accuracy {part.accuracy:.1%}, {part.texts:,} texts"
-                )
+                sure, accuracy = f"mean confidence {part.confidence:.0%}", f"accuracy {part.accuracy:.1%}"
                 size = 3 + 5 * (part.texts / len(correct)) ** 0.5
-                axes.plot(part.confidence, part.accuracy, "o", color=colour, ms=size, gid=tip(text))
+                axes.plot(
+                    part.confidence,
+                    part.accuracy,
+                    "o",
+                    color=colour,
+                    ms=size,
+                    gid=tip(f"{name}: {sure}, {accuracy}, {part.texts:,} texts"),
+                )
         axes.set(xlabel="confidence", ylabel="accuracy")
         _percents(axes)
-        figure.legend(loc="outside upper left", ncols=3, fontsize=8, columnspacing=1, handlelength=1.5)
-
-    save(draw, path, WIDTH, HEIGHT, layout="constrained")
+        _legend(axes, 3)
 
 
 def agreement(confidence: np.ndarray, agrees: np.ndarray, path: Path) -> None:
@@ -160,22 +159,17 @@ def agreement(confidence: np.ndarray, agrees: np.ndarray, path: Path) -> None:
         agrees: whether the two predict the same, booleans (texts,).
         path: the SVG file to write.
     """
-
-    def draw(figure: Figure) -> None:
-        axes = figure.subplots()
+    with _chart(path) as axes:
         for part in bins_of(confidence, agrees):
             left, share = min(int(part.confidence * BINS), BINS - 1) / BINS, part.accuracy
             text = f"teacher's confidence {left:.0%} to {left + 0.1:.0%}: agreement {share:.1%}, {part.texts:,} texts"
             axes.bar(left + 0.05, share, 0.085, color=KINDS["student"][1], gid=tip(text))
-            axes.annotate(
-                f"{part.texts:,}", (left + 0.05, share), xytext=(0, 2), textcoords="offset points", ha="center", size=7
-            )
+            place = (left + 0.05, share)
+            axes.annotate(f"{part.texts:,}", place, (0, 2), textcoords="offset points", ha="center", size=7)
         axes.set(xlabel="confidence of the teacher", ylabel="agreement")
         _percents(axes)
         axes.set_xlim(max(0, confidence.min() - 0.1), 1)
         axes.set_ylim(0, 1.1)
-
-    save(draw, path, WIDTH, HEIGHT, layout="constrained")
 
 
 def cascade(result: Cascade, path: Path) -> None:
@@ -186,9 +180,7 @@ def cascade(result: Cascade, path: Path) -> None:
         path: the SVG file to write.
     """
     colour = KINDS["student"][1]
-
-    def draw(figure: Figure) -> None:
-        axes = figure.subplots()
+    with _chart(path) as axes:
         axes.axhline(result.teacher, color=SOFT, lw=1, ls=(0, (4, 3)), label="teacher alone")
         xs, ys = [point.fallback_share for point in result.curve], [point.accuracy for point in result.curve]
         axes.plot(xs, ys, color=colour, lw=1.5, label="cascade")
@@ -201,9 +193,7 @@ def cascade(result: Cascade, path: Path) -> None:
         axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
         axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=1))
         axes.grid(axis="y")
-        figure.legend(loc="outside upper left", ncols=3, fontsize=8, columnspacing=1, handlelength=1.5)
-
-    save(draw, path, WIDTH, HEIGHT, layout="constrained")
+        _legend(axes, 3)
 
 
 # Word-order sensitivity of a fine-tuned RoBERTa (Wasserblat 2021, part 3).
@@ -212,9 +202,7 @@ PUBLISHED = (("Emotion", 0.14), ("IMDB", 0.28), ("SST-2", 0.34), ("CoLA", 0.99))
 
 def word_order(sensitivity: Mapping[str, float], path: Path) -> None:
     """Draw the word-order sensitivity of models, by name, and of `PUBLISHED` data."""
-
-    def draw(figure: Figure) -> None:
-        axes = figure.subplots()
+    with _chart(path, 1.5) as axes:
         axes.hlines(0, 0, max(1.05, *sensitivity.values()), color=PALE, lw=2)
         for step, (name, value) in enumerate(PUBLISHED):
             axes.plot(value, 0, "|", color=SOFT, ms=9)
@@ -230,8 +218,6 @@ def word_order(sensitivity: Mapping[str, float], path: Path) -> None:
         axes.set(ylim=(-1.4, 1.2), yticks=[], xticks=[])
         axes.margins(x=0.06)
         axes.spines[:].set_visible(False)
-
-    save(draw, path, WIDTH, 1.5, layout="constrained")
 
 
 def _percents(axes: Axes) -> None:

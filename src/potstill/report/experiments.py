@@ -48,21 +48,14 @@ def compare(experiments: Sequence[Experiment]) -> list[dict[str, Any]]:
     top, rows = ranked[0], []
     for experiment in ranked:
         student = students[experiment.name]
+        first = experiments[0].params
         p = 1.0 if experiment is top else _p(experiment.test, top.test)
         overlaps = student["accuracy_high"] >= students[top.name]["accuracy_low"]
-        rows.append(
-            {
-                **student,
-                "name": experiment.name,
-                "kind": "student",
-                "changes": _changes(experiment.params, experiments[0].params),
-                "ship": experiment.scores["student"]["ship"],
-                "milliseconds_per_text": experiment.timing.get("student", {}).get("milliseconds_per_text"),
-                "teacher": experiment.scores.get("teacher", {}).get("accuracy"),
-                "p": p,
-                "best": overlaps if p is None else p >= 0.05,
-            }
-        )
+        row = student | {"name": experiment.name, "kind": "student", "ship": experiment.scores["student"]["ship"]}
+        row["changes"] = {k: v for k, v in experiment.params.items() if k not in first or first[k] != v}
+        row["milliseconds_per_text"] = experiment.timing.get("student", {}).get("milliseconds_per_text")
+        row["teacher"] = experiment.scores.get("teacher", {}).get("accuracy")
+        rows.append(row | {"p": p, "best": overlaps if p is None else p >= 0.05})
     return rows
 
 
@@ -72,10 +65,6 @@ def _p(one: Predictions | None, other: Predictions | None) -> float | None:
     return mcnemar(one.correct("student"), other.correct("student"))["p"]
 
 
-def _changes(params: Mapping[str, Any], first: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in params.items() if key not in first or first[key] != value}
-
-
 def recommend(rows: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
     """Return the name of the experiment to take, and why.
 
@@ -83,11 +72,12 @@ def recommend(rows: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
     """
     candidates = [row for row in rows if row["best"]]
     chosen = min(candidates, key=lambda row: row["bytes"])
-    others = len(candidates) - 1
-    smallest = f" It is the smallest of {others + 1} such experiments." if others else ""
-    ship = "" if chosen["ship"] else " Its verdict is not to ship; see its own report."
-    why = (
-        f"{chosen['bytes']:,} bytes, test accuracy {100 * chosen['accuracy']:.2f}%, not significantly worse than the "
-        f"most accurate experiment.{smallest}{ship}"
-    )
-    return chosen["name"], why
+    why = f"its student has {chosen['bytes']:,} bytes and a test accuracy of {100 * chosen['accuracy']:.2f}%"
+    if len(candidates) > 1:
+        why += (
+            f". It is the smallest of the {len(candidates)} experiments that are not significantly worse than the most "
+            "accurate"
+        )
+    elif len(rows) > 1:
+        why += ", significantly better than that of all others"
+    return chosen["name"], f"{why}.{'' if chosen['ship'] else ' Its verdict is not to ship; see its own report.'}"

@@ -1,7 +1,7 @@
 """Contents of the report, computed from the outputs of the stages: plain values, and sentences made of them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from potstill.report.params import ReportParams
 from potstill.report.reliability import reliability
 from potstill.report.suspects import find_label_errors
 
-STUDENT, BASELINE = "student", "tfidf"
+STUDENT = "student"
 SEED = 0
 CLASSES = 50  # shown on the page at most
 
@@ -39,7 +39,7 @@ class Inputs:
         transfer_probabilities: the teacher's probabilities for it, floats (texts, classes).
         scores, verdict, timing: of the stage `evaluate`.
         prepared, ablation: of the stages `prepare` and `ablate`.
-        truncated: the share of texts that are truncated, by model (teacher, student) and split.
+        truncated: the largest share of truncated texts of any split, by model (`teacher`, `student`).
     """
 
     labels: list[str]
@@ -55,12 +55,19 @@ class Inputs:
     timing: Mapping[str, Any]
     prepared: Mapping[str, Any]
     ablation: Mapping[str, Any]
-    truncated: Mapping[str, Mapping[str, float]]
+    truncated: Mapping[str, float]
 
     @property
     def multi_label(self) -> bool:
         """Whether the task is multi-label."""
         return self.test.labels.ndim == 2
+
+    @property
+    def speeds(self) -> tuple[float, float] | None:
+        """The texts per second of student and teacher; None if the teacher was not timed."""
+        if self.teacher is None or self.teacher not in self.timing:
+            return None
+        return self.timing[STUDENT]["texts_per_second"], self.timing[self.teacher]["texts_per_second"]
 
     def label_names(self, labels: np.ndarray) -> list[str]:
         """Return the names of the labels of each text, given ids or booleans."""
@@ -87,20 +94,23 @@ def verdict(inputs: Inputs) -> dict[str, Any]:
     """Return whether the student should ship, a sentence on its accuracy, size and speed, and the reasons."""
     models = inputs.scores["models"]
     student = models[STUDENT]
-    accuracy = f"{100 * student['accuracy']:.1f}%"
-    bounds = f"95% CI {100 * student['accuracy_low']:.1f} to {100 * student['accuracy_high']:.1f}"
     score = "an exact match" if inputs.multi_label else "a test accuracy"
-    headline = f"{inputs.name} has {score} of {accuracy} ({bounds})"
+    bounds = f"95% CI {100 * student['accuracy_low']:.1f} to {100 * student['accuracy_high']:.1f}"
+    headline = f"{inputs.name} has {score} of {100 * student['accuracy']:.1f}% ({bounds})"
     if inputs.teacher:
         teacher = models[inputs.teacher]
         kept = 100 * student["accuracy"] / max(teacher["accuracy"], 1e-9)
-        headline = f"{inputs.name} keeps {kept:.1f}% of the teacher's accuracy ({accuracy}, {bounds})"
-        speeds = [inputs.timing.get(name, {}).get("texts_per_second") for name in (STUDENT, inputs.teacher)]
+        headline += f", which is {kept:.1f}% of its teacher's {100 * teacher['accuracy']:.1f}%"
+        ratios = []
         if teacher["parameters"]:
-            headline += f" at 1/{two_digits(teacher['parameters'] / student['parameters'])} of its parameters"
-        if all(speeds):
-            headline += f" and {two_digits(speeds[0] / speeds[1])} times its texts per second"
-    return {"ship": inputs.verdict["ship"], "headline": headline, "reasons": inputs.verdict["reasons"]}
+            ratios.append(
+                f"has 1/{two_digits(teacher['parameters'] / student['parameters'])} of the teacher's parameters"
+            )
+        if speeds := inputs.speeds:
+            ratios.append(f"classifies {two_digits(speeds[0] / speeds[1])} times as many texts per second")
+        if ratios:
+            headline += f". It {' and '.join(ratios)}"
+    return {**inputs.verdict, "headline": headline}
 
 
 def two_digits(value: float) -> str:
@@ -147,9 +157,8 @@ def task_profile(inputs: Inputs) -> dict[str, Any]:
         "word_order": sensitivity,
         "lines": lines,
         "out_of_vocabulary": profile["out_of_vocabulary"],
-        "removed": inputs.prepared["removed"],
-        "two_labels": inputs.prepared["two_labels"],
-        "truncated": {model: max(shares.values(), default=0.0) for model, shares in inputs.truncated.items()},
+        "truncated": inputs.truncated,
+        **inputs.prepared,
     }
 
 
@@ -160,44 +169,38 @@ def ablation(inputs: Inputs) -> dict[str, list[dict[str, Any]]]:
         By what is varied (`sources`, `architectures`, `transfer_size`; `hard` and `tfidf`: the number of labels) rows
         of `name`, `kind`, `texts`, accuracy with its interval, and `tip`, the text of the tooltip.
     """
-    results = inputs.ablation
-    models = inputs.scores["models"]
-    bounds = ("accuracy", "accuracy_low", "accuracy_high")
-
-    def row(name: str, kind: str, values: Mapping[str, Any], texts: int | None = None) -> dict[str, Any]:
-        count = values.get("texts", texts)
-        tip = f"{name}: {100 * values['accuracy']:.1f}%" + (f", {count:,} texts" if count else "")
-        return {"name": name, "kind": kind, "texts": count, "tip": tip} | {key: values[key] for key in bounds}
-
-    total = len(inputs.train)
-    hard = row("hard labels", "baseline", models["hard"], total)
-    tfidf = row("TF-IDF + logistic regression", "baseline", models[BASELINE], total)
-    sources = [hard]
-    for name, values in sorted(results.get("sources", {}).items(), key=lambda item: item[1]["texts"]):
-        sources.append(row("soft labels on train" if name == "train" else f"+ {name}", "student", values))
-    if "vocabulary" in results:
-        sources.append(row("all, vocabulary by frequency", "baseline", results["vocabulary"]["frequent"]))
-    transfer_size = [
-        row(f"{100 * float(share):g}% of the transfer set", "student", values)
-        for share, values in results.get("pool", {}).items()
+    results, models = inputs.ablation, inputs.scores["models"]
+    total = {"texts": len(inputs.train)}
+    baselines = {
+        "hard": _row("hard labels", "baseline", models["hard"] | total),
+        "tfidf": _row("TF-IDF + logistic regression", "baseline", models["tfidf"] | total),
+    }
+    sources = [
+        _row("soft labels on train" if name == "train" else f"+ {name}", "student", values)
+        for name, values in sorted(results.get("sources", {}).items(), key=lambda item: item[1]["texts"])
     ]
-    transfer_size.sort(key=lambda row: row["texts"])
-    shares = {
-        model: [
-            row(f"{100 * float(share):g}% of the labels", "baseline", values)
-            for share, values in results[model].items()
-        ]
-        for model in ("hard", "tfidf")
-        if results.get(model)
-    }
-    architectures = [row(name, "student", values) for name, values in results.get("architectures", {}).items()]
-    return {
-        "sources": sources if len(sources) > 1 else [],
+    if "vocabulary" in results:
+        sources.append(_row("all, vocabulary by frequency", "baseline", results["vocabulary"]["frequent"]))
+    architectures = [_row(name, "student", values) for name, values in results.get("architectures", {}).items()]
+    rows = {
+        "sources": [baselines["hard"], *sources] if sources else [],
         "architectures": sorted(architectures, key=lambda row: row["accuracy"]),
-        "transfer_size": transfer_size,
-        "hard": [*shares["hard"], hard] if "hard" in shares else [],
-        "tfidf": [*shares["tfidf"], tfidf] if "tfidf" in shares else [],
+        "transfer_size": _shares(results.get("pool", {}), "transfer set", "student"),
     }
+    rows["transfer_size"].sort(key=lambda row: row["texts"])
+    for name, row in baselines.items():
+        rows[name] = [*_shares(results[name], "labels", "baseline"), row] if results.get(name) else []
+    return rows
+
+
+def _row(name: str, kind: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    tip = f"{name}: {100 * values['accuracy']:.1f}%, {values['texts']:,} texts"
+    kept = ("texts", "accuracy", "accuracy_low", "accuracy_high")
+    return {"name": name, "kind": kind, "tip": tip} | {key: values[key] for key in kept}
+
+
+def _shares(results: Mapping[str, Any], whole: str, kind: str) -> list[dict[str, Any]]:
+    return [_row(f"{100 * float(share):g}% of the {whole}", kind, values) for share, values in results.items()]
 
 
 def samples(inputs: Inputs, number: int) -> list[dict[str, Any]]:
@@ -231,14 +234,8 @@ def error_analysis(inputs: Inputs, number: int) -> dict[str, Any]:
     actual, of_student = inputs.label_names(test.labels[shown]), inputs.label_names(predicted[shown])
     of_teacher = inputs.label_names(test.predicted(inputs.teacher)[shown]) if inputs.teacher else [None] * len(shown)
     errors = [
-        {
-            "text": test.texts[i],
-            "actual": label,
-            "predicted": student,
-            "confidence": float(confidences[i]),
-            "teacher": teacher,
-        }
-        for i, label, student, teacher in zip(shown, actual, of_student, of_teacher, strict=True)
+        {"text": test.texts[i], "confidence": float(confidences[i]), "actual": a, "predicted": p, "teacher": t}
+        for i, a, p, t in zip(shown, actual, of_student, of_teacher, strict=True)
     ]
     return {
         "matrix": None if matrix is None else matrix.tolist(),
@@ -260,21 +257,12 @@ def _classes(inputs: Inputs, matrix: np.ndarray | None) -> list[dict[str, Any]]:
         hits, totals, predictions = matrix.diagonal(), matrix.sum(1), matrix.sum(0)
     mean = hits.sum() / max(1, totals.sum())
     rows = []
-    for name, *counts in zip(inputs.labels, hits.tolist(), totals.tolist(), predictions.tolist(), strict=True):
-        hit, texts, predicted = counts
+    counts = np.stack([hits, totals, predictions], axis=1).tolist()
+    for name, (hit, texts, predicted) in zip(inputs.labels, counts, strict=True):
         low, high = interval(hit, texts) if texts else (0.0, 1.0)
-        rows.append(
-            {
-                "name": name,
-                "texts": texts,
-                "recall": hit / texts if texts else None,
-                "precision": hit / predicted if predicted else None,
-                "recall_low": low,
-                "recall_high": high,
-                "below": bool(texts) and high < mean,
-                "errors": texts + predicted - 2 * hit,
-            }
-        )
+        row = {"name": name, "texts": texts, "recall": hit / texts if texts else None}
+        row |= {"precision": hit / predicted if predicted else None, "recall_low": low, "recall_high": high}
+        rows.append(row | {"below": bool(texts) and high < mean, "errors": texts + predicted - 2 * hit})
     return rows
 
 
@@ -297,12 +285,11 @@ def label_errors(inputs: Inputs, number: int) -> dict[str, Any]:
     rows: list[dict[str, Any]] = []
     counts = {}
     for split, (texts, labels, probabilities) in _labelled_splits(inputs).items():
-        errors = _label_errors(labels, probabilities, inputs.labels)
+        errors = find_label_errors(labels, probabilities, inputs.labels)
         counts[split] = {"texts": len(texts), "errors": len({error.text for error in errors})}
         names = inputs.label_names(labels)
         for error in errors:
-            row = {"split": split, "text": texts[error.text], "label": names[error.text], "suggested": error.suggested}
-            rows.append(row | {"confidence": error.confidence, "margin": error.margin})
+            rows.append({**asdict(error), "split": split, "text": texts[error.text], "label": names[error.text]})
     rows.sort(key=lambda row: -row["margin"])
     held_out = [counts[split] for split in ("validation", "test") if split in counts]
     total = sum(part["texts"] for part in held_out)
@@ -326,36 +313,6 @@ def _labelled_splits(inputs: Inputs) -> dict[str, tuple[list[str], np.ndarray, n
     return splits
 
 
-@dataclass(frozen=True)
-class _LabelError:
-    """A probable label error: the number of the text, the suggested label, and the teacher's confidence in it."""
-
-    text: int
-    suggested: str
-    confidence: float
-    margin: float
-
-
-def _label_errors(labels: np.ndarray, probabilities: np.ndarray, names: list[str]) -> list[_LabelError]:
-    """Find probable label errors; in a multi-label task each label is a binary task of its own."""
-    if labels.ndim == 1:
-        errors = find_label_errors(labels, probabilities)
-        return [
-            _LabelError(
-                i, names[k], float(probabilities[i, k]), float(probabilities[i, k]) - float(probabilities[i, labels[i]])
-            )
-            for i, k in zip(errors.texts.tolist(), errors.suggested.tolist(), strict=True)
-        ]
-    found = []
-    for name, held, positive in zip(names, labels.T, probabilities.T, strict=True):
-        errors = find_label_errors(held.astype(np.int64), np.stack([1 - positive, positive], axis=1))
-        for i, k in zip(errors.texts.tolist(), errors.suggested.tolist(), strict=True):
-            probability = float(positive[i] if k else 1 - positive[i])
-            suggested = f"{'with' if k else 'without'} {name}"
-            found.append(_LabelError(i, suggested, probability, probability - (1 - probability)))
-    return found
-
-
 def _cascade(inputs: Inputs) -> dict[str, Any] | None:
     if not inputs.teacher or inputs.multi_label:
         return None
@@ -366,8 +323,8 @@ def _cascade(inputs: Inputs) -> dict[str, Any] | None:
     if not np.isfinite(validation[2]).all(1).any():
         return None
     result = cascade(validation, test)
-    speeds = [inputs.timing.get(name, {}).get("texts_per_second") for name in (STUDENT, inputs.teacher)]
-    speedup = 1 / (1 / speeds[0] + result.fallback_share / speeds[1]) / speeds[1] if all(speeds) else None
+    speeds = inputs.speeds
+    speedup = 1 / (1 / speeds[0] + result.fallback_share / speeds[1]) / speeds[1] if speeds else None
     return {"result": result, "sentence": _cascade_sentence(result, speedup)}
 
 
@@ -376,7 +333,7 @@ def _cascade_sentence(result: Cascade, speedup: float | None) -> str:
     if not result.needed:
         return f"Not needed: on validation the student is at least as accurate as its teacher. {alone}"
     if result.threshold is None:
-        return f"With no threshold does the cascade reach the teacher's accuracy on validation. {alone}"
+        return f"The cascade reaches the teacher's accuracy on validation with no threshold. {alone}"
     speed = f" at {two_digits(speedup)} times the teacher's texts per second" if speedup else ""
     return (
         f"The lowest threshold that reaches the teacher's accuracy on validation is {result.threshold:g}. With it, "

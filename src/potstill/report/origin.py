@@ -10,18 +10,7 @@ from potstill.core import files, paths
 from potstill.evaluate.metrics import measures
 from potstill.runtime.model import FILE
 
-STAGES = (
-    "prepare",
-    "baseline",
-    "teacher",
-    "pool",
-    "label",
-    "ensemble",
-    "student",
-    "export",
-    "ablate",
-    "evaluate",
-)
+STAGES = ("prepare", "baseline", "teacher", "pool", "label", "ensemble", "student", "export", "ablate", "evaluate")
 PACKAGES = ("potstill", "torch", "transformers", "scikit-learn", "numpy", "dvc")
 
 
@@ -33,21 +22,20 @@ def stage_resources(teachers: Mapping[str, Sequence[str]]) -> dict[str, dict[str
     """
     resources = {}
     for stage in STAGES:
-        for run in ([stage, name] for name in sorted(teachers[stage])) if stage in teachers else [[stage]]:
-            path = paths.METRICS.joinpath(*run, "resources.json")
-            resources[" ".join(run)] = measures.read(measures.Resources, path, "resources")
+        for run in [f"{stage} {name}" for name in sorted(teachers[stage])] if stage in teachers else [stage]:
+            path = paths.METRICS / run.replace(" ", "/", 1) / "resources.json"
+            resources[run] = measures.read(measures.Resources, path, "resources")
     return resources
 
 
 def provenance() -> dict[str, str]:
     """Return the commit, the machine, the versions of packages, and the hashes of data and student."""
+    versions = [f"python {platform.python_version()}", *(f"{name} {version(name)}" for name in PACKAGES)]
+    changes = " with uncommitted changes" if git("status", "--porcelain", "-uno") else ""
     provenance = {
-        "commit": git("rev-parse", "HEAD")
-        + (" with uncommitted changes" if git("status", "--porcelain", "-uno") else ""),
+        "commit": git("rev-parse", "HEAD") + changes,
         "machine": f"{os.cpu_count()} cores, {platform.machine()}, {platform.system()}",
-        "versions": ", ".join(
-            [f"python {platform.python_version()}", *(f"{name} {version(name)}" for name in PACKAGES)]
-        ),
+        "versions": ", ".join(versions),
     }
     for split, digest in measures.read(dict[str, str], paths.PREPARED / "dataset.json", "sha256").items():
         provenance[f"sha256 of {split}"] = digest

@@ -28,14 +28,10 @@ def render(template: str, facts: Mapping[str, Any]) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+    environment.filters |= {"percent": percent, "accuracy": accuracy, "count": count, "digits": digits, "clip": clip}
     environment.filters |= {
-        "percent": percent,
-        "accuracy": accuracy,
-        "count": count,
         "amount": lambda value: Markup(MISSING if value is None else amount(value)),
         "size": lambda value: Markup(MISSING if value is None else size(value)),
-        "digits": digits,
-        "clip": clip,
         "code": lambda text: Markup(code(text)),
         "name": name,
     }

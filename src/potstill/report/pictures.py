@@ -11,8 +11,6 @@ from potstill.evaluate.plots import figure
 from potstill.report import charts
 from potstill.report.facts import STUDENT, Inputs
 
-OPTIONAL = ("word_order", "architectures", "sources", "transfer_size", "labels", "agreement", "cascade")
-
 
 def sizes(rows: Sequence[Mapping[str, Any]], reference: str, published: bool = False) -> dict[str, str]:
     """Return the chart of accuracy against size, `size` and for phones `size_narrow`; see `figure.size_figure`."""
@@ -36,10 +34,10 @@ def draw(
         published: whether to add the article's own results.
 
     Returns:
-        By name an SVG element, or an empty string if there is no data for the chart.
+        SVG elements by name. A chart without data is left out.
     """
     named = [{**row, "name": inputs.name if row["name"] == STUDENT else row["name"]} for row in facts["models"]]
-    drawn = dict.fromkeys(OPTIONAL, "") | sizes(named, inputs.name if reference == STUDENT else reference, published)
+    drawn = sizes(named, inputs.name if reference == STUDENT else reference, published)
     drawn["curves"] = charts.inline(partial(figure.curves_figure, curves), "Training curves")
     if sensitivity := facts["task_profile"]["word_order"]:
         drawn["word_order"] = charts.inline(partial(charts.word_order, sensitivity), "Word-order sensitivity")
@@ -53,11 +51,7 @@ def draw(
     drawn["reliability"] = charts.inline(partial(charts.reliability, calibration), "Reliability diagram")
     if facts["cascade"]:
         drawn["cascade"] = charts.inline(partial(charts.cascade, facts["cascade"]["result"]), "Cascade")
-    return drawn | _ablation(facts["ablation"], (inputs.name, facts["models"][-1]["accuracy"]))
-
-
-def _ablation(ablation: Mapping[str, Any], student: tuple[str, float]) -> dict[str, str]:
-    drawn = {}
+    ablation = facts["ablation"]
     for name in ("sources", "architectures"):
         if len(ablation[name]) > 1:
             drawn[name] = charts.inline(partial(charts.bars, ablation[name]), f"Ablation, {name}")
@@ -67,5 +61,6 @@ def _ablation(ablation: Mapping[str, Any], student: tuple[str, float]) -> dict[s
         drawn["transfer_size"] = charts.inline(lines, "Ablation, transfer size")
     if ablation["hard"]:
         series = {"network": ablation["hard"], "TF-IDF + LR": ablation["tfidf"]}
-        drawn["labels"] = charts.inline(partial(charts.lines, series, student), "Ablation, labels")
+        lines = partial(charts.lines, series, (inputs.name, facts["models"][-1]["accuracy"]))
+        drawn["labels"] = charts.inline(lines, "Ablation, labels")
     return drawn

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Annotated, Any, Literal, NotRequired
 
-from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
 from typing_extensions import TypedDict  # typing's own is too old for pydantic before Python 3.12
 
 from potstill.core import files
@@ -13,13 +13,11 @@ Number = Annotated[float, Field(allow_inf_nan=False)]
 Amount = Annotated[Number, Field(ge=0)]
 Share = Annotated[Number, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=0)]
-MORE = ConfigDict(extra="allow")  # values that are not read are not checked
 
 
 class Accuracy(TypedDict):
     """An accuracy with its 95% interval."""
 
-    __pydantic_config__ = MORE  # type: ignore[misc]
     accuracy: Share
     accuracy_low: Share
     accuracy_high: Share
@@ -35,14 +33,12 @@ class Trial(Accuracy):
 class Vocabulary(TypedDict):
     """The stage `ablate`, by how the vocabulary was chosen."""
 
-    __pydantic_config__ = MORE  # type: ignore[misc]
     frequent: Trial
 
 
 class Ablation(TypedDict, total=False):
     """The stage `ablate`."""
 
-    __pydantic_config__ = MORE  # type: ignore[misc]
     sources: dict[str, Trial]
     pool: dict[str, Trial]
     architectures: dict[str, Trial]
@@ -83,7 +79,6 @@ Scores = Annotated[dict[str, Score], AfterValidator(_with_students)]
 class WordOrder(TypedDict):
     """The word-order sensitivity of a model."""
 
-    __pydantic_config__ = MORE  # type: ignore[misc]
     wos: Amount
 
 
@@ -118,7 +113,6 @@ class Reason(TypedDict):
 class Timing(TypedDict):
     """The speed of a model."""
 
-    __pydantic_config__ = MORE  # type: ignore[misc]
     texts_per_second: Annotated[Number, Field(gt=0)]
     milliseconds_per_text: Amount
 
@@ -131,41 +125,28 @@ class Resources(TypedDict):
     peak_megabytes: Amount
 
 
-class Rows(TypedDict):
-    """The rows that were removed from a split."""
-
-    __pydantic_config__ = MORE  # type: ignore[misc]
-    rows: Count
-
-
-class Removed(TypedDict):
-    """The rows that the stage `prepare` removed."""
-
-    __pydantic_config__ = MORE  # type: ignore[misc]
-    train: Rows
-
-
 Timings = dict[str, Timing]
 Shares = dict[str, Share]
 
 
 def check(kind: Any, value: Any, *keys: str) -> Any:
-    """Return a value that was read from JSON after checking its type.
+    """Return a value that was read from JSON after checking its type; keys that the type lacks are not checked.
 
     Args:
         kind: the type, one of those above.
         value: the value.
-        keys: under which it was found, for the message.
+        keys: the keys under which it was found, for the message.
 
     Raises:
         ValueError: it is of another type; the message names the key.
     """
     try:
-        return TypeAdapter(kind).validate_json(json.dumps(value), strict=True)
+        TypeAdapter(kind).validate_json(json.dumps(value), strict=True)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(map(str, (*keys, *first["loc"])))
         raise ValueError(f"`{where}`: {first['msg']} (found: {json.dumps(first['input'])[:50]})") from None
+    return value
 
 
 def read(kind: Any, path: Path, *keys: str) -> Any:

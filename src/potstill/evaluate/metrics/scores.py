@@ -18,14 +18,7 @@ FLOOR = 1e-12  # of a probability in the log loss: a text with probability 0 cos
 
 
 def interval(correct: int, total: int) -> tuple[float, float]:
-    """Return the 95% confidence interval of a proportion by Wilson's score method (Wilson 1927).
-
-    Args:
-        correct: the number of correct predictions.
-        total: the number of predictions.
-
-    Returns:
-        The lower and upper bound, fractions.
+    """Return the 95% confidence interval of the fraction `correct / total` by Wilson's score method (Wilson 1927).
 
     Raises:
         ValueError: `total` is not positive, or `correct` is not between 0 and `total`.
@@ -105,23 +98,21 @@ def scores(
     predicted = choose(probabilities, thresholds)
     correct = right(predicted, labels)
     low, high = interval(int(correct.sum()), len(correct))
-    of_task: dict[str, Any] = {}
-    if multi_label:
-        likelihood = np.where(labels, probabilities, 1 - probabilities)
-        of_task["micro_f1"] = f1_score(labels, predicted, average="micro", zero_division=0)
-        of_task["calibration_error"] = calibration_error(probabilities.ravel(), labels.ravel())
-    else:
-        likelihood = probabilities[np.arange(len(labels)), labels]
-        of_task["matthews"] = matthews_corrcoef(labels, predicted)
-        of_task["calibration_error"] = calibration_error(probabilities.max(axis=1), correct)
     result = {
         "accuracy": correct.mean(),
         "accuracy_low": low,
         "accuracy_high": high,
         "macro_f1": macro_f1(labels, predicted, probabilities.shape[1]),
-        "log_loss": -np.log(likelihood.clip(FLOOR, 1)).mean(),
-        **of_task,
     }
+    if multi_label:
+        likelihood = np.where(labels, probabilities, 1 - probabilities)
+        result["micro_f1"] = f1_score(labels, predicted, average="micro", zero_division=0)
+        result["calibration_error"] = calibration_error(probabilities.ravel(), labels.ravel())
+    else:
+        likelihood = probabilities[np.arange(len(labels)), labels]
+        result["matthews"] = matthews_corrcoef(labels, predicted)
+        result["calibration_error"] = calibration_error(probabilities.max(axis=1), correct)
+    result["log_loss"] = -np.log(likelihood.clip(FLOOR, 1)).mean()
     if reference is not None:
         if np.shape(reference) != labels.shape:
             raise ValueError(f"reference {np.shape(reference)} and labels {labels.shape} do not match")
@@ -160,8 +151,7 @@ def label_confusion(labels: Any, predicted: Any, names: Sequence[str]) -> pd.Dat
     """
     labels, predicted = np.asarray(labels, bool), np.asarray(predicted, bool)
     outcomes = labels & predicted, labels & ~predicted, ~labels & predicted, ~labels & ~predicted
-    counts = {name: held.sum(0) for name, held in zip(OUTCOMES, outcomes, strict=True)}
-    return pd.DataFrame(counts, pd.Index(names, name="label"))
+    return pd.DataFrame(np.sum(outcomes, 1).T, pd.Index(names, name="label"), OUTCOMES)
 
 
 def confusion(labels: Any, predicted: Any, names: Sequence[str]) -> pd.DataFrame:
@@ -176,7 +166,7 @@ def confusion(labels: Any, predicted: Any, names: Sequence[str]) -> pd.DataFrame
         A (k, k) table of counts: a row per true class, a column per predicted one.
     """
     counts = confusion_matrix(labels, predicted, labels=range(len(names)))
-    return pd.DataFrame(counts, index=pd.Index(names, name="actual"), columns=pd.Index(names, name="predicted"))
+    return pd.DataFrame(counts, pd.Index(names, name="actual"), pd.Index(names, name="predicted"))
 
 
 def _rounded(value: Any) -> float:

@@ -1,7 +1,8 @@
 """The style of the figures, and how they are written so that equal numbers give equal bytes."""
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from matplotlib.axis import XAxis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.font_manager import findfont, get_font
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from potstill.core import files
 from potstill.core.markdown import clip, cut
@@ -40,15 +41,11 @@ STYLE = {
 }
 
 
-def save(draw: Callable[[Figure], None], path: Path, width: float, height: float, **options: Any) -> None:
-    """Draw a figure and write it to a PNG or SVG file.
+@contextmanager
+def new_figure(path: Path, width: float, height: float, **options: Any) -> Iterator[Figure]:
+    """Provide a figure of a size in inches, and write it to a PNG or SVG file at the end of the block.
 
-    Args:
-        draw: draws on the figure.
-        path: the file.
-        width: inches.
-        height: inches.
-        **options: further options of matplotlib's `Figure`.
+    `options` are further options of matplotlib's `Figure`.
     """
     # The user's matplotlibrc must not change the bytes.
     with matplotlib.style.context(["default", STYLE]), files.atomic_write(path) as part, warnings.catch_warnings():
@@ -58,7 +55,7 @@ def save(draw: Callable[[Figure], None], path: Path, width: float, height: float
         # An SVG's unit is the point, and names are placed in pixels.
         figure = Figure(figsize=(width, height), dpi=72 if kind == "svg" else DPI, **options)
         FigureCanvasAgg(figure)
-        draw(figure)
+        yield figure
         figure.savefig(part, format=kind, metadata={"Date" if kind == "svg" else "Software": None})
 
 
@@ -70,7 +67,7 @@ def heading(figure: Figure, title: str, caption: str) -> None:
 
 def log_axis(axis: XAxis) -> None:
     """Format the ticks of a logarithmic axis as plain numbers: 0.5, 3,000."""
-    axis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.12g}"))
+    axis.set_major_formatter("{x:,.12g}")
     axis.set_minor_formatter(NullFormatter())
     axis.set_major_locator(LogLocator(10, subs=(1, 2, 5), numticks=20))
 
@@ -93,5 +90,5 @@ def legend_name(name: str) -> str:
 
 
 def tip(text: str) -> str:
-    """Return the `gid` of an artist with this tooltip in an SVG."""
+    """Return the `gid` of an artist with a tooltip in an SVG."""
     return TIP + clip(text)

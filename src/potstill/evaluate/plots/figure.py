@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,11 +12,11 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, PercentFormatter
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, PercentFormatter
 from matplotlib.transforms import Bbox, IdentityTransform
 
 from potstill.core.errors import PotstillError
-from potstill.evaluate.plots.canvas import INK, PALE, SOFT, drawable, heading, log_axis, save, short, tip
+from potstill.evaluate.plots.canvas import INK, PALE, SOFT, drawable, heading, log_axis, new_figure, short, tip
 from potstill.evaluate.plots.placement import place
 from potstill.evaluate.table import thousands
 
@@ -40,18 +40,6 @@ SERIES = ("#d55e00", "#0072b2", "#009e73", "#cc79a7", "#7b8794")  # Okabe and It
 NUMBERED_CLASSES = 30  # up to which the cells of a confusion matrix have numbers
 MATRIX_CLASSES = 150  # up to which all classes are drawn
 COLUMNS = 4  # of training curves
-
-
-class Candidate(Protocol):
-    """A student that a search trained."""
-
-    @property
-    def params(self) -> dict[str, Any]:
-        """Its parameters that are searched, `architecture` among them."""
-
-    @property
-    def score(self) -> float:
-        """Its score on the validation split, a fraction."""
 
 
 @dataclass(frozen=True)
@@ -96,43 +84,33 @@ def size_figure(
     whole = next((row["accuracy"] for row in rows if row["name"] == reference), 0)
     if not whole:
         raise PotstillError(f"the reference {reference!r} is not evaluated, or its accuracy is 0. Choose another.")
-
-    def mark(row: Mapping[str, Any]) -> _Mark:
-        y, low, high = (100 * row[key] / whole for key in ("accuracy", "accuracy_low", "accuracy_high"))
-        return _Mark(row["name"], row["kind"], row["parameters"], row["parameters"], y, low, high)
-
-    marks = [mark(row) for row in rows if row.get("parameters")]
+    marks = []
+    for row in rows:
+        if size := row.get("parameters"):
+            y, low, high = (100 * row[key] / whole for key in ("accuracy", "accuracy_low", "accuracy_high"))
+            marks.append(_Mark(row["name"], row["kind"], size, size, y, low, high))
     if published:
         for name, kind, parameters, accuracy in PUBLISHED:
             y = 100 * accuracy / whole
             marks.append(_Mark(name, kind, parameters, parameters, y, y, y, published=True))
-
-    def draw(figure: Figure) -> None:
+    with new_figure(path, width, 5) as figure:
         axes = figure.subplots()
         figure.subplots_adjust(left=0.64 / width, right=1 - 0.12 / width, top=0.85 if titled else 0.92, bottom=0.105)
-        caption = f"relative to {short(reference)} ({whole:.1%} accuracy); bars show 95% intervals"
         if titled:
+            caption = f"relative to {short(reference)} ({whole:.1%} accuracy); bars show 95% intervals"
             heading(figure, "Accuracy against size", caption)
         _legend(figure, marks)
         _size_axes(axes, marks)
         _draw_marks(axes, _apart(axes, marks))
 
-    save(draw, path, width, 5)
-
 
 def pareto_figure(
-    tried: Sequence[Candidate],
-    front: Sequence[Candidate],
-    chosen: Candidate,
-    unit: str,
-    teacher: float | None,
-    metric: str,
-    path: Path,
+    tried: Sequence[Any], front: Sequence[Any], chosen: Any, unit: str, teacher: float | None, metric: str, path: Path
 ) -> None:
     """Draw the students of a search, validation score against size, with their Pareto front.
 
     Args:
-        tried: all students.
+        tried: all students, as `search.pareto.Result`.
         front: the Pareto front of size and score, from small to large.
         chosen: the recommended student.
         unit: "parameters" or "bytes".
@@ -141,32 +119,29 @@ def pareto_figure(
         path: the PNG file to write.
     """
 
-    def place(results: Sequence[Candidate]) -> tuple[list[float], list[float]]:
+    def points(results: Sequence[Any]) -> tuple[list[float], list[float]]:
         return [getattr(result, unit) for result in results], [100 * result.score for result in results]
 
-    def draw(figure: Figure) -> None:
+    with new_figure(path, 8, 5) as figure:
         axes = figure.subplots()
         figure.subplots_adjust(left=0.09, right=0.97, top=0.86, bottom=0.11)
         heading(figure, "Students within the budget", f"validation {metric}, one run each")
         for name, colour in zip(sorted({r.params["architecture"] for r in tried}), SERIES, strict=False):
             of_kind = [result for result in tried if result.params["architecture"] == name]
-            axes.plot(*place(of_kind), "o", color=colour, alpha=0.6, ms=5, label=name)
-        axes.step(*place(front), where="post", color=INK, lw=1, label="best so far")
-        axes.plot(*place([chosen]), "o", mfc="none", mec=INK, ms=11, label="recommended")
+            axes.plot(*points(of_kind), "o", color=colour, alpha=0.6, ms=5, label=name)
+        axes.step(*points(front), where="post", color=INK, lw=1, label="best so far")
+        axes.plot(*points([chosen]), "o", mfc="none", mec=INK, ms=11, label="recommended")
         if teacher:
             axes.axhline(100 * teacher, color=SOFT, lw=1, ls=(0, (4, 3)), label="teacher")
-        sizes, scores = place(tried)
+        sizes, scores = points(tried)
         # Students that learned hardly anything would compress the scale for the others.
-        axes.set(
-            xscale="log", xlim=(min(sizes) / 1.3, max(sizes) * 1.3), ylim=(max(min(scores), max(scores) - 15) - 1, None)
-        )
+        lowest = max(min(scores), max(scores) - 15) - 1
+        axes.set(xscale="log", xlim=(min(sizes) / 1.3, max(sizes) * 1.3), ylim=(lowest, None))
         log_axis(axes.xaxis)
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:g}%"))
+        axes.yaxis.set_major_formatter("{x:g}%")
         axes.set_xlabel(unit)
         axes.grid(axis="y")
         figure.legend(loc="upper right", bbox_to_anchor=(0.985, 0.985), ncols=4, columnspacing=1, handletextpad=0.4)
-
-    save(draw, path, 8, 5)
 
 
 def _legend(figure: Figure, marks: list[_Mark]) -> None:
@@ -174,14 +149,9 @@ def _legend(figure: Figure, marks: list[_Mark]) -> None:
     looks = [(kind, marker, colour, colour) for kind, (marker, colour) in KINDS.items() if kind in present]
     if any(mark.published for mark in marks):
         looks.append(("published", "o", "white", SOFT))
-    figure.legend(
-        handles=[Line2D([], [], ls="", marker=m, mfc=f, mec=e, ms=6, label=name) for name, m, f, e in looks],
-        loc="upper right",
-        bbox_to_anchor=(0.99, 0.985),
-        ncols=4,
-        handletextpad=0.1,
-        columnspacing=1,
-    )
+    handles = [Line2D([], [], ls="", marker=m, mfc=f, mec=e, ms=6, label=name) for name, m, f, e in looks]
+    spacing: Any = {"ncols": 4, "handletextpad": 0.1, "columnspacing": 1}
+    figure.legend(handles=handles, loc="upper right", bbox_to_anchor=(0.99, 0.985), **spacing)
 
 
 def _size_axes(axes: Axes, marks: list[_Mark]) -> None:
@@ -191,9 +161,9 @@ def _size_axes(axes: Axes, marks: list[_Mark]) -> None:
     # At least 1.2 decades wide, so that a power of ten is always among the ticks.
     axes.set(xscale="log", xlim=(min(xs) / 4, max(xs) * 4), ylim=(low - padding, high + padding))
     axes.xaxis.set_major_locator(LogLocator(10, numticks=12))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: thousands(x)))
+    axes.xaxis.set_major_formatter(lambda x, _: thousands(x))
     axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:g}%"))
+    axes.yaxis.set_major_formatter("{x:g}%")
     axes.yaxis.set_major_locator(MaxNLocator(7, steps=[1, 2, 5, 10]))
     axes.set_xlabel("parameters")
     axes.grid(axis="y")
@@ -201,7 +171,7 @@ def _size_axes(axes: Axes, marks: list[_Mark]) -> None:
 
 
 def _apart(axes: Axes, marks: list[_Mark]) -> list[_Mark]:
-    """Return the points, moved a few pixels sideways where one would hide another."""
+    """Move points a few pixels sideways where one would hide another."""
     left, right = np.log10(axes.get_xlim())
     bottom, top = axes.get_ylim()
     step, margin = 0.013 * (right - left), 0.025 * (top - bottom)
@@ -280,8 +250,7 @@ def confusion_figure(matrix: Any, names: Sequence[str], path: Path, outcomes: Se
     columns = outcomes or names
     width = side * len(outcomes) / classes if outcomes else side
     letters = min(9, 0.8 * cell)
-
-    def draw(figure: Figure) -> None:
+    with new_figure(path, width + 1.6, side + 1.3, layout="constrained") as figure:
         axes = figure.subplots()
         axes.imshow(shades, cmap=SHADES, vmin=0, vmax=1, interpolation="nearest")
         upright = max(map(len, columns)) * 0.6 * letters > cell
@@ -300,8 +269,6 @@ def confusion_figure(matrix: Any, names: Sequence[str], path: Path, outcomes: Se
             ink = "white" if shades[row, column] > 0.55 else INK if count else PALE
             axes.text(column, row, f"{count:,}", ha="center", va="center", color=ink, size=size)
 
-    save(draw, path, width + 1.6, side + 1.3, layout="constrained")
-
 
 def curves_figure(runs: Mapping[str, pd.DataFrame], path: Path) -> None:
     """Draw the training curves of runs side by side, the loss above the validation accuracy.
@@ -316,14 +283,13 @@ def curves_figure(runs: Mapping[str, pd.DataFrame], path: Path) -> None:
         PotstillError: there are no runs.
     """
     if not runs:
-        raise PotstillError("no training curves: no training run has written any")
+        raise PotstillError("no training curves. Run `dvc repro` to train the models.")
     height = math.ceil(len(runs) / COLUMNS)
     columns = math.ceil(len(runs) / height)
     seen = pd.concat([frame["validation_accuracy"] for frame in runs.values()]).dropna()
     low, high = (seen.min(), seen.max()) if len(seen) else (0, 1)
     padding = 0.12 * (high - low) + 0.005
-
-    def draw(figure: Figure) -> None:
+    with new_figure(path, max(4, 2.4 * columns), 3.8 * height, layout="constrained") as figure:
         grid = figure.subplots(2 * height, columns, squeeze=False)
         for axes in grid[-2:, len(runs) - columns * (height - 1) :].flat:
             axes.remove()
@@ -339,8 +305,6 @@ def curves_figure(runs: Mapping[str, pd.DataFrame], path: Path) -> None:
             if column == 0:
                 loss.set_ylabel("loss")
                 accuracy.set_ylabel("validation accuracy")
-
-    save(draw, path, max(4, 2.4 * columns), 3.8 * height, layout="constrained")
 
 
 def _curve(axes: Axes, epochs: pd.Series, values: pd.Series, colour: str) -> None:

@@ -5,6 +5,7 @@ the bytes of the figure differ between runs.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -48,7 +49,8 @@ def place(axes: Axes, points: Sequence[tuple[float, float]], texts: Sequence[Tex
                 box = Bbox([centre - half, centre + half])
                 end = point.clip(box.min, box.max)
                 line = Path([point, end])
-                covered = sum(box.overlaps(name) for name in names) + (not _contains(inside, box))
+                outside = bool(np.any(box.min < inside.min) or np.any(box.max > inside.max))
+                covered = sum(box.overlaps(name) for name in names) + outside
                 touched = sum(box.overlaps(other) for other in taken)
                 if gap >= LEADER_GAP:
                     covered += sum(line.intersects_bbox(name) for name in names)
@@ -58,10 +60,5 @@ def place(axes: Axes, points: Sequence[tuple[float, float]], texts: Sequence[Tex
         text.set_position(centre)
         names.append(box)
         if gap >= LEADER_GAP:
-            leader = Line2D(*np.transpose([point, end]), color=str(text.get_color()), lw=0.6, zorder=1.5)
-            leader.set_transform(IdentityTransform())
-            axes.add_artist(leader)
-
-
-def _contains(outer: Bbox, inner: Bbox) -> bool:
-    return bool(np.all(outer.min <= inner.min) and np.all(inner.max <= outer.max))
+            look: Any = {"color": text.get_color(), "lw": 0.6, "zorder": 1.5, "transform": IdentityTransform()}
+            axes.add_artist(Line2D(*np.transpose([point, end]), **look))

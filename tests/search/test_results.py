@@ -1,5 +1,6 @@
+from potstill.search.results import markdown
+
 from potstill.evaluate.plots.figure import pareto_figure
-from potstill.search.report import markdown
 from tests.search.results import result
 
 
