@@ -1,5 +1,4 @@
 from potstill.search.results import pareto_front, recommend
-
 from tests.search.results import result
 
 

@@ -1,6 +1,5 @@
-from potstill.search.results import markdown
-
 from potstill.evaluate.plots.figure import pareto_figure
+from potstill.search.results import markdown
 from tests.search.results import result
 
 

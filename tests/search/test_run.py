@@ -3,10 +3,10 @@ import math
 
 import optuna
 import pytest
-from potstill.search.results import Result, pareto_front
 
 from potstill.core.errors import PotstillError
 from potstill.search import heartbeat, run
+from potstill.search.results import Result, pareto_front
 from potstill.search.space import FIRST, SearchSpace, expected_size, searched
 from potstill.search.storage import Journal
 from tests.search.results import result
