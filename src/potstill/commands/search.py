@@ -24,7 +24,7 @@ from potstill.evaluate.params import EvaluateParams
 from potstill.evaluate.plots.figure import pareto_figure
 from potstill.label.params import LabelParams
 from potstill.search import storage
-from potstill.search.results import Result, Unit, markdown, pareto_front, recommend
+from potstill.search.results import Result, markdown, pareto_front, recommend
 from potstill.search.run import search
 from potstill.search.space import SearchSpace, searched
 from potstill.student.distil import distil
@@ -54,7 +54,8 @@ def run(args: argparse.Namespace) -> None:
     if min(args.budget, args.trials, args.jobs) < 1:
         raise PotstillError("--budget, --trials, --jobs: must be positive integers")
     params = StudentParams.load()
-    _read(params)  # before processes start, so that an error is reported once
+    classes = len(_read(params)[0].labels)  # before processes start, so that an error is reported once
+    space = SearchSpace(params, classes, args.budget, args.unit)
     # A storage may hold several searches. One is continued only on the same data, parameters and budget.
     validation = files.sha256(paths.PREPARED / "validation.parquet")
     key = files.cache_key(files.sha256(paths.ENSEMBLE), validation, params.model_dump_json(), args.budget, args.unit)
@@ -68,20 +69,18 @@ def run(args: argparse.Namespace) -> None:
     print(f"{args.trials} students of at most {args.budget:,} {args.unit}; stored in {shared} as {key}")
     if others:
         print(f"note: {len(others)} more there, of other data, parameters or budgets, and not used")
-    work = partial(_work, params, args.budget, args.unit, args.trials, name, key)
+    work = partial(_work, space, args.trials, name, key)
     with workers(args.jobs) as pool:
         futures = [pool.submit(work) for _ in range(args.jobs)]
         results = max((future.result() for future in futures), key=len)
     with storage.file_lock(scratch / "report"):  # another search in this folder may end at the same time
-        _report(results, args.unit, args.budget, params.metric)
+        _report(results, space)
 
 
-def _work(params: StudentParams, budget: int, unit: Unit, trials: int, storage_name: str, study: str) -> list[Result]:
+def _work(space: SearchSpace, trials: int, storage_name: str, study: str) -> list[Result]:
     """Take part in a search, in a process of its own."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    data, transfer_set = _read(params)
-    train = partial(_train, data, transfer_set)
-    space = SearchSpace(params, len(data.labels), budget, unit)
+    train = partial(_train, *_read(space.base))
     return search(train, space, trials, storage.from_name(storage_name), study, partial(_progress, trials))
 
 
@@ -101,19 +100,19 @@ def _read(params: StudentParams) -> tuple[Dataset, TransferSet]:
     return data, transfer.read(paths.ENSEMBLE, data.labels, params.sources)
 
 
-def _report(results: list[Result], unit: Unit, budget: int, metric: str) -> None:
+def _report(results: list[Result], space: SearchSpace) -> None:
     """Write the table and the figure, and print which student to take."""
-    name = LabelParams.load().teachers[0]
+    name, unit = LabelParams.load().teachers[0], space.unit
     path = paths.METRICS / "teacher" / name / "metrics.json"
-    teacher = measures.read(measures.Share | None, path, name, f"validation_{metric}")
+    teacher = measures.read(measures.Share | None, path, name, f"validation_{space.base.metric}")
     margin = EvaluateParams.load().non_inferiority_margin
     front = pareto_front(results, unit)
     recommended = None if teacher is None else recommend(front, teacher, margin)
     chosen = recommended or front[-1]
-    metric = metric.replace("_f1", "-F1")
+    metric = space.base.metric.replace("_f1", "-F1")
     text = markdown(front, chosen, metric, teacher, margin)
     files.write_text(METRICS / "table.md", text)
-    facts = {"unit": unit, "budget": budget, "chosen": asdict(chosen), "results": [asdict(r) for r in results]}
+    facts = {"unit": unit, "budget": space.budget, "chosen": asdict(chosen), "results": [asdict(r) for r in results]}
     files.write_json(METRICS / "results.json", facts)
     pareto_figure(results, front, chosen, unit, teacher, metric, METRICS / "front.png")
     print(f"\n{text}\nFigure: {METRICS / 'front.png'}")
