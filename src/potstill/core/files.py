@@ -41,9 +41,9 @@ def output(name: Path | str | bytes, *sources: Path | str | int) -> Iterator[Bin
     if os.path.basename(path) in ("", ".", "..") or os.path.isdir(path):
         raise PotstillError(f"{path}: it names a folder. Name a file." if path else "output: empty name. Name a file.")
     try:
-        found = os.stat(path)
+        status = os.stat(path)
     except FileNotFoundError:
-        found = None
+        status = None
     except ValueError as error:  # NUL, or a lone surrogate
         raise PotstillError(f"{path!r}: invalid file name ({error}). Choose another.") from None
     except NotADirectoryError:
@@ -53,31 +53,31 @@ def output(name: Path | str | bytes, *sources: Path | str | int) -> Iterator[Bin
         check_writable(descriptor, path, *sources)
         with open(os.dup(descriptor), "wb") as stream:
             yield stream
-    elif found and not stat.S_ISREG(found.st_mode):
-        if stat.S_ISBLK(found.st_mode):
+    elif status and not stat.S_ISREG(status.st_mode):
+        if stat.S_ISBLK(status.st_mode):
             raise PotstillError(f"{path}: it is a block device. Name a file.")
         with open(os.open(path, os.O_WRONLY), "wb") as stream:
             yield stream
     else:
-        if found:
-            _refuse_source(found, path, sources)
-        if found and not (found.st_mode & 0o222 and os.access(path, os.W_OK)):
+        if status:
+            _refuse_source(status, path, sources)
+        if status and not (status.st_mode & 0o222 and os.access(path, os.W_OK)):
             raise PotstillError(f"{path}: it is write-protected. Allow writing (`chmod u+w`), or choose another file.")
-        with _replacing(Path(os.path.realpath(path)), path, found) as stream:
+        with _replacing(Path(os.path.realpath(path)), path, status) as stream:
             yield stream
 
 
 @contextmanager
-def _replacing(place: Path, name: str, found: os.stat_result | None) -> Iterator[BinaryIO]:
+def _replacing(place: Path, name: str, status: os.stat_result | None) -> Iterator[BinaryIO]:
     """Open a temporary file whose contents replace those of `place` at the end."""
     is_protected = place.parent.is_dir() and not os.access(place.parent, os.W_OK | os.X_OK)
-    if is_protected and not found:
+    if is_protected and not status:
         raise PotstillError(f"{name}: its folder is not writable. Choose another.")
-    elsewhere = is_protected or (found is not None and found.st_nlink > 1)
+    elsewhere = is_protected or (status is not None and status.st_nlink > 1)
     with _temporary(Path(tempfile.gettempdir(), place.name) if elsewhere else place) as part:
         with part.open("wb") as stream:
-            if found:
-                part.chmod(stat.S_IMODE(found.st_mode))
+            if status:
+                part.chmod(stat.S_IMODE(status.st_mode))
                 with suppress(PermissionError):  # SELinux may keep its own attributes
                     shutil.copystat(place, part)
                 os.utime(part)
@@ -88,12 +88,12 @@ def _replacing(place: Path, name: str, found: os.stat_result | None) -> Iterator
             if elsewhere:
                 _overwrite(part, place)
                 return
-            if found:
-                os.chown(part, found.st_uid, found.st_gid)
-                part.chmod(stat.S_IMODE(found.st_mode))  # writing and chown reset some bits
+            if status:
+                os.chown(part, status.st_uid, status.st_gid)
+                part.chmod(stat.S_IMODE(status.st_mode))  # writing and chown reset some bits
             os.replace(part, place)
         except OSError:
-            if elsewhere or not found:
+            if elsewhere or not status:
                 raise
             _overwrite(part, place)  # it has another owner, or is a mount
 
@@ -133,13 +133,13 @@ def check_writable(descriptor: int, name: str, *sources: Path | str | int) -> No
 
     try:
         is_closed = fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY
-        found = os.fstat(descriptor)
+        status = os.fstat(descriptor)
     except OSError:
         is_closed = True
     if is_closed:
         raise PotstillError(f"{name}: it is closed, or not open for writing. Set a file with -o.")
-    if stat.S_ISREG(found.st_mode):  # a terminal may be both
-        _refuse_source(found, name, sources)
+    if stat.S_ISREG(status.st_mode):  # a terminal may be both
+        _refuse_source(status, name, sources)
 
 
 def _descriptor(path: str) -> int | None:
@@ -154,11 +154,11 @@ def _descriptor(path: str) -> int | None:
         path = os.path.join(folder, os.readlink(path))
 
 
-def _refuse_source(found: os.stat_result, name: str, sources: Iterable[Path | str | int]) -> None:
+def _refuse_source(status: os.stat_result, name: str, sources: Iterable[Path | str | int]) -> None:
     """Raise an error if a file is also read: it would be overwritten, or never end."""
     for source in sources:
         with suppress(OSError):  # missing or closed, which is reported when it is read
-            if os.path.samestat(found, os.stat(source)):
+            if os.path.samestat(status, os.stat(source)):
                 raise PotstillError(f"{name}: it is both input and output. Choose another output.")
 
 

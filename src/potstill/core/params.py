@@ -109,9 +109,9 @@ class Section(Keys):
         try:
             cls.model_validate(values)
         except ValidationError as error:
-            found = error.errors()
-            renamed = [cls._renamed(problem) for problem in found]
-            return [cls._explain(one) for one in found if one["type"] != "missing" or one["loc"] not in renamed]
+            problems = error.errors()
+            renamed = [cls._renamed(problem) for problem in problems]
+            return [cls._explain(one) for one in problems if one["type"] != "missing" or one["loc"] not in renamed]
         return []
 
     @classmethod

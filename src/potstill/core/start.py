@@ -96,12 +96,12 @@ def _print_error(kind: type[BaseException], error: BaseException, trace: Traceba
         print(message, file=sys.stderr)
 
 
-def _print_thread_error(found: threading.ExceptHookArgs) -> None:
+def _print_thread_error(args: threading.ExceptHookArgs) -> None:
     """Print the error that ended a thread; `run` does not repeat it if it also ends the command."""
-    if found.exc_value is None or error_line(found.exc_value) is None:
-        threading.__excepthook__(found)
+    if args.exc_value is None or error_line(args.exc_value) is None:
+        threading.__excepthook__(args)
     else:
-        _print_error(found.exc_type, found.exc_value, found.exc_traceback)
+        _print_error(args.exc_type, args.exc_value, args.exc_traceback)
 
 
 _open_closed_streams()

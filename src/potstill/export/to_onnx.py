@@ -170,8 +170,8 @@ def _logits(graph: _Graph, student: Student, ids: str) -> str:
         scores = graph("Where", graph("Unsqueeze", known, _ints(1)), scores, _floats(-np.inf))
         features = graph("Squeeze", graph("MatMul", graph("Softmax", scores, axis=2), vectors), _ints(1))
     elif architecture == "cnn":
-        found = graph("Mul", graph("Relu", convolve("convolution", 1)), graph("Unsqueeze", there, _ints(1)))
-        features = graph("ReduceMax", found, _ints(2), keepdims=0)
+        activations = graph("Mul", graph("Relu", convolve("convolution", 1)), graph("Unsqueeze", there, _ints(1)))
+        features = graph("ReduceMax", activations, _ints(2), keepdims=0)
     else:
         features = _bigru(graph, student, vectors, known)
     head, bias = (_weight(graph, student, f"head.{part}") for part in ("weight", "bias"))

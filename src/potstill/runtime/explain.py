@@ -42,15 +42,15 @@ def explain(student: Student, text: str, label: str | None = None) -> tuple[str,
     Returns:
         The class, its probability, and an attribution for each explained word.
     """
-    found = words(text)[: student.vocabulary.max_length]
-    shown, spans = found[:EXPLAINED], _ngram_spans(student.vocabulary, found)
-    texts = _occluded(student.vocabulary, found, spans)
+    tokens = words(text)[: student.vocabulary.max_length]
+    shown, spans = tokens[:EXPLAINED], _ngram_spans(student.vocabulary, tokens)
+    texts = _occluded(student.vocabulary, tokens, spans)
     [original] = _score(student, [next(texts)])
     chosen = int(original.argmax()) if label is None else student.labels.index(label)
     # A recurrent network reads word by word, and does not hold the vectors of all words.
     shape = student.shape
     width = 2 if shape.architecture == "bigru" else max(shape.embedding, shape.hidden)
-    size = max(1, CHUNK // ((len(found) + len(spans) + 1) * width + len(student.labels)))
+    size = max(1, CHUNK // ((len(tokens) + len(spans) + 1) * width + len(student.labels)))
     scores = [
         original[chosen] - row[chosen]
         for chunk in iter(lambda: list(islice(texts, size)), [])
@@ -103,22 +103,22 @@ def _log_probabilities(student: Student, texts: Encoded) -> np.ndarray:
     return logits - np.log(np.exp(logits).sum(1, keepdims=True))
 
 
-def _ngram_spans(vocabulary: Vocabulary, found: list[str]) -> list[tuple[int, int, int]]:
+def _ngram_spans(vocabulary: Vocabulary, tokens: list[str]) -> list[tuple[int, int, int]]:
     """Return start, end and row of the n-grams in the vocabulary."""
     spans = []
     for length in range(2, vocabulary.max_ngram + 1):
-        for start, ngram in enumerate(zip(*(found[i:] for i in range(length)), strict=False)):
+        for start, ngram in enumerate(zip(*(tokens[i:] for i in range(length)), strict=False)):
             if (row := vocabulary.row(" ".join(ngram))) != UNKNOWN:
                 spans.append((start, start + length, row))
     return spans
 
 
-def _occluded(vocabulary: Vocabulary, found: list[str], spans: list[tuple[int, int, int]]) -> Iterator[np.ndarray]:
+def _occluded(vocabulary: Vocabulary, tokens: list[str], spans: list[tuple[int, int, int]]) -> Iterator[np.ndarray]:
     """Yield the ids of a text, then its ids with each of the explained words unknown in turn."""
     starts, ends, rows = np.array(spans, np.int64).reshape(-1, 3).T
-    singles = np.array([vocabulary.row(word) for word in found] or [UNKNOWN], np.int64)
+    singles = np.array([vocabulary.row(word) for word in tokens] or [UNKNOWN], np.int64)
     yield np.concatenate([singles, rows])
-    for i in range(min(len(found), EXPLAINED)):
+    for i in range(min(len(tokens), EXPLAINED)):
         occluded = singles.copy()
         occluded[i] = UNKNOWN
         yield np.concatenate([occluded, rows[(starts > i) | (ends <= i)]])

@@ -76,9 +76,9 @@ class Student(Contents):
         if self.thresholds is None:
             return self.classes_[self._score(texts, Output.CLASSES)]
         chosen = choose(self.predict_proba(texts), self.thresholds)
-        found = np.empty(len(chosen), object)
-        found[:] = [tuple(self.labels[i] for i in np.flatnonzero(row)) for row in chosen]
-        return found
+        label_sets = np.empty(len(chosen), object)
+        label_sets[:] = [tuple(self.labels[i] for i in np.flatnonzero(row)) for row in chosen]
+        return label_sets
 
     def predict_proba(self, texts: Any) -> np.ndarray:
         """Return class probabilities, float32 of shape (texts, classes), in the order of `classes_`.

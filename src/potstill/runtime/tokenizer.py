@@ -96,7 +96,7 @@ def join(pieces: Iterable[str]) -> str:
 
 def _cut(text: str, pattern: re.Pattern[str]) -> list[str]:
     """Return the substrings of a text whose kinds match a pattern."""
-    return [text[slice(*found.span())] for found in pattern.finditer(text.translate(_kinds))]
+    return [text[slice(*match.span())] for match in pattern.finditer(text.translate(_kinds))]
 
 
 def ngrams(words: list[str], max_ngram: int) -> list[str]:
@@ -240,10 +240,10 @@ class Vocabulary:
         ids, dtype = bytearray(), np.min_scalar_type(self.size)
         starts = array("q", [0])
         for text in texts:
-            found = words(text)[: self.max_length]
-            rows = [row(word) for word in found] or [UNKNOWN]
+            tokens = words(text)[: self.max_length]
+            rows = [row(word) for word in tokens] or [UNKNOWN]
             if self.max_ngram > 1:
-                rows.extend(id_ for id_ in map(row, ngrams(found, self.max_ngram)) if id_ != UNKNOWN)
+                rows.extend(id_ for id_ in map(row, ngrams(tokens, self.max_ngram)) if id_ != UNKNOWN)
             ids += array(dtype.char, rows).tobytes()
             starts.append(starts[-1] + len(rows))
         return Encoded(np.frombuffer(ids, dtype), np.frombuffer(starts, np.int64))
