@@ -61,7 +61,7 @@ def packages() -> list[dict[str, str]]:
     try:
         listing = subprocess.run(["apt-cache", "dumpavail"], capture_output=True, text=True, check=True).stdout
     except FileNotFoundError:
-        raise SystemExit("error: there is no apt-cache: run this on Debian, or in a container of it") from None
+        raise SystemExit("error: apt-cache: not found. Run this on Debian, or in a container of it.") from None
     found = {}
     for block in listing.split("\n\n"):
         fields: dict[str, str] = {}
@@ -71,7 +71,7 @@ def packages() -> list[dict[str, str]]:
         if "Description" in fields and "Section" in fields:
             found.setdefault(fields["Description"].lower(), fields)
     if len(found) < MIN_PACKAGES:
-        raise SystemExit(f"error: apt-cache knows {len(found):,} descriptions, too few: run `apt-get update`")
+        raise SystemExit(f"error: apt-cache: too few descriptions (found: {len(found):,}). Run `apt-get update`.")
     shuffled = sorted(found.values(), key=lambda fields: fields["Package"])
     random.Random(SEED).shuffle(shuffled)
     return shuffled

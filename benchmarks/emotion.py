@@ -59,14 +59,7 @@ NETWORKS: dict[str, dict[str, Any]] = {
     "bigru-3k": {"vocab_size": 755, "embedding_dim": 3, "hidden": 8, **GRU},
     "bigru-1k": {"vocab_size": 1100, "embedding_rows": 331, "embedding_dim": 2, "hidden": 6, **SHARED},
     "bigru-500": {"vocab_size": 900, "embedding_rows": 127, "embedding_dim": 2, "hidden": 4, **SHARED},
-    "bigru-qr": {
-        "vocab_size": 940,
-        "embedding_dim": 4,
-        "hidden": 10,
-        **GRU,
-        "weight_bits": 3,
-        "fingerprint_bits": 4,
-    },
+    "bigru-qr": {"vocab_size": 940, "embedding_dim": 4, "hidden": 10, **GRU, "weight_bits": 3, "fingerprint_bits": 4},
 }
 # Further points of the curve over the number of parameters.
 SIZES: dict[str, dict[str, Any]] = {
@@ -192,8 +185,7 @@ def article(data: Path) -> dict[str, Any]:
     model = make_pipeline(TfidfVectorizer(), LogisticRegression()).fit(train["text"], train["label"])
     classes, words = model[-1].coef_.shape
     return result(
-        ALL,
-        "TF-IDF + logistic regression, files as they are",
+        Run(ALL, "TF-IDF + logistic regression, files as they are"),
         classes * words + classes + words,
         rows=(len(train), len(validation), len(test)),
         validation=model.score(validation["text"], validation["label"]),

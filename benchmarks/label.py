@@ -68,10 +68,7 @@ def main() -> None:
     classify = transformers.pipeline(
         "text-classification", model=str(arguments.teacher), batch_size=BATCH, dtype="float32", device=device.device()
     )
-    engines = {
-        "pipeline": partial(pipeline, classify, facts),
-        "potstill": partial(potstill, arguments.teacher, params),
-    }
+    engines = {"pipeline": partial(pipeline, classify, facts), "potstill": partial(potstill, arguments.teacher, params)}
     if device.bf16("auto"):
         fp32 = params.model_copy(update={"precision": "fp32"})
         engines["potstill, fp32"] = partial(potstill, arguments.teacher, fp32)

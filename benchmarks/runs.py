@@ -16,7 +16,7 @@ import statistics
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache, partial
 from pathlib import Path
 from time import perf_counter
@@ -74,12 +74,12 @@ class Setting:
 
 @dataclass(frozen=True)
 class Run:
-    """A student to train.
+    """A student to train, or a peer of the same setting.
 
     Attributes:
         setting: the data and the teacher.
         model: its name in the tables.
-        training: `hard` labels, or `distilled`.
+        training: `hard` labels, or `distilled`; empty for a peer.
         params: changes to params.yaml.
         seed: for weights and batches.
         validation: another setting, whose validation split selects the epoch; None for `setting`.
@@ -88,9 +88,9 @@ class Run:
 
     setting: Setting
     model: str
-    training: str
-    params: dict[str, Any]
-    seed: int
+    training: str = ""
+    params: dict[str, Any] = field(default_factory=dict)
+    seed: int = 0
     validation: Setting | None = None
     texts: int | None = None
 
@@ -221,39 +221,34 @@ def _train(folders: dict[str, Path], item: tuple[Run, Path]) -> None:
     files.write_json(
         path,
         result(
-            run.setting,
-            run.model,
+            run,
             trained.student.parameters,
             rows=(len(data.train), len(validation), len(data.test)),
             validation=trained.best["validation_accuracy"],
             tested=tested,
             command=shlex.join(run.setting.command("$DATA", model.section, changes)),
-            training=run.training,
             size=len(trained.student.to_bytes()),
-            seed=run.seed,
             transfer_texts=len(learned.texts) if is_distilled else 0,
         ),
     )
 
 
 def result(
-    setting: Setting,
-    model: str,
+    run: Run,
     parameters: int,
     *,
     rows: tuple[int, int, int],
     validation: float,
     tested: Mapping[str, Any],
     command: str,
-    training: str = "",
     size: int | None = None,
-    seed: int = 0,
     transfer_texts: int = 0,
 ) -> Row:
     """Return a row of the results.
 
     Args:
-        setting, model, parameters, training, seed: as in `Run`.
+        run: the student or the peer.
+        parameters: their number.
         rows: of train, validation and test.
         validation: accuracy on validation, a fraction.
         tested: `accuracy` and `matthews` on test.
@@ -263,13 +258,13 @@ def result(
     """
     labels, validation_rows, test_rows = rows
     return {
-        "setting": setting.name,
+        "setting": run.setting.name,
         "labels": labels,
-        "model": model,
-        "training": training,
+        "model": run.model,
+        "training": run.training,
         "parameters": parameters,
         "bytes": size,
-        "seed": seed,
+        "seed": run.seed,
         "validation_rows": validation_rows,
         "validation_accuracy": round(float(validation), 6),
         "test_accuracy": tested["accuracy"],
@@ -325,8 +320,7 @@ def peers(setting: Setting, folder: Path) -> list[Row]:
     }
     return [
         result(
-            setting,
-            model,
+            Run(setting, model),
             parameters,
             rows=(len(data.train), len(data.validation), len(data.test)),
             validation=validation,

@@ -88,21 +88,19 @@ class Worker:
 
 def peers(data: Dataset) -> tuple[Path, dict[str, Any]]:
     """Make the peers' environment and train them if needed; return their folder and the settings tried."""
-    python = PEERS / "bin" / "python"
-    requirements = RESULTS / "requirements.txt"
+    python, requirements = PEERS / "bin" / "python", RESULTS / "requirements.txt"
     stamp = PEERS / files.sha256(requirements)[:12]
     if not stamp.exists():
         print("an environment for the peers (minutes)", file=sys.stderr)
         subprocess.run([sys.executable, "-m", "venv", "--clear", str(PEERS)], check=True)
         subprocess.run([str(python), "-m", "pip", "install", "--quiet", "-r", str(requirements)], check=True)
         stamp.touch()
-    key = files.sha256(RESULTS / "peers.py")[:12]
-    folder = PEERS / f"models-{key}"
+    folder = PEERS / f"models-{files.sha256(RESULTS / 'peers.py')[:12]}"
     if not (folder / "tried.json").exists():
         print("training the peers (minutes)", file=sys.stderr)
         folder.mkdir(exist_ok=True)
         for split in ("train", "validation"):
-            table = getattr(data, split)
+            table = data.split(split)
             rows = [[text, data.labels[label]] for text, label in zip(table["text"], table["label"], strict=True)]
             files.write_json(folder / f"{split}.json", rows)
         command = [python, RESULTS / "peers.py", folder / "train.json", folder / "validation.json", folder]
@@ -114,8 +112,7 @@ def peers(data: Dataset) -> tuple[Path, dict[str, Any]]:
 
 def measure(workers: list[Worker], data: Dataset, where: Path) -> list[dict[str, Any]]:
     """Time all models in turns, and return a row per model."""
-    splits = (data.train, data.validation, data.test)
-    texts = [text for split in splits for text in split["text"]]
+    texts = [text for split in (data.train, data.validation, data.test) for text in split["text"]]
     tested = data.test["text"].tolist()
     right = np.array(data.labels)[data.test["label"]]
     rows: dict[str, dict[str, Any]] = {}
@@ -137,8 +134,7 @@ def measure(workers: list[Worker], data: Dataset, where: Path) -> list[dict[str,
     for number in range(ROUNDS):
         print(f"round {number + 1} of {ROUNDS}", file=sys.stderr)
         for worker in workers:
-            answer = worker.ask(score=SECONDS)
-            rates[worker.name].append(rows[worker.name]["texts"] / answer["seconds"])
+            rates[worker.name].append(rows[worker.name]["texts"] / worker.ask(score=SECONDS)["seconds"])
     for worker in workers:
         row, answer = rows[worker.name], worker.ask(one=min(SINGLES, worker.texts))
         row["texts_per_second"] = round(statistics.median(rates[worker.name]))

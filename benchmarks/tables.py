@@ -39,8 +39,7 @@ def summarise(rows: Rows, by: tuple[str, ...] = ("setting", "model", "training")
         transfer_texts=("transfer_texts", "max"),
     ).reset_index()
     # The interval is that of one run, since all runs share the test split.
-    bounds = [interval(round(row.test * row.test_rows), row.test_rows) for row in summary.itertuples()]
-    summary[["low", "high"]] = bounds
+    summary[["low", "high"]] = [interval(round(r.test * r.test_rows), r.test_rows) for r in summary.itertuples()]
     return summary
 
 
@@ -138,9 +137,7 @@ def emotion(rows: Rows, folder: Path) -> None:
 
 def glue(name: str, rows: Rows, verdict: str, folder: Path) -> None:
     """Write the README's table of a task, and the verdict on its student."""
-    summary = summarise(rows).sort_values("test")
-    matthews = [f"{100 * row.matthews:.1f}" for row in summary.itertuples()]
-    lines = [[*cells(row), value] for row, value in zip(summary.itertuples(), matthews, strict=True)]
+    lines = [[*cells(row), f"{100 * row.matthews:.1f}"] for row in summarise(rows).sort_values("test").itertuples()]
     text = markdown(HEADINGS | {"Matthews × 100": "---:"}, lines) + f"\n> {verdict}\n"
     publish(folder / f"{name}.md", name, text)
 
@@ -304,8 +301,7 @@ def parameters(rows: Rows, folder: Path) -> None:
     """Draw accuracy against the number of parameters."""
     kept = [row | {"model": row["model"].split("-")[0]} if row["training"] else row for row in rows]
     kept = [row for row in kept if row["training"] or "teacher" in row["model"]]
-    title = "Accuracy against the number of parameters"
-    curves(kept, "parameters", title, "parameters", folder / "parameters.png")
+    curves(kept, "parameters", "Accuracy against the number of parameters", "parameters", folder / "parameters.png")
 
 
 def curves(rows: Rows, along: str, title: str, label: str, path: Path) -> None:
@@ -314,8 +310,7 @@ def curves(rows: Rows, along: str, title: str, label: str, path: Path) -> None:
     data["name"] = data["model"].where(data["training"] != "hard", data["model"] + ", hard labels")
     means = 100 * data.groupby(["name", along])["test_accuracy"].mean()
     order = means.groupby("name").last().sort_values(ascending=False).index  # as the lines end, so the legend
-    lines = {name: means[name] for name in order}
-    draw_curves({name: (list(line.index), list(line)) for name, line in lines.items()}, title, label, path)
+    draw_curves({name: (list(means[name].index), list(means[name])) for name in order}, title, label, path)
 
 
 def label(rows: Rows, folder: Path) -> None:

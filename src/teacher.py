@@ -45,8 +45,8 @@ def teach(name: str, params: TeacherParams) -> None:
         if table.is_table(checkpoint):
             if params.mlm_epochs:
                 raise PotstillError(
-                    f"{checkpoint} is a table, which cannot be trained. Set `mlm_epochs: 0` in teacher.presets.{name}, "
-                    "or teacher.mlm_epochs=0."
+                    f"{checkpoint}: a table cannot be trained. Set `mlm_epochs: 0` in teacher.presets.{name}, or "
+                    "teacher.mlm_epochs=0."
                 )
             probabilities = table.read(Path(checkpoint), data.labels, data.multi_label)
             splits = {split: data.split(split)["text"] for split in (*SPLITS, "unlabelled")}

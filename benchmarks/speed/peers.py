@@ -1,4 +1,4 @@
-"""Trains the peers, in their environment: `python peers.py TRAIN VALIDATION FOLDER MINILM`.
+"""Train the peers, in their environment: `python peers.py TRAIN VALIDATION FOLDER MINILM`.
 
 Settings are chosen on validation, as a user would; what was tried is printed as JSON.
 """
@@ -21,7 +21,7 @@ CS = (1.0, 3.0, 10.0, 30.0)
 
 
 def read(path: str) -> tuple[list[str], list[str]]:
-    """Texts and labels."""
+    """Return texts and labels."""
     rows = json.loads(Path(path).read_text())
     return [text for text, _ in rows], [label for _, label in rows]
 
@@ -32,7 +32,7 @@ def main() -> None:
     tried: dict[str, list[dict[str, Any]]] = {"fastText": [], "TF-IDF + logistic regression": [], "model2vec": []}
 
     def note(peer: str, accuracy: float, **settings: Any) -> bool:
-        """Whether this is the best so far."""
+        """Add a result; return whether it is the best so far."""
         best = max((row["validation_accuracy"] for row in tried[peer]), default=-1)
         tried[peer].append({"settings": settings, "validation_accuracy": round(float(accuracy), 6)})
         return accuracy > best

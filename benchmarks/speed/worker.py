@@ -1,4 +1,4 @@
-"""A model in a process of its own: `python worker.py KIND PATH`, commands come in and answers go out.
+"""A model in a process of its own: `python worker.py KIND PATH` reads commands and writes answers.
 
 It runs in potstill's environment or in the peers', and imports only what its model needs. Commands, a line of JSON
 each: `{"load": text}` loads the model and classifies one text, `{"texts": path}` reads a JSON list, `{"labels": true}`
@@ -17,7 +17,7 @@ for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 
 
 def load(kind: str, path: str) -> Callable[[list[str]], list[str]]:
-    """A function from texts to labels."""
+    """Return a function from texts to labels."""
     if kind == "potstill":
         from potstill import Student
 
@@ -41,8 +41,8 @@ def load(kind: str, path: str) -> Callable[[list[str]], list[str]]:
     if kind == "teacher":
         from pathlib import Path
 
-        from potstill import device
-        from potstill.teacher import model
+        from potstill.core import device
+        from potstill.scoring import model
 
         device.use_threads(1)
         teacher = model.load(Path(path))
@@ -51,7 +51,7 @@ def load(kind: str, path: str) -> Callable[[list[str]], list[str]]:
 
 
 def peak() -> float:
-    """The most memory that this process has had, in megabytes."""
+    """Return the peak memory of this process, in megabytes."""
     with open("/proc/self/status") as stream:
         return next(int(line.split()[1]) for line in stream if line.startswith("VmHWM")) / 1024
 

@@ -124,12 +124,9 @@ def _clean_unlabelled(texts: list[pd.Series], splits: dict[str, pd.DataFrame]) -
     held_out = key.isin(comparison_keys(pd.concat([splits["validation"]["text"], splits["test"]["text"]])))
     in_train = key.isin(comparison_keys(splits["train"]["text"])) & ~held_out
     repeated = key.duplicated() & ~held_out & ~in_train
-    removed = {
-        "in_validation_or_test": int(held_out.sum()),
-        "in_train": int(in_train.sum()),
-        "duplicates": int(repeated.sum()),
-    }
-    return pooled[~(held_out | in_train | repeated)], removed
+    removed = {"in_validation_or_test": held_out, "in_train": in_train, "duplicates": repeated}
+    kept = pooled[~(held_out | in_train | repeated)]
+    return kept, {reason: int(rows.sum()) for reason, rows in removed.items()}
 
 
 def _finish(rows: pd.DataFrame) -> pd.DataFrame:

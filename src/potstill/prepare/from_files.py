@@ -86,15 +86,11 @@ def _shards(folder: Path, split: str, names: list[str]) -> list[str]:
     found = [(int(shard["number"]), int(shard["count"])) for shard in shards]
     expected = [(number, count) for number in range(count)]
     if missing := sorted(set(expected) - set(found)):
-        shard = f"{shards[0]['stem']}-{missing[0][0]:05d}-of-{count:05d}"
-        raise PotstillError(
-            f"{folder}: no {shard} (found: {len(found)} of {count} shards). Add it, or set `prepare.{split}` to one "
-            "file."
-        )
+        shard = f"{shards[0]['stem']}-{missing[0][0]:05d}-of-{count:05d} (found: {len(found)} of {count} shards)"
+        raise PotstillError(f"{folder}: no {shard}. Add it, or set `prepare.{split}` to one file.")
     if found != expected:
-        raise PotstillError(
-            f"{folder}: {' and '.join(names)} are shards of more than one {split} split. Keep those of one."
-        )
+        both = " and ".join(names)
+        raise PotstillError(f"{folder}: {both} are shards of more than one {split} split. Keep those of one.")
     return names
 
 

@@ -35,12 +35,7 @@ FOREIGN = {
 }
 CONTROL = set(range(32)) - set(b"\t\n\v\f\r\x1a\x1b")  # bytes that do not occur in texts
 # UTF-32 first: its little-endian mark begins with that of UTF-16.
-BYTE_ORDER_MARKS = {
-    b"\xff\xfe\0\0": "utf-32",
-    b"\0\0\xfe\xff": "utf-32",
-    b"\xff\xfe": "utf-16",
-    b"\xfe\xff": "utf-16",
-}
+BYTE_ORDER_MARKS = {b"\xff\xfe\0\0": "utf-32", b"\0\0\xfe\xff": "utf-32", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 
 
 class Block(NamedTuple):

@@ -13,7 +13,6 @@ from potstill.readers.open import display_name
 # Characters that Unicode calls default-ignorable, beside format characters: fillers and variation selectors.
 _IGNORABLE = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]")
 _DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
-_LONGEST_LIST = 300  # characters of the columns that a message lists
 
 
 @dataclass
@@ -93,7 +92,7 @@ class Request:
             separator: of the fields, in csv and tsv.
         """
         has = ", ".join(map(quoted, found)) or "none"
-        has = has if len(has) <= _LONGEST_LIST else f"{has[:_LONGEST_LIST]}…"
+        has = has if len(has) <= 300 else f"{has[:300]}…"
         advice = self.advice.get(name, "Name one with --column")
         if separator and len(found) == 1:
             for other, other_name in _DELIMITERS.items():
@@ -119,10 +118,8 @@ class Request:
             if column not in header:
                 raise self.missing_column(column, header, separator)
             if header.count(column) > 1:
-                raise PotstillError(
-                    f"{display_name(self.path)}: {header.count(column)} columns are named {quoted(column)}. "
-                    "Rename all but one."
-                )
+                same = f"{header.count(column)} columns are named {quoted(column)}"
+                raise PotstillError(f"{display_name(self.path)}: {same}. Rename all but one.")
         return [header.index(column) for column in self.columns]
 
 

@@ -402,10 +402,8 @@ def _check_names(raw: RawData, names: list[str], ids: dict[str, int], by_id: boo
                 fault = _differs(label, names, "`prepare.label_names`") or _unquoted(label, names)
                 raise PotstillError(f"{where}, {fault or 'which `prepare.label_names` does not list. Add it there.'}")
             if by_id and not 0 <= ids[label] < len(names):
-                raise PotstillError(
-                    f"{where}, but `prepare.label_names` has names for the ids 0 to {len(names) - 1}. "
-                    "Correct one of them."
-                )
+                known = f"`prepare.label_names` has names for the ids 0 to {len(names) - 1}"
+                raise PotstillError(f"{where}, but {known}. Correct one of them.")
     multi_label = any(isinstance(labels, tuple) for labels in train.rows["label"])
     for name in names:
         if multi_label and JOINT in name:
