@@ -1,4 +1,4 @@
-"""The stage `prepare`: sources, formats, cleaning, counts and invalid inputs."""
+"""The stage `prepare`."""
 
 import pandas as pd
 
