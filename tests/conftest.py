@@ -39,8 +39,8 @@ def pytest_runtest_makereport():
 def pytest_collection_modifyitems(items):
     """Run slow tests first, so that no core is idle at the end.
 
-    One test of test_pipeline.py comes first and makes the project that they share; the others follow later, so that they
-    need not wait for it.
+    One test of test_pipeline.py comes first and makes the project that they share; the others come later, so that
+    they need not wait for it.
     """
     items.sort(key=lambda item: (item.get_closest_marker("slow") is None, item.path.name == "test_pipeline.py"))
     first = next((item for item in items if item.path.name == "test_pipeline.py"), None)

@@ -139,7 +139,7 @@ def make(folder, store, checkpoint):
 
 @contextmanager
 def started(folder, *command):
-    """Start a command in its own session; yield the process and a function that returns its output. Kill it at the end."""
+    """Start a command in its own session; yield the process and a function that returns its output; then kill it."""
     log = folder.parent / f"{folder.name}.log"
     with log.open("w") as stream:
         process = subprocess.Popen(
