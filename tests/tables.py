@@ -38,7 +38,7 @@ def refused(path, *words, column="text", kind=None):
     return str(caught.value)
 
 
-def make(path: Path, content: str | bytes, encoding: str = "utf-8") -> Path:
+def write_file(path: Path, content: str | bytes, encoding: str = "utf-8") -> Path:
     path.write_bytes(content.encode(encoding) if isinstance(content, str) else content)
     return path
 

@@ -10,17 +10,18 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.prepare_project import Project, rows, three_splits
-from tests.project import make
-from tests.tables import ROWS, zstd
+from tests.tables import ROWS, write_file, zstd
 from tests.tasks import FEELINGS, make_mixed_texts
 
 
 def test_every_ending_gives_the_same_data(project: Project) -> None:
     lines = "".join(json.dumps({"text": text, "label": label}) + "\n" for text, label in ROWS)
-    make(project.data / "a.jsonl", lines)
-    make(project.data / "b.ndjson.gz", gzip.compress(lines.encode()))
-    make(project.data / "c.JSONL.zst", zstd(lines.encode()))
-    make(project.data / "d.txt.gz", gzip.compress("".join(f"{text};{label}\n\n" for text, label in ROWS).encode()))
+    write_file(project.data / "a.jsonl", lines)
+    write_file(project.data / "b.ndjson.gz", gzip.compress(lines.encode()))
+    write_file(project.data / "c.JSONL.zst", zstd(lines.encode()))
+    write_file(
+        project.data / "d.txt.gz", gzip.compress("".join(f"{text};{label}\n\n" for text, label in ROWS).encode())
+    )
     pd.DataFrame(ROWS, columns=["text", "label"]).to_parquet(project.data / "e.pq")
     frames = [
         project.prepare(train=name)[0].train for name in ("a.jsonl", "b.ndjson.gz", "c.JSONL.zst", "d.txt.gz", "e.pq")
@@ -57,7 +58,7 @@ def test_folders_pipes_and_broken_links_are_named(project: Project) -> None:
     train.mkdir()
     for given in (None, "train.csv"):
         project.fails("mine/train.csv: it is a folder. Set `prepare.train` to a file in mine", train=given)
-    make(project.data / "train.jsonl", "".join(json.dumps({"text": t, "label": n}) + "\n" for t, n in ROWS))
+    write_file(project.data / "train.jsonl", "".join(json.dumps({"text": t, "label": n}) + "\n" for t, n in ROWS))
     assert project.prepare()[0].labels == ["bad", "good"]
     (project.data / "val.csv").mkdir()
     project.fails("mine/val.csv: it is a folder. Set `prepare.validation`")
@@ -74,10 +75,10 @@ def test_a_label_of_a_part_is_named_by_its_row(project: Project) -> None:
 def test_a_line_without_the_key_of_the_label_is_named(project: Project, multi_label: bool) -> None:
     lines = [json.dumps({"text": text, "label": label}) for text, label in ROWS]
     lines[6] = '{"text": "x", "lable": "good"}'
-    make(project.data / "train.jsonl", "\n".join(lines))
+    write_file(project.data / "train.jsonl", "\n".join(lines))
     project.fails("line 7 has no key 'label' (found: 'text', 'lable')", multi_label=multi_label)
     lines[6:7] = ['{"text": "x", "label": null}', '{"text": "y", "label": []}']
-    make(project.data / "train.jsonl", "\n".join(lines))
+    write_file(project.data / "train.jsonl", "\n".join(lines))
     if multi_label:
         assert sum(project.prepare(multi_label=True)[1]["without_label"].values()) == 2
 
@@ -86,7 +87,7 @@ def test_a_line_without_the_key_of_the_label_is_named(project: Project, multi_la
     ("name", "content"), [("a.csv", "text,label\n,good\n"), ("a.jsonl", '{"text": " ", "label": 1}')]
 )
 def test_an_empty_text_teaches_nothing(project: Project, name: str, content: str) -> None:
-    make(project.data / name, content)
+    write_file(project.data / name, content)
     project.fails(f"mine/{name}: ", " 1 has no text", train=name)
     project.table("train.csv", rows(20))
     project.fails(f"mine/{name}: ", " 1 has no text", unlabelled=[name])
@@ -111,7 +112,7 @@ def test_a_bomb_ends_in_one_line(project: Project, monkeypatch) -> None:
     column = pa.DictionaryArray.from_arrays(indices, pa.array(["a " * 5000]))
     pq.write_table(pa.table({"text": column, "label": ["a", "b"] * 2500}), project.data / "train.parquet")
     project.fails("unpacks to more than 300 times its")
-    make(project.data / "train.csv.gz", gzip.compress(b"text,label\n" + b"a,b\n" * 100_000))
+    write_file(project.data / "train.csv.gz", gzip.compress(b"text,label\n" + b"a,b\n" * 100_000))
     project.fails("unpacks to more than 300 times its", train="train.csv.gz")
 
 

@@ -5,8 +5,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from potstill.readers import formats
-from tests.project import make
-from tests.tables import CONTENT, texts, zstd
+from tests.tables import CONTENT, texts, write_file, zstd
 
 
 @pytest.mark.parametrize("name", ["a.txt", "a.csv", "a.tsv", "a.jsonl", "a.ndjson", "A.CSV", "b.TXT"])
@@ -16,7 +15,7 @@ def test_each_format_is_read_compressed_or_not(tmp_path, name, packed):
     content = CONTENT[kind].encode()
     if packed:
         content = zstd(content) if packed == ".zst" else gzip.compress(content)
-    assert texts(make(tmp_path / (name + packed), content))[1] == ["one", "two, 2", "three"]
+    assert texts(write_file(tmp_path / (name + packed), content))[1] == ["one", "two, 2", "three"]
 
 
 @pytest.mark.parametrize("name", ["a.parquet", "a.pq", "A.PARQUET"])

@@ -12,8 +12,7 @@ import pytest
 from potstill.core.errors import PotstillError
 from potstill.readers import parquet, read, request
 from potstill.readers.tables import class_name
-from tests.project import make
-from tests.tables import read_list, refused, texts
+from tests.tables import read_list, refused, texts, write_file
 
 
 @pytest.mark.parametrize(
@@ -83,7 +82,7 @@ def test_damaged_pages_are_one_line_that_names_the_row_group(tmp_path, codec):
     path.write_bytes(content)
     refused(path, "row group 1 is damaged")
     content[-200:-8] = bytes(192)
-    refused(make(path, bytes(content)), "is not a valid Parquet file")
+    refused(write_file(path, bytes(content)), "is not a valid Parquet file")
 
 
 def test_bytes_that_are_not_utf8_are_a_bad_row(tmp_path):

@@ -2,8 +2,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.project import make
-from tests.tables import refused
+from tests.tables import refused, write_file
 
 
 @pytest.mark.parametrize("ending", ["csv", "tsv", "jsonl", "parquet"])
@@ -12,9 +11,9 @@ def test_two_columns_of_one_name_are_refused(tmp_path, ending):
     if ending == "parquet":
         pq.write_table(pa.Table.from_arrays([pa.array(["a"])] * 3, names=["text", "text", "x"]), path)
     elif ending == "jsonl":
-        make(path, '{"text": "a", "text": "b"}\n')
+        write_file(path, '{"text": "a", "text": "b"}\n')
     else:
-        make(path, "text,text,x\na,b,c\n".replace(",", "\t" if ending == "tsv" else ","))
+        write_file(path, "text,text,x\na,b,c\n".replace(",", "\t" if ending == "tsv" else ","))
     refused(path, "'text'", "Rename")
 
 
@@ -40,4 +39,4 @@ def test_two_columns_of_one_name_are_refused(tmp_path, ending):
     ],
 )
 def test_a_missing_column_has_its_cause_named(tmp_path, name, header, says):
-    refused(make(tmp_path / name, f"{header}\n{header}\n"), says)
+    refused(write_file(tmp_path / name, f"{header}\n{header}\n"), says)

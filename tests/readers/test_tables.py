@@ -10,7 +10,7 @@ import pytest
 
 from potstill.readers.tables import class_name
 from tests.prepare_project import Project, rows, three_splits
-from tests.project import make
+from tests.tables import write_file
 
 
 @pytest.mark.parametrize("ending", ["csv", "tsv", "jsonl", "parquet", "txt"])
@@ -22,7 +22,7 @@ def test_numbers_are_the_same_labels_from_every_format(project: Project, ending:
     elif ending == "parquet":
         frame.to_parquet(path)
     elif ending == "txt":
-        make(path, "".join(f"{text};{label}\n" for text, label in frame.itertuples(index=False)))
+        write_file(path, "".join(f"{text};{label}\n" for text, label in frame.itertuples(index=False)))
     else:
         frame.to_csv(path, index=False, sep="\t" if ending == "tsv" else ",")
     assert project.prepare()[0].labels == ["0.5", "1", "1.5", "2"]
@@ -35,7 +35,7 @@ def test_labels_are_the_same_however_a_format_writes_them(project: Project) -> N
     }
     for name, (labels, head, line) in written.items():
         content = head + "".join(line.format(text=f"t {i}", label=labels[i % 3]) for i in range(60))
-        make(project.data / f"train.{name}", content)
+        write_file(project.data / f"train.{name}", content)
         assert project.prepare(train=f"train.{name}")[0].labels == ["0.1", "1e+20", "true"]
     for kind, labels in ((float, [0.1, 1e20]), (bool, [False, True])):
         values = pa.array([kind(labels[i % 2]) for i in range(60)])
@@ -73,7 +73,7 @@ def test_numbers_that_tables_write_differently_are_one_class(project: Project, c
     says = "mine/train.csv: labels that are numbers are read as numbers: '3.00' is the class '3', '4.50' is"
     [line] = [line for line in capsys.readouterr().err.splitlines() if "class" in line]
     assert line == f"{says} the class '4.5'. If they are names, put a letter before them (as in v3.10)"
-    make(project.data / "test.jsonl", '{"text": "t", "label": 4.5}\n{"text": "u", "label": 3.0}\n')
+    write_file(project.data / "test.jsonl", '{"text": "t", "label": 4.5}\n{"text": "u", "label": 3.0}\n')
     decimals = pa.array([Decimal("4.500"), Decimal("3.000")])
     pq.write_table(pa.table({"text": ["t", "u"], "label": decimals}), project.data / "test.parquet")
     for test in ("test.jsonl", "test.parquet"):
@@ -89,9 +89,9 @@ def test_labels_that_may_be_versions_are_refused_in_all_of_a_table(project: Proj
     for labels in (['"1.1"', '"1.10"'], ['["1.1"]', '["1.10"]']):
         found = [*labels, "2"]
         content = "".join(f'{{"text": "t {i}", "label": {found[i % 3]}}}\n' for i in range(60))
-        make(project.data / "a.jsonl", content)
+        write_file(project.data / "a.jsonl", content)
         project.fails(f"mine/a.jsonl: {says}", train="a.jsonl", multi_label=labels[0][0] == "[")
-    make(project.data / "a.jsonl", content.replace('["1.1"]', "1.1").replace('["1.10"]', '"1.10"'))
+    write_file(project.data / "a.jsonl", content.replace('["1.1"]', "1.1").replace('["1.10"]', '"1.10"'))
     assert project.prepare(train="a.jsonl", multi_label=True)[0].labels == ["1.1", "2"]
     label = pa.array([Decimal("1.10"), Decimal("1.20")] * 20)
     pq.write_table(pa.table({"text": [f"t {i}" for i in range(40)], "label": label}), project.data / "a.parquet")
@@ -192,12 +192,12 @@ def test_a_label_that_train_has_in_another_case_is_an_error(project: Project) ->
 
 def test_a_label_that_is_too_large_a_number_is_an_error(project: Project) -> None:
     for label in ("9" * 5000, "1e999", "Infinity", "12345678901234567890.0"):
-        make(project.data / "train.jsonl", f'{{"text": "a", "label": 1}}\n{{"text": "b", "label": {label}}}\n')
+        write_file(project.data / "train.jsonl", f'{{"text": "a", "label": 1}}\n{{"text": "b", "label": {label}}}\n')
         project.fails("line 2 has a label that is an infinite or too large number. Store labels as")
     given = "".join(
         f'{{"text": "t {i}", "label": {10**20 + i % 2}, "id": {"9" * 5000 if i else 1}}}\n' for i in range(40)
     )
-    make(project.data / "train.jsonl", given)
+    write_file(project.data / "train.jsonl", given)
     assert project.prepare()[0].labels == [str(10**20), str(10**20 + 1)]
 
 

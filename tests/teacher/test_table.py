@@ -8,7 +8,7 @@ from potstill.scoring import model as teachers
 from potstill.teacher import table
 from potstill.teacher import table as answers
 from potstill.teacher import table as teacher_table
-from tests.project import make
+from tests.tables import write_file
 
 
 def write(path, **columns):
@@ -141,7 +141,7 @@ def test_a_teachers_table_has_any_format(tmp_path, ending):
 )
 def test_a_teachers_table_that_cannot_be_read_says_why(tmp_path, name, content, says):
     with pytest.raises(PotstillError) as caught:
-        teacher_table.read(make(tmp_path / name, content, "latin1"), ["schön", "1"])
+        teacher_table.read(write_file(tmp_path / name, content, "latin1"), ["schön", "1"])
     assert says in str(caught.value)
 
 
