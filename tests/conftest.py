@@ -33,7 +33,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport():
-    """Where nothing may be skipped (STRICT=1), a skipped test has failed."""
+    """With STRICT=1, report a skipped test as failed."""
     report = yield
     if report.skipped and os.environ.get("STRICT") == "1":
         report.outcome = "failed"
@@ -41,9 +41,10 @@ def pytest_runtest_makereport():
 
 
 def pytest_collection_modifyitems(items):
-    """What is slow comes first, so that at the end no core waits for another.
+    """Run slow tests first, so that no core is idle at the end.
 
-    One test of the pipeline comes before all, and the rest after others, which are run while it makes what they share.
+    One test of test_pipeline.py comes first and makes the project that they share; the others come later, so that
+    they need not wait for it.
     """
     items.sort(key=lambda item: (item.get_closest_marker("slow") is None, item.path.name == "test_pipeline.py"))
     first = next((item for item in items if item.path.name == "test_pipeline.py"), None)
@@ -54,7 +55,7 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture(scope="session")
 def data() -> Dataset:
-    """A task of three classes, easy for anybody who reads."""
+    """An easy task of three classes."""
     return Dataset(
         labels=list(FEELINGS),
         train=make_texts(240, 0),
@@ -66,7 +67,7 @@ def data() -> Dataset:
 
 @pytest.fixture(scope="session")
 def mixed() -> Dataset:
-    """A task of three labels, of which a text may have several, or none."""
+    """A multi-label task of three labels."""
     return Dataset(
         labels=list(FEELINGS),
         train=make_mixed_texts(300, 0),
@@ -84,7 +85,7 @@ def bert(tmp_path_factory: pytest.TempPathFactory, data: Dataset) -> Path:
 
 @pytest.fixture(scope="session")
 def origin(tmp_path_factory):
-    """See `tests.project.make`. Processes that run tests side by side share it: nobody changes what is in it."""
+    """The repository of `tests.project.make`. Parallel test processes share it, so tests must not change it."""
     shared = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         shared = shared.parent
@@ -101,21 +102,21 @@ def origin(tmp_path_factory):
 
 @pytest.fixture
 def clone(origin, tmp_path):
-    """A fresh clone, with nothing pulled."""
+    """A fresh clone without DVC's files."""
     run(tmp_path, "git", "clone", "--quiet", str(origin), "clone")
     return tmp_path / "clone"
 
 
 @pytest.fixture
 def pulled(clone):
-    """A fresh clone that has pulled."""
+    """A fresh clone with DVC's files."""
     run(clone, "dvc", "pull")
     return clone
 
 
 @pytest.fixture
 def project(tmp_path, monkeypatch):
-    """The stage `prepare` in a scratch folder, the current one."""
+    """The stage `prepare` in a scratch folder, which is the working directory."""
     from tests.prepare_project import Project
 
     monkeypatch.chdir(tmp_path)

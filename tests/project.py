@@ -1,4 +1,4 @@
-"""A project of potstill's with tiny data in a scratch folder, and the real commands in it."""
+"""Run real commands in a scratch project with tiny data."""
 
 import csv
 import functools
@@ -42,13 +42,13 @@ SMALL = {
     "ablate.label_shares": [0.3],
     "evaluate.timing_seconds": 0.2,
 }
-# In every section that has them.
+# For every section that has the key.
 SMALL_ANYWHERE = {"epochs": 2, "threads": 1}
 RAN = re.compile(r"Running stage '([^']+)'")
 
 
 def run(folder, *command, fails=False):
-    """Run a command in a folder; give what it printed."""
+    """Run a command in a folder; return its output."""
     done = subprocess.run(command, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, timeout=600)
     output = done.stdout + done.stderr
     assert bool(done.returncode) == fails, f"{command} exited with {done.returncode}:\n{output[-4000:]}"
@@ -56,35 +56,35 @@ def run(folder, *command, fails=False):
 
 
 def free():
-    """A port that nobody listens on."""
+    """Return a free port."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return listener.getsockname()[1]
 
 
 def at(folder, revision, path):
-    """A JSON file of a commit or an experiment."""
+    """Return a JSON file of a commit or an experiment."""
     return json.loads(run(folder, "git", "show", f"{revision}:{path}"))
 
 
 def experiment(folder, name):
-    """The Git ref of a named experiment."""
+    """Return the Git ref of a named experiment."""
     return run(folder, "git", "for-each-ref", "--format=%(refname)", f"refs/exps/**/{name}").split()[-1]
 
 
 def hashes(folder):
-    """The hash of every cached output, by path, as dvc.lock has it."""
+    """Return the hash of every cached output by path, from dvc.lock."""
     found = re.findall(r"- path: (\S+)\n\s+hash: md5\n\s+md5: (\S+)", (folder / "dvc.lock").read_text())
     return {path: md5 for path, md5 in found if path.startswith(("data/", "models/"))}
 
 
 def shown(folder, *options):
-    """What `dvc exp show` shows: a dictionary per row."""
+    """Return the rows of `dvc exp show` as dictionaries."""
     return list(csv.DictReader(run(folder, "dvc", "exp", "show", "--csv", *options).splitlines()))
 
 
 def sources():
-    """The files of this checkout, or of the source distribution that this was unpacked from."""
+    """Return the files of this checkout, or of the source distribution that it was unpacked from."""
     if (ROOT / ".git").exists():
         listed = run(ROOT, "git", "ls-files", "-z", "--cached", "--others", "--exclude-standard").split("\0")
     else:
@@ -107,11 +107,11 @@ def set_params(folder, changes):
 
 
 def make(folder, store, checkpoint):
-    """This checkout in a repository of its own, with a tiny teacher and tiny data, reproduced and pushed.
+    """Copy this checkout into a repository with a tiny teacher and tiny data, run the pipeline, and push.
 
     Args:
-        folder, store: empty ones, for the repository and for its DVC remote.
-        checkpoint: the teacher's.
+        folder, store: Empty folders, for the repository and for its DVC remote.
+        checkpoint: Folder of the teacher's checkpoint.
     """
     for name in sources():
         if not name.startswith(("metrics/", "dvc.lock")):
@@ -139,7 +139,7 @@ def make(folder, store, checkpoint):
 
 @contextmanager
 def started(folder, *command):
-    """A command that runs in a session of its own, and what it prints; it does not outlive the block."""
+    """Start a command in its own session; yield the process and a function that returns its output; then kill it."""
     log = folder.parent / f"{folder.name}.log"
     with log.open("w") as stream:
         process = subprocess.Popen(
@@ -153,7 +153,7 @@ def started(folder, *command):
 
 
 def kill(process, how=signal.SIGKILL):
-    """Signal a whole session, so that DVC and its stage die at once."""
+    """Signal a whole session, so that DVC and its stage end at once."""
     with suppress(ProcessLookupError):
         os.killpg(process.pid, how)
     if how == signal.SIGKILL:
@@ -161,7 +161,7 @@ def kill(process, how=signal.SIGKILL):
 
 
 def until(condition, process):
-    """Wait for something while a process runs; whether it came."""
+    """Wait for a condition while a process runs; return whether it was met."""
     while process.poll() is None:
         if condition():
             return True

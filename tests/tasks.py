@@ -18,7 +18,7 @@ FEELINGS = {
 
 
 def make_texts(number: int, seed: int) -> pd.DataFrame:
-    """Sentences whose label is plain from one word."""
+    """Return sentences with one word that determines the label."""
     rng = random.Random(seed)
     rows = []
     for _ in range(number):
@@ -35,7 +35,7 @@ _SCRATCH = tempfile.TemporaryDirectory()
 
 
 def make_transfer(texts: list[str], sources: list[str], logits: np.ndarray) -> TransferSet:
-    """A transfer set as the stage writes it."""
+    """Write a transfer set as the stages `pool` and `label` do, and read it."""
     folder = Path(tempfile.mkdtemp(dir=_SCRATCH.name))
     pd.DataFrame({"text": texts, "source": sources}).to_parquet(folder / "pool.parquet", index=False)
     labels = [f"c{i}" for i in range(logits.shape[1])]
@@ -44,13 +44,13 @@ def make_transfer(texts: list[str], sources: list[str], logits: np.ndarray) -> T
 
 
 def make_mixed_texts(number: int, seed: int) -> pd.DataFrame:
-    """Sentences with a word for each of their labels, which are none to three."""
+    """Return sentences with zero to three labels, and one word for each."""
     rng = random.Random(seed)
     rows = []
     for _ in range(number):
         ids = [id_ for id_, share in enumerate((0.5, 0.4, 0.25)) if rng.random() < share]
-        telling = [rng.choice(FEELINGS[list(FEELINGS)[id_]]) for id_ in ids]
-        words = telling + rng.choices(["today", "again", "at", "work", "home", "so", "now"], k=rng.randint(1, 5))
+        informative = [rng.choice(FEELINGS[list(FEELINGS)[id_]]) for id_ in ids]
+        words = informative + rng.choices(["today", "again", "at", "work", "home", "so", "now"], k=rng.randint(1, 5))
         rng.shuffle(words)
         rows.append((f"i feel {' '.join(words)} {rng.randrange(1000)}", ids))
     return pd.DataFrame(rows, columns=["text", "label"])

@@ -1,4 +1,4 @@
-"""Advice before a full run: the rules on given numbers, and the command on tiny data."""
+"""The rules of `potstill advise` on made-up measurements."""
 
 from potstill.advise.decide import choose, decide
 from tests.advise.measurements import NONE, SURE, WORSE, numbers

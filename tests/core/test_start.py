@@ -41,8 +41,8 @@ def start(arguments, folder, shell="", **environment):
     """Run a command; `shell` is appended to it in a shell."""
     line = " ".join([*arguments, shell])
     environment = PLAIN | {"PYTHONPATH": str(ROOT / "src")} | environment
-    asked = ["bash", "-o", "pipefail", "-c", line]
-    return subprocess.run(asked, cwd=folder, env=environment, capture_output=True, text=True)
+    arguments = ["bash", "-o", "pipefail", "-c", line]
+    return subprocess.run(arguments, cwd=folder, env=environment, capture_output=True, text=True)
 
 
 # Ctrl-C at the first import of another library, or of a module of ours outside `core`, which may import one.
@@ -101,8 +101,8 @@ if __name__ == "__mp_main__":
 def test_ctrl_c_says_nothing_in_workers(sleep, tmp_path):
     body = "with workers(2) as pool:\n    print('waits', flush=True)\n    list(pool.map(time.sleep, [60, 60]))"
     began = time.monotonic()
-    asked = command(tmp_path, body, imports=WORKERS.format(sleep=sleep))
-    assert interrupted(asked, tmp_path, "waits") == (130, "")
+    arguments = command(tmp_path, body, imports=WORKERS.format(sleep=sleep))
+    assert interrupted(arguments, tmp_path, "waits") == (130, "")
     assert time.monotonic() - began < 40
 
 

@@ -9,10 +9,10 @@ from potstill.data.dataset import SPLITS, Dataset
 from tests.damage import AGAIN, rewrite, spoil
 
 
-def test_a_dataset_survives_being_saved(dataset, tmp_path):
-    dataset.save(tmp_path / "prepared")
+def test_a_dataset_survives_being_saved(data, tmp_path):
+    data.save(tmp_path / "prepared")
     loaded = Dataset.load(tmp_path / "prepared")
-    pd.testing.assert_frame_equal(loaded.train, dataset.train)
+    pd.testing.assert_frame_equal(loaded.train, data.train)
 
 
 def test_a_multi_label_task_is_read_as_it_was_written(mixed, tmp_path):

@@ -1,4 +1,4 @@
-"""The stage `prepare`: sources, formats, cleaning, counts and invalid inputs."""
+"""The stage `prepare`."""
 
 import pandas as pd
 
@@ -8,9 +8,6 @@ from tests.prepare_project import Project, rows, three_splits
 from tests.project import ROOT
 
 EXAMPLE = ROOT / "data/example"
-
-
-# Sources and formats
 
 
 def test_the_example_in_the_repository_is_read(project: Project) -> None:
@@ -30,9 +27,6 @@ def test_the_demo_corpus_is_prepared_and_cut_to_few_labels(project: Project) -> 
     assert set(data.train["label"]) == set(range(len(data.labels)))
     assert facts["moved_to_unlabelled"] == 90
     assert facts["rows"]["test"] == 40
-
-
-# Bad files
 
 
 def test_a_failure_leaves_the_earlier_result_alone(project: Project) -> None:

@@ -59,7 +59,7 @@ def test_a_header_that_is_not_utf8_is_an_error(tmp_path, ending, header, body):
     refused(path, says)
     if ending != "jsonl":
         content = "lösung,text\n1,x\n".replace(",", "\t" if ending == "tsv" else ",")
-        assert texts(write_file(path, content, "latin1"))[1] == ["x"]  # nobody asked for the other column
+        assert texts(write_file(path, content, "latin1"))[1] == ["x"]  # the other column is not requested
 
 
 @pytest.mark.parametrize(
