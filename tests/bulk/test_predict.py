@@ -29,7 +29,7 @@ def test_a_file_behind_a_descriptor_takes_the_default_as_pipes_do(tmp_path, sour
 def test_names_that_are_none_say_which(tmp_path):
     path = write_file(tmp_path / "a.txt", "the\n")
     for kind in ("csv", None):
-        with pytest.raises(PotstillError, match="output: empty name. Name a file, or - for standard output"):
+        with pytest.raises(PotstillError, match=r"output: empty name\. Name a file, or - for standard output"):
             predict(student("mlp"), str(path), "", target_format=kind)
         with pytest.raises(PotstillError, match=r"input: empty name\. Name a file, or - for standard input"):
             predict(student("mlp"), "", "-", source_format=kind)

@@ -102,7 +102,7 @@ def test_a_fallback_that_cannot_be_is_refused(model, bert, teacher, tmp_path, mo
     assert "teacher.json: no such file" in refused(*command, tmp_path, "--threshold", "1")
     teachers.describe(tmp_path, "table", ["c0", "c1", "c2"])
     pq.write_table(pa.table({"text": ["a"], "c0": [1.0], "c1": [0.0], "c2": [0.0]}), tmp_path / "table.parquet")
-    assert "has no probabilities for new texts" in refused(*command, tmp_path, "--threshold", "1")
+    assert "without probabilities of new texts" in refused(*command, tmp_path, "--threshold", "1")
     other = make_teacher(bert, tmp_path / "other", ["x", "y", "z"])
     assert "has the labels x, y, z, the student c0, c1, c2" in refused(*command, other, "--threshold", "1")
     monkeypatch.setitem(sys.modules, "pandas", None)  # as where only the base is installed

@@ -107,7 +107,7 @@ def test_the_texts_that_it_has_are_counted(tmp_path):
 
 
 def test_a_missing_table_is_refused(tmp_path):
-    with pytest.raises(PotstillError, match=r"none\.csv is missing"):
+    with pytest.raises(PotstillError, match=r"none\.csv: no such file"):
         table.read(tmp_path / "none.csv", ["a", "b"])
 
 
