@@ -167,7 +167,7 @@ def nested(depth):
 
 def limits():
     """Pairs of a file at a limit that Python and JavaScript share, and one just beyond it."""
-    test, padding = METRICS["test"], random.Random(0).randbytes(1 << 19).hex()
+    test, padding = METRICS["test"], random.Random(0).randbytes(1 << 20).hex()
     yield tuple(written(ones_student(hidden=file.MAX_WIDTH + more)) for more in (0, 1))
     yield tuple(with_header(max_ngram=file.MAX_NGRAM + more) for more in (0, 1))
     yield tuple(
