@@ -122,12 +122,8 @@ def models(inputs: Inputs) -> list[dict[str, Any]]:
     """Return a row per model, baselines first; `best` if it is not significantly worse than the most accurate one."""
     models = inputs.scores["models"]
     top = max(models, key=lambda name: models[name]["accuracy"])
-
-    def order(name: str) -> tuple[int, int]:
-        return KINDS.index(models[name]["kind"]), models[name]["parameters"] or 0
-
     rows = []
-    for name in sorted(models, key=order):
+    for name in sorted(models, key=lambda name: (KINDS.index(models[name]["kind"]), models[name]["parameters"] or 0)):
         p = 1.0 if name == top else mcnemar(inputs.test.correct(name), inputs.test.correct(top))["p"]
         rows.append({"name": name, **models[name], **inputs.timing.get(name, {}), "best": p >= 0.05})
     return rows

@@ -16,13 +16,14 @@ MATRIX_CLASSES = 25  # up to which the confusion matrix is shown
 def render(template: str, facts: Mapping[str, Any]) -> str:
     """Render a template of this folder, HTML or Markdown.
 
-    Every value that is not marked safe is escaped, in Markdown by `markdown.inert`.
+    Every value is escaped, in Markdown by `markdown.inert`; numbers, and what is marked safe, stay as they are.
     """
     html = template.endswith(".html")
+    escaped = _visible_lines if html else inert
     environment = Environment(
         loader=PackageLoader("potstill", "report"),
         autoescape=html,
-        finalize=_finalize_html if html else _finalize_markdown,
+        finalize=lambda value: value if isinstance(value, Markup | int | float) else escaped(str(value)),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -39,16 +40,8 @@ def render(template: str, facts: Mapping[str, Any]) -> str:
     return environment.get_template(template).render(facts)
 
 
-def _finalize_html(value: Any) -> Any:
-    """Escape invisible characters of a value; numbers, and what is marked safe, stay as they are."""
-    if isinstance(value, Markup | int | float):
-        return value
-    return "\n".join(map(visible, str(value).split("\n")))
-
-
-def _finalize_markdown(value: Any) -> Any:
-    """Escape a value; numbers, and what is marked safe, stay as they are."""
-    return value if isinstance(value, Markup | int | float) else inert(str(value))
+def _visible_lines(text: str) -> str:
+    return "\n".join(map(visible, text.split("\n")))
 
 
 def name(text: str) -> Markup:
