@@ -101,7 +101,8 @@ def test_adapted_or_not_a_teacher_has_the_same_files(stage, bert, data, monkeypa
 
 def test_a_table_is_not_adapted(stage, tmp_path):
     (tmp_path / "llm.csv").write_text("text,joy,sadness,anger\nx,1,0,0\n")
-    with pytest.raises(
+    message = r"llm.csv: a table cannot be trained.*`mlm_epochs: 0` in teacher.presets.mine"
+    with pytest.raises(PotstillError, match=message):
         PotstillError, match=r"llm.csv: a table cannot be trained.*`mlm_epochs: 0` in teacher.presets.mine"
     ):
         stage(mlm_epochs=1, presets={"mine": {"checkpoint": "llm.csv"}})
