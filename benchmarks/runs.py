@@ -41,6 +41,7 @@ from potstill.student.params import StudentParams
 
 WORK = ROOT / "benchmarks" / ".work"
 INPUTS = ("prepared", "ensemble")  # the folders of data/ from which students are trained
+MAKERS = ("core", "data", "label", "pool", "prepare", "readers", "scoring", "teacher")  # the packages that make them
 Row = dict[str, Any]
 
 
@@ -120,7 +121,7 @@ class Clone:
         """Return the folder of a setting's prepared data, transfer set and teacher metrics; make them if needed."""
         command = setting.command(self.data)
         where = WORK / "data" / self.folder.name / setting.experiment
-        key = _hash([command, *(files.sha256(ROOT / "src" / part) for part in ("potstill/teacher", "potstill/pool"))])
+        key = _hash([command, *(files.sha256(ROOT / "src/potstill" / name) for name in MAKERS)])
         if (where / "key").is_file() and (where / "key").read_text() == key:
             return where
         print(f"{setting.name}: teacher and transfer set (minutes)", file=sys.stderr)

@@ -11,8 +11,8 @@ from potstill.runtime.model import Student
 from potstill.runtime.tokenizer import words
 from potstill.terminal import Parser, as_json, text
 
-BAR = 8  # characters of a bar per unit of log-probability, and
-LONGEST_BAR = 40.0
+BAR = 8  # characters of a bar per unit of log-probability
+LONGEST_BAR = 40.0  # characters
 
 
 def arguments(parser: Parser) -> None:

@@ -35,7 +35,7 @@ class Model:
 
     @property
     def predicted(self) -> np.ndarray:
-        """The labels predicted for the test split, ids or booleans, see `runtime.decision`."""
+        """The labels predicted for the test split, ids or booleans, see `core.labels`."""
         return choose(self.probabilities, self.thresholds)
 
 

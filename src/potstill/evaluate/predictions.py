@@ -33,7 +33,7 @@ class Predictions:
     thresholds: dict[str, list[float]] = field(default_factory=dict)
 
     def predicted(self, model: str) -> np.ndarray:
-        """Return the labels that a model predicts, ids or booleans, see `runtime.decision`."""
+        """Return the labels that a model predicts, ids or booleans, see `core.labels`."""
         return choose(self.probabilities[model], self.thresholds.get(model))
 
     def correct(self, model: str) -> np.ndarray:
