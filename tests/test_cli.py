@@ -82,7 +82,7 @@ def test_errors_are_one_line_and_a_status(model, tmp_path):
     ("arguments", "message"),
     [
         ([], "the following arguments are required: command"),
-        (["guess"], "invalid choice: 'guess'"),
+        (["guess"], "unknown command 'guess'"),
         (["predict"], "the following arguments are required: model"),
         (
             ["predict", "a.pot", "--top-k", "0"],

@@ -10,7 +10,7 @@ from potstill.core.errors import PotstillError
 from potstill.readers.formats import Format
 from potstill.readers.open import display_name
 
-# Characters that Unicode calls default-ignorable, beside format characters: fillers and variation selectors.
+# Characters that Unicode calls default-ignorable, in addition to format characters: fillers and variation selectors.
 _IGNORABLE = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]")
 _DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 

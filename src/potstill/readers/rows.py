@@ -260,7 +260,7 @@ def _check_csv_error(
 
     Args:
         request: what is read.
-        error: `csv` tells its errors apart by their text only.
+        error: of `csv`, whose errors differ in their text only.
         lines: of the file.
         row: the number of the row; None for the header.
         span: the lines on which the row begins and on which the error is.

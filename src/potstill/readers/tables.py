@@ -290,7 +290,7 @@ def encode(raw: RawData, names: list[str] | None) -> tuple[list[str], dict[str, 
         The names of the classes, and the labelled tables with int64 ids as labels, or ascending tuples of them.
 
     Raises:
-        PotstillError: a label is not among the names, an id is out of range, train lacks a class, or there are fewer
+        PotstillError: a label is not among the names, an id is out of range, train has no text of a class, or there are fewer
             than two classes.
     """
     counts = Counter(label for table in raw.splits.values() for _, label in _iterate_labels(table))
