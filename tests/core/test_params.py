@@ -79,12 +79,12 @@ def load(tmp_path):
     ("name", "old", "new"), [(name, *keys) for name, renamed in RENAMED.items() for keys in renamed.items()]
 )
 def test_a_renamed_key_gives_its_new_name(load, tmp_path, name, old, new):
-    with pytest.raises(PotstillError, match=rf"params.yaml: {name}.{old} is now {name}.{new}\. `-S` changes"):
-        load(f"{name}.{old}=1")  # beside the new one
+    with pytest.raises(PotstillError, match=rf"params.yaml: {name}.{old} is now {name}.{new}\. Correct"):
+        load(f"{name}.{old}=1")  # next to the new one
     document = yaml.load(ROOT / "params.yaml")
     document[name][old] = document[name].pop(new)
     YAML().dump(document, tmp_path / "params.yaml")
-    with pytest.raises(PotstillError, match=rf"params.yaml: {name}.{old} is now {name}.{new}\. `-S` changes"):
+    with pytest.raises(PotstillError, match=rf"params.yaml: {name}.{old} is now {name}.{new}\. Correct"):
         section(name).load(tmp_path / "params.yaml")
 
 

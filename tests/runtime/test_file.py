@@ -194,7 +194,7 @@ class TestDamage:
     @pytest.mark.parametrize(
         ("facts", "message"),
         [
-            (b"[1]", "no JSON object"),
+            (b"[1]", "not a JSON object"),
             (b"{", "not a potstill model file"),
             (b'{"words": 3}', "wrong in 'words'"),
             (b'{"words": "a\\nb"}', "do not name its 6 words"),

@@ -78,7 +78,7 @@ def short(name: str) -> str:
 
 
 def drawable(names: Sequence[str]) -> list[str]:
-    """Return short names of classes; a name with a character that the PNG's font does not have is replaced by its id."""
+    """Return short names of classes; a name with a character missing from the PNG's font is replaced by its id."""
     font = get_font(findfont("DejaVu Sans"))
     shortened = map(short, names)
     return [name if all(map(font.get_char_index, map(ord, name))) else f"#{i}" for i, name in enumerate(shortened)]
