@@ -1,4 +1,4 @@
-"""Add to constraints.txt what PyPI's torch brings on Linux: CUDA, which the CPU build does not need. Part of `make lock`.
+"""Add to constraints.txt what PyPI's torch requires on Linux: CUDA, unlike the CPU build. Part of `make lock`.
 
 pip reads metadata only, no wheels; it takes Linux and a network.
 """

@@ -85,7 +85,7 @@ class RawData:
     Attributes:
         splits: the labelled tables by the names of `dataset.SPLITS`; `train` is always there.
         unlabelled: tables with the column `text` only.
-        labels: the names of the classes in their order, if the source knows them.
+        labels: the names of the classes in their order, if the source gives them.
     """
 
     splits: dict[str, Table]
