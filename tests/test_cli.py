@@ -78,11 +78,18 @@ def test_errors_are_one_line_and_a_status(model, tmp_path):
     assert error.count("\n") == 1
 
 
+def test_no_command_prints_the_help(capsys):
+    with pytest.raises(SystemExit) as caught:
+        cli.execute([])
+    assert caught.value.code == 2
+    assert "predict" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "the following arguments are required: command"),
-        (["guess"], "invalid choice: 'guess'"),
+        (["guess"], "unknown command 'guess'. `potstill --help`"),
+        (["predct"], "unknown command 'predct'. Did you mean 'predict'? `potstill --help`"),
         (["predict"], "the following arguments are required: model"),
         (
             ["predict", "a.pot", "--top-k", "0"],

@@ -1,4 +1,4 @@
-"""Add to constraints.txt what PyPI's torch brings on Linux: CUDA, which the processor build lacks. Part of `make lock`.
+"""Add to constraints.txt what PyPI's torch requires on Linux: CUDA, unlike the CPU build. Part of `make lock`.
 
 pip reads metadata only, no wheels; it takes Linux and a network.
 """
@@ -17,7 +17,7 @@ def main() -> None:
     """Pin what is not pinned yet."""
     text = CONSTRAINTS.read_text()
     pinned = {normal(name): version for name, version in re.findall(r"^([\w.-]+)==(\S+)$", text, re.M)}
-    torch = f"torch==={pinned['torch']}"  # with == it might be the processor build
+    torch = f"torch==={pinned['torch']}"  # with == it might be the CPU build
     command = [sys.executable, "-m", "pip", *LOOK, "-c", str(CONSTRAINTS), torch]
     report = json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
     found = {normal(package["metadata"]["name"]): package["metadata"]["version"] for package in report["install"]}

@@ -3,6 +3,7 @@
 from potstill.core.start import run
 
 import argparse
+import difflib
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -44,7 +45,14 @@ def execute(arguments: Sequence[str]) -> None:
         PotstillError: a command that works on a project is run elsewhere.
         SystemExit: the arguments are wrong (status 2), or ask for help or the version (status 0).
     """
-    chosen = _parser().parse_args(arguments)
+    main_parser = _parser()
+    chosen = main_parser.parse_args(arguments)
+    if not chosen.command:
+        main_parser.exit(2, main_parser.format_help())
+    if chosen.command not in MODEL | PROJECT:
+        similar = difflib.get_close_matches(chosen.command, MODEL | PROJECT, n=1)
+        suggestion = f". Did you mean {similar[0]!r}?" if similar else ""
+        main_parser.error(f"unknown command {chosen.command!r}{suggestion}")
     module = import_module(f"potstill.commands.{chosen.command}")
     parser = Parser(prog=f"potstill {chosen.command}", description=(MODEL | PROJECT)[chosen.command])
     module.arguments(parser)
@@ -69,6 +77,6 @@ def _parser() -> Parser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"potstill {potstill.__version__}")
-    parser.add_argument("command", choices=[*MODEL, *PROJECT], metavar="command", help=argparse.SUPPRESS)
+    parser.add_argument("command", nargs="?", help=argparse.SUPPRESS)
     parser.add_argument("arguments", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
     return parser

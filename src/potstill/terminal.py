@@ -17,7 +17,8 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """End the process with status 2 and one line."""
-        self.exit(2, f"error: {visible(message)}. `{self.prog} --help` lists the options.\n")
+        end = "" if message.endswith("?") else "."
+        self.exit(2, f"error: {visible(message)}{end} `{self.prog} --help` lists the options.\n")
 
 
 def text(value: str) -> str:

@@ -172,7 +172,7 @@ def test_a_missing_text_of_a_parquet_file_likewise(model, tmp_path, capsys):
         (["number.parquet"], "the column 'text' holds int64, not strings"),
         (["foreign.parquet"], "is not a valid Parquet file"),
         (["a.csv", "-o", "a.csv"], "is both input and output. Choose another output"),
-        (["empty.csv"], "no column 'text' (found: none)"),
+        (["empty.csv"], "empty.csv: the file is empty"),
     ],
 )
 def test_bad_files_are_named(model, arguments, message, tmp_path, monkeypatch):

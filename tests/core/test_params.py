@@ -46,7 +46,7 @@ CASES = {
     "student.sources=[trian]": "`student.sources[0]` is 'trian': must be 'train', 'unlabelled', ",
     "student.seed=4294967296": "must be below 4294967296. ",
     "student=3": "`student` is 3: must be a mapping of keys to values. ",
-    "student=null": "the section `student:` is missing: restore it from Git",
+    "student=null": "the section `student:` is missing. Restore it from Git",
     "studnet.hidden=3": "unknown section `studnet`: did you mean `student`?",
     "mine.x=3": "unknown section `mine`: remove it; known are prepare, baseline, ",
     "baseline.class_weight=balance": "`baseline.class_weight` is 'balance': must be 'balanced' or null. ",
@@ -79,12 +79,12 @@ def load(tmp_path):
     ("name", "old", "new"), [(name, *keys) for name, renamed in RENAMED.items() for keys in renamed.items()]
 )
 def test_a_renamed_key_gives_its_new_name(load, tmp_path, name, old, new):
-    with pytest.raises(PotstillError, match=rf"params.yaml: {name}.{old} is now {name}.{new}\. `-S` changes"):
-        load(f"{name}.{old}=1")  # beside the new one
+    with pytest.raises(PotstillError, match=rf"params.yaml: {name}.{old} is now {name}.{new}\. Correct"):
+        load(f"{name}.{old}=1")  # next to the new one
     document = yaml.load(ROOT / "params.yaml")
     document[name][old] = document[name].pop(new)
     YAML().dump(document, tmp_path / "params.yaml")
-    with pytest.raises(PotstillError, match=rf"params.yaml: {name}.{old} is now {name}.{new}\. `-S` changes"):
+    with pytest.raises(PotstillError, match=rf"params.yaml: {name}.{old} is now {name}.{new}\. Correct"):
         section(name).load(tmp_path / "params.yaml")
 
 
@@ -147,8 +147,8 @@ def test_a_missing_key_is_named(tmp_path):
         (b"student:\n  seed: !!bool x\n", "line 2 is not valid YAML: KeyError: 'x'"),
         (b"student:\n  ? [[3]]\n  : 4\n", "line 2 is not valid YAML: TypeError: unhashable type"),
         (b"student: " + b"[" * 1000, "is not valid YAML: its lists or mappings are nested too deeply"),
-        (b"", "has no sections: restore it from Git"),
-        (b"- student\n", "has no sections: restore it from Git"),
+        (b"", "has no sections. Restore it from Git"),
+        (b"- student\n", "has no sections. Restore it from Git"),
     ],
 )
 def test_errors_in_yaml_have_their_line(tmp_path, content, says):

@@ -69,7 +69,7 @@ def test_predictions_are_whole_or_missing(tmp_path):
     logits = np.array([[1.5, -2.0], [np.nan, np.nan], [-1.0, 0.5]])
     tracking.write_predictions(path, logits, np.array([0, 1, 1]), labels)
     np.testing.assert_array_equal(tracking.read_predictions(path, labels, 3), logits)
-    with pytest.raises(PotstillError, match="row 2 lacks a number"):
+    with pytest.raises(PotstillError, match="row 2 has a missing number"):
         tracking.read_predictions(path, labels, 3, complete=True)
     with pytest.raises(PotstillError, match=r"test\.csv: it cannot be read \(3 predictions for 4 texts\)"):
         tracking.read_predictions(path, labels, 4)

@@ -68,20 +68,20 @@ TABLES = [
 # The value of all rows of a column, and the message.
 VALUES = {
     "text": [
-        (pa.nulls(1, pa.string()), "the column 'text' lacks a value"),
+        (pa.nulls(1, pa.string()), "the column 'text' has a missing value"),
         (BYTES, ".*Invalid UTF8"),
         (pa.array([1]), "the column 'text' is of type int64 instead of large_string"),
         (pa.array([{"a": 1}]), "the column 'text' is of type struct.* instead of large_string"),
     ],
     "label": [
-        (pa.nulls(1, pa.int64()), "the column 'label' lacks a value"),
+        (pa.nulls(1, pa.int64()), "the column 'label' has a missing value"),
         (pa.array([99]), r"a label that dataset\.json does not name"),
         (pa.array([-1]), r"a label that dataset\.json does not name"),
         (pa.array([1.0]), "the column 'label' is of type double instead of int64"),
         (pa.array([True]), "the column 'label' is of type bool instead of int64"),
     ],
     "c0": [
-        (pa.nulls(1, pa.float32()), "the column 'c0' lacks a value"),
+        (pa.nulls(1, pa.float32()), "the column 'c0' has a missing value"),
         (pa.array(["x"]), "the column 'c0' is of type string instead of float"),
     ],
 }

@@ -157,7 +157,7 @@ def test_a_worker_that_the_system_kills_is_reported(pulled, command):
         assert until(lambda: len(busy()) == 2, process), log()
         busy()[-1].kill()  # as a system does that runs out of memory
         assert process.wait(60) == 1, log()
-    assert "error: one of 2 processes was killed, most likely for lack of memory: run fewer at a time" in log()
+    assert "error: one of 2 processes was killed, most likely for lack of memory. Run fewer at a time." in log()
     assert "Traceback" not in log()
 
 

@@ -102,7 +102,7 @@ def test_a_search_with_other_parameters_in_the_same_storage_is_separate(pulled, 
     assert "note:" not in run(pulled, *SEARCH, "1", *storage)
     set_params(pulled, {"student.word_dropout": 0.25})
     output = run(pulled, *SEARCH, "1", *storage)
-    assert "note: 1 more there, of other data, parameters or budgets, and not used" in output
+    assert "also has 1 search on other data, parameters or budgets, not used here" in output
     assert len(TRAINED.findall(output)) == 1
 
 

@@ -136,7 +136,7 @@ def test_a_teachers_table_has_any_format(tmp_path, ending):
         ("t.jsonl", '\n{"text": "a\n', "line 2 is not valid JSON"),
         ("t.csv", "te\rxt,b,1\na,1,0\n", "line 1 has a carriage return within a field"),
         ("t.csv", "text,schön,1\na,1,0\n", "the header has a byte that is not UTF-8 (0xf6), but looks like Latin-1"),
-        ("t.csv", "", "no column 'text' (found: none). A table of probabilities has the column `text`"),
+        ("t.csv", "", "t.csv: the file is empty."),
     ],
 )
 def test_a_teachers_table_that_cannot_be_read_says_why(tmp_path, name, content, says):

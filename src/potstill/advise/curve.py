@@ -47,7 +47,7 @@ class Curve:
         return self.error(size) - self.error(2 * size)
 
     def saturation(self, min_gain: float, limit: float) -> float:
-        """Return the number of texts, at most `limit`, from which on a doubling gains less than `min_gain`."""
+        """Return the number of texts, at most `limit`, above which a doubling gains less than `min_gain`."""
         if self.power <= 0:
             return self.largest
         # scale · n^-power · (1 - 2^-power) = min_gain

@@ -17,7 +17,7 @@ Measured = Mapping[str, Any]  # what `measure` returned
 EASY_ERROR = 0.03  # of TF-IDF, up to which a teacher has nothing to improve
 MIN_GAIN = 0.005  # of accuracy, that a doubling of the texts must bring
 MAX_EXTRAPOLATION = 16  # a learning curve is used up to this multiple of its largest number of texts
-UNKNOWN_TEXTS = 0.3  # share of texts with a word that no text of the task has, from which on borrowed words may help
+UNKNOWN_TEXTS = 0.3  # share of texts with a word that no text of the task has, above which borrowed words may help
 
 
 @dataclass(frozen=True)
@@ -285,7 +285,7 @@ def published_choice(measured: Measured) -> str:
 
 
 def second_score(measured: Measured) -> tuple[str, str]:
-    """Return the key and the name of the score beside accuracy: micro-F1 in a multi-label task."""
+    """Return the key and the name of the score next to accuracy: micro-F1 in a multi-label task."""
     multi_label = "micro_f1" in measured["models"][0]
     return ("micro_f1", "micro-F1 × 100") if multi_label else ("matthews", "Matthews × 100")
 

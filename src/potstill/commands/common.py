@@ -23,7 +23,7 @@ def integer(value: str, least: int, most: int) -> int:
     """Parse a non-negative integer.
 
     Raises:
-        ArgumentTypeError: it is none, or outside the bounds.
+        ArgumentTypeError: it is not an integer, or outside the bounds.
     """
     if not re.fullmatch("[0-9]{1,10}", value) or not least <= int(value) <= most:
         raise argparse.ArgumentTypeError(f"must be an integer from {least} to {most} (found: {value[:50]!r})")
@@ -34,7 +34,7 @@ def number(value: str, least: float, most: float, kind: str) -> float:
     """Parse a number within bounds, which `kind` describes.
 
     Raises:
-        ArgumentTypeError: it is none, or outside the bounds.
+        ArgumentTypeError: it is not a number, or outside the bounds.
     """
     try:
         parsed = float(value)

@@ -105,7 +105,7 @@ def checked(name: str, params: dict[str, Any], scores: Any, timing: Any, test: P
     """Return an experiment of these contents of its files.
 
     Raises:
-        PotstillError: the metrics lack what the page shows.
+        PotstillError: the metrics do not contain what the page shows.
     """
     try:
         models = measures.check(dict[str, measures.Sized], scores["models"])

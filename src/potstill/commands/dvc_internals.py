@@ -98,7 +98,7 @@ def outputs(repo: Repo) -> list[Output]:
     except (AssertionError, AttributeError, TypeError, ValueError) as error:
         raise PotstillError(
             f"dvc.yaml: cannot be read with this params.yaml ({str(error) or type(error).__name__}). "
-            "A list may lack its brackets, or a value be null. See `git diff params.yaml`."
+            "A list may have no brackets, or a value be null. See `git diff params.yaml`."
         ) from error
     cached = (out for out in outs if out.use_cache and out.is_in_repo and out.hash_info)
     return [out for out in cached if out.hash_name in ("md5", "md5-dos2unix")]
@@ -181,7 +181,7 @@ def record_hash(repo: Repo, path: Path, name: str) -> None:
 
 
 def is_within(repo: Repo, folder: Path) -> bool:
-    """Whether a folder lies in the project once links are followed."""
+    """Return whether a folder lies in the project once links are followed."""
     return folder.resolve().is_relative_to(Path(repo.root_dir).resolve())
 
 
@@ -204,7 +204,7 @@ def remote_store(repo: Repo, name: str | None) -> HashFileDB:
 
 
 def repair(cache: HashFileDB, remote: HashFileDB, intact: list[str], *, hashed: bool) -> list[str]:
-    """Replace objects that are damaged in a remote, and add those that its folders lack.
+    """Replace objects that are damaged in a remote, and add those that are missing from its folders.
 
     Nothing else is removed: others may share the remote.
 
@@ -235,7 +235,7 @@ def repair(cache: HashFileDB, remote: HashFileDB, intact: list[str], *, hashed: 
 
 
 def _is_intact_in(remote: HashFileDB, cache: HashFileDB, value: str, hashed: bool) -> bool | None:
-    """Whether an object is intact in a remote; None if it is not there."""
+    """Return whether an object is intact in a remote; None if it is not there."""
     path = remote.oid_to_path(value)
     try:
         size = remote.fs.info(path)["size"]
@@ -286,7 +286,7 @@ def mark_failed(name: str) -> None:
 
 
 def is_alive(task_id: str) -> bool:
-    """Whether the process of a task runs."""
+    """Return whether the process of a task runs."""
     try:
         pid = _task_file(task_id, "json")["pid"]
         os.kill(pid, 0)

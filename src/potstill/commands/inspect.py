@@ -69,8 +69,8 @@ def lines(path: Path, student: Student, description: dict[str, Any]) -> Iterator
     else:
         named = [f"{name} ({threshold:.3f})" for name, threshold in description["thresholds"].items()]
         yield f"labels      {join_names(named)}; multi-label, with these decision thresholds"
-    yield f"vocabulary  {description['words']:,} words, matched by their {description['matches']}"
-    yield f"reads       the first {student.vocabulary.max_length} words of a text"
+    yield f"vocabulary  {description['words']:,} words, stored as {description['matches']}"
+    yield f"max length  {student.vocabulary.max_length} words"
     yield f"weights     {bits}; calibrated with temperature {description['temperature']:g}"
     yield f"kernel      {kernel}"
     yield from origin(student.facts, multi_label=student.thresholds is not None)

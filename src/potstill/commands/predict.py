@@ -18,7 +18,7 @@ def arguments(parser: Parser) -> None:
     """Add the options."""
     parser.epilog = (
         "txt, csv and tsv contain the labels as they are in the model file, and a spreadsheet runs a cell that begins "
-        "with =, +, -, @, a tab or a carriage return: check the labels of a file from elsewhere with `potstill "
+        "with =, +, -, @, a tab or a carriage return: check the labels of a file that you did not make with `potstill "
         "inspect`. jsonl escapes control characters."
     )
     add_model(parser)

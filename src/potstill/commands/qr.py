@@ -35,7 +35,7 @@ def run(args: argparse.Namespace) -> None:
     with output(args.output, args.model) as stream:
         code.save(stream, kind="png", scale=4, border=4)
     if args.output != STANDARD:
-        line = f"{args.output}: QR code version {code.version}-{code.error}, {len(data):,} bytes, "
+        line = f"{args.output}: QR code version {code.version}-{code.error}, {len(data):,} bytes without metadata, "
         line += f"a classifier of {student.parameters:,} parameters for {join_names(student.labels)}"
         print(visible(line))
 

@@ -68,7 +68,8 @@ def run(args: argparse.Namespace) -> None:
     others = set(optuna.get_all_study_names(shared.open())) - {key}
     print(f"{args.trials} students of at most {args.budget:,} {args.unit}; stored in {shared} as {key}")
     if others:
-        print(f"note: {len(others)} more there, of other data, parameters or budgets, and not used")
+        searches = f"{len(others)} search{'es' * (len(others) > 1)}"
+        print(f"note: {shared} also has {searches} on other data, parameters or budgets, not used here")
     work = partial(_work, space, args.trials, name, key)
     with workers(args.jobs) as pool:
         futures = [pool.submit(work) for _ in range(args.jobs)]

@@ -1,7 +1,7 @@
 """Check the hash of every file that DVC tracks, and move damaged ones out of its cache.
 
-Outside the cache nothing is removed or replaced, since a difference may be an edit. It is reported, and DVC is told the
-hash of the file, so that a checkout or a run can replace it.
+Outside the cache nothing is removed or replaced, since a difference may be an edit. It is reported, and its hash is
+recorded in DVC, so that a checkout or a run can replace it.
 """
 
 import argparse
@@ -91,7 +91,7 @@ def some(names: list[str]) -> str:
 
 
 def clean_cache(repo: Repo) -> CacheCheck:
-    """Hash the objects in the cache, and move damaged ones to a folder beside them.
+    """Hash the objects in the cache, and move damaged ones to a folder next to them.
 
     They are not deleted: where the cache is linked into the workspace, they may be the only copy of an edit. A file in
     the workspace that is a link to one becomes a copy.
@@ -148,7 +148,7 @@ def check_workspace(repo: Repo) -> WorkspaceCheck:
 
 
 def check_output(repo: Repo, out: Output) -> WorkspaceCheck:
-    """Hash the files of an output, and tell DVC the hashes of those that differ."""
+    """Hash the files of an output, and record in DVC the hashes of those that differ."""
     root, name = Path(out.fs_path), out.hash_name
     found = {file: internals.file_hash(file, name) for file in internals.output_files(out)}
     recorded = {root: out.hash_info.value}

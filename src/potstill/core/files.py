@@ -206,7 +206,7 @@ def atomic_write(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def _temporary(place: Path) -> Iterator[Path]:
-    """Give the name of `place` in a new folder beside it, which is removed at the end.
+    """Give the name of `place` in a new folder next to it, which is removed at the end.
 
     The folder is locked while its process lives, so that folders left by killed processes can be removed too.
     """
@@ -235,7 +235,7 @@ def _temporary(place: Path) -> Iterator[Path]:
 @contextmanager
 def _locked(folder: Path, must: bool = True) -> Iterator[None]:
     """Lock a folder during the block; without `must`, ignore file systems that cannot lock."""
-    import fcntl  # here, since Windows lacks it and can still load model files
+    import fcntl  # here, since Windows does not have it and can still load model files
 
     descriptor = os.open(folder, os.O_RDONLY)
     try:

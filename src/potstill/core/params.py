@@ -95,13 +95,13 @@ class Section(Keys):
         """
         document = read(path)
         if document.get(cls.section) is None:
-            raise PotstillError(f"{path}: the section `{cls.section}:` is missing: restore it from Git")
+            raise PotstillError(f"{path}: the section `{cls.section}:` is missing. Restore it from Git.")
         errors = "; ".join(check(document))
         if not errors:
             return cls.model_validate(document[cls.section])
         errors += "" if errors.endswith("?") else "."
-        undo = f"`-S` changes {path}: edit it, or undo all changes with `git checkout {path}`"
-        raise PotstillError(f"{path}: {errors} {undo}")
+        advice = f"Correct {path}, to which `-S` writes too (`git diff {path}` shows the changes)."
+        raise PotstillError(f"{path}: {errors} {advice}")
 
     @classmethod
     def check(cls, values: Any) -> list[str]:
@@ -205,7 +205,7 @@ def read(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise PotstillError(f"{path}: no such file. Run this in the repository's root.") from None
     except UnicodeDecodeError:
-        raise PotstillError(f"{path} is not UTF-8: save it as UTF-8, or restore it from Git") from None
+        raise PotstillError(f"{path} is not UTF-8. Save it as UTF-8, or restore it from Git.") from None
 
 
 def parse(text: str, name: str) -> dict[str, Any]:
@@ -227,7 +227,7 @@ def parse(text: str, name: str) -> dict[str, Any]:
     except RecursionError:
         raise PotstillError(f"{name} is not valid YAML: its lists or mappings are nested too deeply") from None
     if not isinstance(document, dict):
-        raise PotstillError(f"{name} has no sections: restore it from Git")
+        raise PotstillError(f"{name} has no sections. Restore it from Git.")
     return document
 
 

@@ -61,7 +61,7 @@ def check_values(part: Any) -> Any:
     for name, column in zip(part.schema.names, part.columns, strict=True):
         values = pa.compute.list_flatten(column) if pa.types.is_list(column.type) else column
         if column.null_count or values.null_count:
-            raise ValueError(f"the column {name!r} lacks a value")
+            raise ValueError(f"the column {name!r} has a missing value")
     return part
 
 

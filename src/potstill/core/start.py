@@ -4,7 +4,7 @@ Importing this module changes the process:
 
 - Until `run`, Ctrl-C ends it silently, since libraries that are interrupted during import raise errors of any type.
 - An error for which `errors.error_line` has a line is printed as that line, without a traceback.
-- A character that the terminal's encoding lacks is escaped.
+- A character that the terminal's encoding does not have is escaped.
 - A closed standard stream is opened on /dev/null, so that no other file gets its descriptor.
 """
 

@@ -97,7 +97,7 @@ def read_predictions(path: Path, labels: list[str], texts: int, complete: bool =
 
     Args:
         texts: the number of texts of the split.
-        complete: whether each text must have a prediction. A teacher that is a table may lack some.
+        complete: whether each text must have a prediction. A teacher that is a table may have none for some texts.
 
     Returns:
         Floats (texts, classes); a row of NaN for a text without a prediction.
@@ -111,7 +111,7 @@ def read_predictions(path: Path, labels: list[str], texts: int, complete: bool =
             raise ValueError(f"{len(logits):,} predictions for {texts:,} texts")
         valid = np.isfinite(logits).all(1) | (np.isnan(logits).all(1) & (not complete))
         if not valid.all():
-            raise ValueError(f"row {np.flatnonzero(~valid)[0] + 1} lacks a number")
+            raise ValueError(f"row {np.flatnonzero(~valid)[0] + 1} has a missing number")
         return logits
 
 

@@ -35,7 +35,7 @@ def workers(jobs: int) -> Iterator[ProcessPoolExecutor]:
         yield pool
     except BrokenProcessPool:
         raise PotstillError(
-            f"one of {jobs} processes was killed, most likely for lack of memory: run fewer at a time"
+            f"one of {jobs} processes was killed, most likely for lack of memory. Run fewer at a time."
         ) from None
     finally:
         pool.shutdown(cancel_futures=True)

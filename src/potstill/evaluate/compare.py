@@ -19,7 +19,7 @@ class Model:
         name: unique among the models compared.
         kind: `baseline`, `teacher` or `student`.
         probabilities: floats (texts, classes), for the test split.
-        validation_probabilities: the same for the validation split; NaN where a table of probabilities lacks the text.
+        validation_probabilities: the same for the validation split; NaN for texts that a table does not contain.
         parameters: number of parameters, or None for a table of probabilities.
         bytes: size on disk.
         thresholds: the decision threshold of each label, for multi-label tasks; else None.

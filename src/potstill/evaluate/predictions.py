@@ -23,7 +23,7 @@ class Predictions:
     Attributes:
         texts: the n texts.
         labels: the true labels, see `Dataset.targets`.
-        probabilities: floats (n, classes) by model name; NaN where a table of probabilities lacks the text.
+        probabilities: floats (n, classes) by model name; NaN where a table of probabilities has no such text.
         thresholds: the decision threshold of each label by model name, for multi-label tasks; else empty.
     """
 

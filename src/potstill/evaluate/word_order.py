@@ -9,7 +9,7 @@ import numpy as np
 from potstill.runtime.tokenizer import join, pieces, words
 
 SEED = 0
-# Sensitivities from which on Wasserblat 2021 recommends a recurrent network, or a small Transformer: a bag of
+# Sensitivities above which Wasserblat 2021 recommends a recurrent network, or a small Transformer: a bag of
 # embeddings was good enough on Emotion (0.14) and IMDB (0.28), a recurrent network on SST-2 (0.34), and neither on
 # CoLA (0.99).
 RECURRENT, TRANSFORMER = 0.3, 0.7

@@ -106,7 +106,7 @@ def _check_examples(train: pd.DataFrame, labels: list[str], train_name: str) -> 
 def _make_missing(
     splits: dict[str, pd.DataFrame], labels: list[str], params: PrepareParams, train_name: str
 ) -> dict[str, int]:
-    """Split the splits that the source lacks off train; shares are of the original train split."""
+    """Split the splits that the source does not have off train; shares are of the original train split."""
     texts = comparison_keys(splits["train"]["text"]).nunique()
     made = {"validation": 0, "test": 0}
     for split, share in (("test", params.test_share), ("validation", params.validation_share)):

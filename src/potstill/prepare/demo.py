@@ -76,7 +76,7 @@ def generate(train: int, validation: int, test: int, unlabelled: int, seed: int)
     All splits come from one distribution, and no text occurs twice. The grammar is such that distillation from a
     pre-trained teacher is worth it:
 
-    - Most emotions have well over 100 terms, with a long tail. A small labelled split lacks many terms of the
+    - Most emotions have well over 100 terms, with a long tail. A small labelled split misses many terms of the
       unlabelled texts and the test split. A pre-trained teacher knows them, and labels the unlabelled texts for the
       student.
     - About one text in eight depends on word order ("i used to feel X but now i feel Y", "i am not X at all"). The two

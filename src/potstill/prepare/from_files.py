@@ -19,7 +19,7 @@ from potstill.readers.tables import RawData, Table, concatenate, find_split, mak
 SHARD = re.compile(r"(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})(?P<hash>-[0-9a-f]+)?")
 
 # A table of more than LARGE bytes in memory, and RATIO times the bytes of its file, is a decompression bomb. A row
-# takes about ROW bytes beside its characters.
+# takes about ROW bytes in addition to its characters.
 LARGE, RATIO, ROW = 1 << 28, 300, 50
 
 
@@ -28,7 +28,7 @@ def read(params: PrepareParams) -> RawData:
 
     Raises:
         PotstillError: a file is missing, outside `prepare.path`, ambiguous, empty, not UTF-8 or not of its format, or
-            lacks a column, a text or a label.
+            has no such column, or a row without a text or label.
     """
     folder = Path(params.path)
     if not folder.is_dir():

@@ -23,7 +23,7 @@ def read(params: PrepareParams) -> RawData:
 
     Raises:
         PotstillError: no data set is named, it or a split of it does not exist, the hub cannot be reached, or a table
-            lacks a column, a text or a label.
+            has no such column, or a row without a text or label.
     """
     if params.hub.dataset is None:
         raise PotstillError("`prepare.hub.dataset` is null. Set it to a data set, such as dair-ai/emotion.")

@@ -2,7 +2,7 @@
 
 A text of a multi-label task is stratified by its rarest label, or if it has none, by the most frequent label of the
 task. So rare labels are split in proportion, and others nearly so (Sechidis et al. 2011, On the Stratification of
-Multi-Label Data). iterative-stratification 0.1.9 (PyPI) is not used, as its samples can lack a rare label.
+Multi-Label Data). iterative-stratification 0.1.9 (PyPI) is not used, as its samples can have no text with a rare label.
 """
 
 import numpy as np

@@ -68,7 +68,7 @@ def _is_device(path: str) -> bool:
 
 
 def pyarrow(purpose: str = "Parquet files") -> Any:
-    """Return the module pyarrow, with pyarrow.parquet, which the base installation lacks.
+    """Return the module pyarrow, with pyarrow.parquet, which is not in the base installation.
 
     Raises:
         PotstillError: it is not installed. The message gives the `purpose`.

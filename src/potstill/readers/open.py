@@ -206,9 +206,9 @@ def _describe_foreign(data: bytes, zeros: bool, path: str, unpack: str) -> str:
     if mixed and _control_share(data) < 0.02:
         return ", though other characters of the file are"
     if zeros or _control_share(data):
-        return ". Convert the file from its encoding, which may be UTF-16, with `iconv`"
+        return ". Convert the file from its encoding, which may be UTF-16, with `iconv`."
     if undefined or alone < 0.7 * sum(high):
-        return ". Convert the file from its encoding with `iconv`"
+        return ". Convert the file from its encoding with `iconv`."
     if any(0x80 <= byte < 0xA0 for byte in data):
-        return f", but looks like Windows-1252. Convert the file with {_convert('cp1252', path, unpack)}"
-    return f", but looks like Latin-1. Convert the file with {_convert('latin1', path, unpack)}"
+        return f", but looks like Windows-1252. Convert the file with {_convert('cp1252', path, unpack)}."
+    return f", but looks like Latin-1. Convert the file with {_convert('latin1', path, unpack)}."

@@ -34,7 +34,7 @@ def read(
         advice: what to do where a column is missing, by column.
 
     Raises:
-        PotstillError: the file is missing or damaged, lacks a column or has it twice, or has a bad row.
+        PotstillError: the file is missing or damaged, has no such column or has it twice, or has a bad row.
     """
     request = Request(path, columns, bad_rows, row_unit(kind), advice or {})
     if kind == "parquet":

@@ -10,7 +10,7 @@ from potstill.core.errors import PotstillError
 from potstill.readers.formats import Format
 from potstill.readers.open import display_name
 
-# Characters that Unicode calls default-ignorable, beside format characters: fillers and variation selectors.
+# Characters that Unicode calls default-ignorable, in addition to format characters: fillers and variation selectors.
 _IGNORABLE = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]")
 _DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 
@@ -40,20 +40,20 @@ class BadRows:
 
     Attributes:
         count: how many rows were skipped; None to raise at the first.
-        advice: the end of the error message.
+        advice: the end of the error message, unless that ends in advice of its own.
     """
 
     count: int | None = None
     advice: str = "Correct it, or skip such rows with --skip-bad"
 
     def add(self, location: str, fault: str) -> None:
-        """Count a bad row.
+        """Count a bad row, whose fault ends in a full stop if it says what to do.
 
         Raises:
             BadRowError: rows are not to be skipped.
         """
         if self.count is None:
-            raise BadRowError(f"{location} {fault}. {self.advice}.")
+            raise BadRowError(f"{location} {fault}" if fault.endswith(".") else f"{location} {fault}. {self.advice}.")
         self.count += 1
 
 
@@ -112,8 +112,10 @@ class Request:
         """Return the index of each column in the header.
 
         Raises:
-            PotstillError: a column is missing, or the header has it twice.
+            PotstillError: the file has no header, a column is missing, or the header has it twice.
         """
+        if not header:
+            raise PotstillError(f"{display_name(self.path)}: the file is empty.")
         for column in self.columns:
             if column not in header:
                 raise self.missing_column(column, header, separator)

@@ -151,7 +151,7 @@ def _check_object(request: Request, line: str, foreign: str | None, number: int)
         if isinstance(row, _Repeated) and row.keys_found.count(column) > 1:
             raise PotstillError(f"{request.location(number)} has the key {quoted(column)} twice. Rename one of them.")
         if column not in row:
-            return row, (foreign and undecodable(row, foreign)) or f"has no key {request.missing(column, list(row))}"
+            return row, (foreign and undecodable(row, foreign)) or f"has no key {request.missing(column, list(row))}."
     values = [row[column] for column in request.columns]
     return row, _not_a_text(values[0]) or undecodable(values, foreign)
 
@@ -162,7 +162,7 @@ def _not_a_text(value: Any) -> str | None:
         return None
     if value is None or value != value:
         return "has no text"
-    return f"holds {_abbreviated(value)}, which is not a string. Put texts in quotes"
+    return f"holds {_abbreviated(value)}, which is not a string. Put texts in quotes."
 
 
 def _abbreviated(value: Any) -> str:
@@ -173,7 +173,7 @@ def _abbreviated(value: Any) -> str:
 def _column_indices(request: Request, header: list[str], separator: str, foreign: str | None) -> list[int]:
     """Return the index of each column in a header that may not be UTF-8."""
     if not set(request.columns) <= set(header) and (fault := undecodable(header, foreign)):
-        raise PotstillError(f"{display_name(request.path)}: the header {fault}.")
+        raise PotstillError(f"{display_name(request.path)}: the header {fault.removesuffix('.')}.")
     return request.column_indices(header, separator)
 
 
@@ -214,7 +214,7 @@ def _read_csv(request: Request, blocks: Iterator[Block]) -> Iterator[Piece]:
             number += 1
             start = parsed.line_num + 1
             request.bad_rows.add(
-                request.location(number), f"is not valid CSV ({error}). Double the quotes within a quoted field"
+                request.location(number), f"is not valid CSV ({error}). Double the quotes within a quoted field."
             )
             continue
         first, start = start, parsed.line_num + 1
@@ -260,7 +260,7 @@ def _check_csv_error(
 
     Args:
         request: what is read.
-        error: `csv` tells its errors apart by their text only.
+        error: of `csv`, whose errors differ in their text only.
         lines: of the file.
         row: the number of the row; None for the header.
         span: the lines on which the row begins and on which the error is.
@@ -287,7 +287,7 @@ def blank(row: Sequence[str], header: Sequence[str]) -> bool:
 
 
 def _wrong_field_count(row: Sequence[str], header: Sequence[str], advice: str) -> str:
-    return f"has {len(row)} field{'s' * (len(row) != 1)}, but the header has {len(header)}. {advice}"
+    return f"has {len(row)} field{'s' * (len(row) != 1)}, but the header has {len(header)}. {advice}."
 
 
 @dataclass

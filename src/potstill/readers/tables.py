@@ -85,7 +85,7 @@ class RawData:
     Attributes:
         splits: the labelled tables by the names of `dataset.SPLITS`; `train` is always there.
         unlabelled: tables with the column `text` only.
-        labels: the names of the classes in their order, if the source knows them.
+        labels: the names of the classes in their order, if the source gives them.
     """
 
     splits: dict[str, Table]
@@ -290,8 +290,8 @@ def encode(raw: RawData, names: list[str] | None) -> tuple[list[str], dict[str, 
         The names of the classes, and the labelled tables with int64 ids as labels, or ascending tuples of them.
 
     Raises:
-        PotstillError: a label is not among the names, an id is out of range, train lacks a class, or there are fewer
-            than two classes.
+        PotstillError: a label is not among the names, an id is out of range, a class has no text in train, or there are
+            fewer than two classes.
     """
     counts = Counter(label for table in raw.splits.values() for _, label in _iterate_labels(table))
     found = set(counts)

@@ -31,7 +31,7 @@ def draw(
         facts: the result of `facts.collect`.
         curves: the training curves by name, see `figure.curves_figure`.
         reference: the name of the model that accuracy is relative to.
-        published: whether to add the article's own results.
+        published: whether to add the results of Wasserblat 2021.
 
     Returns:
         SVG elements by name. A chart without data is left out.

@@ -11,7 +11,7 @@
     words      the entries of the vocabulary, one a line
 
 All are optional, but `metrics` requires `version`, `rows`, `sha256` and `teachers`, which `potstill inspect` prints
-beside them. Other keys are allowed and not checked.
+next to them. Other keys are allowed and not checked.
 """
 
 import math
@@ -34,7 +34,7 @@ def check(facts: Any, entries: int) -> None:
         ValueError: the facts are not as described above.
     """
     if not isinstance(facts, dict):
-        raise ValueError("its facts are no JSON object")
+        raise ValueError("its facts are not a JSON object")
     if not _is_sound(facts, MAX_DEPTH):
         raise ValueError("its facts are nested too deep, or hold a number that is not finite or a lone surrogate")
     for name, is_valid in _CHECKS.items():

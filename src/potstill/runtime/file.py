@@ -238,7 +238,7 @@ def _pack(contents: Contents) -> bytes:
         if width == FLOAT:
             bits.append(_float_bits(contents.weights[name], ">f4"))
             continue
-        _require(name in contents.steps, f"`steps` lacks {name!r}")
+        _require(name in contents.steps, f"`steps` has no {name!r}")
         step = contents.steps[name]
         bits.append(_float_bits([step], ">f2"))
         integers = np.rint(np.asarray(contents.weights[name]).reshape(-1) / np.float32(step)).astype(np.int64)
@@ -395,12 +395,12 @@ class _Reader:
 def _deflate(facts: dict[str, Any]) -> bytes:
     if not facts:
         return b""
-    _require(_has_string_keys(facts), "its facts are no JSON: a key is not a string")
+    _require(_has_string_keys(facts), "its facts are not JSON: a key is not a string")
     try:
         # Sorted, so that equal facts give equal bytes.
         text = json.dumps(facts, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     except TypeError as error:
-        raise ValueError(f"its facts are no JSON: {error}") from None
+        raise ValueError(f"its facts are not JSON: {error}") from None
     return zlib.compress(text.encode(), 9, wbits=-zlib.MAX_WBITS)
 
 

@@ -130,7 +130,7 @@ static uint32_t fingerprint(const Model *model, uint32_t crc) {
 }
 
 /* Both halves of a product, as in wyhash: every bit of the word affects every bit. The secret differs between processes, so
-   that nobody can choose words that collide. */
+   that words that collide cannot be chosen in advance. */
 static inline uint64_t hash_of(uint64_t low, uint64_t high, uint64_t secret) {
     unsigned __int128 product = (unsigned __int128)(low ^ secret) * (high ^ 0xC2B2AE3D27D4EB4Fu);
     return (uint64_t)product ^ (uint64_t)(product >> 64);

@@ -146,8 +146,8 @@ INLINE TARGET void NAMED(pack)(const char *word, size_t size, uint64_t *low, uin
     *high &= masks[32 + size];
 }
 
-/* Looks up words among the short ones; true if there are longer words, which it leaves unknown. `restrict` says that nothing
-   here overlaps. */
+/* Looks up words among the short ones; true if there are longer words, which it leaves unknown. `restrict`: no arguments
+   overlap. */
 NOINLINE TARGET size_t NAMED(look_up_short)(const Model *model, const char *restrict lowered, const size_t *restrict starts,
                                          const size_t *restrict ends, size_t count, Found *restrict found) {
     const Shorts shorts = model->shorts; /* a copy, so that it stays in registers */

@@ -23,7 +23,7 @@ from potstill.runtime.networks import ARCHITECTURES
 from potstill.runtime.tokenizer import Encoded, Words
 
 FILE = "student.pot"  # in the folders of `student` and `export`
-# Also in the folder of `student`: the entries of the vocabulary, which a file with fingerprints lacks, and the weights
+# Also in the folder of `student`: the entries of the vocabulary, absent from files with fingerprints, and the weights
 # before quantization, which show what quantization costs.
 WORDS, UNROUNDED = "words.json", "unrounded.safetensors"
 BATCH = 512  # texts scored at once without the kernel

@@ -228,6 +228,10 @@ class Vocabulary:
 
         object.__setattr__(self, "row", row)
 
+    def __repr__(self) -> str:
+        entries = f"{len(self.entries):,} {'words' if isinstance(self.entries, Words) else 'fingerprints'}"
+        return f"Vocabulary({entries}, max_ngram={self.max_ngram}, max_length={self.max_length})"
+
     @property
     def size(self) -> int:
         """Rows of the embedding table, including that of the unknown word."""

@@ -39,7 +39,7 @@ class Teacher:
 
 @dataclass(frozen=True)
 class TableTeacher(Teacher):
-    """A table of probabilities; its logits are NaN for texts that it lacks."""
+    """A table of probabilities; its logits are NaN for texts that it does not contain."""
 
     probabilities: pd.DataFrame
     multi_label: bool

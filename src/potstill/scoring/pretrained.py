@@ -124,7 +124,7 @@ def _check_objects(source: str) -> None:
     """Check the JSON files of a folder; the errors of `transformers` do not name the file.
 
     Raises:
-        ValueError: one is not a JSON object, or lacks a key.
+        ValueError: one is not a JSON object, or has no such key.
     """
     for name, keys in OBJECTS.items():
         path = Path(source, name)

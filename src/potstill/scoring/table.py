@@ -12,7 +12,7 @@ def logits(table: pd.DataFrame, texts: pd.Series, multi_label: bool = False) -> 
 
     Returns:
         Log-probabilities, for multi-label tables log-odds: float32 (texts, classes); rows of NaN for texts that the
-        table lacks.
+        table does not contain.
     """
     labels = table.columns[1:]
     known = table.assign(key=comparison_keys(table["text"])).drop_duplicates("key").set_index("key")[labels]

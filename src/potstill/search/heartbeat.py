@@ -1,7 +1,7 @@
 """Heartbeats of trials, so that the trials of a process that has died are run again.
 
 Optuna's heartbeat (`RDBStorage(heartbeat_interval=…)` with `RetryHeartbeatStaleTrialCallback`) works only in databases,
-inside `Study.optimize`, and trusts that the clocks of all machines agree; `JournalStorage` has none (Optuna 5.0).
+inside `Study.optimize`, and requires synchronised clocks; `JournalStorage` has none (Optuna 5.0).
 """
 
 import threading

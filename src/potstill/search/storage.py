@@ -45,7 +45,7 @@ class Journal:
         """Open the journal, or create it.
 
         Raises:
-            PotstillError: its folder is missing, or the file is damaged or no journal.
+            PotstillError: its folder is missing, or the file is damaged or not a journal.
         """
         if not self.path.parent.is_dir():
             raise PotstillError(f"{self.path.parent}: no such folder. Create it, or mount the disk that has it.")

@@ -55,7 +55,7 @@ def create(
         message = f"the model's facts cannot be written as JSON ({error}). Export the student again."
         raise PotstillError(message) from None
     metrics = Metrics(PATHS, student.labels)
-    # The documentation pages of FastAPI load scripts from elsewhere.
+    # The documentation pages of FastAPI load scripts from other hosts.
     app = FastAPI(title="potstill", version=potstill.__version__, docs_url=None, redoc_url=None)
     app.state.metrics = metrics
     app.add_exception_handler(HTTPException, _http_error)

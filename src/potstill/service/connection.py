@@ -99,7 +99,7 @@ class Connection(H11Protocol):
     """A connection that does not wait for its client longer than `limits.timeout`.
 
     If there are too many, the one that has waited longest is closed for a new one, so that clients that hold
-    connections open, idle or with half a request, keep nobody out.
+    connections open, idle or with half a request, do not block other clients.
     """
 
     def __init__(self, *args: Any, limits: Limits, **kwargs: Any) -> None:

@@ -35,7 +35,7 @@ class AllowedHosts:
         self.any_address = not ipaddress.ip_address(address).is_loopback
 
     def accept(self, header: str) -> bool:
-        """Whether requests with this Host header are answered."""
+        """Return whether requests with this Host header are answered."""
         if not (match := HEADER.fullmatch(header.lower())):
             return False
         host = match[1]

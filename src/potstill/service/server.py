@@ -58,7 +58,7 @@ class _VisibleFormatter(logging.Formatter):
 
 
 def run(app: FastAPI, listening: socket.socket, *, timeout: float, max_connections: int) -> None:
-    """Serve until the process is told to stop; requests in flight are answered first.
+    """Serve until the process receives SIGTERM or SIGINT; requests in flight are answered first.
 
     Args:
         app: the app.

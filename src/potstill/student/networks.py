@@ -22,7 +22,7 @@ class _Network(nn.Module):
 
 
 class Mlp(_Network):
-    """The mean of the word embeddings and a linear layer: a bag of words, the article's student."""
+    """The mean of the word embeddings and a linear layer: a bag of words, the student of Wasserblat 2021."""
 
     def __init__(self, rows: int, embedding: int, hidden: int, classes: int, dropout: float) -> None:
         super().__init__(rows, hidden, dropout)

@@ -12,7 +12,7 @@ from potstill.runtime.tokenizer import Fingerprints, Vocabulary, Words
 from potstill.student.params import NetworkParams
 
 PSEUDO_COUNT = 5.0  # texts with the overall mean target that are mixed into the mean target of each entry
-MIN_TEXTS = 3  # fewer texts say too little about an entry to choose it for its information
+MIN_TEXTS = 3  # fewer texts are too few to estimate the information of an entry
 MAX_CHARACTERS = 256  # longer entries are not words, and would fill the file
 CHUNK = 1 << 16  # texts counted at a time
 

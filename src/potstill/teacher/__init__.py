@@ -1,1 +1,1 @@
-"""Making teachers: fine-tuning Transformers, reading tables of probabilities from elsewhere."""
+"""Making teachers: fine-tuning Transformers, reading tables of probabilities made outside the pipeline."""

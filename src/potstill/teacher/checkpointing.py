@@ -29,7 +29,7 @@ def last(scratch: Path) -> str | None:
 
 
 def write_checksum(checkpoint: Path) -> None:
-    """Write the checksum of a complete checkpoint beside it."""
+    """Write the checksum of a complete checkpoint next to it."""
     files.write_text(_checksum(checkpoint), files.sha256(checkpoint))
 
 

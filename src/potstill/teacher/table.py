@@ -1,4 +1,4 @@
-"""A table of probabilities from elsewhere (an LLM, a paid API) as a teacher."""
+"""A table of probabilities made outside the pipeline (an LLM, a paid API) as a teacher."""
 
 import math
 import sys

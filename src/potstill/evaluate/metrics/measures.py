@@ -130,7 +130,7 @@ Shares = dict[str, Share]
 
 
 def check(kind: Any, value: Any, *keys: str) -> Any:
-    """Return a value that was read from JSON after checking its type; keys that the type lacks are not checked.
+    """Return a value that was read from JSON after checking its type; keys that are not in the type are not checked.
 
     Args:
         kind: the type, one of those above.

@@ -49,7 +49,7 @@ def new_figure(path: Path, width: float, height: float, **options: Any) -> Itera
     """
     # The user's matplotlibrc must not change the bytes.
     with matplotlib.style.context(["default", STYLE]), files.atomic_write(path) as part, warnings.catch_warnings():
-        # A character that the font lacks is drawn as a box in a PNG; an SVG is drawn with the reader's fonts.
+        # A character that the font does not have is drawn as a box in a PNG; an SVG is drawn with the reader's fonts.
         warnings.filterwarnings("ignore", r"Glyph \d+ .*missing from")
         kind = path.suffix.removeprefix(".")
         # An SVG's unit is the point, and names are placed in pixels.
@@ -73,12 +73,12 @@ def log_axis(axis: XAxis) -> None:
 
 
 def short(name: str) -> str:
-    """Return a name on one line, cut if it is long, to fit beside a point or an axis."""
+    """Return a name on one line, cut if it is long, to fit next to a point or an axis."""
     return cut(clip(name), MAX_NAME)
 
 
 def drawable(names: Sequence[str]) -> list[str]:
-    """Return short names of classes; a name with a character that the PNG's font lacks is replaced by its id."""
+    """Return short names of classes; a name with a character missing from the PNG's font is replaced by its id."""
     font = get_font(findfont("DejaVu Sans"))
     shortened = map(short, names)
     return [name if all(map(font.get_char_index, map(ord, name))) else f"#{i}" for i, name in enumerate(shortened)]

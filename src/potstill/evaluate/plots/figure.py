@@ -233,7 +233,7 @@ def confusion_figure(matrix: Any, names: Sequence[str], path: Path, outcomes: Se
         outcomes: the names of the columns for a multi-label task, true positives first.
     """
     counts = np.asarray(matrix)
-    # The square root makes a few errors visible beside a diagonal with almost all texts.
+    # The square root makes a few errors visible next to a diagonal with almost all texts.
     shades = np.sqrt(counts / counts.sum(axis=1, keepdims=True).clip(1))
     names, title = drawable(names), ""
     if len(names) > MATRIX_CLASSES:

@@ -1,4 +1,4 @@
-"""Placement of names beside points, so that none covers another.
+"""Placement of names next to points, so that none covers another.
 
 adjustText 1.4.0 is no substitute: with its defaults it leaves 21 pairs of names overlapping in the test's figure, and
 the bytes of the figure differ between runs.
@@ -14,14 +14,14 @@ from matplotlib.path import Path
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox, IdentityTransform
 
-# Directions from a point to its name, in the order tried: beside it, then above and below.
+# Directions from a point to its name, in the order tried: next to it, then above and below.
 DIRECTIONS = [(x, y) for y in (0, 0.6, -0.6, 1, -1) for x in (1, -1)] + [(0, 1), (0, -1)]
 GAPS = (7, 14, 24, 36, 50, 66, 90, 120)  # points (1/72 inch) between the centre of a marker and its name
-LEADER_GAP = 24  # from which on a line connects the marker and its name
+LEADER_GAP = 24  # above which a line connects the marker and its name
 
 
 def place(axes: Axes, points: Sequence[tuple[float, float]], texts: Sequence[Text], taken: Sequence[Bbox]) -> None:
-    """Move each text to the nearest free place beside its point, with a line to it if it is far.
+    """Move each text to the nearest free place next to its point, with a line to it if it is far.
 
     The placement is greedy, in the order given, which is fast, deterministic, and good enough for a few dozen points.
     If no place is free, a name covers a bar rather than another name.
