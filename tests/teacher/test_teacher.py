@@ -103,8 +103,6 @@ def test_a_table_is_not_adapted(stage, tmp_path):
     (tmp_path / "llm.csv").write_text("text,joy,sadness,anger\nx,1,0,0\n")
     message = r"llm.csv: a table cannot be trained.*`mlm_epochs: 0` in teacher.presets.mine"
     with pytest.raises(PotstillError, match=message):
-        PotstillError, match=r"llm.csv: a table cannot be trained.*`mlm_epochs: 0` in teacher.presets.mine"
-    ):
         stage(mlm_epochs=1, presets={"mine": {"checkpoint": "llm.csv"}})
     assert not (paths.TEACHER / "mine").exists()
 
