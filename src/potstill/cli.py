@@ -14,7 +14,7 @@ from potstill.core.errors import PotstillError
 from potstill.terminal import Parser
 
 # The help lines stand here too, so that `potstill --help` imports no command and no library.
-MODEL = {
+MODEL_COMMANDS = {
     "predict": "Classify the texts of a file or of standard input.",
     "inspect": "Describe a model: its classes, size, origin and scores.",
     "explain": "Show how much each word of a text contributes to its prediction.",
@@ -22,7 +22,7 @@ MODEL = {
     "serve": "Serve predictions over HTTP: /predict, /model, /healthz, /metrics, and a page at /.",
     "qr": "Write a model as a QR code.",
 }
-PROJECT = {
+PROJECT_COMMANDS = {
     "advise": "Recommend a student and what to improve, in minutes, before a full run.",
     "search": "Search for the best student within a budget of parameters or bytes.",
     "queue": "Run the queued experiments, and say why one failed.",
@@ -46,10 +46,10 @@ def execute(arguments: Sequence[str]) -> None:
     """
     chosen = _parser().parse_args(arguments)
     module = import_module(f"potstill.commands.{chosen.command}")
-    parser = Parser(prog=f"potstill {chosen.command}", description=(MODEL | PROJECT)[chosen.command])
+    parser = Parser(prog=f"potstill {chosen.command}", description=(MODEL_COMMANDS | PROJECT_COMMANDS)[chosen.command])
     module.arguments(parser)
     args = parser.parse_args(chosen.arguments)
-    for name in ("dvc.yaml", "params.yaml") if chosen.command in PROJECT else ():
+    for name in ("dvc.yaml", "params.yaml") if chosen.command in PROJECT_COMMANDS else ():
         if not Path(name).is_file():
             raise PotstillError(f"{name}: not found in {Path.cwd()}. Run this command in the folder of a project.")
     with suppress(BrokenPipeError):  # the reader of the output closed it early, as `head` does
@@ -59,7 +59,10 @@ def execute(arguments: Sequence[str]) -> None:
 def _parser() -> Parser:
     listed = [
         f"{title}:\n" + "".join(f"  {name:<10}{line}\n" for name, line in commands.items())
-        for title, commands in (("use a model", MODEL), ("work in a project (a folder with dvc.yaml)", PROJECT))
+        for title, commands in (
+            ("use a model", MODEL_COMMANDS),
+            ("work in a project (a folder with dvc.yaml)", PROJECT_COMMANDS),
+        )
     ]
     parser = Parser(
         prog="potstill",
@@ -69,6 +72,8 @@ def _parser() -> Parser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"potstill {potstill.__version__}")
-    parser.add_argument("command", choices=[*MODEL, *PROJECT], metavar="command", help=argparse.SUPPRESS)
+    parser.add_argument(
+        "command", choices=[*MODEL_COMMANDS, *PROJECT_COMMANDS], metavar="command", help=argparse.SUPPRESS
+    )
     parser.add_argument("arguments", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
     return parser

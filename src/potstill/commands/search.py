@@ -69,7 +69,7 @@ def run(args: argparse.Namespace) -> None:
     print(f"{args.trials} students of at most {args.budget:,} {args.unit}; stored in {shared} as {key}")
     if others:
         print(f"note: {len(others)} more there, of other data, parameters or budgets, and not used")
-    work = partial(_work, space, args.trials, name, key)
+    work = partial(_run_worker, space, args.trials, name, key)
     with workers(args.jobs) as pool:
         futures = [pool.submit(work) for _ in range(args.jobs)]
         results = max((future.result() for future in futures), key=len)
@@ -77,7 +77,7 @@ def run(args: argparse.Namespace) -> None:
         _report(results, space)
 
 
-def _work(space: SearchSpace, trials: int, storage_name: str, study: str) -> list[Result]:
+def _run_worker(space: SearchSpace, trials: int, storage_name: str, study: str) -> list[Result]:
     """Take part in a search, in a process of its own."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     train = partial(_train, *_read(space.base))

@@ -55,7 +55,9 @@ def split_off(
     return rows[~chosen], rows[chosen]
 
 
-def keep(rows: pd.DataFrame, number: int, classes: int, seed: int, reason: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+def subsample(
+    rows: pd.DataFrame, number: int, classes: int, seed: int, reason: str
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Keep a stratified sample of labelled rows with at least one row of every class that occurs.
 
     Args:

@@ -322,7 +322,7 @@ def encode(raw: RawData, names: list[str] | None) -> tuple[list[str], dict[str, 
         ids = {label: int(Decimal(label)) for label in found}  # int() raises for thousands of digits
     if names is not None:
         _check_names(raw, names, ids, by_id)
-    if fault := naming.fault(labels):
+    if fault := naming.find_fault(labels):
         raise PotstillError(f"{train.name}: {fault}")
     return labels, {split: _with_ids(table, ids) for split, table in raw.splits.items()}
 

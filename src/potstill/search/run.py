@@ -15,7 +15,7 @@ from optuna.trial import TrialState
 from potstill.core.errors import PotstillError
 from potstill.search.heartbeat import StaleTrials, heartbeat
 from potstill.search.results import Result
-from potstill.search.space import FIRST, SearchSpace
+from potstill.search.space import INITIAL_TRIALS, SearchSpace
 from potstill.search.storage import Journal, PostgreSQL
 from potstill.student.params import StudentParams
 
@@ -55,7 +55,7 @@ def search(
         study = optuna.create_study(
             study_name=name, storage=opened, directions=["maximize", "minimize"], load_if_exists=True
         )
-        for first in FIRST:
+        for first in INITIAL_TRIALS:
             study.enqueue_trial(first, skip_if_exists=True)
     stale = StaleTrials()
     while True:
@@ -85,7 +85,7 @@ def _ask(study: optuna.Study, space: SearchSpace) -> tuple[optuna.Trial, Student
     # A seed of its own per trial, so that no two processes draw the same; its number is known only now.
     study.sampler = optuna.samplers.TPESampler(seed=space.base.seed + trial.number)
     with warnings.catch_warnings():
-        # One of `FIRST` may be wider than what suits a small budget; it then gets fewer words.
+        # One of `INITIAL_TRIALS` may be wider than what suits a small budget; it then gets fewer words.
         warnings.filterwarnings("ignore", "Fixed parameter")
         params = space.suggest(trial)
     if params is None:

@@ -101,7 +101,7 @@ def size_figure(
             heading(figure, "Accuracy against size", caption)
         _legend(figure, marks)
         _size_axes(axes, marks)
-        _draw_marks(axes, _apart(axes, marks))
+        _draw_marks(axes, _dodge(axes, marks))
 
 
 def pareto_figure(
@@ -170,7 +170,7 @@ def _size_axes(axes: Axes, marks: list[_Mark]) -> None:
     axes.axhline(100, color=SOFT, lw=1, ls=(0, (4, 3)), zorder=1)
 
 
-def _apart(axes: Axes, marks: list[_Mark]) -> list[_Mark]:
+def _dodge(axes: Axes, marks: list[_Mark]) -> list[_Mark]:
     """Move points a few pixels sideways where one would hide another."""
     left, right = np.log10(axes.get_xlim())
     bottom, top = axes.get_ylim()
