@@ -72,7 +72,7 @@ def compare(
         raise PotstillError(
             f"evaluate.reference: no model {reference!r} (found: {', '.join(rows)}). Choose one, or null."
         )
-    whole = rows[reference]["accuracy"]
+    reference_accuracy = rows[reference]["accuracy"]
     for row in rows.values():
-        row["relative"] = round(row["accuracy"] / whole, 6) if whole else None
+        row["relative"] = round(row["accuracy"] / reference_accuracy, 6) if reference_accuracy else None
     return list(rows.values()), reference

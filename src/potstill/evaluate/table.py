@@ -39,10 +39,10 @@ def speeds(timings: Mapping[str, Mapping[str, float]], reference: str) -> str:
     table = (
         f"| model | ms per text | texts per s | texts per s, {escape(reference)} = 1 |\n| --- | ---: | ---: | ---: |\n"
     )
-    whole = timings[reference]["texts_per_second"]
+    base = timings[reference]["texts_per_second"]
     for name, timing in sorted(timings.items(), key=lambda item: -item[1]["texts_per_second"]):
         rate = timing["texts_per_second"]
-        table += f"| {escape(name)} | {timing['milliseconds_per_text']:.3g} | {rate:,.0f} | {rate / whole:.3g} |\n"
+        table += f"| {escape(name)} | {timing['milliseconds_per_text']:.3g} | {rate:,.0f} | {rate / base:.3g} |\n"
     return table
 
 

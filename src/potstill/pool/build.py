@@ -111,16 +111,16 @@ def _add_new(
 ) -> None:
     """Add `share * count` new texts; try at most twice as often, as there may not be enough that are new."""
     new: list[str] = []
-    wanted = round(share * count)
-    for _ in range(2 * wanted):
+    missing = round(share * count)
+    for _ in range(2 * missing):
         text = tokenizer.join(make())
         if seen.add(_hash(text)):
             new.append(text)
-            wanted -= 1
-        if len(new) == SHARD or not wanted:
+            missing -= 1
+        if len(new) == SHARD or not missing:
             rows.add(pa.array(new, pa.large_string()), source)
             new = []
-        if not wanted:
+        if not missing:
             break
     rows.add(pa.array(new, pa.large_string()), source)
 

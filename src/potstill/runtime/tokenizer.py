@@ -128,9 +128,9 @@ def bucket(checksum: Hash, buckets: int) -> Hash:
 
 def fingerprint(checksum: int, salts: Sequence[int], bits: int) -> int:
     """Return the bucket of a checksum, followed by the high bits of the mixed checksum, `bits` bits in all."""
-    chosen = bucket(checksum, len(salts))
+    bucket_number = bucket(checksum, len(salts))
     width = bits - (len(salts).bit_length() - 1)
-    return chosen << width | mix32(checksum, salts[chosen]) >> (32 - width)
+    return bucket_number << width | mix32(checksum, salts[bucket_number]) >> (32 - width)
 
 
 @dataclass(frozen=True)

@@ -61,11 +61,11 @@ def search(
     while True:
         with storage.lock():
             stale.retry(study)
-            found = results(study, space)
-            if len(found) >= trials:
-                return found
+            finished = results(study, space)
+            if len(finished) >= trials:
+                return finished
             running = study.get_trials(deepcopy=False, states=[TrialState.RUNNING])
-            start = len(found) + len(running) < trials
+            start = len(finished) + len(running) < trials
             trial, params = _ask(study, space) if start else (None, None)
         if trial is None:
             time.sleep(POLL_INTERVAL)
@@ -97,8 +97,8 @@ def _ask(study: optuna.Study, space: SearchSpace) -> tuple[optuna.Trial, Student
 
 def results(study: optuna.Study, space: SearchSpace) -> list[Result]:
     """Return the results within the budget that a study has so far."""
-    found = []
+    finished = []
     for trial in study.get_trials(deepcopy=False, states=[TrialState.COMPLETE]):
         with suppress(LookupError, RecursionError, TypeError, ValueError):  # another version of potstill wrote it
-            found.append(Result(**json.loads(trial.user_attrs["result"])))
-    return [result for result in found if result.size(space.unit) <= space.budget]
+            finished.append(Result(**json.loads(trial.user_attrs["result"])))
+    return [result for result in finished if result.size(space.unit) <= space.budget]

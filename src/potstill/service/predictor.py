@@ -76,8 +76,8 @@ class Predictor:
             HTTPException: 500, the model computes no numbers; 422, the response would have too many labels.
         """
         single_label = self.student.thresholds is None
-        found = self._single_label(texts, top_k or 1) if single_label else self._multi_label(texts, top_k)
-        return escaped(Predictions(predictions=found).model_dump_json())
+        predictions = self._single_label(texts, top_k or 1) if single_label else self._multi_label(texts, top_k)
+        return escaped(Predictions(predictions=predictions).model_dump_json())
 
     def _single_label(self, texts: list[str], top_k: int) -> list[Prediction]:
         labels = self.student.labels

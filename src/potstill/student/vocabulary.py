@@ -184,9 +184,9 @@ def _fingerprints(
 
     Of entries with the same fingerprint the first that `select_entries` returns is kept, and others are chosen instead.
     """
-    chosen = select_entries(counts, size, informative_share)
-    buckets, bits = layout(len(chosen), fingerprint_bits)
-    salts = _salts(counts, chosen, buckets, bits)
+    entries = select_entries(counts, size, informative_share)
+    buckets, bits = layout(len(entries), fingerprint_bits)
+    salts = _salts(counts, entries, buckets, bits)
     entry_of: dict[int, str] = {}
     for candidates in range(size, 2 * size + 1, max(1, size // 50)):
         for entry in select_entries(counts, candidates, informative_share):
