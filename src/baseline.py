@@ -6,7 +6,7 @@ from potstill.baseline.network import train_on_labels
 from potstill.baseline.params import BaselineParams
 from potstill.core import device, files, paths, tracking
 from potstill.core.class_weights import macro_f1
-from potstill.core.labels import choose_default, right
+from potstill.core.labels import is_correct, predict_labels_default
 from potstill.core.resources import record_resources
 from potstill.data.dataset import Dataset
 from potstill.scoring.tfidf import Tfidf
@@ -26,9 +26,9 @@ def main() -> None:
             trained = train_on_labels(data.labels, data.train, data.validation, params, log)
         size = trained.save(folder / "hard")
     probabilities, labels = tfidf.predict_proba(data.validation["text"].tolist()), data.targets("validation")
-    predicted = choose_default(probabilities, labels, even=0.5)
+    predicted = predict_labels_default(probabilities, labels, threshold=0.5)
     tfidf_metrics = {
-        "validation_accuracy": round(float(right(predicted, labels).mean()), 6),
+        "validation_accuracy": round(float(is_correct(predicted, labels).mean()), 6),
         "validation_macro_f1": round(macro_f1(labels, predicted, len(data.labels)), 6),
         "parameters": tfidf.parameters,
         "bytes": files.size(paths.BASELINE / "tfidf"),

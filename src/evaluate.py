@@ -13,8 +13,8 @@ from scipy.special import logit
 
 from potstill.core import device, files, paths, tracking
 from potstill.core.class_weights import majority
-from potstill.core.labels import choose, label_names, probabilities, right
-from potstill.core.markdown import inert
+from potstill.core.labels import is_correct, label_names, predict_labels, probabilities
+from potstill.core.markdown import escape
 from potstill.core.params import section
 from potstill.core.resources import record_resources
 from potstill.core.timing import throughput
@@ -23,7 +23,7 @@ from potstill.evaluate import table
 from potstill.evaluate.compare import Model, compare
 from potstill.evaluate.metrics import measures
 from potstill.evaluate.metrics.scores import confusion, label_confusion, mcnemar
-from potstill.evaluate.metrics.thresholds import fit
+from potstill.evaluate.metrics.thresholds import fit_thresholds
 from potstill.evaluate.params import EvaluateParams
 from potstill.evaluate.plots import figure
 from potstill.evaluate.predictions import Predictions
@@ -137,7 +137,7 @@ def with_thresholds(models: list[Model], data: Dataset) -> list[Model]:
         return models
     labels = data.targets("validation")
     return [
-        model if model.thresholds else replace(model, thresholds=fit(model.validation_probabilities, labels))
+        model if model.thresholds else replace(model, thresholds=fit_thresholds(model.validation_probabilities, labels))
         for model in models
     ]
 
@@ -152,11 +152,11 @@ def compare_with_unquantized(student: Model, data: Dataset) -> dict[str, Any] | 
     if not weights:
         return None
     labels = data.targets("test")
-    predicted = choose(replace(quantized, weights=weights).predict_proba(data.test["text"]), student.thresholds)
-    unquantized_correct = right(predicted, labels)
+    predicted = predict_labels(replace(quantized, weights=weights).predict_proba(data.test["text"]), student.thresholds)
+    unquantized_correct = is_correct(predicted, labels)
     return {
         "accuracy_unquantized": round(float(unquantized_correct.mean()), 6),
-        **mcnemar(unquantized_correct, right(student.predicted, labels)),
+        **mcnemar(unquantized_correct, is_correct(student.predicted, labels)),
     }
 
 
@@ -181,7 +181,7 @@ def decide(
     """Decide whether the student should ship."""
     student = next(row for row in rows if row["name"] == "student")
     labels = data.targets("test")
-    correct = {model.name: right(model.predicted, labels) for model in models}
+    correct = {model.name: is_correct(model.predicted, labels) for model in models}
     versus_baseline = mcnemar(correct["student"], correct["tfidf"])
     of_teacher = mcnemar(correct[teacher], correct["tfidf"]) if teacher else None
     versus_hard = mcnemar(correct["student"], correct["hard"])
@@ -205,7 +205,7 @@ def write_scores(
     lines = [f"**{verdict.decision}**: {verdict.details}\n", table.markdown(rows)]
     if teacher:
         scores["teacher"] = {"accuracy": models[teacher]["accuracy"]}
-        lines.append(table.comparison("the student", f"the teacher ({inert(teacher)})", student["versus_teacher"]))
+        lines.append(table.comparison("the student", f"the teacher ({escape(teacher)})", student["versus_teacher"]))
     if quantization:
         scores["quantization"] = quantization
         lines.append(table.comparison("the student before quantization", "the student that ships", quantization))

@@ -7,13 +7,13 @@ from dataclasses import replace
 import numpy as np
 
 from potstill.core import files, paths, tracking
-from potstill.core.labels import choose, probabilities, right
+from potstill.core.labels import is_correct, predict_labels, probabilities
 from potstill.core.params import section
 from potstill.core.resources import record_resources
 from potstill.data import transfer
 from potstill.data.dataset import Dataset
 from potstill.evaluate.metrics.scores import scores
-from potstill.evaluate.metrics.thresholds import fit
+from potstill.evaluate.metrics.thresholds import fit_thresholds
 from potstill.export import calibrate, to_onnx
 from potstill.export.card import ONNX, card
 from potstill.export.facts import collect
@@ -33,7 +33,7 @@ def main() -> None:
     temperature = calibrate.temperature(trained.decision_function(data.validation["text"]), labels)
     student = replace(trained, temperature=temperature)
     if data.multi_label:
-        student = replace(student, thresholds=fit(student.predict_proba(data.validation["text"]), labels))
+        student = replace(student, thresholds=fit_thresholds(student.predict_proba(data.validation["text"]), labels))
 
     student_params = StudentParams.load()
     sources = transfer.count(paths.ENSEMBLE, student_params.sources)
@@ -77,11 +77,11 @@ def teachers(data: Dataset) -> dict[str, float | None]:
         if not np.isfinite(test).all():
             accuracies[name] = None
             continue
-        predicted = choose(test)
+        predicted = predict_labels(test)
         if data.multi_label:
-            thresholds = fit(probabilities(validation, multi_label=True), data.targets("validation"))
-            predicted = choose(probabilities(test, multi_label=True), thresholds)
-        accuracies[name] = round(float(right(predicted, data.targets("test")).mean()), 6)
+            thresholds = fit_thresholds(probabilities(validation, multi_label=True), data.targets("validation"))
+            predicted = predict_labels(probabilities(test, multi_label=True), thresholds)
+        accuracies[name] = round(float(is_correct(predicted, data.targets("test")).mean()), 6)
     return accuracies
 
 

@@ -14,7 +14,7 @@ from tqdm import tqdm
 from potstill.core import device, files, paths, tracking, truncation, untracked
 from potstill.core.class_weights import macro_f1
 from potstill.core.errors import PotstillError, visible
-from potstill.core.labels import accuracy, choose_default
+from potstill.core.labels import accuracy, predict_labels_default
 from potstill.core.resources import record_resources
 from potstill.core.timing import throughput
 from potstill.data.dataset import SPLITS, Dataset
@@ -30,7 +30,7 @@ def main() -> None:
         raise PotstillError(f"usage: python src/teacher.py NAME, one of {', '.join(params.presets)}")
     name = sys.argv[1]
     with record_resources(paths.METRICS / "teacher" / name / "resources.json"):
-        teach(name, params.of(name))
+        teach(name, params.for_preset(name))
 
 
 def teach(name: str, params: TeacherParams) -> None:
@@ -65,7 +65,7 @@ def teach(name: str, params: TeacherParams) -> None:
     tracking.write_predictions(metrics / "validation.csv", validation, targets, data.labels)
     covered = np.isfinite(validation).all(1)
     validation, targets = validation[covered], targets[covered]
-    predicted = choose_default(validation, targets)
+    predicted = predict_labels_default(validation, targets)
     facts = {
         "validation_accuracy": round(accuracy(validation, targets), 6) if covered.any() else None,
         "validation_macro_f1": round(macro_f1(targets, predicted, len(data.labels)), 6) if covered.any() else None,

@@ -24,12 +24,12 @@ POOL = {
 }
 
 
-def pooled(data, lexicon=(), **changes):
+def pooled(data, borrowed_words=(), **changes):
     """Return the transfer set as a table."""
     with tempfile.TemporaryDirectory() as folder:
         data.save(Path(folder) / "prepared")
         target = Path(folder) / "pool.parquet"
-        rows = build(Path(folder) / "prepared", target, PoolParams(**(POOL | changes)), lexicon)
+        rows = build(Path(folder) / "prepared", target, PoolParams(**(POOL | changes)), borrowed_words)
         table = pd.read_parquet(target)
     assert rows == table["source"].value_counts().to_dict()
     return table

@@ -15,7 +15,7 @@ from potstill.core.errors import PotstillError
 from potstill.terminal import Parser
 
 # The help lines stand here too, so that `potstill --help` imports no command and no library.
-MODEL = {
+MODEL_COMMANDS = {
     "predict": "Classify the texts of a file or of standard input.",
     "inspect": "Describe a model: its classes, size, origin and scores.",
     "explain": "Show how much each word of a text contributes to its prediction.",
@@ -23,7 +23,7 @@ MODEL = {
     "serve": "Serve predictions over HTTP: /predict, /model, /healthz, /metrics, and a page at /.",
     "qr": "Write a model as a QR code.",
 }
-PROJECT = {
+PROJECT_COMMANDS = {
     "advise": "Recommend a student and what to improve, in minutes, before a full run.",
     "search": "Search for the best student within a budget of parameters or bytes.",
     "queue": "Run the queued experiments, and say why one failed.",
@@ -49,15 +49,15 @@ def execute(arguments: Sequence[str]) -> None:
     chosen = main_parser.parse_args(arguments)
     if not chosen.command:
         main_parser.exit(2, main_parser.format_help())
-    if chosen.command not in MODEL | PROJECT:
-        similar = difflib.get_close_matches(chosen.command, MODEL | PROJECT, n=1)
+    if chosen.command not in MODEL_COMMANDS | PROJECT_COMMANDS:
+        similar = difflib.get_close_matches(chosen.command, MODEL_COMMANDS | PROJECT_COMMANDS, n=1)
         suggestion = f". Did you mean {similar[0]!r}?" if similar else ""
         main_parser.error(f"unknown command {chosen.command!r}{suggestion}")
     module = import_module(f"potstill.commands.{chosen.command}")
-    parser = Parser(prog=f"potstill {chosen.command}", description=(MODEL | PROJECT)[chosen.command])
+    parser = Parser(prog=f"potstill {chosen.command}", description=(MODEL_COMMANDS | PROJECT_COMMANDS)[chosen.command])
     module.arguments(parser)
     args = parser.parse_args(chosen.arguments)
-    for name in ("dvc.yaml", "params.yaml") if chosen.command in PROJECT else ():
+    for name in ("dvc.yaml", "params.yaml") if chosen.command in PROJECT_COMMANDS else ():
         if not Path(name).is_file():
             raise PotstillError(f"{name}: not found in {Path.cwd()}. Run this command in the folder of a project.")
     with suppress(BrokenPipeError):  # the reader of the output closed it early, as `head` does
@@ -67,7 +67,10 @@ def execute(arguments: Sequence[str]) -> None:
 def _parser() -> Parser:
     listed = [
         f"{title}:\n" + "".join(f"  {name:<10}{line}\n" for name, line in commands.items())
-        for title, commands in (("use a model", MODEL), ("work in a project (a folder with dvc.yaml)", PROJECT))
+        for title, commands in (
+            ("use a model", MODEL_COMMANDS),
+            ("work in a project (a folder with dvc.yaml)", PROJECT_COMMANDS),
+        )
     ]
     parser = Parser(
         prog="potstill",

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from potstill.core.markdown import clip, code, inert
+from potstill.core.markdown import clip, code, escape
 from potstill.evaluate import table
 from tests.markup import HOSTILE, INVISIBLE, LINKS, RENDERER, Cells
 
@@ -13,7 +13,7 @@ def cells(*shown):
     return Cells(RENDERER.render(f"| a | b |\n| --- | --- |\n| {shown[0]} | joy |\n"))
 
 
-@pytest.mark.parametrize("show", [inert, code])
+@pytest.mark.parametrize("show", [escape, code])
 @pytest.mark.parametrize("text", HOSTILE)
 def test_a_hostile_text_is_shown_as_it_is(text, show):
     found = cells(show(text))
@@ -28,19 +28,19 @@ def test_a_hostile_text_is_shown_as_it_is(text, show):
 
 @pytest.mark.parametrize("text", ["deadbee", "GH-1", "CVE-2021-44228", "evil.example", *LINKS])
 def test_what_github_would_link_is_code(text):
-    assert inert(text) == f"`{text}`"
+    assert escape(text) == f"`{text}`"
 
 
 @pytest.mark.parametrize("text", INVISIBLE)
 def test_invisible_characters_are_escaped(text):
-    assert cells(inert(text)).texts[0] == INVISIBLE[text]
+    assert cells(escape(text)).texts[0] == INVISIBLE[text]
 
 
 @pytest.mark.parametrize(
     "text", ["minilm-2", "bigru-2.5K", "awww... 3.5 www", "i feel happy today", "no. 5, it's fine (really)!"]
 )
 def test_plain_words_stay_as_they_are(text):
-    assert inert(text) == text
+    assert escape(text) == text
     assert code(text) == f"`{text}`"
 
 
@@ -49,7 +49,7 @@ def test_nothing_made_of_hostile_parts_escapes():
     parts = [*"`|\\ *_<>[]()!#@:/$&~a", "``", "\\|", "&#64;", "www.", "http://", "-->", "</td>"]
     for _ in range(1500):
         text = "".join(rng.choices(parts, k=rng.randint(1, 9)))
-        found = cells(inert(text))
+        found = cells(escape(text))
         assert found.texts == [clip(text), "joy"], text
         assert found.elements <= {"code"}, text
 

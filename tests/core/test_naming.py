@@ -28,8 +28,8 @@ def test_names_that_a_model_file_cannot_hold_are_refused(
 
 
 def test_the_bytes_of_names_are_what_the_header_holds():
-    assert naming.fault(["a" * naming.LARGEST]) is None
-    assert naming.fault(["a" * (naming.LARGEST + 1)])
+    assert naming.find_fault(["a" * naming.LARGEST]) is None
+    assert naming.find_fault(["a" * (naming.LARGEST + 1)])
     file._Header.layout(0)[1].pack(*[0] * 11, naming.LARGEST)
     with contextlib.suppress(file.struct.error):
         file._Header.layout(0)[1].pack(*[0] * 11, naming.LARGEST + 1)

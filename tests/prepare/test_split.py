@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from potstill.data.clean import comparison_keys
-from potstill.prepare.split import count_labels, keep, split_off
+from potstill.prepare.split import count_labels, split_off, subsample
 from tests.prepare_project import Project, rows, three_splits
 
 
@@ -95,7 +95,7 @@ def test_a_split_has_its_share_of_every_label(size):
 
 def test_few_labels_hold_one_of_each():
     rows = rare(400)
-    kept, rest = keep(rows, 8, 4, 0, "it")
+    kept, rest = subsample(rows, 8, 4, 0, "it")
     assert len(kept) == 8
     assert len(rest) == 392
     assert min(count_labels(kept["label"], 4)) >= 1

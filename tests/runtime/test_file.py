@@ -78,7 +78,7 @@ def test_fingerprints_of_any_width_are_saved(bits, tmp_path):
         made.steps,
     )
     made.save(tmp_path / "a.pot")
-    assert Student.load(tmp_path / "a.pot").vocabulary.entries.prints == known
+    assert Student.load(tmp_path / "a.pot").vocabulary.entries.values == known
 
 
 def test_a_file_is_hardly_larger_than_its_numbers(tmp_path):

@@ -49,7 +49,7 @@ def test_the_error_names_a_damaged_file(data, tmp_path, name):
 def test_tfidf_has_a_regression_per_label(mixed, tmp_path):
     model = Tfidf.fit(mixed.train, C=10.0, class_weight=None)
     texts = mixed.test["text"].tolist()
-    assert accuracy(model.predict_proba(texts), mixed.targets("test"), even=0.5) > 0.9
+    assert accuracy(model.predict_proba(texts), mixed.targets("test"), threshold=0.5) > 0.9
     model.save(tmp_path / "tfidf")
     again = Tfidf.load(tmp_path / "tfidf")
     np.testing.assert_array_equal(again.predict_proba(texts), model.predict_proba(texts))

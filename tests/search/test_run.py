@@ -7,7 +7,7 @@ import pytest
 from potstill.core.errors import PotstillError
 from potstill.search import heartbeat, run
 from potstill.search.results import Result, pareto_front
-from potstill.search.space import FIRST, SearchSpace, expected_size, searched
+from potstill.search.space import INITIAL_TRIALS, SearchSpace, expected_size, searched
 from potstill.search.storage import Journal
 from tests.search.results import result
 from tests.settings import student_settings
@@ -65,7 +65,7 @@ class TestSearch:
 
         def train(params):
             tried.append(params)
-            assert params.hidden != FIRST[0]["hidden"]
+            assert params.hidden != INITIAL_TRIALS[0]["hidden"]
             return self.__class__.train(self, params)
 
         monkeypatch.setattr(self, "train", train)

@@ -1,6 +1,6 @@
 import pytest
 
-from potstill.search.space import expected_size, fill
+from potstill.search.space import expected_size, fit_vocab_size
 from potstill.student.distil import distil
 from tests.settings import soft_labels, student_settings
 
@@ -9,7 +9,7 @@ from tests.settings import soft_labels, student_settings
 @pytest.mark.parametrize("budget", [500, 3000, 80_102])
 @pytest.mark.parametrize("words_per_row", [1.0, 2.0])
 def test_a_budget_of_parameters_is_filled_to_the_last_row(architecture, budget, words_per_row):
-    params = fill(
+    params = fit_vocab_size(
         student_settings(architecture=architecture, embedding_dim=3, hidden=5), 6, budget, "parameters", words_per_row
     )
     rows = params.embedding_rows or params.vocab_size
@@ -19,7 +19,7 @@ def test_a_budget_of_parameters_is_filled_to_the_last_row(architecture, budget, 
 
 
 def test_a_student_that_does_not_fit_is_none():
-    assert fill(student_settings(architecture="bigru", hidden=64), 6, 1000, "parameters") is None
+    assert fit_vocab_size(student_settings(architecture="bigru", hidden=64), 6, 1000, "parameters") is None
 
 
 @pytest.mark.parametrize(("bits", "rows"), [(2, None), (4, None), (None, None), (4, 30)])

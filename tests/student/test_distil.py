@@ -92,7 +92,7 @@ def test_a_multi_label_student_learns_from_soft_labels(architecture, loss, mixed
     trained = distil(mixed.labels, mixed.train["text"].tolist(), mixed_logits(mixed), mixed.validation, params)
     assert trained.student.thresholds == [0.5] * 3
     found = trained.student.predict_proba(mixed.test["text"])
-    assert accuracy(found, mixed.targets("test"), even=0.5) > 0.9
+    assert accuracy(found, mixed.targets("test"), threshold=0.5) > 0.9
     assert trained.best["validation_accuracy"] == accuracy(
-        trained.student.predict_proba(mixed.validation["text"]), mixed.targets("validation"), even=0.5
+        trained.student.predict_proba(mixed.validation["text"]), mixed.targets("validation"), threshold=0.5
     )

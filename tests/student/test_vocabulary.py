@@ -10,7 +10,7 @@ from tests.tasks import FEELINGS
 
 
 def chosen(texts, targets, size, informative_share, max_ngram=1):
-    return vocabulary.choose(vocabulary.count(texts, targets, max_ngram), size, informative_share)
+    return vocabulary.select_entries(vocabulary.count(texts, targets, max_ngram), size, informative_share)
 
 
 def test_the_most_informative_words_are_chosen():
@@ -52,7 +52,7 @@ def test_every_row_of_a_vocabulary_of_fingerprints_has_a_word(words, fingerprint
     texts, targets = make_words(600)
     lookup, names = vocabulary.build(texts, targets, student_settings(vocab_size=words, fingerprint_bits=fingerprint))
     assert [lookup.row(name) for name in names] == list(range(1, words))
-    assert lookup.entries.prints == sorted(set(lookup.entries.prints))
+    assert lookup.entries.values == sorted(set(lookup.entries.values))
 
 
 def test_truncated_texts_are_counted():

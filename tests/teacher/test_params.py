@@ -15,7 +15,11 @@ def test_a_preset_may_have_its_own_seed_and_adaptation():
         "third": {"checkpoint": "anywhere", "mlm_epochs": 0},
     }
     params = teacher_settings(checkpoints=list(presets), presets=presets, seed=3, mlm_epochs=2)
-    assert [(params.of(name).seed, params.of(name).mlm_epochs) for name in presets] == [(3, 2), (7, 2), (3, 0)]
+    assert [(params.for_preset(name).seed, params.for_preset(name).mlm_epochs) for name in presets] == [
+        (3, 2),
+        (7, 2),
+        (3, 0),
+    ]
 
 
 @pytest.mark.parametrize(

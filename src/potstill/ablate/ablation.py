@@ -11,12 +11,12 @@ import pandas as pd
 from potstill.ablate.params import AblateParams
 from potstill.baseline.network import train_on_labels
 from potstill.baseline.params import BaselineParams
-from potstill.core.labels import accuracy, choose, right
+from potstill.core.labels import accuracy, is_correct, predict_labels
 from potstill.data.dataset import Dataset, targets
 from potstill.data.sources import VARIANTS
 from potstill.data.transfer import TransferSet
 from potstill.evaluate.metrics.scores import interval
-from potstill.evaluate.metrics.thresholds import fit
+from potstill.evaluate.metrics.thresholds import fit_thresholds
 from potstill.runtime.model import Student
 from potstill.scoring.tfidf import Tfidf
 from potstill.student.distil import distil
@@ -95,7 +95,7 @@ def run(trial: Trial, data: Dataset, transfer: TransferSet, params: AblateParams
     if trial.model == "tfidf":
         tfidf = Tfidf.fit(train, baseline.C, baseline.class_weight)
         probabilities = tfidf.predict_proba(data.validation["text"].tolist())
-        return _row(len(train), tfidf, accuracy(probabilities, data.targets("validation"), even=0.5), data)
+        return _row(len(train), tfidf, accuracy(probabilities, data.targets("validation"), threshold=0.5), data)
     epochs = round(baseline.epochs * len(data.train) / len(train))  # as many steps as on all labels
     trained = train_on_labels(data.labels, train, data.validation, baseline.model_copy(update={"epochs": epochs}))
     return _row(len(train), trained.student, trained.best["validation_accuracy"], data)
@@ -148,8 +148,8 @@ def _student_params(
 
 def _row(texts: int, model: Tfidf | Student, validation_accuracy: float, data: Dataset) -> Row:
     test, validation = (model.predict_proba(data.split(split)["text"].tolist()) for split in ("test", "validation"))
-    thresholds = fit(validation, data.targets("validation")) if data.multi_label else None
-    correct = right(choose(test, thresholds), data.targets("test"))
+    thresholds = fit_thresholds(validation, data.targets("validation")) if data.multi_label else None
+    correct = is_correct(predict_labels(test, thresholds), data.targets("test"))
     low, high = interval(int(correct.sum()), len(correct))
     return {
         "texts": texts,

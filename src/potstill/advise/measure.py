@@ -13,7 +13,7 @@ from potstill.baseline.network import train_on_labels
 from potstill.baseline.params import BaselineParams
 from potstill.core import device
 from potstill.core.class_weights import majority
-from potstill.core.labels import choose, probabilities, right
+from potstill.core.labels import is_correct, predict_labels, probabilities
 from potstill.data.dataset import Dataset, targets
 from potstill.evaluate.metrics.scores import mcnemar, scores
 from potstill.evaluate.word_order import out_of_vocabulary, vocabulary, word_order_sensitivity
@@ -49,7 +49,7 @@ class Measurement:
         row: what is kept of it, ready for JSON: `name`; `training`, "hard" (on labels) or "distilled"; `texts`, the
             number that it was trained on; `parameters`, the number of its weights, None if it is not compared by size;
             and its scores.
-        predictions: on the validation texts, as `choose` returns them.
+        predictions: on the validation texts, as `predict_labels` returns them.
         correct: whether these are right, booleans of shape (texts,).
     """
 
@@ -93,8 +93,8 @@ class Validation:
         """
         row = {"name": name, "training": training, "texts": size, "parameters": parameters}
         row |= scores(self.targets, probabilities, reference, self.thresholds)
-        predictions = choose(probabilities, self.thresholds)
-        return Measurement(row, predictions, right(predictions, self.targets))
+        predictions = predict_labels(probabilities, self.thresholds)
+        return Measurement(row, predictions, is_correct(predictions, self.targets))
 
 
 def measure(

@@ -7,7 +7,7 @@ import pandas as pd
 
 from potstill.core.errors import PotstillError
 from potstill.data.dataset import Dataset
-from potstill.prepare.split import keep
+from potstill.prepare.split import subsample
 
 SEED = 0
 FRACTIONS = (4, 2, 1)  # of the sample, and of the transfer set, to train on: a quarter, half, all
@@ -73,4 +73,4 @@ def draw(data: Dataset, rows: int) -> Sample:
 def subset(rows: pd.DataFrame, size: int, classes: int) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return a stratified sample of `size` rows, but at least one of each class, and the rest."""
     size = max(size, classes)
-    return (rows, rows.iloc[:0]) if size >= len(rows) else keep(rows, size, classes, SEED, "the sample")
+    return (rows, rows.iloc[:0]) if size >= len(rows) else subsample(rows, size, classes, SEED, "the sample")

@@ -25,14 +25,14 @@ class FineTunedTeacher:
             params: how to fine-tune; the batch size and the epochs are replaced.
             name: of the preset.
             labels: the names of the classes.
-            multi_label: whether a text may have several labels.
+            multi_label: whether the task is multi-label.
             scratch: the folder for what lets an interrupted fine-tuning continue.
 
         Raises:
             PotstillError: the checkpoint is missing.
         """
         self.preset = params.presets[name]
-        self.params = params.of(name)
+        self.params = params.for_preset(name)
         self.labels, self.multi_label, self.scratch = labels, multi_label, scratch
         self.checkpoint = hub.find(self.preset.checkpoint)
         self.digest = files.sha256(Path(self.checkpoint))

@@ -12,7 +12,7 @@ import numpy as np
 from potstill.bulk.fallback import Fallback
 from potstill.bulk.write import LabelSets, TopLabels, writer
 from potstill.core.errors import PotstillError
-from potstill.core.labels import choose
+from potstill.core.labels import predict_labels
 from potstill.readers.formats import STANDARD, Format, format_of, parse
 from potstill.readers.read import read
 from potstill.readers.request import BadRows, Batch
@@ -61,7 +61,7 @@ def top_labels(
 
 def _label_sets(student: Student, batch: Batch, top: int | None, threshold: float | None, numbered: bool) -> LabelSets:
     probabilities = student.predict_proba(batch.texts)
-    chosen = choose(probabilities, student.thresholds if threshold is None else threshold)
+    chosen = predict_labels(probabilities, student.thresholds if threshold is None else threshold)
     order = np.argsort(np.where(chosen, -probabilities, 1), axis=1, kind="stable")[:, :top]
     kept = np.take_along_axis(chosen, order, axis=1)
     probabilities = np.take_along_axis(probabilities, order, axis=1)

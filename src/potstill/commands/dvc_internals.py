@@ -138,8 +138,8 @@ def _cached(repo: Repo) -> Iterator[tuple[HashFileDB, str, str]]:
 def output_files(out: Output) -> list[Path]:
     """Return the files of an output that exist in the workspace."""
     root = Path(out.fs_path)
-    found = map(Path, out.dvcignore.find(out.fs, out.fs_path)) if root.is_dir() else [root]
-    return [path for path in found if path.is_file()]
+    candidates = map(Path, out.dvcignore.find(out.fs, out.fs_path)) if root.is_dir() else [root]
+    return [path for path in candidates if path.is_file()]
 
 
 def folder_hashes(cache: HashFileDB, value: str) -> dict[str, str] | None:

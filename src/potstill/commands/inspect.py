@@ -89,7 +89,7 @@ def origin(facts: dict[str, Any], *, multi_label: bool) -> Iterator[str]:
 
     Args:
         facts: those of a model file, which `runtime.facts.check` has checked: some may be missing.
-        multi_label: whether a text may have several labels.
+        multi_label: whether the task is multi-label.
     """
     correct = "correct in all labels" if multi_label else "correct"
     rows = facts.get("rows", {})

@@ -70,7 +70,7 @@ def run(args: argparse.Namespace) -> None:
     if others:
         searches = f"{len(others)} search{'es' * (len(others) > 1)}"
         print(f"note: {shared} also has {searches} on other data, parameters or budgets, not used here")
-    work = partial(_work, space, args.trials, name, key)
+    work = partial(_run_worker, space, args.trials, name, key)
     with workers(args.jobs) as pool:
         futures = [pool.submit(work) for _ in range(args.jobs)]
         results = max((future.result() for future in futures), key=len)
@@ -78,7 +78,7 @@ def run(args: argparse.Namespace) -> None:
         _report(results, space)
 
 
-def _work(space: SearchSpace, trials: int, storage_name: str, study: str) -> list[Result]:
+def _run_worker(space: SearchSpace, trials: int, storage_name: str, study: str) -> list[Result]:
     """Take part in a search, in a process of its own."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     train = partial(_train, *_read(space.base))

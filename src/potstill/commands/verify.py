@@ -150,18 +150,18 @@ def check_workspace(repo: Repo) -> WorkspaceCheck:
 def check_output(repo: Repo, out: Output) -> WorkspaceCheck:
     """Hash the files of an output, and record in DVC the hashes of those that differ."""
     root, name = Path(out.fs_path), out.hash_name
-    found = {file: internals.file_hash(file, name) for file in internals.output_files(out)}
+    current = {file: internals.file_hash(file, name) for file in internals.output_files(out)}
     recorded = {root: out.hash_info.value}
     if out.hash_info.isdir:
         hashes = internals.folder_hashes(out.cache, out.hash_info.value) or {}
         recorded = {root / path: value for path, value in hashes.items()}
-        if not recorded and found and internals.folder_hash(root, found, name) == out.hash_info.value:
-            recorded = dict(found)
-    different = [file for file, value in found.items() if value != recorded.get(file)]
+        if not recorded and current and internals.folder_hash(root, current, name) == out.hash_info.value:
+            recorded = dict(current)
+    different = [file for file, value in current.items() if value != recorded.get(file)]
     changed = [file for file in different if file in recorded]
     added = [file for file in different if file not in recorded]
     if different and not recorded:  # without the list of the folder's files, it is not known which of them changed
         changed, added = [root], []
     for file in different:
         internals.record_hash(repo, file, name)
-    return WorkspaceCheck(len(found), list(map(os.path.relpath, changed)), list(map(os.path.relpath, added)))
+    return WorkspaceCheck(len(current), list(map(os.path.relpath, changed)), list(map(os.path.relpath, added)))

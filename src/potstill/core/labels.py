@@ -16,7 +16,7 @@ def label_names(chosen: np.ndarray, labels: Sequence[str]) -> list[str]:
     """Return the label of each text, or in a multi-label task its labels joined by `JOINT`."""
     if chosen.ndim == 1:
         return [labels[id_] for id_ in chosen.tolist()]
-    return [JOINT.join(label for label, held in zip(labels, row, strict=True) if held) for row in chosen.tolist()]
+    return [JOINT.join(label for label, present in zip(labels, row, strict=True) if present) for row in chosen.tolist()]
 
 
 def sigmoid(x: np.ndarray) -> np.ndarray:
@@ -28,11 +28,11 @@ def probabilities(logits: np.ndarray, multi_label: bool) -> np.ndarray:
     """Return the softmax of logits, or in a multi-label task their sigmoid; both are floats (texts, labels)."""
     if multi_label:
         return sigmoid(logits)
-    odds = np.exp(logits - logits.max(1, keepdims=True))
-    return odds / odds.sum(1, keepdims=True)
+    exponentials = np.exp(logits - logits.max(1, keepdims=True))
+    return exponentials / exponentials.sum(1, keepdims=True)
 
 
-def choose(scores: np.ndarray, thresholds: Any = None) -> np.ndarray:
+def predict_labels(scores: np.ndarray, thresholds: Any = None) -> np.ndarray:
     """Choose the label with the best of the scores (texts, labels): ids (texts,).
 
     With thresholds, one for all or one per label, choose all labels whose score reaches theirs: booleans (texts,
@@ -41,7 +41,7 @@ def choose(scores: np.ndarray, thresholds: Any = None) -> np.ndarray:
     return scores.argmax(1) if thresholds is None else scores >= np.asarray(thresholds, scores.dtype)
 
 
-def right(chosen: np.ndarray, targets: np.ndarray) -> np.ndarray:
+def is_correct(chosen: np.ndarray, targets: np.ndarray) -> np.ndarray:
     """Return whether the label, or all labels, of each text are correct: booleans (texts,)."""
     same = chosen == targets
     return same if same.ndim == 1 else same.all(1)
@@ -54,17 +54,17 @@ def confidence(probabilities: np.ndarray, chosen: np.ndarray) -> np.ndarray:
     return np.where(chosen, probabilities, 1 - probabilities).prod(1)
 
 
-def choose_default(scores: np.ndarray, targets: np.ndarray, even: float = 0.0) -> np.ndarray:
-    """Choose labels without fitted thresholds: the best one, or in a multi-label task those with more than even odds.
+def predict_labels_default(scores: np.ndarray, targets: np.ndarray, threshold: float = 0.0) -> np.ndarray:
+    """Choose labels without fitted thresholds: the best one, or in a multi-label task those that reach `threshold`.
 
     Args:
         scores: floats (texts, labels).
         targets: ids or booleans; only their number of dimensions is used.
-        even: the score of even odds: 0 for logits, 0.5 for probabilities.
+        threshold: that of a multi-label task: 0 for logits, 0.5 for probabilities.
     """
-    return choose(scores, even if targets.ndim == 2 else None)
+    return predict_labels(scores, threshold if targets.ndim == 2 else None)
 
 
-def accuracy(scores: np.ndarray, targets: np.ndarray, even: float = 0.0) -> float:
-    """Return the share of texts whose `choose_default` labels are all correct."""
-    return float(right(choose_default(scores, targets, even), targets).mean())
+def accuracy(scores: np.ndarray, targets: np.ndarray, threshold: float = 0.0) -> float:
+    """Return the share of texts whose `predict_labels_default` labels are all correct."""
+    return float(is_correct(predict_labels_default(scores, targets, threshold), targets).mean())

@@ -22,7 +22,7 @@ def cut(text: str, most: int = NAME) -> str:
     return text if len(text) <= most else text[: most - 1] + "…"
 
 
-def inert(text: str) -> str:
+def escape(text: str) -> str:
     """Return Markdown that renders as the text itself, in a table's cell or elsewhere in a line.
 
     Plain words are kept, with pipes escaped; anything else becomes a code span. The text is clipped by `clip`.

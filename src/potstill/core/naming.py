@@ -7,7 +7,7 @@ SEPARATOR = "\n"  # between the names in the file
 LARGEST = (1 << 16) - 1  # bytes of all names with their separators
 
 
-def fault(labels: Sequence[str]) -> str | None:
+def find_fault(labels: Sequence[str]) -> str | None:
     """Return what is wrong with class names and how to fix it; None if a model file can hold them."""
     seen: set[str] = set()
     for i, label in enumerate(labels):

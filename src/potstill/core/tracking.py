@@ -11,7 +11,7 @@ from dvclive import Live
 from tqdm import tqdm
 
 from potstill.core import files, paths
-from potstill.core.labels import choose, label_names
+from potstill.core.labels import label_names, predict_labels
 
 CURVES = ("loss", "validation_loss", "validation_accuracy")
 
@@ -83,11 +83,11 @@ def write_predictions(path: Path, logits: np.ndarray, actual: np.ndarray, labels
     outputs stay in the run cache. Four decimals keep diffs readable, and are exact enough for any probability.
 
     Args:
-        logits: floats (texts, classes). For multi-label classification, labels above even odds are predicted.
+        logits: floats (texts, classes). For multi-label classification, labels with a logit of 0 or more are predicted.
         actual: the labels, as `Dataset.targets` returns them.
     """
     table = pd.DataFrame(logits, columns=[f"logit {name}" for name in labels])
-    table.insert(0, "predicted", label_names(choose(logits, 0.0 if actual.ndim == 2 else None), labels))
+    table.insert(0, "predicted", label_names(predict_labels(logits, 0.0 if actual.ndim == 2 else None), labels))
     table.insert(0, "actual", label_names(actual, labels))
     files.write_text(path, table.to_csv(index=False, float_format="%.4f"))
 

@@ -26,10 +26,10 @@ def targets(labels: pd.Series, number: int) -> np.ndarray:
     """
     if labels.dtype != object:
         return labels.to_numpy()
-    found = np.zeros((len(labels), number), bool)
-    for row, ids in zip(found, labels, strict=True):
+    matrix = np.zeros((len(labels), number), bool)
+    for row, ids in zip(matrix, labels, strict=True):
         row[list(ids)] = True
-    return found
+    return matrix
 
 
 def check(labels: pd.Series, number: int) -> None:

@@ -73,7 +73,7 @@ class Task:
         foreign = next((name for name in sorted(sizes) if re.fullmatch(r"\d{6}\.parquet", name)), None)
         if foreign and not markers:
             raise PotstillError(f"{self.folder}: {foreign} in it would be overwritten. Name another folder.")
-        found: dict[int, Job] = {}
+        finished: dict[int, Job] = {}
         for name, content in markers.items():
             marked = self._marked(content)
             if marked is None:
@@ -85,8 +85,8 @@ class Task:
                 )
             # After a power cut there may be a marker without its result.
             if sizes.get(f"{_name(marked)}.parquet") == marked["bytes"]:
-                found[marked["number"]] = marked
-        return found
+                finished[marked["number"]] = marked
+        return finished
 
     def _marked(self, content: bytes) -> Job | None:
         """Return the contents of a marker, or None if it is truncated or of another version."""

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from potstill.core.errors import PotstillError
-from potstill.core.labels import choose, right
+from potstill.core.labels import is_correct, predict_labels
 from potstill.evaluate.metrics.scores import mcnemar, scores
 
 
@@ -36,7 +36,7 @@ class Model:
     @property
     def predicted(self) -> np.ndarray:
         """The labels predicted for the test split, ids or booleans, see `core.labels`."""
-        return choose(self.probabilities, self.thresholds)
+        return predict_labels(self.probabilities, self.thresholds)
 
 
 def compare(
@@ -66,13 +66,13 @@ def compare(
         rows[name] = {"name": name, "kind": model.kind, "parameters": model.parameters, "bytes": model.bytes}
         rows[name] |= scores(labels, model.probabilities, other, model.thresholds)
         if other is not None:
-            rows[name]["versus_teacher"] = mcnemar(right(model.predicted, labels), right(other, labels))
+            rows[name]["versus_teacher"] = mcnemar(is_correct(model.predicted, labels), is_correct(other, labels))
     reference = reference or teacher or max(rows, key=lambda name: rows[name]["accuracy"])
     if reference not in rows:
         raise PotstillError(
             f"evaluate.reference: no model {reference!r} (found: {', '.join(rows)}). Choose one, or null."
         )
-    whole = rows[reference]["accuracy"]
+    reference_accuracy = rows[reference]["accuracy"]
     for row in rows.values():
-        row["relative"] = round(row["accuracy"] / whole, 6) if whole else None
+        row["relative"] = round(row["accuracy"] / reference_accuracy, 6) if reference_accuracy else None
     return list(rows.values()), reference

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from potstill.core import files, schemas
-from potstill.core.labels import choose, confidence, right
+from potstill.core.labels import confidence, is_correct, predict_labels
 from potstill.data.dataset import check, targets
 
 
@@ -34,11 +34,11 @@ class Predictions:
 
     def predicted(self, model: str) -> np.ndarray:
         """Return the labels that a model predicts, ids or booleans, see `core.labels`."""
-        return choose(self.probabilities[model], self.thresholds.get(model))
+        return predict_labels(self.probabilities[model], self.thresholds.get(model))
 
     def correct(self, model: str) -> np.ndarray:
         """Return whether each prediction of a model is correct, booleans (n,)."""
-        return right(self.predicted(model), self.labels)
+        return is_correct(self.predicted(model), self.labels)
 
     def confidence(self, model: str) -> np.ndarray:
         """Return the confidence of a model in each of its predictions, floats (n,)."""

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from potstill.core.markdown import inert
+from potstill.core.markdown import escape
 
 KINDS = ("baseline", "teacher", "student")
 MISSING = "–"
@@ -37,12 +37,12 @@ def speeds(timings: Mapping[str, Mapping[str, float]], reference: str) -> str:
         reference: the name of the model that speeds are relative to.
     """
     table = (
-        f"| model | ms per text | texts per s | texts per s, {inert(reference)} = 1 |\n| --- | ---: | ---: | ---: |\n"
+        f"| model | ms per text | texts per s | texts per s, {escape(reference)} = 1 |\n| --- | ---: | ---: | ---: |\n"
     )
-    whole = timings[reference]["texts_per_second"]
+    base = timings[reference]["texts_per_second"]
     for name, timing in sorted(timings.items(), key=lambda item: -item[1]["texts_per_second"]):
         rate = timing["texts_per_second"]
-        table += f"| {inert(name)} | {timing['milliseconds_per_text']:.3g} | {rate:,.0f} | {rate / whole:.3g} |\n"
+        table += f"| {escape(name)} | {timing['milliseconds_per_text']:.3g} | {rate:,.0f} | {rate / base:.3g} |\n"
     return table
 
 
@@ -102,7 +102,7 @@ def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:
     if row.get("accuracy_low") is not None:
         accuracy += f" ({100 * row['accuracy_low']:.1f}–{100 * row['accuracy_high']:.1f})"
     return (
-        inert(row["name"]),
+        escape(row["name"]),
         row["kind"],
         accuracy,
         shown("macro_f1", ".2f", 100),

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
-from potstill.core.markdown import code, inert
+from potstill.core.markdown import code, escape
 from potstill.data.sources import VARIANTS
 from potstill.runtime.model import FILE, Student
 from potstill.runtime.tokenizer import Words
@@ -45,9 +45,9 @@ def card(student: Student, sources: Mapping[str, int], size: int, onnx_size: int
     classes = ", ".join(map(code, student.labels[:SHOWN]))
     if len(student.labels) > SHOWN:
         classes += f" and {len(student.labels) - SHOWN:,} others (`potstill inspect --json {FILE}` lists them)"
-    teachers = [f"{inert(name)} (test accuracy {share:.2%})" for name, share in facts["teachers"].items()]
+    teachers = [f"{escape(name)} (test accuracy {share:.2%})" for name, share in facts["teachers"].items()]
     for name in facts.get("untested_teachers", ()):
-        teachers.append(f"{inert(name)} (without predictions for some test texts)")
+        teachers.append(f"{escape(name)} (without predictions for some test texts)")
     choice, score, second_score = "one", "accuracy", "Matthews correlation"
     if multi_label:
         choice, score, second_score = "any", "exact match", "micro-F1"

@@ -26,7 +26,7 @@ SHARD = 2048  # rows that the stage `label` labels at once, and has to repeat if
 SAMPLE = 200_000  # texts of which variants and the n-gram model are made, at most; drawn at random
 
 
-def build(prepared: Path, target: Path, params: PoolParams, lexicon: Sequence[str] = ()) -> Counter[str]:
+def build(prepared: Path, target: Path, params: PoolParams, borrowed_words: Sequence[str] = ()) -> Counter[str]:
     """Collect the texts of every source that is switched on.
 
     A text that occurs in validation or test, or that an earlier source gave, is left out (compared by
@@ -36,7 +36,7 @@ def build(prepared: Path, target: Path, params: PoolParams, lexicon: Sequence[st
         prepared: the folder of the prepared data; texts of validation and test are left out.
         target: the Parquet file to write, with the columns `text` and `source`, one of `sources.SOURCES`.
         params: the settings.
-        lexicon: the words that `borrow` draws from, lower-cased; those that occur in the texts are left out.
+        borrowed_words: the words that `borrow` draws from, lower-cased; those that occur in the texts are left out.
 
     Returns:
         The rows of each source.
@@ -77,7 +77,7 @@ def build(prepared: Path, target: Path, params: PoolParams, lexicon: Sequence[st
                 texts += map(tokenizer.pieces, batch.filter(pa.array(is_base[here])).to_pylist())
                 start = here.stop
         if with_variants:
-            _add_variants(texts, count, params, lexicon, rng, _Seen(known), rows)
+            _add_variants(texts, count, params, borrowed_words, rng, _Seen(known), rows)
     return rows.counts
 
 
@@ -85,7 +85,7 @@ def _add_variants(
     texts: list[list[str]],
     count: int,
     params: PoolParams,
-    lexicon: Sequence[str],
+    borrowed_words: Sequence[str],
     rng: random.Random,
     seen: "_Seen",
     rows: "_Rows",
@@ -101,8 +101,8 @@ def _add_variants(
     if params.generated:
         model = NgramModel(texts, params.ngram_order)
         add("generated", params.generated, lambda: model.sample(rng))
-    known = {word for words in texts for word in tokenizer.words(" ".join(words))} if lexicon else set()
-    if foreign := [word for word in lexicon if word not in known]:
+    known = {word for words in texts for word in tokenizer.words(" ".join(words))} if borrowed_words else set()
+    if foreign := [word for word in borrowed_words if word not in known]:
         add("borrow", params.borrow, lambda: variants.replace(pick(texts), rate, foreign, rng))
 
 
@@ -111,16 +111,16 @@ def _add_new(
 ) -> None:
     """Add `share * count` new texts; try at most twice as often, as there may not be enough that are new."""
     new: list[str] = []
-    wanted = round(share * count)
-    for _ in range(2 * wanted):
+    missing = round(share * count)
+    for _ in range(2 * missing):
         text = tokenizer.join(make())
         if seen.add(_hash(text)):
             new.append(text)
-            wanted -= 1
-        if len(new) == SHARD or not wanted:
+            missing -= 1
+        if len(new) == SHARD or not missing:
             rows.add(pa.array(new, pa.large_string()), source)
             new = []
-        if not wanted:
+        if not missing:
             break
     rows.add(pa.array(new, pa.large_string()), source)
 

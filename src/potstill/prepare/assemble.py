@@ -8,7 +8,7 @@ from potstill.core.errors import PotstillError
 from potstill.data.clean import comparison_keys
 from potstill.data.dataset import SPLITS, Dataset
 from potstill.prepare.params import PrepareParams
-from potstill.prepare.split import count_labels, keep, split_off
+from potstill.prepare.split import count_labels, split_off, subsample
 from potstill.readers.tables import RawData, encode
 
 
@@ -48,7 +48,7 @@ def assemble(raw: RawData, params: PrepareParams) -> tuple[Dataset, dict[str, An
         number, left_out[split] = getattr(params, key), splits[split][:0]
         if number is not None:
             reason = f"`prepare.{key}` is {number}, but {split}"
-            splits[split], left_out[split] = keep(splits[split], number, len(labels), params.seed, reason)
+            splits[split], left_out[split] = subsample(splits[split], number, len(labels), params.seed, reason)
     facts["moved_to_unlabelled"] = len(left_out["train"])
     facts["left_out_of_validation"] = len(left_out["validation"])
     texts = [*(table.rows["text"] for table in raw.unlabelled), left_out["train"]["text"]]

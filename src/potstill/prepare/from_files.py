@@ -83,12 +83,12 @@ def _shards(folder: Path, split: str, names: list[str]) -> list[str]:
     if len(shards) < len(names):
         raise PotstillError(f"{folder}: both {' and '.join(names)} could be {split}. Set `prepare.{split}` to one.")
     count = max(int(shard["count"]) for shard in shards)
-    found = [(int(shard["number"]), int(shard["count"])) for shard in shards]
+    present = [(int(shard["number"]), int(shard["count"])) for shard in shards]
     expected = [(number, count) for number in range(count)]
-    if missing := sorted(set(expected) - set(found)):
-        shard = f"{shards[0]['stem']}-{missing[0][0]:05d}-of-{count:05d} (found: {len(found)} of {count} shards)"
+    if missing := sorted(set(expected) - set(present)):
+        shard = f"{shards[0]['stem']}-{missing[0][0]:05d}-of-{count:05d} (found: {len(present)} of {count} shards)"
         raise PotstillError(f"{folder}: no {shard}. Add it, or set `prepare.{split}` to one file.")
-    if found != expected:
+    if present != expected:
         both = " and ".join(names)
         raise PotstillError(f"{folder}: {both} are shards of more than one {split} split. Keep those of one.")
     return names
@@ -143,10 +143,10 @@ def _unlabelled(path: Path, params: PrepareParams) -> Table:
 
 
 def _format(path: Path) -> formats.Format:
-    found = formats.parse(path.name)
-    if not found:
+    parsed = formats.parse(path.name)
+    if not parsed:
         raise PotstillError(f"{path}: unknown format. Rename it to one of {formats.NAMED}.")
-    return found.format
+    return parsed.format
 
 
 def _load(path: Path, wanted: list[str]) -> tuple[list[int], list[list[Any]]]:

@@ -51,11 +51,13 @@ def split_off(
         sample = _draw(texts, strata, size, seed)
     else:
         _, sample = train_test_split(list(texts.index), test_size=size, stratify=strata, random_state=seed)
-    chosen = key.isin(sample)
-    return rows[~chosen], rows[chosen]
+    sampled = key.isin(sample)
+    return rows[~sampled], rows[sampled]
 
 
-def keep(rows: pd.DataFrame, number: int, classes: int, seed: int, reason: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+def subsample(
+    rows: pd.DataFrame, number: int, classes: int, seed: int, reason: str
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Keep a stratified sample of labelled rows with at least one row of every class that occurs.
 
     Args:
@@ -75,24 +77,24 @@ def keep(rows: pd.DataFrame, number: int, classes: int, seed: int, reason: str) 
         raise PotstillError(
             f"{reason} has {len(rows)} rows and {classes} classes. Set it to {classes} to {len(rows)}, or null for all."
         )
-    chosen = rows.index.isin(_draw(rows, _strata(rows["label"], classes), number, seed))
-    return rows[chosen], rows[~chosen]
+    sampled = rows.index.isin(_draw(rows, _strata(rows["label"], classes), number, seed))
+    return rows[sampled], rows[~sampled]
 
 
 def count_labels(labels: pd.Series, classes: int) -> list[int]:
     """Count the texts of each label, in the order of the ids."""
-    found = targets(labels, classes)
-    return (np.bincount(found, minlength=classes) if found.ndim == 1 else found.sum(0)).tolist()
+    ids = targets(labels, classes)
+    return (np.bincount(ids, minlength=classes) if ids.ndim == 1 else ids.sum(0)).tolist()
 
 
 def _strata(labels: pd.Series, classes: int) -> np.ndarray:
     """Return the label by which each text is stratified, int64 (texts,)."""
-    found = targets(labels, classes)
-    if found.ndim == 1:
-        return found
-    counts = found.sum(0)
-    rarest = np.where(found, counts, len(labels) + 1).argmin(1)
-    return np.where(found.any(1), rarest, counts.argmax())
+    ids = targets(labels, classes)
+    if ids.ndim == 1:
+        return ids
+    counts = ids.sum(0)
+    rarest = np.where(ids, counts, len(labels) + 1).argmin(1)
+    return np.where(ids.any(1), rarest, counts.argmax())
 
 
 def _draw(rows: pd.DataFrame | pd.Series, strata: np.ndarray, number: int, seed: int) -> pd.Index:

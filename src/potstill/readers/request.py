@@ -97,8 +97,8 @@ class Request:
         if separator and len(found) == 1:
             for other, other_name in _DELIMITERS.items():
                 if other != separator and name in [part.strip(' "') for part in found[0].split(other)]:
-                    wanted = _DELIMITERS[separator]
-                    advice = f"The columns are separated by {other_name}, not by {wanted}: save the file with {wanted}"
+                    needed = _DELIMITERS[separator]
+                    advice = f"The columns are separated by {other_name}, not by {needed}: save the file with {needed}"
                     if other in ",\t":
                         advice += f", or rename it to {'.csv' if other == ',' else '.tsv'}"
         if found and found[0].lower().startswith("sep="):

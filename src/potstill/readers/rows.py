@@ -55,11 +55,11 @@ def _read_txt(request: Request, blocks: Iterator[Block]) -> Iterator[Piece]:
 def undecodable(values: Iterable[Any], foreign: str | None) -> str | None:
     """Describe the first value that holds a surrogate, which no valid text does; None if there is none."""
     for value in values:
-        found = SURROGATE.search(value) if isinstance(value, str) and not value.isascii() else None
-        if found and foreign and "\udc80" <= found[0] <= "\udcff":
-            return f"has a byte that is not UTF-8 (0x{ord(found[0]) - 0xDC00:02x}){foreign}"
-        if found:
-            return f"has a lone surrogate ({ascii(found[0])[1:-1]}), which is not a character"
+        surrogate = SURROGATE.search(value) if isinstance(value, str) and not value.isascii() else None
+        if surrogate and foreign and "\udc80" <= surrogate[0] <= "\udcff":
+            return f"has a byte that is not UTF-8 (0x{ord(surrogate[0]) - 0xDC00:02x}){foreign}"
+        if surrogate:
+            return f"has a lone surrogate ({ascii(surrogate[0])[1:-1]}), which is not a character"
     return None
 
 

@@ -107,10 +107,10 @@ def find_split(split: str, candidates: Iterable[tuple[str, str]], given: str | N
     """
     if given is not None:
         return given
-    found = sorted(name for stem, name in candidates if stem.casefold() in SPLIT_NAMES[split])
-    if len(found) > 1:
-        raise PotstillError(f"`{key}`: both {' and '.join(found)} could be {split}. Set it to one of them.")
-    return found[0] if found else None
+    names = sorted(name for stem, name in candidates if stem.casefold() in SPLIT_NAMES[split])
+    if len(names) > 1:
+        raise PotstillError(f"`{key}`: both {' and '.join(names)} could be {split}. Set it to one of them.")
+    return names[0] if names else None
 
 
 def make_table(
@@ -136,14 +136,14 @@ def make_table(
     Raises:
         PotstillError: the table is empty, or a column, a text or a label is missing.
     """
-    wanted = {"text": text} if label is None else {"text": text, "label": label}
-    for column in wanted.values():
+    columns = {"text": text} if label is None else {"text": text, "label": label}
+    for column in columns.values():
         if column not in frame.columns:
-            advice = {column: f"Set `prepare.{key}`" for key, column in wanted.items()}
+            advice = {column: f"Set `prepare.{key}`" for key, column in columns.items()}
             raise Request(name, [], BadRows(), unit, advice).missing_column(column, list(frame.columns))
     if frame.empty:
         raise PotstillError(f"{name}: no rows. Add at least one.")
-    rows = pd.DataFrame({key: frame[column].astype(object).reset_index(drop=True) for key, column in wanted.items()})
+    rows = pd.DataFrame({key: frame[column].astype(object).reset_index(drop=True) for key, column in columns.items()})
     table = Table(name, rows, [Origin(name, unit, numbers or range(1, len(frame) + 1))])
     for i, value in enumerate(rows["text"]):
         if _missing(value):
@@ -294,13 +294,13 @@ def encode(raw: RawData, names: list[str] | None) -> tuple[list[str], dict[str, 
             fewer than two classes.
     """
     counts = Counter(label for table in raw.splits.values() for _, label in _iterate_labels(table))
-    found = set(counts)
-    numeric = all(re.fullmatch(r"-?[0-9]+", label) for label in found)
+    classes = set(counts)
+    numeric = all(re.fullmatch(r"-?[0-9]+", label) for label in classes)
     train = raw.splits["train"]
     in_train = {label for _, label in _iterate_labels(train)}
     if names is not None:
         names = _stripped(names, "`prepare.label_names`")
-    by_id = names is not None and numeric and not found <= set(names)
+    by_id = names is not None and numeric and not classes <= set(names)
     _check_numeric_labels(raw.splits.values())
     _check_similar(counts, train.name, by_id)
     if by_id:
@@ -312,43 +312,43 @@ def encode(raw: RawData, names: list[str] | None) -> tuple[list[str], dict[str, 
                     f"which no row of {train.name} has. Add examples of it there, or remove it here."
                 )
                 raise PotstillError(f"{table.location(i)} has the label {quoted(label)}, {unknown}")
-    if len(found) < 2:
-        has = f"only the label {found.pop()!r}" if found else "no labels"
+    if len(classes) < 2:
+        has = f"only the label {classes.pop()!r}" if classes else "no labels"
         raise PotstillError(f"{train.name}: {has}. At least two are required.")
 
-    labels = names or _order(found, None if raw.labels is None else _stripped(raw.labels, train.name))
+    labels = names or _order(classes, None if raw.labels is None else _stripped(raw.labels, train.name))
     ids = {label: id_ for id_, label in enumerate(labels)}
     if by_id:
-        ids = {label: int(Decimal(label)) for label in found}  # int() raises for thousands of digits
+        ids = {label: int(Decimal(label)) for label in classes}  # int() raises for thousands of digits
     if names is not None:
         _check_names(raw, names, ids, by_id)
-    if fault := naming.fault(labels):
+    if fault := naming.find_fault(labels):
         raise PotstillError(f"{train.name}: {fault}")
     return labels, {split: _with_ids(table, ids) for split, table in raw.splits.items()}
 
 
 def _with_ids(table: Table, ids: dict[str, int]) -> Table:
     labels = table.rows["label"]
-    found = [ids[label] if isinstance(label, str) else tuple(sorted(ids[part] for part in label)) for label in labels]
-    kind = object if found and isinstance(found[0], tuple) else "int64"
-    return replace(table, rows=table.rows.assign(label=pd.Series(found, labels.index, kind)))
+    coded = [ids[label] if isinstance(label, str) else tuple(sorted(ids[part] for part in label)) for label in labels]
+    kind = object if coded and isinstance(coded[0], tuple) else "int64"
+    return replace(table, rows=table.rows.assign(label=pd.Series(coded, labels.index, kind)))
 
 
-def _order(found: set[str], known: list[str] | None) -> list[str]:
+def _order(classes: set[str], known: list[str] | None) -> list[str]:
     """Sort the classes by id: in the source's order, or as numbers (1 and 01 tie), or by name."""
     if known is not None:
-        return [label for label in known if label in found]
-    numeric = all(_NUMBER.fullmatch(label) for label in found)
-    return sorted(found, key=lambda label: (float(label), label)) if numeric else sorted(found)
+        return [label for label in known if label in classes]
+    numeric = all(_NUMBER.fullmatch(label) for label in classes)
+    return sorted(classes, key=lambda label: (float(label), label)) if numeric else sorted(classes)
 
 
 def _stripped(names: list[str], where: str) -> list[str]:
     """Return names without surrounding white space, as those in the rows are."""
-    found = [str(class_name(name)) for name in names]
-    for i, name in enumerate(found):
-        if name in found[:i]:
+    stripped = [str(class_name(name)) for name in names]
+    for i, name in enumerate(stripped):
+        if name in stripped[:i]:
             raise PotstillError(f"{where}: the class {name!r} is listed twice. Rename or merge them.")
-    return found
+    return stripped
 
 
 def _check_similar(counts: dict[str, int], where: str, by_id: bool) -> None:

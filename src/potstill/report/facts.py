@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from potstill.core.labels import JOINT, choose, confidence, label_names
+from potstill.core.labels import JOINT, confidence, label_names, predict_labels
 from potstill.data.dataset import targets
 from potstill.data.transfer import TransferSet
 from potstill.evaluate.metrics.scores import confusion, interval, label_confusion, mcnemar
@@ -203,7 +203,7 @@ def samples(inputs: Inputs, number: int) -> list[dict[str, Any]]:
     """Return some texts of each source of the transfer set, with the teacher's label and confidence."""
     rows = []
     default = 0.5 if inputs.multi_label else None
-    labels = choose(inputs.transfer_probabilities, inputs.test.thresholds.get(inputs.teacher or "", default))
+    labels = predict_labels(inputs.transfer_probabilities, inputs.test.thresholds.get(inputs.teacher or "", default))
     confidences = confidence(inputs.transfer_probabilities, labels)
     for source in dict.fromkeys(inputs.transfer_set.sources.tolist()):
         indices = np.flatnonzero(inputs.transfer_set.sources == source)

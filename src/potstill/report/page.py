@@ -6,8 +6,9 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from potstill.core import markdown
 from potstill.core.errors import visible
-from potstill.core.markdown import clip, code, cut, inert
+from potstill.core.markdown import clip, code, cut
 from potstill.evaluate.table import MISSING, amount, size
 
 MATRIX_CLASSES = 25  # up to which the confusion matrix is shown
@@ -16,10 +17,10 @@ MATRIX_CLASSES = 25  # up to which the confusion matrix is shown
 def render(template: str, facts: Mapping[str, Any]) -> str:
     """Render a template of this folder, HTML or Markdown.
 
-    Every value is escaped, in Markdown by `markdown.inert`; numbers, and what is marked safe, stay as they are.
+    Every value is escaped, in Markdown by `markdown.escape`; numbers, and what is marked safe, stay as they are.
     """
     html = template.endswith(".html")
-    escaped = _visible_lines if html else inert
+    escaped = _visible_lines if html else markdown.escape
     environment = Environment(
         loader=PackageLoader("potstill", "report"),
         autoescape=html,

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from potstill.core.labels import right
+from potstill.core.labels import is_correct
 from potstill.evaluate.plots import figure
 from potstill.report import charts
 from potstill.report.facts import STUDENT, Inputs
@@ -45,7 +45,7 @@ def draw(
     calibration = {inputs.name: (test.confidence(STUDENT), test.correct(STUDENT))}
     if inputs.teacher:
         calibration[inputs.teacher] = (test.confidence(inputs.teacher), test.correct(inputs.teacher))
-        agrees = right(test.predicted(STUDENT), test.predicted(inputs.teacher))
+        agrees = is_correct(test.predicted(STUDENT), test.predicted(inputs.teacher))
         agreement = partial(charts.agreement, test.confidence(inputs.teacher), agrees)
         drawn["agreement"] = charts.inline(agreement, "Agreement")
     drawn["reliability"] = charts.inline(partial(charts.reliability, calibration), "Reliability diagram")

@@ -25,4 +25,4 @@ def reliability(confidence: np.ndarray, correct: np.ndarray) -> list[Bin]:
     """
     bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
     members = [bins == i for i in range(BINS) if (bins == i).any()]
-    return [Bin(float(confidence[held].mean()), float(correct[held].mean()), int(held.sum())) for held in members]
+    return [Bin(float(confidence[mask].mean()), float(correct[mask].mean()), int(mask.sum())) for mask in members]

@@ -42,9 +42,9 @@ def find_label_errors(labels: np.ndarray, probabilities: np.ndarray, names: Sequ
     if labels.ndim == 1:
         return _find(labels, probabilities, names)
     errors = []
-    for name, held, positive in zip(names, labels.T, probabilities.T, strict=True):
+    for name, column, positive in zip(names, labels.T, probabilities.T, strict=True):
         outcomes = f"without {name}", f"with {name}"
-        for error in _find(held.astype(np.int64), np.stack([1 - positive, positive], axis=1), outcomes):
+        for error in _find(column.astype(np.int64), np.stack([1 - positive, positive], axis=1), outcomes):
             errors.append(replace(error, margin=error.confidence - (1 - error.confidence)))
     return errors
 

@@ -122,8 +122,8 @@ def _tree(words: Words, vocabulary: Vocabulary) -> tuple[Any, ...]:
 
 def _table(fingerprints: Fingerprints, vocabulary: Vocabulary) -> tuple[Any, ...]:
     """Return the kernel's look-up of fingerprints."""
-    prints, row_of = array("I", fingerprints.prints), array("I", [0, *_rows(vocabulary)])
-    return prints, None, b"", bytes(fingerprints.salts), fingerprints.bits, row_of, b""
+    values, row_of = array("I", fingerprints.values), array("I", [0, *_rows(vocabulary)])
+    return values, None, b"", bytes(fingerprints.salts), fingerprints.bits, row_of, b""
 
 
 def _rows(vocabulary: Vocabulary) -> Sequence[int]:

@@ -58,7 +58,7 @@ MAX_WEIGHT = 1 << 23
 MIN_TEMPERATURE, MAX_TEMPERATURE = 1e-3, 1e3
 
 # The code of a file: the position of its architecture, and flags. Entries share rows; entries are strings; logits are
-# divided by a temperature; a text may have several labels.
+# divided by a temperature; the task is multi-label.
 SHARED, STRINGS, CALIBRATED, MULTI_LABEL = 128, 64, 32, 16
 _ARCHITECTURES = ("mlp", "attention", "cnn", "bigru")
 _BILSTM = 4  # removed; the number stays reserved
@@ -188,7 +188,7 @@ def check(labels: list[str], shape: Shape, rows: int, bits: tuple[int, int]) -> 
     Raises:
         PotstillError: a file cannot hold it.
     """
-    if fault := naming.fault(labels):
+    if fault := naming.find_fault(labels):
         raise PotstillError(fault)
     size = sum(bits[name != TABLE] * math.prod(size) for name, size in shape.weights(rows, len(labels)).items())
     most = MAX_BYTES - 2 * MAX_FACTS_BYTES  # the rest is for labels, fingerprints and facts
@@ -211,7 +211,7 @@ def pack(contents: Contents) -> bytes:
         _require(len(packed) <= MAX_BYTES, "it would be too large")
         _require(_unpack(memoryview(packed)[8:]).labels == labels, "its labels are cut")
     except _INVALID as error:
-        raise PotstillError(f"a model file cannot hold this student: {naming.fault(labels) or error}") from None
+        raise PotstillError(f"a model file cannot hold this student: {naming.find_fault(labels) or error}") from None
     except (AttributeError, LookupError, TypeError) as error:  # an attribute is of another type, or incomplete
         raise PotstillError(f"a model file cannot hold this student: {errors.first_line(error)}") from None
     return packed
@@ -227,7 +227,7 @@ def _pack(contents: Contents) -> bytes:
         bits.append(_float_bits(contents.thresholds, ">f2"))
     if isinstance(entries, Fingerprints):
         salts, fingerprint_bits = bytes(entries.salts), entries.bits
-        rice_bits, code = _rice_encode(np.array(entries.prints, np.int64))
+        rice_bits, code = _rice_encode(np.array(entries.values, np.int64))
         bits.append(code)
     else:
         facts = {**facts, "words": "\n".join(entries.strings)}
@@ -292,13 +292,13 @@ def _unpack(body: memoryview) -> Contents:
     labels = reader.take(header.labels_size).decode().split(SEPARATOR)
     _require(all(labels) and len(set(labels)) == len(labels), "its labels are empty, or not distinct")
     salts = [] if header.code & STRINGS else list(reader.take(1 << header.buckets_log2))
-    thresholds, row_of, prints = None, None, []
+    thresholds, row_of, fingerprints = None, None, []
     if header.code & MULTI_LABEL:
         thresholds = reader.halves(len(labels))
         _require(all(0 <= threshold <= 1 for threshold in thresholds))
     if not header.code & STRINGS:
-        prints = _rice_decode(reader, header.words - 1, header.rice_bits)
-        _require(not prints or prints[-1] < 1 << header.fingerprint_bits)
+        fingerprints = _rice_decode(reader, header.words - 1, header.rice_bits)
+        _require(not fingerprints or fingerprints[-1] < 1 << header.fingerprint_bits)
     if header.code & SHARED:
         row_of = (1 + reader.integers(header.words - 1, _row_bits(header.rows)).astype(np.int64)).tolist()
         _require(1 + max(row_of, default=0) == header.rows)
@@ -313,7 +313,7 @@ def _unpack(body: memoryview) -> Contents:
         entries = Words(fact_checks.split_words(facts.pop("words")))
         _require(all(a < b for a, b in pairwise(entries.strings)), "its words are not in order")
     else:
-        entries = Fingerprints(prints, salts, header.fingerprint_bits)
+        entries = Fingerprints(fingerprints, salts, header.fingerprint_bits)
     vocabulary = Vocabulary(entries, row_of, header.max_ngram, header.max_length)
     return Contents(labels, vocabulary, shape, weights, bits, steps, header.temperature, thresholds, facts)
 

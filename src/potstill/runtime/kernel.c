@@ -25,10 +25,10 @@
 #define LANES 8
 #define CODE_POINTS 0x110000
 #define LOG2_E 1.44269504f
-#define GATHERED 256 /* texts */
-#define MANY 64      /* texts from which on preparation pays */
-#define MUCH 32768   /* work in bytes to read, about ten microseconds, from which on the GIL is released */
-#define LONG 65536   /* characters or bytes of a text from which on Python lower-cases it piece by piece */
+#define GATHERED 256            /* texts */
+#define MIN_BATCH 64            /* texts; preparation pays for as many or more */
+#define GIL_RELEASE_BYTES 32768 /* to read, about ten microseconds; the GIL is released for as many or more */
+#define LONG_TEXT 65536         /* characters or bytes above which Python lower-cases a text piece by piece */
 #define LITTLE_ENDIAN_CPU (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__)
 
 enum { MLP, ATTENTION, CNN, BIGRU };
@@ -37,13 +37,13 @@ enum { UNSEEN, SPACE = ' ', MARK = 'm', ALONE = 'a', WORD = 'w', SYMBOL = 's' };
 
 typedef struct {
     uint32_t row, place; /* of a word: its row, and its place in the vocabulary, from 1 on; 0, 0: unknown */
-} Found;
+} Entry;
 
 /* A word of up to 16 bytes, as nearly all are: its bytes, zero-padded, which is unambiguous as only the word NUL contains a
    zero, and the result of its look-up. */
 typedef struct {
     uint64_t low, high; /* all ones, which is not UTF-8: empty */
-    Found found;
+    Entry found;
 } Short;
 
 /* A perfect hash table of the short words of a vocabulary of strings. */
@@ -100,8 +100,8 @@ typedef struct {
     char *joined;  /* the words of an n-gram */
     size_t room, joined_room, max_words;
     size_t *starts, *ends; /* of words in `lowered` */
-    Found *found;          /* of words */
-    Found *entries;        /* of the words and then the n-grams of a text */
+    Entry *found;          /* of words */
+    Entry *entries;        /* of the words and then the n-grams of a text */
     float *scratch;
     Short *cache; /* a cache of looked-up words, for a student without `shorts`; or NULL */
 } Work;
@@ -157,13 +157,13 @@ static int is_word(const Model *model, uint32_t place, const char *word, size_t 
     return model->word_ends[place - 1] - start == size && !memcmp(model->words + start, word, size);
 }
 
-static Found find(const Model *model, const char *word, size_t size) {
+static Entry find(const Model *model, const char *word, size_t size) {
     uint32_t key = model->strings ? hash_of_word(word, size) : fingerprint(model, checksum(word, size));
     for (uint32_t i = slot_of(model, key);; i = (i + 1) & (model->slots - 1)) {
         struct slot slot = model->slot[i];
-        if (!slot.place) return (Found){0, 0};
+        if (!slot.place) return (Entry){0, 0};
         if (slot.key == key && (!model->strings || is_word(model, slot.place, word, size)))
-            return (Found){model->row_of[slot.place], slot.place};
+            return (Entry){model->row_of[slot.place], slot.place};
     }
 }
 
@@ -190,8 +190,8 @@ static struct edge *edge_of(const Model *model, uint64_t key) {
 
 /* Writes the entries of a text, its words and then its n-grams; returns how many, or 0 without memory. */
 static size_t add_ngrams(const Model *model, Work *work, size_t first, size_t count) {
-    const Found *words = work->found + first;
-    Found *entries = work->entries;
+    const Entry *words = work->found + first;
+    Entry *entries = work->entries;
     memcpy(entries, words, count * sizeof *entries);
     size_t found = count;
     if (model->strings) {
@@ -199,7 +199,7 @@ static size_t add_ngrams(const Model *model, Work *work, size_t first, size_t co
             uint32_t place = words[i].place;
             for (size_t end = i + 1; place && end < count && end < i + model->max_ngram && words[end].place; end++) {
                 place = edge_of(model, (uint64_t)place << 32 | words[end].place)->to;
-                if (model->row_of[place]) entries[found++] = (Found){model->row_of[place], place};
+                if (model->row_of[place]) entries[found++] = (Entry){model->row_of[place], place};
             }
         }
         return found;
@@ -215,7 +215,7 @@ static size_t add_ngrams(const Model *model, Work *work, size_t first, size_t co
             memcpy(out, work->lowered + starts[end], size);
             out += size;
             if (end == i) continue;
-            Found ngram = find(model, work->joined, out - work->joined);
+            Entry ngram = find(model, work->joined, out - work->joined);
             if (ngram.row) entries[found++] = ngram;
         }
     }
@@ -281,14 +281,14 @@ static void work_free(Work *work) {
 static int work_init(const Model *model, Work *work, size_t texts) {
     size_t entries = (size_t)model->max_length * model->max_ngram + LANES;
     memset(work, 0, sizeof *work);
-    work->max_words = model->max_length + (texts < MANY ? 0 : 32 * BATCH);
-    if (texts >= MANY && !make_room(&work->lowered, &work->room, 256 * BATCH)) return 0;
+    work->max_words = model->max_length + (texts < MIN_BATCH ? 0 : 32 * BATCH);
+    if (texts >= MIN_BATCH && !make_room(&work->lowered, &work->room, 256 * BATCH)) return 0;
     work->starts = malloc((work->max_words + SPARE) * sizeof(size_t));
     work->ends = malloc((work->max_words + SPARE) * sizeof(size_t));
-    work->found = malloc(work->max_words * sizeof(Found));
-    work->entries = malloc(entries * sizeof(Found));
+    work->found = malloc(work->max_words * sizeof(Entry));
+    work->entries = malloc(entries * sizeof(Entry));
     work->scratch = malloc((entries + model->width + 32 * (size_t)model->cells) * sizeof(float));
-    int caches = texts >= MANY && !model->shorts.words;
+    int caches = texts >= MIN_BATCH && !model->shorts.words;
     if (caches) work->cache = empty_shorts((size_t)1 << CACHE_LOG2);
     return work->starts && work->ends && work->found && work->entries && work->scratch && (work->cache || !caches);
 }
@@ -299,7 +299,7 @@ typedef float Floats __attribute__((vector_size(4 * LANES), aligned(4), may_alia
 typedef int32_t Ints __attribute__((vector_size(4 * LANES)));
 
 #define TARGET
-#define NAMED(name) name##_plain
+#define VARIANT(name) name##_plain
 #define WIDE 0
 #include "loops.h"
 
@@ -311,17 +311,17 @@ static int (*score)(const Model *, Work *, const Text *, size_t, int, char *) = 
 #endif
 #if defined(__x86_64__) && !defined(__AVX2__)
 #undef TARGET
-#undef NAMED
+#undef VARIANT
 #undef WIDE
 #define TARGET __attribute__((target("avx2,fma,bmi,bmi2,popcnt")))
-#define NAMED(name) name##_avx2
+#define VARIANT(name) name##_avx2
 #define WIDE 1
 #include "loops.h"
 #undef TARGET
-#undef NAMED
+#undef VARIANT
 #undef WIDE
 #define TARGET __attribute__((target("avx2,fma,bmi,bmi2,popcnt,avx512f,avx512bw,avx512vl,avx512dq,avx512vbmi2")))
-#define NAMED(name) name##_avx512
+#define VARIANT(name) name##_avx512
 #define WIDE 2
 #include "loops.h"
 
@@ -342,7 +342,7 @@ static void pick_loops(void) {}
 /* ---- Python ---- */
 
 /* Releases the GIL if there is much work, in bytes to read; otherwise other threads wait as long as for a few short texts. */
-static PyThreadState *release_gil(size_t work) { return work >= MUCH ? PyEval_SaveThread() : NULL; }
+static PyThreadState *release_gil(size_t work) { return work >= GIL_RELEASE_BYTES ? PyEval_SaveThread() : NULL; }
 
 static void take_gil(PyThreadState *state) {
     if (state) PyEval_RestoreThread(state);
@@ -404,7 +404,7 @@ static int from_string(const Model *model, PyObject *string, PyObject *held, Tex
         return 0;
     }
     Py_ssize_t length = PyUnicode_GetLength(string), size;
-    if (length > LONG) {
+    if (length > LONG_TEXT) {
         PyObject *ascii = PyObject_CallMethod(string, "isascii", NULL);
         Py_XDECREF(ascii);
         if (ascii != Py_True) return ascii && lower_long(model, string, held, text);
@@ -427,7 +427,7 @@ static int from_bytes(const Model *model, const char *data, size_t size, PyObjec
     take_gil(state);
     *text = (Text){data, size, any < 128};
     if (text->ascii) return 1;
-    int is_long = size > LONG;
+    int is_long = size > LONG_TEXT;
     PyObject *found = is_long ? PyBytes_FromStringAndSize(data, size) : PyUnicode_DecodeUTF8(data, size, NULL);
     int done = found && (is_long ? lower_long : lower)(model, found, held, text);
     Py_XDECREF(found);
@@ -476,8 +476,8 @@ static int expect(Call *call, size_t texts) {
 
 static int score_gathered(Call *call) {
     char *out = PyByteArray_AsString(call->result) + call->done * item_size(call->model, call->output);
-    size_t work = call->count < MANY ? 0 : MUCH;
-    for (size_t i = 0; work < MUCH && i < call->count; i++) {
+    size_t work = call->count < MIN_BATCH ? 0 : GIL_RELEASE_BYTES;
+    for (size_t i = 0; work < GIL_RELEASE_BYTES && i < call->count; i++) {
         size_t words = call->texts[i].size / 4; /* an estimate */
         if (words > call->model->max_length) words = call->model->max_length;
         work += call->texts[i].size + words * call->word_cost;
@@ -619,7 +619,7 @@ static PyObject *score_arrow_stream(PyObject *self, PyObject *arguments) {
         return NULL;
     }
     Call call;
-    int done = call_init(&call, model, output, MANY) && is_supported(&schema);
+    int done = call_init(&call, model, output, MIN_BATCH) && is_supported(&schema);
     while (done) {
         if (stream->get_next(stream, &array)) {
             PyErr_SetString(PyExc_ValueError, "the Arrow stream failed");

@@ -1,5 +1,5 @@
 /* The loops that run for every text. `kernel.c` includes this file once per instruction set, with `TARGET` (an attribute to
-   compile a function for it), `NAMED` (which names the function) and `WIDE` (1 with AVX2, 2 with AVX-512 and VBMI2). */
+   compile a function for it), `VARIANT` (which names the function) and `WIDE` (1 with AVX2, 2 with AVX-512 and VBMI2). */
 
 /* ---- words ---- */
 
@@ -8,7 +8,7 @@
 #define AMONG(bytes, first, number) _mm512_cmplt_epu8_mask(_mm512_sub_epi8(bytes, EACH(first)), EACH(number))
 
 /* Lower-cases 64 bytes of an ASCII text, padded with spaces, and marks which are of words and which are spaces. */
-INLINE TARGET void NAMED(read)(Text text, size_t base, char *to, uint64_t *word, uint64_t *space) {
+INLINE TARGET void VARIANT(read)(Text text, size_t base, char *to, uint64_t *word, uint64_t *space) {
     size_t left = text.size - base;
     __mmask64 there = left < 64 ? ((uint64_t)1 << left) - 1 : ~(uint64_t)0;
     __m512i bytes = _mm512_mask_loadu_epi8(EACH(' '), there, text.data + base);
@@ -19,7 +19,7 @@ INLINE TARGET void NAMED(read)(Text text, size_t base, char *to, uint64_t *word,
 }
 
 /* Writes the positions of the bits that are set, and up to 16 more, and returns how many are set. */
-INLINE TARGET size_t NAMED(positions)(uint64_t bits, size_t base, size_t *out) {
+INLINE TARGET size_t VARIANT(positions)(uint64_t bits, size_t base, size_t *out) {
     size_t count = (size_t)__builtin_popcountll(bits);
     __m512i found = _mm512_maskz_compress_epi8(bits, _mm512_loadu_si512(zero_to_63));
     for (size_t i = 0; i < count; i += 16) /* hardly ever more than once */
@@ -35,7 +35,7 @@ INLINE TARGET size_t NAMED(positions)(uint64_t bits, size_t base, size_t *out) {
 #undef AMONG
 #elif WIDE || defined(__SSE2__)
 #if WIDE
-typedef __m256i NAMED(Bytes);
+typedef __m256i VARIANT(Bytes);
 #define BLOCK 32
 #define LOAD(at) _mm256_loadu_si256((const __m256i *)(at))
 #define STORE(at, bytes) _mm256_storeu_si256((__m256i *)(at), bytes)
@@ -47,7 +47,7 @@ typedef __m256i NAMED(Bytes);
 #define LESS(a, b) _mm256_cmpgt_epi8(b, a)
 #define MASK(bytes) (uint64_t)(uint32_t) _mm256_movemask_epi8(bytes)
 #else
-typedef __m128i NAMED(Bytes);
+typedef __m128i VARIANT(Bytes);
 #define BLOCK 16
 #define LOAD(at) _mm_loadu_si128((const __m128i *)(at))
 #define STORE(at, bytes) _mm_storeu_si128((__m128i *)(at), bytes)
@@ -61,12 +61,12 @@ typedef __m128i NAMED(Bytes);
 #endif
 
 /* Which bytes are among `number` from `first` on; comparison is signed, so the range is moved to the lowest numbers. */
-INLINE TARGET NAMED(Bytes) NAMED(among)(NAMED(Bytes) bytes, int first, int number) {
+INLINE TARGET VARIANT(Bytes) VARIANT(among)(VARIANT(Bytes) bytes, int first, int number) {
     return LESS(SUM(bytes, EACH(128 - first)), EACH(number - 128));
 }
 
 /* Lower-cases 64 bytes of an ASCII text, padded with spaces, and marks which are of words and which are spaces. */
-INLINE TARGET void NAMED(read)(Text text, size_t base, char *to, uint64_t *word, uint64_t *space) {
+INLINE TARGET void VARIANT(read)(Text text, size_t base, char *to, uint64_t *word, uint64_t *space) {
     char padded[64];
     const char *from = text.data + base;
     size_t over = base + 64 > text.size ? base + 64 - text.size : 0;
@@ -80,11 +80,11 @@ INLINE TARGET void NAMED(read)(Text text, size_t base, char *to, uint64_t *word,
     }
     *word = *space = 0;
     for (int i = 0; i < 64; i += BLOCK) {
-        NAMED(Bytes) bytes = LOAD(from + i);
-        bytes = EITHER(bytes, BOTH(NAMED(among)(bytes, 'A', 26), EACH(32)));
+        VARIANT(Bytes) bytes = LOAD(from + i);
+        bytes = EITHER(bytes, BOTH(VARIANT(among)(bytes, 'A', 26), EACH(32)));
         STORE(to + i, bytes);
-        NAMED(Bytes) letters = EITHER(NAMED(among)(bytes, 'a', 26), NAMED(among)(bytes, '0', 10));
-        NAMED(Bytes) spaces = EITHER(NAMED(among)(bytes, 9, 5), NAMED(among)(bytes, 28, 5));
+        VARIANT(Bytes) letters = EITHER(VARIANT(among)(bytes, 'a', 26), VARIANT(among)(bytes, '0', 10));
+        VARIANT(Bytes) spaces = EITHER(VARIANT(among)(bytes, 9, 5), VARIANT(among)(bytes, 28, 5));
         *word |= MASK(EITHER(letters, SAME(bytes, EACH('_')))) << i;
         *space |= MASK(spaces) << i;
     }
@@ -95,7 +95,7 @@ INLINE TARGET void NAMED(read)(Text text, size_t base, char *to, uint64_t *word,
 }
 
 /* Writes the positions of the bits that are set, and up to eight more, and returns how many are set. */
-INLINE TARGET size_t NAMED(positions)(uint64_t bits, size_t base, size_t *out) {
+INLINE TARGET size_t VARIANT(positions)(uint64_t bits, size_t base, size_t *out) {
     size_t count = (size_t)__builtin_popcountll(bits);
     for (size_t i = 0; i < count; i += 8) /* without a branch for each */
         for (int j = 0; j < 8; j++) {
@@ -119,16 +119,16 @@ INLINE TARGET size_t NAMED(positions)(uint64_t bits, size_t base, size_t *out) {
 
 #if WIDE || defined(__SSE2__)
 /* Finds the first words of an ASCII text, which it lower-cases, 64 bytes at a time; see `split_any`. */
-NOINLINE TARGET size_t NAMED(split)(const Model *model, char *lowered, size_t at, Text text, size_t *first_start,
+NOINLINE TARGET size_t VARIANT(split)(const Model *model, char *lowered, size_t at, Text text, size_t *first_start,
                                  size_t *first_end) {
     size_t starts = 0, ends = 0;
     uint64_t word_before = 0, symbol_before = 0; /* the last bit of the block before */
     for (size_t base = 0; base <= text.size && ends < model->max_length; base += 64) {
         uint64_t word, space;
-        NAMED(read)(text, base, lowered + at + base, &word, &space);
+        VARIANT(read)(text, base, lowered + at + base, &word, &space);
         uint64_t symbol = ~(word | space), after_word = word << 1 | word_before, after_symbol = symbol << 1 | symbol_before;
-        starts += NAMED(positions)((word & ~after_word) | symbol, at + base, first_start + starts);
-        ends += NAMED(positions)((~word & after_word) | after_symbol, at + base, first_end + ends);
+        starts += VARIANT(positions)((word & ~after_word) | symbol, at + base, first_start + starts);
+        ends += VARIANT(positions)((~word & after_word) | after_symbol, at + base, first_end + ends);
         word_before = word >> 63;
         symbol_before = symbol >> 63;
     }
@@ -139,7 +139,7 @@ NOINLINE TARGET size_t NAMED(split)(const Model *model, char *lowered, size_t at
 #endif
 
 /* Packs a word of at most 16 bytes into two numbers; the bytes after it must be readable. */
-INLINE TARGET void NAMED(pack)(const char *word, size_t size, uint64_t *low, uint64_t *high) {
+INLINE TARGET void VARIANT(pack)(const char *word, size_t size, uint64_t *low, uint64_t *high) {
     memcpy(low, word, 8);
     memcpy(high, word + 8, 8);
     *low &= masks[size];
@@ -148,15 +148,15 @@ INLINE TARGET void NAMED(pack)(const char *word, size_t size, uint64_t *low, uin
 
 /* Looks up words among the short ones; true if there are longer words, which it leaves unknown. `restrict`: no arguments
    overlap. */
-NOINLINE TARGET size_t NAMED(look_up_short)(const Model *model, const char *restrict lowered, const size_t *restrict starts,
-                                         const size_t *restrict ends, size_t count, Found *restrict found) {
+NOINLINE TARGET size_t VARIANT(look_up_short)(const Model *model, const char *restrict lowered, const size_t *restrict starts,
+                                         const size_t *restrict ends, size_t count, Entry *restrict found) {
     const Shorts shorts = model->shorts; /* a copy, so that it stays in registers */
     size_t any = 0;
     for (size_t i = 0; i < count; i++) {
         size_t size = ends[i] - starts[i];
         any |= size + 15;
         uint64_t low, high;
-        NAMED(pack)(lowered + starts[i], size % 32, &low, &high);
+        VARIANT(pack)(lowered + starts[i], size % 32, &low, &high);
         const Short *at = shorts.words + slot_of_short(&shorts, hash_of(low, high, shorts.secret));
         uint64_t other = (at->low ^ low) | (at->high ^ high), same;
         memcpy(&same, &at->found, sizeof same);
@@ -167,16 +167,16 @@ NOINLINE TARGET size_t NAMED(look_up_short)(const Model *model, const char *rest
 }
 
 /* Looks up words. */
-INLINE TARGET void NAMED(look_up)(const Model *model, Work *work, size_t count) {
+INLINE TARGET void VARIANT(look_up)(const Model *model, Work *work, size_t count) {
     int all = LITTLE_ENDIAN_CPU && model->shorts.words;
-    if (all && !NAMED(look_up_short)(model, work->lowered, work->starts, work->ends, count, work->found)) return;
+    if (all && !VARIANT(look_up_short)(model, work->lowered, work->starts, work->ends, count, work->found)) return;
     for (size_t i = 0; i < count; i++) {
         const char *word = work->lowered + work->starts[i];
         size_t size = work->ends[i] - work->starts[i];
         if (all && size <= 16) continue;
         if (LITTLE_ENDIAN_CPU && work->cache && size <= 16) {
             uint64_t low, high;
-            NAMED(pack)(word, size, &low, &high);
+            VARIANT(pack)(word, size, &low, &high);
             Short *at = work->cache + (hash_of(low, high, secret) >> (64 - CACHE_LOG2));
             if (at->low != low || at->high != high) *at = (Short){low, high, find(model, word, size)};
             work->found[i] = at->found;
@@ -188,7 +188,7 @@ INLINE TARGET void NAMED(look_up)(const Model *model, Work *work, size_t count) 
 
 /* ---- networks ---- */
 
-INLINE TARGET Floats NAMED(largest)(Floats a, Floats b) {
+INLINE TARGET Floats VARIANT(largest)(Floats a, Floats b) {
 #if WIDE
     return (Floats)_mm256_max_ps((__m256)a, (__m256)b);
 #else
@@ -198,9 +198,9 @@ INLINE TARGET Floats NAMED(largest)(Floats a, Floats b) {
 }
 
 /* 2 to the x, with a relative error of about 1e-7; x is clipped to the range of floats. */
-INLINE TARGET Floats NAMED(power)(Floats x) {
-    x = NAMED(largest)(x, (Floats){} - 126.0f);
-    x = -NAMED(largest)(-x, (Floats){} - 126.0f);
+INLINE TARGET Floats VARIANT(power)(Floats x) {
+    x = VARIANT(largest)(x, (Floats){} - 126.0f);
+    x = -VARIANT(largest)(-x, (Floats){} - 126.0f);
     Floats shifted = x + 12583039.0f; /* its low bits are 127 + x, rounded: the exponent of the result */
     x -= shifted - 12583039.0f;       /* the remainder, from -0.5 to 0.5 */
     Floats y = x * 1.535336188e-4f + 1.339887440e-3f; /* Cephes' exp2f */
@@ -213,46 +213,46 @@ INLINE TARGET Floats NAMED(power)(Floats x) {
 }
 
 /* `fast.py` multiplies the inputs of gates by log2(e), times -1 for a sigmoid and 2 for a tangent. */
-INLINE TARGET Floats NAMED(sigmoid)(Floats x) { return 1.0f / (1.0f + NAMED(power)(x)); }
+INLINE TARGET Floats VARIANT(sigmoid)(Floats x) { return 1.0f / (1.0f + VARIANT(power)(x)); }
 
-INLINE TARGET Floats NAMED(tangent)(Floats x) { return 1.0f - 2.0f / (1.0f + NAMED(power)(x)); }
+INLINE TARGET Floats VARIANT(tangent)(Floats x) { return 1.0f - 2.0f / (1.0f + VARIANT(power)(x)); }
 
-INLINE TARGET Floats *NAMED(at)(const float *values) { return (Floats *)values; }
+INLINE TARGET Floats *VARIANT(at)(const float *values) { return (Floats *)values; }
 
-INLINE TARGET void NAMED(classify)(const Model *model, const float *features, int count, const float *head,
+INLINE TARGET void VARIANT(classify)(const Model *model, const float *features, int count, const float *head,
                                    const float *bias, float *logits) {
     for (int i = 0; i < model->width; i += LANES) {
-        Floats sums[4] = {*NAMED(at)(bias + i)}; /* four, since each addition waits for the one before */
+        Floats sums[4] = {*VARIANT(at)(bias + i)}; /* four, since each addition waits for the one before */
         int k = 0;
         for (; k + 4 <= count; k += 4)
-            for (int j = 0; j < 4; j++) sums[j] += features[k + j] * *NAMED(at)(head + (k + j) * model->width + i);
-        for (; k < count; k++) sums[0] += features[k] * *NAMED(at)(head + k * model->width + i);
-        *NAMED(at)(logits + i) = (sums[0] + sums[1]) + (sums[2] + sums[3]);
+            for (int j = 0; j < 4; j++) sums[j] += features[k + j] * *VARIANT(at)(head + (k + j) * model->width + i);
+        for (; k < count; k++) sums[0] += features[k] * *VARIANT(at)(head + k * model->width + i);
+        *VARIANT(at)(logits + i) = (sums[0] + sums[1]) + (sums[2] + sums[3]);
     }
 }
 
 /* Sums rows of a table, each times its share. */
-INLINE TARGET void NAMED(sum)(const float *table, int width, const Found *words, const float *shares, size_t count,
+INLINE TARGET void VARIANT(sum)(const float *table, int width, const Entry *words, const float *shares, size_t count,
                               float *total) {
     for (int i = 0; i < width; i += LANES) {
         Floats even = {0}, odd = {0}; /* two, since each addition waits for the one before */
         for (size_t t = 0; t < count; t += 2) {
-            Floats row = *NAMED(at)(table + (size_t)words[t].row * width + i);
+            Floats row = *VARIANT(at)(table + (size_t)words[t].row * width + i);
             even += shares ? row * shares[t] : row * 1.0f;
             if (t + 1 == count) break;
-            row = *NAMED(at)(table + (size_t)words[t + 1].row * width + i);
+            row = *VARIANT(at)(table + (size_t)words[t + 1].row * width + i);
             odd += shares ? row * shares[t + 1] : row * 1.0f;
         }
-        *NAMED(at)(total + i) = even + odd;
+        *VARIANT(at)(total + i) = even + odd;
     }
 }
 
-INLINE TARGET void NAMED(mean)(const Model *model, float total, float *logits) {
+INLINE TARGET void VARIANT(mean)(const Model *model, float total, float *logits) {
     for (int i = 0; i < model->width; i += LANES)
-        *NAMED(at)(logits + i) = *NAMED(at)(logits + i) / total + *NAMED(at)(model->weights[1] + i);
+        *VARIANT(at)(logits + i) = *VARIANT(at)(logits + i) / total + *VARIANT(at)(model->weights[1] + i);
 }
 
-INLINE TARGET void NAMED(attention)(const Model *model, const Found *words, size_t count, float *scores,
+INLINE TARGET void VARIANT(attention)(const Model *model, const Entry *words, size_t count, float *scores,
                                     float *logits) {
     const float *weight = model->weights[2];
     float most = -INFINITY, total = 0;
@@ -263,64 +263,64 @@ INLINE TARGET void NAMED(attention)(const Model *model, const Found *words, size
         most = scores[t] > most ? scores[t] : most;
     }
     for (size_t t = 0; t < count; t += LANES) /* `scores` is long enough */
-        *NAMED(at)(scores + t) = NAMED(power)((*NAMED(at)(scores + t) - most) * LOG2_E);
+        *VARIANT(at)(scores + t) = VARIANT(power)((*VARIANT(at)(scores + t) - most) * LOG2_E);
     for (size_t t = 0; t < count; t++) total += scores[t];
-    NAMED(sum)(model->weights[0], model->width, words, scores, count, logits);
-    NAMED(mean)(model, total, logits);
+    VARIANT(sum)(model->weights[0], model->width, words, scores, count, logits);
+    VARIANT(mean)(model, total, logits);
 }
 
 #define TILES (WIDE == 2 ? 6 : 3) /* as many as registers hold */
 
 /* Convolves `tile` vectors of cells at once, whose state stays in registers. */
-INLINE TARGET void NAMED(convolve)(const float *table, const float *bias, size_t cells, const Found *words, size_t count,
+INLINE TARGET void VARIANT(convolve)(const float *table, const float *bias, size_t cells, const Entry *words, size_t count,
                                    int tile, float *most) {
     Floats start[TILES], high[TILES], left[TILES], middle[TILES];
     for (int i = 0; i < tile; i++) {
         high[i] = (Floats){0}; /* the minimum of a rectifier */
-        left[i] = start[i] = *NAMED(at)(bias + i * LANES);
+        left[i] = start[i] = *VARIANT(at)(bias + i * LANES);
         middle[i] = (Floats){} - INFINITY; /* there is no word before the first */
     }
     for (size_t t = 0; t < count; t++) {
         const float *word = table + (size_t)words[t].row * 3 * cells;
         for (int i = 0; i < tile; i++) {
-            high[i] = NAMED(largest)(high[i], middle[i] + *NAMED(at)(word + 2 * cells + i * LANES));
-            middle[i] = left[i] + *NAMED(at)(word + cells + i * LANES);
-            left[i] = start[i] + *NAMED(at)(word + i * LANES);
+            high[i] = VARIANT(largest)(high[i], middle[i] + *VARIANT(at)(word + 2 * cells + i * LANES));
+            middle[i] = left[i] + *VARIANT(at)(word + cells + i * LANES);
+            left[i] = start[i] + *VARIANT(at)(word + i * LANES);
         }
     }
-    for (int i = 0; i < tile; i++) *NAMED(at)(most + i * LANES) = NAMED(largest)(high[i], middle[i]);
+    for (int i = 0; i < tile; i++) *VARIANT(at)(most + i * LANES) = VARIANT(largest)(high[i], middle[i]);
 }
 
-INLINE TARGET void NAMED(convolution)(const Model *model, const Found *words, size_t count, float *most,
+INLINE TARGET void VARIANT(convolution)(const Model *model, const Entry *words, size_t count, float *most,
                                       float *logits) {
     const float *table = model->weights[0], *bias = model->weights[1];
     size_t cells = model->cells, i = 0;
     for (; i + TILES * LANES <= cells; i += TILES * LANES)
-        NAMED(convolve)(table + i, bias + i, cells, words, count, TILES, most + i);
-    for (; i < cells; i += LANES) NAMED(convolve)(table + i, bias + i, cells, words, count, 1, most + i);
-    NAMED(classify)(model, most, model->hidden, model->weights[2], model->weights[3], logits);
+        VARIANT(convolve)(table + i, bias + i, cells, words, count, TILES, most + i);
+    for (; i < cells; i += LANES) VARIANT(convolve)(table + i, bias + i, cells, words, count, 1, most + i);
+    VARIANT(classify)(model, most, model->hidden, model->weights[2], model->weights[3], logits);
 }
 
 /* Multiplies the last states of both directions with the kernel, in tiles of sums that stay in registers. */
-INLINE TARGET void NAMED(gates)(const float *kernel, const float *states, int hidden, int cells, int tile, float *gates) {
+INLINE TARGET void VARIANT(gates)(const float *kernel, const float *states, int hidden, int cells, int tile, float *gates) {
     int width = 3 * cells;
     const float *back = kernel + (size_t)hidden * width;
     for (int from = 0; from < width; from += tile * LANES) {
         Floats sums[16] = {0};
         for (int k = 0; k < hidden; k++)
             for (int i = 0; i < tile; i++) {
-                sums[i] += states[k] * *NAMED(at)(kernel + k * width + from + i * LANES);
-                sums[tile + i] += states[cells + k] * *NAMED(at)(back + k * width + from + i * LANES);
+                sums[i] += states[k] * *VARIANT(at)(kernel + k * width + from + i * LANES);
+                sums[tile + i] += states[cells + k] * *VARIANT(at)(back + k * width + from + i * LANES);
             }
         for (int i = 0; i < tile; i++) {
-            *NAMED(at)(gates + from + i * LANES) = sums[i];
-            *NAMED(at)(gates + width + from + i * LANES) = sums[tile + i];
+            *VARIANT(at)(gates + from + i * LANES) = sums[i];
+            *VARIANT(at)(gates + width + from + i * LANES) = sums[tile + i];
         }
     }
 }
 
 /* A GRU in both directions at once, as each waits for its own last step only. */
-INLINE TARGET void NAMED(recurrence)(const Model *model, const Found *words, size_t count, float *scratch,
+INLINE TARGET void VARIANT(recurrence)(const Model *model, const Entry *words, size_t count, float *scratch,
                                      float *logits, int cells, int tile) {
     const float *table = model->weights[0];
     int width = 3 * cells;
@@ -328,63 +328,63 @@ INLINE TARGET void NAMED(recurrence)(const Model *model, const Found *words, siz
     for (int i = 0; i < 2 * cells; i++) states[i] = 0;
     for (int i = 0; i < 2 * cells; i++) most[i] = -1; /* states lie above */
     for (size_t t = 0; t < count; t++) {
-        NAMED(gates)(model->weights[1], states, model->hidden, cells, tile, gates);
+        VARIANT(gates)(model->weights[1], states, model->hidden, cells, tile, gates);
         for (int side = 0; side < 2; side++)
             for (int i = 0; i < cells; i += LANES) {
                 /* The inputs of the gates, from the word and from the last state. */
                 const float *word = table + ((size_t)words[side ? count - 1 - t : t].row * 2 + side) * width + i;
                 const float *last = gates + side * width + i;
-                Floats *state = NAMED(at)(states + side * cells + i), *high = NAMED(at)(most + side * cells + i);
-                Floats reset = NAMED(sigmoid)(*NAMED(at)(word) + *NAMED(at)(last));
-                Floats update = NAMED(sigmoid)(*NAMED(at)(word + cells) + *NAMED(at)(last + cells));
-                Floats bias = *NAMED(at)(model->weights[2] + side * cells + i);
-                Floats new = NAMED(tangent)(*NAMED(at)(word + 2 * cells) + reset * (*NAMED(at)(last + 2 * cells) + bias));
+                Floats *state = VARIANT(at)(states + side * cells + i), *high = VARIANT(at)(most + side * cells + i);
+                Floats reset = VARIANT(sigmoid)(*VARIANT(at)(word) + *VARIANT(at)(last));
+                Floats update = VARIANT(sigmoid)(*VARIANT(at)(word + cells) + *VARIANT(at)(last + cells));
+                Floats bias = *VARIANT(at)(model->weights[2] + side * cells + i);
+                Floats new = VARIANT(tangent)(*VARIANT(at)(word + 2 * cells) + reset * (*VARIANT(at)(last + 2 * cells) + bias));
                 *state = new + update * (*state - new);
-                *high = NAMED(largest)(*state, *high);
+                *high = VARIANT(largest)(*state, *high);
             }
     }
-    NAMED(classify)(model, most, 2 * cells, model->weights[3], model->weights[4], logits);
+    VARIANT(classify)(model, most, 2 * cells, model->weights[3], model->weights[4], logits);
 }
 
 /* Computes the logits of a text; constant widths make small networks twice as fast. */
-NOINLINE TARGET void NAMED(forward)(const Model *model, const Found *words, size_t count, float *scratch,
+NOINLINE TARGET void VARIANT(forward)(const Model *model, const Entry *words, size_t count, float *scratch,
                                   float *logits) {
     switch (model->architecture) {
     case MLP:
         if (model->width == LANES)
-            NAMED(sum)(model->weights[0], LANES, words, NULL, count, logits);
+            VARIANT(sum)(model->weights[0], LANES, words, NULL, count, logits);
         else
-            NAMED(sum)(model->weights[0], model->width, words, NULL, count, logits);
-        NAMED(mean)(model, (float)count, logits);
+            VARIANT(sum)(model->weights[0], model->width, words, NULL, count, logits);
+        VARIANT(mean)(model, (float)count, logits);
         break;
     case ATTENTION:
-        NAMED(attention)(model, words, count, scratch, logits);
+        VARIANT(attention)(model, words, count, scratch, logits);
         break;
     case CNN:
-        NAMED(convolution)(model, words, count, scratch, logits);
+        VARIANT(convolution)(model, words, count, scratch, logits);
         break;
     default:
         if (model->cells == LANES)
-            NAMED(recurrence)(model, words, count, scratch, logits, LANES, 3);
+            VARIANT(recurrence)(model, words, count, scratch, logits, LANES, 3);
         else if (model->cells == 2 * LANES)
-            NAMED(recurrence)(model, words, count, scratch, logits, 2 * LANES, 6);
+            VARIANT(recurrence)(model, words, count, scratch, logits, 2 * LANES, 6);
         else
-            NAMED(recurrence)(model, words, count, scratch, logits, model->cells, 3);
+            VARIANT(recurrence)(model, words, count, scratch, logits, model->cells, 3);
     }
 }
 
 /* From logits to probabilities, in place; `logits` is padded to whole vectors. */
-INLINE TARGET void NAMED(softmax)(const Model *model, float *logits) {
+INLINE TARGET void VARIANT(softmax)(const Model *model, float *logits) {
     float total = 0, most = logits[0];
     for (int i = 1; i < model->classes; i++) most = logits[i] > most ? logits[i] : most;
     for (int i = 0; i < model->width; i += LANES)
-        *NAMED(at)(logits + i) = NAMED(power)((*NAMED(at)(logits + i) - most) * LOG2_E);
+        *VARIANT(at)(logits + i) = VARIANT(power)((*VARIANT(at)(logits + i) - most) * LOG2_E);
     for (int i = 0; i < model->classes; i++) total += logits[i];
     for (int i = 0; i < model->classes; i++) logits[i] /= total;
 }
 
 /* The index of the first of the largest logits, without branches. */
-INLINE TARGET int64_t NAMED(top)(const Model *model, const float *logits) {
+INLINE TARGET int64_t VARIANT(top)(const Model *model, const float *logits) {
 #if WIDE
     if (model->width == LANES) {
         const Ints order = {0, 1, 2, 3, 4, 5, 6, 7};
@@ -407,8 +407,8 @@ INLINE TARGET int64_t NAMED(top)(const Model *model, const float *logits) {
 }
 
 /* Scores texts into `out`, called without the GIL; false if memory runs out. */
-TARGET static int NAMED(score)(const Model *model, Work *work, const Text *texts, size_t count, int output, char *out) {
-    static const Found nothing = {0, 0};
+TARGET static int VARIANT(score)(const Model *model, Work *work, const Text *texts, size_t count, int output, char *out) {
+    static const Entry nothing = {0, 0};
     float *logits = work->scratch, *scratch = work->scratch + model->width;
     for (size_t next = 0; next < count;) {
         size_t number = 0, words = 0, used = 0, firsts[BATCH + 1];
@@ -419,15 +419,15 @@ TARGET static int NAMED(score)(const Model *model, Work *work, const Text *texts
             if (!make_room(&work->lowered, &work->room, used + needed)) return 0;
             size_t *starts = work->starts + words, *ends = work->ends + words;
             firsts[number] = words;
-            words += text.ascii ? NAMED(split)(model, work->lowered, used, text, starts, ends)
+            words += text.ascii ? VARIANT(split)(model, work->lowered, used, text, starts, ends)
                                 : split_any(model, work->lowered, used, text, starts, ends);
             used += needed;
         }
         firsts[number] = words;
-        NAMED(look_up)(model, work, words);
+        VARIANT(look_up)(model, work, words);
         for (size_t i = 0; i < number; i++, out += item_size(model, output)) {
             size_t rows = firsts[i + 1] - firsts[i];
-            const Found *entries = work->found + firsts[i];
+            const Entry *entries = work->found + firsts[i];
             if (!rows) {
                 entries = &nothing;
                 rows = 1;
@@ -436,12 +436,12 @@ TARGET static int NAMED(score)(const Model *model, Work *work, const Text *texts
                 if (!rows) return 0;
                 entries = work->entries;
             }
-            NAMED(forward)(model, entries, rows, scratch, logits);
+            VARIANT(forward)(model, entries, rows, scratch, logits);
             if (output == CLASSES) {
-                int64_t most = NAMED(top)(model, logits);
+                int64_t most = VARIANT(top)(model, logits);
                 memcpy(out, &most, sizeof most);
             } else {
-                if (output == PROBABILITIES) NAMED(softmax)(model, logits);
+                if (output == PROBABILITIES) VARIANT(softmax)(model, logits);
                 memcpy(out, logits, model->classes * sizeof(float));
             }
         }

@@ -14,7 +14,7 @@ import numpy as np
 
 from potstill.core import files
 from potstill.core.errors import PotstillError
-from potstill.core.labels import choose, probabilities
+from potstill.core.labels import predict_labels, probabilities
 from potstill.runtime import fast, file
 from potstill.runtime.facts import split_words
 from potstill.runtime.fast import Output
@@ -75,7 +75,7 @@ class Student(Contents):
         """
         if self.thresholds is None:
             return self.classes_[self._score(texts, Output.CLASSES)]
-        chosen = choose(self.predict_proba(texts), self.thresholds)
+        chosen = predict_labels(self.predict_proba(texts), self.thresholds)
         label_sets = np.empty(len(chosen), object)
         label_sets[:] = [tuple(self.labels[i] for i in np.flatnonzero(row)) for row in chosen]
         return label_sets

@@ -128,9 +128,9 @@ def bucket(checksum: Hash, buckets: int) -> Hash:
 
 def fingerprint(checksum: int, salts: Sequence[int], bits: int) -> int:
     """Return the bucket of a checksum, followed by the high bits of the mixed checksum, `bits` bits in all."""
-    chosen = bucket(checksum, len(salts))
+    bucket_number = bucket(checksum, len(salts))
     width = bits - (len(salts).bit_length() - 1)
-    return chosen << width | mix32(checksum, salts[chosen]) >> (32 - width)
+    return bucket_number << width | mix32(checksum, salts[bucket_number]) >> (32 - width)
 
 
 @dataclass(frozen=True)
@@ -182,21 +182,21 @@ class Fingerprints:
     """The entries of a vocabulary (words and n-grams) as fingerprints.
 
     Attributes:
-        prints: sorted and distinct.
+        values: sorted and distinct.
         salts: one per bucket, each from 0 to 255; the number of buckets is a power of two.
         bits: bits of a fingerprint, at most 32.
     """
 
-    prints: Sequence[int]
+    values: Sequence[int]
     salts: Sequence[int]
     bits: int
 
     def __len__(self) -> int:
-        return len(self.prints)
+        return len(self.values)
 
     def find(self, entry: str) -> int | None:
         """Return the position of the fingerprint of an entry, or None."""
-        return _find(self.prints, fingerprint(checksum(entry), self.salts, self.bits))
+        return _find(self.values, fingerprint(checksum(entry), self.salts, self.bits))
 
 
 @dataclass(frozen=True)

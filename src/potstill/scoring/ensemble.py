@@ -19,7 +19,7 @@ def average(logits: list[np.ndarray], multi_label: bool = False) -> np.ndarray:
 
     Args:
         logits: one array per teacher, each of shape (texts, classes).
-        multi_label: whether a text may have several labels.
+        multi_label: whether the task is multi-label.
 
     Returns:
         Logits of shape (texts, classes), float32; NaN where a teacher has none.
@@ -35,7 +35,7 @@ def merge(pool: Path, labelled: Sequence[Path], folder: Path, multi_label: bool)
         pool: a Parquet file of texts.
         labelled: a Parquet file per teacher with the same row groups: a column of logits per label.
         folder: where to write `pool.parquet` and `logits.parquet`.
-        multi_label: whether a text may have several labels.
+        multi_label: whether the task is multi-label.
 
     Returns:
         The number of texts written, and the number of texts in the pool.

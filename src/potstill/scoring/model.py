@@ -111,11 +111,11 @@ def load(folder: Path, batch_size: int = 32, precision: str = "auto") -> Teacher
 def _load_table(folder: Path, facts: _Facts) -> TableTeacher:
     path = folder / "table.parquet"
     with files.reading(path):
-        found = pa.parquet.read_schema(path).names[1:]
-    columns = pa.schema([*schemas.TEXT_SCHEMA, *schemas.score_schema(found, pa.float64())])
+        names = pa.parquet.read_schema(path).names[1:]
+    columns = pa.schema([*schemas.TEXT_SCHEMA, *schemas.score_schema(names, pa.float64())])
     probabilities = schemas.read(path, columns).replace_schema_metadata().to_pandas()
-    if found != facts.labels:
-        raise _contradicted(folder, facts.labels, "table.parquet", found)
+    if names != facts.labels:
+        raise _contradicted(folder, facts.labels, "table.parquet", names)
     return TableTeacher(facts.labels, None, probabilities, facts.multi_label)
 
 
@@ -127,9 +127,9 @@ def _load_checkpoint(folder: Path, facts: _Facts, batch_size: int, precision: st
         raise _damaged(folder, "`max_length` is not a number of tokens", facts.max_length)
     network, tokenizer = pretrained.load(str(folder), trained=True)
     config: Any = network.config
-    found = [config.id2label.get(id_) for id_ in range(config.num_labels)]
-    if found != facts.labels:
-        raise _contradicted(folder, facts.labels, "config.json", found)
+    names = [config.id2label.get(id_) for id_ in range(config.num_labels)]
+    if names != facts.labels:
+        raise _contradicted(folder, facts.labels, "config.json", names)
     if facts.multi_label != (config.problem_type == "multi_label_classification"):
         raise _damaged(folder, "`multi_label` contradicts config.json", facts.multi_label)
     return CheckpointTeacher(

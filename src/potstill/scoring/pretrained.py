@@ -45,7 +45,7 @@ def load(
         source: a folder, or a hub id. Only safetensors are read and no code from the source is run.
         labels: the names of the classes of a new head; None keeps the saved head.
         seed: for the initial weights of a new head.
-        multi_label: whether a text may have several labels.
+        multi_label: whether the task is multi-label.
         trained: whether the saved head is trained, so that no weight may be missing.
 
     Raises:

@@ -15,7 +15,7 @@ from optuna.trial import TrialState
 from potstill.core.errors import PotstillError
 from potstill.search.heartbeat import StaleTrials, heartbeat
 from potstill.search.results import Result
-from potstill.search.space import FIRST, SearchSpace
+from potstill.search.space import INITIAL_TRIALS, SearchSpace
 from potstill.search.storage import Journal, PostgreSQL
 from potstill.student.params import StudentParams
 
@@ -55,17 +55,17 @@ def search(
         study = optuna.create_study(
             study_name=name, storage=opened, directions=["maximize", "minimize"], load_if_exists=True
         )
-        for first in FIRST:
+        for first in INITIAL_TRIALS:
             study.enqueue_trial(first, skip_if_exists=True)
     stale = StaleTrials()
     while True:
         with storage.lock():
             stale.retry(study)
-            found = results(study, space)
-            if len(found) >= trials:
-                return found
+            finished = results(study, space)
+            if len(finished) >= trials:
+                return finished
             running = study.get_trials(deepcopy=False, states=[TrialState.RUNNING])
-            start = len(found) + len(running) < trials
+            start = len(finished) + len(running) < trials
             trial, params = _ask(study, space) if start else (None, None)
         if trial is None:
             time.sleep(POLL_INTERVAL)
@@ -85,7 +85,7 @@ def _ask(study: optuna.Study, space: SearchSpace) -> tuple[optuna.Trial, Student
     # A seed of its own per trial, so that no two processes draw the same; its number is known only now.
     study.sampler = optuna.samplers.TPESampler(seed=space.base.seed + trial.number)
     with warnings.catch_warnings():
-        # One of `FIRST` may be wider than what suits a small budget; it then gets fewer words.
+        # One of `INITIAL_TRIALS` may be wider than what suits a small budget; it then gets fewer words.
         warnings.filterwarnings("ignore", "Fixed parameter")
         params = space.suggest(trial)
     if params is None:
@@ -97,8 +97,8 @@ def _ask(study: optuna.Study, space: SearchSpace) -> tuple[optuna.Trial, Student
 
 def results(study: optuna.Study, space: SearchSpace) -> list[Result]:
     """Return the results within the budget that a study has so far."""
-    found = []
+    finished = []
     for trial in study.get_trials(deepcopy=False, states=[TrialState.COMPLETE]):
         with suppress(LookupError, RecursionError, TypeError, ValueError):  # another version of potstill wrote it
-            found.append(Result(**json.loads(trial.user_attrs["result"])))
-    return [result for result in found if result.size(space.unit) <= space.budget]
+            finished.append(Result(**json.loads(trial.user_attrs["result"])))
+    return [result for result in finished if result.size(space.unit) <= space.budget]

@@ -27,7 +27,7 @@ SEARCHED = LAYOUT | {"weight_bits", "fingerprint_bits", "informative_share", "le
 _COMMON = {"informative_share": 0.9, "learning_rate": 0.01, "dropout": 0.0, "weight_bits": 3, "fingerprint_bits": 4}
 _GRU = {"architecture": "bigru", **_COMMON}
 _CNN = {"architecture": "cnn", **_COMMON}
-FIRST = (
+INITIAL_TRIALS = (
     {**_GRU, "hidden": 8, "embedding_dim": 3, "words_per_row": 1.0, "budget_share": 1.0},
     {**_GRU, "hidden": 6, "embedding_dim": 3, "words_per_row": 2.0, "budget_share": 0.5},
     {**_GRU, "hidden": 4, "embedding_dim": 2, "words_per_row": 2.0, "budget_share": 0.25},
@@ -72,12 +72,12 @@ class SearchSpace:
         drawn["learning_rate"] = round(trial.suggest_float("learning_rate", 0.002, 0.03, log=True), 4)
         drawn["dropout"] = round(trial.suggest_float("dropout", 0.0, 0.3, step=0.05), 2)
         params = self.base.model_copy(update=drawn)
-        return fill(params, self.classes, available, self.unit, words_per_row)
+        return fit_vocab_size(params, self.classes, available, self.unit, words_per_row)
 
     def _widest(self, drawn: dict[str, Any], key: str, limit: int, size: float) -> int:
         """Return the largest width up to `limit` with which a student of this size is possible, at least 2."""
         for width in range(limit, 2, -1):
-            if fill(self.base.model_copy(update=drawn | {key: width}), self.classes, size, self.unit):
+            if fit_vocab_size(self.base.model_copy(update=drawn | {key: width}), self.classes, size, self.unit):
                 return width
         return 2
 
@@ -105,7 +105,7 @@ def expected_size(params: StudentParams, classes: int, unit: Unit) -> float:
     return FIXED_BYTES + 10 * classes + buckets + (bits + params.vocab_size * word) / 8
 
 
-def fill(
+def fit_vocab_size(
     params: StudentParams, classes: int, budget: float, unit: Unit, words_per_row: float = 1.0
 ) -> StudentParams | None:
     """Return a student with as many words as its budget has room for; None if there is room for fewer than 8.

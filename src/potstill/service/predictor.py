@@ -5,7 +5,7 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from potstill.bulk.predict import top_labels
-from potstill.core.labels import choose
+from potstill.core.labels import predict_labels
 from potstill.readers.request import Batch
 from potstill.runtime.model import Student
 from potstill.service.metrics import Metrics
@@ -76,8 +76,8 @@ class Predictor:
             HTTPException: 500, the model computes no numbers; 422, the response would have too many labels.
         """
         single_label = self.student.thresholds is None
-        found = self._single_label(texts, top_k or 1) if single_label else self._multi_label(texts, top_k)
-        return escaped(Predictions(predictions=found).model_dump_json())
+        predictions = self._single_label(texts, top_k or 1) if single_label else self._multi_label(texts, top_k)
+        return escaped(Predictions(predictions=predictions).model_dump_json())
 
     def _single_label(self, texts: list[str], top_k: int) -> list[Prediction]:
         labels = self.student.labels
@@ -95,7 +95,7 @@ class Predictor:
         labels = self.student.labels
         scores = self.student.predict_proba(texts)
         _check_finite(scores)
-        chosen = choose(scores, self.student.thresholds)
+        chosen = predict_labels(scores, self.student.thresholds)
         if (total := int(chosen.sum())) > self.max_probabilities:
             limit = f"the limit of {self.max_probabilities:,} per response"
             raise HTTPException(422, f"body.texts: they have {total:,} labels, more than {limit}. Send fewer texts.")

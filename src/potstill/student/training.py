@@ -14,7 +14,7 @@ from torch.func import functional_call
 from torch.nn import functional
 
 from potstill.core.class_weights import macro_f1
-from potstill.core.labels import choose_default, right
+from potstill.core.labels import is_correct, predict_labels_default
 from potstill.runtime import model
 from potstill.runtime.tokenizer import UNKNOWN, Encoded
 from potstill.student.params import NetworkParams
@@ -159,11 +159,11 @@ def fit(
 
 def _evaluate(network: nn.Module, texts: Encoded, labels: np.ndarray) -> dict[str, float]:
     scores = logits(network, texts)
-    predicted = choose_default(scores, labels)
+    predicted = predict_labels_default(scores, labels)
     loss = cross_entropy if labels.ndim == 1 else binary_cross_entropy
     return {
         "validation_loss": loss(torch.from_numpy(scores), torch.tensor(labels)).item(),
-        "validation_accuracy": float(right(predicted, labels).mean()),
+        "validation_accuracy": float(is_correct(predicted, labels).mean()),
         "validation_macro_f1": macro_f1(labels, predicted, scores.shape[1]),
     }
 

@@ -82,7 +82,7 @@ def truncated_share(texts: Texts, max_length: int) -> float:
     return round(long / len(texts), 6)
 
 
-def choose(counts: Counts, size: int, informative_share: float) -> list[str]:
+def select_entries(counts: Counts, size: int, informative_share: float) -> list[str]:
     """Choose the words and n-grams of a vocabulary.
 
     A share of them are the most informative: n(w) · KL(p(y|w) ‖ p(y)) is the contribution of w to the mutual
@@ -127,7 +127,7 @@ def build(
     counts = count(texts, targets, params.max_ngram)
     known: Words | Fingerprints
     if params.fingerprint_bits is None:
-        entries = sorted(choose(counts, params.vocab_size - 1, params.informative_share))
+        entries = sorted(select_entries(counts, params.vocab_size - 1, params.informative_share))
         known = Words(entries)
     else:
         known, entries = _fingerprints(counts, params.vocab_size - 1, params.informative_share, params.fingerprint_bits)
@@ -182,14 +182,14 @@ def _fingerprints(
 ) -> tuple[Fingerprints, list[str]]:
     """Choose at most `size` entries with distinct fingerprints, and return the fingerprints and the entries.
 
-    Of entries with the same fingerprint the first that `choose` returns is kept, and others are chosen instead.
+    Of entries with the same fingerprint the first that `select_entries` returns is kept, and others are chosen instead.
     """
-    chosen = choose(counts, size, informative_share)
-    buckets, bits = layout(len(chosen), fingerprint_bits)
-    salts = _salts(counts, chosen, buckets, bits)
+    entries = select_entries(counts, size, informative_share)
+    buckets, bits = layout(len(entries), fingerprint_bits)
+    salts = _salts(counts, entries, buckets, bits)
     entry_of: dict[int, str] = {}
     for candidates in range(size, 2 * size + 1, max(1, size // 50)):
-        for entry in choose(counts, candidates, informative_share):
+        for entry in select_entries(counts, candidates, informative_share):
             entry_of.setdefault(tokenizer.fingerprint(tokenizer.checksum(entry), salts, bits), entry)
         if len(entry_of) >= size:
             break

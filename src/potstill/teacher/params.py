@@ -63,6 +63,6 @@ class TeacherParams(Section):
         """The number of texts that a process handles at a time."""
         return self.batch_size // (self.processes * self.gradient_accumulation_steps)
 
-    def of(self, name: str) -> "TeacherParams":
+    def for_preset(self, name: str) -> "TeacherParams":
         """Return the settings of one teacher: those of the section, overridden by its preset."""
         return self.model_copy(update=self.presets[name].model_dump(include={"seed", "mlm_epochs"}, exclude_none=True))

@@ -104,13 +104,13 @@ def coverage(name: str, table: pd.DataFrame, texts: Mapping[str, pd.Series]) -> 
         PotstillError: it covers none.
     """
     known = set(comparison_keys(table["text"]))
-    found = {split: int(comparison_keys(some).isin(known).sum()) for split, some in texts.items() if len(some)}
-    if not any(found.values()):
+    matches = {split: int(comparison_keys(some).isin(known).sum()) for split, some in texts.items() if len(some)}
+    if not any(matches.values()):
         raise PotstillError(
-            f"{name} has {len(table):,} rows, and none of them is a text of {', '.join(found)}. Its column `text` must "
-            "have these texts; case and white space may differ."
+            f"{name} has {len(table):,} rows, and none of them is a text of {', '.join(matches)}. Its column `text` "
+            "must have these texts; case and white space may differ."
         )
-    shares = [f"{number:,} of {len(texts[split]):,} {split} texts" for split, number in found.items()]
+    shares = [f"{number:,} of {len(texts[split]):,} {split} texts" for split, number in matches.items()]
     return f"{name}: probabilities of {', '.join(shares)}"
 
 
@@ -119,14 +119,14 @@ def _distribution(values: Sequence[Any], multi_label: bool, where: str) -> list[
     for value in values:
         if not (NUMBER.fullmatch(value) if isinstance(value, str) else _is_number(value)):
             raise PotstillError(f"{where} has a probability that is not a number: {value!r}. Correct it.")
-    found = [float(value) for value in values]
-    if not all(0 <= value < math.inf for value in found) or (multi_label and max(found) > 1):
-        raise PotstillError(f"{where}: the probabilities are {_rounded(found)}. Each must be from 0 to 1.")
-    if not multi_label and abs(sum(found) - 1) > 0.01:
+    row = [float(value) for value in values]
+    if not all(0 <= value < math.inf for value in row) or (multi_label and max(row) > 1):
+        raise PotstillError(f"{where}: the probabilities are {_rounded(row)}. Each must be from 0 to 1.")
+    if not multi_label and abs(sum(row) - 1) > 0.01:
         raise PotstillError(
-            f"{where}: the probabilities are {_rounded(found)} and sum to {sum(found):.4g}. Each row must sum to one."
+            f"{where}: the probabilities are {_rounded(row)} and sum to {sum(row):.4g}. Each row must sum to one."
         )
-    return found
+    return row
 
 
 def _is_number(value: Any) -> bool:

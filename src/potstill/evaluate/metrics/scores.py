@@ -10,7 +10,7 @@ from sklearn.metrics import confusion_matrix, f1_score, matthews_corrcoef
 
 from potstill.core.class_weights import macro_f1
 from potstill.core.errors import PotstillError
-from potstill.core.labels import choose, right
+from potstill.core.labels import is_correct, predict_labels
 
 BINS = 15  # of confidence, as in Guo et al. 2017
 OUTCOMES = ("TP", "FN", "FP", "TN")  # true positives, false negatives and so on
@@ -95,8 +95,8 @@ def scores(
         raise ValueError(f"labels {labels.shape} and probabilities {probabilities.shape} do not match")
     if not np.isfinite(probabilities).all():
         raise PotstillError("a model's probabilities are not finite: its training diverged. Lower its learning rate.")
-    predicted = choose(probabilities, thresholds)
-    correct = right(predicted, labels)
+    predicted = predict_labels(probabilities, thresholds)
+    correct = is_correct(predicted, labels)
     low, high = interval(int(correct.sum()), len(correct))
     result = {
         "accuracy": correct.mean(),
@@ -116,7 +116,7 @@ def scores(
     if reference is not None:
         if np.shape(reference) != labels.shape:
             raise ValueError(f"reference {np.shape(reference)} and labels {labels.shape} do not match")
-        result["agreement"] = right(predicted, reference).mean()
+        result["agreement"] = is_correct(predicted, reference).mean()
     return {name: _rounded(value) for name, value in result.items()}
 
 

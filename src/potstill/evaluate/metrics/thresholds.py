@@ -5,7 +5,7 @@ import numpy as np
 SMALLEST = 2.0**-24  # the smallest positive number of half precision
 
 
-def fit(probabilities: np.ndarray, labels: np.ndarray) -> list[float]:
+def fit_thresholds(probabilities: np.ndarray, labels: np.ndarray) -> list[float]:
     """Fit the decision threshold of each label that maximizes its F1 (Lipton et al. 2014, arXiv 1402.1892).
 
     Args:

@@ -81,27 +81,27 @@ def size_figure(
     Raises:
         PotstillError: no row has the name `reference`, or its accuracy is 0.
     """
-    whole = next((row["accuracy"] for row in rows if row["name"] == reference), 0)
-    if not whole:
+    base = next((row["accuracy"] for row in rows if row["name"] == reference), 0)
+    if not base:
         raise PotstillError(f"the reference {reference!r} is not evaluated, or its accuracy is 0. Choose another.")
     marks = []
     for row in rows:
         if size := row.get("parameters"):
-            y, low, high = (100 * row[key] / whole for key in ("accuracy", "accuracy_low", "accuracy_high"))
+            y, low, high = (100 * row[key] / base for key in ("accuracy", "accuracy_low", "accuracy_high"))
             marks.append(_Mark(row["name"], row["kind"], size, size, y, low, high))
     if published:
         for name, kind, parameters, accuracy in PUBLISHED:
-            y = 100 * accuracy / whole
+            y = 100 * accuracy / base
             marks.append(_Mark(name, kind, parameters, parameters, y, y, y, published=True))
     with new_figure(path, width, 5) as figure:
         axes = figure.subplots()
         figure.subplots_adjust(left=0.64 / width, right=1 - 0.12 / width, top=0.85 if titled else 0.92, bottom=0.105)
         if titled:
-            caption = f"relative to {short(reference)} ({whole:.1%} accuracy); bars show 95% intervals"
+            caption = f"relative to {short(reference)} ({base:.1%} accuracy); bars show 95% intervals"
             heading(figure, "Accuracy against size", caption)
         _legend(figure, marks)
         _size_axes(axes, marks)
-        _draw_marks(axes, _apart(axes, marks))
+        _draw_marks(axes, _dodge(axes, marks))
 
 
 def pareto_figure(
@@ -170,7 +170,7 @@ def _size_axes(axes: Axes, marks: list[_Mark]) -> None:
     axes.axhline(100, color=SOFT, lw=1, ls=(0, (4, 3)), zorder=1)
 
 
-def _apart(axes: Axes, marks: list[_Mark]) -> list[_Mark]:
+def _dodge(axes: Axes, marks: list[_Mark]) -> list[_Mark]:
     """Move points a few pixels sideways where one would hide another."""
     left, right = np.log10(axes.get_xlim())
     bottom, top = axes.get_ylim()
