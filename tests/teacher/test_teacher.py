@@ -89,7 +89,7 @@ def test_adapted_or_not_a_teacher_has_the_same_files(stage, bert, data, monkeypa
     files = {path.name for path in folder.iterdir()}
     facts = json.loads((folder / "config.json").read_text())
     assert not any(paths.SCRATCH.rglob("*.safetensors"))
-    note = f"note: DVC does not watch {bert}: after changing it, run `dvc repro -f -s teacher@mine` and `dvc repro`"
+    note = f"note: DVC does not track {bert}. After changing it, run `dvc repro -f -s teacher@mine` and `dvc repro`"
     assert note in capsys.readouterr().out
     written = json.loads((paths.METRICS / "teacher/mine/metrics.json").read_text())["mine"]
     assert written["input_sha256"] == sha256(bert)
