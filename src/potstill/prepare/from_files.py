@@ -156,7 +156,7 @@ def _load(path: Path, wanted: list[str]) -> tuple[list[int], list[list[Any]]]:
     columns: list[list[Any]] = [[] for _ in wanted]
     size, limit = 0, max(LARGE, RATIO * path.stat().st_size)
     advice = {column: f"Set `prepare.{key}`" for column, key in zip(wanted, ("text", "label"), strict=False)}
-    for batch in read_table(str(path), kind, wanted, BadRows(advice="Correct it or remove the row"), advice):
+    for batch in read_table(str(path), kind, wanted, BadRows(alternative="remove the row"), advice):
         texts = batch.texts if kind != "parquet" else batch.texts.to_pylist()
         kept = [i for i, text in enumerate(texts) if kind != "txt" or text.strip()]
         for column, values in zip((numbers, *columns), (batch.numbers, texts, *batch.others), strict=True):

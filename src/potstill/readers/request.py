@@ -40,11 +40,11 @@ class BadRows:
 
     Attributes:
         count: how many rows were skipped; None to raise at the first.
-        advice: the end of the error message, unless that ends in advice of its own.
+        alternative: what can be done instead of correcting a row.
     """
 
     count: int | None = None
-    advice: str = "Correct it, or skip such rows with --skip-bad"
+    alternative: str = "skip such rows with --skip-bad"
 
     def add(self, location: str, fault: str) -> None:
         """Count a bad row, whose fault ends in a full stop if it says what to do.
@@ -53,7 +53,8 @@ class BadRows:
             BadRowError: rows are not to be skipped.
         """
         if self.count is None:
-            raise BadRowError(f"{location} {fault}" if fault.endswith(".") else f"{location} {fault}. {self.advice}.")
+            advice = " Or" if fault.endswith(".") else ". Correct it, or"
+            raise BadRowError(f"{location} {fault}{advice} {self.alternative}.")
         self.count += 1
 
 

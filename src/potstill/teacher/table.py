@@ -65,7 +65,7 @@ def read(path: Path, labels: list[str], multi_label: bool = False) -> pd.DataFra
     texts: list[str] = []
     rows: list[list[float]] = []
     places: list[str] = []
-    for batch in read_table(str(path), kind, wanted, BadRows(advice="Correct it or remove the row"), advice):
+    for batch in read_table(str(path), kind, wanted, BadRows(alternative="remove the row"), advice):
         texts.extend(batch.texts if kind != "parquet" else batch.texts.to_pylist())
         for number, text, *values in zip(batch.numbers, texts[len(rows) :], *batch.others, strict=True):
             places.append(f"{row_unit(kind)} {number}")
