@@ -63,6 +63,7 @@ def test_equal_trials_of_several_groups_have_the_same_key():
     ]
 
 
+@pytest.mark.slow
 def test_every_trial_trains_on_its_share(data, transfer):
     trials = plan(
         params(transfer_shares=[0.5], label_shares=[0.25], architectures=["mlp"]), BASELINE, ["train", "unlabelled"]

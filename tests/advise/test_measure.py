@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 
 from potstill.advise.decide import decide
 from potstill.advise.measure import CANDIDATES, measure
@@ -44,6 +45,7 @@ def test_everything_is_measured_on_the_same_texts(data, monkeypatch):
     assert len(decide(measured | {"teacher": "oracle", "non_inferiority_margin": 0.01})) == 6
 
 
+@pytest.mark.slow
 def test_models_on_hard_labels_use_the_class_weight(data, monkeypatch):
     monkeypatch.setattr("potstill.advise.measure.MIN_STEPS", 4)
     losses = []

@@ -51,6 +51,7 @@ def test_the_same_seed_gives_the_same_pool(data):
     assert not pools[0].equals(pools[2])
 
 
+@pytest.mark.slow
 def test_many_texts_make_the_pool_that_few_make(data, monkeypatch):
     whole = pooled(data)
     assert not whole["text"].map(comparison_key).duplicated().any()

@@ -112,6 +112,7 @@ def test_memory_that_is_short_is_no_damage(tmp_path, monkeypatch):
     refused(tmp_path / "a.parquet", "a.parquet: out of memory")
 
 
+@pytest.mark.slow
 def test_one_long_value_in_many_rows_is_not_expanded_at_once(tmp_path, monkeypatch):
     monkeypatch.setattr(parquet, "SIZE", 1 << 20)
     indices = pa.array(np.zeros(1000, np.int32))

@@ -3,6 +3,7 @@
 import dataclasses
 
 import numpy as np
+import pytest
 from scipy.special import expit
 
 from potstill.evaluate.compare import Model, compare
@@ -50,6 +51,7 @@ def test_ratios_have_two_digits():
     assert [two_digits(value) for value in (8825, 104.2, 12.3, 3.14)] == ["8,800", "100", "12", "3.1"]
 
 
+@pytest.mark.slow
 def test_the_report_is_for_multi_label(mixed):
     rng = np.random.default_rng(0)
     parts, models = {}, {}

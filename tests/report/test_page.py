@@ -103,6 +103,7 @@ def test_of_many_classes_those_with_the_most_errors_are_shown():
         assert "classes.csv" in text
 
 
+@pytest.mark.slow
 def test_the_page_shows_text_as_text():
     html = page()
     assert "<script>alert" not in html
@@ -111,10 +112,12 @@ def test_the_page_shows_text_as_text():
     assert "a: &lt;1&gt;" in html
 
 
+@pytest.mark.slow
 def test_the_page_shows_the_share_of_truncated_texts():
     assert "at most 25.0% of a split for the teacher, 0.0% for the student" in page()
 
 
+@pytest.mark.slow
 def test_the_page_without_predictions_of_a_teacher():
     html = page(make(with_teacher=False))
     assert "the teacher has no predictions for the test split" in html

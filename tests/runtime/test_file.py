@@ -306,6 +306,7 @@ def large():
     return dataclasses.replace(made, weights=weights, bits=(2, 2), steps=steps)
 
 
+@pytest.mark.slow
 def test_a_large_file_takes_at_most_ten_times_its_size_in_memory(large):
     content = large.to_bytes()
     tracemalloc.start()

@@ -165,6 +165,7 @@ def test_a_config_of_other_weights_is_refused(checkpoint, change):
         pretrained.load(str(checkpoint), LABELS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("key", "kind"),
     [("num_hidden_layers", "bert"), ("num_hidden_layers", "roberta"), ("num_layers", "t5"),

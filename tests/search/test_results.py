@@ -1,8 +1,11 @@
+import pytest
+
 from potstill.evaluate.plots.figure import pareto_figure
 from potstill.search.results import markdown
 from tests.search.results import result
 
 
+@pytest.mark.slow
 def test_the_report_and_the_figure_show_the_chosen_student(tmp_path):
     tried = [result(100, 0.8), result(1200, 0.9), result(2300, 0.1)]
     for teacher, reason in (

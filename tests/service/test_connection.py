@@ -144,6 +144,7 @@ def test_a_byte_now_and_then_buys_no_time(place, sent):
         assert time.monotonic() - start < 10 * SECONDS
 
 
+@pytest.mark.slow
 def test_a_client_that_does_not_read_is_dropped(place):
     with connect(place) as client:
         client.sendall(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n" * 3)
@@ -202,6 +203,7 @@ def test_many_held_connections_keep_nobody_out():
     assert set(counted) <= {503}
 
 
+@pytest.mark.slow
 def test_requests_in_progress_do_not_make_room():
     with serving(most=1) as (place, counted), connect(place) as first:
         first.sendall(b"GET /slow HTTP/1.1\r\nHost: x\r\n\r\n")

@@ -42,6 +42,7 @@ def test_every_architecture_is_finetuned_saved_labels_and_distils(kind, data, tm
     assert rows[1]["agreement"] > 0.7
 
 
+@pytest.mark.slow
 def test_the_last_epoch_is_kept_and_every_epoch_is_logged(bert, data, tmp_path):
     epochs = []
     network, tokenizer = train(bert, data, tmp_path, log=epochs.append)

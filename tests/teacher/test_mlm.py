@@ -20,6 +20,7 @@ def weights(folder, labels=None):
     return pretrained.load(str(folder), labels)[0].state_dict()
 
 
+@pytest.mark.slow
 def test_adapting_trains_the_base_and_nothing_else(bert, data, tmp_path):
     epochs = []
     folder = adapted(bert, data, tmp_path, epochs.append)

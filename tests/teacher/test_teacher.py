@@ -61,6 +61,7 @@ def stage(bert, data, tmp_path, monkeypatch):
     return run
 
 
+@pytest.mark.slow
 def test_killed_while_it_was_finetuned_a_teacher_is_not_adapted_again(stage, monkeypatch):
     seen = []
 

@@ -192,6 +192,7 @@ def test_unusual_valid_files_are_read(in_javascript):
         np.testing.assert_allclose(theirs["shares"], ours.predict_proba(["a b"]), atol=1e-6)
 
 
+@pytest.mark.slow
 def test_javascript_and_python_have_the_same_limits(in_javascript):
     allowed, beyond = zip(*limits(), strict=True)
     for content in allowed:

@@ -95,6 +95,7 @@ def test_names_of_any_kind_are_drawn_without_a_warning(tmp_path, recwarn):
     assert "a\\x1b[31m\\x00: " in svg
 
 
+@pytest.mark.slow
 def test_curves_figure_skips_gaps(tmp_path):
     whole = pd.DataFrame({"epoch": [1, 2, 3], "loss": [1, 0.5, 0.2], "validation_accuracy": [0.5, 0.9, 0.8]})
     gaps = whole.assign(loss=[np.nan, 1, 2], validation_accuracy=np.nan)
@@ -111,6 +112,7 @@ def test_curves_figure_needs_a_run(tmp_path):
         figure.curves_figure({}, tmp_path / "f.png")
 
 
+@pytest.mark.slow
 def test_nothing_here_imports_torch_or_pyplot():
     code = (
         "import sys; from potstill.core import timing; from potstill.evaluate import table; "
