@@ -142,7 +142,7 @@ benchmark-classes: setup ## measure time and memory of every stage for 10, 100 a
 benchmark-debian: setup ## benchmark 52 classes, and multi-label: descriptions of Debian packages
 	python benchmarks/debian.py
 
-benchmark-emotion: setup ## repeat the article's experiment on the Emotion tweets in DATA
+benchmark-emotion: setup ## repeat the experiment of Wasserblat 2021 on the Emotion tweets in DATA
 	python benchmarks/emotion.py --data $(DATA)
 
 benchmark-glue: DATA = ../shared/data

@@ -16,7 +16,7 @@ import pytest
 
 from tests.project import ENVIRONMENT, free, run
 
-# Made anew, so that only what leaks them has them.
+# Drawn per run, so that they occur only where they leak.
 KEY, RIGHT, WRONG = (secrets.token_hex(8) for _ in range(3))
 
 

@@ -3,7 +3,6 @@
 from potstill.core.start import run
 
 import argparse
-import difflib
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -12,7 +11,7 @@ from pathlib import Path
 
 import potstill
 from potstill.core.errors import PotstillError
-from potstill.terminal import Parser
+from potstill.terminal import Parser, suggestion
 
 # The help lines stand here too, so that `potstill --help` imports no command and no library.
 MODEL_COMMANDS = {
@@ -49,12 +48,12 @@ def execute(arguments: Sequence[str]) -> None:
     chosen = main_parser.parse_args(arguments)
     if not chosen.command:
         main_parser.exit(2, main_parser.format_help())
-    if chosen.command not in MODEL_COMMANDS | PROJECT_COMMANDS:
-        similar = difflib.get_close_matches(chosen.command, MODEL_COMMANDS | PROJECT_COMMANDS, n=1)
-        suggestion = f". Did you mean {similar[0]!r}?" if similar else ""
-        main_parser.error(f"unknown command {chosen.command!r}{suggestion}")
+    commands = MODEL_COMMANDS | PROJECT_COMMANDS
+    if chosen.command not in commands:
+        advice = suggestion(chosen.command, commands)
+        main_parser.error(f"unknown command {chosen.command!r}" + (f". {advice}" if advice else ""))
     module = import_module(f"potstill.commands.{chosen.command}")
-    parser = Parser(prog=f"potstill {chosen.command}", description=(MODEL_COMMANDS | PROJECT_COMMANDS)[chosen.command])
+    parser = Parser(prog=f"potstill {chosen.command}", description=commands[chosen.command])
     module.arguments(parser)
     args = parser.parse_args(chosen.arguments)
     for name in ("dvc.yaml", "params.yaml") if chosen.command in PROJECT_COMMANDS else ():

@@ -5,6 +5,7 @@ import json
 import math
 import os
 import re
+from collections.abc import Iterable
 from typing import Any, NoReturn
 
 from potstill.core.errors import SURROGATE, visible
@@ -53,3 +54,11 @@ def finite(value: Any) -> Any:
     if isinstance(value, list):
         return list(map(finite, value))
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def suggestion(name: str, known: Iterable[str]) -> str:
+    """Return which known name an unknown one may stand for, as a question; empty if none is similar."""
+    import difflib  # only for errors, so that no command pays for it when it starts
+
+    similar = difflib.get_close_matches(name, known, n=1)
+    return f"Did you mean {similar[0]!r}?" if similar else ""

@@ -1,7 +1,6 @@
 """Read and validate the body of a request for predictions."""
 
 import collections
-import difflib
 import gc
 import json
 import re
@@ -12,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.exceptions import HTTPException
 
 from potstill.readers.rows import undecodable
+from potstill.terminal import suggestion
 
 
 class PredictRequest(BaseModel):
@@ -99,8 +99,7 @@ def read(model: type[PredictRequest], content: bytes) -> PredictRequest:
     known = list(model.model_fields)
     for key in values:
         if key not in known:
-            near = difflib.get_close_matches(key[:50], known, 1)
-            advice = f"Did you mean {near[0]!r}?" if near else f"Known keys: {', '.join(known)}."
+            advice = suggestion(key[:50], known) or f"Known keys: {', '.join(known)}."
             raise HTTPException(422, f"body: unknown key {key[:50]!r}. {advice}")
     try:
         return model.model_validate(values)
