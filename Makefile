@@ -1,13 +1,11 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup there coverage repro advise queue search compare qr verify push pull test test-faults fuzz browser servers quick audit check \
-	offline fresh format show lock clean benchmark-advise benchmark-classes benchmark-debian benchmark-emotion \
-	benchmark-glue benchmark-label benchmark-scale benchmark-search benchmark-reruns benchmark-speed benchmark-teacher
+.PHONY: help setup there coverage repro queue compare qr verify push pull test test-faults fuzz browser servers quick audit check \
+	offline fresh format show lock clean benchmark-classes benchmark-debian benchmark-emotion benchmark-glue \
+	benchmark-label benchmark-scale benchmark-reruns benchmark-speed benchmark-teacher
 
 PYTHON ?= python3
 VENV ?= .venv
 JOBS ?= 2
-UNIT ?= parameters
-TRIALS ?= 40
 SECONDS ?= 60
 SEED ?= 0
 NEW ?= HEAD
@@ -39,15 +37,8 @@ repro: setup ## run the pipeline; print the table of models and the path of the 
 	@cat metrics/evaluate/table.md && echo && cat metrics/evaluate/timing.md
 	@echo && echo "Report, to open in a browser: $(CURDIR)/metrics/report/index.html"
 
-advise: setup ## recommend a student and what to improve, in minutes, before a full run
-	dvc repro prepare
-	$(POTSTILL) advise
-
 queue: setup ## run the queued experiments, JOBS=2 in parallel; say why one failed
 	@$(POTSTILL) queue --jobs $(JOBS)
-
-search: setup ## search for the best student of at most BUDGET, in UNIT=parameters or bytes, with others that share STORAGE
-	@$(POTSTILL) search $(if $(BUDGET),--budget $(BUDGET)) --unit $(UNIT) --trials $(TRIALS) $(if $(STORAGE),--storage '$(STORAGE)')
 
 compare: there ## compare the last run and the experiments of this commit, or EXPS="one another", on one page
 	$(POTSTILL) compare $(EXPS)
@@ -82,14 +73,14 @@ browser:
 
 # policy-rc.d keeps Debian from starting the servers that it installs.
 servers: $(VENV)/.servers
-	@{ test -x /usr/sbin/sshd && test -d /usr/lib/postgresql && command -v rclone && command -v java; } >/dev/null || { \
+	@{ test -x /usr/sbin/sshd && command -v rclone && command -v java; } >/dev/null || { \
 		if command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
 			policy=/usr/sbin/policy-rc.d; test -e $$policy || { \
 				trap "rm -f $$policy" EXIT; printf '#!/bin/sh\nexit 101\n' > $$policy; chmod +x $$policy; }; \
 			apt-get update -qq && \
 				DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
-					openssh-server rclone postgresql default-jre-headless; \
-		else echo "note: tests are skipped whose server is missing (sshd, rclone, PostgreSQL or Java)"; fi; }
+					openssh-server rclone default-jre-headless; \
+		else echo "note: tests are skipped whose server is missing (sshd, rclone or Java)"; fi; }
 
 $(VENV)/.servers: $(VENV)/.ready
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[train,dev,faults]'
@@ -132,10 +123,6 @@ lock: ## write the versions of this environment, and of CUDA for Linux, to const
 	  $(VENV)/bin/python -m pip freeze --exclude-editable | sed -E 's/\+cpu$$//'; } > constraints.txt
 	$(VENV)/bin/python tools/lock.py
 
-benchmark-advise: DATA = ../shared/data
-benchmark-advise: setup ## benchmark `potstill advise` on Emotion, SST-2 and CoLA, in the folder DATA
-	python benchmarks/advise.py --data $(DATA)
-
 benchmark-classes: setup ## measure time and memory of every stage for 10, 100 and 1,000 classes
 	python benchmarks/classes.py
 
@@ -154,9 +141,6 @@ benchmark-label: setup ## compare labelling speed with the pipeline of transform
 
 benchmark-scale: setup ## measure time and memory from ten thousand to ten million unlabelled texts
 	python benchmarks/scale.py
-
-benchmark-search: setup ## benchmark `potstill search` on the Emotion tweets in DATA, for one QR code
-	python benchmarks/search.py --data $(DATA)
 
 benchmark-reruns: there ## count how often stages would have run again under the layouts of the revisions OLD and NEW
 	python benchmarks/reruns.py $(OLD) $(NEW)

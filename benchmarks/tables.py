@@ -142,21 +142,6 @@ def glue(name: str, rows: Rows, verdict: str, folder: Path) -> None:
     publish(folder / f"{name}.md", name, text)
 
 
-def searched(rows: Rows, folder: Path) -> None:
-    """Write the table of the recommended student, also to the README."""
-    publish(folder / "test.md", "search", markdown(HEADINGS, map(cells, summarise(rows).itertuples())))
-
-
-def advice(statements: dict[str, list[dict[str, Any]]], folder: Path) -> None:
-    """Write the claims of `potstill advise` on each task, side by side, with their confidence."""
-    topics = [statement["topic"] for statement in next(iter(statements.values()))]
-    lines = [
-        [topic, *(f"{task[i]['claim']} *({task[i]['confidence']})*" for task in statements.values())]
-        for i, topic in enumerate(topics)
-    ]
-    publish(folder / "claims.md", "advice", markdown(dict.fromkeys(("", *statements), "---"), lines))
-
-
 def debian(results: dict[str, dict[str, Any]], folder: Path) -> None:
     """Write the scores of each model and the verdict, task by task."""
     headings = {

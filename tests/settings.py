@@ -6,7 +6,6 @@ from potstill.baseline.params import BaselineParams
 from potstill.data.dataset import Dataset
 from potstill.student.params import NetworkParams, StudentParams
 from potstill.teacher.params import TeacherParams
-from tests.project import ROOT
 
 STUDENT = {
     "architecture": "mlp",
@@ -70,10 +69,6 @@ TEACHER = {
 
 def teacher_settings(**changes):
     return TeacherParams(**(TEACHER | changes))
-
-
-def quick(section):
-    return section.load(ROOT / "params.yaml").model_copy(update={"epochs": 2})
 
 
 def mixed_logits(data: Dataset) -> np.ndarray:

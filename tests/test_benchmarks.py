@@ -212,26 +212,6 @@ def test_debian_reads_the_packages_that_apt_knows(call, tmp_path, monkeypatch, t
     assert set(table["label"]) == {"sections": {"games", "net"}, "tags": {"use::chat", "use::play"}}[task]
 
 
-def test_search_trains_what_it_recommends(call, emotions):
-    options = ("--data", emotions, "--jobs", 1, "--trials", 2)
-    folder = call("search", *options, changes="search.SEEDS = range(1)")
-    (row,) = json.loads((folder / "test.json").read_text())
-    assert row["bytes"] <= 2953
-    assert (folder / "test.md").stat().st_size
-
-
-def test_advise_draws_the_advice_from_what_was_measured(call, checkout, tmp_path):
-    committed = json.loads((ROOT / "benchmarks/advise/results.json").read_text())
-    for name, result in committed.items():
-        kept = checkout / f"benchmarks/.work/advise/{name}/metrics/advise/advice.json"
-        kept.parent.mkdir(parents=True)
-        result["measured"].setdefault("non_inferiority_margin", 0.01)
-        kept.write_text(json.dumps(result))
-    folder = call("advise", "--data", tmp_path)
-    assert json.loads((folder / "results.json").read_text()).keys() == committed.keys()
-    assert (folder / "claims.md").stat().st_size
-
-
 def test_label_is_compared_with_the_pipeline_of_transformers(call, origin, emotions):
     texts = emotions / "unlabeled/carer_balanced.txt"
     options = ("--data", texts, "--teacher", origin / "models/teacher/minilm")

@@ -40,18 +40,16 @@ def test_help_imports_no_command_and_no_library(option, expected):
     assert expected in done.stdout
 
 
-@pytest.mark.parametrize(
-    "arguments", [["queue"], ["compare"], ["verify"], ["push"], ["advise"], ["search", "--budget", "9"]]
-)
-def test_outside_a_project_a_command_ends_in_one_line(arguments, tmp_path, monkeypatch):
+@pytest.mark.parametrize("command", cli.PROJECT_COMMANDS)
+def test_outside_a_project_a_command_ends_in_one_line(command, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(
         PotstillError, match=r"^dvc\.yaml: not found in .*\. Run this command in the folder of a project"
     ):
-        cli.execute(arguments)
+        cli.execute([command])
     (tmp_path / "dvc.yaml").touch()
     with pytest.raises(PotstillError, match=r"^params\.yaml: not found in "):
-        cli.execute(arguments)
+        cli.execute([command])
 
 
 @pytest.mark.parametrize(

@@ -23,8 +23,6 @@ MODEL_COMMANDS = {
     "qr": "Write a model as a QR code.",
 }
 PROJECT_COMMANDS = {
-    "advise": "Recommend a student and what to improve, in minutes, before a full run.",
-    "search": "Search for the best student within a budget of parameters or bytes.",
     "queue": "Run the queued experiments, and say why one failed.",
     "compare": "Compare experiments on one page.",
     "verify": "Check the hash of every file that DVC tracks, and move damaged ones out of its cache.",

@@ -88,31 +88,6 @@ def test_a_released_student_is_fetched_without_a_service(origin, tmp_path):
     assert json.loads(done.stdout)["label"]
 
 
-def test_a_search_recommends_a_student_that_an_experiment_can_train(pulled):
-    search = ("python", "-m", "potstill", "search", "--budget", "900", "--jobs", "2", "--trials")
-    first = run(pulled, *search, "2")
-    assert "1/2: " in first
-    output = run(pulled, *search, "6")  # two at a time, so there may be three already
-    assert "6/6: " in output
-    assert "1/6: " not in output  # it went on
-    found = json.loads((pulled / "metrics/search/results.json").read_text())
-    assert len(found["results"]) >= 6
-    assert max(result["parameters"] for result in found["results"]) <= 900
-    assert (pulled / "metrics/search/front.png").read_bytes().startswith(b"\x89PNG")
-    command = next(line.split() for line in output.splitlines() if line.startswith("    dvc exp run"))
-    assert RAN.findall(run(pulled, *command, "student")) in (["student"], [])
-    best = json.loads((pulled / "metrics/student/metrics.json").read_text())["student"]
-    assert best["parameters"] in {result["parameters"] for result in found["results"]}
-    assert best["validation_accuracy"] in {result["score"] for result in found["results"]}
-
-
-def test_a_search_without_a_transfer_set_says_what_to_do(clone):
-    output = run(clone, "python", "-m", "potstill", "search", "--budget", "900", fails=True)
-    assert output.startswith("error: ")
-    assert "dvc repro" in output
-    assert output.count("\n") == 1
-
-
 def test_a_second_repro_has_nothing_to_do(origin):
     assert not RAN.findall(run(origin, "dvc", "repro"))
 

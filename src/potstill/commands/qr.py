@@ -50,6 +50,6 @@ def encode(data: bytes) -> segno.QRCode:
         raise PotstillError(
             f"the model has {len(data):,} bytes, and a QR code holds at most {CAPACITY:,}. Train one with fingerprints "
             "(`dvc exp run -S student.fingerprint_bits=4`) and, if needed, a smaller `student.vocab_size` or "
-            f"`student.weight_bits`; or run `potstill search --budget {CAPACITY} --unit bytes`."
+            "`student.weight_bits`."
         )
     return segno.make_qr(data, mode="byte", error="L", boost_error=False)

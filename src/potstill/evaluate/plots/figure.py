@@ -16,7 +16,7 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, PercentFor
 from matplotlib.transforms import Bbox, IdentityTransform
 
 from potstill.core.errors import PotstillError
-from potstill.evaluate.plots.canvas import INK, PALE, SOFT, drawable, heading, log_axis, new_figure, short, tip
+from potstill.evaluate.plots.canvas import INK, PALE, SOFT, drawable, heading, new_figure, short, tip
 from potstill.evaluate.plots.placement import place
 from potstill.evaluate.table import thousands
 
@@ -102,46 +102,6 @@ def size_figure(
         _legend(figure, marks)
         _size_axes(axes, marks)
         _draw_marks(axes, _dodge(axes, marks))
-
-
-def pareto_figure(
-    tried: Sequence[Any], front: Sequence[Any], chosen: Any, unit: str, teacher: float | None, metric: str, path: Path
-) -> None:
-    """Draw the students of a search, validation score against size, with their Pareto front.
-
-    Args:
-        tried: all students, as `search.pareto.Result`.
-        front: the Pareto front of size and score, from small to large.
-        chosen: the recommended student.
-        unit: "parameters" or "bytes".
-        teacher: the teacher's score, a fraction, or None.
-        metric: the name of the score.
-        path: the PNG file to write.
-    """
-
-    def points(results: Sequence[Any]) -> tuple[list[float], list[float]]:
-        return [getattr(result, unit) for result in results], [100 * result.score for result in results]
-
-    with new_figure(path, 8, 5) as figure:
-        axes = figure.subplots()
-        figure.subplots_adjust(left=0.09, right=0.97, top=0.86, bottom=0.11)
-        heading(figure, "Students within the budget", f"validation {metric}, one run each")
-        for name, colour in zip(sorted({r.params["architecture"] for r in tried}), SERIES, strict=False):
-            of_kind = [result for result in tried if result.params["architecture"] == name]
-            axes.plot(*points(of_kind), "o", color=colour, alpha=0.6, ms=5, label=name)
-        axes.step(*points(front), where="post", color=INK, lw=1, label="best so far")
-        axes.plot(*points([chosen]), "o", mfc="none", mec=INK, ms=11, label="recommended")
-        if teacher:
-            axes.axhline(100 * teacher, color=SOFT, lw=1, ls=(0, (4, 3)), label="teacher")
-        sizes, scores = points(tried)
-        # Students that learned hardly anything would compress the scale for the others.
-        lowest = max(min(scores), max(scores) - 15) - 1
-        axes.set(xscale="log", xlim=(min(sizes) / 1.3, max(sizes) * 1.3), ylim=(lowest, None))
-        log_axis(axes.xaxis)
-        axes.yaxis.set_major_formatter("{x:g}%")
-        axes.set_xlabel(unit)
-        axes.grid(axis="y")
-        figure.legend(loc="upper right", bbox_to_anchor=(0.985, 0.985), ncols=4, columnspacing=1, handletextpad=0.4)
 
 
 def _legend(figure: Figure, marks: list[_Mark]) -> None:
