@@ -3,12 +3,10 @@
 #
 #     sbatch --gres=gpu:1 recipes/slurm.sh repro    # and `git commit` once it has ended
 #     dvc exp run --queue -S 'student.hidden=8,16,32' && sbatch recipes/slurm.sh queue
-#     sbatch --array=1-4 recipes/slurm.sh search --budget 3000 --trials 200
 #
 # A job that was killed or ran out of time can be submitted again and resumes. A queue runs on one node at a time, since
-# DVC's workers communicate through files. The jobs of a search share its trials. Tested on one node with SLURM 22.05,
-# without a GPU: repro, a queue of two, and two jobs of a search at once. Not tested on several nodes or on NFS (there, set
-# `dvc config core.hardlink_lock true`).
+# DVC's workers communicate through files. Tested on one node with SLURM 22.05, without a GPU: repro and a queue of two.
+# Not tested on several nodes or on NFS (there, set `dvc config core.hardlink_lock true`).
 #SBATCH --job-name=potstill
 #SBATCH --cpus-per-task=4
 #SBATCH --mem=16G
@@ -22,6 +20,5 @@ shift
 case $step in
     repro) dvc repro "$@" ;;
     queue) OMP_NUM_THREADS=1 potstill queue --jobs "$SLURM_CPUS_PER_TASK" "$@" ;;
-    search) potstill search --storage "$PWD/.potstill/search.log" --jobs "$SLURM_CPUS_PER_TASK" "$@" ;;
-    *) echo "error: the step must be repro, queue or search (found: $step)" >&2; exit 1 ;;
+    *) echo "error: the step must be repro or queue (found: $step)" >&2; exit 1 ;;
 esac
