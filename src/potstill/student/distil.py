@@ -17,9 +17,10 @@ from potstill.runtime.file import FLOAT, TABLE, check
 from potstill.runtime.model import FILE, UNROUNDED, WORDS, Student
 from potstill.runtime.networks import Shape, Weights
 from potstill.student import networks, training, vocabulary
-from potstill.student.params import NetworkParams, StudentParams
+from potstill.student.params import DistilParams, NetworkParams
 from potstill.student.quantization import bits_of
 from potstill.student.training import Log
+from potstill.student.vectors import TeacherVectors, compress
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,8 @@ def distil(
     texts: vocabulary.Texts,
     logits: np.ndarray,
     validation: pd.DataFrame,
-    params: StudentParams,
+    params: DistilParams,
+    vectors: TeacherVectors | None = None,
     log: Log = lambda epoch: None,
 ) -> Trained:
     """Train a student to predict its teacher's probabilities.
@@ -65,6 +67,7 @@ def distil(
         validation: a table with `text` and `label`, on which the best epoch is chosen. Its labels tell whether the task
             is multi-label.
         params: the settings.
+        vectors: the teacher's word vectors, which a student that splits words requires.
         log: called after each epoch, see `training.fit`.
     """
     multi_label = validation["label"].dtype == object
@@ -74,7 +77,7 @@ def distil(
     else:
         loss = partial(training.binary_kl if multi_label else training.kl, temperature=params.temperature)
     soft = probabilities(logits, multi_label)
-    return train(labels, texts, soft, torch.from_numpy(logits), loss, validation, params, log)
+    return train(labels, texts, soft, torch.from_numpy(logits), loss, validation, params, log, vectors)
 
 
 def train(
@@ -86,6 +89,7 @@ def train(
     validation: pd.DataFrame,
     params: NetworkParams,
     log: Log,
+    vectors: TeacherVectors | None = None,
 ) -> Trained:
     """Train a student on probabilities or hard labels.
 
@@ -96,6 +100,7 @@ def train(
         loss_targets: what `loss` compares the logits with, of shape (texts,) or (texts, classes).
         loss: takes logits and targets of a batch.
         params: the settings.
+        vectors: for a student that splits words, as for `distil`.
     """
     validation_labels = targets(validation["label"], len(labels))
     multi_label = validation_labels.ndim == 2
@@ -104,14 +109,21 @@ def train(
     if params.weight_bits:
         bits = bits_of(TABLE, params.weight_bits), bits_of("head.weight", params.weight_bits)
     check(labels, shape, 1, bits)  # before the minutes that the vocabulary may take
-    lookup, words = vocabulary.build(texts, probabilities, params, multi_label)
+    pieces = list(vectors.pieces) if vectors else None
+    built = vocabulary.build(texts, probabilities, params, multi_label, pieces)
+    lookup = built.lookup
     check(labels, shape, lookup.size, bits)
+    table, table_steps = None, {}
+    if vectors:
+        width = shape.weights(lookup.size, len(labels))[TABLE][1]
+        table, step = compress(vectors.embed(built.entries), built.occurrences, width, params.weight_bits)
+        table_steps = {TABLE: step} if params.weight_bits else {}
     torch.manual_seed(params.seed)
-    network = networks.build(params, lookup.size, len(labels))
+    network = networks.build(params, lookup.size, len(labels), table)
     encoded = lookup.encode(texts), lookup.encode(validation["text"])
     fitted = training.fit(network, encoded[0], loss_targets, loss, encoded[1], validation_labels, params, log)
     weights = {name: weight.numpy() for name, weight in network.state_dict().items()}
     thresholds = [0.5] * len(labels) if multi_label else None
-    student = Student(labels, lookup, shape, weights, bits, fitted.steps, thresholds=thresholds)
+    student = Student(labels, lookup, shape, weights, bits, table_steps | fitted.steps, thresholds=thresholds)
     unrounded = {name: weight.numpy() for name, weight in fitted.unrounded.items()}
-    return Trained(student, words, fitted.best, unrounded)
+    return Trained(student, built.entries, fitted.best, unrounded)

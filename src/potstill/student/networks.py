@@ -4,6 +4,7 @@ All take `ids`, int64 (batch, length), and `mask`, booleans (batch, length), Tru
 the right. All return logits (batch, classes).
 """
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -87,7 +88,16 @@ class BiGru(_Network):
 ARCHITECTURES: dict[str, type[nn.Module]] = {"mlp": Mlp, "attention": Attention, "cnn": Cnn, "bigru": BiGru}
 
 
-def build(params: NetworkParams, rows: int, classes: int) -> nn.Module:
-    """Return an untrained network, initialized from torch's default generator."""
-    network = ARCHITECTURES[params.architecture]
-    return network(rows, params.embedding_dim, params.hidden, classes, params.dropout)
+def build(params: NetworkParams, rows: int, classes: int, table: np.ndarray | None = None) -> nn.Module:
+    """Return an untrained network, initialized from torch's default generator.
+
+    Args:
+        params: the settings.
+        rows: rows of the embedding table.
+        classes: number of logits.
+        table: word vectors that are not trained, float32 (rows, width of a word vector); None to train them.
+    """
+    network = ARCHITECTURES[params.architecture](rows, params.embedding_dim, params.hidden, classes, params.dropout)
+    if table is not None:
+        network.embedding = nn.Embedding.from_pretrained(torch.from_numpy(table), freeze=True)
+    return network

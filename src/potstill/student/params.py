@@ -1,20 +1,24 @@
-"""The `student` section, and what `baseline` shares with it: a small network and its training."""
+"""The `student` section: the ladder of candidates, and the settings of one student."""
 
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from potstill.core.params import Section, Seed
+from potstill.core.params import Keys, Section, Seed
 from potstill.data.sources import Source
-from potstill.runtime.file import MAX_LENGTH, MAX_NGRAM, MAX_WIDTH, MAX_WORDS
+from potstill.runtime.file import FLOAT, MAX_LENGTH, MAX_NGRAM, MAX_WIDTH, MAX_WORDS
 
-Architecture = Literal["mlp", "attention", "cnn", "bigru"]
+Table = Literal["mlp", "attention", "cnn", "bigru"]
+Kind = Literal["table", "subwords", "transformer"]
+
+AUTO = "auto"  # the rung is found
+BY_HAND = "by hand"  # the name of a student that is set in the section
 
 
 class NetworkParams(Section):
-    """A small network and its training; `params.yaml` documents each key."""
+    """A small network over words and its training; `params.yaml` documents each key."""
 
-    architecture: Architecture
+    architecture: Table
     vocab_size: int = Field(ge=2, le=MAX_WORDS)
     embedding_rows: int | None = Field(ge=2, le=MAX_WORDS)
     informative_share: float = Field(ge=0, le=1)
@@ -42,11 +46,155 @@ class NetworkParams(Section):
         return value
 
 
-class StudentParams(NetworkParams):
-    """The student and its loss; `params.yaml` documents each key."""
+class DistilParams(NetworkParams):
+    """All settings of one student, of any kind."""
 
     section: ClassVar[str] = "student"
 
+    architecture: Literal["mlp", "attention", "cnn", "bigru", "transformer"]  # type: ignore[assignment]
+    subwords: bool
+    layers: int = Field(ge=1)
+    sources: list[Source] | None
+    loss: Literal["kl", "mse"]
+    temperature: float = Field(gt=0)
+
+    @property
+    def kind(self) -> Kind:
+        """What the student is made of."""
+        if self.architecture == "transformer":
+            return "transformer"
+        return "subwords" if self.subwords else "table"
+
+
+class Rung(Keys):
+    """Settings that differ between students; `params.yaml` documents each key. None stands for the default."""
+
+    architecture: Literal["mlp", "attention", "cnn", "bigru", "transformer"] | None = None
+    subwords: bool | None = None
+    layers: int | None = Field(default=None, ge=1)
+    vocab_size: int | None = Field(default=None, ge=2, le=MAX_WORDS)
+    embedding_rows: int | None = Field(default=None, ge=2, le=MAX_WORDS)
+    informative_share: float | None = Field(default=None, ge=0, le=1)
+    max_ngram: int | None = Field(default=None, ge=1, le=MAX_NGRAM)
+    embedding_dim: int | None = Field(default=None, ge=1, le=MAX_WIDTH)
+    hidden: int | None = Field(default=None, ge=1, le=MAX_WIDTH)
+    weight_bits: int | None = Field(default=None, ge=2, le=FLOAT)
+    fingerprint_bits: int | None = Field(default=None, ge=0, le=16)
+    dropout: float | None = Field(default=None, ge=0, lt=1)
+    word_dropout: float | None = Field(default=None, ge=0, lt=1)
+    epochs: int | None = Field(default=None, ge=1)
+    batch_size: int | None = Field(default=None, ge=1)
+    learning_rate: float | None = Field(default=None, gt=0, le=1)
+    weight_decay: float | None = Field(default=None, ge=0)
+
+    @field_validator("weight_bits")
+    @classmethod
+    def _bits_fit_a_byte(cls, value: int | None) -> int | None:
+        if value is not None and 8 < value < FLOAT:
+            raise ValueError(f"must be 2 to 8, or {FLOAT} for floats")
+        return value
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The keys that have a value."""
+        return {key: value for key in Rung.model_fields if (value := getattr(self, key)) is not None}
+
+
+# What a student has unless its rung says otherwise, by kind. Chosen on validation, see benchmarks/README.md.
+_TABLE: dict[str, Any] = {
+    "architecture": "bigru",
+    "subwords": False,
+    "layers": 3,
+    "vocab_size": 1150,
+    "embedding_rows": None,
+    "informative_share": 0.85,
+    "max_ngram": 1,
+    "embedding_dim": 3,
+    "hidden": 8,
+    "weight_bits": 3,
+    "fingerprint_bits": 0,
+    "dropout": 0.0,
+    "word_dropout": 0.0,
+    "epochs": 10,
+    "batch_size": 128,
+    "learning_rate": 0.01,
+    "weight_decay": 0.0,
+}
+_SUBWORDS = _TABLE | {
+    "subwords": True,
+    "vocab_size": 8000,
+    "embedding_dim": 64,
+    "hidden": 32,
+    "weight_bits": 4,
+    "dropout": 0.2,
+    "batch_size": 64,
+    "learning_rate": 0.005,
+}
+_TRANSFORMER = _TABLE | {
+    "architecture": "transformer",
+    "vocab_size": 8000,
+    "weight_bits": 8,
+    "epochs": 3,
+    "batch_size": 32,
+    "learning_rate": 1e-4,
+    "weight_decay": 0.01,
+}
+
+
+class StudentParams(Rung, Section):
+    """The ladder, what is set by hand, and what all students share; `params.yaml` documents each key."""
+
+    section: ClassVar[str] = "student"
+
+    rung: str
+    ladder: dict[str, Rung] = Field(min_length=1)
+    tolerance: float = Field(ge=0, le=1)
+    max_length: int = Field(ge=1, le=MAX_LENGTH)
+    metric: Literal["accuracy", "macro_f1"]
     sources: list[Source] | None = Field(min_length=1)
     loss: Literal["kl", "mse"]
     temperature: float = Field(gt=0)
+    threads: int = Field(ge=0)
+    seed: Seed
+
+    @model_validator(mode="after")
+    def _candidates_are_valid(self) -> "StudentParams":
+        if self.rung not in (AUTO, *self.ladder):
+            raise ValueError(f"rung is {self.rung!r}: must be {AUTO}, or one of {', '.join(self.ladder)}")
+        if AUTO in self.ladder or BY_HAND in self.ladder:
+            raise ValueError(f"a rung of the ladder must have another name than {AUTO} and {BY_HAND}")
+        for name, rung in (self.ladder | {BY_HAND: Rung()}).items():
+            self._resolve(name, rung)
+        return self
+
+    def candidates(self) -> dict[str, DistilParams]:
+        """Return the students to try, by the names of their rungs, in ascending order of size.
+
+        All rungs of the ladder; or the one that `rung` names; or, once a key of `Rung` is set by hand, one student with
+        that value, and with the defaults of its kind for the others.
+        """
+        if self.rung != AUTO:
+            return {self.rung: self._resolve(self.rung, self.ladder[self.rung])}
+        if self.settings:
+            return {BY_HAND: self._resolve(BY_HAND, Rung())}
+        return {name: self._resolve(name, rung) for name, rung in self.ladder.items()}
+
+    def _resolve(self, name: str, rung: Rung) -> DistilParams:
+        """Return all settings of a rung.
+
+        Raises:
+            ValueError: they contradict each other.
+        """
+        own = rung.settings | self.settings
+        defaults = _SUBWORDS if own.get("subwords") else _TABLE
+        if own.get("architecture") == "transformer":
+            defaults = _TRANSFORMER
+        values = defaults | own
+        if values["max_ngram"] > 1 and (values["architecture"] != "mlp" or values["subwords"]):
+            raise ValueError(f"{name}: max_ngram must be 1 unless architecture is mlp and subwords is false")
+        if values["architecture"] == "transformer" and values["subwords"]:
+            raise ValueError(f"{name}: subwords must be false with architecture transformer, which has its own")
+        values["weight_bits"] = None if values["weight_bits"] == FLOAT else values["weight_bits"]
+        values["fingerprint_bits"] = values["fingerprint_bits"] or None
+        shared = {key: getattr(self, key) for key in DistilParams.model_fields if key not in Rung.model_fields}
+        return DistilParams(**values, **shared)

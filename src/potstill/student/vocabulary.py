@@ -1,6 +1,6 @@
 """Choosing a student's vocabulary: its words and n-grams, the rows they share, and their fingerprints."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Protocol
@@ -13,6 +13,7 @@ from potstill.student.params import NetworkParams
 
 PSEUDO_COUNT = 5.0  # texts with the overall mean target that are mixed into the mean target of each entry
 MIN_TEXTS = 3  # fewer texts are too few to estimate the information of an entry
+INFORMATIVE_SHARE = 0.85  # of the words of its texts, in the vocabulary of a student that splits words
 MAX_CHARACTERS = 256  # longer entries are not words, and would fill the file
 CHUNK = 1 << 16  # texts counted at a time
 
@@ -108,33 +109,82 @@ def select_entries(counts: Counts, size: int, informative_share: float) -> list[
     return informative + frequent[: size - len(informative)]
 
 
+@dataclass(frozen=True)
+class Built:
+    """A student's vocabulary.
+
+    Attributes:
+        lookup: the look-up from words to rows.
+        entries: its words, n-grams and pieces, in the order of their rows.
+        occurrences: how often each occurs in the texts as a word, int64 (entries,).
+    """
+
+    lookup: Vocabulary
+    entries: list[str]
+    occurrences: np.ndarray
+
+
 def build(
-    texts: Texts, targets: np.ndarray, params: NetworkParams, multi_label: bool = False
-) -> tuple[Vocabulary, list[str]]:
-    """Choose the vocabulary of a student.
+    texts: Texts,
+    targets: np.ndarray,
+    params: NetworkParams,
+    multi_label: bool = False,
+    pieces: Sequence[str] | None = None,
+) -> Built:
+    """Choose the vocabulary of a student: `params.vocab_size` less one entries, or all if there are fewer.
 
     Args:
         texts: the texts that the student trains on.
         targets: their probabilities, (texts, classes).
         params: the settings.
         multi_label: whether each label has a distribution of its own, so that divergences are summed over labels.
-
-    Returns:
-        The lookup from words to rows, and its entries: `params.vocab_size` less one, or all if there are fewer.
+        pieces: words and pieces that fill the vocabulary, the most important first, for a student that splits words;
+            None for one that does not.
     """
     if multi_label:
         targets = np.concatenate([targets, 1 - targets], axis=1)
     counts = count(texts, targets, params.max_ngram)
+    size = params.vocab_size - 1
+
+    def choose(candidates: int) -> list[str]:
+        if pieces is None:
+            return select_entries(counts, candidates, params.informative_share)
+        return select_with_pieces(counts, candidates, params.informative_share, pieces)
+
     known: Words | Fingerprints
     if params.fingerprint_bits is None:
-        entries = sorted(select_entries(counts, params.vocab_size - 1, params.informative_share))
+        entries = sorted(choose(size))
         known = Words(entries)
     else:
-        known, entries = _fingerprints(counts, params.vocab_size - 1, params.informative_share, params.fingerprint_bits)
+        known, entries = _fingerprints(counts, size, choose, params.fingerprint_bits)
     rows = None
     if params.embedding_rows and params.embedding_rows <= len(entries):
         rows = share_rows(counts, entries, params.embedding_rows - 1, multi_label)
-    return Vocabulary(known, rows, params.max_ngram, params.max_length), entries
+    found = np.array([counts.index.get(entry, -1) for entry in entries], np.int64)
+    occurrences = np.where(found < 0, 0, counts.occurrences[found])
+    lookup = Vocabulary(known, rows, params.max_ngram, params.max_length, subwords=pieces is not None)
+    return Built(lookup, entries, occurrences)
+
+
+def select_with_pieces(counts: Counts, size: int, own_share: float, pieces: Sequence[str]) -> list[str]:
+    """Choose the vocabulary of a student that splits words.
+
+    Single characters come first, so that every word of these characters can be split. A share of the entries are words
+    of the texts, most of them informative; the others are words and pieces of the teacher, of which the student's texts
+    may hold none.
+
+    Args:
+        counts: statistics of the texts that the student trains on.
+        size: the number of entries.
+        own_share: the fraction of the entries that are words of the texts, 0 to 1.
+        pieces: the words and pieces of the teacher, the most frequent first.
+
+    Returns:
+        At most `size` distinct entries.
+    """
+    characters = [piece for piece in pieces if len(piece.removeprefix("##")) == 1 and piece.isascii()]
+    own = select_entries(counts, round(own_share * size), INFORMATIVE_SHARE)
+    return list(dict.fromkeys([*characters, *own, *pieces]))[:size]
 
 
 def share_rows(counts: Counts, entries: list[str], rows: int, multi_label: bool = False) -> list[int]:
@@ -178,18 +228,18 @@ def layout(entries: int, fingerprint_bits: int) -> tuple[int, int]:
 
 
 def _fingerprints(
-    counts: Counts, size: int, informative_share: float, fingerprint_bits: int
+    counts: Counts, size: int, choose: Callable[[int], list[str]], fingerprint_bits: int
 ) -> tuple[Fingerprints, list[str]]:
     """Choose at most `size` entries with distinct fingerprints, and return the fingerprints and the entries.
 
-    Of entries with the same fingerprint the first that `select_entries` returns is kept, and others are chosen instead.
+    Of entries with the same fingerprint the first that `choose` returns is kept, and others are chosen instead.
     """
-    entries = select_entries(counts, size, informative_share)
+    entries = choose(size)
     buckets, bits = layout(len(entries), fingerprint_bits)
     salts = _salts(counts, entries, buckets, bits)
     entry_of: dict[int, str] = {}
     for candidates in range(size, 2 * size + 1, max(1, size // 50)):
-        for entry in select_entries(counts, candidates, informative_share):
+        for entry in choose(candidates):
             entry_of.setdefault(tokenizer.fingerprint(tokenizer.checksum(entry), salts, bits), entry)
         if len(entry_of) >= size:
             break

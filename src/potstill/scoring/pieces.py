@@ -1,0 +1,35 @@
+"""The vocabulary of a pre-trained tokenizer, as words and continuation pieces."""
+
+from typing import Any
+
+from potstill.runtime import tokenizer as student_tokenizer
+
+CONTINUATION = "##"  # WordPiece's mark of a token that continues a word, and that of a student's vocabulary
+_WORD_MARKS = ("▁", "Ġ")  # SentencePiece and byte-level BPE mark tokens that begin a word instead
+
+
+def pieces(tokenizer: Any) -> dict[str, int]:
+    """Return the token ids of the words and pieces of a tokenizer's vocabulary that occur in a student's words.
+
+    Args:
+        tokenizer: a tokenizer of `transformers`: WordPiece, SentencePiece or byte-level BPE.
+
+    Returns:
+        Ids by lower-cased strings; a piece that continues a word begins with `CONTINUATION`. In ascending order of the
+        ids, which most tokenizers number by frequency.
+    """
+    vocabulary = tokenizer.get_vocab()
+    marks = [mark for mark in _WORD_MARKS if sum(token.startswith(mark) for token in vocabulary) > len(vocabulary) / 10]
+    found: dict[str, int] = {}
+    for token, number in sorted(vocabulary.items(), key=lambda item: item[1]):
+        if number in tokenizer.all_special_ids:
+            continue
+        if marks:
+            is_word = token.startswith(marks[0])
+            text = tokenizer.convert_tokens_to_string([token]).strip()
+        else:
+            is_word = not token.startswith(CONTINUATION)
+            text = token.removeprefix(CONTINUATION)
+        if student_tokenizer.words(text) == [text.lower()]:
+            found.setdefault(("" if is_word else CONTINUATION) + text.lower(), number)
+    return found
