@@ -51,6 +51,7 @@ class Scorer:
             shape.hidden,
             vocabulary.max_ngram,
             vocabulary.max_length,
+            vocabulary.subwords,
             *(_tree(entries, vocabulary) if isinstance(entries, Words) else _table(entries, vocabulary)),
             tuple(np.ascontiguousarray(part, np.float32) for part in folded),
             tokenizer.lower,

@@ -409,14 +409,13 @@ INLINE TARGET int64_t VARIANT(top)(const Model *model, const float *logits) {
 /* Scores texts into `out`, called without the GIL; false if memory runs out. */
 TARGET static int VARIANT(score)(const Model *model, Work *work, const Text *texts, size_t count, int output, char *out) {
     static const Entry nothing = {0, 0};
-    float *logits = work->scratch, *scratch = work->scratch + model->width;
     for (size_t next = 0; next < count;) {
         size_t number = 0, words = 0, used = 0, firsts[BATCH + 1];
         for (; number < BATCH && next + number < count; number++) {
             Text text = texts[next + number];
             size_t needed = (text.ascii ? 1 : 2) * text.size + 128; /* words of other texts are followed by spaces */
             if (number && (used + needed > work->room || words + model->max_length > work->max_words)) break;
-            if (!make_room(&work->lowered, &work->room, used + needed)) return 0;
+            if (!(work->lowered = make_room(work->lowered, &work->room, used + needed))) return 0;
             size_t *starts = work->starts + words, *ends = work->ends + words;
             firsts[number] = words;
             words += text.ascii ? VARIANT(split)(model, work->lowered, used, text, starts, ends)
@@ -431,11 +430,12 @@ TARGET static int VARIANT(score)(const Model *model, Work *work, const Text *tex
             if (!rows) {
                 entries = &nothing;
                 rows = 1;
-            } else if (model->max_ngram > 1) {
-                rows = add_ngrams(model, work, firsts[i], rows);
+            } else if (model->max_ngram > 1 || (model->subwords && has_unknown(entries, rows))) {
+                rows = (model->subwords ? add_pieces : add_ngrams)(model, work, firsts[i], rows);
                 if (!rows) return 0;
                 entries = work->entries;
             }
+            float *logits = work->scratch, *scratch = logits + model->width;
             VARIANT(forward)(model, entries, rows, scratch, logits);
             if (output == CLASSES) {
                 int64_t most = VARIANT(top)(model, logits);
