@@ -3,10 +3,7 @@
 Texts are split by operators that every build of onnxruntime has: `StringNormalizer`, and `Tokenizer` of the domain
 com.microsoft. Quantized weights are stored as int8. Two kinds of vocabulary cannot be expressed: fingerprints, since no
 ONNX operator gives the bytes of a string, and subwords, since none splits a word into its longest pieces. Such a model
-takes row ids, which Python gives:
-
-    ids, mask = pad(student.vocabulary.encode(texts), np.arange(len(texts)))  # `runtime.model.pad`
-    session.run(None, {"ids": np.where(mask, ids, -1)})
+takes row ids: those of `Vocabulary.encode`, as the README shows.
 """
 
 from typing import Any

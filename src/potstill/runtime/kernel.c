@@ -79,7 +79,8 @@ typedef struct {
         uint64_t key; /* the two places; 0: empty */
         uint32_t to;
     } *edge;
-    float *weights[8];                   /* as `fast.py` orders them */
+    const float *weights[8];             /* as `fast.py` orders them; not copied, as they may take a hundred megabytes */
+    Py_buffer views[8];                  /* hold their memory */
     PyObject *lower, *lower_long, *kind; /* Python functions */
 } Model;
 
@@ -184,6 +185,29 @@ static inline size_t slot_of_short(const Shorts *shorts, uint64_t hash) {
     return (uint32_t)(hash >> 16) * factor >> (32 - shorts->slots_log2);
 }
 
+/* Packs a word of at most 16 bytes into two numbers; the bytes after it must be readable. */
+INLINE void pack(const char *word, size_t size, uint64_t *low, uint64_t *high) {
+    memcpy(low, word, 8);
+    memcpy(high, word + 8, 8);
+    *low &= masks[size];
+    *high &= masks[32 + size];
+}
+
+static inline int has_shorts(const Model *model) { return LITTLE_ENDIAN_CPU && model->shorts.words; }
+
+/* Finds a word of at most 16 bytes; the result for a longer one has no meaning. `size` must be below 32. */
+INLINE Entry find_short(const Shorts *shorts, const char *word, size_t size) {
+    uint64_t low, high, same;
+    pack(word, size, &low, &high);
+    const Short *at = shorts->words + slot_of_short(shorts, hash_of(low, high, shorts->secret));
+    uint64_t other = (at->low ^ low) | (at->high ^ high);
+    memcpy(&same, &at->found, sizeof same);
+    same &= -(uint64_t)!other; /* without a branch, which would be mispredicted */
+    Entry found;
+    memcpy(&found, &same, sizeof found);
+    return found;
+}
+
 /* Returns a buffer that is at least that large, this one or another without its content; NULL if memory runs out. */
 static void *make_room(void *buffer, size_t *room, size_t size) {
     if (size <= *room) return buffer;
@@ -242,7 +266,7 @@ static size_t add_ngrams(const Model *model, Work *work, size_t first, size_t co
 /* Splits a word that is not an entry into the longest pieces that are, from left to right; returns how many, or 0 if a part
    of it is not an entry. */
 static size_t split_word(const Model *model, const char *word, size_t size, Entry *pieces) {
-    char copy[2 + 4 * MAX_SPLIT]; /* the word after two bytes, since "##" is written over what precedes a piece */
+    char copy[2 + 4 * MAX_SPLIT + 16]; /* the word after two bytes, since "##" is written over what precedes a piece */
     size_t at[MAX_SPLIT + 1];     /* where each character starts in `copy`, and the end */
     size_t characters = 0, count = 0, start = 0;
     if (size > 4 * MAX_SPLIT) return 0;
@@ -264,8 +288,13 @@ static size_t split_word(const Model *model, const char *word, size_t size, Entr
         }
         Entry found = {0, 0};
         for (; end > start; end--) {
-            found = model->strings ? find(model, copy + from, at[end] - from)
-                                   : find_key(model, fingerprint(model, crcs[end - start - 1]), NULL, 0);
+            size_t bytes = at[end] - from;
+            if (!model->strings)
+                found = find_key(model, fingerprint(model, crcs[end - start - 1]), NULL, 0);
+            else if (bytes <= 16 && has_shorts(model))
+                found = find_short(&model->shorts, copy + from, bytes);
+            else
+                found = find(model, copy + from, bytes);
             if (found.row) break;
         }
         if (!found.row) return 0;
@@ -730,7 +759,7 @@ static void model_free(Model *model) {
     free(model->edge);
     free(model->shorts.words);
     free(model->shorts.factors);
-    for (int i = 0; i < 8; i++) free(model->weights[i]);
+    for (int i = 0; i < 8; i++) PyBuffer_Release(&model->views[i]);
     Py_XDECREF(model->lower);
     Py_XDECREF(model->lower_long);
     Py_XDECREF(model->kind);
@@ -885,8 +914,10 @@ static PyObject *build(PyObject *self, PyObject *arguments) {
         model->slot[at] = (struct slot){of, (uint32_t)i + 1};
     }
     free(key);
-    for (Py_ssize_t i = 0; done && i < PyTuple_Size(weights) && i < 8; i++)
-        done = (model->weights[i] = copy_of(PyTuple_GetItem(weights, i), &size)) != NULL;
+    for (Py_ssize_t i = 0; done && i < PyTuple_Size(weights) && i < 8; i++) {
+        done = !PyObject_GetBuffer(PyTuple_GetItem(weights, i), &model->views[i], PyBUF_SIMPLE);
+        model->weights[i] = model->views[i].buf;
+    }
     PyObject *capsule = done ? PyCapsule_New(model, "potstill.student", capsule_free) : NULL;
     if (!capsule) {
         model_free(model);
