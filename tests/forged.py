@@ -98,6 +98,8 @@ FORGED = {
     "an n-gram of six": with_header(max_ngram=6),
     "no words per text": with_header(max_length=0),
     "an unknown architecture": with_header(code=file.STRINGS | 5),
+    "an unknown architecture with subwords": with_header(code=file.STRINGS | file.SUBWORDS | 7),
+    "subwords and n-grams": with_header(code=file.STRINGS | file.SUBWORDS, max_ngram=2),
     "n-grams of another architecture than mlp": written(ones_student(architecture="cnn", max_ngram=2)),
     "strings with fingerprints": with_header(fingerprint_bits=8),
     "nine bits": with_header(table_bits=9),

@@ -32,6 +32,44 @@ ENTRIES = [
 ]
 
 
+# Pieces that split words outside ENTRIES, and some that never do: too long, nothing after the signs, not at a start.
+PIECES = [
+    "##",
+    "###",
+    "##-",
+    "##a",
+    "##abx",
+    "##b",
+    "##é",
+    "##s",
+    "##ss",
+    "##x",
+    "##" + "x" * 32,
+    "##" + "é" * 33,
+    "##_",
+    "##\u0301",
+    "##日",
+    "##\u200d",
+    "caf",
+    "e",
+    "é",
+    "sixteen",
+    "th",
+    "un",
+    "x" * 33,
+    "अ",
+]
+
+
+# How a vocabulary keeps its entries, and what they are: arguments of `student`.
+KINDS = {
+    "strings": {},
+    "fingerprints": {"strings": False},
+    "subwords": {"subwords": True},
+    "subword fingerprints": {"strings": False, "subwords": True},
+}
+
+
 # Scripts with and without spaces, combining marks, joiners, and the parts of emoji.
 SCRIPTS = (
     "今天很好、手机。々〇㐀\U00020000コーヒー゛が\u3099ｶﾞㄅアンำน้ำ฿วันดี๑ລາວ່ါမြန်មាខ្រ។हिन्दी में্কமிழ்مَرْحَبًا می\u200cش\u200dරී"
@@ -54,6 +92,8 @@ ODD = [
     "the ab " * 150_000,
     "sixteen_letters_ sixteen_letters_s sixteen_letters",
     "é" * 300_000,
+    "## ##a a##b #a thea thesis them aabb abs abx \xe9\xe9s e\u0301\u0301 cafe\u0301s caf\xe9s_ ab\u200db \u65e5\u0301",
+    " ".join(["x" * 32, "x" * 33, "x" * 34, "x" * 101, "e" + "x" * 64, "é" * 99 + "x", "é" * 100, "é" * 101]),
 ]
 
 
@@ -69,13 +109,24 @@ TEXTS = st.lists(
 )
 
 
-def student(architecture, strings=True, max_ngram=2, rows=None, classes=3, hidden=5, temperature=0.7):
+def student(
+    architecture,
+    strings=True,
+    max_ngram=2,
+    rows=None,
+    classes=3,
+    hidden=5,
+    temperature=0.7,
+    subwords=False,
+    salts=(3, 9),
+):
     rng = np.random.default_rng(0)
-    known = Words(sorted(ENTRIES))
+    entries = [*ENTRIES, *PIECES] if subwords else ENTRIES
+    known = Words(sorted(entries))
     if not strings:
-        salts = [3, 9]
-        known = Fingerprints(sorted(tokenizer.fingerprint(tokenizer.checksum(e), salts, 9) for e in ENTRIES), salts, 9)
-    vocabulary = Vocabulary(known, rows, max_ngram if architecture == "mlp" else 1, 40)
+        prints = {tokenizer.fingerprint(tokenizer.checksum(entry), salts, 9) for entry in entries}
+        known = Fingerprints(sorted(prints), list(salts), 9)
+    vocabulary = Vocabulary(known, rows, max_ngram if architecture == "mlp" and not subwords else 1, 40, subwords)
     shape = Shape(architecture, 4, hidden)
     sizes = shape.weights(vocabulary.size, classes)
     weights = {name: rng.normal(size=size).astype(np.float32) for name, size in sizes.items()}

@@ -1,4 +1,4 @@
-"""Run the README's examples of the ONNX model unchanged."""
+"""Run the README's examples of the student and its ONNX model unchanged."""
 
 import json
 import re
@@ -13,7 +13,7 @@ import pytest
 from potstill.export import to_onnx
 from potstill.prepare import demo
 from tests.project import ROOT
-from tests.students import ODD, student
+from tests.students import KINDS, ODD, student
 
 MODULES = ROOT / "tests" / "js" / "node_modules"
 TEXTS = ["i feel rather wonderful today", "i was so startled"]
@@ -32,6 +32,16 @@ def folder(tmp_path):
     (tmp_path / "models/export").mkdir(parents=True)
     (tmp_path / "models/export/model.onnx").write_bytes(to_onnx.build(made).SerializeToString())
     return tmp_path, made
+
+
+@pytest.mark.parametrize("kind", ["fingerprints", "subwords"])
+def test_a_model_that_takes_ids(kind, tmp_path):
+    made = student("cnn", **KINDS[kind])
+    (tmp_path / "models/export").mkdir(parents=True)
+    made.save(tmp_path / "models/export/student.pot")
+    (tmp_path / "models/export/model.onnx").write_bytes(to_onnx.build(made).SerializeToString())
+    (tmp_path / "ids.py").write_text(example("ids.py"))
+    assert run(sys.executable, "ids.py", cwd=tmp_path).splitlines() == expected(made)
 
 
 @pytest.fixture

@@ -37,6 +37,7 @@ SECONDS = 20  # per file
 TAME, TAMER = 8.0, 1.0  # weights up to which float32 and float64 agree; the second for recurrent networks
 ENTRIES = sorted(
     {"!", "?", "a", "ab", "café", "extraordinarily long word", "not good", "the", "σασ", "में", "日", "☕", "😀"}
+    | {"##", "##a", "##b", "##bb1", "##é", "##\u0301", "##σ", "##日", "##" + "a" * 33, "z", "é"}
 )
 LABELS = ["joy", "déjà vu", "\ufefflove", "a\tb", "\x1b[31m", "日", "😀"]
 FACTS: dict[str, Any] = {
@@ -106,9 +107,9 @@ def make(rng: random.Random) -> Student:
         most = rng.randint(1, len(known))
         rows = [*range(1, most + 1), *(rng.randint(1, most) for _ in range(len(known) - most))]
         rng.shuffle(rows)
-    vocabulary = Vocabulary(
-        known, rows, rng.randint(1, 5) if architecture == "mlp" else 1, rng.choice([1, 7, 128, 65535])
-    )
+    subwords = rng.random() < 0.4
+    max_ngram = rng.randint(1, 5) if architecture == "mlp" and not subwords else 1
+    vocabulary = Vocabulary(known, rows, max_ngram, rng.choice([1, 7, 128, 65535]), subwords)
     shape = Shape(architecture, rng.randint(1, 4), rng.randint(1, 9))
     labels = rng.sample(LABELS, rng.randint(1, len(LABELS)))
     widths = (rng.choice([2, 3, 5, 8, 32]), rng.choice([2, 4, 8, 32]))
@@ -216,7 +217,8 @@ def _deflated(rng: random.Random, value: Any) -> bytes:
 def text(rng: random.Random) -> str:
     """Make a text."""
     if rng.random() < 0.3:
-        return " ".join(rng.choices([*ENTRIES, "unknown", ".", "NOT GOOD"], k=rng.randint(0, 20)))
+        known = rng.choices([*ENTRIES, "unknown", ".", "NOT GOOD"], k=rng.randint(0, 20))
+        return rng.choice([" ", " ", "", "##"]).join(known)
     size = rng.choice([0, 1, 2, 5, 20, 70, 300])
     mixed = "".join(rng.choice(ALPHABET) if rng.random() < 0.9 else _character(rng) for _ in range(size))
     # In JavaScript, two surrogates are one character.

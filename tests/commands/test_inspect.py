@@ -11,7 +11,7 @@ from potstill.commands import inspect
 from potstill.runtime.model import Student
 from potstill.terminal import as_json
 from tests.command import ODD_LABELS, call
-from tests.students import ENTRIES, student
+from tests.students import ENTRIES, KINDS, PIECES, student
 
 
 @pytest.mark.parametrize(
@@ -33,6 +33,29 @@ def test_what_a_file_says(model, capsys):
         for word, gain in words.items():
             found = np.log(made.predict_proba([word, "unheard"])[:, made.labels.index(label)])
             assert " " in word or gain == pytest.approx(found[0] - found[1], abs=1e-4)
+
+
+def test_pieces_are_counted(tmp_path, capsys):
+    count = sum(entry.startswith("##") for entry in PIECES)
+    for kind, named in (("subwords", False), ("subword fingerprints", False), ("subword fingerprints", True)):
+        made = student("cnn", **KINDS[kind])
+        entries = len(made.vocabulary.entries)
+        if named:
+            made = dataclasses.replace(made, facts={"words": "\n".join(sorted([*ENTRIES, *PIECES])[:entries])})
+        made.save(tmp_path / "a.pot")
+        known, out = (
+            json.loads(call(capsys, "inspect", tmp_path / "a.pot", "--json")),
+            call(capsys, "inspect", tmp_path / "a.pot"),
+        )
+        assert known["words"] == entries
+        if named or kind == "subwords":
+            assert known["pieces"] == count
+            assert (
+                f"{entries - count} words and {count} pieces that continue words, stored as {known['matches']}\n" in out
+            )
+        else:
+            assert known["pieces"] is None
+            assert f"{entries} words and pieces of words, stored as fingerprints\n" in out
 
 
 def test_people_can_read_it(model, capsys):
@@ -68,7 +91,7 @@ def test_numbers_in_facts_that_json_lacks_are_null():
 def test_facts_replace_nothing_that_is_computed():
     made = student("mlp")
     honest = inspect.describe(made, 9)
-    forged = dict.fromkeys([*honest, "thresholds"], "forged")
+    forged = dict.fromkeys([*honest, "thresholds", "pieces"], "forged")
     assert inspect.describe(dataclasses.replace(made, facts=forged), 9) == honest
     made = dataclasses.replace(made, thresholds=[0.5, 0.5, 0.5])
     assert inspect.describe(dataclasses.replace(made, facts=forged), 9) == inspect.describe(made, 9)

@@ -39,6 +39,17 @@ def test_the_card_describes_the_training_data(exported, sources, says):
     assert f"| training data | {says} |" in card(exported, sources, 1, 1)
 
 
+def test_the_card_says_how_words_outside_the_vocabulary_are_read(exported):
+    text = card(exported, SOURCES, 1, 1)
+    assert "input: text;" in text
+    assert "All words outside the vocabulary share one embedding." in text
+    split = dataclasses.replace(exported, vocabulary=dataclasses.replace(exported.vocabulary, subwords=True))
+    text = card(split, SOURCES, 1, 1)
+    assert "input: ids of embedding rows, as `vocabulary.encode` gives them;" in text
+    assert f"vocabulary of {len(split.vocabulary.entries)} words and pieces of words |" in text
+    assert "Words outside the vocabulary are split into pieces;" in text
+
+
 def test_the_card_shows_labels_as_they_are_and_not_all_of_many(exported):
     names = ["@a closes #1", "<b>`x`|[y](https://z)", *(f"class {i}" for i in range(998))]
     facts = exported.facts | {"teachers": {"<i>": 0.5}}

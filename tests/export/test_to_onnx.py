@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 
 from potstill.export import to_onnx
+from potstill.runtime.model import pad
 from potstill.runtime.networks import ARCHITECTURES
-from tests.students import ODD, TEXTS, multi_label_student, student
+from tests.students import KINDS, ODD, TEXTS, multi_label_student, student
 
 
 def session(made):
@@ -64,14 +65,12 @@ def test_ngrams_are_found(max_ngram):
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_with_fingerprints_it_takes_ids(architecture):
-    made = student(architecture, strings=False)
+@pytest.mark.parametrize("kind", ["fingerprints", "subwords", "subword fingerprints"])
+def test_with_fingerprints_or_subwords_it_takes_ids(architecture, kind):
+    made = student(architecture, **KINDS[kind])
     running = session(made)
-    encoded = made.vocabulary.encode(ODD)
-    ids = np.full((len(encoded), encoded.lengths.max()), -1)
-    for i, (start, end) in enumerate(zip(encoded.starts, encoded.starts[1:], strict=False)):
-        ids[i, : end - start] = encoded.ids[start:end]
-    labels, probabilities = running.run(None, {"ids": ids})
+    ids, mask = pad(made.vocabulary.encode(ODD), np.arange(len(ODD)))
+    labels, probabilities = running.run(None, {"ids": np.where(mask, ids, -1)})
     np.testing.assert_allclose(probabilities, made.predict_proba(ODD), atol=1e-5)
     assert labels.tolist() == made.predict(ODD).tolist()
 

@@ -7,6 +7,7 @@ import pytest
 
 from potstill.runtime import explain
 from potstill.runtime.model import Student
+from potstill.runtime.tokenizer import UNKNOWN
 from tests.students import multi_label_student, student
 
 
@@ -22,6 +23,21 @@ def test_each_label_is_explained_by_itself():
     for label, found in explain.informative_words(made, 3).items():
         alone = np.log(made.predict_proba([found[0][0], "unheard"])[:, made.labels.index(label)])
         assert found[0][1] == pytest.approx(alone[0] - alone[1], abs=1e-4)
+
+
+@pytest.mark.parametrize("architecture", ["mlp", "bigru"])
+@pytest.mark.parametrize("strings", [True, False], ids=["strings", "fingerprints"])
+def test_a_word_in_pieces_is_explained_as_a_whole(architecture, strings):
+    made = student(architecture, strings, subwords=True)
+    text = "the ab thea #thq ss"
+    label, probability, parts = explain.explain(made, text)
+    assert len(made.vocabulary.word_rows("thea")) > 1
+    assert made.vocabulary.word_rows("thq") == (UNKNOWN,)
+    assert [part.word for part in parts] == ["the", "ab", "thea", "#", "thq", "ss"]
+    assert [part.known for part in parts] == [made.vocabulary.word_rows(part.word) != (UNKNOWN,) for part in parts]
+    without = made.predict_proba("the ab thq #thq ss")[0, made.labels.index(label)]
+    assert parts[2].score == pytest.approx(np.log(probability) - np.log(without), abs=1e-4)
+    assert explain.explain(made, "")[2] == []
 
 
 @pytest.mark.parametrize("architecture", ["mlp", "bigru"])

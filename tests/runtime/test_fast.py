@@ -13,11 +13,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy.special import expit
 
 from potstill.runtime import fast, tokenizer
 from potstill.runtime.networks import ARCHITECTURES
-from tests.students import ENTRIES, ODD, TEXTS, multi_label_student, portable, student
+from tests.students import ENTRIES, KINDS, ODD, PIECES, TEXTS, multi_label_student, portable, student
 
 
 def agree(made, texts):
@@ -33,11 +34,11 @@ def test_there_is_a_kernel():
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-@pytest.mark.parametrize("strings", [True, False], ids=["strings", "fingerprints"])
+@pytest.mark.parametrize("kind", KINDS)
 @settings(max_examples=60, deadline=None)
 @given(texts=TEXTS)
-def test_it_predicts_what_numpy_does_on_any_text(architecture, strings, texts):
-    agree(student(architecture, strings), texts)
+def test_it_predicts_what_numpy_does_on_any_text(architecture, kind, texts):
+    agree(student(architecture, **KINDS[kind]), texts)
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
@@ -49,6 +50,9 @@ def test_it_predicts_what_numpy_does_at_any_width(architecture, classes, hidden)
     )
     agree(made, ODD)
     agree(made, ODD[:10] * 20)  # many texts are scored in batches
+    made = student(architecture, classes=classes, hidden=hidden, subwords=True)
+    agree(made, ODD[:-1])  # rounding errors accumulate in the last one's hundreds of pieces
+    agree(made, [*ODD[:10], ODD[-2]] * 20)
 
 
 @pytest.mark.slow
@@ -70,10 +74,11 @@ def test_the_loops_of_every_instruction_set_predict_what_numpy_does(widest, tmp_
     signs = [*"".join(ENTRIES), *" \n\x00A_1.", "ab " * 40, "x" * 16, "x" * 17]
     texts = ["".join(rng.choice(signs, size)) for size in range(150)]
     for architecture in ARCHITECTURES:
-        for strings in (True, False):
+        for kind in KINDS.values():
             # Rounding errors accumulate in large random recurrent networks.
             for classes, hidden in ((2, 1), (8, 8), (9, 50 if architecture == "cnn" else 12)):
-                agree(student(architecture, strings, classes=classes, hidden=hidden), [*texts, *ODD[:10]])
+                made = student(architecture, **kind, classes=classes, hidden=hidden)
+                agree(made, [*texts, *ODD[:10], *ODD[-2:]])
 
 
 def test_a_table_too_large_to_fold_runs_in_numpy(monkeypatch):
@@ -89,6 +94,25 @@ def test_ngrams_are_found(max_ngram):
     agree(made, ["not good", "not", "good not good good", *ODD])
 
 
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("strings", [True, False], ids=["strings", "fingerprints"])
+def test_a_text_may_have_a_hundred_pieces_per_word(architecture, strings):
+    made = student(architecture, strings, subwords=True)
+    most = " ".join(["é" * 100] * 40)
+    assert not strings or len(made.vocabulary.encode([most]).ids) == 40 * 100
+    for texts in ([most], ["the", most, "é" * 7, "", *["a"] * 70, most]):
+        # Sums of 4,000 equal numbers accumulate rounding errors.
+        np.testing.assert_allclose(made.predict_proba(texts), portable(made).predict_proba(texts), atol=1e-3)
+
+
+@pytest.mark.parametrize("salts", [(3, 9), (0,), (1, 2, 3, 4, 5, 6, 7, 8)], ids=len)
+@settings(max_examples=40, deadline=None)
+@given(words=st.lists(st.lists(st.sampled_from([*"aébxs_", *PIECES]), min_size=1).map("".join), max_size=90))
+def test_words_are_split_into_the_same_pieces_as_in_python(salts, words):
+    agree(student("cnn", strings=False, subwords=True, salts=salts), words)
+    agree(student("cnn", subwords=True), [" ".join(words), *words])
+
+
 @pytest.mark.slow
 def test_every_character_has_the_same_kind_as_in_python():
     points = [c for c in range(0x110000) if not 0xD800 <= c < 0xE000]
@@ -100,9 +124,9 @@ def test_every_character_has_the_same_kind_as_in_python():
 class TestLongTexts:
     TEXTS = ("ab " * 50_000, "x" * 100_000, "İΣσ日 e\u0301 ab\u200d " * 10_000, "é\ud800" * 50_000)
 
-    @pytest.mark.parametrize("strings", [True, False], ids=["strings", "fingerprints"])
-    def test_they_are_scored_as_short_ones_are(self, strings):
-        made = student("mlp", strings)
+    @pytest.mark.parametrize("kind", KINDS)
+    def test_they_are_scored_as_short_ones_are(self, kind):
+        made = student("mlp", **KINDS[kind])
         agree(made, list(self.TEXTS))
         valid = [text.replace("\ud800", "?") for text in self.TEXTS]
         expected = made.predict_proba(valid)
@@ -187,9 +211,9 @@ def test_it_is_thread_safe():
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-@pytest.mark.parametrize("strings", [True, False], ids=["strings", "fingerprints"])
-def test_it_predicts_what_numpy_does_with_thresholds(architecture, strings):
-    made = multi_label_student(architecture, strings)
+@pytest.mark.parametrize("kind", KINDS)
+def test_it_predicts_what_numpy_does_with_thresholds(architecture, kind):
+    made = multi_label_student(architecture, **KINDS[kind])
     assert made._kernel
     slow = portable(made)
     found = made.predict_proba(ODD)

@@ -18,7 +18,7 @@ from potstill.runtime.networks import ARCHITECTURES, Shape
 from potstill.runtime.tokenizer import Fingerprints, Vocabulary, Words
 from tests.forged import FORGED, ones_student, written
 from tests.settings import student_settings
-from tests.students import ENTRIES, ODD, multi_label_student
+from tests.students import ENTRIES, KINDS, ODD, multi_label_student, student
 from tests.torch_students import SHORT_TEXTS, WORDS, student_and_network
 from tools import fuzz
 
@@ -62,6 +62,20 @@ def test_the_vocabulary_may_be_empty(tmp_path):
     weights = made.weights | {"embedding.weight": made.weights["embedding.weight"][:1]}
     dataclasses.replace(made, vocabulary=empty, weights=weights).save(tmp_path / "a.pot")
     assert Student.load(tmp_path / "a.pot").words == []
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_subwords_are_saved(kind, architecture, tmp_path):
+    made = multi_label_student(architecture, **KINDS[kind])
+    made.save(tmp_path / "a.pot")
+    again = Student.load(tmp_path / "a.pot")
+    assert again.vocabulary == made.vocabulary
+    assert again.shape == made.shape
+    assert again.to_bytes() == made.to_bytes()
+    np.testing.assert_array_equal(again.predict_proba(ODD[-2:]), made.predict_proba(ODD[-2:]))
+    # A flag of its own, so that files without it stay as they were, and that older versions refuse those with it.
+    assert bool(made.to_bytes()[8] & file.SUBWORDS) == made.vocabulary.subwords
 
 
 @pytest.mark.parametrize("bits", [3, 12, 32])
@@ -221,7 +235,8 @@ def bodies():
         dataclasses.replace(one, vocabulary=dataclasses.replace(one.vocabulary, entries=Words(sorted(WORDS))))
         for one in made
     ]
-    return [one.to_bytes()[8:] for one in made + strings]
+    subwords = [student(architecture, **kind) for architecture in ARCHITECTURES for kind in KINDS.values()]
+    return [one.to_bytes()[8:] for one in made + strings + subwords]
 
 
 @settings(max_examples=400, deadline=None)

@@ -8,7 +8,7 @@ import pytest
 
 from potstill.runtime import tokenizer
 from potstill.runtime.model import Student
-from potstill.runtime.tokenizer import Fingerprints, Words
+from potstill.runtime.tokenizer import MAX_PIECE, MAX_SPLIT, UNKNOWN, Fingerprints, Vocabulary, Words
 from tests.forged import ones_student
 from tests.torch_students import vocabulary
 
@@ -54,6 +54,71 @@ def test_ngrams_come_after_the_words():
     encoded = found.encode(["a not good x", "not"])
     assert encoded.ids.tolist() == [0, 0, good, not_good, 0]
     assert encoded.lengths.tolist() == [4, 1]
+
+
+def fingerprints_of(entries):
+    """The entries as fingerprints of 32 bits, and their names in the order of their rows."""
+    prints = {tokenizer.fingerprint(tokenizer.checksum(entry), [0], 32): entry for entry in entries}
+    return Fingerprints(sorted(prints), [0], 32), [prints[number] for number in sorted(prints)]
+
+
+@pytest.mark.parametrize("strings", [True, False], ids=["strings", "fingerprints"])
+@pytest.mark.parametrize(
+    ("text", "pieces"),
+    [
+        ("play", "play"),  # a word of the vocabulary is not split
+        ("playing", "play ##ing"),
+        ("unplayable", "un ##play ##able"),
+        ("unplayabl", "?"),  # one part is not known, so the word is not
+        ("plays unplay", "play ##s un ##play"),
+        ("plas", "pla ##s"),
+        ("player", "player"),
+        ("players", "player ##s"),  # the longest prefix
+        ("able ing", "? ?"),  # pieces that only continue words
+        ("##ing play", "? ? ? play"),  # signs are words of one character
+        ("cafe\u0301s cafés", "cafe ##\u0301s caf ##és"),
+        ("日s 日本", "日 ? 日 ?"),  # a character of its own
+        ("Σs", "σ ##s"),
+        ("😀s", "😀 ?"),
+        ("", "?"),
+    ],
+)
+def test_words_outside_the_vocabulary_are_split_into_the_longest_pieces(strings, text, pieces):
+    pieces_known = ["##play", "##able", "##ing", "##s", "##\u0301s", "##és", "##本", "##"]
+    entries = sorted(["play", "player", "pla", "un", "cafe", "caf", "日", "σ", "😀", "s#", "#a", *pieces_known])
+    known, names = (Words(entries), entries) if strings else fingerprints_of(entries)
+    found = Vocabulary(known, None, 1, 10, subwords=True)
+    names = ["?", *names]
+    assert " ".join(names[i] for i in found.encode([text]).ids) == pieces
+    # Without subwords, only whole words are found.
+    whole = Vocabulary(known, None, 1, 10).encode([text]).ids
+    assert [names[i] for i in whole] == [word if word in names else "?" for word in tokenizer.words(text) or [""]]
+
+
+def test_pieces_can_share_a_row():
+    found = Vocabulary(Words(["##s", "a", "b"]), [2, 1, 2], 1, 10, subwords=True)
+    assert found.encode(["as b bss"]).ids.tolist() == [1, 2, 2, 2, 2, 2]
+    assert [found.word_rows(word) for word in ("a", "as", "ax")] == [(1,), (1, 2), (UNKNOWN,)]
+
+
+@pytest.mark.parametrize("letter", ["x", "é", "\U00010400".lower()])
+def test_pieces_and_split_words_have_a_limited_length(letter):
+    longest, longer = "##" + letter * MAX_PIECE, "##" + letter * (MAX_PIECE + 1)
+    found = Vocabulary(Words(sorted([longest, longer, "##" + letter, "a"])), None, 1, 10, subwords=True)
+    one, many = found.row("##" + letter), found.row(longest)
+    assert found.encode(["a" + letter * (MAX_PIECE + 1)]).ids.tolist() == [found.row("a"), many, one]
+    assert found.word_rows("a" + letter * (MAX_SPLIT - 1)) == (found.row("a"), many, many, many, one, one, one)
+    assert found.word_rows("a" + letter * MAX_SPLIT) == (UNKNOWN,)
+
+
+def test_texts_are_truncated_before_words_are_split():
+    found = Vocabulary(Words(["##s", "a"]), None, 1, 2, subwords=True)
+    assert found.encode(["ass ass ass"]).lengths.tolist() == [6]
+
+
+def test_subwords_exclude_ngrams():
+    with pytest.raises(ValueError, match="subwords or n-grams, not both"):
+        Vocabulary(Words(["a"]), None, 2, 10, subwords=True)
 
 
 def test_fingerprints_never_change():

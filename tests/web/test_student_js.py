@@ -15,13 +15,13 @@ from potstill.runtime.networks import ARCHITECTURES
 from potstill.runtime.tokenizer import Fingerprints, Vocabulary, Words
 from tests.forged import FORGED, METRICS, limits, ones_student, with_facts, with_header, without_fact
 from tests.javascript import SCRIPT
-from tests.students import ODD, multi_label_student, student
+from tests.students import KINDS, ODD, multi_label_student, student
 from tests.torch_students import student_and_network
 from tools import fuzz
 
 
 def test_it_is_small():
-    assert SCRIPT.stat().st_size <= 13_500
+    assert SCRIPT.stat().st_size <= 14_300
 
 
 def compare(javascript, made, texts, folder):
@@ -45,10 +45,10 @@ def compare(javascript, made, texts, folder):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("strings", [True, False], ids=["strings", "fingerprints"])
-def test_it_predicts_what_python_does(javascript, strings, tmp_path):
+@pytest.mark.parametrize("kind", KINDS)
+def test_it_predicts_what_python_does(javascript, kind, tmp_path):
     texts = demo.generate(10, 10, 300, 10, seed=0).test["text"].tolist() + [text[:50_000] for text in ODD]
-    made = [student(architecture, strings) for architecture in ARCHITECTURES]
+    made = [student(architecture, **KINDS[kind]) for architecture in ARCHITECTURES]
     for one, probabilities in zip(made, compare(javascript, made, texts, tmp_path), strict=True):
         assert np.argmax(probabilities, 1).tolist() == one.predict_proba(texts).argmax(1).tolist()
 
@@ -211,8 +211,8 @@ def test_javascript_and_python_have_the_same_limits(in_javascript):
     assert refused == [False] * len(allowed) + [True] * len(beyond)
 
 
-@pytest.mark.parametrize("strings", [True, False], ids=["strings", "fingerprints"])
-def test_it_predicts_the_labels_of_multi_label_students(javascript, strings, tmp_path):
+@pytest.mark.parametrize("kind", KINDS)
+def test_it_predicts_the_labels_of_multi_label_students(javascript, kind, tmp_path):
     texts = [text for text in ODD if len(text) < 1000]
-    made = [multi_label_student(architecture, strings) for architecture in ARCHITECTURES]
+    made = [multi_label_student(architecture, **KINDS[kind]) for architecture in ARCHITECTURES]
     compare(javascript, made, texts, tmp_path)

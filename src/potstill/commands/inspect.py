@@ -11,10 +11,11 @@ from potstill.core.errors import MAX_NAMES, join_names, visible
 from potstill.runtime import explain, fast
 from potstill.runtime.file import FLOAT
 from potstill.runtime.model import Student
-from potstill.runtime.tokenizer import Words
+from potstill.runtime.tokenizer import CONTINUATION, Words
 from potstill.terminal import Parser, as_json, finite
 
 INFORMATIVE_WORDS = 8  # shown per class
+OPTIONAL = ("thresholds", "informative", "pieces")  # values of a description that not every student has
 
 
 def arguments(parser: Parser) -> None:
@@ -52,9 +53,10 @@ def describe(student: Student, size: int) -> dict[str, Any]:
         "temperature": round(student.temperature, 6),
         **({"thresholds": dict(zip(student.labels, thresholds, strict=True))} if thresholds else {}),
         "matches": "strings" if isinstance(student.vocabulary.entries, Words) else "fingerprints",
+        **({"pieces": _pieces(student)} if student.vocabulary.subwords else {}),
     }
     informative = {label: dict(words) for label, words in explain.informative_words(student, INFORMATIVE_WORDS).items()}
-    facts = {key: value for key, value in student.facts.items() if key not in {*computed, "thresholds", "informative"}}
+    facts = {key: value for key, value in student.facts.items() if key not in {*computed, *OPTIONAL}}
     return finite({**computed, **facts, "informative": informative})
 
 
@@ -69,7 +71,7 @@ def lines(path: Path, student: Student, description: dict[str, Any]) -> Iterator
     else:
         named = [f"{name} ({threshold:.3f})" for name, threshold in description["thresholds"].items()]
         yield f"labels      {join_names(named)}; multi-label, with these decision thresholds"
-    yield f"vocabulary  {description['words']:,} words, stored as {description['matches']}"
+    yield f"vocabulary  {_entries(description)}, stored as {description['matches']}"
     yield f"max length  {student.vocabulary.max_length} words"
     yield f"weights     {bits}; calibrated with temperature {description['temperature']:g}"
     yield f"kernel      {kernel}"
@@ -82,6 +84,19 @@ def lines(path: Path, student: Student, description: dict[str, Any]) -> Iterator
         yield f"  {label}: " + ", ".join(f"{word} {gain:+.1f}" for word, gain in words.items())
     if len(student.labels) > MAX_NAMES:
         yield f"  … and {len(student.labels) - MAX_NAMES:,} more classes: --json lists all"
+
+
+def _pieces(student: Student) -> int | None:
+    """Return how many entries are pieces that continue a word; None if the file does not name its entries."""
+    return None if student.words is None else sum(entry.startswith(CONTINUATION) for entry in student.words)
+
+
+def _entries(description: dict[str, Any]) -> str:
+    """Count the entries of the vocabulary."""
+    words, pieces = description["words"], description.get("pieces", 0)
+    if pieces is None:
+        return f"{words:,} words and pieces of words"
+    return f"{words - pieces:,} words" + (f" and {pieces:,} pieces that continue words" if pieces else "")
 
 
 def origin(facts: dict[str, Any], *, multi_label: bool) -> Iterator[str]:

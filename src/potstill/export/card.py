@@ -6,8 +6,8 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from potstill.core.markdown import code, escape
 from potstill.data.sources import VARIANTS
+from potstill.export.to_onnx import takes_text
 from potstill.runtime.model import FILE, Student
-from potstill.runtime.tokenizer import Words
 
 ONNX = "model.onnx"
 SHOWN = 50  # classes named on the card at most
@@ -39,8 +39,14 @@ def card(student: Student, sources: Mapping[str, int], size: int, onnx_size: int
         tags=["distillation", *(["multi-label-classification"] if multi_label else []), "onnx", "potstill"],
     )
     rows, shape = facts["rows"], student.shape
-    entries = student.vocabulary.entries
-    onnx_input = "text" if isinstance(entries, Words) else "ids of embedding rows"
+    onnx_input = (
+        "text" if takes_text(student.vocabulary) else "ids of embedding rows, as `vocabulary.encode` gives them"
+    )
+    entries = f"{len(student.vocabulary.entries):,} words"
+    outside = "All words outside the vocabulary share one embedding."
+    if student.vocabulary.subwords:
+        entries += " and pieces of words"
+        outside = "Words outside the vocabulary are split into pieces; those with an unknown part share one embedding."
     low, high = tested["accuracy_low"], tested["accuracy_high"]
     classes = ", ".join(map(code, student.labels[:SHOWN]))
     if len(student.labels) > SHOWN:
@@ -60,7 +66,7 @@ potstill {facts["version"]} from {" and ".join(teachers)}.
 
 | | |
 | --- | --- |
-| network | {shape.architecture}, {student.parameters:,} parameters, vocabulary of {len(entries):,} words |
+| network | {shape.architecture}, {student.parameters:,} parameters, vocabulary of {entries} |
 | {score} | {tested["accuracy"]:.2%} (95% CI {low:.2%} to {high:.2%}), {rows["test"]:,} test texts |
 | macro-F1, {second_score} | {tested["macro_f1"]:.4f}, {second:.4f} |
 | calibration | temperature {student.temperature:g}, expected calibration error {tested["calibration_error"]:.4f} |
@@ -80,7 +86,7 @@ student.predict(["a text", "another"])
 
 ## Limitations
 
-All words outside the vocabulary share one embedding. On texts of another domain or language than the training data,
+{outside} On texts of another domain or language than the training data,
 predictions are less accurate but not less confident. The test texts are of the same domain as the training data.
 """
     return str(ModelCard(f"---\n{metadata.to_yaml()}\n---\n{body}"))

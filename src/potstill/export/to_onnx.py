@@ -1,8 +1,9 @@
 """A student as an ONNX model that takes text.
 
 Texts are split by operators that every build of onnxruntime has: `StringNormalizer`, and `Tokenizer` of the domain
-com.microsoft. Quantized weights are stored as int8. A vocabulary of fingerprints cannot be expressed, since no ONNX
-operator gives the bytes of a string: such a model takes row ids.
+com.microsoft. Quantized weights are stored as int8. Two kinds of vocabulary cannot be expressed: fingerprints, since no
+ONNX operator gives the bytes of a string, and subwords, since none splits a word into its longest pieces. Such a model
+takes row ids: those of `Vocabulary.encode`, as the README shows.
 """
 
 from typing import Any
@@ -13,7 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from potstill.runtime.file import TABLE
 from potstill.runtime.model import Student
-from potstill.runtime.tokenizer import JOINERS, SPACELESS, Words
+from potstill.runtime.tokenizer import JOINERS, SPACELESS, Vocabulary, Words
 
 OPSET = 20
 LOCALE = "C.UTF-8"  # others may be missing, or lower-case differently
@@ -68,15 +69,21 @@ def _floats(*values: float) -> np.ndarray:
     return np.array(values, np.float32)
 
 
+def takes_text(vocabulary: Vocabulary) -> bool:
+    """Return whether a model with this vocabulary takes text, not ids."""
+    return isinstance(vocabulary.entries, Words) and not vocabulary.subwords
+
+
 def build(student: Student) -> onnx.ModelProto:
     """Build the ONNX model of a student.
 
-    Its input is `text`, strings (texts,), or with fingerprints `ids`, int64 (texts, words), -1 where there is no word.
+    Its input is `text`, strings (texts,); with fingerprints or subwords it is `ids`, int64 (texts, ids of the longest),
+    -1 after the last id of a text.
     Its outputs are `label`, strings (texts,), and `probabilities`, float32 (texts, classes). In a multi-label task
     `label` is of shape (texts, classes): the names of a text's labels, each in its column, and empty strings.
     """
     graph = _Graph()
-    if isinstance(student.vocabulary.entries, Words):
+    if takes_text(student.vocabulary):
         given = helper.make_tensor_value_info("text", TensorProto.STRING, ["texts"])
         ids = _ids(graph, student)
     else:

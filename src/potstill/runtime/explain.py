@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 
 import numpy as np
 
@@ -20,7 +20,7 @@ class Attribution:
 
     Attributes:
         word: as the student sees it.
-        known: whether the vocabulary holds it, alone or in an n-gram.
+        known: whether the vocabulary holds it, alone, in an n-gram, or in pieces.
         score: how much the log-probability of the class falls when the word is unknown.
     """
 
@@ -44,19 +44,21 @@ def explain(student: Student, text: str, label: str | None = None) -> tuple[str,
     """
     tokens = words(text)[: student.vocabulary.max_length]
     shown, spans = tokens[:EXPLAINED], _ngram_spans(student.vocabulary, tokens)
-    texts = _occluded(student.vocabulary, tokens, spans)
-    [original] = _score(student, [next(texts)])
+    parts = [student.vocabulary.word_rows(word) for word in tokens]
+    texts = _occluded(parts, spans)
+    whole = next(texts)
+    [original] = _score(student, [whole])
     chosen = int(original.argmax()) if label is None else student.labels.index(label)
     # A recurrent network reads word by word, and does not hold the vectors of all words.
     shape = student.shape
     width = 2 if shape.architecture == "bigru" else max(shape.embedding, shape.hidden)
-    size = max(1, CHUNK // ((len(tokens) + len(spans) + 1) * width + len(student.labels)))
+    size = max(1, CHUNK // (len(whole) * width + len(student.labels)))
     scores = [
         original[chosen] - row[chosen]
         for chunk in iter(lambda: list(islice(texts, size)), [])
         for row in _score(student, chunk)
     ]
-    known = np.array([student.vocabulary.row(word) != UNKNOWN for word in shown], bool)
+    known = np.array([rows != (UNKNOWN,) for rows in parts[:EXPLAINED]], bool)
     for start, end, _ in spans:
         known[start:end] = True
     explained = [Attribution(word, bool(k), float(score)) for word, k, score in zip(shown, known, scores, strict=True)]
@@ -64,7 +66,7 @@ def explain(student: Student, text: str, label: str | None = None) -> tuple[str,
 
 
 def informative_words(student: Student, number: int) -> dict[str, list[tuple[str, float]]]:
-    """Return the words and n-grams that raise the log-probability of each class most when they stand alone.
+    """Return the entries of the vocabulary that raise the log-probability of each class most when they stand alone.
 
     Returns:
         By class, at most `number` pairs of an entry and by how much it raises the log-probability, the highest first.
@@ -113,15 +115,21 @@ def _ngram_spans(vocabulary: Vocabulary, tokens: list[str]) -> list[tuple[int, i
     return spans
 
 
-def _occluded(vocabulary: Vocabulary, tokens: list[str], spans: list[tuple[int, int, int]]) -> Iterator[np.ndarray]:
-    """Yield the ids of a text, then its ids with each of the explained words unknown in turn."""
+def _occluded(parts: list[tuple[int, ...]], spans: list[tuple[int, int, int]]) -> Iterator[np.ndarray]:
+    """Yield the ids of a text, then its ids with each of the explained words unknown in turn.
+
+    Args:
+        parts: the rows of each word, see `Vocabulary.word_rows`.
+        spans: start, end and row of its n-grams.
+    """
     starts, ends, rows = np.array(spans, np.int64).reshape(-1, 3).T
-    singles = np.array([vocabulary.row(word) for word in tokens] or [UNKNOWN], np.int64)
+    singles = np.fromiter(chain.from_iterable(parts or [(UNKNOWN,)]), np.int64)
     yield np.concatenate([singles, rows])
-    for i in range(min(len(tokens), EXPLAINED)):
-        occluded = singles.copy()
-        occluded[i] = UNKNOWN
-        yield np.concatenate([occluded, rows[(starts > i) | (ends <= i)]])
+    at = 0
+    for i, part in enumerate(parts[:EXPLAINED]):
+        after = at + len(part)
+        yield np.concatenate([singles[:at], [UNKNOWN], singles[after:], rows[(starts > i) | (ends <= i)]])
+        at = after
 
 
 def _score(student: Student, texts: list[np.ndarray]) -> np.ndarray:

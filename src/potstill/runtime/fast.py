@@ -51,6 +51,7 @@ class Scorer:
             shape.hidden,
             vocabulary.max_ngram,
             vocabulary.max_length,
+            vocabulary.subwords,
             *(_tree(entries, vocabulary) if isinstance(entries, Words) else _table(entries, vocabulary)),
             tuple(np.ascontiguousarray(part, np.float32) for part in folded),
             tokenizer.lower,
@@ -163,18 +164,23 @@ def _fold_bigru(weights: Weights, temperature: float) -> list[np.ndarray]:
     hidden = len(head) // 2
     # The kernel computes a sigmoid of x as 1 / (1 + 2^-cx), and a tangent from 2^2cx, with c = log2(e).
     scale = np.array([-1, -1, 2], np.float32)[:, None] * np.float32(np.log2(np.e))
-    tables, kernels, new_biases = [], [], []
-    for direction in ("forwards", "backwards"):
+    # In place, since the table of a large vocabulary takes a hundred megabytes.
+    table = np.zeros((len(weights["embedding.weight"]), 2, 3, hidden + -hidden % LANES), np.float32)
+    kernels, new_biases = [], []
+    for side, direction in enumerate(("forwards", "backwards")):
         of_words, of_state = (weights[f"{direction}.weight_{kind}_l0"] for kind in ("ih", "hh"))
         state_bias = weights[f"{direction}.bias_hh_l0"].reshape(3, hidden) * scale
         # The reset gate multiplies the third bias, so that one is not folded into the table.
         new_biases.append(state_bias[2].copy())
         state_bias[2] = 0
-        inputs = weights["embedding.weight"] @ of_words.T + weights[f"{direction}.bias_ih_l0"]
-        tables.append(inputs.reshape(-1, 3, hidden) * scale + state_bias)
+        inputs = weights["embedding.weight"] @ of_words.T
+        inputs += weights[f"{direction}.bias_ih_l0"]
+        gates = inputs.reshape(-1, 3, hidden)
+        gates *= scale
+        np.add(gates, state_bias, out=table[:, side, :, :hidden])
         kernels.append((of_state.reshape(3, hidden, hidden).transpose(2, 0, 1)) * scale)
-    stacked = [_pad(np.stack(tables, 1), 3), _pad(np.stack(kernels), 3), _pad(np.stack(new_biases), 1)]
-    return [*stacked, _pad(head.reshape(2, hidden, -1), 1, 2), bias]
+    stacked = [_pad(np.stack(kernels), 3), _pad(np.stack(new_biases), 1)]
+    return [table, *stacked, _pad(head.reshape(2, hidden, -1), 1, 2), bias]
 
 
 def _folded_width(shape: Shape, classes: int) -> int:

@@ -57,9 +57,9 @@ MAX_LENGTH = (1 << 16) - 1  # words of a text
 MAX_WEIGHT = 1 << 23
 MIN_TEMPERATURE, MAX_TEMPERATURE = 1e-3, 1e3
 
-# The code of a file: the position of its architecture, and flags. Entries share rows; entries are strings; logits are
-# divided by a temperature; the task is multi-label.
-SHARED, STRINGS, CALIBRATED, MULTI_LABEL = 128, 64, 32, 16
+# The code of a file: the position of its architecture in the low three bits, and flags. Entries share rows; entries are
+# strings; logits are divided by a temperature; the task is multi-label; words are split into pieces.
+SHARED, STRINGS, CALIBRATED, MULTI_LABEL, SUBWORDS = 128, 64, 32, 16, 8
 _ARCHITECTURES = ("mlp", "attention", "cnn", "bigru")
 _BILSTM = 4  # removed; the number stays reserved
 
@@ -85,7 +85,7 @@ class Contents:
 
     Attributes:
         labels: the names of the classes.
-        vocabulary: the words and n-grams, and their rows in the embedding table.
+        vocabulary: the words, n-grams and pieces of words, and their rows in the embedding table.
         shape: architecture and widths of the network.
         weights: float32 arrays, see `networks`.
         bits: bits per number in the file, of the embedding table and of the other weights: 2 to 8, or 32 for floats.
@@ -116,7 +116,7 @@ def _stored(form: str, flag: int = 0) -> Any:
 class _Header:
     """The header of a file: its fields in the order of their bytes, little-endian."""
 
-    code: int = _stored("B")  # architecture and flags
+    code: int = _stored("B")  # architecture and flags; potstill before `SUBWORDS` refuses a file with it
     table_bits: int = _stored("B")  # of a number of the embedding table
     other_bits: int = _stored("B")  # of a number of the other weights
     fingerprint_bits: int = _stored("B")
@@ -153,7 +153,12 @@ class _Header:
 
     @property
     def architecture(self) -> int:
-        return self.code & (MULTI_LABEL - 1)
+        return self.code & (SUBWORDS - 1)
+
+    @property
+    def _has_ngrams(self) -> bool:
+        """Whether a student of this code may have n-grams."""
+        return _ARCHITECTURES[self.architecture] == "mlp" and not self.code & SUBWORDS
 
     def check(self) -> None:
         """Check that all fields are in range.
@@ -176,7 +181,7 @@ class _Header:
             )
             and min(self.embedding, self.hidden, self.max_length, self.words, self.rows, self.max_ngram) >= 1
             and max(self.embedding, self.hidden) <= MAX_WIDTH
-            and self.max_ngram <= (MAX_NGRAM if _ARCHITECTURES[self.architecture] == "mlp" else 1)
+            and self.max_ngram <= (MAX_NGRAM if self._has_ngrams else 1)
             and self.rows <= self.words <= MAX_WORDS
             and MIN_TEMPERATURE <= self.temperature <= MAX_TEMPERATURE
         )
@@ -248,7 +253,8 @@ def _pack(contents: Contents) -> bytes:
         | SHARED * (vocabulary.rows is not None)
         | STRINGS * (not isinstance(entries, Fingerprints))
         | CALIBRATED * (contents.temperature != 1)
-        | MULTI_LABEL * (contents.thresholds is not None),
+        | MULTI_LABEL * (contents.thresholds is not None)
+        | SUBWORDS * vocabulary.subwords,
         table_bits=contents.bits[0],
         other_bits=contents.bits[1],
         fingerprint_bits=fingerprint_bits,
@@ -314,7 +320,8 @@ def _unpack(body: memoryview) -> Contents:
         _require(all(a < b for a, b in pairwise(entries.strings)), "its words are not in order")
     else:
         entries = Fingerprints(fingerprints, salts, header.fingerprint_bits)
-    vocabulary = Vocabulary(entries, row_of, header.max_ngram, header.max_length)
+    subwords = bool(header.code & SUBWORDS)
+    vocabulary = Vocabulary(entries, row_of, header.max_ngram, header.max_length, subwords)
     return Contents(labels, vocabulary, shape, weights, bits, steps, header.temperature, thresholds, facts)
 
 

@@ -29,6 +29,8 @@
 #define MIN_BATCH 64            /* texts; preparation pays for as many or more */
 #define GIL_RELEASE_BYTES 32768 /* to read, about ten microseconds; the GIL is released for as many or more */
 #define LONG_TEXT 65536         /* characters or bytes above which Python lower-cases a text piece by piece */
+#define MAX_PIECE 32            /* characters of a piece of a word, and of a word that is split, as in `tokenizer.py` */
+#define MAX_SPLIT 100
 #define LITTLE_ENDIAN_CPU (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__)
 
 enum { MLP, ATTENTION, CNN, BIGRU };
@@ -58,6 +60,7 @@ typedef struct {
     int architecture, classes, hidden;
     int width, cells; /* classes and hidden, padded */
     uint32_t max_ngram, max_length;
+    int subwords;
     /* The vocabulary: with strings, the single words of its entries; otherwise the fingerprints of its entries. */
     int strings;
     int bits, buckets_log2;
@@ -76,7 +79,8 @@ typedef struct {
         uint64_t key; /* the two places; 0: empty */
         uint32_t to;
     } *edge;
-    float *weights[8];                   /* as `fast.py` orders them */
+    const float *weights[8];             /* as `fast.py` orders them; not copied, as they may take a hundred megabytes */
+    Py_buffer views[8];                  /* hold their memory */
     PyObject *lower, *lower_long, *kind; /* Python functions */
 } Model;
 
@@ -98,10 +102,11 @@ typedef struct {
 typedef struct {
     char *lowered; /* texts, or their words with a space after each; with room to read and write after them */
     char *joined;  /* the words of an n-gram */
-    size_t room, joined_room, max_words;
+    size_t room, joined_room, entries_room, scratch_room; /* in bytes */
+    size_t max_words;
     size_t *starts, *ends; /* of words in `lowered` */
     Entry *found;          /* of words */
-    Entry *entries;        /* of the words and then the n-grams of a text */
+    Entry *entries;        /* of the words and then the n-grams of a text, or of its words and pieces */
     float *scratch;
     Short *cache; /* a cache of looked-up words, for a student without `shorts`; or NULL */
 } Work;
@@ -114,8 +119,9 @@ static uint64_t masks[64]; /* by the length of a word, its bytes among the first
 
 /* ---- words ---- */
 
-static uint32_t checksum(const char *entry, size_t size) {
-    uint32_t crc = 0xFFFFFFFF;
+/* Continues the checksum of the bytes before, or starts with 0. */
+static uint32_t checksum(uint32_t before, const char *entry, size_t size) {
+    uint32_t crc = ~before;
     for (size_t i = 0; i < size; i++) crc = crc_table[(crc ^ (uint8_t)entry[i]) & 255] ^ crc >> 8;
     return ~crc;
 }
@@ -157,14 +163,19 @@ static int is_word(const Model *model, uint32_t place, const char *word, size_t 
     return model->word_ends[place - 1] - start == size && !memcmp(model->words + start, word, size);
 }
 
-static Entry find(const Model *model, const char *word, size_t size) {
-    uint32_t key = model->strings ? hash_of_word(word, size) : fingerprint(model, checksum(word, size));
+/* Finds an entry by its hash or, if they are not strings, by its fingerprint. */
+static Entry find_key(const Model *model, uint32_t key, const char *word, size_t size) {
     for (uint32_t i = slot_of(model, key);; i = (i + 1) & (model->slots - 1)) {
         struct slot slot = model->slot[i];
         if (!slot.place) return (Entry){0, 0};
         if (slot.key == key && (!model->strings || is_word(model, slot.place, word, size)))
             return (Entry){model->row_of[slot.place], slot.place};
     }
+}
+
+static Entry find(const Model *model, const char *word, size_t size) {
+    uint32_t key = model->strings ? hash_of_word(word, size) : fingerprint(model, checksum(0, word, size));
+    return find_key(model, key, word, size);
 }
 
 /* A perfect hash by displacement (Belazzougui, Botelho and Dietzfelbinger 2009): each group of words has a factor, chosen
@@ -174,18 +185,47 @@ static inline size_t slot_of_short(const Shorts *shorts, uint64_t hash) {
     return (uint32_t)(hash >> 16) * factor >> (32 - shorts->slots_log2);
 }
 
-/* Makes a buffer at least that large; its content may be lost. */
-static int make_room(char **buffer, size_t *room, size_t size) {
-    if (size <= *room) return 1;
-    free(*buffer);
-    *buffer = malloc(*room = 2 * size);
-    return *buffer || (*room = 0);
+/* Packs a word of at most 16 bytes into two numbers; the bytes after it must be readable. */
+INLINE void pack(const char *word, size_t size, uint64_t *low, uint64_t *high) {
+    memcpy(low, word, 8);
+    memcpy(high, word + 8, 8);
+    *low &= masks[size];
+    *high &= masks[32 + size];
+}
+
+static inline int has_shorts(const Model *model) { return LITTLE_ENDIAN_CPU && model->shorts.words; }
+
+/* Finds a word of at most 16 bytes; the result for a longer one has no meaning. `size` must be below 32. */
+INLINE Entry find_short(const Shorts *shorts, const char *word, size_t size) {
+    uint64_t low, high, same;
+    pack(word, size, &low, &high);
+    const Short *at = shorts->words + slot_of_short(shorts, hash_of(low, high, shorts->secret));
+    uint64_t other = (at->low ^ low) | (at->high ^ high);
+    memcpy(&same, &at->found, sizeof same);
+    same &= -(uint64_t)!other; /* without a branch, which would be mispredicted */
+    Entry found;
+    memcpy(&found, &same, sizeof found);
+    return found;
+}
+
+/* Returns a buffer that is at least that large, this one or another without its content; NULL if memory runs out. */
+static void *make_room(void *buffer, size_t *room, size_t size) {
+    if (size <= *room) return buffer;
+    free(buffer);
+    buffer = malloc(2 * size);
+    *room = buffer ? 2 * size : 0;
+    return buffer;
 }
 
 static struct edge *edge_of(const Model *model, uint64_t key) {
     uint64_t mask = ((uint64_t)1 << model->edges_log2) - 1, i = hash_of(key, secret, secret) >> 32 & mask;
     while (model->edge[i].key && model->edge[i].key != key) i = (i + 1) & mask;
     return model->edge + i;
+}
+
+/* Bytes of scratch memory to score a text of so many entries. */
+static size_t scratch_size(const Model *model, size_t entries) {
+    return (entries + model->width + 32 * (size_t)model->cells) * sizeof(float);
 }
 
 /* Writes the entries of a text, its words and then its n-grams; returns how many, or 0 without memory. */
@@ -206,7 +246,8 @@ static size_t add_ngrams(const Model *model, Work *work, size_t first, size_t co
     }
     /* Fingerprints are of the bytes of an n-gram, with one space between words. */
     const size_t *starts = work->starts + first, *ends = work->ends + first;
-    if (!make_room(&work->joined, &work->joined_room, ends[count - 1] - starts[0] + count)) return 0;
+    size_t joined = ends[count - 1] - starts[0] + count;
+    if (!(work->joined = make_room(work->joined, &work->joined_room, joined))) return 0;
     for (size_t i = 0; i < count; i++) {
         char *out = work->joined;
         for (size_t end = i; end < count && end < i + model->max_ngram; end++) {
@@ -218,6 +259,74 @@ static size_t add_ngrams(const Model *model, Work *work, size_t first, size_t co
             Entry ngram = find(model, work->joined, out - work->joined);
             if (ngram.row) entries[found++] = ngram;
         }
+    }
+    return found;
+}
+
+/* Splits a word that is not an entry into the longest pieces that are, from left to right; returns how many, or 0 if a part
+   of it is not an entry. */
+static size_t split_word(const Model *model, const char *word, size_t size, Entry *pieces) {
+    char copy[2 + 4 * MAX_SPLIT + 16]; /* the word after two bytes, since "##" is written over what precedes a piece */
+    size_t at[MAX_SPLIT + 1];     /* where each character starts in `copy`, and the end */
+    size_t characters = 0, count = 0, start = 0;
+    if (size > 4 * MAX_SPLIT) return 0;
+    for (size_t i = 0; i < size; i++) {
+        if (((uint8_t)word[i] & 0xC0) == 0x80) continue;
+        if (characters == MAX_SPLIT) return 0;
+        at[characters++] = 2 + i;
+    }
+    at[characters] = 2 + size;
+    memcpy(copy + 2, word, size);
+    while (start < characters) {
+        size_t from = start ? at[start] - 2 : at[start];
+        size_t end = characters < start + MAX_PIECE ? characters : start + MAX_PIECE;
+        uint32_t crcs[MAX_PIECE]; /* of the pieces that end with each character */
+        if (start) memcpy(copy + from, "##", 2);
+        for (size_t i = start; !model->strings && i < end; i++) {
+            size_t next = i > start ? at[i] : from;
+            crcs[i - start] = checksum(i > start ? crcs[i - start - 1] : 0, copy + next, at[i + 1] - next);
+        }
+        Entry found = {0, 0};
+        for (; end > start; end--) {
+            size_t bytes = at[end] - from;
+            if (!model->strings)
+                found = find_key(model, fingerprint(model, crcs[end - start - 1]), NULL, 0);
+            else if (bytes <= 16 && has_shorts(model))
+                found = find_short(&model->shorts, copy + from, bytes);
+            else
+                found = find(model, copy + from, bytes);
+            if (found.row) break;
+        }
+        if (!found.row) return 0;
+        pieces[count++] = found;
+        start = end;
+    }
+    return count;
+}
+
+static int has_unknown(const Entry *words, size_t count) {
+    int unknown = 0;
+    for (size_t i = 0; i < count; i++) unknown |= !words[i].row; /* without a branch, so that it is vectorized */
+    return unknown;
+}
+
+/* Writes the entries of a text, each word or its pieces; returns how many, or 0 without memory. */
+static size_t add_pieces(const Model *model, Work *work, size_t first, size_t count) {
+    const Entry *words = work->found + first;
+    const size_t *starts = work->starts + first, *ends = work->ends + first;
+    size_t found = 0, most = LANES; /* `attention` writes whole vectors of scores */
+    for (size_t i = 0; i < count; i++) {
+        size_t size = ends[i] - starts[i];
+        most += words[i].row ? 1 : size < MAX_SPLIT ? size : MAX_SPLIT;
+    }
+    work->entries = make_room(work->entries, &work->entries_room, most * sizeof *work->entries);
+    work->scratch = make_room(work->scratch, &work->scratch_room, scratch_size(model, most));
+    if (!work->entries || !work->scratch) return 0;
+    for (size_t i = 0; i < count; i++) {
+        Entry *to = work->entries + found;
+        size_t pieces = words[i].row ? 0 : split_word(model, work->lowered + starts[i], ends[i] - starts[i], to);
+        if (!pieces) *to = words[i]; /* known, or unknown in spite of pieces */
+        found += pieces ? pieces : 1;
     }
     return found;
 }
@@ -282,15 +391,16 @@ static int work_init(const Model *model, Work *work, size_t texts) {
     size_t entries = (size_t)model->max_length * model->max_ngram + LANES;
     memset(work, 0, sizeof *work);
     work->max_words = model->max_length + (texts < MIN_BATCH ? 0 : 32 * BATCH);
-    if (texts >= MIN_BATCH && !make_room(&work->lowered, &work->room, 256 * BATCH)) return 0;
+    if (texts >= MIN_BATCH) work->lowered = make_room(NULL, &work->room, 256 * BATCH);
     work->starts = malloc((work->max_words + SPARE) * sizeof(size_t));
     work->ends = malloc((work->max_words + SPARE) * sizeof(size_t));
     work->found = malloc(work->max_words * sizeof(Entry));
-    work->entries = malloc(entries * sizeof(Entry));
-    work->scratch = malloc((entries + model->width + 32 * (size_t)model->cells) * sizeof(float));
+    work->entries = malloc(work->entries_room = entries * sizeof(Entry));
+    work->scratch = malloc(work->scratch_room = scratch_size(model, entries));
     int caches = texts >= MIN_BATCH && !model->shorts.words;
     if (caches) work->cache = empty_shorts((size_t)1 << CACHE_LOG2);
-    return work->starts && work->ends && work->found && work->entries && work->scratch && (work->cache || !caches);
+    return (work->lowered || texts < MIN_BATCH) && work->starts && work->ends && work->found && work->entries &&
+           work->scratch && (work->cache || !caches);
 }
 
 /* ---- loops ---- */
@@ -442,6 +552,7 @@ typedef struct {
     Text texts[GATHERED];
     size_t count;     /* of gathered texts */
     size_t word_cost; /* of scoring a word, in bytes to read */
+    size_t most_words; /* of a text, or pieces */
     PyObject *held;   /* keeps the gathered texts alive */
     PyObject *result; /* a bytearray */
     size_t done;      /* texts scored into it */
@@ -462,6 +573,7 @@ static int call_init(Call *call, const Model *model, int output, size_t texts) {
                       : model->architecture < CNN ? (size_t)model->width
                                                   : 6 * cells * cells;
     call->word_cost = 16 * model->max_ngram + products / 16;
+    call->most_words = (size_t)model->max_length * (model->subwords ? MAX_SPLIT : 1);
     if (!work_init(model, &call->work, texts)) {
         PyErr_NoMemory();
         return 0;
@@ -478,8 +590,8 @@ static int score_gathered(Call *call) {
     char *out = PyByteArray_AsString(call->result) + call->done * item_size(call->model, call->output);
     size_t work = call->count < MIN_BATCH ? 0 : GIL_RELEASE_BYTES;
     for (size_t i = 0; work < GIL_RELEASE_BYTES && i < call->count; i++) {
-        size_t words = call->texts[i].size / 4; /* an estimate */
-        if (words > call->model->max_length) words = call->model->max_length;
+        size_t words = call->texts[i].size / (call->model->subwords ? 2 : 4); /* an estimate */
+        if (words > call->most_words) words = call->most_words;
         work += call->texts[i].size + words * call->word_cost;
     }
     PyThreadState *state = release_gil(work);
@@ -647,7 +759,7 @@ static void model_free(Model *model) {
     free(model->edge);
     free(model->shorts.words);
     free(model->shorts.factors);
-    for (int i = 0; i < 8; i++) free(model->weights[i]);
+    for (int i = 0; i < 8; i++) PyBuffer_Release(&model->views[i]);
     Py_XDECREF(model->lower);
     Py_XDECREF(model->lower_long);
     Py_XDECREF(model->kind);
@@ -754,8 +866,8 @@ static int add_shorts(Model *model, uint32_t words) {
     return done;
 }
 
-/* build(architecture, classes, hidden, max_ngram, max_length, keys, words, ends, salts, bits, row_of, edges, weights, lower,
-   lower_long, kind): builds a student.
+/* build(architecture, classes, hidden, max_ngram, max_length, subwords, keys, words, ends, salts, bits, row_of, edges,
+   weights, lower, lower_long, kind): builds a student.
 
    keys      fingerprints of the entries; empty for strings
    words     the words' bytes, concatenated; None for fingerprints
@@ -766,10 +878,10 @@ static int add_shorts(Model *model, uint32_t words) {
    These are uint32, `weights` float32. */
 static PyObject *build(PyObject *self, PyObject *arguments) {
     PyObject *keys, *words, *ends, *salts, *row_of, *edges, *weights, *lower, *lower_long, *kind;
-    int architecture, classes, hidden, bits;
+    int architecture, classes, hidden, subwords, bits;
     unsigned int max_ngram, max_length;
-    if (!PyArg_ParseTuple(arguments, "iiiIIOOOOiOOOOOO", &architecture, &classes, &hidden, &max_ngram, &max_length, &keys,
-                          &words, &ends, &salts, &bits, &row_of, &edges, &weights, &lower, &lower_long, &kind))
+    if (!PyArg_ParseTuple(arguments, "iiiIIpOOOOiOOOOOO", &architecture, &classes, &hidden, &max_ngram, &max_length,
+                          &subwords, &keys, &words, &ends, &salts, &bits, &row_of, &edges, &weights, &lower, &lower_long, &kind))
         return NULL;
     char ascii[128];
     for (int i = 0; i < 128; i++) ascii[i] = (char)i;
@@ -777,7 +889,7 @@ static PyObject *build(PyObject *self, PyObject *arguments) {
     Model *model = calloc(1, sizeof *model);
     if (!model) return PyErr_NoMemory();
     *model = (Model){.architecture = architecture, .classes = classes, .hidden = hidden, .max_ngram = max_ngram,
-                     .max_length = max_length, .bits = bits, .strings = words != Py_None, .lower = lower, .lower_long = lower_long,
+                     .max_length = max_length, .subwords = subwords, .bits = bits, .strings = words != Py_None, .lower = lower, .lower_long = lower_long,
                      .kind = kind};
     Py_INCREF(lower);
     Py_INCREF(lower_long);
@@ -802,8 +914,10 @@ static PyObject *build(PyObject *self, PyObject *arguments) {
         model->slot[at] = (struct slot){of, (uint32_t)i + 1};
     }
     free(key);
-    for (Py_ssize_t i = 0; done && i < PyTuple_Size(weights) && i < 8; i++)
-        done = (model->weights[i] = copy_of(PyTuple_GetItem(weights, i), &size)) != NULL;
+    for (Py_ssize_t i = 0; done && i < PyTuple_Size(weights) && i < 8; i++) {
+        done = !PyObject_GetBuffer(PyTuple_GetItem(weights, i), &model->views[i], PyBUF_SIMPLE);
+        model->weights[i] = model->views[i].buf;
+    }
     PyObject *capsule = done ? PyCapsule_New(model, "potstill.student", capsule_free) : NULL;
     if (!capsule) {
         model_free(model);

@@ -138,14 +138,6 @@ NOINLINE TARGET size_t VARIANT(split)(const Model *model, char *lowered, size_t 
 #define split_plain split_any
 #endif
 
-/* Packs a word of at most 16 bytes into two numbers; the bytes after it must be readable. */
-INLINE TARGET void VARIANT(pack)(const char *word, size_t size, uint64_t *low, uint64_t *high) {
-    memcpy(low, word, 8);
-    memcpy(high, word + 8, 8);
-    *low &= masks[size];
-    *high &= masks[32 + size];
-}
-
 /* Looks up words among the short ones; true if there are longer words, which it leaves unknown. `restrict`: no arguments
    overlap. */
 NOINLINE TARGET size_t VARIANT(look_up_short)(const Model *model, const char *restrict lowered, const size_t *restrict starts,
@@ -155,20 +147,14 @@ NOINLINE TARGET size_t VARIANT(look_up_short)(const Model *model, const char *re
     for (size_t i = 0; i < count; i++) {
         size_t size = ends[i] - starts[i];
         any |= size + 15;
-        uint64_t low, high;
-        VARIANT(pack)(lowered + starts[i], size % 32, &low, &high);
-        const Short *at = shorts.words + slot_of_short(&shorts, hash_of(low, high, shorts.secret));
-        uint64_t other = (at->low ^ low) | (at->high ^ high), same;
-        memcpy(&same, &at->found, sizeof same);
-        same &= -(uint64_t)!other; /* without a branch, which would be mispredicted */
-        memcpy(found + i, &same, sizeof same);
+        found[i] = find_short(&shorts, lowered + starts[i], size % 32);
     }
     return any >= 32;
 }
 
 /* Looks up words. */
 INLINE TARGET void VARIANT(look_up)(const Model *model, Work *work, size_t count) {
-    int all = LITTLE_ENDIAN_CPU && model->shorts.words;
+    int all = has_shorts(model);
     if (all && !VARIANT(look_up_short)(model, work->lowered, work->starts, work->ends, count, work->found)) return;
     for (size_t i = 0; i < count; i++) {
         const char *word = work->lowered + work->starts[i];
@@ -176,7 +162,7 @@ INLINE TARGET void VARIANT(look_up)(const Model *model, Work *work, size_t count
         if (all && size <= 16) continue;
         if (LITTLE_ENDIAN_CPU && work->cache && size <= 16) {
             uint64_t low, high;
-            VARIANT(pack)(word, size, &low, &high);
+            pack(word, size, &low, &high);
             Short *at = work->cache + (hash_of(low, high, secret) >> (64 - CACHE_LOG2));
             if (at->low != low || at->high != high) *at = (Short){low, high, find(model, word, size)};
             work->found[i] = at->found;
@@ -409,14 +395,13 @@ INLINE TARGET int64_t VARIANT(top)(const Model *model, const float *logits) {
 /* Scores texts into `out`, called without the GIL; false if memory runs out. */
 TARGET static int VARIANT(score)(const Model *model, Work *work, const Text *texts, size_t count, int output, char *out) {
     static const Entry nothing = {0, 0};
-    float *logits = work->scratch, *scratch = work->scratch + model->width;
     for (size_t next = 0; next < count;) {
         size_t number = 0, words = 0, used = 0, firsts[BATCH + 1];
         for (; number < BATCH && next + number < count; number++) {
             Text text = texts[next + number];
             size_t needed = (text.ascii ? 1 : 2) * text.size + 128; /* words of other texts are followed by spaces */
             if (number && (used + needed > work->room || words + model->max_length > work->max_words)) break;
-            if (!make_room(&work->lowered, &work->room, used + needed)) return 0;
+            if (!(work->lowered = make_room(work->lowered, &work->room, used + needed))) return 0;
             size_t *starts = work->starts + words, *ends = work->ends + words;
             firsts[number] = words;
             words += text.ascii ? VARIANT(split)(model, work->lowered, used, text, starts, ends)
@@ -431,11 +416,12 @@ TARGET static int VARIANT(score)(const Model *model, Work *work, const Text *tex
             if (!rows) {
                 entries = &nothing;
                 rows = 1;
-            } else if (model->max_ngram > 1) {
-                rows = add_ngrams(model, work, firsts[i], rows);
+            } else if (model->max_ngram > 1 || (model->subwords && has_unknown(entries, rows))) {
+                rows = (model->subwords ? add_pieces : add_ngrams)(model, work, firsts[i], rows);
                 if (!rows) return 0;
                 entries = work->entries;
             }
+            float *logits = work->scratch, *scratch = logits + model->width;
             VARIANT(forward)(model, entries, rows, scratch, logits);
             if (output == CLASSES) {
                 int64_t most = VARIANT(top)(model, logits);

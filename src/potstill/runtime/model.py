@@ -26,7 +26,9 @@ FILE = "student.pot"  # in the folders of `student` and `export`
 # Also in the folder of `student`: the entries of the vocabulary, absent from files with fingerprints, and the weights
 # before quantization, which show what quantization costs.
 WORDS, UNROUNDED = "words.json", "unrounded.safetensors"
-BATCH = 512  # texts scored at once without the kernel
+# Texts scored at once without the kernel, and their ids with padding: a text of subwords may be a hundred times as long
+# as `max_length`.
+BATCH, BATCH_IDS = 512, 1 << 16
 TABLES = ("columns", "column_names")  # attributes of tables only: of pandas, Polars, Arrow, DuckDB and datasets
 FOREIGN = {b"PK\3\4": "a ZIP archive", b"\x1f\x8b": "a gzip archive", b"\x08": "an ONNX model", b"{": "JSON"}
 MISSING = ("NAType", "NaTType")  # of pandas, which is not imported here
@@ -96,11 +98,15 @@ class Student(Contents):
     def logits(self, texts: Encoded) -> np.ndarray:
         """Return calibrated logits of encoded texts by numpy, float32 of shape (texts, classes)."""
         forward = ARCHITECTURES[self.shape.architecture]
-        order = np.argsort(-texts.lengths, kind="stable")
+        lengths = texts.lengths
+        order = np.argsort(-lengths, kind="stable")
         scored = np.empty((len(texts), len(self.labels)), np.float32)
-        for start in range(0, len(texts), BATCH):
-            chosen = order[start : start + BATCH]
+        start = 0
+        while start < len(texts):
+            size = max(1, min(BATCH, BATCH_IDS // int(lengths[order[start]])))
+            chosen = order[start : start + size]
             scored[chosen] = forward(self.weights, *pad(texts, chosen))
+            start += size
         return scored / np.float32(self.temperature)
 
     @cached_property

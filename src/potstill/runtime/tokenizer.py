@@ -5,6 +5,9 @@ from the CRC-32 of the entry's UTF-8 bytes: the CRC selects a bucket, and is mix
 truncated. Words with equal fingerprints share a row; with k bits more than the rows need, about one in 2^k of the
 words outside the vocabulary collides with an entry. Training sees the same collisions, and the salts are chosen so that
 they cost little (`student.vocabulary`).
+
+With subwords, a word that is not in the vocabulary is split into pieces that are, each with a row of its own. As in
+WordPiece (Wu et al. 2016, arXiv 1609.08144), entries that begin with `CONTINUATION` are pieces that continue a word.
 """
 
 import re
@@ -15,11 +18,16 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import chain
 from typing import Any, TypeVar
 
 import numpy as np
 
 UNKNOWN = 0  # the row of every word outside the vocabulary
+CONTINUATION = "##"  # before a piece that continues a word; no word begins with it, as "#" is a word by itself
+# These bound the time that a word takes. The kernel and `student.js` have the same limits.
+MAX_PIECE = 32  # characters of a piece, without `CONTINUATION`
+MAX_SPLIT = 100  # characters of a word; longer ones are not split, as they are hardly words
 # Scripts without spaces between words: Thai and Lao; Myanmar; Khmer; Han, kana and bopomofo. The gaps between these
 # ranges hold symbols that may be emoji.
 SPACELESS = (
@@ -135,7 +143,7 @@ def fingerprint(checksum: int, salts: Sequence[int], bits: int) -> int:
 
 @dataclass(frozen=True)
 class Encoded:
-    """Texts as row ids: for each text those of its words, then those of the n-grams in the vocabulary.
+    """Texts as row ids: for each text those of its words or their pieces, then those of its n-grams in the vocabulary.
 
     Attributes:
         ids: unsigned integers, all texts concatenated; every text has at least one id.
@@ -161,7 +169,7 @@ def _find(ascending: Sequence[Any], value: Any) -> int | None:
 
 @dataclass(frozen=True)
 class Words:
-    """The entries of a vocabulary (words and n-grams) as strings.
+    """The entries of a vocabulary (words, and n-grams or pieces) as strings.
 
     Attributes:
         strings: sorted and distinct.
@@ -179,7 +187,7 @@ class Words:
 
 @dataclass(frozen=True)
 class Fingerprints:
-    """The entries of a vocabulary (words and n-grams) as fingerprints.
+    """The entries of a vocabulary (words, and n-grams or pieces) as fingerprints.
 
     Attributes:
         values: sorted and distinct.
@@ -199,38 +207,72 @@ class Fingerprints:
         return _find(self.values, fingerprint(checksum(entry), self.salts, self.bits))
 
 
+def _split(word: str, row: Callable[[str], int]) -> tuple[int, ...]:
+    """Return the rows of the pieces of a word: greedily, the longest entry that continues it (Song et al. 2021).
+
+    `UNKNOWN` alone if a part of the word is no entry, or if the word is longer than `MAX_SPLIT`.
+    """
+    rows: list[int] = []
+    start, mark = 0, ""
+    while start < len(word) <= MAX_SPLIT:
+        for end in range(min(len(word), start + MAX_PIECE), start, -1):
+            if (found := row(mark + word[start:end])) != UNKNOWN:
+                rows.append(found)
+                start, mark = end, CONTINUATION
+                break
+        else:
+            return (UNKNOWN,)
+    return tuple(rows) or (UNKNOWN,)
+
+
 @dataclass(frozen=True)
 class Vocabulary:
-    """The words and n-grams of a student, and their rows in the embedding table.
+    """The words, n-grams and pieces of words of a student, and their rows in the embedding table.
 
     Attributes:
-        entries: the words and n-grams.
+        entries: the words and n-grams; with `subwords`, words and pieces.
         rows: the row of each entry, from 1 on; None if entry i has row 1 + i.
         max_ngram: words of the longest n-grams; 1 for single words only.
         max_length: words per text; the rest of a text is truncated.
-        row: return the row of a word or n-gram.
+        subwords: whether to split words that are not among the entries into pieces. A text then has up to `MAX_SPLIT`
+            ids per word. It excludes n-grams.
+        row: return the row of an entry; `UNKNOWN` if there is no such entry.
+        word_rows: return the rows of a word, one or more: its own, else those of its pieces, else `UNKNOWN`.
+
+    Raises:
+        ValueError: `subwords` with n-grams.
     """
 
     entries: Words | Fingerprints
     rows: Sequence[int] | None
     max_ngram: int
     max_length: int
+    subwords: bool = False
 
     row: Callable[[str], int] = field(init=False, repr=False, compare=False)
+    word_rows: Callable[[str], tuple[int, ...]] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        find, rows = self.entries.find, self.rows
+        if self.subwords and self.max_ngram > 1:
+            raise ValueError("a vocabulary has subwords or n-grams, not both")
+        find, rows, subwords = self.entries.find, self.rows, self.subwords
 
-        @lru_cache(_CACHED)
         def row(entry: str) -> int:
             position = find(entry)
             return UNKNOWN if position is None else 1 + position if rows is None else rows[position]
 
-        object.__setattr__(self, "row", row)
+        @lru_cache(_CACHED)
+        def word_rows(word: str) -> tuple[int, ...]:
+            whole = row(word)
+            return (whole,) if whole != UNKNOWN or not subwords else _split(word, row)
+
+        object.__setattr__(self, "row", lru_cache(_CACHED)(row))
+        object.__setattr__(self, "word_rows", word_rows)
 
     def __repr__(self) -> str:
         entries = f"{len(self.entries):,} {'words' if isinstance(self.entries, Words) else 'fingerprints'}"
-        return f"Vocabulary({entries}, max_ngram={self.max_ngram}, max_length={self.max_length})"
+        limit = "subwords" if self.subwords else f"max_ngram={self.max_ngram}"
+        return f"Vocabulary({entries}, {limit}, max_length={self.max_length})"
 
     @property
     def size(self) -> int:
@@ -239,13 +281,13 @@ class Vocabulary:
 
     def encode(self, texts: Iterable[str]) -> Encoded:
         """Encode texts as row ids."""
-        row = self.row
+        row, word_rows = self.row, self.word_rows
         # A bytearray of the narrowest type, since a transfer set may hold ten million texts.
         ids, dtype = bytearray(), np.min_scalar_type(self.size)
         starts = array("q", [0])
         for text in texts:
             tokens = words(text)[: self.max_length]
-            rows = [row(word) for word in tokens] or [UNKNOWN]
+            rows = list(chain.from_iterable(map(word_rows, tokens))) or [UNKNOWN]
             if self.max_ngram > 1:
                 rows.extend(id_ for id_ in map(row, ngrams(tokens, self.max_ngram)) if id_ != UNKNOWN)
             ids += array(dtype.char, rows).tobytes()

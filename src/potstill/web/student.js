@@ -5,7 +5,7 @@
 // See file.py, facts.py, tokenizer.py and networks.py in potstill/runtime: both reject the same files.
 
 const ARCHITECTURES = ["mlp", "attention", "cnn", "bigru"];
-const EXPLAINED = 1000, SHARED = 128, STRINGS = 64, CALIBRATED = 32, MULTI_LABEL = 16;
+const EXPLAINED = 1000, SHARED = 128, STRINGS = 64, CALIBRATED = 32, MULTI_LABEL = 16, SUBWORDS = 8;
 const FIGURES = ["accuracy", "accuracy_low", "accuracy_high", "macro_f1", "calibration_error"];
 const SPACE = "\\t-\\r\\x1c-\\x20\\x85\\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000";
 // Scripts without spaces between words.
@@ -110,12 +110,12 @@ export async function load(bytes) {
   let at = 27, rows = count, temperature = 1;
   if (code & SHARED) rows = view.getUint32((at += 4) - 4, true);
   if (code & CALIBRATED) temperature = view.getFloat32((at += 4) - 4, true);
-  const index = code & 15, architecture = ARCHITECTURES[index], strings = code & STRINGS;
+  const index = code & 7, architecture = ARCHITECTURES[index], strings = code & STRINGS;
   need(index !== 4, "the architecture bilstm is no longer supported");
   need(architecture && [tableBits, otherBits].every((width) => (width >= 2 && width <= 8) || width === 32));
   need(strings ? !(bits || riceBits || bucketsLog2) : bucketsLog2 <= bits && bits <= 32 && riceBits <= 31);
   need(Math.min(embedding, hidden, maxLength, count, rows, maxNgram) >= 1 && Math.max(embedding, hidden) <= 1024);
-  need(maxNgram <= (architecture === "mlp" ? 5 : 1) && rows <= count && count <= 1 << 18);
+  need(maxNgram <= (architecture === "mlp" && !(code & SUBWORDS) ? 5 : 1) && rows <= count && count <= 1 << 18);
   need(temperature >= 1e-3 && temperature <= 1e3);
   const part = (size) => (need(at + size <= bytes.length, "the file ends too early"), bytes.subarray(at, (at += size)));
   const labels = decoder().decode(part(labelsSize)).split("\n");
@@ -181,20 +181,35 @@ export async function load(bytes) {
   };
   const row = (entry) => (strings ? known.get(entry) : rowOfPrint(fingerprint(entry, salts, bits))) ?? 0;
 
-  // The rows of words and n-grams, each with the range of its words.
+  // The rows of a word's longest pieces; [0] if a part of it is not known.
+  const split = (word) => {
+    const rows = [], characters = Array.from(word);
+    for (let start = 0; start < characters.length && characters.length <= 100; ) {
+      let end = Math.min(start + 32, characters.length) + 1, id = 0;
+      while (!id && --end > start) id = row((start ? "##" : "") + characters.slice(start, end).join(""));
+      if (!id) return [0];
+      rows.push(id), (start = end);
+    }
+    return rows.length ? rows : [0];
+  };
+  // The rows of words or their pieces, and of n-grams, each with the range of its words, and whether it goes if one is
+  // occluded; otherwise it becomes unknown.
   const encode = (found) => {
-    const rows = found.map((word, i) => [row(word), i, i + 1]);
+    const rows = found.flatMap((word, i) => {
+      const id = row(word);
+      return (id || !(code & SUBWORDS) ? [id] : split(word)).map((id, j) => [id, i, i + 1, j]);
+    });
     for (let length = 2; length <= maxNgram; length++)
       for (let i = 0; i + length <= found.length; i++) {
         const id = row(found.slice(i, i + length).join(" "));
-        if (id) rows.push([id, i, i + length]);
+        if (id) rows.push([id, i, i + length, 1]);
       }
     return rows.length ? rows : [[0, 0, 1]];
   };
   const logs = thresholds ? (x) => x.map((y) => logSoftmax([0, y])[1]) : logSoftmax;
   // Log-probabilities, optionally with a word occluded.
   const score = (rows, occluded = -1) => {
-    const ids = rows.flatMap(([id, from, to]) => (occluded < from || occluded >= to ? id : to - from > 1 ? [] : 0));
+    const ids = rows.flatMap(([id, from, to, goes]) => (occluded < from || occluded >= to ? id : goes ? [] : 0));
     return logs(forward(net, ids).map((x) => x / temperature));
   };
   const cut = (text) => words(text).slice(0, maxLength);
