@@ -1,33 +1,80 @@
-"""Stage `student`: distil the teacher into a tiny network."""
+"""Stage `student`: find the smallest student that keeps its teacher's accuracy, among the candidates of the ladder."""
 
 from potstill.core.start import run
 
-from potstill.core import device, paths, tracking, truncation
+import shutil
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+import potstill
+from potstill.core import files, paths, tracking, truncation
+from potstill.core.params import section
 from potstill.core.resources import record_resources
 from potstill.data import transfer
 from potstill.data.dataset import Dataset
-from potstill.student.distil import distil
-from potstill.student.params import StudentParams
+from potstill.scoring.ensemble import average
+from potstill.student import candidates, ladder
+from potstill.student.candidates import PARAMS, Inputs, Result
+from potstill.student.params import DistilParams, StudentParams
 from potstill.student.vocabulary import truncated_share
 
+METRICS = paths.METRICS / "student"
 
-@record_resources(paths.METRICS / "student" / "resources.json")
+
+@record_resources(METRICS / "resources.json")
 def main() -> None:
-    """Read the prepared data and the transfer set; write `models/student` and `metrics/student`."""
+    """Read the prepared data, the transfer set and the teacher; write `models/student` and `metrics/student`."""
     params = StudentParams.load()
     data = Dataset.load(paths.PREPARED, unlabelled=False)
-    train = transfer.read(paths.ENSEMBLE, data.labels, params.sources)
-    device.use_threads(params.threads)
-    metrics = paths.METRICS / "student"
-    with tracking.curves(metrics) as log:
-        trained = distil(data.labels, train.texts, train.logits, data.validation, params, log)
-    size = trained.save(paths.STUDENT)
+    inputs, rungs = read(data), params.candidates()
+    unavailable = {name: reason for name, rung in rungs.items() if (reason := candidates.obstacle(rung, inputs))}
+    sources = tuple(params.sources or candidates.choose_sources(inputs, *params.smallest))
+    possible = {name: rung for name, rung in rungs.items() if name not in unavailable}
+    results = candidates.climb(inputs, possible, sources, params.tolerance)
+    rows = [result.row for result in results.values()]
+    name = ladder.choose(rows, params.tolerance)
+    with files.atomic_write(paths.STUDENT) as folder:
+        shutil.copytree(results[name].folder, folder)
+        files.write_json(folder / PARAMS, rungs[name].model_dump() | {"sources": sources})
+    rows = ladder.table({name: rung.architecture for name, rung in rungs.items()}, unavailable, rows, name)
+    files.write_json(METRICS / "ladder.json", [asdict(row) for row in rows])
+    write_metrics(name, rungs[name], results[name], sources, data)
+
+
+def read(data: Dataset) -> Inputs:
+    """Return what the candidates learn from."""
+    teachers = section("label").load().teachers
+    count = len(data.validation)
+    predicted = [
+        tracking.read_predictions(paths.METRICS / "teacher" / name / "validation.csv", data.labels, count)
+        for name in teachers
+    ]
+    first = paths.TEACHER / teachers[0]
+    is_checkpoint = files.read_json(first / "teacher.json").get("kind") == "checkpoint"
+    code = Path(potstill.__file__).parent
+    used = [paths.PREPARED, paths.ENSEMBLE, first, code / "student", code / "runtime"]
+    return Inputs(
+        paths.PREPARED, paths.ENSEMBLE, first if is_checkpoint else None, average(predicted, data.multi_label),
+        paths.SCRATCH / "student", files.cache_key(*map(files.sha256, used)),
+    )  # fmt: skip
+
+
+def write_metrics(name: str, params: DistilParams, result: Result, sources: tuple[str, ...], data: Dataset) -> None:
+    """Write the metrics and the curves of the student."""
+    learned = transfer.read(paths.ENSEMBLE, data.labels, sources)
+    with tracking.curves(METRICS) as log:
+        for epoch in result.epochs:
+            log(epoch)
     truncated = {
-        "transfer": truncated_share(train.texts, params.max_length),
+        "transfer": truncated_share(learned.texts, params.max_length),
         "validation": truncated_share(data.validation["text"].tolist(), params.max_length),
     }
-    summary = tracking.network_metrics(trained.best, trained.student.parameters, size)
-    tracking.write_metrics(metrics, "student", {**summary, "truncated": truncated})
+    assert result.row.parameters and result.row.bytes
+    summary = tracking.network_metrics(result.best, result.row.parameters, result.row.bytes)
+    facts = {"rung": name, "sources": ", ".join(sources), **summary, "truncated": truncated}
+    tracking.write_metrics(METRICS, "student", facts)
     truncation.note("student.max_length", truncated)
 
 

@@ -31,7 +31,7 @@ def written(made):
 
 def with_json(text):
     """A file whose facts are this JSON, which includes its two words."""
-    body = ones_student().to_bytes()[8:].removesuffix(file._deflate({"words": "a\nb"}))
+    body = ones_student().to_bytes()[8:].removesuffix(file.deflate({"words": "a\nb"}))
     return fuzz.seal(body + zlib.compress(text.encode("utf-8", "surrogatepass"), 9, wbits=-15))
 
 

@@ -142,7 +142,7 @@ def forge(rng: random.Random) -> bytes:
     facts = dict(made.facts)
     if isinstance(made.vocabulary.entries, Words):
         facts["words"] = "\n".join(made.vocabulary.entries.strings)
-    bare = body[: len(body) - len(file._deflate(facts))]
+    bare = body[: len(body) - len(file.deflate(facts))]
     way = rng.randrange(6)
     if way == 0:
         return seal(body)

@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 import onnx
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper
 
 from potstill.runtime.file import TABLE
 from potstill.runtime.model import Student
+from potstill.runtime.onnx_graph import ALL, PAD, Graph, floats, ints
 from potstill.runtime.tokenizer import JOINERS, SPACELESS, Vocabulary, Words
 
-OPSET = 20
 LOCALE = "C.UTF-8"  # others may be missing, or lower-case differently
 # `tokenizer.words` as a regular expression. RE2 cannot subtract classes; [^\PL…] are the letters except ….
 _SPACE = r"\x{09}-\x{0d}\x{1c}-\x{20}\x{85}\x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000}"
@@ -25,48 +25,7 @@ _LETTER = rf"[^\PL{SPACELESS}]|[^\PN{SPACELESS}]"
 _EDGES = [0, *(ord(edge) + i % 2 for i, edge in enumerate(SPACELESS.replace("-", ""))), 0x110000]
 _SPACED = "".join(rf"\x{{{start:x}}}-\x{{{end - 1:x}}}" for start, end in zip(_EDGES[::2], _EDGES[1::2], strict=True))
 TOKEN = rf"(?:{_LETTER}|_)(?:{_LETTER}|[_{_MARK}])*|[^{_MARK}{_SPACED}][{_MARK}]*|[^\pL\pN_{_MARK}{SPACELESS}{_SPACE}]"
-PAD = -1  # the id where there is no word
 _GATES = (1, 0, 2)  # ONNX's order of the gates of a GRU, as indices into torch's
-
-
-class _Graph:
-    """Builds the nodes and constants of a graph; values are referred to by their names."""
-
-    def __init__(self) -> None:
-        self.nodes: list[onnx.NodeProto] = []
-        self.constants: dict[str, onnx.TensorProto] = {}
-
-    def __call__(self, operator: str, *inputs: Any, output: str = "", domain: str = "", **attributes: Any) -> str:
-        """Add a node with one output, and return its name."""
-        output = output or f"{operator.lower()}{len(self.nodes)}"
-        names = [value if isinstance(value, str) else self.constant(value) for value in inputs]
-        self.nodes.append(helper.make_node(operator, names, [output], domain=domain, **attributes))
-        return output
-
-    def constant(self, value: Any, name: str = "") -> str:
-        """Add a constant, unless there is an equal one, and return its name."""
-        tensor = numpy_helper.from_array(np.asarray(value))
-        for known, other in self.constants.items():
-            if other == tensor:
-                return known
-        name = name or f"constant{len(self.constants)}"
-        self.constants[name] = tensor
-        return name
-
-    def cut(self, value: str, start: int, end: int) -> str:
-        """Return columns `start` to `end` of a matrix."""
-        return self("Slice", value, _ints(start), _ints(end), _ints(1))
-
-
-_ALL = np.iinfo(np.int64).max
-
-
-def _ints(*values: int) -> np.ndarray:
-    return np.array(values, np.int64)
-
-
-def _floats(*values: float) -> np.ndarray:
-    return np.array(values, np.float32)
 
 
 def takes_text(vocabulary: Vocabulary) -> bool:
@@ -82,16 +41,16 @@ def build(student: Student) -> onnx.ModelProto:
     Its outputs are `label`, strings (texts,), and `probabilities`, float32 (texts, classes). In a multi-label task
     `label` is of shape (texts, classes): the names of a text's labels, each in its column, and empty strings.
     """
-    graph = _Graph()
+    graph = Graph()
     if takes_text(student.vocabulary):
         given = helper.make_tensor_value_info("text", TensorProto.STRING, ["texts"])
         ids = _ids(graph, student)
     else:
         given = helper.make_tensor_value_info("ids", TensorProto.INT64, ["texts", "words"])
-        ids = graph("Pad", "ids", _ints(0, 0, 1, 0), _ints(PAD))
+        ids = graph("Pad", "ids", ints(0, 0, 1, 0), ints(PAD))
     logits = _logits(graph, student, _filled(graph, ids))
-    logits = graph("Slice", logits, _ints(0), _ints(-1), _ints(0))
-    logits = graph("Div", logits, _floats(student.temperature))
+    logits = graph("Slice", logits, ints(0), ints(-1), ints(0))
+    logits = graph("Div", logits, floats(student.temperature))
     names, columns = np.array(student.labels, object), [len(student.labels)]
     if student.thresholds is None:
         graph("Softmax", logits, axis=1, output="probabilities")
@@ -102,28 +61,22 @@ def build(student: Student) -> onnx.ModelProto:
         columns = []
     else:
         graph("Sigmoid", logits, output="probabilities")
-        chosen = graph("GreaterOrEqual", "probabilities", _floats(*student.thresholds))
+        chosen = graph("GreaterOrEqual", "probabilities", floats(*student.thresholds))
         graph("Where", chosen, names, np.array([""], object), output="label")
     outputs = [
         helper.make_tensor_value_info("label", TensorProto.STRING, ["texts", *columns]),
         helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["texts", len(student.labels)]),
     ]
-    for name, tensor in graph.constants.items():
-        tensor.name = name
-    made = helper.make_graph(graph.nodes, "student", [given], outputs, list(graph.constants.values()))
-    opsets = [helper.make_opsetid(*opset) for opset in (("", OPSET), ("ai.onnx.ml", 2), ("com.microsoft", 1))]
-    model = helper.make_model(made, producer_name="potstill", ir_version=9, opset_imports=opsets)
-    onnx.checker.check_model(model)
-    return model
+    return graph.model(given, outputs)
 
 
-def _filled(graph: _Graph, ids: str) -> str:
+def _filled(graph: Graph, ids: str) -> str:
     """Give texts without words the id of one unknown word."""
-    ids = graph("Pad", ids, _ints(0, 0, 0, 1), _ints(PAD))  # in case no text has a word
-    return graph("Concat", graph("Max", graph.cut(ids, 0, 1), _ints(0)), graph.cut(ids, 1, _ALL), axis=1)
+    ids = graph("Pad", ids, ints(0, 0, 0, 1), ints(PAD))  # in case no text has a word
+    return graph("Concat", graph("Max", graph.cut(ids, 0, 1), ints(0)), graph.cut(ids, 1, ALL), axis=1)
 
 
-def _ids(graph: _Graph, student: Student) -> str:
+def _ids(graph: Graph, student: Student) -> str:
     """Look up the ids of texts, and of an empty one after them, since the operators fail without any text."""
     vocabulary = student.vocabulary
     entries = student.words or []
@@ -146,7 +99,7 @@ def _ids(graph: _Graph, student: Student) -> str:
     for length in range(2, vocabulary.max_ngram + 1):
         joined = graph.cut(tokens, 0, 1 - length)
         for i in range(1, length):
-            end = _ALL if i == length - 1 else 1 + i - length
+            end = ALL if i == length - 1 else 1 + i - length
             joined = graph(
                 "StringConcat", graph("StringConcat", joined, np.array(" ", object)), graph.cut(tokens, i, end)
             )
@@ -154,12 +107,12 @@ def _ids(graph: _Graph, student: Student) -> str:
     return graph("Concat", *parts, axis=1) if len(parts) > 1 else parts[0]
 
 
-def _logits(graph: _Graph, student: Student, ids: str) -> str:
+def _logits(graph: Graph, student: Student, ids: str) -> str:
     """Compute logits from ids, as `runtime.networks` does."""
-    known = graph("GreaterOrEqual", ids, _ints(0))
+    known = graph("GreaterOrEqual", ids, ints(0))
     there = graph("Cast", known, to=TensorProto.FLOAT)
-    mask = graph("Unsqueeze", there, _ints(2))
-    vectors = _vectors(graph, student, graph("Max", ids, _ints(0)))
+    mask = graph("Unsqueeze", there, ints(2))
+    vectors = _vectors(graph, student, graph("Max", ids, ints(0)))
     vectors = graph("Mul", vectors, mask)  # (texts, words, width)
     architecture = student.shape.architecture
 
@@ -170,30 +123,30 @@ def _logits(graph: _Graph, student: Student, ids: str) -> str:
         return graph("Conv", turned, kernel, bias, pads=[padding, padding])
 
     if architecture == "mlp":
-        total = graph("ReduceSum", vectors, _ints(1), keepdims=0)
-        features = graph("Div", total, graph("ReduceSum", there, _ints(1), keepdims=1))
+        total = graph("ReduceSum", vectors, ints(1), keepdims=0)
+        features = graph("Div", total, graph("ReduceSum", there, ints(1), keepdims=1))
     elif architecture == "attention":
         scores = convolve("weight", 2)
-        scores = graph("Where", graph("Unsqueeze", known, _ints(1)), scores, _floats(-np.inf))
-        features = graph("Squeeze", graph("MatMul", graph("Softmax", scores, axis=2), vectors), _ints(1))
+        scores = graph("Where", graph("Unsqueeze", known, ints(1)), scores, floats(-np.inf))
+        features = graph("Squeeze", graph("MatMul", graph("Softmax", scores, axis=2), vectors), ints(1))
     elif architecture == "cnn":
-        activations = graph("Mul", graph("Relu", convolve("convolution", 1)), graph("Unsqueeze", there, _ints(1)))
-        features = graph("ReduceMax", activations, _ints(2), keepdims=0)
+        activations = graph("Mul", graph("Relu", convolve("convolution", 1)), graph("Unsqueeze", there, ints(1)))
+        features = graph("ReduceMax", activations, ints(2), keepdims=0)
     else:
         features = _bigru(graph, student, vectors, known)
     head, bias = (_weight(graph, student, f"head.{part}") for part in ("weight", "bias"))
     return graph("Gemm", features, head, bias, transB=1)
 
 
-def _bigru(graph: _Graph, student: Student, vectors: str, known: str) -> str:
-    lengths = graph("ReduceSum", graph("Cast", known, to=TensorProto.INT32), _ints(1), keepdims=0)
+def _bigru(graph: Graph, student: Student, vectors: str, known: str) -> str:
+    lengths = graph("ReduceSum", graph("Cast", known, to=TensorProto.INT32), ints(1), keepdims=0)
 
     def both(*names: str) -> str:
         """Stack the weights of both directions, (2, 3 × hidden, …)."""
         sides = []
         for side in ("forwards", "backwards"):
             parts = [_weight(graph, student, f"{side}.{name}", _GATES) for name in names]
-            sides.append(graph("Unsqueeze", graph("Concat", *parts, axis=0), _ints(0)))
+            sides.append(graph("Unsqueeze", graph("Concat", *parts, axis=0), ints(0)))
         return graph("Concat", *sides, axis=0)
 
     hidden = student.shape.hidden
@@ -203,13 +156,13 @@ def _bigru(graph: _Graph, student: Student, vectors: str, known: str) -> str:
     states = graph(
         "GRU", turned, *weights, lengths, direction="bidirectional", hidden_size=hidden, linear_before_reset=1
     )
-    there = graph("Unsqueeze", graph("Transpose", known, perm=[1, 0]), _ints(1, 3))
-    states = graph("Where", there, states, _floats(-1))  # states lie above -1
-    features = graph("Transpose", graph("ReduceMax", states, _ints(0), keepdims=0), perm=[1, 0, 2])
-    return graph("Reshape", features, _ints(0, 2 * hidden))
+    there = graph("Unsqueeze", graph("Transpose", known, perm=[1, 0]), ints(1, 3))
+    states = graph("Where", there, states, floats(-1))  # states lie above -1
+    features = graph("Transpose", graph("ReduceMax", states, ints(0), keepdims=0), perm=[1, 0, 2])
+    return graph("Reshape", features, ints(0, 2 * hidden))
 
 
-def _weight(graph: _Graph, student: Student, name: str, order: tuple[int, ...] = ()) -> str:
+def _weight(graph: Graph, student: Student, name: str, order: tuple[int, ...] = ()) -> str:
     """Add a weight, as int8 and a step if it is quantized, with its gates in the given order."""
     values = student.weights[name]
     if order:
@@ -221,7 +174,7 @@ def _weight(graph: _Graph, student: Student, name: str, order: tuple[int, ...] =
     return graph("DequantizeLinear", graph.constant(_integers(values, step), name), step)
 
 
-def _vectors(graph: _Graph, student: Student, ids: str) -> str:
+def _vectors(graph: Graph, student: Student, ids: str) -> str:
     """Look up the word vectors of ids; a quantized table is looked up before it is scaled."""
     table = student.weights[TABLE]
     if TABLE not in student.steps:

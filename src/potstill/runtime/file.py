@@ -269,7 +269,7 @@ def _pack(contents: Contents) -> bytes:
         rows=rows,
         temperature=contents.temperature,
     )
-    body = header.pack() + labels + salts + np.packbits(np.concatenate(bits)).tobytes() + _deflate(facts)
+    body = header.pack() + labels + salts + np.packbits(np.concatenate(bits)).tobytes() + deflate(facts)
     return MAGIC + zlib.crc32(body).to_bytes(4, "little") + body
 
 
@@ -311,7 +311,7 @@ def _unpack(body: memoryview) -> Contents:
     shape = Shape(_ARCHITECTURES[header.architecture], header.embedding, header.hidden)
     bits = header.table_bits, header.other_bits
     weights, steps = _read_weights(reader, shape, header.rows, len(labels), bits)
-    facts = _inflate(reader.rest(), min(MAX_FACTS_BYTES, MAX_INFLATION * len(body) + (1 << 20)))
+    facts = inflate(reader.rest(), min(MAX_FACTS_BYTES, MAX_INFLATION * len(body) + (1 << 20)))
     fact_checks.check(facts, header.words - 1)
     entries: Words | Fingerprints
     if header.code & STRINGS:
@@ -399,12 +399,16 @@ class _Reader:
         return self._bytes[(self._position + 7) >> 3 :].tobytes()
 
 
-def _deflate(facts: dict[str, Any]) -> bytes:
+def deflate(facts: dict[str, Any]) -> bytes:
+    """Return facts as deflated JSON; equal facts give equal bytes.
+
+    Raises:
+        ValueError: they are not JSON.
+    """
     if not facts:
         return b""
     _require(_has_string_keys(facts), "its facts are not JSON: a key is not a string")
     try:
-        # Sorted, so that equal facts give equal bytes.
         text = json.dumps(facts, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     except TypeError as error:
         raise ValueError(f"its facts are not JSON: {error}") from None
@@ -418,7 +422,12 @@ def _has_string_keys(value: Any) -> bool:
     return not isinstance(value, (list, tuple)) or all(map(_has_string_keys, value))
 
 
-def _inflate(data: bytes, max_size: int) -> Any:
+def inflate(data: bytes, max_size: int) -> Any:
+    """Return the JSON of which `deflate` made bytes, if it is at most `max_size` bytes long.
+
+    Raises:
+        ValueError: it is longer, damaged or cut off.
+    """
     if not data:
         return {}
     inflator = zlib.decompressobj(-zlib.MAX_WBITS)

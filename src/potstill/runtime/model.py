@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from itertools import count
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 
 from potstill.core import files
-from potstill.core.errors import PotstillError
+from potstill.core.errors import PotstillError, missing_package
 from potstill.core.labels import predict_labels, probabilities
 from potstill.runtime import fast, file
 from potstill.runtime.facts import split_words
@@ -29,44 +29,53 @@ WORDS, UNROUNDED = "words.json", "unrounded.safetensors"
 # Texts scored at once without the kernel, and their ids with padding: a text of subwords may be a hundred times as long
 # as `max_length`.
 BATCH, BATCH_IDS = 512, 1 << 16
+TRANSFORMER_MAGIC = b"pot2"  # of the files of `runtime.transformer`
 TABLES = ("columns", "column_names")  # attributes of tables only: of pandas, Polars, Arrow, DuckDB and datasets
 FOREIGN = {b"PK\3\4": "a ZIP archive", b"\x1f\x8b": "a gzip archive", b"\x08": "an ONNX model", b"{": "JSON"}
 MISSING = ("NAType", "NaTType")  # of pandas, which is not imported here
 
 
-@dataclass(frozen=True, repr=False)
-class Student(Contents):
-    """A small text classifier: the contents of a model file, and predictions.
+class Classifier:
+    """A student of any kind: predictions, and reading and writing its model file.
 
     Texts are a list or any other iterable, a NumPy array, a column (pandas or Polars Series, Arrow array), or any
     object with Arrow's C data interface. A single string, even an empty one, is one text. Categories and dictionaries
     are read as their strings. A missing text (None, NaN, null) or one that is not a string raises a TypeError that
     gives its position; a table raises a TypeError as well: pass its column, as in `student.predict(table["text"])`.
     A text of an Arrow array that is not UTF-8 raises a ValueError that gives its position.
+
+    Attributes:
+        labels: the names of the classes.
+        temperature: what logits are divided by to calibrate probabilities.
+        thresholds: in a multi-label task, the least probability with which a text has each label; None otherwise.
+        facts: metadata, see the module `facts`.
     """
+
+    labels: list[str]
+    temperature: float
+    thresholds: list[float] | None
+    facts: dict[str, Any]
 
     def __repr__(self) -> str:
         return (
-            f"Student({self.shape.architecture}, {len(self.labels):,} labels, {self.parameters:,} parameters, "
+            f"{type(self).__name__}({self.architecture}, {len(self.labels):,} labels, {self.parameters:,} parameters, "
             f"{len(self.to_bytes()):,} bytes)"
         )
+
+    @property
+    def architecture(self) -> str:
+        """Name of the network's architecture."""
+        raise NotImplementedError
+
+    @property
+    def parameters(self) -> int:
+        """Number of trained parameters of the network."""
+        raise NotImplementedError
 
     @property
     def classes_(self) -> np.ndarray:
         """The names of the classes, in the order of the columns of `predict_proba`."""
         return np.array(self.labels)
-
-    @property
-    def parameters(self) -> int:
-        """Number of trained parameters of the network."""
-        return sum(weight.size for weight in self.weights.values())
-
-    @property
-    def words(self) -> list[str] | None:
-        """The entries of the vocabulary in the order of their rows; None if the file does not name them."""
-        if isinstance(self.vocabulary.entries, Words):
-            return list(self.vocabulary.entries.strings)
-        return split_words(self.facts["words"]) if "words" in self.facts else None
 
     def predict(self, texts: Any) -> np.ndarray:
         """Predict the most probable class of each text.
@@ -95,41 +104,16 @@ class Student(Contents):
         """Return calibrated logits, float32 of shape (texts, classes): the input of softmax or sigmoid."""
         return self._score(texts, Output.LOGITS)
 
-    def logits(self, texts: Encoded) -> np.ndarray:
-        """Return calibrated logits of encoded texts by numpy, float32 of shape (texts, classes)."""
-        forward = ARCHITECTURES[self.shape.architecture]
-        lengths = texts.lengths
-        order = np.argsort(-lengths, kind="stable")
-        scored = np.empty((len(texts), len(self.labels)), np.float32)
-        start = 0
-        while start < len(texts):
-            size = max(1, min(BATCH, BATCH_IDS // int(lengths[order[start]])))
-            chosen = order[start : start + size]
-            scored[chosen] = forward(self.weights, *pad(texts, chosen))
-            start += size
-        return scored / np.float32(self.temperature)
+    def encode(self, texts: Iterable[str]) -> Encoded:
+        """Encode texts as ids: the rows of the embedding table."""
+        raise NotImplementedError
 
-    @cached_property
-    def _kernel(self) -> fast.Scorer | None:
-        return fast.Scorer.build(self.vocabulary, self.shape, self.weights, self.temperature)
+    def logits(self, texts: Encoded) -> np.ndarray:
+        """Return calibrated logits of encoded texts, float32 of shape (texts, classes)."""
+        raise NotImplementedError
 
     def _score(self, texts: Any, output: Output) -> np.ndarray:
-        if isinstance(texts, str):
-            texts = [texts]
-        elif not isinstance(texts, (list, tuple)) and not (_is_arrow(texts.__class__) and self._kernel):
-            if getattr(texts, "ndim", 1) != 1:
-                raise TypeError(f"texts has {texts.ndim} dimensions: give an array of one, or a string")
-            texts = as_list(texts)
-        if self._kernel:
-            try:
-                return self._kernel(texts, output)
-            except NotImplementedError:  # an Arrow array of another type than strings
-                return self._score(as_list(texts), output)
-            except TypeError:
-                if isinstance(texts, (list, tuple)):
-                    all(map(_checked, texts, count()))  # raises the error that gives its position
-                raise
-        logits = self.logits(self.vocabulary.encode(map(_checked, texts, count())))
+        logits = self.logits(self.encode(map(_checked, _sequence(texts), count())))
         if output == Output.CLASSES:
             return logits.argmax(1)
         if output == Output.LOGITS:
@@ -138,16 +122,23 @@ class Student(Contents):
 
     def to_bytes(self) -> bytes:
         """Return the bytes of the model file."""
-        return file.pack(self)
+        raise NotImplementedError
 
     @classmethod
-    def from_bytes(cls, data: bytes) -> Self:
-        """Read the bytes of a model file.
+    def from_bytes(cls, data: bytes) -> "Classifier":
+        """Read the bytes of a model file, of whatever kind of student.
 
         Raises:
             FormatError: they are damaged, or not those of a model file.
+            PotstillError: its kind of student requires packages that are not installed.
         """
-        return cls(**vars(file.unpack(data)))
+        if data[:4] != TRANSFORMER_MAGIC:
+            return Student(**vars(file.unpack(data)))
+        try:
+            from potstill.runtime.transformer.model import Transformer
+        except ModuleNotFoundError as error:
+            raise missing_package(error.name, "transformer") from None
+        return Transformer.unpack(data)
 
     def __reduce__(self) -> Any:
         """Pickle (for Spark, Ray and other processes) as the bytes of the model file."""
@@ -164,11 +155,12 @@ class Student(Contents):
             stream.write(content)
 
     @classmethod
-    def load(cls, path: Path | str | bytes) -> Self:
-        """Read a model file.
+    def load(cls, path: Path | str | bytes) -> "Classifier":
+        """Read a model file, of whatever kind of student.
 
         Raises:
-            PotstillError: the file is missing, damaged, or not a potstill model file.
+            PotstillError: the file is missing, damaged, or not a potstill model file; or its kind of student requires
+                packages that are not installed.
         """
         name = os.fsdecode(path)
         try:
@@ -190,12 +182,91 @@ class Student(Contents):
             raise PotstillError(f"{name}: it cannot be loaded: {error}. {advice}") from None
 
 
+@dataclass(frozen=True, repr=False)
+class Student(Contents, Classifier):
+    """A student over words: the contents of its model file, and predictions."""
+
+    @property
+    def architecture(self) -> str:
+        """Name of the network's architecture."""
+        return self.shape.architecture
+
+    @property
+    def parameters(self) -> int:
+        """Number of trained parameters of the network."""
+        return sum(weight.size for weight in self.weights.values())
+
+    @property
+    def words(self) -> list[str] | None:
+        """The entries of the vocabulary in the order of their rows; None if the file does not name them."""
+        if isinstance(self.vocabulary.entries, Words):
+            return list(self.vocabulary.entries.strings)
+        return split_words(self.facts["words"]) if "words" in self.facts else None
+
+    def encode(self, texts: Iterable[str]) -> Encoded:
+        """Encode texts as ids: the rows of the embedding table."""
+        return self.vocabulary.encode(texts)
+
+    def logits(self, texts: Encoded) -> np.ndarray:
+        """Return calibrated logits of encoded texts by numpy, float32 of shape (texts, classes)."""
+        forward = ARCHITECTURES[self.shape.architecture]
+        lengths = texts.lengths
+        order = np.argsort(-lengths, kind="stable")
+        scored = np.empty((len(texts), len(self.labels)), np.float32)
+        start = 0
+        while start < len(texts):
+            size = max(1, min(BATCH, BATCH_IDS // int(lengths[order[start]])))
+            chosen = order[start : start + size]
+            scored[chosen] = forward(self.weights, *pad(texts, chosen))
+            start += size
+        return scored / np.float32(self.temperature)
+
+    @cached_property
+    def _kernel(self) -> fast.Scorer | None:
+        return fast.Scorer.build(self.vocabulary, self.shape, self.weights, self.temperature)
+
+    def _score(self, texts: Any, output: Output) -> np.ndarray:
+        if not self._kernel:
+            return super()._score(texts, output)
+        if isinstance(texts, (str, list, tuple)) or not _is_arrow(texts.__class__):
+            texts = _sequence(texts)
+        try:
+            return self._kernel(texts, output)
+        except NotImplementedError:  # an Arrow array of another type than strings
+            return self._score(as_list(texts), output)
+        except TypeError:
+            if isinstance(texts, (list, tuple)):
+                all(map(_checked, texts, count()))  # raises the error that gives its position
+            raise
+
+    def to_bytes(self) -> bytes:
+        """Return the bytes of the model file."""
+        return file.pack(self)
+
+
 def _kind_of(data: bytes) -> str:
     """Describe the content of a file that is not a model file."""
     for start, name in FOREIGN.items():
         if data.startswith(start):
             return f"found: {name}"
     return f"it begins with {data[:8]!r}" if data else "it is empty"
+
+
+def _sequence(texts: Any) -> list[Any] | tuple[Any, ...]:
+    """Return texts of any kind as a list or tuple.
+
+    Raises:
+        TypeError: they are no collection of texts, or of more than one dimension.
+        ValueError: a text of an Arrow array is not UTF-8.
+    """
+    if isinstance(texts, str):
+        return [texts]
+    if isinstance(texts, (list, tuple)):
+        return texts
+    _is_arrow(texts.__class__)  # raises the error of a type that is no collection of texts
+    if getattr(texts, "ndim", 1) != 1:
+        raise TypeError(f"texts has {texts.ndim} dimensions: give an array of one, or a string")
+    return as_list(texts)
 
 
 def as_list(texts: Any) -> list[Any]:

@@ -11,12 +11,14 @@ from safetensors.numpy import save_file
 from torch.nn import functional
 
 from potstill.core import files
+from potstill.core.errors import PotstillError
 from potstill.core.labels import probabilities
 from potstill.data.dataset import targets
 from potstill.runtime.file import FLOAT, TABLE, check
 from potstill.runtime.model import FILE, UNROUNDED, WORDS, Student
 from potstill.runtime.networks import Shape, Weights
-from potstill.student import networks, training, vocabulary
+from potstill.scoring.model import load as load_teacher
+from potstill.student import networks, training, transformer, vocabulary
 from potstill.student.params import DistilParams, NetworkParams
 from potstill.student.quantization import bits_of
 from potstill.student.training import Log
@@ -55,7 +57,7 @@ def distil(
     logits: np.ndarray,
     validation: pd.DataFrame,
     params: DistilParams,
-    vectors: TeacherVectors | None = None,
+    teacher: Path | None = None,
     log: Log = lambda epoch: None,
 ) -> Trained:
     """Train a student to predict its teacher's probabilities.
@@ -67,8 +69,12 @@ def distil(
         validation: a table with `text` and `label`, on which the best epoch is chosen. Its labels tell whether the task
             is multi-label.
         params: the settings.
-        vectors: the teacher's word vectors, which a student that splits words requires.
+        teacher: the folder of the fine-tuned teacher, whose word vectors a student that splits words has, and whose
+            layers a small Transformer begins with; other students do not need it.
         log: called after each epoch, see `training.fit`.
+
+    Raises:
+        PotstillError: the teacher cannot be loaded, or the student begins with a kind of teacher that it cannot use.
     """
     multi_label = validation["label"].dtype == object
     loss: training.Loss
@@ -76,8 +82,20 @@ def distil(
         loss = functional.mse_loss if multi_label else training.mse
     else:
         loss = partial(training.binary_kl if multi_label else training.kl, temperature=params.temperature)
-    soft = probabilities(logits, multi_label)
-    return train(labels, texts, soft, torch.from_numpy(logits), loss, validation, params, log, vectors)
+    soft, loss_targets = probabilities(logits, multi_label), torch.from_numpy(logits)
+    if params.kind == "table":
+        return train(labels, texts, soft, loss_targets, loss, validation, params, log)
+    if teacher is None:
+        raise PotstillError(
+            f"student: {params.kind} begin with a Transformer's weights. Set `student.architecture` and "
+            "`student.subwords` to null, or have a checkpoint label."
+        )
+    if params.kind == "subwords":
+        vectors = TeacherVectors(load_teacher(teacher))
+        return train(labels, texts, soft, loss_targets, loss, validation, params, log, vectors)
+    floats = params.model_copy(update={"weight_bits": None})  # rounded after the training
+    student, best = transformer.train(labels, texts, loss_targets, loss, validation, floats, params.layers, teacher, log)
+    return Trained(student, [], best, {})
 
 
 def train(

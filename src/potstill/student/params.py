@@ -141,6 +141,9 @@ _TRANSFORMER = _TABLE | {
 }
 
 
+_NOTHING = dict.fromkeys(Rung.model_fields)  # set by hand
+
+
 class StudentParams(Rung, Section):
     """The ladder, what is set by hand, and what all students share; `params.yaml` documents each key."""
 
@@ -178,6 +181,13 @@ class StudentParams(Rung, Section):
         if self.settings:
             return {BY_HAND: self._resolve(BY_HAND, Rung())}
         return {name: self._resolve(name, rung) for name, rung in self.ladder.items()}
+
+    @property
+    def smallest(self) -> tuple[str, DistilParams]:
+        """The name and the settings of the first rung over words, as the ladder has it."""
+        rungs = {name: self.model_copy(update=_NOTHING)._resolve(name, rung) for name, rung in self.ladder.items()}
+        tables = [(name, rung) for name, rung in rungs.items() if rung.kind == "table"]
+        return tables[0] if tables else (BY_HAND, self.model_copy(update=_NOTHING)._resolve(BY_HAND, Rung()))
 
     def _resolve(self, name: str, rung: Rung) -> DistilParams:
         """Return all settings of a rung.

@@ -147,7 +147,7 @@ def fit(
             total += value.item() * len(chosen)
         evaluated = copy.deepcopy(network)
         steps = active.quantize(evaluated) if active else {}
-        metrics = {"epoch": epoch, "loss": total / len(texts), **_evaluate(evaluated, validation, labels)}
+        metrics = {"epoch": epoch, "loss": total / len(texts), **evaluate(logits(evaluated, validation), labels)}
         log(metrics)
         if not fitted.best or _rank(metrics, params.metric) > _rank(fitted.best, params.metric):
             fitted = Fitted(metrics, steps, copy.deepcopy(network.state_dict()) if active else {})
@@ -157,8 +157,8 @@ def fit(
     return fitted
 
 
-def _evaluate(network: nn.Module, texts: Encoded, labels: np.ndarray) -> dict[str, float]:
-    scores = logits(network, texts)
+def evaluate(scores: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+    """Return the metrics on validation that `fit` logs, from logits, float32 (texts, classes)."""
     predicted = predict_labels_default(scores, labels)
     loss = cross_entropy if labels.ndim == 1 else binary_cross_entropy
     return {

@@ -1,0 +1,71 @@
+"""The weights of a small Transformer: int8 matrices and float vectors."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+
+LEVELS = 127  # a row's largest weight is this many steps
+SMALLEST_STEP = 2.0**-24  # the least half-precision float above 0
+
+
+@dataclass(frozen=True, eq=False)
+class Matrix:
+    """A matrix of int8 numbers with a step for each row.
+
+    Attributes:
+        values: int8 (rows, columns).
+        steps: float32 (rows,), half-precision floats above 0; a row's weights are `values` times its step.
+    """
+
+    values: np.ndarray
+    steps: np.ndarray
+
+    @classmethod
+    def round(cls, weights: np.ndarray) -> Self:
+        """Round float weights, symmetrically and row by row."""
+        steps = np.abs(weights).max(1).astype(np.float32) / LEVELS
+        # Rounded up to half precision, so that no weight is clipped.
+        halves = steps.astype(np.float16)
+        halves = np.where(halves < steps, np.nextafter(halves, np.float16(np.inf)), halves)
+        steps = np.maximum(halves.astype(np.float32), np.float32(SMALLEST_STEP))
+        return cls(np.rint(weights / steps[:, None]).astype(np.int8), steps)
+
+    def floats(self) -> np.ndarray:
+        """Return the weights, float32 (rows, columns)."""
+        return self.values * self.steps[:, None]
+
+    @property
+    def size(self) -> int:
+        """How many numbers."""
+        return self.values.size
+
+
+@dataclass(frozen=True, eq=False)
+class Weights:
+    """The weights of a network, named as in its state dict, and the ranges of its quantized activations.
+
+    Attributes:
+        matrices: by name.
+        vectors: float32, by name.
+        ranges: the least and the largest value of each of `Shape.inputs`; 0 lies between them.
+    """
+
+    matrices: Mapping[str, Matrix]
+    vectors: Mapping[str, np.ndarray]
+    ranges: Mapping[str, tuple[float, float]]
+
+    @classmethod
+    def round(cls, weights: Mapping[str, np.ndarray], ranges: Mapping[str, tuple[float, float]]) -> Self:
+        """Round float weights."""
+        matrices = {name: Matrix.round(array) for name, array in weights.items() if array.ndim == 2}
+        # Vectors are stored in half precision.
+        vectors = {name: array.astype(np.float16).astype(np.float32) for name, array in weights.items()
+                   if array.ndim == 1}
+        return cls(matrices, vectors, ranges)
+
+    @property
+    def size(self) -> int:
+        """How many numbers."""
+        return sum(part.size for part in (*self.matrices.values(), *self.vectors.values()))

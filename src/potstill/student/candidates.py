@@ -1,0 +1,251 @@
+"""Training the candidates of a ladder: in parallel, with results that are kept, so that a killed run resumes."""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass, fields
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from joblib import cpu_count
+from tqdm import tqdm
+
+from potstill.core import device, files
+from potstill.core.workers import workers
+from potstill.data import transfer
+from potstill.data.dataset import Dataset
+from potstill.data.transfer import TransferSet
+from potstill.student import ladder, transformer
+from potstill.student.distil import distil
+from potstill.student.ladder import HOPELESS, Row
+from potstill.student.params import DistilParams
+
+RESULT, STUDENT = "result.json", "student"  # in the folder of a candidate
+PARAMS = "params.json"  # in the folder of the student: its settings
+
+
+@dataclass(frozen=True, eq=False)
+class Inputs:
+    """What all candidates learn from.
+
+    Attributes:
+        prepared: the folder of the prepared data.
+        ensemble: the folder of the transfer set.
+        teacher: the folder of a fine-tuned teacher that labelled it, see `distil`; None if all are tables.
+        teacher_logits: the mean logits of all teachers for the validation texts, with NaN where a teacher has none.
+        scratch: the folder of the results.
+        key: a hash of the data, the teacher and the code.
+    """
+
+    prepared: Path
+    ensemble: Path
+    teacher: Path | None
+    teacher_logits: np.ndarray
+    scratch: Path
+    key: str
+
+    def __hash__(self) -> int:
+        return hash(self.key)
+
+
+@dataclass(frozen=True)
+class Task:
+    """A candidate to train.
+
+    Attributes:
+        name: the name of its rung.
+        params: its settings.
+        sources: the sources of the transfer set to train on.
+        goal: the validation accuracy that it should reach; it is given up where that is hopeless. None: never.
+    """
+
+    name: str
+    params: DistilParams
+    sources: tuple[str, ...]
+    goal: float | None = None
+
+    def folder(self, inputs: Inputs) -> Path:
+        """Return the folder of its result."""
+        settings = self.params.model_dump_json(exclude={"threads", "sources"})
+        key = files.cache_key(inputs.key, self.name, settings, ",".join(self.sources), str(self.goal))
+        return inputs.scratch / key
+
+
+@dataclass(frozen=True)
+class Result:
+    """A candidate that was trained.
+
+    Attributes:
+        row: its row of the ladder.
+        divergence: its KL divergence from the teacher on validation, see `ladder.divergence`; None without predictions.
+        epochs: the metrics of each epoch, see `training.fit`.
+        best: those of the epoch whose weights it has.
+        folder: where its files are, see `distil.Trained.save`; of a candidate that was given up there are none.
+    """
+
+    row: Row
+    divergence: float | None
+    epochs: list[dict[str, float]]
+    best: dict[str, float]
+    folder: Path
+
+
+class _GivenUp(Exception):
+    """A candidate is not trained to its end."""
+
+
+def choose_sources(inputs: Inputs, name: str, params: DistilParams) -> tuple[str, ...]:
+    """Return the sources of the transfer set whose student is closest to its teacher on validation.
+
+    Args:
+        inputs: what it learns from.
+        name, params: the candidate that is trained on each set of sources, see `ladder.source_sets`.
+    """
+    sets = ladder.source_sets(transfer.sources(inputs.ensemble))
+    if len(sets) == 1:
+        return sets[0]
+    tasks = [Task(name, params, sources) for sources in sets]
+    with closing(train(inputs, tasks)) as results:
+        scores = [result.best["validation_loss"] if result.divergence is None else result.divergence for result in results]
+    for sources, score in zip(sets, scores, strict=True):
+        tqdm.write(f"{name} on {', '.join(sources)}: {score:.4f} nats from its teacher on validation")
+    return sets[int(np.argmin(scores))]
+
+
+def obstacle(params: DistilParams, inputs: Inputs) -> str | None:
+    """Return why a candidate cannot be trained, as a sentence; None if it can."""
+    if params.kind == "table":
+        return None
+    if inputs.teacher is None:
+        return "It begins with a Transformer's weights, and the teacher is a table."
+    return transformer.obstacle(inputs.teacher) if params.kind == "transformer" else None
+
+
+def climb(
+    inputs: Inputs, rungs: Mapping[str, DistilParams], sources: tuple[str, ...], tolerance: float
+) -> dict[str, Result]:
+    """Train candidates until one keeps its teacher's accuracy, and return the results of those that were trained.
+
+    Args:
+        inputs: what they learn from.
+        rungs: their settings by name, in ascending order of size.
+        sources: the sources of the transfer set to train on.
+        tolerance: see `ladder.keeps`.
+    """
+    goal = ladder.accuracy(inputs.teacher_logits, _data(inputs).targets("validation"))
+    last = list(rungs)[-1]  # is trained to its end, as the last resort
+    tasks = [
+        Task(name, params, sources, None if goal is None or name == last else goal - tolerance)
+        for name, params in rungs.items()
+    ]
+    results: dict[str, Result] = {}
+    with closing(train(inputs, tasks)) as trained:
+        for result in trained:
+            results[result.row.rung] = result
+            tqdm.write(ladder.describe(result.row))
+            if ladder.keeps(result.row, tolerance):
+                break
+    return results
+
+
+def train(inputs: Inputs, tasks: Sequence[Task]) -> Iterator[Result]:
+    """Train candidates, as many at once as there are threads, and yield their results in the order of the tasks.
+
+    Those that are no longer wanted when the iterator is closed are stopped after their present epoch. A Transformer is
+    trained alone, with all threads.
+    """
+    stop = inputs.scratch / f"stop-{time.time_ns()}"
+    small = [task for task in tasks if task.params.kind != "transformer" and not (task.folder(inputs) / RESULT).exists()]
+    jobs = min(len(small), tasks[0].params.threads or cpu_count()) if tasks else 0
+    try:
+        if jobs > 1:
+            with workers(jobs) as pool:
+                running = {task: pool.submit(_result, inputs, task, stop) for task in small}
+                try:
+                    for task in tasks:
+                        yield running[task].result() if task in running else _result(inputs, task, stop)
+                finally:
+                    files.write_text(stop, "")
+        else:
+            for task in tasks:
+                yield _result(inputs, task, stop)
+    finally:
+        stop.unlink(missing_ok=True)
+
+
+def _result(inputs: Inputs, task: Task, stop: Path) -> Result:
+    """Train one candidate, unless its result is there from an earlier run."""
+    folder = task.folder(inputs)
+    if (kept := files.read_checkpoint(folder / RESULT, _is_result)) is not None:
+        return Result(**kept | {"row": Row(**kept["row"]), "folder": folder / STUDENT})
+    data, every = _data(inputs), _transfer_set(inputs, None)
+    learned = _transfer_set(inputs, task.sources)
+    # As many steps, whatever the sources.
+    epochs = max(1, round(task.params.epochs * len(every.texts) / len(learned.texts)))
+    params = task.params.model_copy(update={"epochs": epochs})
+    device.use_threads(params.threads if params.kind == "transformer" else 1)
+    log = _Log(task, epochs, stop)
+    try:
+        trained = distil(
+                data.labels, learned.texts, learned.logits, data.validation, params, inputs.teacher, log
+            )
+    except _GivenUp:
+        best = max(log.epochs, key=lambda epoch: epoch["validation_accuracy"])
+        accuracy = round(best["validation_accuracy"], 6)
+        row = Row(task.name, params.architecture, "stopped early", validation_accuracy=accuracy)
+        result = Result(row, None, log.epochs, best, folder / STUDENT)
+    else:
+        size = trained.save(folder / STUDENT)
+        logits = trained.student.decision_function(data.validation["text"].tolist())
+        labels = data.targets("validation")
+        row = Row(task.name, params.architecture, "too inaccurate", trained.student.parameters, size)
+        row = ladder.measure(row, logits, labels, inputs.teacher_logits)
+        distance = ladder.divergence(logits, inputs.teacher_logits, data.multi_label)
+        result = Result(row, distance, log.epochs, trained.best, folder / STUDENT)
+    folder.mkdir(parents=True, exist_ok=True)
+    files.write_json(folder / RESULT, {key: value for key, value in asdict(result).items() if key != "folder"})
+    return result
+
+
+@cache
+def _data(inputs: Inputs) -> Dataset:
+    return Dataset.load(inputs.prepared, unlabelled=False)
+
+
+@cache
+def _transfer_set(inputs: Inputs, sources: tuple[str, ...] | None) -> TransferSet:
+    return transfer.read(inputs.ensemble, _data(inputs).labels, sources)
+
+
+class _Log:
+    """Keeps and prints the metrics of each epoch, and ends a training that is hopeless or no longer wanted."""
+
+    def __init__(self, task: Task, epochs: int, stop: Path) -> None:
+        self.epochs: list[dict[str, float]] = []
+        self._task, self._last, self._stop = task, epochs, stop
+        self._started = time.monotonic()
+
+    def __call__(self, metrics: dict[str, float]) -> None:
+        self.epochs.append(metrics)
+        number, task = len(self.epochs), self._task
+        left = (time.monotonic() - self._started) / number * (self._last - number)
+        loss, accuracy = metrics["loss"], metrics["validation_accuracy"]
+        shown = f"{task.name}, epoch {number} of {self._last}: loss {loss:.4g}, validation accuracy {accuracy:.4g}"
+        tqdm.write(f"{shown}, {left:.0f} s left" if number < self._last else shown)
+        if self._stop.exists():
+            raise _GivenUp
+        behind = task.goal is not None and task.goal - HOPELESS > max(one["validation_accuracy"] for one in self.epochs)
+        if behind and self._last // 2 < number < self._last:
+            raise _GivenUp
+
+
+def _is_result(value: Any) -> bool:
+    """Return whether a value read from JSON is a `Result`."""
+    return (
+        isinstance(value, dict)
+        and set(value) == {item.name for item in fields(Result)} - {"folder"}
+        and isinstance(value["row"], dict)
+        and set(value["row"]) == {item.name for item in fields(Row)}
+    )

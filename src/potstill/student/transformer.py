@@ -1,0 +1,76 @@
+"""Training a student that is a small Transformer: some layers of its teacher, distilled and then quantized."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from potstill.data.dataset import targets
+from potstill.runtime.tokenizer import Encoded
+from potstill.runtime.transformer.model import BATCH, Transformer
+from potstill.runtime.transformer.weights import Weights
+from potstill.scoring import pretrained
+from potstill.student import encoder, tokens, training
+from potstill.student.params import NetworkParams
+from potstill.student.training import Log, Loss
+from potstill.student.vocabulary import Texts
+
+_MEASURED = 2048  # texts on which the ranges of activations are measured
+
+
+def train(
+    labels: list[str],
+    texts: Texts,
+    loss_targets: Tensor,
+    loss: Loss,
+    validation: pd.DataFrame,
+    params: NetworkParams,
+    layers: int,
+    teacher: Path,
+    log: Log = lambda epoch: None,
+) -> tuple[Transformer, dict[str, float]]:
+    """Train a small Transformer, which begins as some layers of its teacher.
+
+    Args:
+        labels: the class names.
+        texts: the texts to learn from.
+        loss_targets: what `loss` compares the logits with, of shape (texts,) or (texts, classes).
+        loss: takes logits and targets of a batch.
+        validation: a table with `text` and `label`, on which the best epoch is chosen.
+        params: the settings; `vocab_size` and `max_length` count tokens, and `weight_bits` must be None, as weights are
+            always rounded to 8 bits, after the training.
+        layers: how many of the teacher's layers to begin with, see `encoder.evenly_spaced`.
+        teacher: the folder of the fine-tuned teacher.
+        log: called after each epoch, see `training.fit`.
+
+    Returns:
+        The student, and the metrics of its best epoch, see `training.fit`; those on validation are of the quantized
+        student.
+
+    Raises:
+        PotstillError: the teacher cannot be loaded, or is of another kind than `encoder` supports.
+    """
+    model, full = pretrained.load(str(teacher), trained=True)
+    max_length = min(params.max_length, full.model_max_length, encoder.MAX_POSITIONS)
+    tokenizer, kept = tokens.cut(full, texts, params.vocab_size, max_length)
+    torch.manual_seed(params.seed)
+    network = encoder.build(model, layers, kept, max_length, params.dropout)
+    encoded = tokenizer.encode(texts), tokenizer.encode(validation["text"])
+    actual = targets(validation["label"], len(labels))
+    best = training.fit(network, encoded[0], loss_targets, loss, encoded[1], actual, params, log).best
+    ranges = encoder.ranges(network, _batches(encoded[0], params.seed))
+    weights = {name: weight.cpu().numpy() for name, weight in network.state_dict().items()}
+    thresholds = [0.5] * len(labels) if actual.ndim == 2 else None
+    student = Transformer(labels, tokenizer, network.shape, Weights.round(weights, ranges), thresholds=thresholds)
+    return student, best | training.evaluate(student.logits(encoded[1]), actual)
+
+
+def _batches(texts: Encoded, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield ids and mask of random texts, each once."""
+    chosen = np.random.default_rng(seed).permutation(len(texts))[:_MEASURED]
+    chosen = chosen[np.argsort(texts.lengths[chosen], kind="stable")]
+    for start in range(0, len(chosen), BATCH):
+        yield training.pad(texts, chosen[start : start + BATCH])
