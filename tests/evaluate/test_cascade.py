@@ -5,7 +5,7 @@ from dataclasses import astuple
 import numpy as np
 import pytest
 
-from potstill.report.cascade import cascade
+from potstill.evaluate.cascade import cascade
 
 
 def test_the_cascade_takes_the_lowest_threshold_that_reaches_the_teacher_on_validation():
