@@ -65,7 +65,7 @@ def test_tfidf_would_do_if_it_is_non_inferior_to_the_student(baseline_bytes, dec
     [
         # n = 1002 · (2.80 / 1.96 · half of the interval / distance to −1 point, or to 0 points if that is farther)²
         (paired(-0.012, 0.010), BETTER, 3100, True, "About 3,100 test texts would show, "),
-        (paired(-0.011, 0.003), BETTER, 2800, True, "that it can ship (found: 1,000)"),
+        (paired(-0.011, 0.003), BETTER, 2800, True, "that it should ship (found: 1,000)"),
         (paired(-0.015, 0.003), BETTER, 4700, False, "that it should not ship (found: 1,000)"),
         (paired(-0.025, 0.005), BETTER, 4700, False, "that it should not ship"),
         (paired(-0.1, 0.1), BETTER, None, True, "More than 100,000 test texts would show"),

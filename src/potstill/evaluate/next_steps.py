@@ -131,8 +131,8 @@ def _cascade(evidence: Evidence) -> list[Step]:
     sent = 100 * found.fallback_share
     return [
         Step(
-            f"Send the texts of which the student is least confident to the teacher: with {sent:.1f}% of the test texts "
-            f"sent, student and teacher together have an accuracy of {100 * found.accuracy:.1f}% "
+            f"Send the texts of which the student is least confident to the teacher: with {sent:.1f}% of the test "
+            f"texts sent, student and teacher together have an accuracy of {100 * found.accuracy:.1f}% "
             f"(teacher alone: {100 * found.teacher:.1f}%)",
             cascade.command(found.threshold, evidence.fallback),
         )

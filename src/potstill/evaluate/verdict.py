@@ -112,7 +112,7 @@ def judge(
             if reason.status == "undecided"
         ]
         needed, promising = _combine(outlooks)
-        shown = "can ship" if promising else "should not ship"
+        shown = "should ship" if promising else "should not ship"
         number = f"About {needed:,}" if needed else f"More than {MOST:,}"
         remarks.append(
             f"{number} test texts would show, at the observed differences and with 80% power, that it {shown} "

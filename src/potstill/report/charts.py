@@ -225,9 +225,10 @@ def ladder(rows: Sequence[Rung], teacher: float | None, margin: float, path: Pat
             axes.plot(x, y, marker, color=colour, mfc=face, ms=5, gid=tip(text))
             if row["status"] == "chosen":
                 axes.plot(x, y, "o", mfc="none", mec=INK, ms=10, label=f"chosen: {legend_name(row['rung'])}")
-        axes.set(xscale="log", xlabel="bytes", ylabel="validation accuracy, %")
-        axes.margins(x=0.12)
-        axes.xaxis.set_major_locator(LogLocator(10, subs=(1, 3), numticks=12))
+        # At least a decade wide, so that a power of ten is always among the ticks.
+        sizes = [row["bytes"] for row in rows if row["bytes"]]
+        axes.set(xscale="log", xlim=(min(sizes) / 4, max(sizes) * 4), xlabel="size", ylabel="validation accuracy, %")
+        axes.xaxis.set_major_locator(LogLocator(10, numticks=12))
         axes.xaxis.set_major_formatter(lambda x, _: table.size(x))
         axes.xaxis.set_minor_formatter(NullFormatter())
         axes.grid(axis="y")
