@@ -162,11 +162,10 @@ def debian(results: dict[str, dict[str, Any]], folder: Path) -> None:
             for model, row in sorted(found["models"].items(), key=lambda item: item[1]["accuracy"])
         ]
         verdict = found["verdict"]
-        decision = "Ship" if verdict["ship"] else "Do not ship"
         reasons = " ".join(f"{reason['text']}." for reason in verdict["reasons"])
         text += (
             f"{name.capitalize()}: {labels} labels; {counts} texts.\n\n{markdown(headings, lines)}\n"
-            f"> **{decision}**: {verdict['summary']}. {reasons}\n\n"
+            f"> **{verdict['decision'].capitalize()}**: {verdict['summary']}. {reasons}\n\n"
         )
     publish(folder / "table.md", "debian", text.rstrip("\n") + "\n")
 

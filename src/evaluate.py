@@ -20,10 +20,12 @@ from potstill.core.resources import record_resources
 from potstill.core.timing import throughput
 from potstill.data.dataset import Dataset
 from potstill.evaluate import table
-from potstill.evaluate.compare import Model, compare
+from potstill.evaluate.cascade import Cascade, cascade, fallback
+from potstill.evaluate.compare import Model, compare, pooled
 from potstill.evaluate.metrics import measures
 from potstill.evaluate.metrics.scores import confusion, label_confusion, mcnemar
 from potstill.evaluate.metrics.thresholds import fit_thresholds
+from potstill.evaluate.next_steps import Evidence, Step, next_steps
 from potstill.evaluate.params import EvaluateParams
 from potstill.evaluate.plots import figure
 from potstill.evaluate.predictions import Predictions
@@ -46,6 +48,7 @@ def main() -> None:
     params = EvaluateParams.load()
     labelling = section("label").load().teachers
     data = Dataset.load(paths.PREPARED)
+    ladder = measures.read(measures.Ladder, paths.METRICS / "student" / "ladder.json")
     device.use_threads(1)  # so that timings do not depend on the number of cores
 
     models, predict = load_small(data)
@@ -65,9 +68,9 @@ def main() -> None:
     student = next(model for model in models if model.name == "student")
     quantization = compare_with_unquantized(student, data)
     profile = task_profile({name: predict[name] for name in ("student", labelling[0]) if name in predict}, data)
-    verdict = decide(rows, models, teacher, data, params.non_inferiority_margin)
-    print(f"{verdict.decision}: {verdict.details}")
-    write_scores(rows, verdict, teacher, quantization, timings, profile)
+    verdict, steps = decide(rows, models, teacher, labelling, ladder, data, params.non_inferiority_margin)
+    print(f"{verdict.decision.capitalize()}: {verdict.details}")
+    write_scores(rows, verdict, steps, teacher, quantization, timings, profile)
     write_predictions(models, data)
     write_figures(rows, reference, models, data, params.published)
 
@@ -176,22 +179,59 @@ def task_profile(predict: dict[str, Predict], data: Dataset) -> dict[str, Any]:
 
 
 def decide(
-    rows: list[dict[str, Any]], models: list[Model], teacher: str | None, data: Dataset, margin: float
-) -> Verdict:
-    """Decide whether the student should ship."""
-    student = next(row for row in rows if row["name"] == "student")
+    rows: list[dict[str, Any]],
+    models: list[Model],
+    teacher: str | None,
+    labelling: list[str],
+    ladder: list[measures.Rung],
+    data: Dataset,
+    margin: float,
+) -> tuple[Verdict, list[Step]]:
+    """Decide whether the student should ship, and what to do next."""
+    by_name, found = {row["name"]: row for row in rows}, {model.name: model for model in models}
     labels = data.targets("test")
-    correct = {model.name: is_correct(model.predicted, labels) for model in models}
-    versus_baseline = mcnemar(correct["student"], correct["tfidf"])
+    correct = {name: is_correct(model.predicted, labels) for name, model in found.items()}
+    versus_teacher = by_name["student"].get("versus_teacher")
     of_teacher = mcnemar(correct[teacher], correct["tfidf"]) if teacher else None
-    versus_hard = mcnemar(correct["student"], correct["hard"])
-    versus_teacher = student.get("versus_teacher")
-    return judge(student, versus_teacher, versus_baseline, margin, majority(labels), of_teacher, versus_hard)
+    verdict = judge(
+        by_name["student"],
+        by_name["tfidf"],
+        versus_teacher,
+        mcnemar(correct["student"], correct["tfidf"]),
+        texts=len(labels),
+        margin=margin,
+        majority=majority(labels),
+        teacher_versus_baseline=of_teacher,
+        versus_hard=mcnemar(correct["student"], correct["hard"]),
+        pooled=pooled(found["student"], found[teacher], data.targets("validation"), labels) if teacher else None,
+    )
+    prepare = section("prepare").load()
+    evidence = Evidence(
+        ladder=ladder,
+        versus_teacher=versus_teacher,
+        teacher_versus_baseline=of_teacher,
+        teachers=labelling,
+        cascade=cascade_of(found["student"], found[teacher], data) if teacher else None,
+        fallback=fallback(labelling, by_name),
+        rows={name: len(data.split(name)) for name in ("train", "test", "unlabelled")},
+        source=prepare.source,
+        unlabelled=prepare.unlabelled,
+    )
+    return verdict, next_steps(verdict, evidence)
+
+
+def cascade_of(student: Model, teacher: Model, data: Dataset) -> Cascade | None:
+    """Return the cascade of student and teacher; None for a multi-label task."""
+    if data.multi_label:
+        return None
+    validation = data.targets("validation"), student.validation_probabilities, teacher.validation_probabilities
+    return cascade(validation, (data.targets("test"), student.probabilities, teacher.probabilities))
 
 
 def write_scores(
     rows: list[dict[str, Any]],
     verdict: Verdict,
+    steps: list[Step],
     teacher: str | None,
     quantization: dict[str, Any] | None,
     timings: dict[str, dict[str, float]],
@@ -201,8 +241,9 @@ def write_scores(
     models = {row["name"]: {key: value for key, value in row.items() if key != "name"} for row in rows}
     student = models["student"]
     headline = {key: student[key] for key in HEADLINE if key in student}
-    scores: dict[str, Any] = {"models": models, "student": {"ship": verdict.ship, **headline}, "task_profile": profile}
-    lines = [f"**{verdict.decision}**: {verdict.details}\n", table.markdown(rows)]
+    summary = {"decision": verdict.decision, **headline}
+    scores: dict[str, Any] = {"models": models, "student": summary, "task_profile": profile}
+    lines = [f"**{verdict.decision.capitalize()}**: {verdict.details}\n", table.markdown(rows)]
     if teacher:
         scores["teacher"] = {"accuracy": models[teacher]["accuracy"]}
         lines.append(table.comparison("the student", f"the teacher ({escape(teacher)})", student["versus_teacher"]))
@@ -210,7 +251,7 @@ def write_scores(
         scores["quantization"] = quantization
         lines.append(table.comparison("the student before quantization", "the student that ships", quantization))
     files.write_json(METRICS / "metrics.json", scores)
-    files.write_json(METRICS / "verdict.json", asdict(verdict))
+    files.write_json(METRICS / "verdict.json", asdict(verdict) | {"next_steps": list(map(asdict, steps))})
     files.write_text(METRICS / "table.md", "\n".join(lines))
     files.write_json(METRICS / "timing.json", {"timing": timings})
     files.write_text(METRICS / "timing.md", table.speeds(timings, "student"))

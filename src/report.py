@@ -8,12 +8,14 @@ from typing import Any
 import pandas as pd
 
 from potstill.core import files, paths, tracking
+from potstill.core.errors import visible
 from potstill.core.labels import probabilities
 from potstill.core.markdown import cut
 from potstill.core.params import section
 from potstill.core.resources import record_resources
 from potstill.data import transfer
 from potstill.data.dataset import SPLITS, Dataset
+from potstill.evaluate.cascade import fallback
 from potstill.evaluate.metrics import measures
 from potstill.evaluate.predictions import Predictions
 from potstill.evaluate.table import thousands
@@ -21,7 +23,7 @@ from potstill.report.facts import Inputs, collect
 from potstill.report.origin import provenance, stage_resources
 from potstill.report.page import render
 from potstill.report.params import ReportParams
-from potstill.report.pictures import draw
+from potstill.report.pictures import draw, ladder
 from potstill.runtime.model import FILE, Student
 
 METRICS = paths.METRICS / "report"
@@ -33,7 +35,7 @@ def main() -> None:
     """Read the outputs of all stages; write `metrics/report`."""
     params, evaluate = ReportParams.load(), section("evaluate").load()
     data, teachers = Dataset.load(paths.PREPARED), section("label").load().teachers
-    inputs = read(data, teachers)
+    inputs = read(data, teachers, evaluate.non_inferiority_margin)
     facts = collect(inputs, params)
     reference = evaluate.reference or inputs.teacher or max(facts["models"], key=lambda row: row["accuracy"])["name"]
     curves = tracking.all_curves(inputs.name, inputs.test.probabilities)
@@ -41,7 +43,7 @@ def main() -> None:
     content = facts | {
         "title": f"{inputs.name}: {classes}",
         "labels": data.labels,
-        "fallback": fallback(inputs, teachers),
+        "fallback": fallback(teachers, inputs.scores["models"]),
         "reference": reference,
         "published": evaluate.published,
         "rows": {name: len(data.split(name)) for name in (*SPLITS, "unlabelled")},
@@ -56,11 +58,15 @@ def main() -> None:
     files.write_json(METRICS / "metrics.json", {"report": summary(facts)})
     for name, table in tables(facts).items():
         files.write_text(METRICS / f"{name}.csv", table.to_csv(index=False))
-    print(f"{'Ship' if facts['verdict']['ship'] else 'Do not ship'}: {facts['verdict']['headline']}.")
+    ladder(inputs, facts)(METRICS / "ladder.png")
+    verdict = facts["verdict"]
+    print(f"{verdict['decision'].capitalize()}: {verdict['headline']}.")
+    for step in verdict["next_steps"][:1]:
+        print(visible(f"Next: {step['text']}:"), f"  {visible(step['command'])}", sep="\n")
     print(f"The report is {METRICS / 'index.html'}.")
 
 
-def read(data: Dataset, teachers: list[str]) -> Inputs:
+def read(data: Dataset, teachers: list[str], margin: float) -> Inputs:
     """Read the outputs of the stages."""
     student = Student.load(paths.EXPORT / FILE)
     test = Predictions.load(paths.EVALUATE / "test.parquet")
@@ -80,10 +86,9 @@ def read(data: Dataset, teachers: list[str]) -> Inputs:
             "models": measures.read(measures.Scores, evaluated / "metrics.json", "models"),
             "task_profile": measures.read(measures.TaskProfile, evaluated / "metrics.json", "task_profile"),
         },
-        verdict={
-            "ship": measures.read(bool, evaluated / "verdict.json", "ship"),
-            "reasons": measures.read(list[measures.Reason], evaluated / "verdict.json", "reasons"),
-        },
+        ladder=measures.read(measures.Ladder, paths.METRICS / "student" / "ladder.json"),
+        margin=margin,
+        verdict=measures.read(measures.Verdict, evaluated / "verdict.json"),
         timing=measures.read(measures.Timings, evaluated / "timing.json", "timing"),
         prepared={
             "removed": measures.read(measures.Count, prepared, "prepare", "removed", "train", "rows"),
@@ -105,12 +110,6 @@ def truncated(teachers: list[str]) -> dict[str, float]:
     return {"teacher": max(of_teachers, default=0.0), "student": max(of_student.values(), default=0.0)}
 
 
-def fallback(inputs: Inputs, teachers: list[str]) -> str | None:
-    """Return the teacher for `potstill predict --fallback`; None if it is a table of probabilities, or an ensemble."""
-    usable = len(teachers) == 1 and inputs.scores["models"].get(teachers[0], {}).get("parameters")
-    return teachers[0] if usable else None
-
-
 def tables(facts: Mapping[str, Any]) -> dict[str, pd.DataFrame]:
     """Return the curves for `dvc plots`, and recall and precision of all classes."""
     curve = facts["cascade"]["result"].curve if facts["cascade"] else []
@@ -127,7 +126,8 @@ def summary(facts: Mapping[str, Any]) -> dict[str, Any]:
     if facts["cascade"]:
         result = facts["cascade"]["result"]
         cascade = {key: getattr(result, key) for key in ("threshold", "fallback_share", "accuracy")}
-    return {"ship": facts["verdict"]["ship"], "label_noise": facts["label_errors"]["noise"], "cascade": cascade}
+    decision = facts["verdict"]["decision"]
+    return {"decision": decision, "label_noise": facts["label_errors"]["noise"], "cascade": cascade}
 
 
 if __name__ == "__main__":

@@ -32,7 +32,9 @@ def commit(tmp_path, monkeypatch):
             "params.yaml": (ROOT / "params.yaml").read_text(),
             "dvc.yaml": json.dumps({"stages": {"evaluate": {"cmd": "true", "outs": ["data/evaluate"]}}}),
             "dvc.lock": json.dumps({"schema": "2.0", "stages": {"evaluate": {"cmd": "true", "outs": [out]}}}),
-            "metrics/evaluate/metrics.json": json.dumps({"models": {"student": STUDENT}, "student": {"ship": True}}),
+            "metrics/evaluate/metrics.json": json.dumps(
+                {"models": {"student": STUDENT}, "student": {"decision": "ship"}}
+            ),
             "metrics/evaluate/timing.json": json.dumps({"timing": {}}),
         }
         for path, content in contents.items():

@@ -51,14 +51,18 @@ def test_repro_leaves_models_metrics_and_pictures(origin):
 
 def test_the_table_begins_with_the_verdict(origin):
     first = (origin / "metrics/evaluate/table.md").read_text().splitlines()[0]
-    ship = json.loads((origin / "metrics/evaluate/metrics.json").read_text())["student"]["ship"]
-    assert first.startswith("**Ship**: " if ship else "**Do not ship**: ")
+    decision = json.loads((origin / "metrics/evaluate/metrics.json").read_text())["student"]["decision"]
+    assert first.startswith(f"**{decision.capitalize()}**: ")
+    verdict = json.loads((origin / "metrics/evaluate/verdict.json").read_text())
+    assert verdict["decision"] == decision
+    assert all(step["command"] for step in verdict["next_steps"])
+    assert verdict["next_steps"]
 
 
 def test_the_report_says_what_the_metrics_say(origin):
     page = (origin / "metrics/report/index.html").read_text()
     evaluated = json.loads((origin / "metrics/evaluate/metrics.json").read_text())
-    assert ("<strong>Ship<" in page) == evaluated["student"]["ship"]
+    assert f"<strong>{evaluated['student']['decision'].capitalize()}<" in page
     cells = [re.findall(r"<td[^>]*>(.*?)</td>", row) for row in re.findall(r"<tr>(.*?)</tr>", page)]
     found = {row[0]: row for row in cells if len(row) == 11}
     assert set(found) == set(evaluated["models"])

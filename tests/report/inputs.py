@@ -23,6 +23,25 @@ LABELS = ["joy", "<b>anger</b>", "fear | awe"]
 
 
 PARAMS = ReportParams(samples=2, errors=5, suspects=5)
+STEPS = [{"text": "Take the next larger student, `three`", "command": "dvc exp run -S student.rung=three"}]
+
+
+def rung(name, status, size=None, accuracy=None, difference=None, **changes):
+    """Return a candidate for the student; one without a size was not trained."""
+    ends = (None, None) if difference is None else (difference - 0.005, difference + 0.005)
+    return {
+        "rung": name, "architecture": "bigru", "parameters": size and 2 * size, "bytes": size,
+        "validation_accuracy": accuracy, "difference": difference, "status": status, "note": None,
+        "difference_low": ends[0], "difference_high": ends[1],
+    } | changes  # fmt: skip
+
+
+LADDER = [
+    rung("one", "too inaccurate", 1000, 0.85, -0.08),
+    rung("two", "chosen", 5000, 0.925, -0.005),
+    rung("<three>", "not needed"),
+    rung("four", "unavailable", architecture="transformer", note="The teacher is a table of | probabilities."),
+]
 
 
 def predictions_of(labels, accuracy, seed, sure=4.0):
@@ -70,6 +89,8 @@ def make(student=0.9, teacher=0.93, texts=2000, with_teacher=True):
     probabilities = predictions_of(np.r_[train, np.zeros(10, int)], 0.98, 9)
     of = {row["name"]: row for row in rows}
     better = mcnemar(test.correct("student"), test.correct("tfidf"))
+    versus_teacher, most = of["student"].get("versus_teacher"), majority(test.labels)
+    verdict = judge(of["student"], of["tfidf"], versus_teacher, better, texts=texts, margin=0.01, majority=most)
     return Inputs(
         labels=LABELS,
         name="bigru-2.5K",
@@ -87,7 +108,9 @@ def make(student=0.9, teacher=0.93, texts=2000, with_teacher=True):
             "models": of,
             "task_profile": {"word_order": order if with_teacher else {}, "out_of_vocabulary": unknown},
         },
-        verdict=asdict(judge(of["student"], of["student"].get("versus_teacher"), better, 0.01, majority(test.labels))),
+        ladder=LADDER,
+        margin=0.01,
+        verdict=asdict(verdict) | {"next_steps": STEPS},
         timing={name: {"texts_per_second": 1e6 / size, "milliseconds_per_text": 0.1} for name, size in sizes.items()},
         prepared={"removed": 1, "two_labels": 2},
         ablation={

@@ -18,8 +18,8 @@ from tests.tasks import make_transfer
 
 def test_a_student_as_accurate_as_its_teacher_ships():
     verdict = collect(make(student=0.95, teacher=0.93, texts=5000), PARAMS)["verdict"]
-    assert verdict["ship"]
-    assert all(reason["holds"] for reason in verdict["reasons"])
+    assert verdict["decision"] == "ship"
+    assert all(reason["status"] == "met" for reason in verdict["reasons"])
     assert verdict["headline"].startswith("bigru-2.5K has a test accuracy of 9")
     assert "), which is 10" in verdict["headline"]
     assert verdict["headline"].endswith(
@@ -29,14 +29,14 @@ def test_a_student_as_accurate_as_its_teacher_ships():
 
 def test_a_student_that_is_three_points_less_accurate_does_not_ship():
     verdict = collect(make(), PARAMS)["verdict"]
-    assert not verdict["ship"]
-    assert [reason["holds"] for reason in verdict["reasons"]] == [False, True]
+    assert verdict["decision"] == "do not ship"
+    assert [reason["status"] for reason in verdict["reasons"]] == ["not met", "met"]
     assert "less accurate than its teacher" in verdict["reasons"][0]["text"]
 
 
 def test_without_predictions_of_a_teacher_there_is_no_comparison_with_one():
     facts = collect(make(with_teacher=False), PARAMS)
-    assert not facts["verdict"]["ship"]
+    assert facts["verdict"]["decision"] == "cannot tell yet"
     assert facts["cascade"] is None
     assert facts["label_errors"]["noise"] is None
     assert "teacher" not in facts["verdict"]["headline"]

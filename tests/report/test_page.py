@@ -15,7 +15,7 @@ from potstill.report.facts import CLASSES, collect, two_digits
 from potstill.report.page import digits, render
 from tests.browser import requested
 from tests.markup import RENDERER, Cells
-from tests.report.inputs import PARAMS, hostile, make, page
+from tests.report.inputs import LADDER, PARAMS, hostile, make, page
 from tests.tasks import make_transfer
 
 
@@ -25,6 +25,9 @@ def test_markdown_shows_texts_and_labels_as_they_are():
     html = RENDERER.render(page(inputs, "page.md", pictures=False))
     found = Cells(html)
     assert found.elements <= {"code", "strong"}
+    picture = '<img src="ladder.png" alt="Validation accuracy of the candidates against their size" />'
+    assert picture in html
+    html = html.replace(picture, "")
     assert all(f"<{tag}" not in html for tag in ("a ", "img", "script", "h1>Ship", "em>"))
     shown = {clip(row["text"]) for row in facts["error_analysis"]["errors"] + facts["label_errors"]["rows"]}
     assert len(shown) > 3
@@ -49,14 +52,20 @@ def test_html_shows_texts_and_labels_as_they_are():
 def test_names_of_experiments_are_shown_as_they_are(template):
     scores = {"accuracy": 0.5, "accuracy_low": 0.4, "accuracy_high": 0.6, "macro_f1": 0.5, "bytes": 10, "parameters": 5}
     name = "a<b>#1|@me"
-    row = {"name": name, "changes": {"teacher.checkpoints": ["<i>"]}, "ship": True, "best": True, "p": 1.0, **scores}
+    row = {
+        "name": name,
+        "changes": {"teacher.checkpoints": ["<i>"]},
+        "decision": "ship",
+        "best": True,
+        "p": 1.0,
+        **scores,
+    }
     rows = [row | {"teacher": None, "milliseconds_per_text": 0.1}]
-    chosen, why = recommend(rows)
-    assert chosen == name
+    chosen, ships, why = recommend(rows)
+    assert (chosen, ships) == (name, True)
     charts = {"size": "", "size_narrow": ""}
-    text = render(
-        template, {"title": "One", "chosen": chosen, "why": why, "rows": rows, "charts": charts, "reference": "x"}
-    )
+    facts = {"title": "One", "chosen": chosen, "ships": ships, "why": why, "rows": rows, "reference": "x"}
+    text = render(template, facts | {"charts": charts})
     html = RENDERER.render(text) if template.endswith(".md") else text
     assert "<b>" not in html
     assert "<i>" not in html
@@ -103,6 +112,44 @@ def test_of_many_classes_those_with_the_most_errors_are_shown():
         assert "classes.csv" in text
 
 
+@pytest.mark.parametrize("template", ["page.html", "page.md"])
+def test_what_to_do_next_is_below_the_verdict_and_above_all_figures(template):
+    text = page(template=template, pictures=False)
+    order = ["Do not ship", "What to do next", "dvc exp run -S student.rung=three", "Choice of the student"]
+    places = [text.index(part) for part in order]
+    assert places == sorted(places)
+    assert places[2] < text.find("<figure") or template == "page.md"
+
+
+@pytest.mark.parametrize("template", ["page.html", "page.md"])
+def test_the_ladder_shows_every_candidate_and_what_a_transformer_cannot_do(template):
+    text = page(template=template, pictures=False)
+    start, end = text.index("Choice of the student"), text.index("All models")
+    part = RENDERER.render(text[start:end]) if template == "page.md" else text[start - 4 : end - 4]
+    rows = Cells(part).texts
+    place = rows.index("one")
+    assert rows[place : place + 7] == [
+        "one", "bigru", "2,000", "1 kB", "85.0", "−8.0 (−8.5 to −7.5)", "too inaccurate",
+    ]  # fmt: skip
+    place = rows.index("<three>")
+    assert rows[place : place + 7] == ["<three>", "bigru", "–", "–", "–", "–", "not needed"]
+    assert "unavailable: The teacher is a table of | probabilities." in rows
+    assert "no QR code" in text
+    by_hand = page(replace(make(), ladder=LADDER[1:2]), template, pictures=False)
+    assert "was set by hand" in by_hand
+    assert "no QR code" not in by_hand
+    assert "ladder.png" not in by_hand
+
+
+@pytest.mark.parametrize(
+    ("decision", "look"), [("ship", "verdict ship"), ("do not ship", "verdict"), ("cannot tell yet", "verdict unsure")]
+)
+def test_each_decision_has_its_look(decision, look):
+    inputs = make(texts=300)
+    html = page(replace(inputs, verdict=inputs.verdict | {"decision": decision}), pictures=False)
+    assert f'<section class="{look}" aria-label="Verdict">\n  <strong>{decision.capitalize()}</strong>' in html
+
+
 @pytest.mark.slow
 def test_the_page_shows_text_as_text():
     html = page()
@@ -145,7 +192,15 @@ def test_long_names_are_cut_on_the_page_and_whole_in_a_tooltip():
     assert f'<th><span title="{"a" * 3000}">' in html  # of the matrix
     assert f'<td><span title="{"&lt;" * 3000}">' in html  # of the classes
     title = ", ".join(map(cut, names))
-    facts = {"title": title, "labels": names, "chosen": "b" * 300, "why": "", "rows": [], "reference": "c" * 300}
+    facts = {
+        "title": title,
+        "labels": names,
+        "chosen": "b" * 300,
+        "ships": True,
+        "why": "",
+        "rows": [],
+        "reference": "c" * 300,
+    }
     text = render("compare.html", facts | {"charts": {"size": "", "size_narrow": ""}})
     assert not any(letter * 50 in re.sub(r' title="[^"]*"', "", text) for letter in "bc")
 

@@ -47,10 +47,11 @@ def page_content(experiments: list[Experiment]) -> dict[str, Any]:
     teachers = [row for row in experiments[0].scores["models"].items() if row[1]["kind"] == "teacher"]
     points = [{**values, "name": name} for name, values in teachers] + rows
     reference = teachers[0][0] if teachers else rows[0]["name"]
-    chosen, why = recommend(rows)
+    chosen, ships, why = recommend(rows)
     return {
         "title": f"{len(rows)} experiments" if len(rows) > 1 else "One experiment",
         "chosen": chosen,
+        "ships": ships,
         "why": why,
         "rows": rows,
         "reference": reference,
@@ -110,7 +111,7 @@ def checked(name: str, params: dict[str, Any], scores: Any, timing: Any, test: P
     try:
         models = measures.check(dict[str, measures.Sized], scores["models"])
         measures.check(measures.Sized, models["student"])
-        measures.check(bool, scores["student"]["ship"])
+        measures.check(measures.Decision, scores["student"]["decision"])
         measures.check(measures.Share | None, scores.get("teacher", {}).get("accuracy"))
         measures.check(measures.Timings, timing["timing"])
     except (AttributeError, KeyError, TypeError, ValueError):

@@ -76,3 +76,23 @@ def compare(
     for row in rows.values():
         row["relative"] = round(row["accuracy"] / reference_accuracy, 6) if reference_accuracy else None
     return list(rows.values()), reference
+
+
+def pooled(student: Model, teacher: Model, validation: np.ndarray, test: np.ndarray) -> tuple[dict[str, Any], int]:
+    """Test the student against its teacher on the validation and test texts together.
+
+    Args:
+        student: the student.
+        teacher: its teacher. Validation texts without its predictions are left out.
+        validation: the true labels of the validation split, see `Dataset.targets`.
+        test: the same of the test split.
+
+    Returns:
+        The result of `mcnemar`, and the number of texts.
+    """
+    complete = np.isfinite(teacher.validation_probabilities).all(1)
+    correct = []
+    for model in (student, teacher):
+        predicted = predict_labels(model.validation_probabilities[complete], model.thresholds)
+        correct.append(np.r_[is_correct(predicted, validation[complete]), is_correct(model.predicted, test)])
+    return mcnemar(*correct), len(correct[0])

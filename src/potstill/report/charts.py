@@ -17,9 +17,11 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import LogLocator, NullFormatter, PercentFormatter
 
+from potstill.evaluate import table
+from potstill.evaluate.cascade import Cascade
+from potstill.evaluate.metrics.measures import Rung
 from potstill.evaluate.plots.canvas import FAINT, INK, PALE, SOFT, TIP, legend_name, new_figure, short, tip
 from potstill.evaluate.plots.figure import KINDS, SERIES
-from potstill.report.cascade import Cascade
 from potstill.report.reliability import BINS
 from potstill.report.reliability import reliability as bins_of
 
@@ -192,6 +194,43 @@ def cascade(result: Cascade, path: Path) -> None:
         axes.set(xlabel="sent to the teacher", ylabel="test accuracy")
         axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
         axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=1))
+        axes.grid(axis="y")
+        _legend(axes, 3)
+
+
+def ladder(rows: Sequence[Rung], teacher: float | None, margin: float, path: Path) -> None:
+    """Draw the validation accuracy of the candidates for the student against their size; the chosen one is marked.
+
+    Args:
+        rows: the candidates; those that were not trained are left out.
+        teacher: the teacher's validation accuracy, a fraction, or None.
+        margin: the non-inferiority margin, a fraction.
+        path: the SVG or PNG file to write.
+    """
+    marker, colour = KINDS["student"]
+    with _chart(path) as axes:
+        if teacher is not None:
+            axes.axhline(100 * teacher, color=KINDS["teacher"][1], lw=1, label="teacher")
+            below = f"{100 * margin:g} point{'s' * (margin != 0.01)} below"
+            axes.axhline(100 * (teacher - margin), color=SOFT, lw=1, ls=(0, (4, 3)), label=below)
+        for row in rows:
+            x, share = row["bytes"], row["validation_accuracy"]
+            if x is None or share is None:
+                continue
+            y, text = 100 * share, f"{row['rung']}: {100 * share:.1f}%, {table.size(x)}, {row['status']}"
+            low, high = row["difference_low"], row["difference_high"]
+            if teacher is not None and low is not None and high is not None:
+                axes.vlines(x, 100 * (teacher + low), 100 * (teacher + high), color=colour, alpha=0.5)
+            face = "none" if row["status"] == "stopped early" else colour
+            axes.plot(x, y, marker, color=colour, mfc=face, ms=5, gid=tip(text))
+            if row["status"] == "chosen":
+                axes.plot(x, y, "o", mfc="none", mec=INK, ms=10, label=f"chosen: {legend_name(row['rung'])}")
+        # At least a decade wide, so that a power of ten is always among the ticks.
+        sizes = [row["bytes"] for row in rows if row["bytes"]]
+        axes.set(xscale="log", xlim=(min(sizes) / 4, max(sizes) * 4), xlabel="size", ylabel="validation accuracy, %")
+        axes.xaxis.set_major_locator(LogLocator(10, numticks=12))
+        axes.xaxis.set_major_formatter(lambda x, _: table.size(x))
+        axes.xaxis.set_minor_formatter(NullFormatter())
         axes.grid(axis="y")
         _legend(axes, 3)
 

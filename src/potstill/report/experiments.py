@@ -39,9 +39,9 @@ def compare(experiments: Sequence[Experiment]) -> list[dict[str, Any]]:
 
     Returns:
         A row per experiment, the most accurate first: `name`, `changes` (the parameters that differ from the first
-        experiment's, by key), `ship`, the student's scores, `milliseconds_per_text`, `teacher` (its accuracy, or None),
-        `p` of the test against the most accurate (None without both predictions for the same texts), and `best`:
-        whether it is not significantly worse than the most accurate.
+        experiment's, by key), `decision` (of its verdict), the student's scores, `milliseconds_per_text`, `teacher`
+        (its accuracy, or None), `p` of the test against the most accurate (None without both predictions for the same
+        texts), and `best`: whether it is not significantly worse than the most accurate.
     """
     students = {experiment.name: experiment.scores["models"]["student"] for experiment in experiments}
     ranked = sorted(experiments, key=lambda experiment: -students[experiment.name]["accuracy"])
@@ -51,7 +51,8 @@ def compare(experiments: Sequence[Experiment]) -> list[dict[str, Any]]:
         first = experiments[0].params
         p = 1.0 if experiment is top else _p(experiment.test, top.test)
         overlaps = student["accuracy_high"] >= students[top.name]["accuracy_low"]
-        row = student | {"name": experiment.name, "kind": "student", "ship": experiment.scores["student"]["ship"]}
+        row = student | {"name": experiment.name, "kind": "student"}
+        row["decision"] = experiment.scores["student"]["decision"]
         row["changes"] = {k: v for k, v in experiment.params.items() if k not in first or first[k] != v}
         row["milliseconds_per_text"] = experiment.timing.get("student", {}).get("milliseconds_per_text")
         row["teacher"] = experiment.scores.get("teacher", {}).get("accuracy")
@@ -65,19 +66,25 @@ def _p(one: Predictions | None, other: Predictions | None) -> float | None:
     return mcnemar(one.correct("student"), other.correct("student"))["p"]
 
 
-def recommend(rows: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
-    """Return the name of the experiment to take, and why.
+def recommend(rows: Sequence[Mapping[str, Any]]) -> tuple[str, bool, str]:
+    """Return the name of the best experiment, whether to take it, and why it is the best.
 
-    It is the smallest of those that are not significantly worse than the most accurate.
+    It is the smallest of those that are not significantly worse than the most accurate; of these, those whose verdict
+    is to ship come first. It is to be taken if its verdict is to ship.
     """
-    candidates = [row for row in rows if row["best"]]
+    best = [row for row in rows if row["best"]]
+    shipping = [row for row in best if row["decision"] == "ship"]
+    candidates = shipping or best
     chosen = min(candidates, key=lambda row: row["bytes"])
     why = f"its student has {chosen['bytes']:,} bytes and a test accuracy of {100 * chosen['accuracy']:.2f}%"
-    if len(candidates) > 1:
+    if len(best) > 1:
+        those = f"the {len(candidates)} experiments" if len(candidates) > 1 else "those"
         why += (
-            f". It is the smallest of the {len(candidates)} experiments that are not significantly worse than the most "
-            "accurate"
+            f". It is the {'smallest' if len(candidates) > 1 else 'only one'} of {those} that are not significantly "
+            f"worse than the most accurate{' and have the verdict to ship' if shipping else ''}"
         )
     elif len(rows) > 1:
         why += ", significantly better than that of all others"
-    return chosen["name"], f"{why}.{'' if chosen['ship'] else ' Its verdict is not to ship; see its own report.'}"
+    if not shipping:
+        why += f'. Its verdict is "{chosen["decision"]}"; its own report says what to do next'
+    return chosen["name"], bool(shipping), f"{why}."

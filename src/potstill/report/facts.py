@@ -1,6 +1,6 @@
 """Contents of the report, computed from the outputs of the stages: plain values, and sentences made of them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -10,11 +10,13 @@ import pandas as pd
 from potstill.core.labels import JOINT, confidence, label_names, predict_labels
 from potstill.data.dataset import targets
 from potstill.data.transfer import TransferSet
+from potstill.evaluate.cascade import Cascade, cascade
+from potstill.evaluate.metrics.measures import Rung
 from potstill.evaluate.metrics.scores import confusion, interval, label_confusion, mcnemar
 from potstill.evaluate.predictions import Predictions
 from potstill.evaluate.table import KINDS
 from potstill.evaluate.word_order import recommended_architecture
-from potstill.report.cascade import Cascade, cascade
+from potstill.report import ladder
 from potstill.report.params import ReportParams
 from potstill.report.reliability import reliability
 from potstill.report.suspects import find_label_errors
@@ -37,6 +39,8 @@ class Inputs:
         train: the labelled texts, with `text` and `label`.
         transfer_set: the transfer set.
         transfer_probabilities: the teacher's probabilities for it, floats (texts, classes).
+        ladder: the candidates for the student, of the stage `student`.
+        margin: the non-inferiority margin, a fraction.
         scores, verdict, timing: of the stage `evaluate`.
         prepared, ablation: of the stages `prepare` and `ablate`.
         truncated: the largest share of truncated texts of any split, by model (`teacher`, `student`).
@@ -50,6 +54,8 @@ class Inputs:
     train: pd.DataFrame
     transfer_set: TransferSet
     transfer_probabilities: np.ndarray
+    ladder: Sequence[Rung]
+    margin: float
     scores: Mapping[str, Any]
     verdict: Mapping[str, Any]
     timing: Mapping[str, Any]
@@ -79,6 +85,7 @@ def collect(inputs: Inputs, params: ReportParams) -> dict[str, Any]:
     """Return the contents of the page and of its Markdown version, by section."""
     return {
         "verdict": verdict(inputs),
+        "ladder": {"rows": inputs.ladder, **ladder.describe(inputs.ladder, inputs.margin)},
         "models": models(inputs),
         "task_profile": task_profile(inputs),
         "ablation": ablation(inputs),
@@ -91,7 +98,7 @@ def collect(inputs: Inputs, params: ReportParams) -> dict[str, Any]:
 
 
 def verdict(inputs: Inputs) -> dict[str, Any]:
-    """Return whether the student should ship, a sentence on its accuracy, size and speed, and the reasons."""
+    """Return the verdict with its reasons and next steps, and a sentence on the student's accuracy, size and speed."""
     models = inputs.scores["models"]
     student = models[STUDENT]
     score = "an exact match" if inputs.multi_label else "a test accuracy"
@@ -316,9 +323,9 @@ def _cascade(inputs: Inputs) -> dict[str, Any] | None:
         (split.labels, split.probabilities[STUDENT], split.probabilities[inputs.teacher])
         for split in (inputs.validation, inputs.test)
     )
-    if not np.isfinite(validation[2]).all(1).any():
-        return None
     result = cascade(validation, test)
+    if not result:
+        return None
     speeds = inputs.speeds
     speedup = 1 / (1 / speeds[0] + result.fallback_share / speeds[1]) / speeds[1] if speeds else None
     return {"result": result, "sentence": _cascade_sentence(result, speedup)}

@@ -9,6 +9,7 @@ from markupsafe import Markup, escape
 from potstill.core import markdown
 from potstill.core.errors import visible
 from potstill.core.markdown import clip, code, cut
+from potstill.evaluate import cascade
 from potstill.evaluate.table import MISSING, amount, size
 
 MATRIX_CLASSES = 25  # up to which the confusion matrix is shown
@@ -34,10 +35,11 @@ def render(template: str, facts: Mapping[str, Any]) -> str:
     environment.filters |= {
         "amount": lambda value: Markup(MISSING if value is None else amount(value)),
         "size": lambda value: Markup(MISSING if value is None else size(value)),
+        "difference": difference,
         "code": lambda text: Markup(code(text)),
         "name": name,
     }
-    environment.globals |= {"MATRIX_CLASSES": MATRIX_CLASSES}
+    environment.globals |= {"MATRIX_CLASSES": MATRIX_CLASSES, "cascade_command": cascade.command}
     return environment.get_template(template).render(facts)
 
 
@@ -71,3 +73,14 @@ def accuracy(row: Mapping[str, Any]) -> Markup:
     """Return an accuracy in percent, with its interval."""
     low, high = percent(row["accuracy_low"]), percent(row["accuracy_high"])
     return Markup(f"{percent(row['accuracy'], 2)} ({low}–{high})")
+
+
+def difference(row: Mapping[str, Any]) -> Markup:
+    """Return a difference in accuracy in points, with its interval."""
+    if row["difference"] is None:
+        return Markup(MISSING)
+    points, low, high = (
+        MISSING if row[key] is None else f"{100 * row[key]:+.1f}".replace("-", "−")
+        for key in ("difference", "difference_low", "difference_high")
+    )
+    return Markup(f"{points} ({low} to {high})")

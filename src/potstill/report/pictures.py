@@ -1,7 +1,8 @@
 """The charts of the report."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -19,6 +20,11 @@ def sizes(rows: Sequence[Mapping[str, Any]], reference: str, published: bool = F
         "size": charts.inline(size, "Accuracy against size"),
         "size_narrow": charts.inline(partial(size, width=4.4), "Accuracy against size, narrow"),
     }
+
+
+def ladder(inputs: Inputs, facts: Mapping[str, Any]) -> Callable[[Path], None]:
+    """Return the function that draws the candidates for the student to an SVG or PNG file."""
+    return partial(charts.ladder, inputs.ladder, facts["ladder"]["teacher"], inputs.margin)
 
 
 def draw(
@@ -49,6 +55,8 @@ def draw(
         agreement = partial(charts.agreement, test.confidence(inputs.teacher), agrees)
         drawn["agreement"] = charts.inline(agreement, "Agreement")
     drawn["reliability"] = charts.inline(partial(charts.reliability, calibration), "Reliability diagram")
+    if len(inputs.ladder) > 1:
+        drawn["ladder"] = charts.inline(ladder(inputs, facts), "Candidates for the student")
     if facts["cascade"]:
         drawn["cascade"] = charts.inline(partial(charts.cascade, facts["cascade"]["result"]), "Cascade")
     ablation = facts["ablation"]

@@ -7,12 +7,17 @@ import pytest
 
 from potstill.core.errors import PotstillError
 from potstill.evaluate.metrics import measures
+from tests.report.inputs import rung
 
 MODEL = {"accuracy": 0.9, "accuracy_low": 0.8, "accuracy_high": 1, "macro_f1": 0.9, "calibration_error": 0.1,
          "bytes": 9, "parameters": 5, "kind": "student", "agreement": None, "other": "x"}  # fmt: skip
 MODELS = dict.fromkeys(("student", "tfidf", "hard"), MODEL)
 TRIAL = {"accuracy": 0.9, "accuracy_low": 0.8, "accuracy_high": 1.0, "texts": 5, "validation_accuracy": 0.5}
 COST = {"seconds": 1.5, "core_seconds": 2, "peak_megabytes": 3.0}
+VERDICT = {
+    "decision": "ship", "reasons": [{"status": "met", "text": "x"}], "next_steps": [{"text": "y", "command": "z"}],
+}  # fmt: skip
+LADDER = [rung("one", "chosen", 1000, 0.9, -0.01), rung("two", "not needed")]
 RIGHT = [
     (measures.Scores, MODELS),
     (measures.Scores, MODELS | {"table": MODEL | {"parameters": None, "kind": "teacher"}}),
@@ -20,7 +25,9 @@ RIGHT = [
     (measures.Ablation, {"vocabulary": {"frequent": TRIAL}, "hard": {"0.3": TRIAL}, "pool": {"1": TRIAL}}),
     (measures.Resources, COST),
     (measures.Shares, {"test": 0, "train": 0.5}),
-    (list[measures.Reason], [{"holds": None, "text": "x"}, {"holds": True, "text": "y"}]),
+    (measures.Verdict, VERDICT),
+    (measures.Verdict, VERDICT | {"decision": "cannot tell yet", "next_steps": []}),
+    (measures.Ladder, LADDER),
     (measures.Timings, {"a": {"texts_per_second": 5.0, "milliseconds_per_text": 0.0, "batch": 60}}),
 ]
 WRONG = [
@@ -40,7 +47,15 @@ WRONG = [
     (measures.Scores, MODELS | {"student": MODEL | {"parameters": {"a": None}}}, "facts.student.parameters"),
     (measures.Scores, MODELS | {"student": MODEL | {"parameters": None}}, "facts"),
     (measures.Scores, {"student": MODEL}, "facts"),
-    (list[measures.Reason], [{"holds": "x", "text": "y"}], "facts.0.holds"),
+    (measures.Verdict, VERDICT | {"decision": "perhaps"}, "facts.decision"),
+    (measures.Verdict, VERDICT | {"reasons": [{"status": True, "text": "y"}]}, "facts.reasons.0.status"),
+    (measures.Verdict, VERDICT | {"next_steps": [{"text": "x"}]}, "facts.next_steps.0.command"),
+    (measures.Ladder, [], "facts"),
+    (measures.Ladder, LADDER[1:], "facts"),
+    (measures.Ladder, LADDER * 2, "facts"),
+    (measures.Ladder, [rung("one", "chosen", 1000)], "facts"),
+    (measures.Ladder, [rung("one", "chosen", 0, 0.9)], "facts.0.bytes"),
+    (measures.Ladder, [rung("one", "best", 1000, 0.9)], "facts.0.status"),
     (measures.Timings, {"a": {"texts_per_second": 0, "milliseconds_per_text": 1}}, "facts.a.texts_per_second"),
 ]
 

@@ -103,11 +103,58 @@ class TaskProfile(TypedDict):
     out_of_vocabulary: OutOfVocabulary
 
 
+Decision = Literal["ship", "do not ship", "cannot tell yet"]
+
+
 class Reason(TypedDict):
     """A reason for the verdict."""
 
-    holds: bool | None
+    status: Literal["met", "not met", "undecided", "remark"]
     text: str
+
+
+class Step(TypedDict):
+    """What to do next."""
+
+    text: str
+    command: str
+
+
+class Verdict(TypedDict):
+    """The decision whether the student should ship, and what to do next."""
+
+    decision: Decision
+    reasons: list[Reason]
+    next_steps: list[Step]
+
+
+class Rung(TypedDict):
+    """A candidate for the student, of the stage `student`; one that was not trained has no numbers.
+
+    The difference is the student's validation accuracy minus its teacher's, with its 95% interval; None if the teacher
+    has no predictions for validation.
+    """
+
+    rung: str
+    architecture: str
+    parameters: Count | None
+    bytes: Annotated[int, Field(gt=0)] | None
+    validation_accuracy: Share | None
+    difference: Number | None
+    difference_low: Number | None
+    difference_high: Number | None
+    status: Literal["chosen", "too inaccurate", "stopped early", "not needed", "unavailable"]
+    note: str | None
+
+
+def _with_choice(ladder: list[Rung]) -> list[Rung]:
+    chosen = [rung for rung in ladder if rung["status"] == "chosen"]
+    if len(chosen) != 1 or chosen[0]["bytes"] is None or chosen[0]["validation_accuracy"] is None:
+        raise ValueError("not one chosen rung, or no `bytes` or `validation_accuracy` of it")
+    return ladder
+
+
+Ladder = Annotated[list[Rung], AfterValidator(_with_choice)]
 
 
 class Timing(TypedDict):

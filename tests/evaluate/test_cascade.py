@@ -5,7 +5,7 @@ from dataclasses import astuple
 import numpy as np
 import pytest
 
-from potstill.report.cascade import cascade
+from potstill.evaluate.cascade import cascade, command, fallback
 
 
 def test_the_cascade_takes_the_lowest_threshold_that_reaches_the_teacher_on_validation():
@@ -35,3 +35,18 @@ def test_the_cascade_ignores_texts_without_predictions_of_the_teacher():
     labels = np.array([0, 1])
     student, teacher = np.array([[0.4, 0.6], [0.1, 0.9]]), np.array([[0.9, 0.1], [np.nan, np.nan]])
     assert cascade((labels, student, teacher), (labels, student, teacher)).teacher == 1.0
+
+
+def test_without_predictions_of_the_teacher_for_validation_there_is_no_cascade():
+    labels, sure = np.array([0, 1]), np.array([[0.9, 0.1], [0.1, 0.9]])
+    assert cascade((labels, sure, np.full((2, 2), np.nan)), (labels, sure, sure)) is None
+
+
+def test_only_a_single_network_can_be_the_fallback():
+    models = {"minilm": {"parameters": 22_000_000}, "table": {"parameters": None}}
+    assert fallback(["minilm"], models) == "minilm"
+    assert [fallback(names, models) for names in (["table"], ["minilm", "table"], ["unknown"])] == [None, None, None]
+
+
+def test_the_command_quotes_the_teacher_for_the_shell():
+    assert command(0.8, "my teacher").endswith("texts.txt --threshold 0.8 --fallback 'models/teacher/my teacher'")

@@ -1,10 +1,15 @@
 """A cascade: the student predicts first, and the teacher predicts the texts of which the student is not confident."""
 
+import shlex
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from potstill.core import paths
 from potstill.evaluate.metrics.scores import interval
+from potstill.runtime.model import FILE
 
 THRESHOLDS = np.round(np.arange(0, 1.0001, 0.01), 2)
 
@@ -42,7 +47,23 @@ class Cascade:
     curve: list[Point]
 
 
-def cascade(validation: tuple[np.ndarray, ...], test: tuple[np.ndarray, ...]) -> Cascade:
+def fallback(teachers: Sequence[str], models: Mapping[str, Mapping[str, Any]]) -> str | None:
+    """Return the teacher for `potstill predict --fallback`; None if it is a table of probabilities, or an ensemble.
+
+    Args:
+        teachers: the names of the teachers that label.
+        models: by name, a row with `parameters`.
+    """
+    return teachers[0] if len(teachers) == 1 and models.get(teachers[0], {}).get("parameters") else None
+
+
+def command(threshold: float, teacher: str) -> str:
+    """Return the command that classifies a file with the cascade."""
+    student, folder = paths.EXPORT / FILE, paths.TEACHER / teacher
+    return f"potstill predict {student} texts.txt --threshold {threshold:g} --fallback {shlex.quote(str(folder))}"
+
+
+def cascade(validation: tuple[np.ndarray, ...], test: tuple[np.ndarray, ...]) -> Cascade | None:
     """Choose the threshold on validation, and measure the cascade on test.
 
     A text is sent to the teacher if the student's highest probability is below the threshold, as by `potstill predict
@@ -52,11 +73,16 @@ def cascade(validation: tuple[np.ndarray, ...], test: tuple[np.ndarray, ...]) ->
         validation: true ids (texts,), and the probabilities of student and teacher, both (texts, classes). Texts
             without predictions of the teacher (NaN) are left out.
         test: the same of the test split.
+
+    Returns:
+        The cascade; None if the teacher has no predictions for validation.
     """
     labels, student, teacher = _complete(*validation)
+    if not len(labels):
+        return None
     goal = int((teacher.argmax(1) == labels).sum())
     correct = [int(_correct(labels, student, teacher, threshold).sum()) for threshold in THRESHOLDS]
-    needed = bool(len(labels)) and correct[0] < goal
+    needed = correct[0] < goal
     reached = [float(threshold) for threshold, count in zip(THRESHOLDS, correct, strict=True) if count >= goal]
     threshold = reached[0] if needed and reached else None
 

@@ -1,0 +1,181 @@
+"""What to do next, given the verdict: the steps that help in this case, each with its command."""
+
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from potstill.core import paths
+from potstill.core.markdown import code
+from potstill.evaluate import cascade
+from potstill.evaluate.cascade import Cascade
+from potstill.evaluate.metrics.measures import Rung
+from potstill.evaluate.table import size
+from potstill.evaluate.verdict import Verdict
+from potstill.runtime.model import FILE
+
+LARGER_TEACHER = "roberta"  # a preset
+# A cascade that sends more texts to the teacher saves less than half of its time.
+MOST_SENT = 0.5
+# With fewer unlabelled texts for each labelled one, more of them usually help.
+UNLABELLED = 5
+
+
+@dataclass(frozen=True)
+class Step:
+    """What to do next: a sentence without its full stop, in Markdown, and the command for it."""
+
+    text: str
+    command: str
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What the steps depend on, next to the verdict.
+
+    Attributes:
+        ladder: the candidates for the student, in ascending order of size.
+        versus_teacher: the result of `scores.mcnemar` for student and teacher; None if the teacher has no predictions.
+        teacher_versus_baseline: the same for teacher and TF-IDF with logistic regression.
+        teachers: the names of the teachers that label.
+        cascade: the cascade of student and teacher; None if there is none.
+        fallback: the teacher for `potstill predict --fallback`, if one can be used.
+        rows: the number of texts by split (`train`, `test`) and of the `unlabelled` ones.
+        source: `prepare.source`.
+        unlabelled: `prepare.unlabelled`.
+    """
+
+    ladder: Sequence[Rung]
+    versus_teacher: Mapping[str, Any] | None
+    teacher_versus_baseline: Mapping[str, Any] | None
+    teachers: Sequence[str]
+    cascade: Cascade | None
+    fallback: str | None
+    rows: Mapping[str, int]
+    source: str
+    unlabelled: Sequence[str]
+
+
+def next_steps(verdict: Verdict, evidence: Evidence) -> list[Step]:
+    """Return the steps that help, the best first.
+
+    A student that ships is used. Otherwise a weak teacher comes first, since it limits every student; then what makes
+    the student more accurate, or replaces it where it is not confident; then more text. More test texts come first if
+    the observed differences point to a student that ships, and last if they do not.
+    """
+    if verdict.decision == "ship":
+        student = paths.EXPORT / FILE
+        return [
+            Step(
+                f"Classify texts with {code(str(student))}, the only file that ships",
+                f"potstill predict {student} texts.txt",
+            ),
+            Step("Or serve it over HTTP", f"potstill serve {student}"),
+        ]
+    steps = [
+        *_better_teacher(evidence),
+        *_larger_rung(evidence),
+        *_cascade(evidence),
+        *_more_unlabelled(evidence),
+    ]
+    tests = _more_tests(verdict, evidence)
+    return ([*tests, *steps] if verdict.promising else [*steps, *tests]) or [_more_labels(evidence)]
+
+
+def _better_teacher(evidence: Evidence) -> list[Step]:
+    """Return steps to a better teacher, if it is not significantly better than TF-IDF with logistic regression."""
+    if not evidence.teacher_versus_baseline or evidence.teacher_versus_baseline["difference_low"] > 0:
+        return []
+    steps = []
+    if LARGER_TEACHER not in evidence.teachers:
+        lists = (f"{key}=[{LARGER_TEACHER}]" for key in ("teacher.checkpoints", "label.teachers"))
+        steps.append(
+            Step(
+                "Fine-tune a larger teacher: this one is not significantly better than TF-IDF with logistic regression",
+                "dvc exp run " + " ".join(f"-S '{value}'" for value in lists),
+            )
+        )
+    return [*steps, _more_labels(evidence)]
+
+
+def _more_labels(evidence: Evidence) -> Step:
+    train = evidence.rows["train"]
+    return Step(f"Label more texts to train on, of which there are {train:,}", _add(evidence, "train", 2 * train))
+
+
+def _larger_rung(evidence: Evidence) -> list[Step]:
+    """Return the step to the next larger candidate that may be more accurate, if the student is below its teacher."""
+    if not evidence.versus_teacher or evidence.versus_teacher["difference"] >= 0:
+        return []
+    place = next(i for i, rung in enumerate(evidence.ladder) if rung["status"] == "chosen")
+    lowest = evidence.ladder[place]["validation_accuracy"] or 0.0
+    for rung in evidence.ladder[place + 1 :]:
+        accuracy = rung["validation_accuracy"]
+        if rung["status"] == "unavailable" or (accuracy is not None and accuracy <= lowest):
+            continue
+        text = f"Take the next larger student, {code(rung['rung'])}"
+        if accuracy is not None:
+            text += (
+                f", which has a validation accuracy of {100 * accuracy:.1f}% (this one: {100 * lowest:.1f}%) in "
+                f"{size(rung['bytes'] or 0)}"
+            )
+        return [Step(text, f"dvc exp run -S {shlex.quote('student.rung=' + _quoted(rung['rung']))}")]
+    return []
+
+
+def _cascade(evidence: Evidence) -> list[Step]:
+    found = evidence.cascade
+    if not found or found.threshold is None or not evidence.fallback or found.fallback_share > MOST_SENT:
+        return []
+    sent = 100 * found.fallback_share
+    return [
+        Step(
+            f"Send the texts of which the student is least confident to the teacher: with {sent:.1f}% of the test "
+            f"texts sent, student and teacher together have an accuracy of {100 * found.accuracy:.1f}% "
+            f"(teacher alone: {100 * found.teacher:.1f}%)",
+            cascade.command(found.threshold, evidence.fallback),
+        )
+    ]
+
+
+def _more_unlabelled(evidence: Evidence) -> list[Step]:
+    """Return the step to more unlabelled text, if there is little and the student is below its teacher."""
+    if not evidence.versus_teacher or evidence.versus_teacher["difference"] >= 0:
+        return []
+    found = evidence.rows["unlabelled"]
+    if found >= UNLABELLED * evidence.rows["train"]:
+        return []
+    text = (
+        "Add unlabelled texts like those that the student will read, "
+        f"{f'of which there are {found:,}' if found else 'of which there are none'}: the teacher labels them"
+    )
+    if evidence.source == "demo":
+        return [Step(text, f"dvc exp run -S prepare.demo.unlabelled={2 * UNLABELLED * evidence.rows['train']}")]
+    names = [*evidence.unlabelled, "more" if evidence.source == "hub" else "more.txt"]
+    value = f"prepare.unlabelled=[{','.join(map(_quoted, names))}]"
+    return [Step(text, f"dvc exp run -S {shlex.quote(value)}")]
+
+
+def _more_tests(verdict: Verdict, evidence: Evidence) -> list[Step]:
+    if evidence.versus_teacher is None:
+        return [Step("Add the test texts to the teacher's table of probabilities", "dvc repro")]
+    needed = verdict.texts_needed
+    if not needed:
+        return []
+    found = evidence.rows["test"]
+    text = f"Label about {needed - found:,} more test texts: {needed:,} would decide, and there are {found:,}"
+    return [Step(text, _add(evidence, "test", needed))]
+
+
+def _add(evidence: Evidence, split: str, number: int) -> str:
+    """Return the command that runs the pipeline with more texts of a split; the user's own are added by hand."""
+    return f"dvc exp run -S prepare.demo.{split}={number}" if evidence.source == "demo" else "dvc repro"
+
+
+def _quoted(name: str) -> str:
+    """Return a name as Hydra, which parses the value of `-S`, reads it."""
+    if re.fullmatch(r"[\w./-]+", name):
+        return name
+    escaped = re.sub(r"(\\+)(?='|$)", r"\1\1", name).replace("'", "\\'")
+    return f"'{escaped}'"
