@@ -8,7 +8,7 @@ from potstill.core.params import Keys, Section, Seed
 from potstill.data.sources import Source
 from potstill.runtime.file import FLOAT, MAX_LENGTH, MAX_NGRAM, MAX_WIDTH, MAX_WORDS
 
-Table = Literal["mlp", "attention", "cnn", "bigru"]
+Architecture = Literal["mlp", "attention", "cnn", "bigru"]
 Kind = Literal["table", "subwords", "transformer"]
 
 AUTO = "auto"  # the rung is found
@@ -18,7 +18,7 @@ BY_HAND = "by hand"  # the name of a student that is set in the section
 class NetworkParams(Section):
     """A small network over words and its training; `params.yaml` documents each key."""
 
-    architecture: Table
+    architecture: Architecture
     vocab_size: int = Field(ge=2, le=MAX_WORDS)
     embedding_rows: int | None = Field(ge=2, le=MAX_WORDS)
     informative_share: float = Field(ge=0, le=1)

@@ -1,6 +1,6 @@
 """Choosing a student's vocabulary: its words and n-grams, the rows they share, and their fingerprints."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Protocol
@@ -47,6 +47,15 @@ class Counts:
     texts: np.ndarray
     mean: np.ndarray
     prior: np.ndarray
+
+    def extended(self, entries: Iterable[str]) -> "Counts":
+        """Return the statistics with entries that occur in no text."""
+        index = dict(self.index)
+        for entry in entries:
+            index.setdefault(entry, len(index))
+        new = (0, len(index) - len(self.index))
+        mean = np.concatenate([self.mean, np.tile(self.prior, (new[1], 1))])
+        return Counts(index, np.pad(self.occurrences, new), np.pad(self.texts, new), mean, self.prior)
 
 
 def count(texts: Texts, targets: np.ndarray, max_ngram: int = 1) -> Counts:
@@ -143,7 +152,7 @@ def build(
     """
     if multi_label:
         targets = np.concatenate([targets, 1 - targets], axis=1)
-    counts = count(texts, targets, params.max_ngram)
+    counts = count(texts, targets, params.max_ngram).extended(pieces or ())
     size = params.vocab_size - 1
 
     def choose(candidates: int) -> list[str]:
@@ -160,8 +169,7 @@ def build(
     rows = None
     if params.embedding_rows and params.embedding_rows <= len(entries):
         rows = share_rows(counts, entries, params.embedding_rows - 1, multi_label)
-    found = np.array([counts.index.get(entry, -1) for entry in entries], np.int64)
-    occurrences = np.where(found < 0, 0, counts.occurrences[found])
+    occurrences = counts.occurrences[[counts.index[entry] for entry in entries]]
     lookup = Vocabulary(known, rows, params.max_ngram, params.max_length, subwords=pieces is not None)
     return Built(lookup, entries, occurrences)
 
