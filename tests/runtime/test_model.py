@@ -14,6 +14,7 @@ import pyarrow as pa
 import pytest
 
 from potstill.core.errors import PotstillError
+from potstill.runtime import model
 from potstill.runtime.model import Student
 from potstill.runtime.networks import ARCHITECTURES
 from tests.students import portable, student
@@ -28,6 +29,17 @@ def test_predictions_do_not_depend_on_the_batch(architecture):
     assert made.predict(SHORT_TEXTS).tolist() == made.classes_[alone.argmax(1)].tolist()
     assert made.predict_proba([]).shape == (0, 3)
     assert made.predict([]).shape == (0,)
+
+
+def test_few_long_texts_are_padded_to_one_length(monkeypatch):
+    """A text of subwords may be a hundred times as long as others, which would all be padded to its length."""
+    made, sizes = student("cnn", subwords=True), []
+    monkeypatch.setattr(model, "BATCH_IDS", 4000)
+    padded = model.pad
+    monkeypatch.setattr(model, "pad", lambda *given: sizes.append(padded(*given)[0].shape) or padded(*given))
+    long = " ".join(["é" * 100] * 40)
+    portable(made).predict([long, long, *["the"] * 600])
+    assert sizes == [(1, 4000), (1, 4000), (512, 1), (88, 1)]
 
 
 def test_repr_is_one_line(tmp_path):

@@ -267,7 +267,7 @@ static size_t add_ngrams(const Model *model, Work *work, size_t first, size_t co
    of it is not an entry. */
 static size_t split_word(const Model *model, const char *word, size_t size, Entry *pieces) {
     char copy[2 + 4 * MAX_SPLIT + 16]; /* the word after two bytes, since "##" is written over what precedes a piece */
-    size_t at[MAX_SPLIT + 1];     /* where each character starts in `copy`, and the end */
+    size_t at[MAX_SPLIT + 1];          /* where each character starts in `copy`, and the end */
     size_t characters = 0, count = 0, start = 0;
     if (size > 4 * MAX_SPLIT) return 0;
     for (size_t i = 0; i < size; i++) {
@@ -550,12 +550,12 @@ typedef struct {
     int output;
     Work work;
     Text texts[GATHERED];
-    size_t count;     /* of gathered texts */
-    size_t word_cost; /* of scoring a word, in bytes to read */
-    size_t most_words; /* of a text, or pieces */
-    PyObject *held;   /* keeps the gathered texts alive */
-    PyObject *result; /* a bytearray */
-    size_t done;      /* texts scored into it */
+    size_t count;      /* of gathered texts */
+    size_t word_cost;  /* of scoring a word, in bytes to read */
+    size_t most_words; /* of a text, or pieces of words */
+    PyObject *held;    /* keeps the gathered texts alive */
+    PyObject *result;  /* a bytearray */
+    size_t done;       /* texts scored into it */
 } Call;
 
 static void call_free(Call *call) {
@@ -881,7 +881,8 @@ static PyObject *build(PyObject *self, PyObject *arguments) {
     int architecture, classes, hidden, subwords, bits;
     unsigned int max_ngram, max_length;
     if (!PyArg_ParseTuple(arguments, "iiiIIpOOOOiOOOOOO", &architecture, &classes, &hidden, &max_ngram, &max_length,
-                          &subwords, &keys, &words, &ends, &salts, &bits, &row_of, &edges, &weights, &lower, &lower_long, &kind))
+                          &subwords, &keys, &words, &ends, &salts, &bits, &row_of, &edges, &weights, &lower, &lower_long,
+                          &kind))
         return NULL;
     char ascii[128];
     for (int i = 0; i < 128; i++) ascii[i] = (char)i;
@@ -889,8 +890,8 @@ static PyObject *build(PyObject *self, PyObject *arguments) {
     Model *model = calloc(1, sizeof *model);
     if (!model) return PyErr_NoMemory();
     *model = (Model){.architecture = architecture, .classes = classes, .hidden = hidden, .max_ngram = max_ngram,
-                     .max_length = max_length, .subwords = subwords, .bits = bits, .strings = words != Py_None, .lower = lower, .lower_long = lower_long,
-                     .kind = kind};
+                     .max_length = max_length, .subwords = subwords, .bits = bits, .strings = words != Py_None,
+                     .lower = lower, .lower_long = lower_long, .kind = kind};
     Py_INCREF(lower);
     Py_INCREF(lower_long);
     Py_INCREF(kind);
