@@ -1,11 +1,10 @@
-"""A student as an ONNX model that takes text.
+"""A student as an ONNX model that takes text, or ids.
 
 Texts are split by operators that every build of onnxruntime has: `StringNormalizer`, and `Tokenizer` of the domain
 com.microsoft. Quantized weights are stored as int8. A vocabulary of fingerprints cannot be expressed, since no ONNX
-operator gives the bytes of a string: such a model takes row ids.
+operator gives the bytes of a string: such a model takes row ids, and so does a small Transformer, whose tokens no
+operator of the stock onnxruntime finds. `encode` of the student gives these ids.
 """
-
-from typing import Any
 
 import numpy as np
 import onnx
@@ -15,6 +14,8 @@ from potstill.runtime.file import TABLE
 from potstill.runtime.model import Student
 from potstill.runtime.onnx_graph import ALL, PAD, Graph, floats, ints
 from potstill.runtime.tokenizer import JOINERS, SPACELESS, Words
+from potstill.runtime.transformer import graph as transformer_graph
+from potstill.runtime.transformer.model import Transformer
 
 LOCALE = "C.UTF-8"  # others may be missing, or lower-case differently
 # `tokenizer.words` as a regular expression. RE2 cannot subtract classes; [^\PL…] are the letters except ….
@@ -27,22 +28,18 @@ TOKEN = rf"(?:{_LETTER}|_)(?:{_LETTER}|[_{_MARK}])*|[^{_MARK}{_SPACED}][{_MARK}]
 _GATES = (1, 0, 2)  # ONNX's order of the gates of a GRU, as indices into torch's
 
 
-def build(student: Student) -> onnx.ModelProto:
+def build(student: Student | Transformer) -> onnx.ModelProto:
     """Build the ONNX model of a student.
 
-    Its input is `text`, strings (texts,), or with fingerprints `ids`, int64 (texts, words), -1 where there is no word.
-    Its outputs are `label`, strings (texts,), and `probabilities`, float32 (texts, classes). In a multi-label task
+    Its input is `text`, strings (texts,), or with fingerprints `ids`, int64 (texts, words), -1 where there is no word;
+    of a small Transformer likewise `ids`, int64 (texts, tokens), with the tokens that begin and end a text. Its outputs are `label`, strings (texts,), and `probabilities`, float32 (texts, classes). In a multi-label task
     `label` is of shape (texts, classes): the names of a text's labels, each in its column, and empty strings.
     """
     graph = Graph()
-    if isinstance(student.vocabulary.entries, Words):
-        given = helper.make_tensor_value_info("text", TensorProto.STRING, ["texts"])
-        ids = _ids(graph, student)
+    if isinstance(student, Student):
+        given, logits = _of_words(graph, student)
     else:
-        given = helper.make_tensor_value_info("ids", TensorProto.INT64, ["texts", "words"])
-        ids = graph("Pad", "ids", ints(0, 0, 1, 0), ints(PAD))
-    logits = _logits(graph, student, _filled(graph, ids))
-    logits = graph("Slice", logits, ints(0), ints(-1), ints(0))
+        given, logits = transformer_graph.ids(), transformer_graph.add_logits(graph, student.shape, student.weights)
     logits = graph("Div", logits, floats(student.temperature))
     names, columns = np.array(student.labels, object), [len(student.labels)]
     if student.thresholds is None:
@@ -61,6 +58,18 @@ def build(student: Student) -> onnx.ModelProto:
         helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["texts", len(student.labels)]),
     ]
     return graph.model(given, outputs)
+
+
+def _of_words(graph: Graph, student: Student) -> tuple[onnx.ValueInfoProto, str]:
+    """Add the nodes of a student over words, and return its input and the name of its logits."""
+    if isinstance(student.vocabulary.entries, Words):
+        given = helper.make_tensor_value_info("text", TensorProto.STRING, ["texts"])
+        ids = _ids(graph, student)
+    else:
+        given = helper.make_tensor_value_info("ids", TensorProto.INT64, ["texts", "words"])
+        ids = graph("Pad", "ids", ints(0, 0, 1, 0), ints(PAD))
+    logits = _logits(graph, student, _filled(graph, ids))
+    return given, graph("Slice", logits, ints(0), ints(-1), ints(0))
 
 
 def _filled(graph: Graph, ids: str) -> str:
