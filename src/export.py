@@ -37,8 +37,9 @@ def main() -> None:
 
     student_params = StudentParams.load()
     sources = transfer.count(paths.ENSEMBLE, student_params.sources)
-    named = params.keep_vocabulary and isinstance(student.vocabulary.entries, Fingerprints)
-    words = files.read_names(paths.STUDENT / WORDS) if named else None
+    words = None
+    if params.keep_vocabulary and isinstance(student, Student) and isinstance(student.vocabulary.entries, Fingerprints):
+        words = files.read_names(paths.STUDENT / WORDS)
     hashes = {path.name: files.sha256(path) for path in (paths.PREPARED, paths.ENSEMBLE)}
     facts = collect(student, words, data, sources, hashes, teachers(data), student_params)
     student = replace(student, facts=facts)

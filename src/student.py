@@ -6,8 +6,6 @@ import shutil
 from dataclasses import asdict
 from pathlib import Path
 
-import numpy as np
-
 import potstill
 from potstill.core import files, paths, tracking, truncation
 from potstill.core.params import section

@@ -11,11 +11,11 @@ from potstill.core.errors import PotstillError
 from potstill.engine import shards
 from potstill.readers import formats
 from potstill.readers.request import Batch
-from potstill.runtime.model import Student
+from potstill.runtime.model import Classifier, Student
 
 
 def _classify(
-    student: Student, top: int | None, threshold: float | None, texts: pa.Array
+    student: Classifier, top: int | None, threshold: float | None, texts: pa.Array
 ) -> tuple[pa.Table, dict[str, int]]:
     """Return the columns that `bulk.predict.predict` writes for the texts of a shard."""
     return classify(student, Batch(texts, []), top, threshold).table(), {}

@@ -16,7 +16,7 @@ from potstill.core.labels import predict_labels
 from potstill.readers.formats import STANDARD, Format, format_of, parse
 from potstill.readers.read import read
 from potstill.readers.request import BadRows, Batch
-from potstill.runtime.model import Student, as_list
+from potstill.runtime.model import Classifier, as_list
 
 
 class Summary(NamedTuple):
@@ -28,7 +28,7 @@ class Summary(NamedTuple):
 
 
 def classify(
-    student: Student,
+    student: Classifier,
     batch: Batch,
     top: int | None,
     threshold: float | None,
@@ -42,7 +42,7 @@ def classify(
 
 
 def top_labels(
-    student: Student, batch: Batch, top: int, threshold: float, numbered: bool, fallback: Fallback | None = None
+    student: Classifier, batch: Batch, top: int, threshold: float, numbered: bool, fallback: Fallback | None = None
 ) -> TopLabels:
     """Classify a batch of single-label texts."""
     probabilities = student.predict_proba(batch.texts)
@@ -59,7 +59,9 @@ def top_labels(
     return TopLabels(student.labels, ids, highest, batch.numbers if numbered else None, unsure)
 
 
-def _label_sets(student: Student, batch: Batch, top: int | None, threshold: float | None, numbered: bool) -> LabelSets:
+def _label_sets(
+    student: Classifier, batch: Batch, top: int | None, threshold: float | None, numbered: bool
+) -> LabelSets:
     probabilities = student.predict_proba(batch.texts)
     chosen = predict_labels(probabilities, student.thresholds if threshold is None else threshold)
     order = np.argsort(np.where(chosen, -probabilities, 1), axis=1, kind="stable")[:, :top]
@@ -94,7 +96,7 @@ class Progress:
 
 
 def predict(
-    student: Student,
+    student: Classifier,
     source: str,
     target: str,
     *,

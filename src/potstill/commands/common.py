@@ -5,7 +5,8 @@ import math
 import re
 from pathlib import Path
 
-from potstill.runtime.model import Student
+from potstill.core.errors import PotstillError
+from potstill.runtime.model import Classifier, Student
 from potstill.terminal import Parser
 
 
@@ -45,7 +46,26 @@ def number(value: str, least: float, most: float, kind: str) -> float:
     return parsed
 
 
-def load(path: Path) -> tuple[Student, bytes]:
+def load(path: Path) -> tuple[Classifier, bytes]:
     """Return a student and the bytes of its file, which may be a pipe, and then can be read only once."""
     student = Student.load(path)
     return student, path.read_bytes() if path.is_file() else student.to_bytes()
+
+
+def over_words(student: Classifier, path: Path, what: str) -> Student:
+    """Return a student if it is one over words.
+
+    Args:
+        student: the student.
+        path: its file.
+        what: what requires one, for the message.
+
+    Raises:
+        PotstillError: it is a small Transformer.
+    """
+    if not isinstance(student, Student):
+        raise PotstillError(
+            f"{path}: {what} requires a student over words (found: {student.architecture}). Train one, as with "
+            "`dvc exp run -S student.architecture=bigru`."
+        )
+    return student

@@ -8,7 +8,6 @@ from potstill.commands.common import add_model
 from potstill.core.errors import PotstillError, join_names, visible
 from potstill.runtime import explain
 from potstill.runtime.model import Student
-from potstill.runtime.tokenizer import words
 from potstill.terminal import Parser, as_json, text
 
 BAR = 8  # characters of a bar per unit of log-probability
@@ -29,7 +28,7 @@ def run(args: argparse.Namespace) -> None:
     if args.label is not None and args.label not in student.labels:
         raise PotstillError(f"--label: {args.model} has no class {args.label!r} (found: {join_names(student.labels)})")
     label, probability, attributions = explain.explain(student, args.text, args.label)
-    read = min(len(words(args.text)), student.vocabulary.max_length)
+    read = len(explain.read(student, args.text))
     if read > len(attributions):
         note = f"the first {len(attributions):,} of {read:,} words are explained; all count in the prediction"
         print(note, file=sys.stderr)

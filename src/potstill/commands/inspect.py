@@ -10,8 +10,8 @@ from potstill.commands.common import add_model, load
 from potstill.core.errors import MAX_NAMES, join_names, visible
 from potstill.runtime import explain, fast
 from potstill.runtime.file import FLOAT
-from potstill.runtime.model import Student
-from potstill.runtime.tokenizer import CONTINUATION, Words
+from potstill.runtime.model import Classifier, Student
+from potstill.runtime.tokenizer import CONTINUATION
 from potstill.terminal import Parser, as_json, finite
 
 INFORMATIVE_WORDS = 8  # shown per class
@@ -35,7 +35,7 @@ def run(args: argparse.Namespace) -> None:
         print(visible(line))
 
 
-def describe(student: Student, size: int) -> dict[str, Any]:
+def describe(student: Classifier, size: int) -> dict[str, Any]:
     """Return a description of a student for programs: computed values, then its file's facts, which replace none.
 
     Args:
@@ -44,36 +44,49 @@ def describe(student: Student, size: int) -> dict[str, Any]:
     """
     thresholds = [round(threshold, 6) for threshold in student.thresholds or ()]
     computed = {
-        "architecture": student.shape.architecture,
+        "architecture": student.architecture,
         "labels": student.labels,
         "parameters": student.parameters,
-        "words": len(student.vocabulary.entries),
+        **student.details,
         "bytes": size,
-        "bits": list(student.bits),
+        "max_length": student.max_length,
         "temperature": round(student.temperature, 6),
         **({"thresholds": dict(zip(student.labels, thresholds, strict=True))} if thresholds else {}),
-        "matches": "strings" if isinstance(student.vocabulary.entries, Words) else "fingerprints",
-        **({"pieces": _pieces(student)} if student.vocabulary.subwords else {}),
     }
-    informative = {label: dict(words) for label, words in explain.informative_words(student, INFORMATIVE_WORDS).items()}
+    informative = {}
+    if isinstance(student, Student):
+        computed |= {"pieces": _pieces(student)} if student.vocabulary.subwords else {}
+        found = explain.informative_words(student, INFORMATIVE_WORDS)
+        informative = {label: dict(words) for label, words in found.items()}
     facts = {key: value for key, value in student.facts.items() if key not in {*computed, *OPTIONAL}}
     return finite({**computed, **facts, "informative": informative})
 
 
-def lines(path: Path, student: Student, description: dict[str, Any]) -> Iterator[str]:
+def lines(path: Path, student: Classifier, description: dict[str, Any]) -> Iterator[str]:
     """Yield the lines of a description for people."""
-    table, rest = student.bits
-    bits = "32-bit floats" if table == FLOAT else f"{table} bits in the embedding table, {rest} elsewhere"
-    kernel = "compiled" if fast.kernel else "numpy (slower; reinstall with a C compiler for the compiled one)"
+    table, rest = description["bits"]
+    bits = f"{table} bits in the embedding table, {rest} elsewhere"
+    if table == rest:
+        bits = "32-bit floats" if table == FLOAT else f"{table} bits"
     yield f"{path}: " + "{architecture}, {parameters:,} parameters, {bytes:,} bytes".format_map(description)
     if student.thresholds is None:
         yield f"classes     {join_names(student.labels)}"
     else:
         named = [f"{name} ({threshold:.3f})" for name, threshold in description["thresholds"].items()]
         yield f"labels      {join_names(named)}; multi-label, with these decision thresholds"
+    weights = f"{bits}; calibrated with temperature {description['temperature']:g}"
+    if not isinstance(student, Student):
+        yield "vocabulary  {tokens:,} tokens of its teacher".format_map(description)
+        yield "max length  {max_length} tokens".format_map(description)
+        yield "layers      {layers}, of width {hidden}".format_map(description)
+        yield f"weights     {weights}"
+        yield "runs in     onnxruntime"
+        yield from origin(student.facts, multi_label=student.thresholds is not None)
+        return
+    kernel = "compiled" if fast.kernel else "numpy (slower; reinstall with a C compiler for the compiled one)"
     yield f"vocabulary  {_entries(description)}, stored as {description['matches']}"
-    yield f"max length  {student.vocabulary.max_length} words"
-    yield f"weights     {bits}; calibrated with temperature {description['temperature']:g}"
+    yield "max length  {max_length} words".format_map(description)
+    yield f"weights     {weights}"
     yield f"kernel      {kernel}"
     yield from origin(student.facts, multi_label=student.thresholds is not None)
     if not description["informative"]:

@@ -3,11 +3,11 @@
 import argparse
 
 from potstill.bulk.write import output
-from potstill.commands.common import add_model, load
+from potstill.commands.common import add_model, load, over_words
 from potstill.core.errors import MAX_NAMES, visible
 from potstill.core.markdown import NAME, cut
 from potstill.readers.formats import STANDARD
-from potstill.runtime.model import Student
+from potstill.runtime.model import Classifier, Student
 from potstill.terminal import Parser, text
 from potstill.web.page import page
 
@@ -22,7 +22,7 @@ def arguments(parser: Parser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Write the page."""
     student, content = load(args.model)
-    html = render(student, content, args.title).encode()
+    html = render(over_words(student, args.model, "a page"), content, args.title).encode()
     with output(args.output, args.model) as stream:
         stream.write(html)
     if args.output != STANDARD:
@@ -40,7 +40,7 @@ def render(student: Student, content: bytes, heading: str | None = None) -> str:
     return page(content, heading or title(student, NAME), heading or title(student))
 
 
-def title(student: Student, name_length: int | None = None) -> str:
+def title(student: Classifier, name_length: int | None = None) -> str:
     """Return a title that names the classes, each cut to `name_length` characters."""
     if len(student.labels) > MAX_NAMES:
         return f"Which of {len(student.labels):,} classes?"

@@ -11,6 +11,7 @@ from pathlib import Path
 import segno
 
 from potstill.bulk.write import output
+from potstill.commands.common import over_words
 from potstill.core import paths
 from potstill.core.errors import PotstillError, join_names, visible
 from potstill.readers.formats import STANDARD
@@ -29,7 +30,7 @@ def arguments(parser: Parser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Write the picture."""
-    student = Student.load(args.model)
+    student = over_words(Student.load(args.model), args.model, "a QR code")
     data = replace(student, facts={}).to_bytes()
     code = encode(data)
     with output(args.output, args.model) as stream:

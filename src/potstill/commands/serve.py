@@ -8,7 +8,9 @@ from potstill.commands import page
 from potstill.commands.common import add_model, count, integer, load, number
 from potstill.commands.inspect import describe
 from potstill.core.errors import missing_package
+from potstill.runtime.model import Student
 from potstill.terminal import Parser, text
+from potstill.web.page import plain
 
 
 def arguments(parser: Parser) -> None:
@@ -53,7 +55,7 @@ def run(args: argparse.Namespace) -> None:
     service = app.create(
         student,
         describe(student, len(content)),
-        page.render(student, content),
+        page.render(student, content) if isinstance(student, Student) else plain(page.title(student)),
         hosts=AllowedHosts(listening.getsockname()[0], [args.host, *args.allowed_host]),
         max_body=args.max_body,
         max_batch=args.max_batch,

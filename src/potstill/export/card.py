@@ -8,12 +8,13 @@ from potstill.core.markdown import code, escape
 from potstill.data.sources import VARIANTS
 from potstill.export.to_onnx import takes_text
 from potstill.runtime.model import FILE, Student
+from potstill.runtime.transformer.model import Transformer
 
 ONNX = "model.onnx"
 SHOWN = 50  # classes named on the card at most
 
 
-def card(student: Student, sources: Mapping[str, int], size: int, onnx_size: int) -> str:
+def card(student: Student | Transformer, sources: Mapping[str, int], size: int, onnx_size: int) -> str:
     """Return the text of the card, which begins with the hub's metadata.
 
     Args:
@@ -38,15 +39,23 @@ def card(student: Student, sources: Mapping[str, int], size: int, onnx_size: int
         pipeline_tag="text-classification",
         tags=["distillation", *(["multi-label-classification"] if multi_label else []), "onnx", "potstill"],
     )
-    rows, shape = facts["rows"], student.shape
-    onnx_input = (
-        "text" if takes_text(student.vocabulary) else "ids of embedding rows, as `vocabulary.encode` gives them"
-    )
-    entries = f"{len(student.vocabulary.entries):,} words"
-    outside = "All words outside the vocabulary share one embedding."
-    if student.vocabulary.subwords:
-        entries += " and pieces of words"
-        outside = "Words outside the vocabulary are split into pieces; those with an unknown part share one embedding."
+    rows = facts["rows"]
+    if isinstance(student, Student):
+        vocabulary, runs_in = f"vocabulary of {len(student.vocabulary.entries):,} words", "numpy"
+        onnx_input = "text"
+        if not takes_text(student.vocabulary):
+            onnx_input = "ids of embedding rows, as `vocabulary.encode` gives them"
+        unknown = "All words outside the vocabulary share one embedding."
+        if student.vocabulary.subwords:
+            vocabulary += " and pieces of words"
+            unknown = (
+                "Words outside the vocabulary are split into pieces; those with an unknown part share one embedding."
+            )
+    else:
+        layers, tokens = student.shape.layers, student.shape.vocabulary
+        vocabulary, runs_in = f"{layers} layers of its teacher, {tokens:,} of its tokens", "`potstill[transformer]`"
+        onnx_input = "ids of tokens, as `student.encode` gives them, -1 where a text has ended"
+        unknown = "It runs in onnxruntime only: there is no page and no QR code of it."
     low, high = tested["accuracy_low"], tested["accuracy_high"]
     classes = ", ".join(map(code, student.labels[:SHOWN]))
     if len(student.labels) > SHOWN:
@@ -66,7 +75,7 @@ potstill {facts["version"]} from {" and ".join(teachers)}.
 
 | | |
 | --- | --- |
-| network | {shape.architecture}, {student.parameters:,} parameters, vocabulary of {entries} |
+| network | {student.architecture}, {student.parameters:,} parameters, {vocabulary} |
 | {score} | {tested["accuracy"]:.2%} (95% CI {low:.2%} to {high:.2%}), {rows["test"]:,} test texts |
 | macro-F1, {second_score} | {tested["macro_f1"]:.4f}, {second:.4f} |
 | calibration | temperature {student.temperature:g}, expected calibration error {tested["calibration_error"]:.4f} |
@@ -81,12 +90,12 @@ student = Student.load("{FILE}")
 student.predict(["a text", "another"])
 ```
 
-`{FILE}` ({size:,} bytes) requires potstill and numpy; `potstill inspect {FILE}` shows the facts in it.
+`{FILE}` ({size:,} bytes) requires potstill and {runs_in}; `potstill inspect {FILE}` shows the facts in it.
 `{ONNX}` ({onnx_size:,} bytes; input: {onnx_input}; output: label and probabilities) requires onnxruntime.
 
 ## Limitations
 
-{outside} On texts of another domain or language than the training data,
+{unknown} On texts of another domain or language than the training data,
 predictions are less accurate but not less confident. The test texts are of the same domain as the training data.
 """
     return str(ModelCard(f"---\n{metadata.to_yaml()}\n---\n{body}"))

@@ -6,12 +6,12 @@ from typing import Any
 import potstill
 from potstill.data.dataset import Dataset
 from potstill.evaluate.metrics.scores import scores
-from potstill.runtime.model import Student
+from potstill.runtime.model import Classifier
 from potstill.student.params import StudentParams
 
 
 def collect(
-    student: Student,
+    student: Classifier,
     words: Sequence[str] | None,
     data: Dataset,
     sources: Mapping[str, int],

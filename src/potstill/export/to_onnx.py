@@ -1,12 +1,11 @@
-"""A student as an ONNX model that takes text.
+"""A student as an ONNX model that takes text, or ids.
 
 Texts are split by operators that every build of onnxruntime has: `StringNormalizer`, and `Tokenizer` of the domain
 com.microsoft. Quantized weights are stored as int8. Two kinds of vocabulary cannot be expressed: fingerprints, since no
 ONNX operator gives the bytes of a string, and subwords, since none splits a word into its longest pieces. Such a model
-takes row ids: those of `Vocabulary.encode`, as the README shows.
+takes row ids, as the README shows; so does a small Transformer, whose tokens no operator of the stock onnxruntime
+finds. `encode` of the student gives these ids.
 """
-
-from typing import Any
 
 import numpy as np
 import onnx
@@ -16,6 +15,8 @@ from potstill.runtime.file import TABLE
 from potstill.runtime.model import Student
 from potstill.runtime.onnx_graph import ALL, PAD, Graph, floats, ints
 from potstill.runtime.tokenizer import JOINERS, SPACELESS, Vocabulary, Words
+from potstill.runtime.transformer import graph as transformer_graph
+from potstill.runtime.transformer.model import Transformer
 
 LOCALE = "C.UTF-8"  # others may be missing, or lower-case differently
 # `tokenizer.words` as a regular expression. RE2 cannot subtract classes; [^\PL…] are the letters except ….
@@ -33,23 +34,19 @@ def takes_text(vocabulary: Vocabulary) -> bool:
     return isinstance(vocabulary.entries, Words) and not vocabulary.subwords
 
 
-def build(student: Student) -> onnx.ModelProto:
+def build(student: Student | Transformer) -> onnx.ModelProto:
     """Build the ONNX model of a student.
 
-    Its input is `text`, strings (texts,); with fingerprints or subwords it is `ids`, int64 (texts, ids of the longest),
-    -1 after the last id of a text.
+    Its input is `text`, strings (texts,); with fingerprints or subwords, and of a small Transformer, it is `ids`, int64
+    (texts, ids of the longest), -1 after the last id of a text.
     Its outputs are `label`, strings (texts,), and `probabilities`, float32 (texts, classes). In a multi-label task
     `label` is of shape (texts, classes): the names of a text's labels, each in its column, and empty strings.
     """
     graph = Graph()
-    if takes_text(student.vocabulary):
-        given = helper.make_tensor_value_info("text", TensorProto.STRING, ["texts"])
-        ids = _ids(graph, student)
+    if isinstance(student, Student):
+        given, logits = _of_words(graph, student)
     else:
-        given = helper.make_tensor_value_info("ids", TensorProto.INT64, ["texts", "words"])
-        ids = graph("Pad", "ids", ints(0, 0, 1, 0), ints(PAD))
-    logits = _logits(graph, student, _filled(graph, ids))
-    logits = graph("Slice", logits, ints(0), ints(-1), ints(0))
+        given, logits = transformer_graph.ids(), transformer_graph.add_logits(graph, student.shape, student.weights)
     logits = graph("Div", logits, floats(student.temperature))
     names, columns = np.array(student.labels, object), [len(student.labels)]
     if student.thresholds is None:
@@ -68,6 +65,18 @@ def build(student: Student) -> onnx.ModelProto:
         helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["texts", len(student.labels)]),
     ]
     return graph.model(given, outputs)
+
+
+def _of_words(graph: Graph, student: Student) -> tuple[onnx.ValueInfoProto, str]:
+    """Add the nodes of a student over words, and return its input and the name of its logits."""
+    if takes_text(student.vocabulary):
+        given = helper.make_tensor_value_info("text", TensorProto.STRING, ["texts"])
+        ids = _ids(graph, student)
+    else:
+        given = helper.make_tensor_value_info("ids", TensorProto.INT64, ["texts", "ids"])
+        ids = graph("Pad", "ids", ints(0, 0, 1, 0), ints(PAD))
+    logits = _logits(graph, student, _filled(graph, ids))
+    return given, graph("Slice", logits, ints(0), ints(-1), ints(0))
 
 
 def _filled(graph: Graph, ids: str) -> str:

@@ -6,8 +6,8 @@ from itertools import chain, islice
 
 import numpy as np
 
-from potstill.runtime.model import Student
-from potstill.runtime.tokenizer import UNKNOWN, Encoded, Vocabulary, words
+from potstill.runtime.model import Classifier, Student
+from potstill.runtime.tokenizer import UNKNOWN, Encoded, Vocabulary, join, pieces, words
 
 EXPLAINED = 1000  # words of a text, since each takes a prediction for a text of that length
 CHUNK = 1 << 22  # numbers in memory at once: log-probabilities, or activations of a network
@@ -21,7 +21,7 @@ class Attribution:
     Attributes:
         word: as the student sees it.
         known: whether the vocabulary holds it, alone, in an n-gram, or in pieces.
-        score: how much the log-probability of the class falls when the word is unknown.
+        score: how much the log-probability of the class falls when the word is unknown, or left out.
     """
 
     word: str
@@ -29,20 +29,28 @@ class Attribution:
     score: float
 
 
-def explain(student: Student, text: str, label: str | None = None) -> tuple[str, float, list[Attribution]]:
+def read(student: Classifier, text: str) -> list[str]:
+    """Return the words of a text that a student reads, or may read if its `max_length` counts tokens."""
+    return (words if isinstance(student, Student) else pieces)(text)[: student.max_length]
+
+
+def explain(student: Classifier, text: str, label: str | None = None) -> tuple[str, float, list[Attribution]]:
     """Attribute a prediction to the words of a text by occlusion (Zeiler and Fergus 2014).
 
-    The first `EXPLAINED` words that the student reads are explained; the rest count in the prediction.
+    The first `EXPLAINED` words that the student reads are explained; the rest count in the prediction. A word is
+    replaced by the unknown word, or for a small Transformer left out.
 
     Args:
         student: the student.
-        text: the text; words beyond the student's `max_length` are truncated.
+        text: the text; what is beyond the student's `max_length` is truncated.
         label: the class to explain; None for the most probable one.
 
     Returns:
         The class, its probability, and an attribution for each explained word.
     """
-    tokens = words(text)[: student.vocabulary.max_length]
+    tokens = read(student, text)
+    if not isinstance(student, Student):
+        return _explain_text(student, text, tokens[:EXPLAINED], label)
     shown, spans = tokens[:EXPLAINED], _ngram_spans(student.vocabulary, tokens)
     parts = [student.vocabulary.word_rows(word) for word in tokens]
     texts = _occluded(parts, spans)
@@ -62,6 +70,20 @@ def explain(student: Student, text: str, label: str | None = None) -> tuple[str,
     for start, end, _ in spans:
         known[start:end] = True
     explained = [Attribution(word, bool(k), float(score)) for word, k, score in zip(shown, known, scores, strict=True)]
+    return student.labels[chosen], float(np.exp(original[chosen])), explained
+
+
+def _explain_text(
+    student: Classifier, text: str, tokens: list[str], label: str | None
+) -> tuple[str, float, list[Attribution]]:
+    whole = pieces(text)
+    without = (join(whole[:i] + whole[i + 1 :]) for i in range(len(tokens)))
+    original, *occluded = _normalized(student, student.decision_function([text, *without]))
+    chosen = int(original.argmax()) if label is None else student.labels.index(label)
+    explained = [
+        Attribution(token, True, float(original[chosen] - row[chosen]))
+        for token, row in zip(tokens, occluded, strict=True)
+    ]
     return student.labels[chosen], float(np.exp(original[chosen])), explained
 
 
@@ -98,7 +120,12 @@ def informative_words(student: Student, number: int) -> dict[str, list[tuple[str
 
 
 def _log_probabilities(student: Student, texts: Encoded) -> np.ndarray:
-    logits = student.logits(texts).astype(np.float64)
+    return _normalized(student, student.logits(texts))
+
+
+def _normalized(student: Classifier, logits: np.ndarray) -> np.ndarray:
+    """Return log-probabilities from logits."""
+    logits = logits.astype(np.float64)
     if student.thresholds is not None:
         return -np.logaddexp(0, -logits)
     logits -= logits.max(1, keepdims=True)

@@ -73,6 +73,16 @@ class Classifier:
         raise NotImplementedError
 
     @property
+    def max_length(self) -> int:
+        """Words or tokens per text; the rest of a text is truncated."""
+        raise NotImplementedError
+
+    @property
+    def details(self) -> dict[str, Any]:
+        """Its vocabulary and its weights, for `potstill inspect`."""
+        raise NotImplementedError
+
+    @property
     def classes_(self) -> np.ndarray:
         """The names of the classes, in the order of the columns of `predict_proba`."""
         return np.array(self.labels)
@@ -195,6 +205,18 @@ class Student(Contents, Classifier):
     def parameters(self) -> int:
         """Number of trained parameters of the network."""
         return sum(weight.size for weight in self.weights.values())
+
+    @property
+    def max_length(self) -> int:
+        """Words per text; the rest of a text is truncated."""
+        return self.vocabulary.max_length
+
+    @property
+    def details(self) -> dict[str, Any]:
+        """Its vocabulary and its weights, for `potstill inspect`."""
+        entries = self.vocabulary.entries
+        matches = "strings" if isinstance(entries, Words) else "fingerprints"
+        return {"words": len(entries), "bits": list(self.bits), "matches": matches}
 
     @property
     def words(self) -> list[str] | None:

@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 
 import potstill
 from potstill.core.errors import PotstillError
-from potstill.runtime.model import Student
+from potstill.runtime.model import Classifier
 from potstill.service import requests
 from potstill.service.errors import Problem, problem
 from potstill.service.hosts import AllowedHosts
@@ -26,7 +26,7 @@ JSON = "application/json"
 
 
 def create(
-    student: Student,
+    student: Classifier,
     description: dict[str, Any],
     page: str,
     *,

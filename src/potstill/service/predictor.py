@@ -7,7 +7,7 @@ from starlette.exceptions import HTTPException
 from potstill.bulk.predict import top_labels
 from potstill.core.labels import predict_labels
 from potstill.readers.request import Batch
-from potstill.runtime.model import Student
+from potstill.runtime.model import Classifier
 from potstill.service.metrics import Metrics
 from potstill.terminal import escaped
 
@@ -45,7 +45,7 @@ class Predictor:
         max_probabilities: probabilities in a response; a full batch with one each is always allowed.
     """
 
-    def __init__(self, student: Student, metrics: Metrics, max_batch: int) -> None:
+    def __init__(self, student: Classifier, metrics: Metrics, max_batch: int) -> None:
         self.student, self.metrics = student, metrics
         self.max_probabilities = max(PROBABILITIES, max_batch)
 

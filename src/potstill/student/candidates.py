@@ -108,7 +108,9 @@ def choose_sources(inputs: Inputs, name: str, params: DistilParams) -> tuple[str
         return sets[0]
     tasks = [Task(name, params, sources) for sources in sets]
     with closing(train(inputs, tasks)) as results:
-        scores = [result.best["validation_loss"] if result.divergence is None else result.divergence for result in results]
+        scores = [
+            result.best["validation_loss"] if result.divergence is None else result.divergence for result in results
+        ]
     for sources, score in zip(sets, scores, strict=True):
         tqdm.write(f"{name} on {', '.join(sources)}: {score:.4f} nats from its teacher on validation")
     return sets[int(np.argmin(scores))]
@@ -157,7 +159,9 @@ def train(inputs: Inputs, tasks: Sequence[Task]) -> Generator[Result]:
     trained alone, with all threads.
     """
     stop = inputs.scratch / f"stop-{time.time_ns()}"
-    small = [task for task in tasks if task.params.kind != "transformer" and not (task.folder(inputs) / RESULT).exists()]
+    small = [
+        task for task in tasks if task.params.kind != "transformer" and not (task.folder(inputs) / RESULT).exists()
+    ]
     jobs = min(len(small), tasks[0].params.threads or cpu_count()) if tasks else 0
     try:
         if jobs > 1:
@@ -188,9 +192,7 @@ def _result(inputs: Inputs, task: Task, stop: Path) -> Result:
     device.use_threads(params.threads if params.kind == "transformer" else 1)
     log = _Log(task, epochs, stop)
     try:
-        trained = distil(
-                data.labels, learned.texts, learned.logits, data.validation, params, inputs.teacher, log
-            )
+        trained = distil(data.labels, learned.texts, learned.logits, data.validation, params, inputs.teacher, log)
     except _GivenUp:
         best = max(log.epochs, key=lambda epoch: epoch["validation_accuracy"])
         accuracy = round(best["validation_accuracy"], 6)

@@ -94,7 +94,9 @@ def distil(
         vectors = TeacherVectors(load_teacher(teacher))
         return train(labels, texts, soft, loss_targets, loss, validation, params, log, vectors)
     floats = params.model_copy(update={"weight_bits": None})  # rounded after the training
-    student, best = transformer.train(labels, texts, loss_targets, loss, validation, floats, params.layers, teacher, log)
+    student, best = transformer.train(
+        labels, texts, loss_targets, loss, validation, floats, params.layers, teacher, log
+    )
     return Trained(student, [], best, {})
 
 

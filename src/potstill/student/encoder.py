@@ -3,6 +3,7 @@
 Teachers are encoders of the kind of BERT, whose classification head reads the first token only.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,7 +14,7 @@ from transformers import PreTrainedModel
 
 from potstill.core import device
 from potstill.core.errors import PotstillError
-from potstill.runtime.transformer.shape import MAX_POSITIONS, Shape
+from potstill.runtime.transformer.shape import Shape
 
 # The names of a layer's parts in the teacher, by model type.
 _BERT = {
@@ -66,8 +67,10 @@ class Layer(nn.Module):
         if first_only:
             vectors = vectors[:, :1]
         query = self._split(self.query(vectors))
-        mixed = functional.scaled_dot_product_attention(query, key, value, mask)
-        attended = self.dropout(self.output(mixed.transpose(1, 2).flatten(2)))
+        # On a CPU, the backward pass of `scaled_dot_product_attention` takes several times as long.
+        scores = query @ key.transpose(-1, -2) / math.sqrt(query.shape[-1])
+        shares = scores.masked_fill(~mask, float("-inf")).softmax(-1)
+        attended = self.dropout(self.output((shares.to(value.dtype) @ value).transpose(1, 2).flatten(2)))
         vectors = self.attention_norm(vectors + attended)
         wide = activate(self.up(vectors), self._activation)
         return self.norm(vectors + self.dropout(self.down(wide)))
@@ -128,9 +131,7 @@ def evenly_spaced(count: int, total: int) -> list[int]:
     return [i * total // count for i in range(count)]
 
 
-def build(
-    teacher: PreTrainedModel, layers: int, tokens: Sequence[int], max_length: int, dropout: float
-) -> Encoder:
+def build(teacher: PreTrainedModel, layers: int, tokens: Sequence[int], max_length: int, dropout: float) -> Encoder:
     """Build a small Transformer from some of a teacher's layers, its embeddings of some tokens, and its head.
 
     Args:

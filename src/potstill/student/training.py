@@ -120,7 +120,9 @@ def fit(
     torch.manual_seed(params.seed)
     quantizer = LearnedStepQuantizer(network, params.weight_bits) if params.weight_bits else None
     first_quantized = params.epochs // 2 + 1
-    optimizer = torch.optim.AdamW(network.parameters(), params.learning_rate, weight_decay=params.weight_decay)
+    optimizer = torch.optim.AdamW(
+        network.parameters(), params.learning_rate, weight_decay=params.weight_decay, fused=True
+    )
     if quantizer:
         optimizer.add_param_group({"params": quantizer.parameters(), "weight_decay": 0.0})
     batches = -(-len(texts) // params.batch_size)

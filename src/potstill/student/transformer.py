@@ -11,6 +11,7 @@ from torch import Tensor
 from potstill.data.dataset import targets
 from potstill.runtime.tokenizer import Encoded
 from potstill.runtime.transformer.model import BATCH, Transformer
+from potstill.runtime.transformer.shape import MAX_POSITIONS
 from potstill.runtime.transformer.weights import Weights
 from potstill.scoring import pretrained
 from potstill.student import encoder, tokens, training
@@ -54,7 +55,7 @@ def train(
         PotstillError: the teacher cannot be loaded, or is of another kind than `encoder` supports.
     """
     model, full = pretrained.load(str(teacher), trained=True)
-    max_length = min(params.max_length, full.model_max_length, encoder.MAX_POSITIONS)
+    max_length = min(params.max_length, full.model_max_length, MAX_POSITIONS)
     tokenizer, kept = tokens.cut(full, texts, params.vocab_size, max_length)
     torch.manual_seed(params.seed)
     network = encoder.build(model, layers, kept, max_length, params.dropout)

@@ -22,3 +22,17 @@ def page(student: bytes, title: str, tooltip: str = "") -> str:
         "student": here.joinpath("student.js").read_text("utf-8"),
     }
     return re.sub(r"\{\{(\w+)\}\}", lambda match: parts[match[1]], here.joinpath("page.html").read_text("utf-8"))
+
+
+def plain(title: str) -> str:
+    """Return the HTML of a page for a student that runs on a server only.
+
+    Args:
+        title: title of the page, plain text.
+    """
+    heading = html.escape(title)
+    return (
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{heading}</title><h1>{heading}</h1>'
+        "<p>This model does not run in a browser. Send texts to <code>/predict</code>, as "
+        '<a href="/openapi.json">openapi.json</a> describes; <a href="/model">/model</a> describes the model.</p>\n'
+    )

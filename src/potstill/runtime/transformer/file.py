@@ -183,9 +183,7 @@ def _ranges(ranges: Any, shape: Shape) -> dict[str, tuple[float, float]]:
     return checked
 
 
-def _weights(
-    data: memoryview, shape: Shape, classes: int, ranges: dict[str, tuple[float, float]]
-) -> Weights:
+def _weights(data: memoryview, shape: Shape, classes: int, ranges: dict[str, tuple[float, float]]) -> Weights:
     shapes = shape.weights(classes)
     expected = sum(2 * size[0] + (math.prod(size) if len(size) == 2 else 0) for size in shapes.values())
     _require(len(data) == expected, "its weights do not fit its shape")

@@ -79,7 +79,9 @@ class _Network:
         joined = graph("Reshape", mixed, ints(0, 0, self._shape.hidden))
         attended = self._product(self._quantize(joined, f"{name}.output"), f"{name}.output")
         vectors = self._norm(graph("Add", attended, vectors), f"{name}.attention_norm")
-        wide = self._activate(self._product(self._quantize(vectors, f"{name}.up"), f"{name}.up"), self._shape.activation)
+        wide = self._activate(
+            self._product(self._quantize(vectors, f"{name}.up"), f"{name}.up"), self._shape.activation
+        )
         narrow = self._product(self._quantize(wide, f"{name}.down"), f"{name}.down")
         return self._norm(graph("Add", narrow, vectors), f"{name}.norm")
 

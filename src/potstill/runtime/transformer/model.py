@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -32,6 +33,17 @@ class Transformer(Contents, Classifier):
     def parameters(self) -> int:
         """Number of trained parameters of the network."""
         return self.weights.size
+
+    @property
+    def max_length(self) -> int:
+        """Tokens per text; the rest of a text is truncated."""
+        return self.shape.positions
+
+    @property
+    def details(self) -> dict[str, Any]:
+        """Its vocabulary and its weights, for `potstill inspect`."""
+        shape = self.shape
+        return {"tokens": shape.vocabulary, "layers": shape.layers, "hidden": shape.hidden, "bits": [8, 8]}
 
     def encode(self, texts: Iterable[str]) -> Encoded:
         """Encode texts as ids: the rows of the embedding table."""

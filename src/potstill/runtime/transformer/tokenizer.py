@@ -167,7 +167,7 @@ def _is_short_replacement(value: Any) -> bool:
     if pattern == _SPACES:
         return len(content) <= 1
     found = pattern.get("String") if isinstance(pattern, dict) and len(pattern) == 1 else None
-    return _is_token(found) and 0 < len(found) and len(content) <= len(found)
+    return isinstance(found, str) and len(content) <= len(found) <= MAX_TOKEN and found != ""
 
 
 _FLAG = _is(bool)

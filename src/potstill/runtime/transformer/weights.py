@@ -61,11 +61,13 @@ class Weights:
         """Round float weights."""
         matrices = {name: Matrix.round(array) for name, array in weights.items() if array.ndim == 2}
         # Vectors are stored in half precision.
-        vectors = {name: array.astype(np.float16).astype(np.float32) for name, array in weights.items()
-                   if array.ndim == 1}
+        vectors = {
+            name: array.astype(np.float16).astype(np.float32) for name, array in weights.items() if array.ndim == 1
+        }
         return cls(matrices, vectors, ranges)
 
     @property
     def size(self) -> int:
         """How many numbers."""
-        return sum(part.size for part in (*self.matrices.values(), *self.vectors.values()))
+        matrices = sum(matrix.size for matrix in self.matrices.values())
+        return matrices + sum(vector.size for vector in self.vectors.values())
