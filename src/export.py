@@ -20,7 +20,7 @@ from potstill.export.facts import collect
 from potstill.export.params import ExportParams
 from potstill.runtime.model import FILE, WORDS, Student
 from potstill.runtime.tokenizer import Fingerprints
-from potstill.student.params import StudentParams
+from potstill.student.params import PARAMS, DistilParams
 
 
 @record_resources(paths.METRICS / "export" / "resources.json")
@@ -35,7 +35,7 @@ def main() -> None:
     if data.multi_label:
         student = replace(student, thresholds=fit_thresholds(student.predict_proba(data.validation["text"]), labels))
 
-    student_params = StudentParams.load()
+    student_params = DistilParams.model_validate(files.read_json(paths.STUDENT / PARAMS))
     sources = transfer.count(paths.ENSEMBLE, student_params.sources)
     words = None
     if params.keep_vocabulary and isinstance(student, Student) and isinstance(student.vocabulary.entries, Fingerprints):

@@ -14,8 +14,8 @@ from potstill.data import transfer
 from potstill.data.dataset import Dataset
 from potstill.scoring.ensemble import average
 from potstill.student import candidates, ladder
-from potstill.student.candidates import PARAMS, Inputs, Result
-from potstill.student.params import DistilParams, StudentParams
+from potstill.student.candidates import Inputs, Result
+from potstill.student.params import PARAMS, DistilParams, StudentParams
 from potstill.student.vocabulary import truncated_share
 
 METRICS = paths.METRICS / "student"
@@ -36,7 +36,10 @@ def main() -> None:
     with files.atomic_write(paths.STUDENT) as folder:
         shutil.copytree(results[name].folder, folder)
         files.write_json(folder / PARAMS, rungs[name].model_dump() | {"sources": sources})
-    rows = ladder.table({name: rung.architecture for name, rung in rungs.items()}, unavailable, rows, name)
+    architectures = {rung: params.resolve(rung).architecture for rung in params.ladder}
+    if name not in params.ladder:  # set by hand
+        architectures = {name: rungs[name].architecture}
+    rows = ladder.table(architectures, unavailable, rows, name)
     files.write_json(METRICS / "ladder.json", [asdict(row) for row in rows])
     write_metrics(name, rungs[name], results[name], sources, data)
 
@@ -69,8 +72,7 @@ def write_metrics(name: str, params: DistilParams, result: Result, sources: tupl
         "transfer": truncated_share(learned.texts, params.max_length),
         "validation": truncated_share(data.validation["text"].tolist(), params.max_length),
     }
-    assert result.row.parameters and result.row.bytes
-    summary = tracking.network_metrics(result.best, result.row.parameters, result.row.bytes)
+    summary = tracking.network_metrics(result.best, result.row.parameters or 0, result.row.bytes or 0)
     facts = {"rung": name, "sources": ", ".join(sources), **summary, "truncated": truncated}
     tracking.write_metrics(METRICS, "student", facts)
     truncation.note("student.max_length", truncated)

@@ -17,10 +17,10 @@ from potstill.data.sources import VARIANTS
 from potstill.data.transfer import TransferSet
 from potstill.evaluate.metrics.scores import interval
 from potstill.evaluate.metrics.thresholds import fit_thresholds
-from potstill.runtime.model import Student
+from potstill.runtime.model import Classifier
 from potstill.scoring.tfidf import Tfidf
 from potstill.student.distil import distil
-from potstill.student.params import NetworkParams, StudentParams
+from potstill.student.params import DistilParams, NetworkParams
 
 # The sources of the transfer set in the order in which they are added: real texts, then augmented ones.
 STEPS = (
@@ -133,7 +133,7 @@ def _count(share: float, total: int) -> int:
 
 def _student_params(
     params: AblateParams, baseline: BaselineParams, changes: dict[str, Any], texts: int
-) -> StudentParams:
+) -> DistilParams:
     """Return the baseline's network as a student that takes `ablate.steps` steps, however few its texts."""
     network = {key: getattr(baseline, key) for key in NetworkParams.model_fields}
     training = {
@@ -143,10 +143,11 @@ def _student_params(
         "dropout": 0.0,
         "word_dropout": 0.0,
     }
-    return StudentParams(**network | training | changes, sources=None, loss="kl", temperature=1.0)
+    settings = network | training | changes
+    return DistilParams(**settings, subwords=False, layers=0, sources=None, loss="kl", temperature=1.0)
 
 
-def _row(texts: int, model: Tfidf | Student, validation_accuracy: float, data: Dataset) -> Row:
+def _row(texts: int, model: Tfidf | Classifier, validation_accuracy: float, data: Dataset) -> Row:
     test, validation = (model.predict_proba(data.split(split)["text"].tolist()) for split in ("test", "validation"))
     thresholds = fit_thresholds(validation, data.targets("validation")) if data.multi_label else None
     correct = is_correct(predict_labels(test, thresholds), data.targets("test"))

@@ -7,7 +7,7 @@ import potstill
 from potstill.data.dataset import Dataset
 from potstill.evaluate.metrics.scores import scores
 from potstill.runtime.model import Classifier
-from potstill.student.params import StudentParams
+from potstill.student.params import DistilParams
 
 
 def collect(
@@ -17,7 +17,7 @@ def collect(
     sources: Mapping[str, int],
     hashes: Mapping[str, str],
     teachers: Mapping[str, float | None],
-    params: StudentParams,
+    params: DistilParams,
 ) -> dict[str, Any]:
     """Return the facts of a student.
 

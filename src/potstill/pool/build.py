@@ -90,24 +90,38 @@ def _add_variants(
     seen: "_Seen",
     rows: "_Rows",
 ) -> None:
-    """Add variants of tokenised texts; the settings are rows per text of `count`."""
+    """Add variants of tokenised texts; the settings are rows per text of `count`, or more, see `scale`."""
     # Words are drawn uniformly, so that the teacher labels rare ones too; most that occur once are noise.
     uses = Counter(word for words in texts for word in words)
     vocabulary = sorted(word for word, number in uses.items() if number > 1) or sorted(uses)
-    pick, rate, add = rng.choice, params.replace_rate, partial(_add_new, seen, rows, count)
+    in_texts = {word for words in texts for word in tokenizer.words(" ".join(words))} if borrowed_words else set()
+    foreign = [word for word in borrowed_words if word not in in_texts]
+    shares = (params.replace, params.drop, params.splice, params.generated, params.borrow if foreign else 0)
+    pick, rate = rng.choice, params.replace_rate
+    add = partial(_add_new, seen, rows, count * scale(count, sum(shares), params.min_texts))
     add("replace", params.replace, lambda: variants.replace(pick(texts), rate, vocabulary, rng))
     add("drop", params.drop, lambda: variants.drop(pick(texts), params.drop_rate, rng))
     add("splice", params.splice, lambda: variants.splice(pick(texts), pick(texts), rng))
     if params.generated:
         model = NgramModel(texts, params.ngram_order)
         add("generated", params.generated, lambda: model.sample(rng))
-    known = {word for words in texts for word in tokenizer.words(" ".join(words))} if borrowed_words else set()
-    if foreign := [word for word in borrowed_words if word not in known]:
+    if foreign:
         add("borrow", params.borrow, lambda: variants.replace(pick(texts), rate, foreign, rng))
 
 
+def scale(texts: int, share: float, min_texts: int) -> float:
+    """Return the factor, at least 1, with which texts and variants are at least `min_texts`.
+
+    Args:
+        texts: the number of real texts.
+        share: variants and generated texts per real text.
+        min_texts: the number to reach.
+    """
+    return max(1.0, (min_texts - texts) / (share * texts)) if share else 1.0
+
+
 def _add_new(
-    seen: "_Seen", rows: "_Rows", count: int, source: Source, share: float, make: Callable[[], list[str]]
+    seen: "_Seen", rows: "_Rows", count: float, source: Source, share: float, make: Callable[[], list[str]]
 ) -> None:
     """Add `share * count` new texts; try at most twice as often, as there may not be enough that are new."""
     new: list[str] = []

@@ -22,5 +22,6 @@ class PoolParams(Section):
     drop_rate: float = Field(gt=0, lt=1)
     splice: float = Field(ge=0)
     generated: float = Field(ge=0)
+    min_texts: int = Field(ge=0)
     ngram_order: int = Field(ge=2, le=5)
     seed: Seed

@@ -11,19 +11,19 @@ from typing import Any
 import numpy as np
 from joblib import cpu_count
 from tqdm import tqdm
+from transformers import AutoConfig
 
 from potstill.core import device, files
 from potstill.core.workers import workers
 from potstill.data import transfer
 from potstill.data.dataset import Dataset
 from potstill.data.transfer import TransferSet
-from potstill.student import ladder
+from potstill.student import encoder, ladder
 from potstill.student.distil import distil
 from potstill.student.ladder import HOPELESS, Row
 from potstill.student.params import DistilParams
 
 RESULT, STUDENT = "result.json", "student"  # in the folder of a candidate
-PARAMS = "params.json"  # in the folder of the student: its settings
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,6 +122,8 @@ def obstacle(params: DistilParams, inputs: Inputs) -> str | None:
         return None
     if inputs.teacher is None:
         return "It begins with a Transformer's weights, and the teacher is a table."
+    if params.kind == "transformer" and (problem := encoder.obstacle(AutoConfig.from_pretrained(inputs.teacher))):
+        return f"{problem[0].upper()}{problem[1:]}."
     return None
 
 

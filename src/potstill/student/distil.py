@@ -15,9 +15,9 @@ from potstill.core.errors import PotstillError
 from potstill.core.labels import probabilities
 from potstill.data.dataset import targets
 from potstill.runtime.file import FLOAT, TABLE, check
-from potstill.runtime.model import FILE, UNROUNDED, WORDS, Student
+from potstill.runtime.model import FILE, UNROUNDED, WORDS, Classifier, Student
 from potstill.runtime.networks import Shape, Weights
-from potstill.scoring.model import load as load_teacher
+from potstill.scoring import pretrained
 from potstill.student import networks, training, transformer, vocabulary
 from potstill.student.params import DistilParams, NetworkParams
 from potstill.student.quantization import bits_of
@@ -36,7 +36,7 @@ class Trained:
         unrounded: its weights before rounding; empty without quantization.
     """
 
-    student: Student
+    student: Classifier
     words: list[str]
     best: dict[str, float]
     unrounded: Weights
@@ -91,7 +91,7 @@ def distil(
             "`student.subwords` to null, or have a checkpoint label."
         )
     if params.kind == "subwords":
-        vectors = TeacherVectors(load_teacher(teacher))
+        vectors = TeacherVectors(*pretrained.load(str(teacher), trained=True))
         return train(labels, texts, soft, loss_targets, loss, validation, params, log, vectors)
     floats = params.model_copy(update={"weight_bits": None})  # rounded after the training
     student, best = transformer.train(

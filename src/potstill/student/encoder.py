@@ -120,6 +120,13 @@ def activate(vectors: Tensor, activation: str) -> Tensor:
     return vectors.relu() if activation == "relu" else vectors.tanh()
 
 
+def obstacle(config: Any) -> str | None:
+    """Return why no small Transformer can be made of a teacher with this configuration, or None."""
+    if config.model_type not in _TEACHERS:
+        return f"no small Transformer can be made of a teacher of the type {config.model_type}"
+    return None
+
+
 def evenly_spaced(count: int, total: int) -> list[int]:
     """Return the numbers of `count` of a teacher's layers, evenly spaced from the first: 0, 2 and 4 of six.
 
@@ -136,7 +143,7 @@ def build(teacher: PreTrainedModel, layers: int, tokens: Sequence[int], max_leng
 
     Args:
         teacher: a fine-tuned classifier of one of the supported types.
-        layers: number of layers, see `evenly_spaced`.
+        layers: number of layers, see `evenly_spaced`; 0 for all.
         tokens: the teacher's ids of the tokens to keep, in the order of their rows.
         max_length: tokens per text; at most as many as the teacher has positions.
         dropout: of training.
@@ -146,10 +153,9 @@ def build(teacher: PreTrainedModel, layers: int, tokens: Sequence[int], max_leng
     """
     config: Any = teacher.config
     kind = config.model_type
-    if kind not in _TEACHERS:
+    if problem := obstacle(config):
         raise PotstillError(
-            f"no small Transformer can be made of a teacher of the type {kind} (supported: {', '.join(_TEACHERS)}). "
-            "Set `student.architecture` to another one."
+            f"{problem} (supported: {', '.join(_TEACHERS)}). Set `student.architecture` to another one."
         )
     names, stack, pooler, head, pooler_activation = _TEACHERS[kind]
     found = _part(teacher, stack)
@@ -162,7 +168,7 @@ def build(teacher: PreTrainedModel, layers: int, tokens: Sequence[int], max_leng
             f"no small Transformer can be made of a teacher with the activation {activation} (supported: "
             f"{', '.join(_ACTIVATIONS)}). Set `student.architecture` to another one."
         )
-    block = found[0]
+    block, layers = found[0], layers or len(found)
     shape = Shape(
         vocabulary=len(tokens),
         positions=len(positions),

@@ -17,8 +17,7 @@ Status = Literal["chosen", "too inaccurate", "stopped early", "not needed", "una
 # The sets of sources that are compared, each larger than the one before: real texts, variants of them, and texts of an
 # n-gram model.
 SOURCE_SETS: tuple[tuple[str, ...], ...] = (("train", "unlabelled"), VARIANTS, ("generated",))
-# A candidate is given up in the second half of its epochs if it is so far below what the ladder looks for. On no task of
-# the board did a student gain more than that in the second half; see benchmarks/README.md.
+# A candidate is given up in the second half of its epochs if it is so far below what the ladder looks for.
 HOPELESS = 0.05
 
 

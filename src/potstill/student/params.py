@@ -11,6 +11,7 @@ from potstill.runtime.file import FLOAT, MAX_LENGTH, MAX_NGRAM, MAX_WIDTH, MAX_W
 Architecture = Literal["mlp", "attention", "cnn", "bigru"]
 Kind = Literal["table", "subwords", "transformer"]
 
+PARAMS = "params.json"  # in the folder of the student: all its settings
 AUTO = "auto"  # the rung is found
 BY_HAND = "by hand"  # the name of a student that is set in the section
 
@@ -53,7 +54,7 @@ class DistilParams(NetworkParams):
 
     architecture: Literal["mlp", "attention", "cnn", "bigru", "transformer"]  # type: ignore[assignment]
     subwords: bool
-    layers: int = Field(ge=1)
+    layers: int = Field(ge=0)
     sources: list[Source] | None
     loss: Literal["kl", "mse"]
     temperature: float = Field(gt=0)
@@ -71,7 +72,7 @@ class Rung(Keys):
 
     architecture: Literal["mlp", "attention", "cnn", "bigru", "transformer"] | None = None
     subwords: bool | None = None
-    layers: int | None = Field(default=None, ge=1)
+    layers: int | None = Field(default=None, ge=0)
     vocab_size: int | None = Field(default=None, ge=2, le=MAX_WORDS)
     embedding_rows: int | None = Field(default=None, ge=2, le=MAX_WORDS)
     informative_share: float | None = Field(default=None, ge=0, le=1)
@@ -177,10 +178,14 @@ class StudentParams(Rung, Section):
         that value, and with the defaults of its kind for the others.
         """
         if self.rung != AUTO:
-            return {self.rung: self._resolve(self.rung, self.ladder[self.rung])}
+            return {self.rung: self.resolve(self.rung)}
         if self.settings:
             return {BY_HAND: self._resolve(BY_HAND, Rung())}
-        return {name: self._resolve(name, rung) for name, rung in self.ladder.items()}
+        return {name: self.resolve(name) for name in self.ladder}
+
+    def resolve(self, name: str) -> DistilParams:
+        """Return all settings of a rung of the ladder."""
+        return self._resolve(name, self.ladder[name])
 
     @property
     def smallest(self) -> tuple[str, DistilParams]:

@@ -43,7 +43,8 @@ def train(
         validation: a table with `text` and `label`, on which the best epoch is chosen.
         params: the settings; `vocab_size` and `max_length` count tokens, and `weight_bits` must be None, as weights are
             always rounded to 8 bits, after the training.
-        layers: how many of the teacher's layers to begin with, see `encoder.evenly_spaced`.
+        layers: how many of the teacher's layers to begin with, see `encoder.evenly_spaced`; 0 for all of them, which
+            is the teacher itself, so that nothing is trained.
         teacher: the folder of the fine-tuned teacher.
         log: called after each epoch, see `training.fit`.
 
@@ -61,12 +62,17 @@ def train(
     network = encoder.build(model, layers, kept, max_length, params.dropout)
     encoded = tokenizer.encode(texts), tokenizer.encode(validation["text"])
     actual = targets(validation["label"], len(labels))
-    best = training.fit(network, encoded[0], loss_targets, loss, encoded[1], actual, params, log).best
+    best = {"epoch": 1, "loss": 0.0}
+    if layers:
+        best = training.fit(network, encoded[0], loss_targets, loss, encoded[1], actual, params, log).best
     ranges = encoder.ranges(network, _batches(encoded[0], params.seed))
     weights = {name: weight.cpu().numpy() for name, weight in network.state_dict().items()}
     thresholds = [0.5] * len(labels) if actual.ndim == 2 else None
     student = Transformer(labels, tokenizer, network.shape, Weights.round(weights, ranges), thresholds=thresholds)
-    return student, best | training.evaluate(student.logits(encoded[1]), actual)
+    best |= training.evaluate(student.logits(encoded[1]), actual)
+    if not layers:
+        log(best)
+    return student, best
 
 
 def _batches(texts: Encoded, seed: int) -> Iterator[tuple[Tensor, Tensor]]:

@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from potstill.scoring.model import CheckpointTeacher
 from potstill.scoring.pieces import CONTINUATION, pieces
 from potstill.student.quantization import best_step, round_to_step
 
@@ -21,10 +20,10 @@ class TeacherVectors:
         pieces: token ids by words and pieces of the teacher's tokenizer, see `scoring.pieces.pieces`.
     """
 
-    def __init__(self, teacher: CheckpointTeacher) -> None:
-        self._network: Any = teacher.network.eval()
-        self._tokenizer: Any = teacher.tokenizer
-        self.pieces = pieces(teacher.tokenizer)
+    def __init__(self, network: Any, tokenizer: Any) -> None:
+        """Take a teacher as `pretrained.load` returns it."""
+        self._network, self._tokenizer = network.eval(), tokenizer
+        self.pieces = pieces(tokenizer)
 
     @torch.inference_mode()
     def embed(self, entries: Sequence[str]) -> np.ndarray:
