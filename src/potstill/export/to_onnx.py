@@ -32,8 +32,9 @@ def build(student: Student | Transformer) -> onnx.ModelProto:
     """Build the ONNX model of a student.
 
     Its input is `text`, strings (texts,), or with fingerprints `ids`, int64 (texts, words), -1 where there is no word;
-    of a small Transformer likewise `ids`, int64 (texts, tokens), with the tokens that begin and end a text. Its outputs are `label`, strings (texts,), and `probabilities`, float32 (texts, classes). In a multi-label task
-    `label` is of shape (texts, classes): the names of a text's labels, each in its column, and empty strings.
+    of a small Transformer likewise `ids`, int64 (texts, tokens), with the tokens that begin and end a text. Its outputs
+    are `label`, strings (texts,), and `probabilities`, float32 (texts, classes). In a multi-label task `label` is of
+    shape (texts, classes): the names of a text's labels, each in its column, and empty strings.
     """
     graph = Graph()
     if isinstance(student, Student):
