@@ -37,17 +37,10 @@ def takes_text(vocabulary: Vocabulary) -> bool:
 def build(student: Student | Transformer) -> onnx.ModelProto:
     """Build the ONNX model of a student.
 
-    <<<<<<< HEAD
     Its input is `text`, strings (texts,); with fingerprints or subwords, and of a small Transformer, it is `ids`, int64
     (texts, ids of the longest), -1 after the last id of a text.
     Its outputs are `label`, strings (texts,), and `probabilities`, float32 (texts, classes). In a multi-label task
     `label` is of shape (texts, classes): the names of a text's labels, each in its column, and empty strings.
-    =======
-    Its input is `text`, strings (texts,), or with fingerprints `ids`, int64 (texts, words), -1 where there is no word;
-    of a small Transformer likewise `ids`, int64 (texts, tokens), with the tokens that begin and end a text. Its outputs
-    are `label`, strings (texts,), and `probabilities`, float32 (texts, classes). In a multi-label task `label` is of
-    shape (texts, classes): the names of a text's labels, each in its column, and empty strings.
-    >>>>>>> wt
     """
     graph = Graph()
     if isinstance(student, Student):

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from potstill.runtime.file import TABLE
 from potstill.student.params import NetworkParams
 
 
@@ -116,7 +117,8 @@ def build(params: NetworkParams, rows: int, classes: int, vectors: Vectors | Non
     network = ARCHITECTURES[params.architecture](rows, params.embedding_dim, params.hidden, classes, params.dropout)
     if vectors is not None:
         is_trained = torch.from_numpy(vectors.is_trained)[:, None]
+        weight = network.get_parameter(TABLE)
         with torch.no_grad():
-            network.embedding.weight.copy_(torch.from_numpy(vectors.table))
-        network.embedding.weight.register_hook(lambda gradient: gradient * is_trained)
+            weight.copy_(torch.from_numpy(vectors.table))
+        weight.register_hook(lambda gradient: gradient * is_trained)
     return network
