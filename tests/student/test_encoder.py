@@ -51,12 +51,14 @@ def test_in_onnxruntime_it_predicts_nearly_the_same(teacher, layers, data):
         for name, weight in network.named_parameters():  # so that predictions differ
             if weight.ndim == 2:
                 weight.normal_(std=1 if name in ("embedding.weight", "position.weight") else weight.shape[1] ** -0.5)
+            else:
+                weight.add_(0.2 * torch.randn_like(weight))
     ranges = encoder.ranges(network, [training.pad(encoded, np.arange(len(texts)))])
     weights = {name: weight.numpy() for name, weight in network.state_dict().items()}
     made = Transformer(data.labels, tokenizer, network.shape, Weights.round(weights, ranges))
     expected = training.logits(network, encoded)
     difference = np.abs(made.logits(encoded) - expected).mean()
-    assert difference < 0.1 * expected.std(0).mean()
+    assert difference < 0.2 * expected.std(0).mean()
     same = Transformer.from_bytes(made.to_bytes())
     np.testing.assert_array_equal(same.predict_proba(texts), made.predict_proba(texts))
 
@@ -70,7 +72,7 @@ def test_layers_are_evenly_spaced(count, total, expected):
 
 
 def test_a_teacher_with_fewer_layers_is_refused(teacher, data):
-    with pytest.raises(PotstillError, match="`student.layers` is 3, and the teacher has 2 layers"):
+    with pytest.raises(PotstillError, match=r"`student\.layers` is 3, and the teacher has 2 layers"):
         build(teacher, data.test["text"].tolist(), 3)
 
 

@@ -8,9 +8,9 @@ A file consists of, in this order, numbers being little-endian:
     header     a JSON object, deflated (RFC 1951): `labels`, `shape`, `ranges`, `cls`, `sep`, `temperature`,
                `thresholds` (null unless the task is multi-label) and `facts`, see `runtime.facts`
     tokenizer  a JSON object, deflated: see `Tokenizer.spec`
-    weights    deflated by Huffman coding alone, so to an eighth at best: tensor by tensor in the order of `Shape.weights`: of a matrix, a half-precision step above 0 for each
-               row, then int8 numbers row by row, which times their row's step are the weights; of a vector,
-               half-precision floats
+    weights    deflated by Huffman coding alone, so to an eighth at best; tensor by tensor in the order of
+               `Shape.weights`: of a matrix, a half-precision step above 0 for each row, then int8 numbers row by row,
+               which times their row's step are the weights; of a vector, half-precision floats
 
 What `unpack` returns can be used without further checks, whoever wrote the file.
 """
