@@ -15,7 +15,7 @@ from potstill.data.dataset import Dataset
 from potstill.scoring.ensemble import average
 from potstill.student import candidates, ladder
 from potstill.student.candidates import Inputs, Result
-from potstill.student.params import PARAMS, DistilParams, StudentParams
+from potstill.student.params import BY_HAND, PARAMS, DistilParams, StudentParams
 from potstill.student.vocabulary import truncated_share
 
 METRICS = paths.METRICS / "student"
@@ -36,9 +36,8 @@ def main() -> None:
     with files.atomic_write(paths.STUDENT) as folder:
         shutil.copytree(results[name].folder, folder)
         files.write_json(folder / PARAMS, rungs[name].model_dump() | {"sources": sources})
-    architectures = {rung: params.resolve(rung).architecture for rung in params.ladder}
-    if name not in params.ladder:  # set by hand
-        architectures = {name: rungs[name].architecture}
+    shown = rungs if name == BY_HAND else params.rungs() | rungs
+    architectures = {rung: settings.architecture for rung, settings in shown.items()}
     rows = ladder.table(architectures, unavailable, rows, name)
     files.write_json(METRICS / "ladder.json", [asdict(row) for row in rows])
     write_metrics(name, rungs[name], results[name], sources, data)
