@@ -10,7 +10,7 @@ LEVELS = 127  # a row's largest weight is this many steps
 SMALLEST_STEP = 2.0**-24  # the least half-precision float above 0
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Matrix:
     """A matrix of int8 numbers with a step for each row.
 
@@ -42,7 +42,7 @@ class Matrix:
         return self.values.size
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Weights:
     """The weights of a network, named as in its state dict, and the ranges of its quantized activations.
 
