@@ -8,6 +8,7 @@ from pathlib import Path
 
 import potstill
 from potstill.core import files, paths, tracking, truncation
+from potstill.core.errors import PotstillError
 from potstill.core.params import section
 from potstill.core.resources import record_resources
 from potstill.data import transfer
@@ -28,6 +29,11 @@ def main() -> None:
     data = Dataset.load(paths.PREPARED, unlabelled=False)
     inputs, rungs = read(data), params.candidates()
     unavailable = {name: reason for name, rung in rungs.items() if (reason := candidates.obstacle(rung, inputs))}
+    if len(unavailable) == len(rungs):
+        reason = next(iter(unavailable.values()))
+        raise PotstillError(
+            f"`student`: no candidate can be trained: {reason[0].lower()}{reason[1:]} Choose a student over words."
+        )
     sources = tuple(params.sources or candidates.choose_sources(inputs, *params.smallest))
     possible = {name: rung for name, rung in rungs.items() if name not in unavailable}
     results = candidates.climb(inputs, possible, sources, params.tolerance)
@@ -53,8 +59,10 @@ def read(data: Dataset) -> Inputs:
     ]
     first = paths.TEACHER / teachers[0]
     is_checkpoint = files.read_json(first / "teacher.json").get("kind") == "checkpoint"
-    code = Path(potstill.__file__).parent
-    used = [paths.PREPARED, paths.ENSEMBLE, first, code / "student", code / "runtime"]
+    package = Path(potstill.__file__).parent
+    # Not the folders, where Python adds what it compiles.
+    code = [file for name in ("runtime", "student") for file in sorted((package / name).rglob("*.py"))]
+    used = [paths.PREPARED, paths.ENSEMBLE, first, *code]
     return Inputs(
         paths.PREPARED, paths.ENSEMBLE, first if is_checkpoint else None, average(predicted, data.multi_label),
         paths.SCRATCH / "student", files.cache_key(*map(files.sha256, used)),
