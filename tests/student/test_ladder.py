@@ -119,6 +119,8 @@ def test_a_multi_label_rung_is_correct_if_all_labels_are():
 
 
 def test_a_rung_is_described_in_a_line():
-    assert ladder.describe(row("a", 0.9, -0.0123)) == "a: 90.0% on validation, -1.2 points from its teacher, 1,000 bytes"
+    assert (
+        ladder.describe(row("a", 0.9, -0.0123)) == "a: 90.0% on validation, -1.2 points from its teacher, 1,000 bytes"
+    )
     assert ladder.describe(row("a", 0.9)) == "a: 90.0% on validation, 1,000 bytes"
     assert ladder.describe(row("a", 0.5, status="stopped early")) == "a: given up at 50.0% on validation"

@@ -218,9 +218,11 @@ def _result(inputs: Inputs, task: Task, stop: Path) -> Result:
 
 def _kept(inputs: Inputs, task: Task) -> Result | None:
     """Return the result of a candidate from an earlier run, if there is one."""
-    for path in task.results(inputs):
+    folder = task.folder(inputs) / STUDENT
+    finished, given_up = task.results(inputs)
+    for path in (finished, given_up) if folder.is_dir() else (given_up,):
         if (kept := files.read_checkpoint(path, _is_result)) is not None:
-            return Result(**kept | {"row": Row(**kept["row"]), "folder": task.folder(inputs) / STUDENT})
+            return Result(**kept | {"row": Row(**kept["row"]), "folder": folder})
     return None
 
 
