@@ -8,6 +8,7 @@ from pathlib import Path
 
 import potstill
 from potstill.core import files, paths, tracking, truncation
+from potstill.core.errors import PotstillError
 from potstill.core.params import section
 from potstill.core.resources import record_resources
 from potstill.data import transfer
@@ -15,7 +16,7 @@ from potstill.data.dataset import Dataset
 from potstill.scoring.ensemble import average
 from potstill.student import candidates, ladder
 from potstill.student.candidates import Inputs, Result
-from potstill.student.params import PARAMS, DistilParams, StudentParams
+from potstill.student.params import BY_HAND, PARAMS, DistilParams, StudentParams
 from potstill.student.vocabulary import truncated_share
 
 METRICS = paths.METRICS / "student"
@@ -28,6 +29,11 @@ def main() -> None:
     data = Dataset.load(paths.PREPARED, unlabelled=False)
     inputs, rungs = read(data), params.candidates()
     unavailable = {name: reason for name, rung in rungs.items() if (reason := candidates.obstacle(rung, inputs))}
+    if len(unavailable) == len(rungs):
+        reason = next(iter(unavailable.values()))
+        raise PotstillError(
+            f"`student`: no candidate can be trained: {reason[0].lower()}{reason[1:]} Choose a student over words."
+        )
     sources = tuple(params.sources or candidates.choose_sources(inputs, *params.smallest))
     possible = {name: rung for name, rung in rungs.items() if name not in unavailable}
     results = candidates.climb(inputs, possible, sources, params.tolerance)
@@ -36,9 +42,8 @@ def main() -> None:
     with files.atomic_write(paths.STUDENT) as folder:
         shutil.copytree(results[name].folder, folder)
         files.write_json(folder / PARAMS, rungs[name].model_dump() | {"sources": sources})
-    architectures = {rung: params.resolve(rung).architecture for rung in params.ladder}
-    if name not in params.ladder:  # set by hand
-        architectures = {name: rungs[name].architecture}
+    shown = rungs if name == BY_HAND else params.rungs() | rungs
+    architectures = {rung: settings.architecture for rung, settings in shown.items()}
     rows = ladder.table(architectures, unavailable, rows, name)
     files.write_json(METRICS / "ladder.json", [asdict(row) for row in rows])
     write_metrics(name, rungs[name], results[name], sources, data)
@@ -54,8 +59,10 @@ def read(data: Dataset) -> Inputs:
     ]
     first = paths.TEACHER / teachers[0]
     is_checkpoint = files.read_json(first / "teacher.json").get("kind") == "checkpoint"
-    code = Path(potstill.__file__).parent
-    used = [paths.PREPARED, paths.ENSEMBLE, first, code / "student", code / "runtime"]
+    package = Path(potstill.__file__).parent
+    # Not the folders, where Python adds what it compiles.
+    code = [file for name in ("runtime", "student") for file in sorted((package / name).rglob("*.py"))]
+    used = [paths.PREPARED, paths.ENSEMBLE, first, *code]
     return Inputs(
         paths.PREPARED, paths.ENSEMBLE, first if is_checkpoint else None, average(predicted, data.multi_label),
         paths.SCRATCH / "student", files.cache_key(*map(files.sha256, used)),

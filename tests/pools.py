@@ -19,6 +19,7 @@ POOL = {
     "drop_rate": 0.3,
     "splice": 0.5,
     "generated": 1.0,
+    "min_texts": 0,
     "ngram_order": 3,
     "seed": 0,
 }

@@ -4,11 +4,13 @@ import numpy as np
 
 from potstill.baseline.params import BaselineParams
 from potstill.data.dataset import Dataset
-from potstill.student.params import NetworkParams, StudentParams
+from potstill.student.params import DistilParams, NetworkParams
 from potstill.teacher.params import TeacherParams
 
 STUDENT = {
     "architecture": "mlp",
+    "subwords": False,
+    "layers": 1,
     "vocab_size": 60,
     "embedding_rows": None,
     "informative_share": 0.5,
@@ -34,7 +36,7 @@ STUDENT = {
 
 
 def student_settings(**changes):
-    return StudentParams(**(STUDENT | changes))
+    return DistilParams(**(STUDENT | changes))
 
 
 def baseline_settings(**changes):

@@ -13,6 +13,11 @@ def chosen(texts, targets, size, informative_share, max_ngram=1):
     return vocabulary.select_entries(vocabulary.count(texts, targets, max_ngram), size, informative_share)
 
 
+def build(texts, targets, params, multi_label=False):
+    built = vocabulary.build(texts, targets, params, multi_label)
+    return built.lookup, built.entries
+
+
 def test_the_most_informative_words_are_chosen():
     texts = ["the good day"] * 5 + ["the bad day"] * 5 + ["the day the day"] * 5
     targets = np.array([[0.9, 0.1]] * 5 + [[0.1, 0.9]] * 5 + [[0.5, 0.5]] * 5)
@@ -40,7 +45,7 @@ def make_words(number, seed=0):
 
 def test_a_vocabulary_of_strings_finds_its_words_only():
     texts, targets = make_words(600)
-    lookup, names = vocabulary.build(texts, targets, student_settings(vocab_size=200, fingerprint_bits=None))
+    lookup, names = build(texts, targets, student_settings(vocab_size=200, fingerprint_bits=None))
     assert [lookup.row(name) for name in names] == list(range(1, 200))
     assert lookup.entries.strings == names == sorted(names)
     others = {word for text in texts for word in text.split()} - set(names)
@@ -50,7 +55,7 @@ def test_a_vocabulary_of_strings_finds_its_words_only():
 @pytest.mark.parametrize(("words", "fingerprint"), [(2, 1), (20, 2), (200, 4), (500, 1)])
 def test_every_row_of_a_vocabulary_of_fingerprints_has_a_word(words, fingerprint):
     texts, targets = make_words(600)
-    lookup, names = vocabulary.build(texts, targets, student_settings(vocab_size=words, fingerprint_bits=fingerprint))
+    lookup, names = build(texts, targets, student_settings(vocab_size=words, fingerprint_bits=fingerprint))
     assert [lookup.row(name) for name in names] == list(range(1, words))
     assert lookup.entries.values == sorted(set(lookup.entries.values))
 
@@ -62,7 +67,7 @@ def test_truncated_texts_are_counted():
 def test_words_with_similar_targets_share_a_row():
     texts = ["good day", "great day", "bad day", "awful day", "so so"] * 5
     targets = np.array([[0.1, 0.9], [0.1, 0.9], [0.9, 0.1], [0.9, 0.1], [0.5, 0.5]] * 5)
-    lookup, names = vocabulary.build(texts, targets, student_settings(vocab_size=7, embedding_rows=4))
+    lookup, names = build(texts, targets, student_settings(vocab_size=7, embedding_rows=4))
     good, great, bad, awful, day, so = (lookup.row(word) for word in ("good", "great", "bad", "awful", "day", "so"))
     assert {good, bad, day} == {1, 2, 3}
     assert (great, awful, so) == (good, bad, day)
@@ -74,14 +79,14 @@ def test_words_with_similar_targets_share_a_row():
 def test_rows_are_at_most_the_number_of_distinct_targets():
     texts = ["good", "great", "bad", "awful"] * 5
     targets = np.array([[0.0, 1.0], [0.0, 1.0], [1.0, 0.0], [1.0, 0.0]] * 5)
-    lookup, _ = vocabulary.build(texts, targets, student_settings(vocab_size=5, embedding_rows=4))
+    lookup, _ = build(texts, targets, student_settings(vocab_size=5, embedding_rows=4))
     assert lookup.size == 3
     assert sorted(lookup.rows) == [1, 1, 2, 2]
 
 
 @pytest.mark.parametrize("words", [5, 50])
 def test_as_many_rows_as_words_are_not_shared(words):
-    lookup, names = vocabulary.build(
+    lookup, names = build(
         ["b a d", "c"], np.full((2, 2), 0.5), student_settings(vocab_size=words, embedding_rows=words)
     )
     assert lookup.rows is None
@@ -89,13 +94,13 @@ def test_as_many_rows_as_words_are_not_shared(words):
 
 
 def test_a_vocabulary_larger_than_the_words_has_them_all():
-    _, names = vocabulary.build(["b a", "c"], np.full((2, 2), 0.5), student_settings(vocab_size=50))
+    _, names = build(["b a", "c"], np.full((2, 2), 0.5), student_settings(vocab_size=50))
     assert sorted(names) == ["a", "b", "c"]
 
 
 def test_salts_reduce_fingerprint_collisions():
     texts, targets = make_words(2000)
-    lookup, names = vocabulary.build(texts, targets, student_settings(vocab_size=200, fingerprint_bits=3))
+    lookup, names = build(texts, targets, student_settings(vocab_size=200, fingerprint_bits=3))
     others = {word for text in texts for word in text.split()} - set(names)
     mistaken = sum(lookup.row(word) != tokenizer.UNKNOWN for word in others)
     unsalted = dataclasses.replace(lookup.entries, salts=[0] * len(lookup.entries.salts))
@@ -105,14 +110,14 @@ def test_salts_reduce_fingerprint_collisions():
 
 def test_overlong_words_are_not_chosen():
     texts = ["short " + "x" * 1_000_000, "y" * 256] * 5
-    lookup, names = vocabulary.build(texts, np.full((10, 2), 0.5), student_settings(fingerprint_bits=None))
+    lookup, names = build(texts, np.full((10, 2), 0.5), student_settings(fingerprint_bits=None))
     assert lookup.entries.strings == names == ["short", "y" * 256]
 
 
 def test_the_vocabulary_is_chosen_by_information_about_each_label(mixed):
     texts = mixed.train["text"].tolist()
     params = student_settings(vocab_size=16, informative_share=1.0, fingerprint_bits=None, embedding_rows=5)
-    lookup, words = vocabulary.build(texts, mixed.targets("train").astype(float), params, multi_label=True)
+    lookup, words = build(texts, mixed.targets("train").astype(float), params, multi_label=True)
     assert {word for words in FEELINGS.values() for word in words} <= set(words)
     row = dict(zip(words, lookup.rows, strict=True))
     for alike in FEELINGS.values():

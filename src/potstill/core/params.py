@@ -62,7 +62,7 @@ MESSAGES = {
     "model_type": "must be a mapping of keys to values",
     "string_too_short": "must not be empty",
     "string_type": "must be text (put it into quotes)",
-    "too_short": "must not be an empty list",
+    "too_short": "must not be empty",
 }
 SCALAR = ("bool_type", "float_type", "int_type", "literal_error", "string_type")
 

@@ -193,7 +193,7 @@ class Classifier:
 
 
 @dataclass(frozen=True, repr=False)
-class Student(Contents, Classifier):
+class Student(Classifier, Contents):
     """A student over words: the contents of its model file, and predictions."""
 
     @property

@@ -5,6 +5,7 @@ from typing import Any
 from potstill.runtime import tokenizer as student_tokenizer
 
 CONTINUATION = "##"  # WordPiece's mark of a token that continues a word, and that of a student's vocabulary
+_REPLACEMENT = "\ufffd"  # what part of a character's bytes is decoded as
 _WORD_MARKS = ("▁", "Ġ")  # SentencePiece and byte-level BPE mark tokens that begin a word instead
 
 
@@ -30,6 +31,6 @@ def pieces(tokenizer: Any) -> dict[str, int]:
         else:
             is_word = not token.startswith(CONTINUATION)
             text = token.removeprefix(CONTINUATION)
-        if student_tokenizer.words(text) == [text.lower()]:
+        if student_tokenizer.words(text) == [text.lower()] and _REPLACEMENT not in text:
             found.setdefault(("" if is_word else CONTINUATION) + text.lower(), number)
     return found

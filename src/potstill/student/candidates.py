@@ -3,7 +3,7 @@
 import time
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -23,10 +23,10 @@ from potstill.student.distil import distil
 from potstill.student.ladder import HOPELESS, Row
 from potstill.student.params import DistilParams
 
-RESULT, STUDENT = "result.json", "student"  # in the folder of a candidate
+STUDENT = "student"  # in the folder of a candidate
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class Inputs:
     """What all candidates learn from.
 
@@ -42,12 +42,9 @@ class Inputs:
     prepared: Path
     ensemble: Path
     teacher: Path | None
-    teacher_logits: np.ndarray
+    teacher_logits: np.ndarray = field(compare=False)
     scratch: Path
     key: str
-
-    def __hash__(self) -> int:
-        return hash(self.key)
 
 
 @dataclass(frozen=True)
@@ -67,10 +64,14 @@ class Task:
     goal: float | None = None
 
     def folder(self, inputs: Inputs) -> Path:
-        """Return the folder of its result."""
+        """Return the folder of its result, which is the same for every goal that it reaches."""
         settings = self.params.model_dump_json(exclude={"threads", "sources"})
-        key = files.cache_key(inputs.key, self.name, settings, ",".join(self.sources), str(self.goal))
-        return inputs.scratch / key
+        return inputs.scratch / files.cache_key(inputs.key, self.name, settings, ",".join(self.sources))
+
+    def results(self, inputs: Inputs) -> tuple[Path, Path]:
+        """Return the files of its result: if it was trained to its end, and if it was given up."""
+        folder = self.folder(inputs)
+        return folder / "result.json", folder / f"given-up-{self.goal}.json"
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,11 @@ class Result:
 
 
 class _GivenUp(Exception):
-    """A candidate is not trained to its end."""
+    """A candidate is hopeless."""
+
+
+class _Unwanted(Exception):
+    """A smaller candidate keeps its teacher's accuracy, so that nobody waits for this one."""
 
 
 def choose_sources(inputs: Inputs, name: str, params: DistilParams) -> tuple[str, ...]:
@@ -161,9 +166,7 @@ def train(inputs: Inputs, tasks: Sequence[Task]) -> Generator[Result]:
     trained alone, with all threads.
     """
     stop = inputs.scratch / f"stop-{time.time_ns()}"
-    small = [
-        task for task in tasks if task.params.kind != "transformer" and not (task.folder(inputs) / RESULT).exists()
-    ]
+    small = [task for task in tasks if task.params.kind != "transformer" and _kept(inputs, task) is None]
     jobs = min(len(small), tasks[0].params.threads or cpu_count()) if tasks else 0
     try:
         if jobs > 1:
@@ -183,9 +186,9 @@ def train(inputs: Inputs, tasks: Sequence[Task]) -> Generator[Result]:
 
 def _result(inputs: Inputs, task: Task, stop: Path) -> Result:
     """Train one candidate, unless its result is there from an earlier run."""
-    folder = task.folder(inputs)
-    if (kept := files.read_checkpoint(folder / RESULT, _is_result)) is not None:
-        return Result(**kept | {"row": Row(**kept["row"]), "folder": folder / STUDENT})
+    if kept := _kept(inputs, task):
+        return kept
+    folder, (path, given_up) = task.folder(inputs), task.results(inputs)
     data, every = _data(inputs), _transfer_set(inputs, None)
     learned = _transfer_set(inputs, task.sources)
     # As many steps, whatever the sources.
@@ -199,7 +202,7 @@ def _result(inputs: Inputs, task: Task, stop: Path) -> Result:
         best = max(log.epochs, key=lambda epoch: epoch["validation_accuracy"])
         accuracy = round(best["validation_accuracy"], 6)
         row = Row(task.name, params.architecture, "stopped early", validation_accuracy=accuracy)
-        result = Result(row, None, log.epochs, best, folder / STUDENT)
+        result, path = Result(row, None, log.epochs, best, folder / STUDENT), given_up
     else:
         size = trained.save(folder / STUDENT)
         logits = trained.student.decision_function(data.validation["text"].tolist())
@@ -209,8 +212,18 @@ def _result(inputs: Inputs, task: Task, stop: Path) -> Result:
         distance = ladder.divergence(logits, inputs.teacher_logits, data.multi_label)
         result = Result(row, distance, log.epochs, trained.best, folder / STUDENT)
     folder.mkdir(parents=True, exist_ok=True)
-    files.write_json(folder / RESULT, {key: value for key, value in asdict(result).items() if key != "folder"})
+    files.write_json(path, {key: value for key, value in asdict(result).items() if key != "folder"})
     return result
+
+
+def _kept(inputs: Inputs, task: Task) -> Result | None:
+    """Return the result of a candidate from an earlier run, if there is one."""
+    folder = task.folder(inputs) / STUDENT
+    finished, given_up = task.results(inputs)
+    for path in (finished, given_up) if folder.is_dir() else (given_up,):
+        if (kept := files.read_checkpoint(path, _is_result)) is not None:
+            return Result(**kept | {"row": Row(**kept["row"]), "folder": folder})
+    return None
 
 
 @cache
@@ -239,7 +252,7 @@ class _Log:
         shown = f"{task.name}, epoch {number} of {self._last}: loss {loss:.4g}, validation accuracy {accuracy:.4g}"
         tqdm.write(f"{shown}, {left:.0f} s left" if number < self._last else shown)
         if self._stop.exists():
-            raise _GivenUp
+            raise _Unwanted
         behind = task.goal is not None and task.goal - HOPELESS > max(one["validation_accuracy"] for one in self.epochs)
         if behind and self._last // 2 < number < self._last:
             raise _GivenUp

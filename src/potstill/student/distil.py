@@ -19,10 +19,11 @@ from potstill.runtime.model import FILE, UNROUNDED, WORDS, Classifier, Student
 from potstill.runtime.networks import Shape, Weights
 from potstill.scoring import pretrained
 from potstill.student import networks, training, transformer, vocabulary
+from potstill.student.networks import Vectors
 from potstill.student.params import DistilParams, NetworkParams
 from potstill.student.quantization import bits_of
 from potstill.student.training import Log
-from potstill.student.vectors import TeacherVectors, compress
+from potstill.student.vectors import TeacherVectors, reduce
 
 
 @dataclass(frozen=True)
@@ -133,17 +134,17 @@ def train(
     built = vocabulary.build(texts, probabilities, params, multi_label, pieces)
     lookup = built.lookup
     check(labels, shape, lookup.size, bits)
-    table, table_steps = None, {}
+    initial = None
     if vectors:
         width = shape.weights(lookup.size, len(labels))[TABLE][1]
-        table, step = compress(vectors.embed(built.entries), built.occurrences, width, params.weight_bits)
-        table_steps = {TABLE: step} if params.weight_bits else {}
+        table = reduce(vectors.embed(built.entries), built.occurrences, width)
+        initial = Vectors(table, np.append(False, built.is_own))
     torch.manual_seed(params.seed)
-    network = networks.build(params, lookup.size, len(labels), table)
+    network = networks.build(params, lookup.size, len(labels), initial)
     encoded = lookup.encode(texts), lookup.encode(validation["text"])
     fitted = training.fit(network, encoded[0], loss_targets, loss, encoded[1], validation_labels, params, log)
     weights = {name: weight.numpy() for name, weight in network.state_dict().items()}
     thresholds = [0.5] * len(labels) if multi_label else None
-    student = Student(labels, lookup, shape, weights, bits, table_steps | fitted.steps, thresholds=thresholds)
+    student = Student(labels, lookup, shape, weights, bits, fitted.steps, thresholds=thresholds)
     unrounded = {name: weight.numpy() for name, weight in fitted.unrounded.items()}
     return Trained(student, built.entries, fitted.best, unrounded)

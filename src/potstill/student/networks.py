@@ -4,11 +4,28 @@ All take `ids`, int64 (batch, length), and `mask`, booleans (batch, length), Tru
 the right. All return logits (batch, classes).
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from potstill.runtime.file import TABLE
 from potstill.student.params import NetworkParams
+
+
+@dataclass(frozen=True)
+class Vectors:
+    """Word vectors for an embedding table.
+
+    Attributes:
+        table: float32 (rows, width).
+        is_trained: which rows are trained, booleans (rows,); the others keep their vectors, so that words which the
+            texts lack stay comparable with those that they hold.
+    """
+
+    table: np.ndarray
+    is_trained: np.ndarray
 
 
 class _Network(nn.Module):
@@ -88,16 +105,20 @@ class BiGru(_Network):
 ARCHITECTURES: dict[str, type[nn.Module]] = {"mlp": Mlp, "attention": Attention, "cnn": Cnn, "bigru": BiGru}
 
 
-def build(params: NetworkParams, rows: int, classes: int, table: np.ndarray | None = None) -> nn.Module:
+def build(params: NetworkParams, rows: int, classes: int, vectors: Vectors | None = None) -> nn.Module:
     """Return an untrained network, initialized from torch's default generator.
 
     Args:
         params: the settings.
         rows: rows of the embedding table.
         classes: number of logits.
-        table: word vectors that are not trained, float32 (rows, width of a word vector); None to train them.
+        vectors: the word vectors to begin with; None for random ones.
     """
     network = ARCHITECTURES[params.architecture](rows, params.embedding_dim, params.hidden, classes, params.dropout)
-    if table is not None:
-        network.embedding = nn.Embedding.from_pretrained(torch.from_numpy(table), freeze=True)
+    if vectors is not None:
+        is_trained = torch.from_numpy(vectors.is_trained)[:, None]
+        weight = network.get_parameter(TABLE)
+        with torch.no_grad():
+            weight.copy_(torch.from_numpy(vectors.table))
+        weight.register_hook(lambda gradient: gradient * is_trained)
     return network

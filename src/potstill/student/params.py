@@ -1,5 +1,6 @@
 """The `student` section: the ladder of candidates, and the settings of one student."""
 
+from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
@@ -142,9 +143,6 @@ _TRANSFORMER = _TABLE | {
 }
 
 
-_NOTHING = dict.fromkeys(Rung.model_fields)  # set by hand
-
-
 class StudentParams(Rung, Section):
     """The ladder, what is set by hand, and what all students share; `params.yaml` documents each key."""
 
@@ -163,52 +161,54 @@ class StudentParams(Rung, Section):
 
     @model_validator(mode="after")
     def _candidates_are_valid(self) -> "StudentParams":
-        if self.rung not in (AUTO, *self.ladder):
-            raise ValueError(f"rung is {self.rung!r}: must be {AUTO}, or one of {', '.join(self.ladder)}")
         if AUTO in self.ladder or BY_HAND in self.ladder:
-            raise ValueError(f"a rung of the ladder must have another name than {AUTO} and {BY_HAND}")
-        for name, rung in (self.ladder | {BY_HAND: Rung()}).items():
-            self._resolve(name, rung)
+            raise ValueError(f"a rung of ladder cannot be named `{AUTO}` or `{BY_HAND}`: rename it")
+        if self.rung not in (AUTO, *self.ladder):
+            raise ValueError(
+                f"`{self.rung}` in rung is not a key of student.ladder (found: {', '.join(self.ladder)}), nor {AUTO}"
+            )
+        self.rungs()
+        self.candidates()
         return self
+
+    def rungs(self) -> dict[str, DistilParams]:
+        """Return all rungs by name, in ascending order of size, without what is set by hand."""
+        return {name: self._resolve(name, rung.settings) for name, rung in self.ladder.items()}
 
     def candidates(self) -> dict[str, DistilParams]:
         """Return the students to try, by the names of their rungs, in ascending order of size.
 
-        All rungs of the ladder; or the one that `rung` names; or, once a key of `Rung` is set by hand, one student with
-        that value, and with the defaults of its kind for the others.
+        All rungs of the ladder; or the one that `rung` names, with the values of the keys of `Rung` that are set by
+        hand; or, once one of these is set, one student with these values, and with the defaults of its kind for the
+        others.
         """
         if self.rung != AUTO:
-            return {self.rung: self.resolve(self.rung)}
+            return {self.rung: self._resolve(self.rung, self.ladder[self.rung].settings | self.settings)}
         if self.settings:
-            return {BY_HAND: self._resolve(BY_HAND, Rung())}
-        return {name: self.resolve(name) for name in self.ladder}
-
-    def resolve(self, name: str) -> DistilParams:
-        """Return all settings of a rung of the ladder."""
-        return self._resolve(name, self.ladder[name])
+            return {BY_HAND: self._resolve(BY_HAND, self.settings)}
+        return self.rungs()
 
     @property
     def smallest(self) -> tuple[str, DistilParams]:
         """The name and the settings of the first rung over words, as the ladder has it."""
-        rungs = {name: self.model_copy(update=_NOTHING)._resolve(name, rung) for name, rung in self.ladder.items()}
-        tables = [(name, rung) for name, rung in rungs.items() if rung.kind == "table"]
-        return tables[0] if tables else (BY_HAND, self.model_copy(update=_NOTHING)._resolve(BY_HAND, Rung()))
+        tables = [(name, rung) for name, rung in self.rungs().items() if rung.kind == "table"]
+        return tables[0] if tables else (BY_HAND, self._resolve(BY_HAND, {}))
 
-    def _resolve(self, name: str, rung: Rung) -> DistilParams:
-        """Return all settings of a rung.
+    def _resolve(self, name: str, settings: Mapping[str, Any]) -> DistilParams:
+        """Return all settings of a student, given those that differ from the defaults of its kind.
 
         Raises:
             ValueError: they contradict each other.
         """
-        own = rung.settings | self.settings
-        defaults = _SUBWORDS if own.get("subwords") else _TABLE
-        if own.get("architecture") == "transformer":
+        where = "" if name == BY_HAND else f"rung `{name}`: "
+        defaults = _SUBWORDS if settings.get("subwords") else _TABLE
+        if settings.get("architecture") == "transformer":
             defaults = _TRANSFORMER
-        values = defaults | own
+        values = {**defaults, **settings}
         if values["max_ngram"] > 1 and (values["architecture"] != "mlp" or values["subwords"]):
-            raise ValueError(f"{name}: max_ngram must be 1 unless architecture is mlp and subwords is false")
+            raise ValueError(f"{where}max_ngram must be 1 unless architecture is mlp and subwords is false")
         if values["architecture"] == "transformer" and values["subwords"]:
-            raise ValueError(f"{name}: subwords must be false with architecture transformer, which has its own")
+            raise ValueError(f"{where}subwords must be false with architecture transformer, which has its own")
         values["weight_bits"] = None if values["weight_bits"] == FLOAT else values["weight_bits"]
         values["fingerprint_bits"] = values["fingerprint_bits"] or None
         shared = {key: getattr(self, key) for key in DistilParams.model_fields if key not in Rung.model_fields}

@@ -22,9 +22,9 @@ class LearnedStepQuantizer(nn.Module):
     """
 
     def __init__(self, network: nn.Module, bits: int) -> None:
-        """Refer to a network's weights, which stay unrounded; a frozen table of vectors has been rounded already."""
+        """Refer to a network's weights, which stay unrounded."""
         super().__init__()
-        self._weights = {name: weight for name, weight in network.named_parameters() if weight.requires_grad}
+        self._weights = dict(network.named_parameters())
         self._bits = {name: bits_of(name, bits) for name in self._weights}
         self.log_steps = nn.ParameterList(torch.zeros(()) for _ in self._weights)
 
@@ -32,7 +32,7 @@ class LearnedStepQuantizer(nn.Module):
     def init_steps(self) -> None:
         """Set each step to the one with the least squared rounding error of the present weights."""
         for log_step, (name, weight) in zip(self.log_steps, self._weights.items(), strict=True):
-            log_step.copy_(best_step(weight, self._bits[name]).log())
+            log_step.copy_(_best_step(weight, self._bits[name]).log())
 
     def steps(self) -> dict[str, Tensor]:
         """Return the step size of each weight tensor, by name."""
@@ -41,7 +41,7 @@ class LearnedStepQuantizer(nn.Module):
 
     def forward(self) -> dict[str, Tensor]:
         """Return the rounded weights, by name."""
-        return {name: round_to_step(self._weights[name], step, self._bits[name]) for name, step in self.steps().items()}
+        return {name: _round(self._weights[name], step, self._bits[name]) for name, step in self.steps().items()}
 
     @torch.no_grad()
     def quantize(self, copy: nn.Module) -> dict[str, float]:
@@ -50,22 +50,19 @@ class LearnedStepQuantizer(nn.Module):
         Steps are rounded to half precision, as in a model file.
         """
         steps = {name: step.half().float() for name, step in self.steps().items()}
-        weights = dict(copy.named_parameters())
-        for name in self._weights:
-            weights[name].copy_(round_to_step(self._weights[name], steps[name], self._bits[name]))
+        for name, weight in copy.named_parameters():
+            weight.copy_(_round(self._weights[name], steps[name], self._bits[name]))
         return {name: step.item() for name, step in steps.items()}
 
 
-def round_to_step(weight: Tensor, step: Tensor, bits: int) -> Tensor:
-    """Round weights to multiples of a step, with the gradient of the identity within their range."""
+def _round(weight: Tensor, step: Tensor, bits: int) -> Tensor:
     limit = 2 ** (bits - 1) - 1
     scaled = (weight / step).clamp(-limit, limit)
     return (scaled + (scaled.round() - scaled).detach()) * step
 
 
-def best_step(weight: Tensor, bits: int) -> Tensor:
-    """Return the step with the least squared rounding error."""
+def _best_step(weight: Tensor, bits: int) -> Tensor:
     limit = 2 ** (bits - 1) - 1
     steps = (weight.abs().max() / limit * torch.linspace(0.1, 1, 50)).clamp(_MIN_STEP, _MAX_STEP)
-    errors = [(weight - round_to_step(weight, step, bits)).square().sum() for step in steps]
+    errors = [(weight - _round(weight, step, bits)).square().sum() for step in steps]
     return steps[torch.stack(errors).argmin()]

@@ -7,7 +7,6 @@ import numpy as np
 import torch
 
 from potstill.scoring.pieces import CONTINUATION, pieces
-from potstill.student.quantization import best_step, round_to_step
 
 _BATCH = 256
 _MAX_TOKENS = 32  # of a word
@@ -74,18 +73,16 @@ def _standardized(vectors: np.ndarray) -> np.ndarray:
     return centred / np.sqrt(np.square(centred).mean())
 
 
-def compress(vectors: np.ndarray, occurrences: np.ndarray, width: int, bits: int | None) -> tuple[np.ndarray, float]:
-    """Reduce vectors to `width` numbers by principal component analysis, and round them.
+def reduce(vectors: np.ndarray, occurrences: np.ndarray, width: int) -> np.ndarray:
+    """Reduce vectors to `width` numbers by principal component analysis.
 
     Args:
         vectors: float32 (entries, any width).
         occurrences: how often each entry occurs in the texts, (entries,); its square root weights the components.
-        width: numbers per entry; more than the vectors have are zero.
-        bits: bits per number, or None for no rounding.
+        width: numbers per entry; those beyond the width of the vectors are zero.
 
     Returns:
-        The embedding table, float32 (1 + entries, width), with zeros for the unknown word in row 0, and the step of the
-        rounding (0 without).
+        The embedding table, float32 (1 + entries, width), with zeros for the unknown word in row 0.
     """
     weights = np.sqrt(1.0 + occurrences)[:, None]
     centred = vectors - (vectors * weights).sum(0) / weights.sum()
@@ -93,8 +90,4 @@ def compress(vectors: np.ndarray, occurrences: np.ndarray, width: int, bits: int
     reduced = centred @ components[:, ::-1][:, :width]
     table = np.zeros((1 + len(vectors), width), np.float32)
     table[1:, : reduced.shape[1]] = reduced / np.sqrt(np.square(reduced).mean())
-    if not bits:
-        return table, 0.0
-    weight = torch.from_numpy(table)
-    step = best_step(weight, bits).half().float()
-    return round_to_step(weight, step, bits).numpy(), float(step)
+    return table

@@ -126,11 +126,13 @@ class Built:
         lookup: the look-up from words to rows.
         entries: its words, n-grams and pieces, in the order of their rows.
         occurrences: how often each occurs in the texts as a word, int64 (entries,).
+        is_own: which of them were chosen for the texts that hold them, not as pieces, booleans (entries,).
     """
 
     lookup: Vocabulary
     entries: list[str]
     occurrences: np.ndarray
+    is_own: np.ndarray
 
 
 def build(
@@ -171,7 +173,13 @@ def build(
         rows = share_rows(counts, entries, params.embedding_rows - 1, multi_label)
     occurrences = counts.occurrences[[counts.index[entry] for entry in entries]]
     lookup = Vocabulary(known, rows, params.max_ngram, params.max_length, subwords=pieces is not None)
-    return Built(lookup, entries, occurrences)
+    own = set(entries if pieces is None else own_words(counts, size, params.informative_share))
+    return Built(lookup, entries, occurrences, np.array([entry in own for entry in entries]))
+
+
+def own_words(counts: Counts, size: int, own_share: float) -> list[str]:
+    """Return the words of the texts in the vocabulary of a student that splits words, see `select_with_pieces`."""
+    return select_entries(counts, round(own_share * size), INFORMATIVE_SHARE)
 
 
 def select_with_pieces(counts: Counts, size: int, own_share: float, pieces: Sequence[str]) -> list[str]:
@@ -191,7 +199,7 @@ def select_with_pieces(counts: Counts, size: int, own_share: float, pieces: Sequ
         At most `size` distinct entries.
     """
     characters = [piece for piece in pieces if len(piece.removeprefix("##")) == 1 and piece.isascii()]
-    own = select_entries(counts, round(own_share * size), INFORMATIVE_SHARE)
+    own = own_words(counts, size, own_share)
     return list(dict.fromkeys([*characters, *own, *pieces]))[:size]
 
 

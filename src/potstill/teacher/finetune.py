@@ -19,6 +19,7 @@ from transformers import (
     TrainerCallback,
     TrainingArguments,
 )
+from transformers.trainer_pt_utils import get_parameter_names
 
 from potstill.core import device
 from potstill.core.class_weights import class_weights
@@ -27,6 +28,8 @@ from potstill.data.dataset import targets
 from potstill.scoring.pretrained import encode
 from potstill.teacher import checkpointing
 from potstill.teacher.params import TeacherParams
+
+HEAD_FACTOR = 10.0  # the learning rate of the new head, in that of the other weights
 
 
 def finetune(
@@ -52,7 +55,8 @@ def finetune(
         model, tokenizer: as `pretrained.load` returns them.
         train, validation: tables with the columns `text` and `label`.
         params: the settings.
-        learning_rate: the learning rate after warm-up; it decays linearly to zero.
+        learning_rate: the learning rate after warm-up; it decays linearly to zero. That of the new head is
+            `HEAD_FACTOR` times as high.
         scratch: a folder for a checkpoint per epoch; training resumes from the last one in it.
         log: called after each epoch with `epoch`, `loss`, `validation_loss` and `validation_accuracy`.
 
@@ -68,7 +72,7 @@ def finetune(
         args=training_arguments(
             params,
             scratch,
-            num_train_epochs=params.epochs,
+            num_train_epochs=params.epochs_for(len(train), classes),
             per_device_train_batch_size=params.texts_at_once,
             gradient_accumulation_steps=params.gradient_accumulation_steps,
             per_device_eval_batch_size=params.texts_at_once,
@@ -82,9 +86,26 @@ def finetune(
         compute_loss_func=partial(_loss, None if weights is None else torch.from_numpy(weights)),
         compute_metrics=_metrics,
         callbacks=[_EpochLogger(log)],
+        optimizers=(optimizer(model, learning_rate, params.weight_decay), None),
     )
     run(trainer, scratch)
     return truncated
+
+
+def optimizer(model: PreTrainedModel, learning_rate: float, weight_decay: float) -> torch.optim.Optimizer:
+    """Return AdamW with a higher learning rate for the new classification head.
+
+    At that of the pre-trained weights, the head of a task with many classes is far from trained when the epochs end: on
+    5,000 texts of CLINC150's 150 classes, four epochs gave 73% on validation, and 94% so. Biases and the weights of
+    normalizations do not decay, as in the Trainer.
+    """
+    decaying = set(get_parameter_names(model, [torch.nn.LayerNorm], ["bias", "layernorm"]))
+    groups: dict[tuple[float, float], list[torch.nn.Parameter]] = {}
+    for name, parameter in model.named_parameters():
+        rate = learning_rate * (1 if name.startswith(f"{model.base_model_prefix}.") else HEAD_FACTOR)
+        groups.setdefault((rate, weight_decay if name in decaying else 0.0), []).append(parameter)
+    parts = [{"params": part, "lr": rate, "weight_decay": decay} for (rate, decay), part in groups.items()]
+    return torch.optim.AdamW(parts, learning_rate, fused=True)
 
 
 def training_arguments(params: TeacherParams, scratch: Path, **own: Any) -> TrainingArguments:

@@ -1,11 +1,15 @@
 """The `teacher` section."""
 
+import math
 from typing import ClassVar, Literal
 
 from pydantic import Field, model_validator
 
 from potstill.core.params import Keys, Section, Seed
 
+# The default length of fine-tuning. Chosen on the validation splits of four tasks, see benchmarks/README.md.
+MIN_STEPS, STEPS_PER_CLASS = 400, 20
+MIN_EPOCHS, MAX_EPOCHS = 4, 40
 RESERVED = ("tfidf", "hard", "student", "ensemble")  # names of other models in `evaluate`
 
 
@@ -26,7 +30,7 @@ class TeacherParams(Section):
     checkpoints: list[str] = Field(min_length=1)
     presets: dict[str, Preset]
     mlm_epochs: int = Field(ge=0)
-    epochs: int = Field(ge=1)
+    epochs: int | None = Field(ge=1)
     batch_size: int = Field(ge=1)
     weight_decay: float = Field(ge=0)
     warmup_ratio: float = Field(ge=0, lt=1)
@@ -62,6 +66,16 @@ class TeacherParams(Section):
     def texts_at_once(self) -> int:
         """The number of texts that a process handles at a time."""
         return self.batch_size // (self.processes * self.gradient_accumulation_steps)
+
+    def epochs_for(self, texts: int, classes: int) -> int:
+        """Return the number of fine-tuning epochs: `epochs`, or if that is None as many as the data need.
+
+        Many classes need many steps, as the new head sees each of them seldom; few texts need many epochs.
+        """
+        if self.epochs is not None:
+            return self.epochs
+        steps = max(MIN_STEPS, STEPS_PER_CLASS * classes)
+        return min(MAX_EPOCHS, max(MIN_EPOCHS, math.ceil(steps * self.batch_size / texts)))
 
     def for_preset(self, name: str) -> "TeacherParams":
         """Return the settings of one teacher: those of the section, overridden by its preset."""

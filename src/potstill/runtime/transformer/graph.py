@@ -1,16 +1,18 @@
 """The ONNX graph of a small Transformer, from its checked weights.
 
-The matrix products of the layers are of int8 weights and uint8 activations, written as QuantizeLinear and
-DequantizeLinear, which onnxruntime fuses with them. The scales of the activations were fixed in training, so that a
-text's logits do not depend on the others in its batch. All else is in float32.
+The matrix products of the layers are of int8 weights and uint8 activations, by an operator of onnxruntime. The scales of
+the activations were fixed in training, so that a text's logits do not depend on the others in its batch. All else is in
+float32.
 """
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
+from potstill.runtime.file import TABLE
 from potstill.runtime.onnx_graph import Graph, floats, ints
 from potstill.runtime.transformer.shape import Shape
 from potstill.runtime.transformer.weights import Weights
@@ -35,6 +37,14 @@ def add_logits(graph: Graph, shape: Shape, weights: Weights, output: str = "") -
     return _Network(graph, shape, weights).logits(output)
 
 
+class _Quantized(NamedTuple):
+    """The name of quantized values, their scale and their zero."""
+
+    name: str
+    scale: np.float32
+    zero: np.uint8
+
+
 class _Network:
     """Adds the parts of a network to a graph."""
 
@@ -54,7 +64,7 @@ class _Network:
         return self._dense(self._activate(pooled, shape.pooler), "head", output)
 
     def _embed(self) -> str:
-        graph, table = self._graph, self._weights.matrices["embedding.weight"]
+        graph, table = self._graph, self._weights.matrices[TABLE]
         ids = graph("Max", "ids", ints(0))
         # Rows are looked up before they are scaled.
         integers = graph("Cast", graph("Gather", graph.constant(table.values, "embedding"), ids), to=TensorProto.FLOAT)
@@ -94,19 +104,21 @@ class _Network:
         heads = self._graph("Reshape", vectors, ints(0, 0, self._shape.heads, self._head_width))
         return self._graph("Transpose", heads, perm=[0, 2, 3, 1] if turned else [0, 2, 1, 3])
 
-    def _quantize(self, vectors: str, name: str) -> str:
+    def _quantize(self, vectors: str, name: str) -> "_Quantized":
         """Round vectors to uint8 multiples of their scale."""
         low, high = self._weights.ranges[name]
         scale = np.float32((high - low) / 255)
         zero = np.uint8(round(-low / float(scale)))
-        return self._graph("DequantizeLinear", self._graph("QuantizeLinear", vectors, scale, zero), scale, zero)
+        return _Quantized(self._graph("QuantizeLinear", vectors, scale, zero), scale, zero)
 
-    def _product(self, quantized: str, name: str) -> str:
+    def _product(self, inputs: "_Quantized", name: str) -> str:
         """Add a linear layer of int8 weights."""
-        matrix = self._weights.matrices[f"{name}.weight"]
+        matrix, bias = self._weights.matrices[f"{name}.weight"], self._weights.vectors[f"{name}.bias"]
         integers = self._graph.constant(np.ascontiguousarray(matrix.values.T), f"{name}.weight")
-        turned = self._graph("DequantizeLinear", integers, matrix.steps, axis=1)
-        return self._graph("Add", self._graph("MatMul", quantized, turned), self._weights.vectors[f"{name}.bias"])
+        return self._graph(
+            "MatMulIntegerToFloat", inputs.name, integers, inputs.scale, matrix.steps, inputs.zero, "", bias,
+            domain="com.microsoft",
+        )  # fmt: skip
 
     def _dense(self, vectors: str, name: str, output: str = "") -> str:
         """Add a linear layer of float weights."""

@@ -16,12 +16,10 @@ from potstill.runtime.transformer.file import Contents
 
 # Texts scored at once, and their tokens with padding: attention takes memory in proportion to tokens times length.
 BATCH, MAX_TOKENS = 32, 4096
-# Without this, processors without VNNI would saturate the sums of int8 products.
-_EXACT = ("session.x64quantprecision", "1")
 
 
 @dataclass(frozen=True, repr=False)
-class Transformer(Contents, Classifier):
+class Transformer(Classifier, Contents):
     """A small Transformer: the contents of its model file, and predictions on one thread."""
 
     @property
@@ -53,7 +51,6 @@ class Transformer(Contents, Classifier):
     def _session(self) -> onnxruntime.InferenceSession:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
-        options.add_session_config_entry(*_EXACT)
         model = graph.build(self.shape, self.weights).SerializeToString()
         return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
