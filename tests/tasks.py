@@ -77,6 +77,8 @@ def make_checkpoint(kind: str, folder: Path, texts: list[str]) -> Path:
         "distilbert": hf.DistilBertTokenizer,
         "distilroberta": hf.RobertaTokenizer,
         "xlnet": hf.XLNetTokenizer,
+        "electra": hf.ElectraTokenizer,
+        "xlm-roberta": hf.XLMRobertaTokenizer,
     }
     options = {"extra_ids": 0} if kind == "t5" else {}
     tokenizer = tokenizers[kind](**options).train_new_from_iterator(texts, vocab_size=400)
@@ -85,6 +87,10 @@ def make_checkpoint(kind: str, folder: Path, texts: list[str]) -> Path:
         config = hf.BertConfig(num_hidden_layers=2, **small, **special)
     elif kind in ("roberta", "distilroberta"):
         config = hf.RobertaConfig(num_hidden_layers=2 if kind == "roberta" else 1, **small, **special)
+    elif kind == "electra":
+        config = hf.ElectraConfig(num_hidden_layers=2, embedding_size=16, **small, **special)
+    elif kind == "xlm-roberta":
+        config = hf.XLMRobertaConfig(num_hidden_layers=2, **small, **special)
     elif kind == "t5":
         config = hf.T5Config(
             d_model=64, d_kv=32, d_ff=128, num_layers=1, num_heads=2, decoder_start_token_id=0, **special

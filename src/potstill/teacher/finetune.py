@@ -29,7 +29,6 @@ from potstill.scoring.pretrained import encode
 from potstill.teacher import checkpointing
 from potstill.teacher.params import TeacherParams
 
-
 HEAD_FACTOR = 10.0  # the learning rate of the new head, in that of the other weights
 
 

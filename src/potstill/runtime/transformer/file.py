@@ -8,9 +8,9 @@ A file consists of, in this order, numbers being little-endian:
     header     a JSON object, deflated (RFC 1951): `labels`, `shape`, `ranges`, `cls`, `sep`, `temperature`,
                `thresholds` (null unless the task is multi-label) and `facts`, see `runtime.facts`
     tokenizer  a JSON object, deflated: see `Tokenizer.spec`
-    weights    tensor by tensor in the order of `Shape.weights`: of a matrix, a half-precision step above 0 for each
-               row, then int8 numbers row by row, which times their row's step are the weights; of a vector,
-               half-precision floats
+    weights    deflated by Huffman coding alone, so to an eighth at best; tensor by tensor in the order of
+               `Shape.weights`: of a matrix, a half-precision step above 0 for each row, then int8 numbers row by row,
+               which times their row's step are the weights; of a vector, half-precision floats
 
 What `unpack` returns can be used without further checks, whoever wrote the file.
 """
@@ -109,14 +109,16 @@ def _pack(contents: Contents) -> bytes:
         }
     )
     spec = deflate(dict(tokenizer.spec))
-    parts = [_SIZES.pack(len(header), len(spec)), header, spec]
+    parts = []
     for name, size in contents.shape.weights(len(contents.labels)).items():
         if len(size) == 1:
             parts.append(weights.vectors[name].astype("<f2").tobytes())
         else:
             matrix = weights.matrices[name]
             parts += [matrix.steps.astype("<f2").tobytes(), matrix.values.tobytes()]
-    body = b"".join(parts)
+    coder = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS, 9, zlib.Z_HUFFMAN_ONLY)
+    coded = coder.compress(b"".join(parts)) + coder.flush()
+    body = _SIZES.pack(len(header), len(spec)) + header + spec + coded
     return TRANSFORMER_MAGIC + zlib.crc32(body).to_bytes(4, "little") + body
 
 
@@ -147,7 +149,7 @@ def _unpack(body: memoryview) -> Contents:
     shape = Shape.read(header["shape"])
     spec = inflate(bytes(body[spec_start:weights_start]), min(MAX_TOKENIZER_BYTES, limit))
     _require(isinstance(spec, dict) and all(type(header[name]) is int for name in ("cls", "sep")))
-    weights = _weights(body[weights_start:], shape, len(labels), _ranges(header["ranges"], shape))
+    weights = _weights(bytes(body[weights_start:]), shape, len(labels), _ranges(header["ranges"], shape))
     tokenizer = Tokenizer(spec, header["cls"], header["sep"], shape.positions)
     tokenizer.check(shape.vocabulary)
     _require(_is_within(header["temperature"], MIN_TEMPERATURE, MAX_TEMPERATURE))
@@ -183,10 +185,14 @@ def _ranges(ranges: Any, shape: Shape) -> dict[str, tuple[float, float]]:
     return checked
 
 
-def _weights(data: memoryview, shape: Shape, classes: int, ranges: dict[str, tuple[float, float]]) -> Weights:
+def _weights(data: bytes, shape: Shape, classes: int, ranges: dict[str, tuple[float, float]]) -> Weights:
     shapes = shape.weights(classes)
     expected = sum(2 * size[0] + (math.prod(size) if len(size) == 2 else 0) for size in shapes.values())
-    _require(len(data) == expected, "its weights do not fit its shape")
+    _require(expected <= 8 * len(data), "its weights do not fit its shape")
+    inflator = zlib.decompressobj(-zlib.MAX_WBITS)
+    data = inflator.decompress(data, expected + 1)
+    complete = inflator.eof and not inflator.unused_data and not inflator.unconsumed_tail
+    _require(complete and len(data) == expected, "its weights do not fit its shape")
     matrices, vectors, position = {}, {}, 0
 
     def halves(count: int) -> np.ndarray:

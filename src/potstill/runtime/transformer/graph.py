@@ -1,8 +1,8 @@
 """The ONNX graph of a small Transformer, from its checked weights.
 
-The matrix products of the layers are of int8 weights and uint8 activations, by operators that every build of onnxruntime
-has. The scales of the activations were fixed in training, so that a text's logits do not depend on the others in its
-batch. All else is in float32.
+The matrix products of the layers are of int8 weights and uint8 activations, by an operator of onnxruntime. The scales
+of the activations were fixed in training, so that a text's logits do not depend on the others in its batch. All else is
+in float32.
 """
 
 import math
@@ -12,6 +12,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
+from potstill.runtime.file import TABLE
 from potstill.runtime.onnx_graph import Graph, floats, ints
 from potstill.runtime.transformer.shape import Shape
 from potstill.runtime.transformer.weights import Weights
@@ -63,7 +64,7 @@ class _Network:
         return self._dense(self._activate(pooled, shape.pooler), "head", output)
 
     def _embed(self) -> str:
-        graph, table = self._graph, self._weights.matrices["embedding.weight"]
+        graph, table = self._graph, self._weights.matrices[TABLE]
         ids = graph("Max", "ids", ints(0))
         # Rows are looked up before they are scaled.
         integers = graph("Cast", graph("Gather", graph.constant(table.values, "embedding"), ids), to=TensorProto.FLOAT)

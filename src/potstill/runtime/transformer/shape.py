@@ -15,6 +15,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Self
 
+from potstill.runtime.file import TABLE
+
 # Limits of a file, and of the parameters.
 MAX_VOCABULARY = 1 << 18
 MAX_POSITIONS = 512  # attention takes memory in proportion to their square, and to the heads
@@ -104,7 +106,7 @@ class Shape:
         Matrices are quantized row by row; vectors are not.
         """
         shapes: Shapes = {
-            "embedding.weight": (self.vocabulary, self.embedding),
+            TABLE: (self.vocabulary, self.embedding),
             "position.weight": (self.positions, self.embedding),
             **_norm("norm", self.embedding),
         }

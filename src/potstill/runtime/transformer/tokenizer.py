@@ -23,6 +23,7 @@ MAX_PARTS = 16  # of a sequence
 MAX_ADDED = 64  # tokens that are found in the text before it is split
 MAX_TOKEN = 256  # characters
 MAX_WORD = 1000  # characters of a word that WordPiece splits, in quadratic time
+MAX_CHARACTERS = 100  # of a text that are read, per token of the maximal length
 _CHUNK = 1024  # texts tokenized at once
 _SPACES = {"Regex": " {2,}"}  # the only regular expression: XLM-RoBERTa's
 
@@ -60,7 +61,9 @@ class Tokenizer:
 
     def encode(self, texts: Iterable[str]) -> Encoded:
         """Encode texts as token ids."""
-        waiting = (text if text.isascii() else text.encode("utf-8", "replace").decode() for text in texts)
+        # Otherwise a text of megabytes, of which most would be truncated, would take seconds.
+        cut = (text[: MAX_CHARACTERS * self.max_length] for text in texts)
+        waiting = (text if text.isascii() else text.encode("utf-8", "replace").decode() for text in cut)
         ids, starts = bytearray(), array("q", [0])
         dtype = np.min_scalar_type(self.size)
         while chunk := list(islice(waiting, _CHUNK)):

@@ -6,7 +6,11 @@ from typing import Self
 
 import numpy as np
 
-LEVELS = 127  # a row's largest weight is this many steps
+from potstill.runtime.file import TABLE
+
+# A row's largest weight is this many steps: 7 bits, so that processors without instructions for int8 products do not
+# saturate, and 6 in the embedding table, which takes half of a file.
+LEVELS, EMBEDDING_LEVELS = 63, 31
 SMALLEST_STEP = 2.0**-24  # the least half-precision float above 0
 
 
@@ -23,9 +27,9 @@ class Matrix:
     steps: np.ndarray
 
     @classmethod
-    def round(cls, weights: np.ndarray) -> Self:
-        """Round float weights, symmetrically and row by row."""
-        steps = np.abs(weights).max(1).astype(np.float32) / LEVELS
+    def round(cls, weights: np.ndarray, levels: int = LEVELS) -> Self:
+        """Round float weights, symmetrically and row by row; each row's largest becomes `levels` or less."""
+        steps = np.abs(weights).max(1).astype(np.float32) / levels
         # Rounded up to half precision, so that no weight is clipped.
         halves = steps.astype(np.float16)
         halves = np.where(halves < steps, np.nextafter(halves, np.float16(np.inf)), halves)
@@ -59,7 +63,11 @@ class Weights:
     @classmethod
     def round(cls, weights: Mapping[str, np.ndarray], ranges: Mapping[str, tuple[float, float]]) -> Self:
         """Round float weights."""
-        matrices = {name: Matrix.round(array) for name, array in weights.items() if array.ndim == 2}
+        matrices = {
+            name: Matrix.round(array, EMBEDDING_LEVELS if name == TABLE else LEVELS)
+            for name, array in weights.items()
+            if array.ndim == 2
+        }
         # Vectors are stored in half precision.
         vectors = {
             name: array.astype(np.float16).astype(np.float32) for name, array in weights.items() if array.ndim == 1
