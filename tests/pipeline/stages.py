@@ -35,7 +35,7 @@ def run_stages(monkeypatch, network, changes=None, stages=STAGES, **prepare):
     params["prepare"] |= {"source": "files", "path": "mine"} | prepare
     params["baseline"] |= network
     params["teacher"] |= {"checkpoints": ["mine"], "presets": {"mine": {"checkpoint": "answers.csv"}}}
-    params["pool"] |= {"replace": 0, "drop": 0, "splice": 0, "generated": 0}
+    params["pool"] |= {"replace": 0, "borrow": 0, "drop": 0, "splice": 0, "generated": 0}
     params["label"] |= {"teachers": ["mine"]}
     params["student"] |= network
     params["evaluate"] |= {"timing_seconds": 0.01}
