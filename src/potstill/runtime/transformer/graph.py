@@ -1,7 +1,7 @@
 """The ONNX graph of a small Transformer, from its checked weights.
 
-The matrix products of the layers are of int8 weights and uint8 activations, by an operator of onnxruntime. The scales of
-the activations were fixed in training, so that a text's logits do not depend on the others in its batch. The rest is
+The matrix products of the layers are of int8 weights and uint8 activations, by an operator of onnxruntime. The scales
+of the activations were fixed in training, so that a text's logits do not depend on the others in its batch. The rest is
 in float32.
 """
 
