@@ -43,7 +43,7 @@ SMALL = {
     "pool.borrow": 0,
     "label.workers": 1,
     "student.ladder": {
-        "bag": {"architecture": "mlp", "vocab_size": 200, "epochs": 2},
+        "tiny": {"architecture": "mlp", "vocab_size": 200, "epochs": 2},
         "gru": {"vocab_size": 500, "epochs": 2},
     },
     "student.threads": 1,
