@@ -28,21 +28,21 @@ def main() -> None:
     params = StudentParams.load()
     data = Dataset.load(paths.PREPARED, unlabelled=False)
     inputs, rungs = read(data), params.candidates()
-    unavailable = {name: reason for name, rung in rungs.items() if (reason := candidates.obstacle(rung, inputs))}
-    if len(unavailable) == len(rungs):
-        reason = next(iter(unavailable.values()))
+    shown = rungs if BY_HAND in rungs else params.rungs() | rungs
+    unavailable = {name: reason for name, rung in shown.items() if (reason := candidates.obstacle(rung, inputs))}
+    possible = {name: rung for name, rung in rungs.items() if name not in unavailable}
+    if not possible:
+        reason = unavailable[next(iter(rungs))]
         raise PotstillError(
             f"`student`: no candidate can be trained: {reason[0].lower()}{reason[1:]} Choose a student over words."
         )
     sources = tuple(params.sources or candidates.choose_sources(inputs, *params.smallest))
-    possible = {name: rung for name, rung in rungs.items() if name not in unavailable}
     results = candidates.climb(inputs, possible, sources, params.tolerance)
     rows = [result.row for result in results.values()]
     name = ladder.choose(rows, params.tolerance)
     with files.atomic_write(paths.STUDENT) as folder:
         shutil.copytree(results[name].folder, folder)
         files.write_json(folder / PARAMS, rungs[name].model_dump() | {"sources": sources})
-    shown = rungs if name == BY_HAND else params.rungs() | rungs
     architectures = {rung: settings.architecture for rung, settings in shown.items()}
     rows = ladder.table(architectures, unavailable, rows, name)
     files.write_json(METRICS / "ladder.json", [asdict(row) for row in rows])

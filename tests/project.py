@@ -35,15 +35,24 @@ SMALL = {
     "prepare.demo.validation": 60,
     "prepare.demo.test": 60,
     "prepare.demo.unlabelled": 200,
+    "baseline.epochs": 2,
+    "baseline.threads": 1,
+    "teacher.epochs": 2,
+    "teacher.threads": 1,
+    "pool.min_texts": 0,
+    "pool.borrow": 0,
     "label.workers": 1,
+    "student.ladder": {
+        "tiny": {"architecture": "mlp", "vocab_size": 200, "epochs": 2},
+        "gru": {"vocab_size": 500, "epochs": 2},
+    },
+    "student.threads": 1,
     "ablate.steps": 10,
     "ablate.architectures": ["mlp"],
     "ablate.transfer_shares": [0.3],
     "ablate.label_shares": [0.3],
     "evaluate.timing_seconds": 0.2,
 }
-# For every section that has the key.
-SMALL_ANYWHERE = {"epochs": 2, "threads": 1}
 RAN = re.compile(r"Running stage '([^']+)'")
 
 
@@ -118,14 +127,12 @@ def make(folder, store, checkpoint):
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, folder / name)
     params = YAML(typ="safe").load(folder / "params.yaml")
-    changes = {
-        f"{name}.{key}": value for name in params for key, value in SMALL_ANYWHERE.items() if key in params[name]
-    }
+    changes = dict(SMALL)
     for name, preset in params["teacher"]["presets"].items():
         if "MiniLM" in preset["checkpoint"]:
             changes[f"teacher.presets.{name}.checkpoint"] = str(checkpoint)
             changes[f"teacher.presets.{name}.learning_rate"] = 3.0e-3
-    set_params(folder, SMALL | changes)
+    set_params(folder, changes)
 
     run(folder, "git", "init", "--quiet", "--initial-branch=main")
     run(folder, "dvc", "remote", "add", "--default", "store", str(store))

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from potstill.commands import serve
 from potstill.core.errors import PotstillError
 from tests.command import call
 from tests.transformers import SHAPE, TOKENS, multi_label_transformer, transformer
@@ -50,6 +51,14 @@ def test_explain_leaves_out_words(path, capsys):
     whole, without = transformer().predict_proba(["not good, at all", "not at all"])
     number = transformer().labels.index(found["label"])
     assert found["words"][1]["score"] == pytest.approx(np.log(whole[number] / without[number]), abs=1e-4)
+
+
+def test_serve_says_that_no_browser_runs_it(path):
+    made = transformer(labels=["<b>", "yes", "no"])
+    html = serve.front_page(made, made.to_bytes())
+    assert "<h1>Is it &lt;b&gt;, yes or no?</h1>" in html
+    assert "does not run in a browser" in html
+    assert "default-src 'none'" in html
 
 
 @pytest.mark.parametrize("command", ["qr", "page"])

@@ -53,6 +53,7 @@ CASES = {
     "student.ladder.small.hidden=0": "`student.ladder.small.hidden` is 0: must be at least 1 or null. ",
     "student.ladder.small.subwords=maybe": "ladder.small.subwords` is 'maybe': must be true or false or null. ",
     "student.ladder.small.max_ngram=2": "`student`: rung `small`: max_ngram must be 1 unless architecture is mlp ",
+    "student.ladder.medium.embedding_rows=9": "rung `medium`: embedding_rows must be null with subwords, each of ",
     "student.ladder.transformer.subwords=true": "rung `transformer`: subwords must be false with architecture tr",
     "student.ladder.auto={hidden: 8}": "`student`: a rung of ladder cannot be named `auto` or `by hand`: rename it. ",
     "student.tolerance=-1": "`student.tolerance` is -1: must be at least 0. ",

@@ -35,13 +35,13 @@ def run_stages(monkeypatch, network, changes=None, stages=STAGES, **prepare):
     params["prepare"] |= {"source": "files", "path": "mine"} | prepare
     params["baseline"] |= network
     params["teacher"] |= {"checkpoints": ["mine"], "presets": {"mine": {"checkpoint": "answers.csv"}}}
-    params["pool"] |= {"replace": 0, "drop": 0, "splice": 0, "generated": 0}
+    params["pool"] |= {"replace": 0, "borrow": 0, "drop": 0, "splice": 0, "generated": 0}
     params["label"] |= {"teachers": ["mine"]}
     params["student"] |= network
     params["evaluate"] |= {"timing_seconds": 0.01}
     for section, values in (changes or {}).items():
         params[section] |= values
-    YAML(typ="safe").dump(params, paths.PARAMS)
+    YAML().dump(params, paths.PARAMS)  # which, unlike `safe`, keeps the order of the ladder
     teachers = {"teacher": params["teacher"]["checkpoints"], "label": params["label"]["teachers"]}
     for stage in stages:
         for arguments in [[name] for name in teachers[stage]] if stage in teachers else [[]]:

@@ -91,7 +91,8 @@ def test_every_fact_is_what_the_stages_measured(case, tmp_path, monkeypatch, cap
     measured = {key: value for key, value in evaluated["student"].items() if key in facts["metrics"]["test"]}
     assert facts["metrics"]["test"] == measured
     assert facts["sha256"] == {path.name: files.sha256(path) for path in (paths.PREPARED, paths.ENSEMBLE)}
-    assert facts["params"] == StudentParams.load().model_dump()
+    (params,) = StudentParams.load().candidates().values()
+    assert facts["params"] == params.model_dump() | {"sources": list(learned)}
     size = (paths.EXPORT / "student.pot").stat().st_size
     assert size == metrics("export")["export"]["bytes"] == evaluated["student"]["bytes"]
     assert student.parameters == evaluated["student"]["parameters"] == metrics("student")["student"]["parameters"]

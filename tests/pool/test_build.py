@@ -4,6 +4,7 @@ import pytest
 from potstill.core.errors import PotstillError
 from potstill.data.clean import comparison_key
 from potstill.data.dataset import Dataset
+from potstill.pool.build import scale
 from tests.languages import make
 from tests.pools import pooled
 
@@ -20,6 +21,29 @@ def test_sources_are_sized_in_rows_per_real_text(data):
     assert rows["train"] + rows["unlabelled"] == real
     assert rows["replace"] == rows["drop"] == rows["splice"] == real / 2
     assert 0.8 * real < rows["generated"] <= real  # so small a corpus repeats itself
+
+
+@pytest.mark.parametrize(
+    ("texts", "share", "min_texts", "factor"),
+    [(100, 2.0, 1000, 4.5), (100, 2.0, 300, 1.0), (100, 2.0, 200, 1.0), (1000, 0.5, 0, 1.0), (100, 0.0, 1000, 1.0)],
+)
+def test_the_factor_reaches_the_number_of_texts_and_is_at_least_one(texts, share, min_texts, factor):
+    assert scale(texts, share, min_texts) == factor
+    assert factor == 1 or texts + factor * share * texts == min_texts
+
+
+def test_few_texts_have_more_variants(data):
+    few, more = counts(data, generated=0), counts(data, generated=0, min_texts=1200)
+    assert (more["train"], more["unlabelled"]) == (few["train"], few["unlabelled"])
+    assert more["replace"] == more["drop"] == more["splice"] == round((1200 - 340) / 3) > few["replace"]
+    assert counts(data, generated=0, min_texts=340) == few
+    assert counts(data, **NOTHING, min_texts=1200) == {"train": 240, "unlabelled": 100}
+
+
+def test_borrowed_texts_count_only_if_there_are_words_to_borrow(data):
+    found = pooled(data, ["jubilant", "wistful"], generated=0, min_texts=1200)["source"].value_counts()
+    assert abs(found["replace"] - (1200 - 340) / 4) <= 1
+    assert 0.9 * found["replace"] < found["borrow"] <= found["replace"]
 
 
 def test_every_source_can_be_switched_off(data):

@@ -123,3 +123,65 @@ def test_the_vocabulary_is_chosen_by_information_about_each_label(mixed):
     for alike in FEELINGS.values():
         assert len({row[word] for word in alike}) == 1
     assert len({row[alike[0]] for alike in FEELINGS.values()}) == 3
+
+
+PIECES = ["a", "##b", "##a", "b", "good", "##ness", "unseen", "##é", "日", "the"]
+
+
+def with_pieces(texts, targets, **changes):
+    settings = {"vocab_size": 8, "informative_share": 0.5, "fingerprint_bits": None}
+    return vocabulary.build(texts, targets, student_settings(**settings | changes), pieces=PIECES)
+
+
+@pytest.fixture
+def opinions():
+    """Texts whose most informative words are no pieces, and their targets."""
+    texts = ["the superb goodness", "the dreadful badness", "the day"] * 5
+    return texts, np.array([[0.9, 0.1], [0.1, 0.9], [0.5, 0.5]] * 5)
+
+
+def test_a_vocabulary_with_pieces_has_characters_own_words_and_the_first_pieces(opinions):
+    built = with_pieces(*opinions, vocab_size=10)
+    characters, own = (
+        {"a", "b", "##a", "##b"},
+        {"badness", "dreadful", "goodness", "the"},
+    )  # three informative ones, and the most frequent
+    assert set(built.entries) == characters | own | {"good"}
+    assert built.entries == built.lookup.entries.strings == sorted(built.entries)
+    assert {entry for entry, is_own in zip(built.entries, built.is_own, strict=True) if is_own} == own
+    uses = dict(zip(built.entries, built.occurrences.tolist(), strict=True))
+    assert (uses["badness"], uses["good"], uses["##a"]) == (5, 0, 0)
+
+
+def test_without_a_share_of_its_own_it_has_pieces_only(opinions):
+    built = with_pieces(*opinions, informative_share=0.0, vocab_size=100)
+    assert set(built.entries) == set(PIECES)
+    assert not built.is_own.any()
+
+
+def test_a_piece_that_was_chosen_for_its_texts_is_one_of_their_own_words(opinions):
+    built = with_pieces(*opinions, informative_share=1.0, vocab_size=100)
+    assert built.is_own[built.entries.index("the")]
+    assert not built.is_own[built.entries.index("unseen")]
+    assert set(PIECES) <= set(built.entries)
+
+
+@pytest.mark.parametrize("fingerprint_bits", [None, 8])
+def test_words_outside_a_vocabulary_with_pieces_are_split(opinions, fingerprint_bits):
+    lookup = with_pieces(*opinions, fingerprint_bits=fingerprint_bits, vocab_size=100).lookup
+    encoded = list(lookup.encode(["goodness", "abba", "goodab", "superb"]).lengths)
+    assert encoded == [1, 4, 3, 1]
+
+
+def test_a_vocabulary_of_fingerprints_has_its_pieces_in_the_order_of_its_rows(opinions):
+    strings = with_pieces(*opinions, vocab_size=12)
+    prints = with_pieces(*opinions, vocab_size=12, fingerprint_bits=12)
+    assert set(prints.entries) == set(strings.entries)
+    assert [prints.lookup.entries.find(entry) for entry in prints.entries] == list(range(len(prints.entries)))
+    own = set(np.array(strings.entries)[strings.is_own])
+    assert [entry in own for entry in prints.entries] == prints.is_own.tolist()
+
+
+def test_only_words_of_the_texts_are_their_own(opinions):
+    built = vocabulary.build(*opinions, student_settings())
+    assert built.is_own.all()

@@ -8,7 +8,7 @@ from potstill.commands import page
 from potstill.commands.common import add_model, count, integer, load, number
 from potstill.commands.inspect import describe
 from potstill.core.errors import missing_package
-from potstill.runtime.model import Student
+from potstill.runtime.model import Classifier, Student
 from potstill.terminal import Parser, text
 from potstill.web.page import plain
 
@@ -55,10 +55,15 @@ def run(args: argparse.Namespace) -> None:
     service = app.create(
         student,
         describe(student, len(content)),
-        page.render(student, content) if isinstance(student, Student) else plain(page.title(student)),
+        front_page(student, content),
         hosts=AllowedHosts(listening.getsockname()[0], [args.host, *args.allowed_host]),
         max_body=args.max_body,
         max_batch=args.max_batch,
         max_length=args.max_length,
     )
     server.run(service, listening, timeout=args.timeout, max_connections=args.max_connections)
+
+
+def front_page(student: Classifier, content: bytes) -> str:
+    """Return the HTML of `/`: a page that classifies, or for a student that no browser runs, one that says so."""
+    return page.render(student, content) if isinstance(student, Student) else plain(page.title(student))

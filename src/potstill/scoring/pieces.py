@@ -2,9 +2,8 @@
 
 from typing import Any
 
-from potstill.runtime import tokenizer as student_tokenizer
+from potstill.runtime.tokenizer import CONTINUATION, words
 
-CONTINUATION = "##"  # WordPiece's mark of a token that continues a word, and that of a student's vocabulary
 _REPLACEMENT = "\ufffd"  # what part of a character's bytes is decoded as
 _WORD_MARKS = ("▁", "Ġ")  # SentencePiece and byte-level BPE mark tokens that begin a word instead
 
@@ -29,8 +28,8 @@ def pieces(tokenizer: Any) -> dict[str, int]:
             is_word = token.startswith(marks[0])
             text = tokenizer.convert_tokens_to_string([token]).strip()
         else:
-            is_word = not token.startswith(CONTINUATION)
+            is_word = not token.startswith(CONTINUATION)  # the mark of WordPiece too
             text = token.removeprefix(CONTINUATION)
-        if student_tokenizer.words(text) == [text.lower()] and _REPLACEMENT not in text:
+        if words(text) == [text.lower()] and _REPLACEMENT not in text:
             found.setdefault(("" if is_word else CONTINUATION) + text.lower(), number)
     return found

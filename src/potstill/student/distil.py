@@ -142,7 +142,9 @@ def train(
     torch.manual_seed(params.seed)
     network = networks.build(params, lookup.size, len(labels), initial)
     encoded = lookup.encode(texts), lookup.encode(validation["text"])
-    fitted = training.fit(network, encoded[0], loss_targets, loss, encoded[1], validation_labels, params, log)
+    # Vectors that are not trained keep their size too.
+    given = network.get_parameter(TABLE) if vectors else None
+    fitted = training.fit(network, encoded[0], loss_targets, loss, encoded[1], validation_labels, params, log, given)
     weights = {name: weight.numpy() for name, weight in network.state_dict().items()}
     thresholds = [0.5] * len(labels) if multi_label else None
     student = Student(labels, lookup, shape, weights, bits, fitted.steps, thresholds=thresholds)

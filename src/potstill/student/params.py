@@ -209,6 +209,8 @@ class StudentParams(Rung, Section):
             raise ValueError(f"{where}max_ngram must be 1 unless architecture is mlp and subwords is false")
         if values["architecture"] == "transformer" and values["subwords"]:
             raise ValueError(f"{where}subwords must be false with architecture transformer, which has its own")
+        if values["embedding_rows"] and values["subwords"]:
+            raise ValueError(f"{where}embedding_rows must be null with subwords, each of which has a row of its own")
         values["weight_bits"] = None if values["weight_bits"] == FLOAT else values["weight_bits"]
         values["fingerprint_bits"] = values["fingerprint_bits"] or None
         shared = {key: getattr(self, key) for key in DistilParams.model_fields if key not in Rung.model_fields}

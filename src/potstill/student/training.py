@@ -99,6 +99,7 @@ def fit(
     labels: np.ndarray,
     params: NetworkParams,
     log: Log = lambda epoch: None,
+    undecayed: nn.Parameter | None = None,
 ) -> Fitted:
     """Train a network in place, and load the weights of its best epoch by `params.metric` on validation.
 
@@ -115,14 +116,16 @@ def fit(
         params: the settings of the training.
         log: called after each epoch with `epoch`, `loss`, `validation_loss`, `validation_accuracy` and
             `validation_macro_f1`.
+        undecayed: weights of the network to which `params.weight_decay` does not apply.
     """
     rng = np.random.default_rng(params.seed)
     torch.manual_seed(params.seed)
     quantizer = LearnedStepQuantizer(network, params.weight_bits) if params.weight_bits else None
     first_quantized = params.epochs // 2 + 1
-    optimizer = torch.optim.AdamW(
-        network.parameters(), params.learning_rate, weight_decay=params.weight_decay, fused=True
-    )
+    decayed = [weight for weight in network.parameters() if weight is not undecayed]
+    optimizer = torch.optim.AdamW(decayed, params.learning_rate, weight_decay=params.weight_decay, fused=True)
+    if undecayed is not None:
+        optimizer.add_param_group({"params": [undecayed], "weight_decay": 0.0})
     if quantizer:
         optimizer.add_param_group({"params": quantizer.parameters(), "weight_decay": 0.0})
     batches = -(-len(texts) // params.batch_size)

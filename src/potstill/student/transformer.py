@@ -41,8 +41,8 @@ def train(
         loss_targets: what `loss` compares the logits with, of shape (texts,) or (texts, classes).
         loss: takes logits and targets of a batch.
         validation: a table with `text` and `label`, on which the best epoch is chosen.
-        params: the settings; `vocab_size` and `max_length` count tokens, and `weight_bits` must be None, as weights are
-            always rounded to 8 bits, after the training.
+        params: the settings; `vocab_size` and `max_length` count tokens. `weight_bits` is ignored: weights are
+            always rounded, see `runtime.transformer.weights`, and after the training.
         layers: how many of the teacher's layers to begin with, see `encoder.evenly_spaced`; 0 for all of them, which
             is the teacher itself, so that nothing is trained.
         teacher: the folder of the fine-tuned teacher.
@@ -64,6 +64,7 @@ def train(
     actual = targets(validation["label"], len(labels))
     best = {"epoch": 1, "loss": 0.0}
     if layers:
+        params = params.model_copy(update={"weight_bits": None})
         best = training.fit(network, encoded[0], loss_targets, loss, encoded[1], actual, params, log).best
     ranges = encoder.ranges(network, _batches(encoded[0], params.seed))
     weights = {name: weight.cpu().numpy() for name, weight in network.state_dict().items()}

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from potstill.scoring.pieces import CONTINUATION, pieces
+from potstill.scoring.pieces import pieces
 
 _BATCH = 256
 _MAX_TOKENS = 32  # of a word
@@ -55,7 +55,7 @@ class TeacherVectors:
         return vectors
 
     def _ids(self, entry: str) -> list[int]:
-        if entry.startswith(CONTINUATION) and entry in self.pieces:
+        if entry in self.pieces:  # byte-level BPE would encode a word alone as one that continues another
             return [self.pieces[entry]]
         ids = self._tokenizer(entry, add_special_tokens=False)["input_ids"][:_MAX_TOKENS]
         return ids or [self._tokenizer.unk_token_id or 0]
@@ -70,7 +70,7 @@ class TeacherVectors:
 
 def _standardized(vectors: np.ndarray) -> np.ndarray:
     centred = vectors - vectors.mean(0)
-    return centred / np.sqrt(np.square(centred).mean())
+    return centred / (np.sqrt(np.square(centred).mean()) or 1.0)
 
 
 def reduce(vectors: np.ndarray, occurrences: np.ndarray, width: int) -> np.ndarray:
@@ -89,5 +89,5 @@ def reduce(vectors: np.ndarray, occurrences: np.ndarray, width: int) -> np.ndarr
     _, components = np.linalg.eigh((centred * weights).T @ centred / weights.sum())
     reduced = centred @ components[:, ::-1][:, :width]
     table = np.zeros((1 + len(vectors), width), np.float32)
-    table[1:, : reduced.shape[1]] = reduced / np.sqrt(np.square(reduced).mean())
+    table[1:, : reduced.shape[1]] = reduced / (np.sqrt(np.square(reduced).mean()) or 1.0)
     return table

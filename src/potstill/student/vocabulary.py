@@ -198,7 +198,7 @@ def select_with_pieces(counts: Counts, size: int, own_share: float, pieces: Sequ
     Returns:
         At most `size` distinct entries.
     """
-    characters = [piece for piece in pieces if len(piece.removeprefix("##")) == 1 and piece.isascii()]
+    characters = [piece for piece in pieces if len(piece.removeprefix(tokenizer.CONTINUATION)) == 1 and piece.isascii()]
     own = own_words(counts, size, own_share)
     return list(dict.fromkeys([*characters, *own, *pieces]))[:size]
 

@@ -32,7 +32,9 @@ def plain(title: str) -> str:
     """
     heading = html.escape(title)
     return (
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{heading}</title><h1>{heading}</h1>'
+        f'<!doctype html><html lang="en"><meta charset="utf-8">'
+        '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'">'
+        f"<title>{heading}</title><h1>{heading}</h1>"
         "<p>This model does not run in a browser. Send texts to <code>/predict</code>, as "
         '<a href="/openapi.json">openapi.json</a> describes; <a href="/model">/model</a> describes the model.</p>\n'
     )

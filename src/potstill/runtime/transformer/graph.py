@@ -1,8 +1,8 @@
 """The ONNX graph of a small Transformer, from its checked weights.
 
-The matrix products of the layers are of int8 weights and uint8 activations, by an operator of onnxruntime. The scales of
-the activations were fixed in training, so that a text's logits do not depend on the others in its batch. All else is in
-float32.
+The matrix products of the layers are of int8 weights and uint8 activations, by an operator of onnxruntime. The scales
+of the activations were fixed in training, so that a text's logits do not depend on the others in its batch. All else is
+in float32.
 """
 
 import math
