@@ -461,11 +461,11 @@ def _summary(tasks: dict[str, dict[str, Rows]]) -> str:
         for key, other in (("teacher", "teacher"), ("fasttext", "fastText"))
     ]
     lines = [
-        f"Accuracy kept: {statistics.mean(kept.values()):.1%} of the teacher's, the mean of {len(kept)} tasks; lowest: "
-        f"{lowest}.",
+        f"Accuracy kept: {statistics.mean(kept.values()):.1%} of the teacher's, the mean over tasks ({len(kept)}); "
+        f"lowest: {lowest}.",
         f"Size: {size:,.0f} bytes is the median of the tasks.",
-        f"Verdicts: {_counts(row['verdict'] for row in students)} of {len(students)} runs; *do not ship* in most seeds "
-        f"of {refused} tasks.",
+        f"Verdicts of {len(students)} runs: {_counts(row['verdict'] for row in students)}; tasks with *do not ship* in "
+        f"most seeds: {refused}.",
         f"Peers that are significantly better: {', '.join(better) or 'none'}.",
         f"Time of the ladder: {statistics.mean(costs):.2f} times that of fine-tuning and labelling together, the mean "
         f"of {len(costs)} runs; highest: {max(costs):.2f}.",
