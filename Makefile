@@ -1,6 +1,6 @@
 .DEFAULT_GOAL := help
 .PHONY: help setup there coverage repro queue compare qr verify push pull test test-faults fuzz browser servers quick audit check \
-	offline fresh format show lock clean benchmark-classes benchmark-debian benchmark-emotion benchmark-glue \
+	offline fresh format show lock clean benchmark-board benchmark-classes benchmark-debian benchmark-emotion benchmark-glue \
 	benchmark-label benchmark-scale benchmark-reruns benchmark-speed benchmark-teacher
 
 PYTHON ?= python3
@@ -122,6 +122,10 @@ lock: ## write the versions of this environment, and of CUDA for Linux, to const
 	{ echo '# Known-good versions, written by `make lock`.'; \
 	  $(VENV)/bin/python -m pip freeze --exclude-editable | sed -E 's/\+cpu$$//'; } > constraints.txt
 	$(VENV)/bin/python tools/lock.py
+
+benchmark-board: DATA = ../shared/data
+benchmark-board: setup ## run the defaults and their peers on eight tasks in DATA, or on TASKS="trec cola" with SEEDS="0 1"
+	python benchmarks/board.py --data $(DATA) $(if $(TASKS),--tasks $(TASKS)) $(if $(SEEDS),--seeds $(SEEDS))
 
 benchmark-classes: setup ## measure time and memory of every stage for 10, 100 and 1,000 classes
 	python benchmarks/classes.py

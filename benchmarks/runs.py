@@ -137,12 +137,15 @@ class Clone:
             (part / "key").write_text(key)
         return where
 
-    def run(self, command: list[str], name: str) -> str:
-        """Run an experiment, replacing one of the same name, and return its commit."""
+    def run(self, command: list[str], name: str, in_place: bool = False) -> str:
+        """Run an experiment, replacing one of the same name, and return its commit.
+
+        With `in_place` the clone holds its results, and what a stopped stage resumes from.
+        """
         log = self.folder.with_suffix(".log")
         environment = os.environ | {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(os.cpu_count()))}
         subprocess.run(["dvc", "exp", "remove", "--quiet", name], cwd=self.folder, stderr=subprocess.DEVNULL)
-        whole = [*command[:3], "--temp", "--name", name, *command[3:]]
+        whole = [*command[:3], *([] if in_place else ["--temp"]), "--name", name, *command[3:]]
         with log.open("a") as stream:
             done = subprocess.run(whole, cwd=self.folder, stdout=stream, stderr=stream, env=environment)
         if done.returncode:

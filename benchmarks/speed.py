@@ -32,6 +32,7 @@ from potstill.scoring import hub
 
 RESULTS = ROOT / "benchmarks" / "speed"
 PEERS = WORK / "peers"
+PEERS_PYTHON = PEERS / "bin" / "python"
 ROUNDS = 9
 SECONDS = 0.5  # the minimum time of a model in a round
 SINGLES = 2000  # texts to classify one by one
@@ -71,7 +72,7 @@ class Worker:
 
     def __post_init__(self) -> None:
         command = [str(self.python), str(RESULTS / "worker.py"), self.kind, str(self.path)]
-        environment = os.environ | {"PYTHONPATH": str(ROOT / "src")} if self.kind in ("potstill", "teacher") else None
+        environment = None if self.python == PEERS_PYTHON else os.environ | {"PYTHONPATH": str(ROOT / "src")}
         pipe, null = subprocess.PIPE, subprocess.DEVNULL
         self.process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=null, env=environment, text=True)
 
@@ -86,15 +87,20 @@ class Worker:
         return json.loads(line)
 
 
-def peers(data: Dataset) -> tuple[Path, dict[str, Any]]:
-    """Make the peers' environment and train them if needed; return their folder and the settings tried."""
-    python, requirements = PEERS / "bin" / "python", RESULTS / "requirements.txt"
+def make_environment() -> None:
+    """Make the peers' environment if needed."""
+    requirements = RESULTS / "requirements.txt"
     stamp = PEERS / files.sha256(requirements)[:12]
     if not stamp.exists():
         print("an environment for the peers (minutes)", file=sys.stderr)
         subprocess.run([sys.executable, "-m", "venv", "--clear", str(PEERS)], check=True)
-        subprocess.run([str(python), "-m", "pip", "install", "--quiet", "-r", str(requirements)], check=True)
+        subprocess.run([str(PEERS_PYTHON), "-m", "pip", "install", "--quiet", "-r", str(requirements)], check=True)
         stamp.touch()
+
+
+def peers(data: Dataset) -> tuple[Path, dict[str, Any]]:
+    """Make the peers' environment and train them if needed; return their folder and the settings tried."""
+    make_environment()
     folder = PEERS / f"models-{files.sha256(RESULTS / 'peers.py')[:12]}"
     if not (folder / "tried.json").exists():
         print("training the peers (minutes)", file=sys.stderr)
@@ -103,11 +109,22 @@ def peers(data: Dataset) -> tuple[Path, dict[str, Any]]:
             table = data.split(split)
             rows = [[text, data.labels[label]] for text, label in zip(table["text"], table["label"], strict=True)]
             files.write_json(folder / f"{split}.json", rows)
-        command = [python, RESULTS / "peers.py", folder / "train.json", folder / "validation.json", folder]
+        command = [PEERS_PYTHON, RESULTS / "peers.py", folder / "train.json", folder / "validation.json", folder]
         command.append(hub.find("sentence-transformers/all-MiniLM-L6-v2"))
         done = subprocess.run(list(map(str, command)), stdout=subprocess.PIPE, text=True, check=True)
         files.write_json(folder / "tried.json", json.loads(done.stdout.splitlines()[-1]))
     return folder, files.read_json(folder / "tried.json")
+
+
+def measure_rates(workers: list[Worker], rounds: int) -> dict[str, list[float]]:
+    """Time all models in turns on the texts that they have read; return the texts per second of each round by name."""
+    rates: dict[str, list[float]] = {worker.name: [] for worker in workers}
+    for number in range(rounds):
+        print(f"round {number + 1} of {rounds}", file=sys.stderr)
+        for worker in workers:
+            answer = worker.ask(score=SECONDS)
+            rates[worker.name].append(answer["texts"] / answer["seconds"])
+    return rates
 
 
 def measure(workers: list[Worker], data: Dataset, where: Path) -> list[dict[str, Any]]:
@@ -130,11 +147,7 @@ def measure(workers: list[Worker], data: Dataset, where: Path) -> list[dict[str,
             "load_seconds": loaded["seconds"],
             "test_accuracy": round(float((np.array(labels) == right).mean()), 6),
         }
-    rates: dict[str, list[float]] = {worker.name: [] for worker in workers}
-    for number in range(ROUNDS):
-        print(f"round {number + 1} of {ROUNDS}", file=sys.stderr)
-        for worker in workers:
-            rates[worker.name].append(rows[worker.name]["texts"] / worker.ask(score=SECONDS)["seconds"])
+    rates = measure_rates(workers, ROUNDS)
     for worker in workers:
         row, answer = rows[worker.name], worker.ask(one=min(SINGLES, worker.texts))
         row["texts_per_second"] = round(statistics.median(rates[worker.name]))
@@ -241,7 +254,7 @@ def main() -> None:
     trained = train_all(runs, {ALL.name: folder}, arguments.jobs)
     models, tried = peers(data)
     teacher = clone.fetch(ALL, "models/teacher/minilm", WORK / "speed" / "teacher")
-    python, theirs, everything = Path(sys.executable), PEERS / "bin" / "python", 1 << 30
+    python, theirs, everything = Path(sys.executable), PEERS_PYTHON, 1 << 30
     workers = [
         *(Worker(row["model"], python, "potstill", Path(row["file"]), everything) for row in trained),
         Worker(PEER, theirs, "fasttext", models / "fasttext.bin", everything),

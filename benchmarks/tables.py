@@ -1,7 +1,9 @@
 """Tables and pictures of the benchmarks' results."""
 
+import statistics
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -364,3 +366,135 @@ def scale(rows: Rows, folder: Path) -> None:
             axes.set_ylabel(name)
             axes.grid()
         axes.legend()
+
+
+PEERS = {"tfidf": "TF-IDF + LR", "hard": "hard labels", "fasttext": "fastText", "model2vec": "model2vec"}
+COLOURS = (*SERIES[:4], "#e69f00", "#56b4e9", "#1f2933", SERIES[4])  # Okabe and Ito
+
+
+def board(rows: Rows, folder: Path) -> None:
+    """Write a table with a row per task and a summary, and draw accuracy against size."""
+    tasks: dict[str, dict[str, Any]] = {}
+    for row in rows:
+        tasks.setdefault(row["task"], {}).setdefault(row["model"], []).append(row)
+    headings = {
+        "task": "---", "teacher, %": "---:", "student, % (seeds: range)": "---:", "kept, %": "---:", "rung": "---",
+        "bytes": "---:", "texts per second (teacher = 1, fastText = 1)": "---:",
+        **dict.fromkeys(PEERS.values(), "---:"), "verdict": "---",
+    }  # fmt: skip
+    text = markdown(headings, (_task(task, models) for task, models in tasks.items()))
+    text += (
+        "\nTest accuracy; means over the seeds. ↑: the peer is significantly better than the student in most of the "
+        f"seeds (95% interval of the paired difference).\n\n{_summary(tasks)}"
+    )
+    files.write_text(folder / "table.md", text)
+    _draw_board(tasks, folder / "board.png")
+
+
+def _mean(rows: Rows, key: str = "test_accuracy") -> float:
+    return sum(row[key] for row in rows) / len(rows)
+
+
+def _kept(models: dict[str, Rows]) -> float:
+    """Return the student's accuracy as a fraction of its teacher's."""
+    return _mean(models["student"]) / _mean(models["student"], "teacher_accuracy")
+
+
+def _better(rows: Rows) -> bool:
+    """Return whether a peer is significantly better than the student in most seeds."""
+    return 2 * sum(row["versus_student"]["low"] > 0 for row in rows) > len(rows)
+
+
+def _median(rows: Rows, key: str) -> float:
+    return statistics.median(row[key] for row in rows)
+
+
+def _ratios(models: dict[str, Rows], other: str, kind: str | None = None) -> list[float]:
+    """Return the student's speed by that of another model, seed by seed; with a `kind`, of students of that kind."""
+    return [
+        student["texts_per_second"] / row["texts_per_second"]
+        for student, row in zip(models["student"], models[other], strict=True)
+        if kind in (None, student["kind"])
+    ]
+
+
+def _counts(values: Iterable[str]) -> str:
+    """Return values with their numbers, the most frequent first: `ship (2), cannot tell yet (1)`."""
+    found = Counter(values).most_common()
+    return found[0][0] if len(found) == 1 else ", ".join(f"{value} ({count})" for value, count in found)
+
+
+def _task(task: str, models: dict[str, Rows]) -> list[str]:
+    students = models["student"]
+    accuracies = [100 * row["test_accuracy"] for row in students]
+    teacher, fasttext = (statistics.median(_ratios(models, name)) for name in ("teacher", "fasttext"))
+    seeds = f" ({len(accuracies)}: {min(accuracies):.1f}–{max(accuracies):.1f})" if len(accuracies) > 1 else ""
+    return [
+        task,
+        f"{100 * _mean(models['teacher']):.1f}",
+        f"{100 * _mean(students):.1f}{seeds}",
+        f"{100 * _kept(models):.1f}",
+        _counts(row["rung"] for row in students),
+        f"{_median(students, 'bytes'):,.0f}",
+        f"{_median(students, 'texts_per_second'):,.0f} ({teacher:,.3g}, {fasttext:.2g})",
+        *(f"{100 * _mean(models[name]):.1f}{' ↑' if _better(models[name]) else ''}" for name in PEERS),
+        _counts(row["verdict"] for row in students),
+    ]
+
+
+def _summary(tasks: dict[str, dict[str, Rows]]) -> str:
+    """Return the board's findings as a list."""
+    kept = {task: _kept(models) for task, models in tasks.items()}
+    students = [row for models in tasks.values() for row in models["student"]]
+    lowest = ", ".join(f"{task} {kept[task]:.1%}" for task in sorted(kept, key=kept.__getitem__)[:2])
+    size = statistics.median(_median(models["student"], "bytes") for models in tasks.values())
+    costs = [row["seconds"]["student"] / (row["seconds"]["teacher"] + row["seconds"]["label"]) for row in students]
+    refused = sum(
+        2 * sum(row["verdict"] == "do not ship" for row in models["student"]) > len(models["student"])
+        for models in tasks.values()
+    )
+    better = [f"{PEERS[name]} on {task}" for task, models in tasks.items() for name in PEERS if _better(models[name])]
+    kinds = sorted({row["kind"] for row in students})
+    speeds = [
+        f"{other} = 1: "
+        + ", ".join(f"{kind} {min(r for m in tasks.values() for r in _ratios(m, key, kind)):,.3g}" for kind in kinds)
+        for key, other in (("teacher", "teacher"), ("fasttext", "fastText"))
+    ]
+    lines = [
+        f"Accuracy kept: {statistics.mean(kept.values()):.1%} of the teacher's, the mean of {len(kept)} tasks; lowest: "
+        f"{lowest}.",
+        f"Size: {size:,.0f} bytes is the median of the tasks.",
+        f"Verdicts: {_counts(row['verdict'] for row in students)} of {len(students)} runs; *do not ship* in most seeds "
+        f"of {refused} tasks.",
+        f"Peers that are significantly better: {', '.join(better) or 'none'}.",
+        f"Time of the ladder: {statistics.mean(costs):.2f} times that of fine-tuning and labelling together, the mean "
+        f"of {len(costs)} runs; highest: {max(costs):.2f}.",
+        f"Lowest speed of a student by kind of rung; {'; '.join(speeds)}.",
+    ]
+    if "cola" in tasks:
+        scores = (
+            f"{name} {100 * _mean(tasks['cola'][name], 'matthews'):.1f}" for name in ("teacher", "student", *PEERS)
+        )
+        lines.append(f"CoLA, Matthews correlation × 100: {', '.join(scores)}.")
+    return "".join(f"- {line}\n" for line in lines)
+
+
+def _draw_board(tasks: dict[str, dict[str, Rows]], path: Path) -> None:
+    """Draw the accuracy that students keep against their size, and that of the rungs of the first seed."""
+    with new_figure(path, 8, 4.2) as figure:
+        axes = figure.subplots()
+        figure.subplots_adjust(left=0.09, right=0.72, top=0.84, bottom=0.13)
+        heading(figure, "Accuracy kept against size", "marks: test, mean over the seeds; lines: rungs on validation")
+        axes.axhline(100, color="#5f6b78", lw=1)
+        for colour, (task, models) in zip(COLOURS, tasks.items(), strict=False):
+            size, kept = _median(models["student"], "bytes"), 100 * _kept(models)
+            rungs = [rung for rung in models["student"][0]["ladder"] if rung["difference"] is not None]
+            shares = [100 * r["validation_accuracy"] / (r["validation_accuracy"] - r["difference"]) for r in rungs]
+            axes.plot([rung["bytes"] for rung in rungs], shares, color=colour, alpha=0.35, lw=1, marker=".", ms=3)
+            axes.plot(size, kept, "o", color=colour, ms=6, label=f"{task}, {kept:.1f}%")
+        axes.set_xscale("log")
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: table.size(x)))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:g}%"))
+        axes.set_xlabel("size of the model file")
+        axes.grid(axis="y")
+        figure.legend(loc="center left", bbox_to_anchor=(0.73, 0.5))

@@ -1,7 +1,7 @@
 """Every benchmark runs, on tiny data, in a clone, so that nothing is written to this checkout.
 
 Where a benchmark runs the pipeline in an experiment, `run` of the clone is replaced: `test_pipeline` tests that. The
-peers of `speed`, which have an environment of their own, are replaced by packages of the same interface.
+peers of `board` and `speed`, which have an environment of their own, are replaced by packages of the same interface.
 """
 
 import json
@@ -29,7 +29,7 @@ runs.Clone.prepare = lambda self, setting: Path({prepared!r})
 runs.Clone.run = lambda self, command, name: runs.git(runs.ROOT, "rev-parse", "HEAD")
 runs.Clone.resume = lambda self, setting: None
 """
-# Packages with what `speed/peers.py` and `speed/worker.py` call of fastText and of model2vec.
+# Packages with what the peers' scripts call of fastText and of model2vec.
 PEERS = {
     "fasttext/__init__.py": """
         from pathlib import Path
@@ -63,6 +63,32 @@ PEERS = {
         from model2vec import StaticModel
         def distill(checkpoint):
             return StaticModel()
+    """,
+    "model2vec/train.py": """
+        from model2vec.inference import StaticModelPipeline
+        class StaticModelForClassification:
+            @classmethod
+            def from_static_model(cls, model):
+                return cls()
+            def fit(self, texts, labels, X_val, y_val, random_seed):
+                assert len(texts) == len(labels) and len(X_val) == len(y_val)
+                self.label = labels[0]
+            def to_pipeline(self):
+                return StaticModelPipeline(self.label)
+    """,
+    "model2vec/inference.py": """
+        from pathlib import Path
+        class StaticModelPipeline:
+            def __init__(self, label):
+                self.label = label
+            def save_pretrained(self, folder):
+                Path(folder).mkdir()
+                (Path(folder) / "label").write_text(self.label)
+            @classmethod
+            def from_pretrained(cls, folder):
+                return cls((Path(folder) / "label").read_text())
+            def predict(self, texts, use_multiprocessing=True):
+                return [self.label] * len(texts)
     """,
 }
 
@@ -132,6 +158,24 @@ def call(checkout, prepared):
 
     yield call
     assert {path: path.stat().st_mtime_ns for path in changed} == before
+
+
+@pytest.fixture
+def peers(checkout, tmp_path):
+    """Make an environment of `PEERS` in the clone; give the changes to a benchmark that imports `speed` as a module."""
+    for name, content in PEERS.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(textwrap.dedent(content))
+    python = checkout / "benchmarks/.work/peers/bin/python"
+    python.parent.mkdir(parents=True, exist_ok=True)
+    python.write_text(f'#!/bin/sh\nPYTHONPATH={tmp_path} exec {sys.executable} "$@"\n')
+    python.chmod(0o755)
+    return """
+    import speed
+    from potstill.core import files
+    (speed.PEERS / files.sha256(speed.RESULTS / "requirements.txt")[:12]).touch()
+    speed.hub.find = lambda name: "unused"
+    """
 
 
 @pytest.mark.parametrize(("name", "size", "stages"), [("classes", 3, 11), ("scale", 2000, 4)])
@@ -231,25 +275,52 @@ def test_teacher_is_compared_with_the_stock_trainer(call, emotions):
     assert [(row["engine"], row["texts"]) for row in rows] == [("stock", 64), ("potstill", 64)]
 
 
-def test_speed_times_students_peers_and_the_service(call, checkout, origin, emotions, tmp_path):
-    for name, content in PEERS.items():
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text(textwrap.dedent(content))
-    python = checkout / "benchmarks/.work/peers/bin/python"
-    python.parent.mkdir(parents=True)
-    python.write_text(f'#!/bin/sh\nPYTHONPATH={tmp_path} exec {sys.executable} "$@"\n')
-    python.chmod(0o755)
+def test_board_compares_the_default_pipeline_with_peers_and_resumes(call, peers, origin, tmp_path):
+    (tmp_path / "emotion").mkdir()
     changes = f"""
-    from potstill.core import files
-    (speed.PEERS / files.sha256(speed.RESULTS / "requirements.txt")[:12]).touch()
-    speed.hub.find = lambda name: "unused"
+    import runs, shutil
+    def run(clone, command, name, in_place):
+        for part in ("data", "models"):
+            shutil.copytree(Path({str(origin)!r}) / part, clone.folder / part, dirs_exist_ok=True)
+    runs.Clone.run = run
+    speed.SECONDS, board.ROUNDS, board.SLOW = 0.05, 2, 20
+    """
+    options = ("--data", tmp_path, "--tasks", "emotion", "--seeds", 1)
+    folder = call("board", *options, changes=textwrap.dedent(peers) + textwrap.dedent(changes))
+    content = (folder / "results.json").read_text()
+    rows = {row["model"]: row for row in json.loads(content)}
+    assert list(rows) == ["student", "teacher", "tfidf", "hard", "fasttext", "model2vec"]
+    student, teacher = rows["student"], rows["teacher"]
+    evaluated = json.loads((origin / "metrics/evaluate/metrics.json").read_text())["models"]
+    for name in ("student", "tfidf", "hard"):
+        assert rows[name]["test_accuracy"] == evaluated[name]["accuracy"]
+        assert rows[name]["bytes"] == evaluated[name]["bytes"]
+    assert student["teacher_accuracy"] == teacher["test_accuracy"] == evaluated["minilm"]["accuracy"]
+    versus = evaluated["student"]["versus_teacher"]["difference"]
+    assert teacher["versus_student"]["difference"] == pytest.approx(-versus)
+    assert student["verdict"] in ("ship", "do not ship", "cannot tell yet")
+    assert [rung["rung"] for rung in student["ladder"] if rung["status"] == "chosen"] == [student["rung"]]
+    data = Dataset.load(origin / "data/prepared")
+    of_first = (data.test["label"] == data.train["label"][0]).mean()  # the peers answer with the first label
+    assert rows["fasttext"]["test_accuracy"] == rows["model2vec"]["test_accuracy"] == pytest.approx(of_first, abs=1e-6)
+    assert all(row["texts_per_second"] for row in rows.values())
+    assert "-S teacher.seed=1" in student["command"]
+    assert "unlabeled/carer_balanced.txt" in student["command"]
+    assert f"| {100 * student['test_accuracy']:.1f} |" in (folder / "table.md").read_text()
+    assert (folder / "board.png").stat().st_size
+    call("board", *options, changes="board.measure = None")
+    assert (folder / "results.json").read_text() == content
+
+
+def test_speed_times_students_peers_and_the_service(call, peers, origin, emotions):
+    changes = f"""
     speed.Clone.fetch = lambda self, setting, path, target: Path({str(origin / "models/teacher/minilm")!r})
     speed.STUDENTS = {{name: speed.STUDENTS[name] | {{"epochs": 1, "sources": ["train"]}} for name in ("mlp", "bigru")}}
     speed.ROUNDS, speed.SECONDS, speed.SINGLES, speed.SLOW = 2, 0.05, 20, 20
     speed.CLIENTS, speed.REQUESTS = 4, 5
     """
     options = ("--data", emotions, "--jobs", 1, "--rows", 1000)
-    folder = call("speed", *options, changes=textwrap.dedent(changes))
+    folder = call("speed", *options, changes=textwrap.dedent(peers) + textwrap.dedent(changes))
     rows = json.loads((folder / "results.json").read_text())
     assert [row["model"] for row in rows][-4:] == [
         "fastText", "model2vec", "TF-IDF + logistic regression", "MiniLM (teacher)"

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable
 from time import perf_counter
 
-for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_NUM_THREADS"):
     os.environ[name] = "1"
 
 
@@ -32,6 +32,18 @@ def load(kind: str, path: str) -> Callable[[list[str]], list[str]]:
         import joblib
 
         return joblib.load(path).predict
+    if kind == "tfidf":
+        from pathlib import Path
+
+        from potstill.scoring.tfidf import Tfidf
+
+        baseline = Tfidf.load(Path(path))
+        return lambda texts: baseline.predict_proba(texts).argmax(1)
+    if kind == "pipeline":
+        from model2vec.inference import StaticModelPipeline
+
+        pipeline = StaticModelPipeline.from_pretrained(path)
+        return lambda texts: pipeline.predict(texts, use_multiprocessing=False)
     if kind == "model2vec":
         import joblib
         from model2vec import StaticModel
@@ -76,7 +88,7 @@ def main() -> None:
             while perf_counter() - start < command["score"]:
                 predict(texts)
                 passes += 1
-            answer["seconds"] = (perf_counter() - start) / passes
+            answer |= {"seconds": (perf_counter() - start) / passes, "texts": len(texts)}
         else:
             times = []
             for text in texts[: command["one"]]:
