@@ -48,10 +48,10 @@ def prepare(classes: int) -> None:
         "prepare": {"source": "files", "path": "mine", "unlabelled": ["unlabelled.csv"]},
         "teacher": {"checkpoints": ["table"], "presets": {"table": {"checkpoint": "table.parquet"}}},
         # A table has no probabilities for generated texts.
-        "pool": {"replace": 0, "drop": 0, "splice": 0, "generated": 0},
+        "pool": {"replace": 0, "borrow": 0, "drop": 0, "splice": 0, "generated": 0},
         "label": {"teachers": ["table"], "workers": 1},
         "baseline": {"vocab_size": 1150 + 2 * classes},
-        "student": {"vocab_size": 1150 + 2 * classes},
+        "student": {"vocab_size": 1150 + 2 * classes, "threads": 1},
         "ablate": {
             "steps": 100,
             "architectures": ["mlp"],
@@ -62,7 +62,7 @@ def prepare(classes: int) -> None:
     }
     for section, values in changes.items():
         params[section] |= values
-    YAML(typ="safe").dump(params, paths.PARAMS)
+    YAML().dump(params, paths.PARAMS)
 
 
 def summarize(folder: Path) -> dict[str, Any]:

@@ -19,6 +19,7 @@ import tables
 from runs import ROOT, WORK, Clone, Setting, git
 
 from potstill.core import files
+from potstill.data.sources import SOURCES
 
 RESULTS = ROOT / "benchmarks" / "debian"
 SEED = 0
@@ -37,6 +38,7 @@ BOTH = {
     "pool.generated": 0.5,
     **{f"{stage}.{key}": value for stage in ("student", "baseline") for key, value in NETWORK.items()},
     "student.epochs": 16,
+    "student.sources": list(SOURCES),
     "teacher.epochs": 10,
     "teacher.presets.minilm.learning_rate": 2e-4,
 }

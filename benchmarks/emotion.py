@@ -17,6 +17,7 @@ from sklearn.pipeline import make_pipeline
 
 from potstill.core import files
 from potstill.data.dataset import SPLITS
+from potstill.data.sources import SOURCES
 from potstill.prepare import from_files
 from potstill.prepare.params import PrepareParams
 
@@ -76,7 +77,7 @@ def soft(network: str) -> dict[str, Any]:
         # A bag of words learns best from natural text, with its rare words.
         sources = {"sources": ["train", "unlabelled", "replace", "splice"]}
         return params | {"epochs": 6, "batch_size": 64, "learning_rate": 0.005, "weight_decay": 0.05} | sources
-    training = {"epochs": 10, "batch_size": 256, "learning_rate": 0.01}
+    training = {"epochs": 10, "batch_size": 256, "learning_rate": 0.01, "sources": list(SOURCES)}
     return training | params | {"dropout": DROPOUT.get(network, 0.0)}
 
 
@@ -153,11 +154,11 @@ def parameters_runs() -> list[Run]:
 
 
 # The sources of the transfer set, added one by one, and epochs that make the same number of steps.
-SOURCES = {
+ADDED = {
     "soft labels on train": (["train"], 78),
     "+ variants": (["train", "replace", "drop", "splice"], 17),
     "+ generated": (["train", "replace", "drop", "splice", "generated"], 12),
-    "+ unlabelled": (None, 10),
+    "+ unlabelled": (list(SOURCES), 10),
 }
 ABLATED = "bigru-3k"
 
@@ -168,7 +169,7 @@ def ablation_runs() -> list[Run]:
     for words, influence in (("frequent words", 0.0), ("chosen words", 0.9)):
         changes = {"informative_share": influence}
         runs += [Run(ALL, f"hard labels, {words}", "hard", hard(ABLATED) | changes, seed) for seed in SEEDS[:3]]
-        for name, (sources, epochs) in SOURCES.items():
+        for name, (sources, epochs) in ADDED.items():
             params = soft(ABLATED) | changes | {"sources": sources, "epochs": epochs}
             runs += [Run(ALL, f"{name}, {words}", "distilled", params, seed) for seed in SEEDS[:3]]
     return runs

@@ -12,6 +12,7 @@ import tables
 from runs import ROOT, Clone, Run, Setting, committed, git, measure, parser
 
 from potstill.core import files
+from potstill.data.sources import SOURCES
 
 RESULTS = ROOT / "benchmarks" / "glue"
 SEEDS = range(3)
@@ -73,7 +74,7 @@ def soft(network: Network, epochs: int) -> dict[str, Any]:
     training = network | {"epochs": epochs, "learning_rate": 0.005}
     if network["architecture"] == "mlp":  # a bag of words learns best from natural text
         return training | {"batch_size": 64, "sources": ["train", "unlabelled", "replace", "splice", "borrow"]}
-    return training | {"batch_size": 256, "dropout": 0.1}
+    return training | {"batch_size": 256, "dropout": 0.1, "sources": list(SOURCES)}
 
 
 def hard(network: Network) -> dict[str, Any]:

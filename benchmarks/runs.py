@@ -37,9 +37,11 @@ from potstill.data.dataset import Dataset
 from potstill.evaluate.metrics.scores import scores
 from potstill.scoring.tfidf import Tfidf
 from potstill.student import distil
-from potstill.student.params import StudentParams
+from potstill.student.params import DistilParams, StudentParams
 
 WORK = ROOT / "benchmarks" / ".work"
+# What the pipeline would fit to the data, and a benchmark keeps the same for all.
+FIXED = {"teacher.epochs": 4, "pool.borrow": 0, "pool.min_texts": 0}
 INPUTS = ("prepared", "ensemble")  # the folders of data/ from which students are trained
 MAKERS = ("core", "data", "label", "pool", "prepare", "readers", "scoring", "teacher")  # the packages that make them
 Row = dict[str, Any]
@@ -67,7 +69,7 @@ class Setting:
 
     def command(self, data: Path | str, section: str | None = None, changes: dict[str, Any] | None = None) -> list[str]:
         """Return the DVC command that makes its transfer set, or with a `section` that of the whole pipeline."""
-        params = {"prepare.source": "files", "prepare.path": data, **self.params}
+        params = {"prepare.source": "files", "prepare.path": data, **FIXED, **self.params}
         params |= {f"{section}.{key}": value for key, value in (changes or {}).items()}
         settings = [part for key, value in params.items() for part in ("-S", f"{key}={_yaml(value)}")]
         return ["dvc", "exp", "run", *settings, *([] if section else ["ensemble"])]
@@ -81,7 +83,7 @@ class Run:
         setting: the data and the teacher.
         model: its name in the tables.
         training: `hard` labels, or `distilled`; empty for a peer.
-        params: changes to params.yaml.
+        params: changes to params.yaml; of a distilled student also its `sources`, which are not chosen here.
         seed: for weights and batches.
         validation: another setting, whose validation split selects the epoch; None for `setting`.
         texts: the number of texts to sample from the transfer set; None for all.
@@ -203,20 +205,28 @@ def _load(folder: Path, sources: tuple[str, ...] | None) -> tuple[Dataset, trans
     return data, transfer.read(folder / "ensemble", data.labels, sources)
 
 
+def _student(changes: dict[str, Any]) -> DistilParams:
+    values = StudentParams.load(ROOT / "params.yaml").model_dump()
+    (params,) = StudentParams.model_validate(values | changes).candidates().values()
+    return params
+
+
+def _baseline(changes: dict[str, Any]) -> BaselineParams:
+    return BaselineParams.model_validate(BaselineParams.load(ROOT / "params.yaml").model_dump() | changes)
+
+
 def _train(folders: dict[str, Path], item: tuple[Run, Path]) -> None:
     run, path = item
     device.use_threads(1)
     is_distilled = run.training == "distilled"
     changes = run.params | {"seed": run.seed}
-    model = StudentParams if is_distilled else BaselineParams
-    params = model.model_validate(model.load(ROOT / "params.yaml").model_dump() | changes)
-    sources = tuple(params.sources) if is_distilled and params.sources else None
-    data, learned = _load(folders[run.setting.name], sources)
+    params = _student(changes) if is_distilled else _baseline(changes)
+    data, learned = _load(folders[run.setting.name], tuple(changes["sources"]) if is_distilled else None)
     validation = (Dataset.load(folders[run.validation.name] / "prepared") if run.validation else data).validation
     if run.texts is not None:
         order = np.random.default_rng(run.seed).permutation(len(learned.texts))
         learned = learned.subset(np.sort(order[: run.texts]))
-    if is_distilled:
+    if isinstance(params, DistilParams):
         trained = distil.distil(data.labels, learned.texts, learned.logits, validation, params)
     else:
         trained = train_on_labels(data.labels, data.train, validation, params)
@@ -230,7 +240,7 @@ def _train(folders: dict[str, Path], item: tuple[Run, Path]) -> None:
             rows=(len(data.train), len(validation), len(data.test)),
             validation=trained.best["validation_accuracy"],
             tested=tested,
-            command=shlex.join(run.setting.command("$DATA", model.section, changes)),
+            command=shlex.join(run.setting.command("$DATA", params.section, changes)),
             size=len(trained.student.to_bytes()),
             transfer_texts=len(learned.texts) if is_distilled else 0,
         ),

@@ -14,9 +14,9 @@ STAGES = ("pool", "label", "ensemble", "student")
 LABELS = ["calm", "excited", "neither"]
 BATCH = 1 << 16
 CHANGES = {
-    "pool": {"replace": 0, "drop": 0, "splice": 0, "generated": 0},
+    "pool": {"replace": 0, "borrow": 0, "drop": 0, "splice": 0, "generated": 0},
     "label": {"workers": 1, "teachers": ["stub"]},
-    "student": {"architecture": "mlp", "epochs": 1},
+    "student": {"architecture": "mlp", "epochs": 1, "threads": 1},
 }
 
 
@@ -28,7 +28,7 @@ def prepare(rows: int) -> None:
     import pyarrow.parquet
     from ruamel.yaml import YAML
 
-    from potstill.core import files, paths
+    from potstill.core import files, paths, tracking
     from potstill.data.dataset import Dataset
 
     rng = np.random.default_rng(0)
@@ -50,8 +50,12 @@ def prepare(rows: int) -> None:
     params = YAML(typ="safe", pure=True).load(stages.ROOT / paths.PARAMS)
     for section, changes in CHANGES.items():
         params[section] |= changes
-    YAML(typ="safe").dump(params, paths.PARAMS)
+    YAML().dump(params, paths.PARAMS)
     files.write_json(paths.TEACHER / "stub" / "teacher.json", {"kind": "stub", "labels": LABELS})
+    actual = labelled[1]["label"].to_numpy()
+    predictions = paths.METRICS / "teacher" / "stub" / "validation.csv"
+    predictions.parent.mkdir(parents=True)
+    tracking.write_predictions(predictions, 3.0 * np.eye(len(LABELS))[actual], actual, LABELS)
 
 
 def label(rows: int) -> None:

@@ -40,15 +40,15 @@ SLOW = 500  # texts to time the teacher on
 CLIENTS, REQUESTS = 200, 20  # concurrent clients of the service, and requests of each
 PEER = "fastText"
 
-_WIDE = {"weight_bits": 8, "fingerprint_bits": None, "learning_rate": 0.005, "informative_share": 0.8}
+_WIDE = {"weight_bits": 8, "fingerprint_bits": 0, "learning_rate": 0.005, "informative_share": 0.8}
 # Named by architecture, then by what differs.
 STUDENTS: dict[str, dict[str, Any]] = {
-    "mlp": {**soft("mlp-80k-words"), "informative_share": 0.5, "fingerprint_bits": None},
-    "mlp with pairs of words": {**soft("mlp-80k"), "fingerprint_bits": None},
+    "mlp": {**soft("mlp-80k-words"), "informative_share": 0.5, "fingerprint_bits": 0},
+    "mlp with pairs of words": {**soft("mlp-80k"), "fingerprint_bits": 0},
     "attention": {**soft("bigru-80k"), **_WIDE, "architecture": "attention", "vocab_size": 5000, "hidden": 15},
     "cnn": {**soft("bigru-80k"), **_WIDE, "architecture": "cnn", "vocab_size": 5000, "embedding_dim": 15, "hidden": 48},
-    "bigru": {**soft("bigru-10k"), "fingerprint_bits": None},
-    "bigru, 3K": {**soft("bigru-3k"), "fingerprint_bits": None},
+    "bigru": {**soft("bigru-10k"), "fingerprint_bits": 0},
+    "bigru, 3K": {**soft("bigru-3k"), "fingerprint_bits": 0},
     "bigru, QR code": soft("bigru-qr"),
 }
 

@@ -208,9 +208,9 @@ def test_emotion_writes_its_tables_and_pictures(call, emotions):
     emotion.NETWORKS = {name: emotion.NETWORKS[name] for name in ("mlp-80k", "bigru-3k")}
     emotion.FEW_NETWORKS = ("bigru-3k",)
     emotion.SIZES = {}
-    emotion.SOURCES = {name: (sources, 1) for name, (sources, _) in list(emotion.SOURCES.items())[:1]}
+    emotion.ADDED = {name: (sources, 1) for name, (sources, _) in list(emotion.ADDED.items())[:1]}
     soft, hard = emotion.soft, emotion.hard
-    emotion.soft = lambda name: soft(name) | {"epochs": 1, "sources": None}
+    emotion.soft = lambda name: soft(name) | {"epochs": 1, "sources": ["train"]}
     emotion.hard = lambda name: hard(name) | {"epochs": 1}
     emotion.FEW_HARD = {}
     """
@@ -315,7 +315,7 @@ def test_board_compares_the_default_pipeline_with_peers_and_resumes(call, peers,
 def test_speed_times_students_peers_and_the_service(call, peers, origin, emotions):
     changes = f"""
     speed.Clone.fetch = lambda self, setting, path, target: Path({str(origin / "models/teacher/minilm")!r})
-    speed.STUDENTS = {{name: speed.STUDENTS[name] | {{"epochs": 1, "sources": None}} for name in ("mlp", "bigru")}}
+    speed.STUDENTS = {{name: speed.STUDENTS[name] | {{"epochs": 1, "sources": ["train"]}} for name in ("mlp", "bigru")}}
     speed.ROUNDS, speed.SECONDS, speed.SINGLES, speed.SLOW = 2, 0.05, 20, 20
     speed.CLIENTS, speed.REQUESTS = 4, 5
     """

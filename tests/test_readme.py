@@ -9,7 +9,9 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
+from dvc.utils.hydra import apply_overrides
 
+from potstill.core import params
 from potstill.export import to_onnx
 from potstill.prepare import demo
 from tests.project import ROOT
@@ -17,6 +19,20 @@ from tests.students import KINDS, ODD, student
 
 MODULES = ROOT / "tests" / "js" / "node_modules"
 TEXTS = ["i feel rather wonderful today", "i was so startled"]
+
+
+# Values of parameters, after -S or alone.
+SETTINGS = re.findall(r"(?:-S '?|`)(\w+\.[\w.]+=(?:\[[^\]]*\]|[^ `',]+))", (ROOT / "README.md").read_text())
+
+
+@pytest.mark.parametrize("setting", dict.fromkeys(SETTINGS))
+def test_values_of_parameters_are_valid(setting, tmp_path):
+    shutil.copy(ROOT / "params.yaml", tmp_path)
+    before = params.read(tmp_path / "params.yaml")
+    apply_overrides(tmp_path / "params.yaml", [setting])
+    after = params.read(tmp_path / "params.yaml")
+    assert params.check(after) == []
+    assert list(after["student"]["ladder"]) == list(before["student"]["ladder"])  # whose order has a meaning
 
 
 def example(name):

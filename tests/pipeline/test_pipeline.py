@@ -173,6 +173,35 @@ def test_several_teachers_are_compared_and_averaged(pulled, tmp_path):
     assert "texts labelled by minilm\n" in output
 
 
+def test_the_ladder_has_students_that_are_made_of_the_teacher(pulled):
+    ladder = {
+        "words": {"architecture": "mlp", "epochs": 1, "learning_rate": 1.0e-6},
+        "pieces": {"subwords": True, "vocab_size": 200, "fingerprint_bits": 8, "epochs": 1, "learning_rate": 1.0e-6},
+        "layer": {"architecture": "transformer", "layers": 1, "vocab_size": 300, "epochs": 1},
+        "three": {"architecture": "transformer", "layers": 3},
+    }
+    set_params(pulled, {"student.ladder": ladder, "student.tolerance": 0})
+    run(pulled, "dvc", "repro")
+
+    def rows():
+        return {row["rung"]: row for row in json.loads((pulled / "metrics/student/ladder.json").read_text())}
+
+    assert list(rows()) == list(ladder)
+    assert [row["architecture"] for row in rows().values()] == ["mlp", "bigru", "transformer", "transformer"]
+    assert [row["status"] for row in rows().values()].count("chosen") == 1
+    assert rows()["three"]["status"] == "unavailable"
+    assert rows()["three"]["note"] == "It begins with 3 layers of the teacher, which has 2."
+    for name in ("pieces", "layer"):
+        run(pulled, "dvc", "exp", "run", "-S", f"student.rung={name}")
+        assert rows()[name]["status"] == "chosen"
+        scores = json.loads((pulled / "metrics/evaluate/metrics.json").read_text())["models"]["student"]
+        assert (scores["bytes"], scores["parameters"]) == (rows()[name]["bytes"], rows()[name]["parameters"])
+        assert name in (pulled / "metrics/report/index.html").read_text()
+        command = [sys.executable, "-m", "potstill", "predict", "models/export/student.pot"]
+        done = subprocess.run(command, cwd=pulled, env=ENVIRONMENT, input="happily\n", capture_output=True, text=True)
+        assert json.loads(done.stdout)["label"]
+
+
 def test_a_table_of_probabilities_is_a_teacher(pulled, tmp_path):
     import pandas as pd
 

@@ -13,7 +13,7 @@ from potstill.student import candidates, ladder
 from potstill.student.candidates import Inputs, Task, choose_sources, climb, obstacle, train
 from potstill.student.params import PARAMS
 from tests.settings import soft_labels, student_settings
-from tests.tasks import make_transfer
+from tests.tasks import make_checkpoint, make_transfer
 
 TINY = {"epochs": 6, "fingerprint_bits": None, "max_length": 16}
 GOOD = student_settings(**TINY, hidden=8, learning_rate=0.05)
@@ -217,6 +217,16 @@ def test_a_teacher_that_is_a_table_has_only_students_over_words(inputs, bert):
     for params in (pieces, layers):
         assert obstacle(params, inputs) == "It begins with a Transformer's weights, and the teacher is a table."
         assert obstacle(params, replace(inputs, teacher=bert)) is None
+
+
+@pytest.mark.parametrize("kind", ["bert", "distilbert"])
+def test_a_teacher_with_fewer_layers_has_no_such_transformer(kind, inputs, data, tmp_path):
+    folder = make_checkpoint(kind, tmp_path / "teacher", data.train["text"].tolist())
+    reasons = {
+        layers: obstacle(student_settings(architecture="transformer", layers=layers), replace(inputs, teacher=folder))
+        for layers in (0, 2, 3)
+    }
+    assert reasons == {0: None, 2: None, 3: "It begins with 3 layers of the teacher, which has 2."}
 
 
 def test_a_teacher_of_another_kind_has_no_small_transformer(inputs, tmp_path):

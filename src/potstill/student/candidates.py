@@ -127,8 +127,13 @@ def obstacle(params: DistilParams, inputs: Inputs) -> str | None:
         return None
     if inputs.teacher is None:
         return "It begins with a Transformer's weights, and the teacher is a table."
-    if params.kind == "transformer" and (problem := encoder.obstacle(AutoConfig.from_pretrained(inputs.teacher))):
+    if params.kind == "subwords":
+        return None
+    config = AutoConfig.from_pretrained(inputs.teacher)
+    if problem := encoder.obstacle(config):
         return f"{problem[0].upper()}{problem[1:]}."
+    if params.layers > config.num_hidden_layers:
+        return f"It begins with {params.layers} layers of the teacher, which has {config.num_hidden_layers}."
     return None
 
 

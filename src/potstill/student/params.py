@@ -125,6 +125,7 @@ _TABLE: dict[str, Any] = {
 _SUBWORDS = _TABLE | {
     "subwords": True,
     "vocab_size": 8000,
+    "informative_share": 0.5,
     "embedding_dim": 64,
     "hidden": 32,
     "weight_bits": 4,
@@ -134,11 +135,12 @@ _SUBWORDS = _TABLE | {
 }
 _TRANSFORMER = _TABLE | {
     "architecture": "transformer",
-    "vocab_size": 8000,
-    "weight_bits": 8,
-    "epochs": 3,
+    "vocab_size": 32000,
+    "weight_bits": 7,
+    "dropout": 0.1,
+    "epochs": 1,
     "batch_size": 32,
-    "learning_rate": 1e-4,
+    "learning_rate": 2e-4,
     "weight_decay": 0.01,
 }
 
