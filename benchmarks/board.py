@@ -63,7 +63,7 @@ TEXTS, SLOW = 4000, 500  # texts to time a model on, and a Transformer
 def setting(task: str, seed: int) -> Setting:
     """Return what a task and a seed change in params.yaml."""
     unlabelled = {"prepare.unlabelled": TASKS[task]} if TASKS[task] else {}
-    return Setting(f"board-{task}-{seed}", unlabelled | {f"{stage}.seed": seed for stage in SEEDED if seed})
+    return Setting(f"board-{task}-{seed}", unlabelled | {f"{stage}.seed": seed for stage in SEEDED if seed}, fixed={})
 
 
 def normalize(text: str) -> str:

@@ -57,10 +57,11 @@ def parser(docstring: str, data: str = "the folder with train.txt, val.txt, test
 
 @dataclass(frozen=True)
 class Setting:
-    """Data, labels and teacher: changes to params.yaml."""
+    """Data, labels and teacher: changes to params.yaml, after those of `fixed`."""
 
     name: str
     params: dict[str, Any]
+    fixed: dict[str, Any] = field(default_factory=FIXED.copy)
 
     @property
     def experiment(self) -> str:
@@ -69,7 +70,7 @@ class Setting:
 
     def command(self, data: Path | str, section: str | None = None, changes: dict[str, Any] | None = None) -> list[str]:
         """Return the DVC command that makes its transfer set, or with a `section` that of the whole pipeline."""
-        params = {"prepare.source": "files", "prepare.path": data, **FIXED, **self.params}
+        params = {"prepare.source": "files", "prepare.path": data, **self.fixed, **self.params}
         params |= {f"{section}.{key}": value for key, value in (changes or {}).items()}
         settings = [part for key, value in params.items() for part in ("-S", f"{key}={_yaml(value)}")]
         return ["dvc", "exp", "run", *settings, *([] if section else ["ensemble"])]
