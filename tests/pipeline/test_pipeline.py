@@ -140,8 +140,8 @@ def test_a_queue_runs_and_shows_one_readable_row_each(pulled):
 QUEUED = """
 from potstill.core import tracking
 
-write_metrics = tracking.write_metrics
-tracking.write_metrics = lambda folder, name, values: write_metrics(folder, name, {"queued": 1, **values})
+original = tracking.write_metrics
+tracking.write_metrics = lambda folder, name, values: original(folder, name, {"queued": 1, **values})
 """
 
 
