@@ -54,6 +54,7 @@ TEACHER = {
     "presets": {"mine": {"checkpoint": "anywhere"}},
     "mlm_epochs": 0,
     "epochs": 3,
+    "head_lr_factor": 1.0,
     "batch_size": 16,
     "weight_decay": 0.01,
     "warmup_ratio": 0.1,

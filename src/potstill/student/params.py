@@ -102,7 +102,7 @@ class Rung(Keys):
         return {key: value for key in Rung.model_fields if (value := getattr(self, key)) is not None}
 
 
-# What a student has unless its rung says otherwise, by kind. Chosen on validation, see benchmarks/README.md.
+# What a student has unless its rung says otherwise, by kind.
 _TABLE: dict[str, Any] = {
     "architecture": "bigru",
     "subwords": False,

@@ -29,8 +29,6 @@ from potstill.scoring.pretrained import encode
 from potstill.teacher import checkpointing
 from potstill.teacher.params import TeacherParams
 
-HEAD_FACTOR = 10.0  # the learning rate of the new head, in that of the other weights
-
 
 def finetune(
     model: PreTrainedModel,
@@ -56,7 +54,7 @@ def finetune(
         train, validation: tables with the columns `text` and `label`.
         params: the settings.
         learning_rate: the learning rate after warm-up; it decays linearly to zero. That of the new head is
-            `HEAD_FACTOR` times as high.
+            `params.head_lr_factor` times as high.
         scratch: a folder for a checkpoint per epoch; training resumes from the last one in it.
         log: called after each epoch with `epoch`, `loss`, `validation_loss` and `validation_accuracy`.
 
@@ -86,13 +84,13 @@ def finetune(
         compute_loss_func=partial(_loss, None if weights is None else torch.from_numpy(weights)),
         compute_metrics=_metrics,
         callbacks=[_EpochLogger(log)],
-        optimizers=(optimizer(model, learning_rate, params.weight_decay), None),
+        optimizers=(optimizer(model, learning_rate, params), None),
     )
     run(trainer, scratch)
     return truncated
 
 
-def optimizer(model: PreTrainedModel, learning_rate: float, weight_decay: float) -> torch.optim.Optimizer:
+def optimizer(model: PreTrainedModel, learning_rate: float, params: TeacherParams) -> torch.optim.Optimizer:
     """Return AdamW with a higher learning rate for the new classification head.
 
     At that of the pre-trained weights, the head of a task with many classes is far from trained when the epochs end: on
@@ -102,8 +100,8 @@ def optimizer(model: PreTrainedModel, learning_rate: float, weight_decay: float)
     decaying = set(get_parameter_names(model, [torch.nn.LayerNorm], ["bias", "layernorm"]))
     groups: dict[tuple[float, float], list[torch.nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
-        rate = learning_rate * (1 if name.startswith(f"{model.base_model_prefix}.") else HEAD_FACTOR)
-        groups.setdefault((rate, weight_decay if name in decaying else 0.0), []).append(parameter)
+        rate = learning_rate * (1 if name.startswith(f"{model.base_model_prefix}.") else params.head_lr_factor)
+        groups.setdefault((rate, params.weight_decay if name in decaying else 0.0), []).append(parameter)
     parts = [{"params": part, "lr": rate, "weight_decay": decay} for (rate, decay), part in groups.items()]
     return torch.optim.AdamW(parts, learning_rate, fused=True)
 

@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 
 from potstill.core.params import Keys, Section, Seed
 
-# The default length of fine-tuning. Chosen on the validation splits of four tasks, see benchmarks/README.md.
+# The default length of fine-tuning.
 MIN_STEPS, STEPS_PER_CLASS = 400, 20
 MIN_EPOCHS, MAX_EPOCHS = 4, 40
 RESERVED = ("tfidf", "hard", "student", "ensemble")  # names of other models in `evaluate`
@@ -32,6 +32,7 @@ class TeacherParams(Section):
     mlm_epochs: int = Field(ge=0)
     epochs: int | None = Field(ge=1)
     batch_size: int = Field(ge=1)
+    head_lr_factor: float = Field(gt=0)
     weight_decay: float = Field(ge=0)
     warmup_ratio: float = Field(ge=0, lt=1)
     max_grad_norm: float = Field(gt=0)
