@@ -41,7 +41,7 @@ from potstill.student.params import DistilParams, StudentParams
 
 WORK = ROOT / "benchmarks" / ".work"
 # What the pipeline would fit to the data, and a benchmark keeps the same for all.
-FIXED = {"teacher.epochs": 4, "pool.borrow": 0, "pool.min_texts": 0}
+FIXED = {"teacher.epochs": 4, "teacher.head_lr_factor": 1, "pool.borrow": 0, "pool.min_texts": 0}
 INPUTS = ("prepared", "ensemble")  # the folders of data/ from which students are trained
 MAKERS = ("core", "data", "label", "pool", "prepare", "readers", "scoring", "teacher")  # the packages that make them
 Row = dict[str, Any]
