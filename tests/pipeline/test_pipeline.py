@@ -277,6 +277,15 @@ def test_texts_with_several_labels_go_through_all_stages(pulled):
     assert not RAN.findall(run(pulled, "dvc", "repro"))
 
 
+def markers_when_workers_have_ended(folder):
+    """The times of the markers in a folder, once the workers of a killed process no longer write any."""
+    while True:
+        before = {path: path.stat().st_mtime_ns for path in folder.glob("*.done")}
+        time.sleep(0.3)
+        if before == {path: path.stat().st_mtime_ns for path in folder.glob("*.done")}:
+            return before
+
+
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_labelling_that_was_killed_goes_on_where_it_stopped(pulled, tmp_path, precision):
     pool, logits = pulled / "data/pool/pool.parquet", pulled / "data/label/minilm/logits.parquet"
@@ -295,7 +304,7 @@ def test_labelling_that_was_killed_goes_on_where_it_stopped(pulled, tmp_path, pr
     process.send_signal(signal.SIGKILL)
     process.wait()
     (folder,) = pulled.glob(".potstill/label/*/shards")
-    kept = {path: path.stat().st_mtime_ns for path in folder.glob("*.done")}
+    kept = markers_when_workers_have_ended(folder)
     assert 2 <= len(kept) < len(texts) // 100
     again = subprocess.Popen(command, cwd=pulled, env=ENVIRONMENT, stderr=subprocess.DEVNULL)
     while len(list(folder.glob("*.done"))) <= len(kept):
