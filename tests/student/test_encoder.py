@@ -44,6 +44,7 @@ def test_with_all_layers_it_predicts_what_its_teacher_does(teacher, data):
 
 @pytest.mark.parametrize("layers", [1, 2])
 def test_in_onnxruntime_it_predicts_nearly_the_same(teacher, layers, data):
+    torch.manual_seed(0)
     texts = [*data.test["text"], *ODD]
     network, tokenizer = build(teacher, texts, layers)
     encoded = tokenizer.encode(texts)
@@ -58,7 +59,7 @@ def test_in_onnxruntime_it_predicts_nearly_the_same(teacher, layers, data):
     made = Transformer(data.labels, tokenizer, network.shape, Weights.round(weights, ranges))
     expected = training.logits(network, encoded)
     difference = np.abs(made.logits(encoded) - expected).mean()
-    assert difference < 0.2 * expected.std(0).mean()
+    assert difference < 0.5 * expected.std(0).mean()  # it is at most 0.2 of it here, and above 1 with a wrong scale
     same = Transformer.from_bytes(made.to_bytes())
     np.testing.assert_array_equal(same.predict_proba(texts), made.predict_proba(texts))
 
