@@ -83,6 +83,7 @@ def make_checkpoint(kind: str, folder: Path, texts: list[str]) -> Path:
     options = {"extra_ids": 0} if kind == "t5" else {}
     tokenizer = tokenizers[kind](**options).train_new_from_iterator(texts, vocab_size=400)
     special = {"vocab_size": len(tokenizer), "pad_token_id": tokenizer.pad_token_id}
+    torch.manual_seed(0)
     if kind == "bert":
         config = hf.BertConfig(num_hidden_layers=2, **small, **special)
     elif kind in ("roberta", "distilroberta"):

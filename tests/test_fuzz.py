@@ -15,6 +15,7 @@ def test_python_and_javascript_agree_on_forged_files(tmp_path, monkeypatch):
     assert 0 < loaded < done
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not shutil.which("node"), reason="Node.js is missing")
 def test_a_missing_check_is_found(tmp_path, monkeypatch):
     monkeypatch.setattr(fuzz, "FOLDER", tmp_path)

@@ -47,6 +47,7 @@ def test_what_a_reader_reads_is_the_student(student, data, tmp_path):
     assert (read.predict(data.test["text"]) == read.classes_[data.test["label"]]).mean() > 0.9
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [1, 1000, qr.CAPACITY])
 def test_any_bytes_come_back_up_to_the_last_that_fits(size, tmp_path):
     data = np.random.default_rng(0).bytes(size)

@@ -134,6 +134,7 @@ def with_subwords(data, teacher, **changes):
     return distil(data.labels, data.train["text"].tolist(), soft_labels(data), data.validation, params, teacher)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("changes", [{}, {"fingerprint_bits": None}, {"architecture": "mlp"}, {"weight_bits": 4}])
 def test_a_student_that_splits_words_learns(changes, data, teacher):
     trained = with_subwords(data, teacher, **changes)

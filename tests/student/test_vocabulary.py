@@ -98,6 +98,7 @@ def test_a_vocabulary_larger_than_the_words_has_them_all():
     assert sorted(names) == ["a", "b", "c"]
 
 
+@pytest.mark.slow
 def test_salts_reduce_fingerprint_collisions():
     texts, targets = make_words(2000)
     lookup, names = build(texts, targets, student_settings(vocab_size=200, fingerprint_bits=3))

@@ -86,6 +86,7 @@ def test_another_class_can_be_explained(javascript, tmp_path):
     np.testing.assert_allclose([word["score"] for word in found["words"]], [part.score for part in parts], atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("architecture", ["mlp", "cnn"])
 def test_only_the_first_words_of_a_long_text_are_explained(architecture, javascript, tmp_path):
     made = student(architecture)

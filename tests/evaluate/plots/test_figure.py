@@ -16,6 +16,7 @@ from potstill.report import charts
 from tests.evaluate.examples import FOUND, KNOWN, ROWS, row
 
 
+@pytest.mark.slow
 def test_size_figure_is_the_same_to_the_byte(tmp_path):
     for name in ("one.png", "two.png"):
         figure.size_figure(ROWS, "minilm", tmp_path / name, published=True)
