@@ -27,10 +27,11 @@ import math
 import struct
 import zlib
 from array import array
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from functools import cache
 from itertools import pairwise
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import numpy as np
 
@@ -40,6 +41,8 @@ from potstill.core.naming import SEPARATOR
 from potstill.runtime import facts as fact_checks
 from potstill.runtime.networks import LARGE, QuantizedTable, Shape, Weights
 from potstill.runtime.tokenizer import Fingerprints, Vocabulary, Words
+
+Read = TypeVar("Read")
 
 MAGIC = b"pot1"
 TABLE = "embedding.weight"
@@ -63,7 +66,7 @@ SHARED, STRINGS, CALIBRATED, MULTI_LABEL, SUBWORDS = 128, 64, 32, 16, 8
 _ARCHITECTURES = ("mlp", "attention", "cnn", "bigru")
 _BILSTM = 4  # removed; the number stays reserved
 
-_INVALID = (struct.error, ValueError, OverflowError, RecursionError, zlib.error)  # raised on reading or writing
+INVALID = (struct.error, ValueError, OverflowError, RecursionError, zlib.error)  # raised on reading or writing
 _CHUNK = 1 << 15  # numbers unpacked at once: their bits take eight times the memory
 
 
@@ -171,7 +174,7 @@ class _Header:
             raise FormatError(
                 "potstill no longer supports its architecture, bilstm", "Train a student of another one, such as bigru."
             )
-        _require(
+        require(
             self.architecture < len(_ARCHITECTURES)
             and all(2 <= bits <= 8 or bits == FLOAT for bits in (self.table_bits, self.other_bits))
             and (
@@ -210,16 +213,50 @@ def pack(contents: Contents) -> bytes:
     Raises:
         PotstillError: a file cannot hold these contents.
     """
+    return pack_checked(contents, _pack, _unpack)
+
+
+def pack_checked(contents: Any, make: Callable[[Any], bytes], read: Callable[[memoryview], Any]) -> bytes:
+    """Return the bytes of a model file of any kind, after it has been read again.
+
+    Args:
+        contents: what it shall hold, with `labels`.
+        make: returns the bytes of its file, see `seal`.
+        read: returns the contents that the body of a file holds.
+
+    Raises:
+        PotstillError: a file cannot hold these contents.
+    """
     labels = contents.labels
     try:
-        packed = _pack(contents)
-        _require(len(packed) <= MAX_BYTES, "it would be too large")
-        _require(_unpack(memoryview(packed)[8:]).labels == labels, "its labels are cut")
-    except _INVALID as error:
+        packed = make(contents)
+        require(len(packed) <= MAX_BYTES, "it would be too large")
+        require(read(memoryview(packed)[8:]).labels == labels, "its labels are cut")
+    except INVALID as error:
         raise PotstillError(f"a model file cannot hold this student: {naming.find_fault(labels) or error}") from None
     except (AttributeError, LookupError, TypeError) as error:  # an attribute is of another type, or incomplete
         raise PotstillError(f"a model file cannot hold this student: {errors.first_line(error)}") from None
     return packed
+
+
+def seal(magic: bytes, body: bytes) -> bytes:
+    """Return a model file: the magic, the checksum and the body."""
+    return magic + zlib.crc32(body).to_bytes(4, "little") + body
+
+
+def unseal(data: bytes, read: Callable[[memoryview], Read]) -> Read:
+    """Return what `read` makes of the body of a model file of any kind.
+
+    Raises:
+        FormatError: its checksum does not match, or it is forged.
+    """
+    body = memoryview(data)[8:]  # without a copy
+    if zlib.crc32(body).to_bytes(4, "little") != data[4:8]:
+        raise FormatError("damaged")
+    try:
+        return read(body)
+    except INVALID as error:  # forged, since the checksum matches
+        raise FormatError(f"not a potstill model file ({error})") from None
 
 
 def _pack(contents: Contents) -> bytes:
@@ -243,7 +280,7 @@ def _pack(contents: Contents) -> bytes:
         if width == FLOAT:
             bits.append(_float_bits(contents.weights[name], ">f4"))
             continue
-        _require(name in contents.steps, f"`steps` has no {name!r}")
+        require(name in contents.steps, f"`steps` has no {name!r}")
         step = contents.steps[name]
         bits.append(_float_bits([step], ">f2"))
         integers = np.rint(np.asarray(contents.weights[name]).reshape(-1) / np.float32(step)).astype(np.int64)
@@ -270,7 +307,7 @@ def _pack(contents: Contents) -> bytes:
         temperature=contents.temperature,
     )
     body = header.pack() + labels + salts + np.packbits(np.concatenate(bits)).tobytes() + deflate(facts)
-    return MAGIC + zlib.crc32(body).to_bytes(4, "little") + body
+    return seal(MAGIC, body)
 
 
 def unpack(data: bytes) -> Contents:
@@ -283,31 +320,25 @@ def unpack(data: bytes) -> Contents:
         raise FormatError("not a potstill model file")
     if data[:4] != MAGIC:
         raise FormatError(f"its format is {data[:4]!r}, and this version of potstill reads {MAGIC!r}")
-    body = memoryview(data)[8:]  # without a copy
-    if zlib.crc32(body).to_bytes(4, "little") != data[4:8]:
-        raise FormatError("damaged")
-    try:
-        return _unpack(body)
-    except _INVALID as error:  # forged, since the checksum matches
-        raise FormatError(f"not a potstill model file ({error})") from None
+    return unseal(data, _unpack)
 
 
 def _unpack(body: memoryview) -> Contents:
     header = _Header.read(body)
     reader = _Reader(body[header.layout(header.code)[1].size :])
     labels = reader.take(header.labels_size).decode().split(SEPARATOR)
-    _require(all(labels) and len(set(labels)) == len(labels), "its labels are empty, or not distinct")
+    require(all(labels) and len(set(labels)) == len(labels), "its labels are empty, or not distinct")
     salts = [] if header.code & STRINGS else list(reader.take(1 << header.buckets_log2))
     thresholds, row_of, fingerprints = None, None, []
     if header.code & MULTI_LABEL:
         thresholds = reader.halves(len(labels))
-        _require(all(0 <= threshold <= 1 for threshold in thresholds))
+        require(all(0 <= threshold <= 1 for threshold in thresholds))
     if not header.code & STRINGS:
         fingerprints = _rice_decode(reader, header.words - 1, header.rice_bits)
-        _require(not fingerprints or fingerprints[-1] < 1 << header.fingerprint_bits)
+        require(not fingerprints or fingerprints[-1] < 1 << header.fingerprint_bits)
     if header.code & SHARED:
         row_of = (1 + reader.integers(header.words - 1, _row_bits(header.rows)).astype(np.int64)).tolist()
-        _require(1 + max(row_of, default=0) == header.rows)
+        require(1 + max(row_of, default=0) == header.rows)
     shape = Shape(_ARCHITECTURES[header.architecture], header.embedding, header.hidden)
     bits = header.table_bits, header.other_bits
     weights, steps = _read_weights(reader, shape, header.rows, len(labels), bits)
@@ -315,9 +346,9 @@ def _unpack(body: memoryview) -> Contents:
     fact_checks.check(facts, header.words - 1)
     entries: Words | Fingerprints
     if header.code & STRINGS:
-        _require("words" in facts, "its words are missing")
+        require("words" in facts, "its words are missing")
         entries = Words(fact_checks.split_words(facts.pop("words")))
-        _require(all(a < b for a, b in pairwise(entries.strings)), "its words are not in order")
+        require(all(a < b for a, b in pairwise(entries.strings)), "its words are not in order")
     else:
         entries = Fingerprints(fingerprints, salts, header.fingerprint_bits)
     subwords = bool(header.code & SUBWORDS)
@@ -334,10 +365,10 @@ def _read_weights(
         width, count = bits[name != TABLE], math.prod(size)
         if width == FLOAT:
             weights[name] = reader.integers(count, FLOAT).view(">f4").astype(np.float32).reshape(size)
-            _require(bool((np.abs(weights[name]) <= MAX_WEIGHT).all()))
+            require(bool((np.abs(weights[name]) <= MAX_WEIGHT).all()))
             continue
         [steps[name]] = reader.halves(1)
-        _require(0 < steps[name] < math.inf)
+        require(0 < steps[name] < math.inf)
         # To subtract the offset in place, flip the sign bit and extend it to the left.
         integers = reader.integers(count, width)
         integers ^= np.uint8(1 << (width - 1))
@@ -348,7 +379,12 @@ def _read_weights(
     return weights, steps
 
 
-def _require(valid: bool, problem: str = "numbers out of range") -> None:
+def require(valid: bool, problem: str = "numbers out of range") -> None:
+    """Check something of a file.
+
+    Raises:
+        ValueError: it is not valid.
+    """
     if not valid:
         raise ValueError(problem)
 
@@ -363,7 +399,7 @@ class _Reader:
     def take(self, size: int) -> bytes:
         """Read bytes; the position is at the start of one."""
         start = self._position >> 3
-        _require(start + size <= len(self._bytes), "it ends too early")
+        require(start + size <= len(self._bytes), "it ends too early")
         self.skip(8 * size)
         return self._bytes[start : start + size].tobytes()
 
@@ -379,7 +415,7 @@ class _Reader:
 
     def integers(self, count: int, width: int) -> np.ndarray:
         """Read unsigned integers of `width` bits: uint8 or, if wider than 8 bits, big-endian uint32."""
-        _require(self._position + count * width <= 8 * len(self._bytes), "it ends too early")
+        require(self._position + count * width <= 8 * len(self._bytes), "it ends too early")
         integers = np.empty(count, np.uint8 if width <= 8 else ">u4")
         room = 8 * integers.itemsize
         for start in range(0, count, _CHUNK):
@@ -407,7 +443,7 @@ def deflate(facts: dict[str, Any]) -> bytes:
     """
     if not facts:
         return b""
-    _require(_has_string_keys(facts), "its facts are not JSON: a key is not a string")
+    require(_has_string_keys(facts), "its facts are not JSON: a key is not a string")
     try:
         text = json.dumps(facts, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     except TypeError as error:
@@ -476,10 +512,10 @@ def _rice_decode(reader: _Reader, count: int, rice_bits: int) -> list[int]:
     bits, zeros, at = ahead.tobytes(), array("q"), 0
     for _ in range(count):
         zero = bits.find(b"\0", at)
-        _require(zero >= 0, "it ends too early")
+        require(zero >= 0, "it ends too early")
         zeros.append(zero)
         at = zero + 1 + rice_bits
-    _require(at <= len(bits), "it ends too early")
+    require(at <= len(bits), "it ends too early")
     reader.skip(at)
     ends = np.array(zeros, np.int64)
     gaps = np.diff(ends, prepend=-1 - rice_bits) - 1 - rice_bits

@@ -24,10 +24,8 @@ from typing import Any
 import numpy as np
 
 from potstill.core import errors, naming
-from potstill.core.errors import PotstillError
 from potstill.runtime import facts as fact_checks
 from potstill.runtime.file import (
-    MAX_BYTES,
     MAX_FACTS_BYTES,
     MAX_INFLATION,
     MAX_TEMPERATURE,
@@ -35,6 +33,10 @@ from potstill.runtime.file import (
     FormatError,
     deflate,
     inflate,
+    pack_checked,
+    require,
+    seal,
+    unseal,
 )
 from potstill.runtime.model import TRANSFORMER_MAGIC
 from potstill.runtime.transformer.shape import Shape
@@ -48,7 +50,6 @@ MIN_SPREAD = 1e-6  # of a range
 MAX_TOKENIZER_BYTES = 1 << 25  # inflated
 _SIZES = struct.Struct("<II")
 _KEYS = {"labels", "shape", "ranges", "cls", "sep", "temperature", "thresholds", "facts"}
-_INVALID = (struct.error, ValueError, OverflowError, RecursionError, zlib.error)
 
 
 @dataclass(frozen=True)
@@ -80,17 +81,7 @@ def pack(contents: Contents) -> bytes:
     Raises:
         PotstillError: a file cannot hold these contents.
     """
-    try:
-        packed = _pack(contents)
-        _require(len(packed) <= MAX_BYTES, "it would be too large")
-        _require(_unpack(memoryview(packed)[8:]).labels == contents.labels, "its labels are cut")
-    except _INVALID as error:
-        raise PotstillError(
-            f"a model file cannot hold this student: {naming.find_fault(contents.labels) or error}"
-        ) from None
-    except (AttributeError, LookupError, TypeError) as error:  # an attribute is of another type, or incomplete
-        raise PotstillError(f"a model file cannot hold this student: {errors.first_line(error)}") from None
-    return packed
+    return pack_checked(contents, _pack, _unpack)
 
 
 def _pack(contents: Contents) -> bytes:
@@ -119,7 +110,7 @@ def _pack(contents: Contents) -> bytes:
     coder = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS, 9, zlib.Z_HUFFMAN_ONLY)
     coded = coder.compress(b"".join(parts)) + coder.flush()
     body = _SIZES.pack(len(header), len(spec)) + header + spec + coded
-    return TRANSFORMER_MAGIC + zlib.crc32(body).to_bytes(4, "little") + body
+    return seal(TRANSFORMER_MAGIC, body)
 
 
 def unpack(data: bytes) -> Contents:
@@ -128,59 +119,55 @@ def unpack(data: bytes) -> Contents:
     Raises:
         FormatError: they are damaged, or not those of such a file.
     """
-    body = memoryview(data)[8:]
-    if data[:4] != TRANSFORMER_MAGIC or zlib.crc32(body).to_bytes(4, "little") != data[4:8]:
+    if data[:4] != TRANSFORMER_MAGIC:
         raise FormatError("damaged")
-    try:
-        return _unpack(body)
-    except _INVALID as error:  # forged, since the checksum matches
-        raise FormatError(f"not a potstill model file ({error})") from None
+    return unseal(data, _unpack)
 
 
 def _unpack(body: memoryview) -> Contents:
     sizes = _SIZES.unpack_from(body)
     start, spec_start = _SIZES.size, _SIZES.size + sizes[0]
     weights_start = spec_start + sizes[1]
-    _require(weights_start <= len(body), "it ends too early")
+    require(weights_start <= len(body), "it ends too early")
     limit = MAX_INFLATION * len(body) + (1 << 20)
     header = inflate(bytes(body[start:spec_start]), min(MAX_FACTS_BYTES, limit))
-    _require(isinstance(header, dict) and header.keys() == _KEYS, "its header is incomplete")
+    require(isinstance(header, dict) and header.keys() == _KEYS, "its header is incomplete")
     labels = _labels(header["labels"])
     shape = Shape.read(header["shape"])
     spec = inflate(bytes(body[spec_start:weights_start]), min(MAX_TOKENIZER_BYTES, limit))
-    _require(isinstance(spec, dict) and all(type(header[name]) is int for name in ("cls", "sep")))
+    require(isinstance(spec, dict) and all(type(header[name]) is int for name in ("cls", "sep")))
     weights = _weights(bytes(body[weights_start:]), shape, len(labels), _ranges(header["ranges"], shape))
     tokenizer = Tokenizer(spec, header["cls"], header["sep"], shape.positions)
     tokenizer.check(shape.vocabulary)
-    _require(_is_within(header["temperature"], MIN_TEMPERATURE, MAX_TEMPERATURE))
+    require(_is_within(header["temperature"], MIN_TEMPERATURE, MAX_TEMPERATURE))
     thresholds = header["thresholds"]
     if thresholds is not None:
-        _require(isinstance(thresholds, list) and len(thresholds) == len(labels))
-        _require(all(_is_within(threshold, 0, 1) for threshold in thresholds))
+        require(isinstance(thresholds, list) and len(thresholds) == len(labels))
+        require(all(_is_within(threshold, 0, 1) for threshold in thresholds))
         thresholds = [float(threshold) for threshold in thresholds]
     fact_checks.check(header["facts"], 0)
-    _require("words" not in header["facts"], "it names words")
+    require("words" not in header["facts"], "it names words")
     return Contents(labels, tokenizer, shape, weights, float(header["temperature"]), thresholds, header["facts"])
 
 
 def _labels(labels: Any) -> list[str]:
-    _require(isinstance(labels, list) and all(isinstance(label, str) for label in labels), "its labels are not strings")
-    _require(bool(labels) and all(labels) and len(set(labels)) == len(labels), "its labels are empty, or not distinct")
+    require(isinstance(labels, list) and all(isinstance(label, str) for label in labels), "its labels are not strings")
+    require(bool(labels) and all(labels) and len(set(labels)) == len(labels), "its labels are empty, or not distinct")
     joined = naming.SEPARATOR.join(labels)
-    _require(joined.count(naming.SEPARATOR) == len(labels) - 1 and not errors.SURROGATE.search(joined), "its labels")
-    _require(len(joined.encode()) <= naming.LARGEST, "its labels are too long")
+    require(joined.count(naming.SEPARATOR) == len(labels) - 1 and not errors.SURROGATE.search(joined), "its labels")
+    require(len(joined.encode()) <= naming.LARGEST, "its labels are too long")
     return labels
 
 
 def _ranges(ranges: Any, shape: Shape) -> dict[str, tuple[float, float]]:
     """Check the ranges of the activations."""
-    _require(isinstance(ranges, dict) and set(ranges) == set(shape.inputs()), "its ranges are incomplete")
+    require(isinstance(ranges, dict) and set(ranges) == set(shape.inputs()), "its ranges are incomplete")
     checked = {}
     for name, ends in ranges.items():
-        _require(isinstance(ends, list) and len(ends) == 2)
+        require(isinstance(ends, list) and len(ends) == 2)
         low, high = ends
-        _require(_is_within(low, -MAX_ACTIVATION, 0) and _is_within(high, 0, MAX_ACTIVATION))
-        _require(high - low >= MIN_SPREAD)
+        require(_is_within(low, -MAX_ACTIVATION, 0) and _is_within(high, 0, MAX_ACTIVATION))
+        require(high - low >= MIN_SPREAD)
         checked[name] = (float(low), float(high))
     return checked
 
@@ -188,18 +175,18 @@ def _ranges(ranges: Any, shape: Shape) -> dict[str, tuple[float, float]]:
 def _weights(data: bytes, shape: Shape, classes: int, ranges: dict[str, tuple[float, float]]) -> Weights:
     shapes = shape.weights(classes)
     expected = sum(2 * size[0] + (math.prod(size) if len(size) == 2 else 0) for size in shapes.values())
-    _require(expected <= 8 * len(data), "its weights do not fit its shape")
+    require(expected <= 8 * len(data), "its weights do not fit its shape")
     inflator = zlib.decompressobj(-zlib.MAX_WBITS)
     data = inflator.decompress(data, expected + 1)
     complete = inflator.eof and not inflator.unused_data and not inflator.unconsumed_tail
-    _require(complete and len(data) == expected, "its weights do not fit its shape")
+    require(complete and len(data) == expected, "its weights do not fit its shape")
     matrices, vectors, position = {}, {}, 0
 
     def halves(count: int) -> np.ndarray:
         nonlocal position
         found = np.frombuffer(data, "<f2", count, position).astype(np.float32)
         position += 2 * count
-        _require(bool(np.isfinite(found).all()))
+        require(bool(np.isfinite(found).all()))
         return found
 
     for name, size in shapes.items():
@@ -207,7 +194,7 @@ def _weights(data: bytes, shape: Shape, classes: int, ranges: dict[str, tuple[fl
             vectors[name] = halves(size[0])
             continue
         steps, count = halves(size[0]), math.prod(size)
-        _require(bool(((steps > 0) & (steps <= MAX_STEP)).all()))
+        require(bool(((steps > 0) & (steps <= MAX_STEP)).all()))
         matrices[name] = Matrix(np.frombuffer(data, np.int8, count, position).reshape(size), steps)
         position += count
     return Weights(matrices, vectors, ranges)
@@ -215,8 +202,3 @@ def _weights(data: bytes, shape: Shape, classes: int, ranges: dict[str, tuple[fl
 
 def _is_within(value: Any, least: float, most: float) -> bool:
     return type(value) in (int, float) and least <= value <= most
-
-
-def _require(valid: bool, problem: str = "numbers out of range") -> None:
-    if not valid:
-        raise ValueError(problem)
