@@ -91,7 +91,7 @@ def test_without_predictions_of_the_teacher_nothing_is_compared():
     nothing, labels = np.full((3, 2), np.nan), np.array([0, 1, 0])
     logits = np.array([[1.0, 0], [1, 0], [1, 0]])
     assert ladder.divergence(logits, nothing, False) is None
-    assert ladder.accuracy(nothing, labels) is None
+    assert ladder.teacher_accuracy(nothing, labels) is None
     measured = ladder.measure(row("a", None), logits, labels, nothing)
     assert measured.validation_accuracy == round(2 / 3, 6)
     assert measured.difference is None
@@ -106,8 +106,8 @@ def test_a_rung_is_compared_with_its_teacher_on_the_texts_that_both_have():
     assert measured.validation_accuracy == 0.5
     assert measured.difference == pytest.approx(-1 / 3, abs=1e-6)
     assert measured.difference_low < measured.difference < measured.difference_high
-    assert ladder.accuracy(teacher, labels) == 1
-    assert ladder.accuracy(student, labels) == 0.5
+    assert ladder.teacher_accuracy(teacher, labels) == 1
+    assert ladder.teacher_accuracy(student, labels) == 0.5
 
 
 def test_a_multi_label_rung_is_correct_if_all_labels_are():

@@ -148,7 +148,7 @@ def climb(
         sources: the sources of the transfer set to train on.
         tolerance: see `ladder.keeps`.
     """
-    goal = ladder.accuracy(inputs.teacher_logits, _data(inputs).targets("validation"))
+    goal = ladder.teacher_accuracy(inputs.teacher_logits, _data(inputs).targets("validation"))
     last = list(rungs)[-1]  # is trained to its end, as the last resort
     tasks = [
         Task(name, params, sources, None if goal is None or name == last else goal - tolerance)
@@ -194,10 +194,10 @@ def _result(inputs: Inputs, task: Task, stop: Path) -> Result:
     if kept := _kept(inputs, task):
         return kept
     folder, (path, given_up) = task.folder(inputs), task.results(inputs)
-    data, every = _data(inputs), _transfer_set(inputs, None)
-    learned = _transfer_set(inputs, task.sources)
+    data, learned = _data(inputs), _transfer_set(inputs, task.sources)
+    every = sum(transfer.count(inputs.ensemble).values())
     # As many steps, whatever the sources.
-    epochs = max(1, round(task.params.epochs * len(every.texts) / len(learned.texts)))
+    epochs = max(1, round(task.params.epochs * every / len(learned.texts)))
     params = task.params.model_copy(update={"epochs": epochs})
     device.use_threads(params.threads if params.kind == "transformer" else 1)
     log = _Log(task, epochs, stop)
@@ -237,7 +237,7 @@ def _data(inputs: Inputs) -> Dataset:
 
 
 @cache
-def _transfer_set(inputs: Inputs, sources: tuple[str, ...] | None) -> TransferSet:
+def _transfer_set(inputs: Inputs, sources: tuple[str, ...]) -> TransferSet:
     return transfer.read(inputs.ensemble, _data(inputs).labels, sources)
 
 

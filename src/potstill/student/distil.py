@@ -94,9 +94,8 @@ def distil(
     if params.kind == "subwords":
         vectors = TeacherVectors(*pretrained.load(str(teacher), trained=True))
         return train(labels, texts, soft, loss_targets, loss, validation, params, log, vectors)
-    floats = params.model_copy(update={"weight_bits": None})  # rounded after the training
     student, best = transformer.train(
-        labels, texts, loss_targets, loss, validation, floats, params.layers, teacher, log
+        labels, texts, loss_targets, loss, validation, params, params.layers, teacher, log
     )
     return Trained(student, [], best, {})
 

@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 import torch
 
-from potstill.core.labels import is_correct, predict_labels_default
+from potstill.core.labels import accuracy, is_correct, predict_labels_default
 from potstill.data.sources import VARIANTS
 from potstill.evaluate.metrics.scores import mcnemar
 from potstill.student.training import binary_kl, kl
@@ -96,12 +96,10 @@ def measure(row: Row, logits: np.ndarray, labels: np.ndarray, teacher: np.ndarra
     return replace(row, **{key: versus[key] for key in ("difference", "difference_low", "difference_high")})
 
 
-def accuracy(logits: np.ndarray, labels: np.ndarray) -> float | None:
+def teacher_accuracy(logits: np.ndarray, labels: np.ndarray) -> float | None:
     """Return the accuracy of logits, over the texts that have any; None if none has."""
     known = np.isfinite(logits).all(1)
-    if not known.any():
-        return None
-    return float(is_correct(predict_labels_default(logits[known], labels[known]), labels[known]).mean())
+    return accuracy(logits[known], labels[known]) if known.any() else None
 
 
 def keeps(row: Row, tolerance: float) -> bool:
