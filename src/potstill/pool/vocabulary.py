@@ -1,6 +1,7 @@
 """The vocabulary of a pre-trained teacher."""
 
 from potstill.core.errors import PotstillError, exhausted, first_line
+from potstill.scoring.pieces import word_mark
 
 
 def words(checkpoint: str) -> list[str]:
@@ -25,9 +26,6 @@ def words(checkpoint: str) -> list[str]:
         raise PotstillError(
             f"{checkpoint}: its tokenizer cannot be loaded ({first_line(error)}). If it is damaged, download it again."
         ) from None
-    # SentencePiece and byte-level BPE mark tokens that begin a word, WordPiece those that do not.
-    for mark in ("▁", "Ġ"):
-        if sum(token.startswith(mark) for token in tokens) > len(tokens) / 10:
-            tokens = [token.removeprefix(mark) for token in tokens if token.startswith(mark)]
-            break
+    if mark := word_mark(tokens):
+        tokens = [token.removeprefix(mark) for token in tokens if token.startswith(mark)]
     return sorted({token.lower() for token in tokens if token.isalpha() and len(token) > 2})

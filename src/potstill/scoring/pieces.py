@@ -1,11 +1,19 @@
 """The vocabulary of a pre-trained tokenizer, as words and continuation pieces."""
 
+from collections.abc import Collection
 from typing import Any
 
 from potstill.runtime.tokenizer import CONTINUATION, words
 
 _REPLACEMENT = "\ufffd"  # what part of a character's bytes is decoded as
-_WORD_MARKS = ("▁", "Ġ")  # SentencePiece and byte-level BPE mark tokens that begin a word instead
+
+
+def word_mark(tokens: Collection[str]) -> str | None:
+    """Return the mark of the tokens that begin a word; None in WordPiece, which marks those that do not."""
+    for mark in ("▁", "Ġ"):  # SentencePiece, byte-level BPE
+        if sum(token.startswith(mark) for token in tokens) > len(tokens) / 10:
+            return mark
+    return None
 
 
 def pieces(tokenizer: Any) -> dict[str, int]:
@@ -19,13 +27,13 @@ def pieces(tokenizer: Any) -> dict[str, int]:
         ids, which most tokenizers number by frequency.
     """
     vocabulary = tokenizer.get_vocab()
-    marks = [mark for mark in _WORD_MARKS if sum(token.startswith(mark) for token in vocabulary) > len(vocabulary) / 10]
+    mark = word_mark(vocabulary)
     found: dict[str, int] = {}
     for token, number in sorted(vocabulary.items(), key=lambda item: item[1]):
         if number in tokenizer.all_special_ids:
             continue
-        if marks:
-            is_word = token.startswith(marks[0])
+        if mark:
+            is_word = token.startswith(mark)
             text = tokenizer.convert_tokens_to_string([token]).strip()
         else:
             is_word = not token.startswith(CONTINUATION)  # the mark of WordPiece too
