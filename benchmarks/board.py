@@ -104,7 +104,7 @@ def read_predictions(clone: Path) -> dict[str, dict[str, np.ndarray]]:
 
 
 def read_student(clone: Path) -> Row:
-    """Return what the rows of students have besides."""
+    """Return what only the rows of students have."""
     ladder = measures.read(measures.Ladder, clone / "metrics/student/ladder.json")
     chosen = next(rung for rung in ladder if rung["status"] == "chosen")
     params = DistilParams.model_validate(files.read_json(clone / "models/student" / PARAMS))

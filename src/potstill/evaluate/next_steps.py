@@ -148,7 +148,7 @@ def _more_unlabelled(evidence: Evidence) -> list[Step]:
         return []
     text = (
         "Add unlabelled texts like those that the student will read, "
-        f"{f'of which there are {found:,}' if found else 'of which there are none'}: the teacher labels them"
+        f"of which there are {f'{found:,}' if found else 'none'}: the teacher labels them"
     )
     if evidence.source == "demo":
         return [Step(text, f"dvc exp run -S prepare.demo.unlabelled={2 * UNLABELLED * evidence.rows['train']}")]
