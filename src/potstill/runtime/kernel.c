@@ -407,6 +407,8 @@ static int work_init(const Model *model, Work *work, size_t texts) {
 
 typedef float Floats __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
 typedef int32_t Ints __attribute__((vector_size(4 * LANES)));
+typedef float WideFloats __attribute__((vector_size(8 * LANES), aligned(4), may_alias));
+typedef int32_t WideInts __attribute__((vector_size(8 * LANES)));
 
 #define TARGET
 #define VARIANT(name) name##_plain

@@ -174,35 +174,6 @@ INLINE TARGET void VARIANT(look_up)(const Model *model, Work *work, size_t count
 
 /* ---- networks ---- */
 
-INLINE TARGET Floats VARIANT(largest)(Floats a, Floats b) {
-#if WIDE
-    return (Floats)_mm256_max_ps((__m256)a, (__m256)b);
-#else
-    Ints first = a > b;
-    return (Floats)((first & (Ints)a) | (~first & (Ints)b));
-#endif
-}
-
-/* 2 to the x, with a relative error of about 1e-7; x is clipped to the range of floats. */
-INLINE TARGET Floats VARIANT(power)(Floats x) {
-    x = VARIANT(largest)(x, (Floats){} - 126.0f);
-    x = -VARIANT(largest)(-x, (Floats){} - 126.0f);
-    Floats shifted = x + 12583039.0f; /* its low bits are 127 + x, rounded: the exponent of the result */
-    x -= shifted - 12583039.0f;       /* the remainder, from -0.5 to 0.5 */
-    Floats y = x * 1.535336188e-4f + 1.339887440e-3f; /* Cephes' exp2f */
-    y = y * x + 9.618437358e-3f;
-    y = y * x + 5.550332471e-2f;
-    y = y * x + 2.402264791e-1f;
-    y = y * x + 6.931472029e-1f;
-    y = y * x + 1.0f;
-    return y * (Floats)((Ints)shifted << 23);
-}
-
-/* `fast.py` multiplies the inputs of gates by log2(e), times -1 for a sigmoid and 2 for a tangent. */
-INLINE TARGET Floats VARIANT(sigmoid)(Floats x) { return 1.0f / (1.0f + VARIANT(power)(x)); }
-
-INLINE TARGET Floats VARIANT(tangent)(Floats x) { return 1.0f - 2.0f / (1.0f + VARIANT(power)(x)); }
-
 INLINE TARGET Floats *VARIANT(at)(const float *values) { return (Floats *)values; }
 
 INLINE TARGET void VARIANT(classify)(const Model *model, const float *features, int count, const float *head,
@@ -216,6 +187,25 @@ INLINE TARGET void VARIANT(classify)(const Model *model, const float *features, 
         *VARIANT(at)(logits + i) = (sums[0] + sums[1]) + (sums[2] + sums[3]);
     }
 }
+
+#define NAME VARIANT
+#define VECTOR(type) type
+#if WIDE
+#define LARGEST(a, b) _mm256_max_ps((__m256)a, (__m256)b)
+#endif
+#include "vectors.h"
+#undef NAME
+#undef VECTOR
+#undef LARGEST
+#if WIDE == 2
+#define NAME(name) VARIANT(wide_##name)
+#define VECTOR(type) Wide##type
+#define LARGEST(a, b) _mm512_max_ps((__m512)a, (__m512)b)
+#include "vectors.h"
+#undef NAME
+#undef VECTOR
+#undef LARGEST
+#endif
 
 /* Sums rows of a table, each times its share. */
 INLINE TARGET void VARIANT(sum)(const float *table, int width, const Entry *words, const float *shares, size_t count,
@@ -287,51 +277,6 @@ INLINE TARGET void VARIANT(convolution)(const Model *model, const Entry *words, 
     VARIANT(classify)(model, most, model->hidden, model->weights[2], model->weights[3], logits);
 }
 
-/* Multiplies the last states of both directions with the kernel, in tiles of sums that stay in registers. */
-INLINE TARGET void VARIANT(gates)(const float *kernel, const float *states, int hidden, int cells, int tile, float *gates) {
-    int width = 3 * cells;
-    const float *back = kernel + (size_t)hidden * width;
-    for (int from = 0; from < width; from += tile * LANES) {
-        Floats sums[16] = {0};
-        for (int k = 0; k < hidden; k++)
-            for (int i = 0; i < tile; i++) {
-                sums[i] += states[k] * *VARIANT(at)(kernel + k * width + from + i * LANES);
-                sums[tile + i] += states[cells + k] * *VARIANT(at)(back + k * width + from + i * LANES);
-            }
-        for (int i = 0; i < tile; i++) {
-            *VARIANT(at)(gates + from + i * LANES) = sums[i];
-            *VARIANT(at)(gates + width + from + i * LANES) = sums[tile + i];
-        }
-    }
-}
-
-/* A GRU in both directions at once, as each waits for its own last step only. */
-INLINE TARGET void VARIANT(recurrence)(const Model *model, const Entry *words, size_t count, float *scratch,
-                                     float *logits, int cells, int tile) {
-    const float *table = model->weights[0];
-    int width = 3 * cells;
-    float *states = scratch, *most = states + 2 * cells, *gates = most + 2 * cells;
-    for (int i = 0; i < 2 * cells; i++) states[i] = 0;
-    for (int i = 0; i < 2 * cells; i++) most[i] = -1; /* states lie above */
-    for (size_t t = 0; t < count; t++) {
-        VARIANT(gates)(model->weights[1], states, model->hidden, cells, tile, gates);
-        for (int side = 0; side < 2; side++)
-            for (int i = 0; i < cells; i += LANES) {
-                /* The inputs of the gates, from the word and from the last state. */
-                const float *word = table + ((size_t)words[side ? count - 1 - t : t].row * 2 + side) * width + i;
-                const float *last = gates + side * width + i;
-                Floats *state = VARIANT(at)(states + side * cells + i), *high = VARIANT(at)(most + side * cells + i);
-                Floats reset = VARIANT(sigmoid)(*VARIANT(at)(word) + *VARIANT(at)(last));
-                Floats update = VARIANT(sigmoid)(*VARIANT(at)(word + cells) + *VARIANT(at)(last + cells));
-                Floats bias = *VARIANT(at)(model->weights[2] + side * cells + i);
-                Floats new = VARIANT(tangent)(*VARIANT(at)(word + 2 * cells) + reset * (*VARIANT(at)(last + 2 * cells) + bias));
-                *state = new + update * (*state - new);
-                *high = VARIANT(largest)(*state, *high);
-            }
-    }
-    VARIANT(classify)(model, most, 2 * cells, model->weights[3], model->weights[4], logits);
-}
-
 /* Computes the logits of a text; constant widths make small networks twice as fast. */
 NOINLINE TARGET void VARIANT(forward)(const Model *model, const Entry *words, size_t count, float *scratch,
                                   float *logits) {
@@ -350,10 +295,21 @@ NOINLINE TARGET void VARIANT(forward)(const Model *model, const Entry *words, si
         VARIANT(convolution)(model, words, count, scratch, logits);
         break;
     default:
+#if WIDE == 2
+        if (model->cells == 2 * LANES)
+            VARIANT(wide_recurrence)(model, words, count, scratch, logits, 2 * LANES, 3);
+        else if (model->cells == 4 * LANES)
+            VARIANT(wide_recurrence)(model, words, count, scratch, logits, 4 * LANES, 6);
+        else if (model->cells % (2 * LANES) == 0)
+            VARIANT(wide_recurrence)(model, words, count, scratch, logits, model->cells, 3);
+        else
+#endif
         if (model->cells == LANES)
             VARIANT(recurrence)(model, words, count, scratch, logits, LANES, 3);
         else if (model->cells == 2 * LANES)
             VARIANT(recurrence)(model, words, count, scratch, logits, 2 * LANES, 6);
+        else if (model->cells == 4 * LANES)
+            VARIANT(recurrence)(model, words, count, scratch, logits, 4 * LANES, 6);
         else
             VARIANT(recurrence)(model, words, count, scratch, logits, model->cells, 3);
     }
