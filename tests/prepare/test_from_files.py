@@ -1,6 +1,7 @@
 import gzip
 import json
 import os
+from pathlib import Path
 
 import datasets
 import numpy as np
@@ -40,7 +41,7 @@ def test_all_parts_of_a_split_are_read_in_their_order(project: Project) -> None:
     assert data.train["text"].tolist() == frame["text"].tolist()
     part = pd.DataFrame({"text": ["x", None], "label": ["good", "bad"]})
     part.to_parquet(project.data / "train-00002-of-00003.parquet")
-    project.fails("mine/train-00002-of-00003.parquet: row 2 has no text")
+    assert project.prepare()[0].train["text"].tolist()[-1] == "x"
     (project.data / "train-00001-of-00003.parquet").unlink()
     project.fails("no train-00001-of-00003 (found: 2 of 3 shards)", "`prepare.train`")
 
@@ -86,11 +87,11 @@ def test_a_line_without_the_key_of_the_label_is_named(project: Project, multi_la
 @pytest.mark.parametrize(
     ("name", "content"), [("a.csv", "text,label\n,good\n"), ("a.jsonl", '{"text": " ", "label": 1}')]
 )
-def test_an_empty_text_teaches_nothing(project: Project, name: str, content: str) -> None:
+def test_a_file_without_any_text_is_refused(project: Project, name: str, content: str) -> None:
     write_file(project.data / name, content)
-    project.fails(f"mine/{name}: ", " 1 has no text", train=name)
+    project.fails(f"mine/{name}: no row has a text", train=name)
     project.table("train.csv", rows(20))
-    project.fails(f"mine/{name}: ", " 1 has no text", unlabelled=[name])
+    project.fails(f"mine/{name}: no row has a text", unlabelled=[name])
 
 
 def test_pandas_index_is_no_row_number(project: Project) -> None:
@@ -244,23 +245,41 @@ def test_line_without_semicolon(project: Project) -> None:
     project.fails("mine/train.txt: line 3 has no semicolon", "text;label")
 
 
-@pytest.mark.parametrize("text", ["", "   "])
-def test_text_that_is_missing(project: Project, text: str) -> None:
-    three_splits(project)
-    project.table("test.csv", [("fine", "good"), (text, "bad")])
-    project.fails("mine/test.csv: row 2 has no text", "remove the row")
-    (project.data / "a.txt").write_text(f"fine;good\n{text};bad\n")
-    project.fails("mine/a.txt: line 2 has no text", test="a.txt")
+def write_with_gap(path: Path, text: str | None) -> None:
+    """Write rows of a split, of which the third and the last have this text."""
+    frame = pd.DataFrame([("fine", "good"), ("sad", "bad"), (text, "bad"), ("fun", "good"), (text, "good")])
+    frame.columns = ["text", "label"]
+    if path.suffix == ".parquet":
+        frame.to_parquet(path)
+    elif path.suffix == ".jsonl":
+        frame.to_json(path, orient="records", lines=True)
+    elif path.suffix == ".txt":
+        frame = frame.fillna("")
+        write_file(path, "".join(f"{text};{label}\n" for text, label in frame.itertuples(index=False)))
+    else:
+        frame.to_csv(path, index=False)
 
 
-@pytest.mark.parametrize("ending", ["parquet", "jsonl"])
-def test_text_that_is_null(project: Project, ending: str) -> None:
+@pytest.mark.parametrize("name", ["a.csv", "a.parquet", "a.jsonl", "a.txt"])
+@pytest.mark.parametrize("text", ["", "   ", None])
+def test_rows_without_a_text_are_left_out(
+    project: Project, name: str, text: str | None, capsys: pytest.CaptureFixture[str]
+) -> None:
     three_splits(project)
-    frame = pd.DataFrame({"text": ["fine", None], "label": ["good", "bad"]})
-    path = project.data / f"a.{ending}"
-    frame.to_parquet(path) if ending == "parquet" else frame.to_json(path, orient="records", lines=True)
-    unit = "row" if ending == "parquet" else "line"
-    project.fails(f"mine/a.{ending}: {unit} 2 has no text", test=path.name)
+    write_with_gap(project.data / name, text)
+    data, _ = project.prepare(test=name)
+    assert data.test["text"].tolist() == ["fine", "sad", "fun"]
+    assert [data.labels[id_] for id_ in data.test["label"]] == ["good", "bad", "good"]
+    unit = "line" if name in ("a.jsonl", "a.txt") else "row"
+    assert f"mine/{name}: {unit} 3 has no text and is left out, as is 1 more\n" in capsys.readouterr().err
+
+
+def test_other_faults_beside_a_missing_text_are_errors(project: Project) -> None:
+    three_splits(project)
+    write_file(project.data / "a.csv", "text,label\n,good\nfine,\n")
+    project.fails("mine/a.csv: row 2 has no label", test="a.csv")
+    write_file(project.data / "a.jsonl", '{"text": null, "label": "good"}\n{"text": 5, "label": "bad"}\n')
+    project.fails("mine/a.jsonl: line 2 ", "5", test="a.jsonl")
 
 
 def test_values_that_are_no_text_or_no_label(project: Project) -> None:

@@ -46,6 +46,25 @@ def test_a_data_set_saved_in_the_hubs_form_keeps_its_class_names(project: Projec
     assert project.prepare(**columns, label_names=["glad", "sad"])[0].train["label"].tolist()[:2] == [1, 0]
 
 
+def test_rows_of_a_data_set_without_a_text_are_left_out(project: Project, capsys: Any) -> None:
+    import datasets
+
+    def split(*texts: str | None) -> datasets.Dataset:
+        return datasets.Dataset.from_dict({"text": texts, "label": ["good", "bad"] * (len(texts) // 2)})
+
+    parts = {
+        "train": split("a", "b", None, "c", " ", "d", "e", "f"),
+        "validation": split("g", "h"),
+        "test": split("i", "j"),
+    }
+    datasets.DatasetDict(parts).save_to_disk(project.root / "saved")
+    hub = {"dataset": str(project.root / "saved"), "config": None, "revision": None}
+    data, _ = project.prepare(source="hub", hub=hub)
+    assert data.train["text"].tolist() == ["a", "b", "c", "d", "e", "f"]
+    assert [data.labels[id_] for id_ in data.train["label"]] == ["good", "bad", "bad", "bad", "good", "bad"]
+    assert "(train): row 3 has no text and is left out, as is 1 more\n" in capsys.readouterr().err
+
+
 def test_a_hub_folder_that_dvc_does_not_track_is_hashed_with_a_note(project: Project, capsys: Any) -> None:
     columns = {"source": "hub", "text": "sentence", "label": "mood"}
     found = {}

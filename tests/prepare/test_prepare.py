@@ -32,6 +32,6 @@ def test_the_demo_corpus_is_prepared_and_cut_to_few_labels(project: Project) -> 
 def test_a_failure_leaves_the_earlier_result_alone(project: Project) -> None:
     three_splits(project)
     before, _ = project.prepare()
-    project.table("train.csv", [("", "good"), *rows(20)])
+    project.table("train.csv", [("a text", ""), *rows(20)])
     project.run_fails("train.csv")
     pd.testing.assert_frame_equal(Dataset.load(paths.PREPARED).train, before.train)

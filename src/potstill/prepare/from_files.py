@@ -10,9 +10,10 @@ import pandas as pd
 from potstill.core.errors import PotstillError
 from potstill.data.dataset import SPLITS
 from potstill.prepare.params import PrepareParams
+from potstill.prepare.without_text import NO_TEXT, WithoutText
 from potstill.readers import formats
 from potstill.readers.read import read as read_table
-from potstill.readers.request import BadRows, row_unit
+from potstill.readers.request import row_unit
 from potstill.readers.tables import RawData, Table, concatenate, find_split, make_table
 
 # How the files of a sharded split are named; some data sets add a hash.
@@ -28,7 +29,7 @@ def read(params: PrepareParams) -> RawData:
 
     Raises:
         PotstillError: a file is missing, outside `prepare.path`, ambiguous, empty, not UTF-8 or not of its format, or
-            has no such column, or a row without a text or label.
+            has no such column, or a row with a text but no label.
     """
     folder = Path(params.path)
     if not folder.is_dir():
@@ -129,7 +130,14 @@ def _labelled(path: Path, params: PrepareParams) -> Table:
                 raise PotstillError(
                     f"{path}: line {number} has no semicolon. Write every line of a labelled .txt as `text;label`."
                 )
-        texts, labels = [text for text, _, _ in rows], [label for _, _, label in rows]
+        missing, kept = WithoutText(), []
+        for number, (text, _, label) in zip(numbers, rows, strict=True):
+            if text.strip():
+                kept.append((number, text, label))
+            else:
+                missing.add(f"{path}: line {number}", NO_TEXT)
+        missing.tell(str(path), len(kept))
+        numbers, texts, labels = map(list, zip(*kept, strict=True))
     else:
         numbers, [texts, labels] = _load(path, [params.text, params.label])
     frame = pd.DataFrame({"text": texts, "label": labels}, dtype=object)
@@ -150,15 +158,19 @@ def _format(path: Path) -> formats.Format:
 
 
 def _load(path: Path, wanted: list[str]) -> tuple[list[int], list[list[Any]]]:
-    """Return the numbers of a table's rows, and its columns; skip blank lines of a .txt."""
+    """Return the numbers of a table's rows that have a text, and its columns; skip blank lines of a .txt."""
     kind = _format(path)
+    missing = WithoutText()
     numbers: list[int] = []
     columns: list[list[Any]] = [[] for _ in wanted]
     size, limit = 0, max(LARGE, RATIO * path.stat().st_size)
     advice = {column: f"Set `prepare.{key}`" for column, key in zip(wanted, ("text", "label"), strict=False)}
-    for batch in read_table(str(path), kind, wanted, BadRows(alternative="remove the row"), advice):
+    for batch in read_table(str(path), kind, wanted, missing, advice):
         texts = batch.texts if kind != "parquet" else batch.texts.to_pylist()
-        kept = [i for i, text in enumerate(texts) if kind != "txt" or text.strip()]
+        kept = [i for i, text in enumerate(texts) if text.strip()]
+        if kind != "txt" and len(kept) < len(texts):
+            for i in sorted({*range(len(texts))} - {*kept}):
+                missing.add(f"{path}: {row_unit(kind)} {batch.numbers[i]}", NO_TEXT)
         for column, values in zip((numbers, *columns), (batch.numbers, texts, *batch.others), strict=True):
             column.extend(values[i] for i in kept)
         size += sum(len(texts[i]) for i in kept) + ROW * len(kept)
@@ -167,6 +179,7 @@ def _load(path: Path, wanted: list[str]) -> tuple[list[int], list[list[Any]]]:
                 f"{path}: it unpacks to more than {RATIO} times its {path.stat().st_size:,} bytes. It may be "
                 "made to exhaust memory."
             )
+    missing.tell(str(path), len(numbers))
     if not numbers:
         raise PotstillError(f"{path}: no rows. Add at least one.")
     return numbers, columns

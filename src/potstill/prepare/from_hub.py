@@ -6,11 +6,13 @@ import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 
 from potstill.core.errors import PotstillError, exhausted, first_line
 from potstill.data.dataset import SPLITS
 from potstill.prepare.params import Hub, PrepareParams
+from potstill.prepare.without_text import NO_TEXT, WithoutText
 from potstill.readers import formats, parquet
 from potstill.readers.tables import RawData, Table, check_ids, find_split, make_table
 
@@ -42,7 +44,7 @@ def read(params: PrepareParams) -> RawData:
     unlabelled = []
     for chosen in params.unlabelled:
         frame = _frame(_split(found, chosen, "prepare.unlabelled", name), f"{name} ({chosen})", params.text)
-        unlabelled.append(make_table(frame, f"{name} ({chosen})", params.text, None))
+        unlabelled.append(make_table(frame, f"{name} ({chosen})", params.text, None, numbers=list(frame.index + 1)))
     if labels is not None:  # two names that are one number, such as 1.1 and 1.10, matter only if both are used
         written = {label for table in splits.values() for label in table.written}
         labels = [label for label in labels if label.strip() in written]
@@ -101,7 +103,7 @@ def _split(splits: "dict[str, datasets.Dataset]", chosen: str, key: str, name: s
 
 
 def _frame(table: "datasets.Dataset", name: str, text: str, label: str | None = None) -> pd.DataFrame:
-    """Return the columns of text and label, with values as they are read from Parquet."""
+    """Return the columns of text and label of the rows with a text, with values as they are read from Parquet."""
     wanted = list(dict.fromkeys([text] if label is None else [text, label]))
     if not set(wanted) <= set(table.column_names):
         return pd.DataFrame(columns=table.column_names)  # `make_table` reports the missing column
@@ -114,7 +116,13 @@ def _frame(table: "datasets.Dataset", name: str, text: str, label: str | None = 
         column: [value for chunk in found.column(column).chunks for value in parquet.values(chunk, arrow)]
         for column in wanted
     }
-    return pd.DataFrame(values, dtype=object)
+    missing = WithoutText()
+    frame = pd.DataFrame(values, dtype=object)
+    has_text = [isinstance(value, str) and bool(value.strip()) for value in frame[text]]
+    for i in np.flatnonzero(~np.array(has_text, bool)):
+        missing.add(f"{name}: row {i + 1}", NO_TEXT)
+    missing.tell(name, sum(has_text))
+    return frame[has_text].copy()
 
 
 def _class_names(table: "datasets.Dataset", params: PrepareParams) -> list[str] | None:
@@ -135,6 +143,7 @@ def _labelled(table: "datasets.Dataset", name: str, params: PrepareParams, key: 
         name_of = dict(enumerate(names))
         frame[params.label] = pd.Series(
             [[name_of.get(id_) for id_ in ids] if isinstance(ids, list) else name_of.get(ids) for ids in found],
+            frame.index,
             dtype=object,
         )
-    return make_table(frame, name, params.text, params.label, params.multi_label)
+    return make_table(frame, name, params.text, params.label, params.multi_label, list(frame.index + 1))

@@ -300,6 +300,10 @@ NOINLINE TARGET void VARIANT(forward)(const Model *model, const Entry *words, si
             VARIANT(wide_recurrence)(model, words, count, scratch, logits, 2 * LANES, 3);
         else if (model->cells == 4 * LANES)
             VARIANT(wide_recurrence)(model, words, count, scratch, logits, 4 * LANES, 6);
+        else if (model->cells == 6 * LANES)
+            VARIANT(wide_recurrence)(model, words, count, scratch, logits, 6 * LANES, 9);
+        else if (model->cells == 8 * LANES)
+            VARIANT(wide_recurrence)(model, words, count, scratch, logits, 8 * LANES, 12);
         else if (model->cells % (2 * LANES) == 0)
             VARIANT(wide_recurrence)(model, words, count, scratch, logits, model->cells, 3);
         else
@@ -310,6 +314,8 @@ NOINLINE TARGET void VARIANT(forward)(const Model *model, const Entry *words, si
             VARIANT(recurrence)(model, words, count, scratch, logits, 2 * LANES, 6);
         else if (model->cells == 4 * LANES)
             VARIANT(recurrence)(model, words, count, scratch, logits, 4 * LANES, 6);
+        else if (model->cells == 6 * LANES)
+            VARIANT(recurrence)(model, words, count, scratch, logits, 6 * LANES, 6);
         else
             VARIANT(recurrence)(model, words, count, scratch, logits, model->cells, 3);
     }

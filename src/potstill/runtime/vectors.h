@@ -35,7 +35,7 @@ INLINE TARGET void NAME(gates)(const float *kernel, const float *states, int hid
     int width = 3 * cells, lanes = sizeof(VECTOR(Floats)) / sizeof(float);
     const float *back = kernel + (size_t)hidden * width;
     for (int from = 0; from < width; from += tile * lanes) {
-        VECTOR(Floats) sums[16] = {0};
+        VECTOR(Floats) sums[24] = {0};
         for (int k = 0; k < hidden; k++)
             for (int i = 0; i < tile; i++) {
                 sums[i] += states[k] * *(const VECTOR(Floats) *)(kernel + k * width + from + i * lanes);
