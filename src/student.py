@@ -20,11 +20,15 @@ from potstill.student.params import BY_HAND, PARAMS, DistilParams, StudentParams
 from potstill.student.vocabulary import truncated_share
 
 METRICS = paths.METRICS / "student"
+SCRATCH = paths.SCRATCH / "student"  # a folder for each state of data, teacher and code
 
 
 @record_resources(METRICS / "resources.json")
 def main() -> None:
-    """Read the prepared data, the transfer set and the teacher; write `models/student` and `metrics/student`."""
+    """Read the prepared data, the transfer set and the teacher; write `models/student` and `metrics/student`.
+
+    Candidates stay in `SCRATCH` for the next run, those of earlier data or code do not.
+    """
     params = StudentParams.load()
     data = Dataset.load(paths.PREPARED, unlabelled=False)
     inputs, rungs = read(data), params.candidates()
@@ -47,6 +51,9 @@ def main() -> None:
     rows = ladder.table(architectures, unavailable, rows, name)
     files.write_json(METRICS / "ladder.json", [asdict(row) for row in rows])
     write_metrics(name, rungs[name], results[name], sources, data)
+    for folder in SCRATCH.iterdir():
+        if folder != inputs.scratch:
+            shutil.rmtree(folder)
 
 
 def read(data: Dataset) -> Inputs:
@@ -57,15 +64,19 @@ def read(data: Dataset) -> Inputs:
         tracking.read_predictions(paths.METRICS / "teacher" / name / "validation.csv", data.labels, count)
         for name in teachers
     ]
-    first = paths.TEACHER / teachers[0]
-    is_checkpoint = files.read_json(first / "teacher.json").get("kind") == "checkpoint"
+    # A table of probabilities has no weights to begin with.
+    checkpoints = [
+        folder
+        for folder in (paths.TEACHER / name for name in teachers)
+        if files.read_json(folder / "teacher.json").get("kind") == "checkpoint"
+    ]
     package = Path(potstill.__file__).parent
     # Not the folders, where Python adds what it compiles.
     code = [file for name in ("runtime", "student") for file in sorted((package / name).rglob("*.py"))]
-    used = [paths.PREPARED, paths.ENSEMBLE, first, *code]
+    key = files.cache_key(*map(files.sha256, [paths.PREPARED, paths.ENSEMBLE, *checkpoints[:1], *code]))
     return Inputs(
-        paths.PREPARED, paths.ENSEMBLE, first if is_checkpoint else None, average(predicted, data.multi_label),
-        paths.SCRATCH / "student", files.cache_key(*map(files.sha256, used)),
+        paths.PREPARED, paths.ENSEMBLE, checkpoints[0] if checkpoints else None, average(predicted, data.multi_label),
+        SCRATCH / key, key,
     )  # fmt: skip
 
 

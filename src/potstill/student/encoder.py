@@ -123,8 +123,18 @@ def activate(vectors: Tensor, activation: str) -> Tensor:
 def obstacle(config: Any) -> str | None:
     """Return why no small Transformer can be made of a teacher with this configuration, or None."""
     if config.model_type not in _TEACHERS:
-        return f"no small Transformer can be made of a teacher of the type {config.model_type}"
+        supported = ", ".join(_TEACHERS)
+        return f"no small Transformer can be made of a teacher of the type {config.model_type} (supported: {supported})"
+    if (activation := _activation(config)) not in _ACTIVATIONS:
+        supported = ", ".join(_ACTIVATIONS)
+        return (
+            f"no small Transformer can be made of a teacher with the activation {activation} (supported: {supported})"
+        )
     return None
+
+
+def _activation(config: Any) -> str:
+    return config.activation if config.model_type == "distilbert" else config.hidden_act
 
 
 def evenly_spaced(count: int, total: int) -> list[int]:
@@ -152,22 +162,13 @@ def build(teacher: PreTrainedModel, layers: int, tokens: Sequence[int], max_leng
         PotstillError: the teacher is of another type, or has fewer layers.
     """
     config: Any = teacher.config
-    kind = config.model_type
     if problem := obstacle(config):
-        raise PotstillError(
-            f"{problem} (supported: {', '.join(_TEACHERS)}). Set `student.architecture` to another one."
-        )
-    names, stack, pooler, head, pooler_activation = _TEACHERS[kind]
+        raise PotstillError(f"{problem}. Set `student.architecture` to another one.")
+    names, stack, pooler, head, pooler_activation = _TEACHERS[config.model_type]
     found = _part(teacher, stack)
-    activation = config.activation if kind == "distilbert" else config.hidden_act
     embeddings: Any = teacher.base_model.embeddings
     first = embeddings.position_embeddings.padding_idx
     positions = embeddings.position_embeddings.weight[0 if first is None else first + 1 :][:max_length]
-    if activation not in _ACTIVATIONS:
-        raise PotstillError(
-            f"no small Transformer can be made of a teacher with the activation {activation} (supported: "
-            f"{', '.join(_ACTIVATIONS)}). Set `student.architecture` to another one."
-        )
     block, layers = found[0], layers or len(found)
     shape = Shape(
         vocabulary=len(tokens),
@@ -177,7 +178,7 @@ def build(teacher: PreTrainedModel, layers: int, tokens: Sequence[int], max_leng
         feed_forward=_part(block, names["up"]).out_features,
         layers=layers,
         heads=config.num_attention_heads,
-        activation=_ACTIVATIONS[activation],
+        activation=_ACTIVATIONS[_activation(config)],
         pooler=pooler_activation,
         epsilon=float(embeddings.LayerNorm.eps),
     )

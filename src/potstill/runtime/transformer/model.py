@@ -13,6 +13,7 @@ from potstill.runtime.onnx_graph import PAD
 from potstill.runtime.tokenizer import Encoded
 from potstill.runtime.transformer import file, graph
 from potstill.runtime.transformer.file import Contents
+from potstill.runtime.transformer.weights import BITS
 
 # Texts scored at once, and their tokens with padding: attention takes memory in proportion to tokens times length.
 BATCH, MAX_TOKENS = 32, 4096
@@ -41,7 +42,7 @@ class Transformer(Classifier, Contents):
     def details(self) -> dict[str, Any]:
         """Its vocabulary and its weights, for `potstill inspect`."""
         shape = self.shape
-        return {"tokens": shape.vocabulary, "layers": shape.layers, "hidden": shape.hidden, "bits": [8, 8]}
+        return {"tokens": shape.vocabulary, "layers": shape.layers, "hidden": shape.hidden, "bits": list(BITS)}
 
     def encode(self, texts: Iterable[str]) -> Encoded:
         """Encode texts as ids: the rows of the embedding table."""

@@ -11,6 +11,7 @@ from potstill.runtime.file import TABLE
 # A row's largest weight is this many steps: 7 bits, so that processors without instructions for int8 products do not
 # saturate, and 6 in the embedding table, which takes half of a file.
 LEVELS, EMBEDDING_LEVELS = 63, 31
+BITS = EMBEDDING_LEVELS.bit_length() + 1, LEVELS.bit_length() + 1  # of the embedding table, and of other matrices
 SMALLEST_STEP = 2.0**-24  # the least half-precision float above 0
 
 
