@@ -373,7 +373,7 @@ COLOURS = (*SERIES[:4], "#e69f00", "#56b4e9", "#1f2933", SERIES[4])  # Okabe and
 
 
 def board(rows: Rows, folder: Path) -> None:
-    """Write a table with a row per task and a summary, and draw accuracy against size."""
+    """Write the README's table with a row per task and a summary, and draw accuracy against size."""
     tasks: dict[str, dict[str, Any]] = {}
     for row in rows:
         tasks.setdefault(row["task"], {}).setdefault(row["model"], []).append(row)
@@ -387,8 +387,28 @@ def board(rows: Rows, folder: Path) -> None:
         "\nTest accuracy; means over the seeds. ↑: the peer is significantly better than the student in most of the "
         f"seeds (95% interval of the paired difference).\n\n{_summary(tasks)}"
     )
-    files.write_text(folder / "table.md", text)
+    publish(folder / "table.md", "board", text)
     _draw_board(tasks, folder / "board.png")
+
+
+def settings(rows: Rows, folder: Path) -> None:
+    """Write a table with a row per variant of a rung and a column per task."""
+    tasks = list(dict.fromkeys(row["task"] for row in rows))
+    variants = list(dict.fromkeys((row["rung"], _changes(row)) for row in rows))
+    of = {(row["rung"], _changes(row), row["task"]): row for row in rows}
+    headings = {"rung": "---", "changes": "---", **dict.fromkeys(tasks, "---:"), "bytes": "---:"}
+    lines = []
+    for rung, changes in variants:
+        found = [of.get((rung, changes, task)) for task in tasks]
+        cells = [f"{row['divergence']:.3f} ({100 * row['validation_accuracy']:.1f})" if row else "" for row in found]
+        size = statistics.median(row["bytes"] for row in found if row)
+        lines.append([rung, changes, *cells, f"{size:,.0f}"])
+    text = "Divergence from the teacher on validation, in nats (accuracy there, %); one seed.\n\n"
+    files.write_text(folder / "settings.md", text + markdown(headings, lines))
+
+
+def _changes(row: dict[str, Any]) -> str:
+    return ", ".join(f"`{key}` {value}" for key, value in row["changes"].items()) or "none"
 
 
 def _mean(rows: Rows, key: str = "test_accuracy") -> float:

@@ -8,6 +8,7 @@ import json
 import os
 import random
 import shlex
+import shutil
 import sys
 import textwrap
 
@@ -314,6 +315,25 @@ def test_board_compares_the_default_pipeline_with_peers_and_resumes(call, peers,
     assert (folder / "board.png").stat().st_size
     call("board", *options, changes="board.measure = None")
     assert (folder / "results.json").read_text() == content
+
+
+def test_settings_of_rungs_are_compared_in_what_the_board_left(call, checkout, origin):
+    left = checkout / "benchmarks/.work/board-trec"
+    for part in ("data", "models", "metrics"):
+        shutil.copytree(origin / part, left / part, dirs_exist_ok=True)
+    changes = """
+    rung = next(iter(settings.StudentParams.load(settings.ROOT / "params.yaml").ladder))
+    settings.VARIANTS = ((rung, {}), (rung, {"hidden": 3}))
+    """
+    call("settings", "--tasks", "trec", "--jobs", 1, changes=textwrap.dedent(changes))
+    content = (checkout / "benchmarks/board/settings.json").read_text()
+    first, second = json.loads(content)
+    assert (first["changes"], second["changes"]) == ({}, {"hidden": 3})
+    assert second["bytes"] < first["bytes"]
+    assert first["divergence"] > 0
+    assert "`hidden` 3" in (checkout / "benchmarks/board/settings.md").read_text()
+    call("settings", "--tasks", "trec", changes=textwrap.dedent(changes) + "settings.train = None")
+    assert (checkout / "benchmarks/board/settings.json").read_text() == content
 
 
 def test_speed_times_students_peers_and_the_service(call, peers, origin, emotions):
