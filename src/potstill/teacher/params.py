@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 from potstill.core.params import Keys, Section, Seed
 
 # The default length of fine-tuning.
-MIN_STEPS, STEPS_PER_CLASS = 300, 20
+MIN_STEPS, STEPS_PER_CLASS = 400, 20
 MIN_EPOCHS, MAX_EPOCHS = 4, 40
 RESERVED = ("tfidf", "hard", "student", "ensemble")  # names of other models in `evaluate`
 
