@@ -28,20 +28,20 @@ from potstill.student.params import DistilParams, StudentParams
 RESULTS = ROOT / "benchmarks" / "board" / "settings.json"
 TASKS = ("trec", "tweeteval_irony", "stackoverflow", "clinc150")
 TEACHER = "minilm"
-_SMALLER = {"vocab_size": 4000, "embedding_dim": 32, "hidden": 32, "weight_bits": 4}
 # Rung and changes; the first of a rung is what it is compared with.
+_MORE_WORDS = {"vocab_size": 6000, "embedding_dim": 24, "hidden": 48, "weight_bits": 3, "fingerprint_bits": None}
 VARIANTS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("medium", {}),
-    ("medium", {"word_dropout": 0.0}),
+    ("medium", {"word_dropout": 0.15}),
     ("medium", {"word_dropout": 0.3}),
-    ("medium", {"hidden": 32}),
-    ("medium", _SMALLER),
-    ("medium", _SMALLER | {"word_dropout": 0.0}),
-    ("medium", {"epochs": 6}),
-    ("medium", {"architecture": "cnn", "hidden": 128}),
     ("medium", {"dropout": 0.4}),
+    ("medium", {"epochs": 20}),
+    ("medium", {"architecture": "cnn", "hidden": 128}),
+    ("medium", _MORE_WORDS),
+    ("medium", _MORE_WORDS | {"word_dropout": 0.15}),
+    ("medium", _MORE_WORDS | {"word_dropout": 0.15, "hidden": 32}),
     ("large", {}),
-    ("large", {"word_dropout": 0.0}),
+    ("large", {"word_dropout": 0.0, "epochs": 10}),
     ("large", {"epochs": 10}),
     ("large", {"hidden": 32}),
 )

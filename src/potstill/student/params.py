@@ -130,7 +130,6 @@ _SUBWORDS = _TABLE | {
     "hidden": 32,
     "weight_bits": 4,
     "dropout": 0.2,
-    "word_dropout": 0.15,
     "batch_size": 64,
     "learning_rate": 0.005,
 }
