@@ -277,7 +277,8 @@ def test_teacher_is_compared_with_the_stock_trainer(call, emotions):
     assert [(row["engine"], row["texts"]) for row in rows] == [("stock", 64), ("potstill", 64)]
 
 
-def test_board_compares_the_default_pipeline_with_peers_and_resumes(call, peers, origin, tmp_path):
+def test_board_compares_the_default_pipeline_with_peers_and_resumes(call, checkout, peers, origin, tmp_path):
+    (checkout / "benchmarks/board/results.json").unlink(missing_ok=True)
     (tmp_path / "emotion").mkdir()
     changes = f"""
     import runs, shutil
@@ -318,6 +319,7 @@ def test_board_compares_the_default_pipeline_with_peers_and_resumes(call, peers,
 
 
 def test_settings_of_rungs_are_compared_in_what_the_board_left(call, checkout, origin):
+    (checkout / "benchmarks/board/settings.json").unlink(missing_ok=True)
     left = checkout / "benchmarks/.work/board-trec"
     for part in ("data", "models", "metrics"):
         shutil.copytree(origin / part, left / part, dirs_exist_ok=True)
