@@ -53,7 +53,7 @@ def main() -> None:
     write_metrics(name, rungs[name], results[name], sources, data)
     for folder in SCRATCH.iterdir():
         if folder != inputs.scratch:
-            shutil.rmtree(folder)
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def read(data: Dataset) -> Inputs:
@@ -64,18 +64,15 @@ def read(data: Dataset) -> Inputs:
         tracking.read_predictions(paths.METRICS / "teacher" / name / "validation.csv", data.labels, count)
         for name in teachers
     ]
+    folders = [paths.TEACHER / name for name in teachers]
     # A table of probabilities has no weights to begin with.
-    checkpoints = [
-        folder
-        for folder in (paths.TEACHER / name for name in teachers)
-        if files.read_json(folder / "teacher.json").get("kind") == "checkpoint"
-    ]
+    checkpoints = (folder for folder in folders if files.read_json(folder / "teacher.json").get("kind") == "checkpoint")
     package = Path(potstill.__file__).parent
     # Not the folders, where Python adds what it compiles.
     code = [file for name in ("runtime", "student") for file in sorted((package / name).rglob("*.py"))]
-    key = files.cache_key(*map(files.sha256, [paths.PREPARED, paths.ENSEMBLE, *checkpoints[:1], *code]))
+    key = files.cache_key(*map(files.sha256, [paths.PREPARED, paths.ENSEMBLE, *folders, *code]))
     return Inputs(
-        paths.PREPARED, paths.ENSEMBLE, checkpoints[0] if checkpoints else None, average(predicted, data.multi_label),
+        paths.PREPARED, paths.ENSEMBLE, next(checkpoints, None), average(predicted, data.multi_label),
         SCRATCH / key, key,
     )  # fmt: skip
 
