@@ -82,6 +82,10 @@ def train(item: tuple[str, str, dict[str, Any]]) -> Row:
     }
 
 
+def _item(row: Row) -> tuple[str, str, dict[str, Any]]:
+    return row["task"], row["rung"], row["changes"]
+
+
 def main() -> None:
     """Train what is missing, and write `board/settings.json` and `board/settings.md` after each student."""
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -89,13 +93,13 @@ def main() -> None:
     options.add_argument("--jobs", type=int, default=os.cpu_count(), help="students at a time (default: one per core)")
     arguments = options.parse_args()
     rows: list[Row] = json.loads(RESULTS.read_text()) if RESULTS.is_file() else []
-    done = [(row["task"], row["rung"], row["changes"]) for row in rows]
-    items = [(task, rung, changes) for rung, changes in VARIANTS for task in arguments.tasks]
-    todo = [item for item in items if item not in done]
+    items = [(task, rung, changes) for rung, changes in VARIANTS for task in TASKS]
+    done = list(map(_item, rows))
+    todo = [item for item in items if item[0] in arguments.tasks and item not in done]
     with get_context("spawn").Pool(arguments.jobs) as pool:
         for row in tqdm(pool.imap(train, todo), total=len(todo), unit="student"):
-            rows = sorted([*rows, row], key=lambda one: items.index((one["task"], one["rung"], one["changes"])))
-            files.write_text(RESULTS, json.dumps(rows, indent=1) + "\n")
+            rows = sorted([*rows, row], key=lambda one: items.index(_item(one)))
+            files.write_json(RESULTS, rows)
             tables.settings(rows, RESULTS.parent)
 
 

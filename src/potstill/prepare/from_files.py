@@ -10,7 +10,7 @@ import pandas as pd
 from potstill.core.errors import PotstillError
 from potstill.data.dataset import SPLITS
 from potstill.prepare.params import PrepareParams
-from potstill.prepare.without_text import NO_TEXT, WithoutText
+from potstill.prepare.without_text import WithoutText
 from potstill.readers import formats
 from potstill.readers.read import read as read_table
 from potstill.readers.request import row_unit
@@ -130,14 +130,11 @@ def _labelled(path: Path, params: PrepareParams) -> Table:
                 raise PotstillError(
                     f"{path}: line {number} has no semicolon. Write every line of a labelled .txt as `text;label`."
                 )
-        missing, kept = WithoutText(), []
-        for number, (text, _, label) in zip(numbers, rows, strict=True):
-            if text.strip():
-                kept.append((number, text, label))
-            else:
-                missing.add(f"{path}: line {number}", NO_TEXT)
+        missing = WithoutText()
+        kept = missing.keep([text for text, _, _ in rows], numbers, f"{path}: line")
         missing.tell(str(path), len(kept))
-        numbers, texts, labels = map(list, zip(*kept, strict=True))
+        numbers, rows = [numbers[i] for i in kept], [rows[i] for i in kept]
+        texts, labels = [text for text, _, _ in rows], [label for _, _, label in rows]
     else:
         numbers, [texts, labels] = _load(path, [params.text, params.label])
     frame = pd.DataFrame({"text": texts, "label": labels}, dtype=object)
@@ -167,10 +164,10 @@ def _load(path: Path, wanted: list[str]) -> tuple[list[int], list[list[Any]]]:
     advice = {column: f"Set `prepare.{key}`" for column, key in zip(wanted, ("text", "label"), strict=False)}
     for batch in read_table(str(path), kind, wanted, missing, advice):
         texts = batch.texts if kind != "parquet" else batch.texts.to_pylist()
-        kept = [i for i, text in enumerate(texts) if text.strip()]
-        if kind != "txt" and len(kept) < len(texts):
-            for i in sorted({*range(len(texts))} - {*kept}):
-                missing.add(f"{path}: {row_unit(kind)} {batch.numbers[i]}", NO_TEXT)
+        if kind == "txt":
+            kept = [i for i, text in enumerate(texts) if text.strip()]
+        else:
+            kept = missing.keep(texts, batch.numbers, f"{path}: {row_unit(kind)}")
         for column, values in zip((numbers, *columns), (batch.numbers, texts, *batch.others), strict=True):
             column.extend(values[i] for i in kept)
         size += sum(len(texts[i]) for i in kept) + ROW * len(kept)

@@ -6,13 +6,12 @@ import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 import pandas as pd
 
 from potstill.core.errors import PotstillError, exhausted, first_line
 from potstill.data.dataset import SPLITS
 from potstill.prepare.params import Hub, PrepareParams
-from potstill.prepare.without_text import NO_TEXT, WithoutText
+from potstill.prepare.without_text import WithoutText
 from potstill.readers import formats, parquet
 from potstill.readers.tables import RawData, Table, check_ids, find_split, make_table
 
@@ -117,12 +116,9 @@ def _frame(table: "datasets.Dataset", name: str, text: str, label: str | None = 
         for column in wanted
     }
     missing = WithoutText()
-    frame = pd.DataFrame(values, dtype=object)
-    has_text = [isinstance(value, str) and bool(value.strip()) for value in frame[text]]
-    for i in np.flatnonzero(~np.array(has_text, bool)):
-        missing.add(f"{name}: row {i + 1}", NO_TEXT)
-    missing.tell(name, sum(has_text))
-    return frame[has_text].copy()
+    kept = missing.keep(values[text], range(1, len(found) + 1), f"{name}: row")
+    missing.tell(name, len(kept))
+    return pd.DataFrame(values, dtype=object).iloc[kept].copy()
 
 
 def _class_names(table: "datasets.Dataset", params: PrepareParams) -> list[str] | None:

@@ -1,12 +1,13 @@
 """Rows without a text, which real tables have: they are left out, and that is said."""
 
 import sys
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from potstill.core.errors import PotstillError, visible
 from potstill.readers.request import BadRows
 
-NO_TEXT = "has no text"  # as `readers` words it
+_NO_TEXT = "has no text"  # as `readers` words it
 
 
 @dataclass
@@ -27,10 +28,26 @@ class WithoutText(BadRows):
         Raises:
             BadRowError: something else is wrong with the row.
         """
-        if fault != NO_TEXT:
+        if fault != _NO_TEXT:
             BadRows(None, self.alternative).add(location, fault)
         self.first = self.first or location
         self.count = (self.count or 0) + 1
+
+    def keep(self, texts: Iterable[str | None], numbers: Sequence[int], place: str) -> list[int]:
+        """Return the indices of the rows that have a text, and count the others.
+
+        Args:
+            texts: of the rows.
+            numbers: of the rows.
+            place: what comes before a row's number in its location, such as "train.csv: row".
+        """
+        kept = []
+        for i, text in enumerate(texts):
+            if text is not None and text.strip():
+                kept.append(i)
+            else:
+                self.add(f"{place} {numbers[i]}", _NO_TEXT)
+        return kept
 
     def tell(self, name: str, kept: int) -> None:
         """Print how many rows of a table were skipped, if any.
