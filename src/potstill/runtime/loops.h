@@ -190,6 +190,7 @@ INLINE TARGET void VARIANT(classify)(const Model *model, const float *features, 
 
 #define NAME VARIANT
 #define VECTOR(type) type
+#define MOST_TILES 6 /* as many as registers hold, twice */
 #if WIDE
 #define LARGEST(a, b) _mm256_max_ps((__m256)a, (__m256)b)
 #endif
@@ -197,14 +198,17 @@ INLINE TARGET void VARIANT(classify)(const Model *model, const float *features, 
 #undef NAME
 #undef VECTOR
 #undef LARGEST
+#undef MOST_TILES
 #if WIDE == 2
 #define NAME(name) VARIANT(wide_##name)
 #define VECTOR(type) Wide##type
+#define MOST_TILES 12
 #define LARGEST(a, b) _mm512_max_ps((__m512)a, (__m512)b)
 #include "vectors.h"
 #undef NAME
 #undef VECTOR
 #undef LARGEST
+#undef MOST_TILES
 #endif
 
 /* Sums rows of a table, each times its share. */
@@ -277,7 +281,7 @@ INLINE TARGET void VARIANT(convolution)(const Model *model, const Entry *words, 
     VARIANT(classify)(model, most, model->hidden, model->weights[2], model->weights[3], logits);
 }
 
-/* Computes the logits of a text; constant widths make small networks twice as fast. */
+/* Computes the logits of a text. */
 NOINLINE TARGET void VARIANT(forward)(const Model *model, const Entry *words, size_t count, float *scratch,
                                   float *logits) {
     switch (model->architecture) {
@@ -296,28 +300,12 @@ NOINLINE TARGET void VARIANT(forward)(const Model *model, const Entry *words, si
         break;
     default:
 #if WIDE == 2
-        if (model->cells == 2 * LANES)
-            VARIANT(wide_recurrence)(model, words, count, scratch, logits, 2 * LANES, 3);
-        else if (model->cells == 4 * LANES)
-            VARIANT(wide_recurrence)(model, words, count, scratch, logits, 4 * LANES, 6);
-        else if (model->cells == 6 * LANES)
-            VARIANT(wide_recurrence)(model, words, count, scratch, logits, 6 * LANES, 9);
-        else if (model->cells == 8 * LANES)
-            VARIANT(wide_recurrence)(model, words, count, scratch, logits, 8 * LANES, 12);
-        else if (model->cells % (2 * LANES) == 0)
-            VARIANT(wide_recurrence)(model, words, count, scratch, logits, model->cells, 3);
-        else
+        if (model->cells % (2 * LANES) == 0) {
+            VARIANT(wide_recurrence_of)(model, words, count, scratch, logits);
+            break;
+        }
 #endif
-        if (model->cells == LANES)
-            VARIANT(recurrence)(model, words, count, scratch, logits, LANES, 3);
-        else if (model->cells == 2 * LANES)
-            VARIANT(recurrence)(model, words, count, scratch, logits, 2 * LANES, 6);
-        else if (model->cells == 4 * LANES)
-            VARIANT(recurrence)(model, words, count, scratch, logits, 4 * LANES, 6);
-        else if (model->cells == 6 * LANES)
-            VARIANT(recurrence)(model, words, count, scratch, logits, 6 * LANES, 6);
-        else
-            VARIANT(recurrence)(model, words, count, scratch, logits, model->cells, 3);
+        VARIANT(recurrence_of)(model, words, count, scratch, logits);
     }
 }
 
