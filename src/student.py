@@ -40,17 +40,17 @@ def main() -> None:
         raise PotstillError(
             f"`student`: no candidate can be trained: {reason[0].lower()}{reason[1:]} Choose a student over words."
         )
-    sources = tuple(params.sources or candidates.choose_sources(inputs, *params.smallest))
-    results = candidates.climb(inputs, possible, sources, params.tolerance)
+    possible = candidates.with_sources(inputs, possible, params.smallest)
+    results = candidates.climb(inputs, possible, params.tolerance)
     rows = [result.row for result in results.values()]
     name = ladder.choose(rows, params.tolerance)
     with files.atomic_write(paths.STUDENT) as folder:
         shutil.copytree(results[name].folder, folder)
-        files.write_json(folder / PARAMS, rungs[name].model_dump() | {"sources": sources})
+        files.write_json(folder / PARAMS, possible[name].model_dump())
     architectures = {rung: settings.architecture for rung, settings in shown.items()}
     rows = ladder.table(architectures, unavailable, rows, name)
     files.write_json(METRICS / "ladder.json", [asdict(row) for row in rows])
-    write_metrics(name, rungs[name], results[name], sources, data)
+    write_metrics(name, possible[name], results[name], data)
     for folder in SCRATCH.iterdir():
         if folder != inputs.scratch:
             shutil.rmtree(folder, ignore_errors=True)
@@ -77,8 +77,9 @@ def read(data: Dataset) -> Inputs:
     )  # fmt: skip
 
 
-def write_metrics(name: str, params: DistilParams, result: Result, sources: tuple[str, ...], data: Dataset) -> None:
+def write_metrics(name: str, params: DistilParams, result: Result, data: Dataset) -> None:
     """Write the metrics and the curves of the student."""
+    sources = params.sources or []
     learned = transfer.read(paths.ENSEMBLE, data.labels, sources)
     with tracking.curves(METRICS) as log:
         for epoch in result.epochs:

@@ -10,15 +10,20 @@ import pytest
 
 from potstill.runtime.model import FILE, Student
 from potstill.student import candidates, ladder
-from potstill.student.candidates import Inputs, Task, choose_sources, climb, obstacle, train
+from potstill.student.candidates import Inputs, Task, choose_sources, climb, obstacle, train, with_sources
 from potstill.student.params import PARAMS
 from tests.settings import soft_labels, student_settings
 from tests.tasks import make_checkpoint, make_transfer
 
-TINY = {"epochs": 6, "fingerprint_bits": None, "max_length": 16}
+REAL = ("train",)
+TINY = {"epochs": 6, "fingerprint_bits": None, "max_length": 16, "sources": REAL}
 GOOD = student_settings(**TINY, hidden=8, learning_rate=0.05)
 BAD = student_settings(**TINY, hidden=2, learning_rate=1e-6)
-REAL = ("train",)
+
+
+def learning_from(params, *sources):
+    """Settings with other sources."""
+    return params.model_copy(update={"sources": sources or None})
 
 
 @pytest.fixture
@@ -53,7 +58,7 @@ def trained(monkeypatch):
 
 
 def test_the_ladder_is_climbed_until_a_rung_keeps_the_teachers_accuracy(inputs, trained):
-    results = climb(inputs, {"low": BAD, "middle": GOOD, "high": GOOD}, REAL, 0.1)
+    results = climb(inputs, {"low": BAD, "middle": GOOD, "high": GOOD}, 0.1)
     assert list(results) == ["low", "middle"]
     assert trained == [BAD, GOOD]
     assert results["low"].row.status == "stopped early"
@@ -69,7 +74,7 @@ def test_the_ladder_is_climbed_until_a_rung_keeps_the_teachers_accuracy(inputs, 
 
 
 def test_a_hopeless_rung_is_given_up_in_the_second_half_of_its_epochs(inputs):
-    found = climb(inputs, {"low": BAD, "high": GOOD}, REAL, 0.1)["low"]
+    found = climb(inputs, {"low": BAD, "high": GOOD}, 0.1)["low"]
     assert found.row.status == "stopped early"
     assert len(found.epochs) == 4
     assert found.row.validation_accuracy == max(round(epoch["validation_accuracy"], 6) for epoch in found.epochs)
@@ -78,7 +83,7 @@ def test_a_hopeless_rung_is_given_up_in_the_second_half_of_its_epochs(inputs):
 
 
 def test_the_last_rung_is_trained_to_its_end(inputs):
-    (found,) = climb(inputs, {"low": BAD}, REAL, 0.1).values()
+    (found,) = climb(inputs, {"low": BAD}, 0.1).values()
     assert found.row.status == "too inaccurate"
     assert len(found.epochs) == 6
     assert ladder.choose([found.row], 0.1) == "low"
@@ -86,7 +91,7 @@ def test_the_last_rung_is_trained_to_its_end(inputs):
 
 def test_without_predictions_of_the_teacher_all_rungs_are_trained(inputs):
     blind = replace(inputs, teacher_logits=np.full_like(inputs.teacher_logits, np.nan))
-    results = climb(blind, {"low": BAD, "middle": GOOD, "high": GOOD}, REAL, 0.1)
+    results = climb(blind, {"low": BAD, "middle": GOOD, "high": GOOD}, 0.1)
     assert [result.row.status for result in results.values()] == ["too inaccurate"] * 3
     assert [result.row.difference for result in results.values()] == [None] * 3
     assert results["middle"].divergence is None
@@ -94,69 +99,69 @@ def test_without_predictions_of_the_teacher_all_rungs_are_trained(inputs):
 
 def test_results_are_kept(inputs, trained):
     rungs = {"low": BAD, "high": GOOD}
-    first = climb(inputs, rungs, REAL, 0.1)
-    assert climb(inputs, rungs, REAL, 0.1) == first
+    first = climb(inputs, rungs, 0.1)
+    assert climb(inputs, rungs, 0.1) == first
     assert len(trained) == 2
 
 
 @pytest.mark.parametrize(
     "change",
     [
-        lambda inputs: (replace(inputs, key="other"), GOOD, REAL),
-        lambda inputs: (inputs, GOOD.model_copy(update={"seed": 1}), REAL),
-        lambda inputs: (inputs, GOOD, ("train", "generated")),
+        lambda inputs: (replace(inputs, key="other"), GOOD),
+        lambda inputs: (inputs, GOOD.model_copy(update={"seed": 1})),
+        lambda inputs: (inputs, learning_from(GOOD, "train", "generated")),
     ],
 )
 def test_a_result_is_not_that_of_other_inputs(inputs, trained, change):
-    climb(inputs, {"rung": GOOD}, REAL, 0.1)
-    changed, params, sources = change(inputs)
-    climb(changed, {"rung": params}, sources, 0.1)
+    climb(inputs, {"rung": GOOD}, 0.1)
+    changed, params = change(inputs)
+    climb(changed, {"rung": params}, 0.1)
     assert len(trained) == 2
 
 
 def test_a_result_is_that_of_any_number_of_threads_and_any_goal(inputs, trained):
-    climb(inputs, {"rung": GOOD}, REAL, 0.1)
-    climb(inputs, {"rung": GOOD.model_copy(update={"threads": 2}), "next": BAD}, REAL, 0.05)
+    climb(inputs, {"rung": GOOD}, 0.1)
+    climb(inputs, {"rung": GOOD.model_copy(update={"threads": 2}), "next": BAD}, 0.05)
     assert trained == [GOOD]
 
 
 def test_a_rung_that_was_given_up_is_trained_to_its_end_where_it_must_be(inputs, trained):
-    climb(inputs, {"low": BAD, "high": GOOD}, REAL, 0.1)
-    (found,) = climb(inputs, {"low": BAD}, REAL, 0.1).values()
+    climb(inputs, {"low": BAD, "high": GOOD}, 0.1)
+    (found,) = climb(inputs, {"low": BAD}, 0.1).values()
     assert trained == [BAD, GOOD, BAD]
     assert found.row.status == "too inaccurate"
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"row": 3}'])
 def test_a_damaged_result_is_made_again(inputs, trained, content, capsys):
-    first = climb(inputs, {"rung": GOOD}, REAL, 0.1)
+    first = climb(inputs, {"rung": GOOD}, 0.1)
     (path,) = inputs.scratch.glob("*/result.json")
     path.write_text(content)
-    assert climb(inputs, {"rung": GOOD}, REAL, 0.1) == first
+    assert climb(inputs, {"rung": GOOD}, 0.1) == first
     assert len(trained) == 2
     assert "its work is repeated" in capsys.readouterr().out
 
 
 def test_a_result_of_another_version_is_made_again(inputs, trained):
-    climb(inputs, {"rung": GOOD}, REAL, 0.1)
+    climb(inputs, {"rung": GOOD}, 0.1)
     (path,) = inputs.scratch.glob("*/result.json")
     kept = json.loads(path.read_text())
     del kept["row"]["note"]
     path.write_text(json.dumps(kept))
-    climb(inputs, {"rung": GOOD}, REAL, 0.1)
+    climb(inputs, {"rung": GOOD}, 0.1)
     assert len(trained) == 2
 
 
 def test_a_result_whose_student_is_lost_is_made_again(inputs, trained):
-    first = climb(inputs, {"rung": GOOD}, REAL, 0.1)
+    first = climb(inputs, {"rung": GOOD}, 0.1)
     shutil.rmtree(first["rung"].folder)
-    assert climb(inputs, {"rung": GOOD}, REAL, 0.1) == first
+    assert climb(inputs, {"rung": GOOD}, 0.1) == first
     assert (first["rung"].folder / FILE).exists()
     assert len(trained) == 2
 
 
 def test_a_training_that_nobody_waits_for_is_not_kept(inputs, trained):
-    task = Task("rung", GOOD, REAL)
+    task = Task("rung", GOOD)
     stop = inputs.scratch / "stop"
     stop.parent.mkdir()
     stop.touch()
@@ -176,20 +181,44 @@ def transfer_set(inputs, data, real, generated):
 
 def test_all_sources_take_as_many_steps(inputs, trained, data):
     transfer_set(inputs, data, soft_labels(data), soft_labels(data))
-    list(train(inputs, [Task("rung", GOOD, ("generated",)), Task("rung", GOOD, ("train", "generated"))]))
+    settings = learning_from(GOOD, "generated"), learning_from(GOOD, "train", "generated")
+    list(train(inputs, [Task("rung", params) for params in settings]))
     assert [params.epochs for params in trained] == [12, 6]
 
 
 def test_sources_that_hurt_are_left_out(inputs, trained, data):
     transfer_set(inputs, data, soft_labels(data), np.roll(soft_labels(data), 1, axis=1))
     assert choose_sources(inputs, "rung", GOOD) == REAL
-    climb(inputs, {"rung": GOOD, "next": GOOD}, REAL, 0.1)
+    climb(inputs, {"rung": GOOD, "next": GOOD}, 0.1)
     assert len(trained) == 2  # that with the chosen sources not again
 
 
 def test_sources_that_help_are_used(inputs, data):
     transfer_set(inputs, data, np.zeros_like(soft_labels(data)), soft_labels(data))
     assert choose_sources(inputs, "rung", GOOD) == ("train", "generated")
+
+
+def test_only_tables_learn_from_chosen_sources(inputs, data):
+    transfer_set(inputs, data, soft_labels(data), -soft_labels(data))
+    table = learning_from(GOOD)
+    rungs = {"table": table, "subwords": table.model_copy(update={"subwords": True})}
+    found = with_sources(inputs, rungs, ("smallest", table))
+    assert {name: params.sources for name, params in found.items()} == {
+        "table": ("train",),
+        "subwords": ("train", "generated"),
+    }
+
+
+def test_sources_are_not_compared_for_nothing(inputs, trained, data):
+    transfer_set(inputs, data, soft_labels(data), -soft_labels(data))
+    table = learning_from(GOOD)
+    rungs = {"set by hand": GOOD, "layers": table.model_copy(update={"architecture": "transformer"})}
+    found = with_sources(inputs, rungs, ("smallest", table))
+    assert {name: params.sources for name, params in found.items()} == {
+        "set by hand": ("train",),
+        "layers": ("train", "generated"),
+    }
+    assert trained == []
 
 
 def test_one_set_of_sources_needs_no_choice(inputs, trained, data):
@@ -202,9 +231,9 @@ def test_one_set_of_sources_needs_no_choice(inputs, trained, data):
 @pytest.mark.slow
 def test_rungs_that_are_trained_at_once_are_those_that_are_trained_in_turn(inputs, tmp_path):
     rungs = {"low": BAD, "middle": GOOD, "high": GOOD.model_copy(update={"epochs": 2000})}
-    alone = climb(inputs, rungs, REAL, 0.1)
+    alone = climb(inputs, rungs, 0.1)
     together = {name: rung.model_copy(update={"threads": 2}) for name, rung in rungs.items()}
-    found = climb(replace(inputs, scratch=tmp_path / "other"), together, REAL, 0.1)
+    found = climb(replace(inputs, scratch=tmp_path / "other"), together, 0.1)
     assert [result.row for result in found.values()] == [result.row for result in alone.values()]
     assert (found["middle"].folder / FILE).read_bytes() == (alone["middle"].folder / FILE).read_bytes()
     assert len(list((tmp_path / "other").iterdir())) == 2  # nothing of the third, which was stopped

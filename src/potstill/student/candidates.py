@@ -53,20 +53,18 @@ class Task:
 
     Attributes:
         name: the name of its rung.
-        params: its settings.
-        sources: the sources of the transfer set to train on.
+        params: its settings, with the sources of the transfer set to train on.
         goal: the validation accuracy that it should reach; it is given up where that is hopeless. None: never.
     """
 
     name: str
     params: DistilParams
-    sources: tuple[str, ...]
     goal: float | None = None
 
     def folder(self, inputs: Inputs) -> Path:
         """Return the folder of its result, which is the same for every goal that it reaches."""
-        settings = self.params.model_dump_json(exclude={"threads", "sources"})
-        return inputs.scratch / files.cache_key(inputs.key, self.name, settings, ",".join(self.sources))
+        settings = self.params.model_dump_json(exclude={"threads"})
+        return inputs.scratch / files.cache_key(inputs.key, self.name, settings)
 
     def results(self, inputs: Inputs) -> tuple[Path, Path]:
         """Return the files of its result: if it was trained to its end, and if it was given up."""
@@ -101,6 +99,32 @@ class _Unwanted(Exception):
     """A smaller candidate keeps its teacher's accuracy, so that nobody waits for this one."""
 
 
+def with_sources(
+    inputs: Inputs, rungs: Mapping[str, DistilParams], smallest: tuple[str, DistilParams]
+) -> dict[str, DistilParams]:
+    """Return the settings of candidates by name, with the sources of the transfer set that each learns from.
+
+    Those that are set by hand stay. A table learns from what suits the smallest of them. All others learn from every
+    source: they begin with what the teacher knows of words and have room for more texts; on the tasks of
+    `benchmarks/board.py` they came closer to their teacher so, also where a small table did not.
+
+    Args:
+        inputs: what they learn from.
+        rungs: the settings by name.
+        smallest: the name and the settings of the table that is trained on each set of sources.
+    """
+    every = ladder.source_sets(transfer.sources(inputs.ensemble))[-1]
+    undecided = [name for name, params in rungs.items() if not params.sources]
+    for_tables = every
+    if any(rungs[name].kind == "table" for name in undecided):
+        for_tables = choose_sources(inputs, *smallest)
+    chosen = {name: for_tables if rungs[name].kind == "table" else every for name in undecided}
+    return {
+        name: params.model_copy(update={"sources": chosen[name]}) if name in chosen else params
+        for name, params in rungs.items()
+    }
+
+
 def choose_sources(inputs: Inputs, name: str, params: DistilParams) -> tuple[str, ...]:
     """Return the sources of the transfer set whose student is closest to its teacher on validation.
 
@@ -111,7 +135,7 @@ def choose_sources(inputs: Inputs, name: str, params: DistilParams) -> tuple[str
     sets = ladder.source_sets(transfer.sources(inputs.ensemble))
     if len(sets) == 1:
         return sets[0]
-    tasks = [Task(name, params, sources) for sources in sets]
+    tasks = [Task(name, params.model_copy(update={"sources": sources})) for sources in sets]
     with closing(train(inputs, tasks)) as results:
         scores = [
             result.best["validation_loss"] if result.divergence is None else result.divergence for result in results
@@ -137,22 +161,18 @@ def obstacle(params: DistilParams, inputs: Inputs) -> str | None:
     return None
 
 
-def climb(
-    inputs: Inputs, rungs: Mapping[str, DistilParams], sources: tuple[str, ...], tolerance: float
-) -> dict[str, Result]:
+def climb(inputs: Inputs, rungs: Mapping[str, DistilParams], tolerance: float) -> dict[str, Result]:
     """Train candidates until one keeps its teacher's accuracy, and return the results of those that were trained.
 
     Args:
         inputs: what they learn from.
-        rungs: their settings by name, in ascending order of size.
-        sources: the sources of the transfer set to train on.
+        rungs: their settings by name, in ascending order of size, see `with_sources`.
         tolerance: see `ladder.keeps`.
     """
     goal = ladder.teacher_accuracy(inputs.teacher_logits, _data(inputs).targets("validation"))
     last = list(rungs)[-1]  # is trained to its end, as the last resort
     tasks = [
-        Task(name, params, sources, None if goal is None or name == last else goal - tolerance)
-        for name, params in rungs.items()
+        Task(name, params, None if goal is None or name == last else goal - tolerance) for name, params in rungs.items()
     ]
     results: dict[str, Result] = {}
     with closing(train(inputs, tasks)) as trained:
@@ -194,7 +214,7 @@ def _result(inputs: Inputs, task: Task, stop: Path) -> Result:
     if kept := _kept(inputs, task):
         return kept
     folder, (path, given_up) = task.folder(inputs), task.results(inputs)
-    data, learned = _data(inputs), _transfer_set(inputs, task.sources)
+    data, learned = _data(inputs), _transfer_set(inputs, task.params.sources)
     every = sum(transfer.count(inputs.ensemble).values())
     # As many steps, whatever the sources.
     epochs = max(1, round(task.params.epochs * every / len(learned.texts)))
@@ -237,7 +257,7 @@ def _data(inputs: Inputs) -> Dataset:
 
 
 @cache
-def _transfer_set(inputs: Inputs, sources: tuple[str, ...]) -> TransferSet:
+def _transfer_set(inputs: Inputs, sources: tuple[str, ...] | None) -> TransferSet:
     return transfer.read(inputs.ensemble, _data(inputs).labels, sources)
 
 

@@ -56,7 +56,7 @@ class DistilParams(NetworkParams):
     architecture: Literal["mlp", "attention", "cnn", "bigru", "transformer"]  # type: ignore[assignment]
     subwords: bool
     layers: int = Field(ge=0)
-    sources: list[Source] | None
+    sources: tuple[Source, ...] | None
     loss: Literal["kl", "mse"]
     temperature: float = Field(gt=0)
 
@@ -106,7 +106,7 @@ class Rung(Keys):
 _TABLE: dict[str, Any] = {
     "architecture": "bigru",
     "subwords": False,
-    "layers": 3,
+    "layers": 4,
     "vocab_size": 1150,
     "embedding_rows": None,
     "informative_share": 0.85,
