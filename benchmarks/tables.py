@@ -475,7 +475,8 @@ def _task(task: str, models: dict[str, Rows]) -> list[str]:
 def _short_board(tasks: dict[str, dict[str, Rows]]) -> str:
     """Return the README's table: a row per task."""
     headings = {
-        "task": "---", "teacher, %": "---:", "student, %": "---:", "size": "---:", "times as fast as the teacher": "---:",
+        "task": "---", "teacher, %": "---:", "student, %": "---:", "size": "---:",
+        "times as fast as the teacher": "---:",
         **dict.fromkeys((PEERS[name] + ", %" for name in SHOWN_PEERS), "---:"), "verdict": "---",
     }  # fmt: skip
     return markdown(

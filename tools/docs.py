@@ -17,7 +17,8 @@ from mkdocs.structure.pages import Page
 ROOT = Path(__file__).parents[1]
 # Files outside docs/ that are part of the site.
 PUBLISHED = (
-    "CONTRIBUTING.md", "LICENSE", "params.yaml", "benchmarks/README.md", "benchmarks/*/*.md", "benchmarks/*/*.png", "recipes/*",
+    "CONTRIBUTING.md", "LICENSE", "params.yaml", "data/example/*", "recipes/*",
+    "benchmarks/README.md", "benchmarks/*/*.md", "benchmarks/*/*.png",
 )  # fmt: skip
 INDEX = "index.md"  # of the site; README.md in the repository
 LINK = re.compile(r"(\]\()([^)#:\s]+)(#[^)\s]*)?(?=\))")
