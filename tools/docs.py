@@ -66,7 +66,8 @@ def parameters(text: str) -> str:
     def flush() -> None:
         if names:
             title = ", ".join(f"`{name}`" for name in names)
-            lines.extend([f"### {title} {{: #{names[0]} }}", "", " ".join(explained), ""])
+            attributes = f'{{: #{names[0]} data-toc-label="{names[0]}" }}'
+            lines.extend([f"### {title} {attributes}", "", " ".join(explained), ""])
             lines.extend(["```yaml", *values, "```", ""])
         names.clear()
         values.clear()
