@@ -23,6 +23,7 @@ def site(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_no_page_requests_anything_from_the_network(site):
     pages = list(site.rglob("*.html"))
     assert len(pages) > 15
@@ -35,6 +36,7 @@ def test_no_page_requests_anything_from_the_network(site):
         assert not re.search(r"url\([\"']?(https?:)?//", sheet.read_text("utf-8")), sheet
 
 
+@pytest.mark.slow
 def test_docstrings_and_notebooks_are_part_of_the_site(site):
     assert "predict_proba" in (site / "python/index.html").read_text("utf-8")
     for notebook in (ROOT / "docs/notebooks").glob("*.ipynb"):
