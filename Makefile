@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup there coverage repro queue compare qr verify push pull test test-faults fuzz browser servers quick audit check \
+.PHONY: help setup there coverage docs repro queue compare qr verify push pull test test-faults fuzz browser servers quick audit check \
 	offline fresh format show lock clean benchmark-board benchmark-classes benchmark-debian benchmark-emotion benchmark-glue benchmark-settings \
 	benchmark-label benchmark-scale benchmark-reruns benchmark-speed benchmark-teacher
 
@@ -103,13 +103,16 @@ check: setup ## check lint, format, types and docstrings
 audit: ## check the pinned versions for known vulnerabilities, CUDA included
 	$(PYTHON) -m venv $(VENV)/audit
 	$(VENV)/audit/bin/python -m pip install --quiet --disable-pip-version-check pip-audit
-	$(VENV)/audit/bin/pip-audit --disable-pip --no-deps --strict --ignore-vuln PYSEC-2026-2447 -r constraints.txt  # README: Security
+	$(VENV)/audit/bin/pip-audit --disable-pip --no-deps --strict --ignore-vuln PYSEC-2026-2447 -r constraints.txt  # docs/security.md
 
 offline: setup tests/js/node_modules ## write the template for `dvc plots` without a network
 	python tools/offline.py
 
 fresh: there ## check that dvc.lock is up to date
 	python tools/fresh.py
+
+docs: setup ## build the documentation's site in site/; fails for a dead link
+	NO_MKDOCS_2_WARNING=1 mkdocs build --strict --quiet
 
 format: there ## format the code
 	ruff check --fix .

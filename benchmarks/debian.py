@@ -127,7 +127,7 @@ def run(name: str, setting: Setting) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Run both tasks and write `benchmarks/debian/` and the README's table."""
+    """Run both tasks and write `benchmarks/debian/` and the table in docs/results.md."""
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     options.add_argument("--task", choices=TASKS, action="append", help="do these alone (default: all)")
     arguments = options.parse_args()

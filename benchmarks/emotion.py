@@ -208,7 +208,7 @@ PARTS = {
 
 
 def main() -> None:
-    """Run what is missing and write `benchmarks/emotion/` and the README's tables."""
+    """Run what is missing and write `benchmarks/emotion/` and the tables in docs/results.md."""
     options = parser(__doc__)
     options.add_argument("--part", choices=PARTS, action="append", help="do these alone (default: all)")
     arguments = options.parse_args()

@@ -93,7 +93,7 @@ def verdict(clone: Clone, task: Task) -> str:
 
 
 def main() -> None:
-    """Run what is missing and write `benchmarks/glue/` and the README's tables."""
+    """Run what is missing and write `benchmarks/glue/` and the tables in docs/results.md."""
     options = parser(__doc__, "the folder with sst2/ and cola/")
     options.add_argument("--task", choices=TASKS, action="append", help="do these alone (default: all)")
     arguments = options.parse_args()

@@ -55,7 +55,7 @@ def machine() -> str:
 
 
 def main() -> None:
-    """Time all engines in turns, and write `benchmarks/label/` and the README's table."""
+    """Time all engines in turns, and write `benchmarks/label/` and the table in docs/performance.md."""
     import transformers
 
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])

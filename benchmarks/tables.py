@@ -75,13 +75,20 @@ HEADINGS = {
 }  # fmt: skip
 
 
-def publish(table: Path, name: str, text: str) -> None:
-    """Write a table to its file, and to the README between the two comments of that name."""
+RESULTS, PERFORMANCE = ROOT / "docs" / "results.md", ROOT / "docs" / "performance.md"
+
+
+def publish(table: Path, name: str, text: str, page: Path = RESULTS) -> None:
+    """Write a table to its file, and to a page of the documentation between the two comments of that name."""
     files.write_text(table, text)
-    readme = ROOT / "README.md"
+    insert(page, name, text)
+
+
+def insert(page: Path, name: str, text: str) -> None:
+    """Replace what a page has between the two comments of that name."""
     start, end = f"<!-- {name} -->\n", f"<!-- /{name} -->"
-    before, rest = readme.read_text("utf-8").split(start)
-    files.write_text(readme, before + start + "\n" + text + "\n" + end + rest.split(end)[1])
+    before, rest = page.read_text("utf-8").split(start)
+    files.write_text(page, before + start + "\n" + text + "\n" + end + rest.split(end)[1])
 
 
 def draw_curves(
@@ -117,7 +124,7 @@ def draw_curves(
 
 
 def emotion(rows: Rows, folder: Path) -> None:
-    """Write the README's table and the figure of sizes."""
+    """Write the table of all models, and draw accuracy against size."""
     summary = summarise(rows)
     text = markdown(HEADINGS, map(cells, summary.sort_values("test").itertuples()))
     publish(folder / "table.md", "emotion", text)
@@ -138,7 +145,7 @@ def emotion(rows: Rows, folder: Path) -> None:
 
 
 def glue(name: str, rows: Rows, verdict: str, folder: Path) -> None:
-    """Write the README's table of a task, and the verdict on its student."""
+    """Write the table of a task, and the verdict on its student."""
     lines = [[*cells(row), f"{100 * row.matthews:.1f}"] for row in summarise(rows).sort_values("test").itertuples()]
     text = markdown(HEADINGS | {"Matthews × 100": "---:"}, lines) + f"\n> {verdict}\n"
     publish(folder / f"{name}.md", name, text)
@@ -178,7 +185,7 @@ def qr(rows: Rows, folder: Path) -> None:
 
 
 def speed(rows: Rows, facts: dict[str, Any], folder: Path) -> None:
-    """Write the README's table of speeds, and draw accuracy against speed."""
+    """Write the table of speeds, and draw accuracy against speed."""
     headings = {
         "model": "---", "texts per second": "---:", "fastText = 1 (range)": "---:", "one text, µs": "---:",
         "bytes": "---:", "memory of the process, MB": "---:", "import, load, first answer, s": "---:",
@@ -208,7 +215,7 @@ def speed(rows: Rows, facts: dict[str, Any], folder: Path) -> None:
         f"{service['milliseconds_median']:.0f} ms, 99% within {service['milliseconds_p99']:.0f} ms; the clients run on "
         "the same two cores.\n"
     )
-    publish(folder / "table.md", "speed", text)
+    publish(folder / "table.md", "speed", text, PERFORMANCE)
     with new_figure(folder / "speed.png", 8, 4.2) as figure:
         axes = figure.subplots()
         figure.subplots_adjust(left=0.08, right=0.96, top=0.84, bottom=0.13)
@@ -317,7 +324,7 @@ def label(rows: Rows, folder: Path) -> None:
         ]
         for row in rows
     ]
-    publish(folder / "table.md", "label", markdown(headings, lines))
+    publish(folder / "table.md", "label", markdown(headings, lines), PERFORMANCE)
 
 
 def resources(of: dict[tuple[str, int], Any], stages: list[str], sizes: list[int], time: str) -> list[list[str]]:
@@ -343,12 +350,13 @@ def classes(rows: Rows, folder: Path) -> None:
 
 
 def scale(rows: Rows, folder: Path) -> None:
-    """Write the README's table of time and memory of each stage by number of texts, and draw it."""
+    """Write the table of time and memory of each stage by number of texts, and draw it."""
     of = {(row["stage"], row["rows"]): row for row in rows}
     stages = list(dict.fromkeys(row["stage"] for row in rows))
     sizes = sorted({row["rows"] for row in rows})
     headings = {"stage": "---", **{f"{size:,} texts": "---:" for size in sizes}}
-    publish(folder / "table.md", "scale", markdown(headings, resources(of, stages, sizes, "seconds")))
+    text = markdown(headings, resources(of, stages, sizes, "seconds"))
+    publish(folder / "table.md", "scale", text, PERFORMANCE)
     with new_figure(folder / "scale.png", 8, 3.8) as figure:
         panels = zip(figure.subplots(1, 2), (("seconds", "seconds"), ("peak_megabytes", "megabytes")), strict=True)
         figure.subplots_adjust(left=0.08, right=0.98, top=0.8, bottom=0.14, wspace=0.25)
@@ -369,11 +377,12 @@ def scale(rows: Rows, folder: Path) -> None:
 
 
 PEERS = {"tfidf": "TF-IDF + LR", "hard": "hard labels", "fasttext": "fastText", "model2vec": "model2vec"}
+SHOWN_PEERS = ("tfidf", "fasttext", "model2vec")  # in the README
 COLOURS = (*SERIES[:4], "#e69f00", "#56b4e9", "#1f2933", SERIES[4])  # Okabe and Ito
 
 
 def board(rows: Rows, folder: Path) -> None:
-    """Write the README's table with a row per task and a summary, and draw accuracy against size."""
+    """Write the table with a row per task and a summary, the README's shorter one, and draw accuracy against size."""
     tasks: dict[str, dict[str, Any]] = {}
     for row in rows:
         tasks.setdefault(row["task"], {}).setdefault(row["model"], []).append(row)
@@ -388,6 +397,7 @@ def board(rows: Rows, folder: Path) -> None:
         f"seeds (95% interval of the paired difference).\n\n{_summary(tasks)}"
     )
     publish(folder / "table.md", "board", text)
+    insert(ROOT / "README.md", "board", _short_board(tasks))
     _draw_board(tasks, folder / "board.png")
 
 
@@ -460,6 +470,30 @@ def _task(task: str, models: dict[str, Rows]) -> list[str]:
         *(f"{100 * _mean(models[name]):.1f}{' ↑' if _better(models[name]) else ''}" for name in PEERS),
         _counts(row["verdict"] for row in students),
     ]
+
+
+def _short_board(tasks: dict[str, dict[str, Rows]]) -> str:
+    """Return the README's table: a row per task."""
+    headings = {
+        "task": "---", "teacher, %": "---:", "student, %": "---:", "size": "---:",
+        "times as fast as the teacher": "---:",
+        **dict.fromkeys((PEERS[name] + ", %" for name in SHOWN_PEERS), "---:"), "verdict": "---",
+    }  # fmt: skip
+    return markdown(
+        headings,
+        (
+            [
+                task,
+                f"{100 * _mean(models['teacher']):.1f}",
+                f"{100 * _mean(models['student']):.1f}",
+                table.size(_median(models["student"], "bytes")),
+                f"{statistics.median(_ratios(models, 'teacher')):,.3g}",
+                *(f"{100 * _mean(models[name]):.1f}" for name in SHOWN_PEERS),
+                _counts(row["verdict"] for row in models["student"]),
+            ]
+            for task, models in tasks.items()
+        ),
+    )
 
 
 def _summary(tasks: dict[str, dict[str, Rows]]) -> str:

@@ -11,7 +11,6 @@ from ruamel.yaml import YAML
 
 from potstill.core import paths
 from potstill.core.params import SECTIONS, section
-from potstill.student.params import NetworkParams
 from tests.project import ROOT
 
 SRC = ROOT / "src"
@@ -124,14 +123,6 @@ def test_the_committed_parameters_are_valid_and_each_has_a_comment(name):
             explained = False
         elif re.match(r"  \w+:", line):
             assert explained, f"{name}: `{line.strip()}` has no comment above it"
-
-
-@pytest.mark.parametrize("name", SECTIONS)
-def test_the_readme_names_every_parameter(name):
-    text = (ROOT / "README.md").read_text()
-    row = next(line for line in text.splitlines() if line.startswith(f"| {name} | ") and "`" in line)
-    shared = set(NetworkParams.model_fields) if name == "baseline" else set()
-    assert {key for key in section(name).model_fields if f"`{key}`" not in row} <= shared
 
 
 def test_teacher_lists_every_parameter_but_the_list_of_checkpoints():

@@ -261,10 +261,9 @@ def test_without_verify_damage_is_used_but_found_by_make_verify(mine, theirs, se
 
 
 @pytest.mark.parametrize("server", [S3], ids=["s3"], indirect=True)
-def test_the_lines_of_the_readme(pulled, theirs, server, home):
-    readme = (ROOT / "README.md").read_text()
-    section = readme.split("## Colleagues")[1].split("\n## ")[0]
-    install, *lines = [line.split("  #")[0].strip() for line in section.split("```")[1].strip().splitlines()]
+def test_the_commands_of_the_page_on_teams(pulled, theirs, server, home):
+    page = (ROOT / "docs/teams.md").read_text()
+    install, *lines = page.split("```bash\n")[1].split("```")[0].splitlines()
     assert len(lines) == 4
     assert install == "pip install -c constraints.txt -e '.[train,s3]'"  # as make test-faults did
     (home / ".aws").mkdir()

@@ -3,7 +3,7 @@
 Texts are split by operators that every build of onnxruntime has: `StringNormalizer`, and `Tokenizer` of the domain
 com.microsoft. Quantized weights are stored as int8. Two kinds of vocabulary cannot be expressed: fingerprints, since no
 ONNX operator gives the bytes of a string, and subwords, since none splits a word into its longest pieces. Such a model
-takes row ids, as the README shows; so does a small Transformer, whose tokens no operator of the stock onnxruntime
+takes row ids, see docs/inference.md; so does a small Transformer, whose tokens no operator of the stock onnxruntime
 finds. `encode` of the student gives these ids.
 """
 
