@@ -131,8 +131,8 @@ def test_no_rows_are_no_error(model, target, tmp_path, capsys):
 
 def test_another_column(model, tmp_path, capsys):
     (tmp_path / "a.csv").write_text("body\nthe ab\n")
-    assert "no column 'text' (found: 'body'). Name one with --column" in refused("predict", model, tmp_path / "a.csv")
-    assert json.loads(call(capsys, "predict", model, tmp_path / "a.csv", "--column", "body"))["label"]
+    assert "no column 'text' (found: 'body'). Set --text body" in refused("predict", model, tmp_path / "a.csv")
+    assert json.loads(call(capsys, "predict", model, tmp_path / "a.csv", "--text", "body"))["label"]
 
 
 BAD = {

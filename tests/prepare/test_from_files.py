@@ -235,9 +235,9 @@ def test_damaged_tables(project: Project) -> None:
 
 def test_missing_column(project: Project) -> None:
     three_splits(project)
-    project.fails("mine/train.csv: no column 'mood'", "'text', 'label'", "`prepare.label`", label="mood")
+    project.fails("mine/train.csv: no column 'mood'", "'text', 'label'", "Set prepare.label=label.", label="mood")
     pd.DataFrame({"tweet": ["a"]}).to_csv(project.data / "more.csv", index=False)
-    project.fails("mine/more.csv: no column 'text'", "tweet", "`prepare.text`", unlabelled=["more.csv"])
+    project.fails("mine/more.csv: no column 'text'", "tweet", "Set prepare.text=tweet.", unlabelled=["more.csv"])
 
 
 def test_line_without_semicolon(project: Project) -> None:

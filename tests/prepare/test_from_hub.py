@@ -92,7 +92,13 @@ def test_a_damaged_hub_folder(project: Project, name: str, content: str) -> None
 def test_hub_mistakes_name_the_key(project: Project) -> None:
     save_in_hub_form(project.root / "saved")
     hub = {"dataset": str(project.root / "saved"), "config": None, "revision": None}
-    project.fails("no column 'text'", "sentence", "`prepare.text`", source="hub", hub=hub)
+    project.fails(
+        "no columns 'text' and 'label'",
+        "sentence",
+        "Set prepare.text=sentence, prepare.label=mood",
+        source="hub",
+        hub=hub,
+    )
     columns = {"source": "hub", "text": "sentence", "label": "mood"}
     project.fails("no split 'dev'", "`prepare.validation`", hub=hub, validation="dev", **columns)
     project.fails("`prepare.hub.dataset` is null", hub=hub | {"dataset": None}, **columns)
