@@ -15,6 +15,7 @@ from potstill.core.errors import PotstillError
 from potstill.core.labels import predict_labels
 from potstill.readers import propose
 from potstill.readers.formats import STANDARD, Format, format_of, parse
+from potstill.readers.open import display_name
 from potstill.readers.read import read
 from potstill.readers.request import BadRows, Batch
 from potstill.runtime.model import Classifier, as_list
@@ -137,7 +138,9 @@ def predict(
     if (name_parts := parse(target)) and name_parts.packed:
         raise PotstillError(f"{target}: potstill writes no compressed files. Leave out the last ending.")
     if reads == "txt" and set(carry) - {"text"}:
-        raise PotstillError(f"--keep: {source} is a text file, which has only `text` (found: {', '.join(carry)}).")
+        raise PotstillError(
+            f"--keep: {display_name(source)} is a text file, which has only `text` (found: {', '.join(carry)})."
+        )
     carry = list(dict.fromkeys(carry))
     advise = propose.advise(source, reads, dict.fromkeys(texts, "--text"), "{} {}")
     skipped = BadRows(0 if skip_bad else None)

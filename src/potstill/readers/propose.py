@@ -69,6 +69,8 @@ def sentence(
     if set(missing) & set(columns):  # another row of JSONL has it
         return "Add it, or remove the row"
     wanted = list(dict.fromkeys(key for column, key in keys.items() if column in missing))
+    if not wanted:
+        return "Name columns that are there"
     proposed = propose({name: values for name, values in columns.items() if name not in keys})
     found = {key: proposed.get("label" if key.endswith("label") else "text") for key in wanted}
     return f"Set {', '.join(template.format(key, name) if name else f'`{key}`' for key, name in found.items())}"
