@@ -15,7 +15,6 @@ from potstill.core import device, files, paths, tracking, truncation, untracked
 from potstill.core.class_weights import macro_f1
 from potstill.core.errors import PotstillError, visible
 from potstill.core.labels import accuracy, predict_labels_default
-from potstill.core.params import section
 from potstill.core.resources import record_resources
 from potstill.core.timing import throughput
 from potstill.data.dataset import SPLITS, Dataset
@@ -49,7 +48,7 @@ def teach(name: str, params: TeacherParams) -> None:
                     f"{checkpoint}: a table cannot be trained. Set `mlm_epochs: 0` in teacher.presets.{name}, or "
                     "teacher.mlm_epochs=0."
                 )
-            columns = section("prepare").load().text
+            columns = params.presets[name].text
             probabilities = table.read(Path(checkpoint), data.labels, data.multi_label, columns)
             splits = {split: data.split(split)["text"] for split in (*SPLITS, "unlabelled")}
             print(visible(table.coverage(checkpoint, probabilities, splits)))

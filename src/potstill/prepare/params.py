@@ -1,10 +1,11 @@
 """The `prepare` section."""
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, NonNegativeInt, PositiveInt, field_validator
 
 from potstill.core.params import Keys, Section, Seed
+from potstill.readers.columns import Columns
 
 Name = Annotated[str, Field(min_length=1)]
 # A class may be named 1 or 2.5, which YAML reads as a number.
@@ -40,7 +41,7 @@ class PrepareParams(Section):
     validation: Name | None
     test: Name | None
     unlabelled: list[Name]
-    text: list[Name] = Field(min_length=1)
+    text: Columns
     label: Name
     label_names: list[LabelName] | None
     multi_label: bool
@@ -51,18 +52,6 @@ class PrepareParams(Section):
     seed: Seed
     hub: Hub
     demo: DemoSizes
-
-    @field_validator("text", mode="before")
-    @classmethod
-    def _single(cls, names: Any) -> Any:
-        return [names] if isinstance(names, str) else names
-
-    @field_validator("text")
-    @classmethod
-    def _different(cls, names: list[str]) -> list[str]:
-        if len(set(names)) < len(names):
-            raise ValueError("must not list a column twice")
-        return names
 
     @field_validator("label_names")
     @classmethod

@@ -32,7 +32,7 @@ def read(path: Path, labels: list[str], multi_label: bool = False, texts: Sequen
         path: the file.
         labels: the class names.
         multi_label: whether each probability is that of one label, independent of the others.
-        texts: the columns of the text, which are joined as `prepare` joins them; or the table has the column `text`.
+        texts: the columns of the text; several are joined, see `readers.request.join`.
 
     Returns:
         A table with the column `text` and a float column per label, in the order of `labels`.
@@ -45,14 +45,13 @@ def read(path: Path, labels: list[str], multi_label: bool = False, texts: Sequen
         raise PotstillError(f"{path}: no such file. Set the preset's checkpoint to an existing table.")
     kind = formats.format_of(str(path), None, "csv")
     columns = names(str(path), kind)
-    texts = list(texts) if set(texts) <= set(columns) else ["text"]
     if same := set(texts) & set(labels):
         raise PotstillError(f"{path}: a class is named {min(same)!r}, like a column of texts. Rename the class.")
     found = {column if column in texts else class_name(column): column for column in columns}
     wanted = [*texts, *(found.get(label, label) for label in labels)]
 
     def advise(missing: Sequence[str]) -> str:
-        its = "the column `text`" if texts == ["text"] else "the columns of `prepare.text`"
+        its = f"the column{'s' * (len(texts) > 1)} {', '.join(f'`{name}`' for name in texts)}"
         return f"A table of probabilities has {its} and one per label: {', '.join(labels)}"
 
     missing = [name for name in (*texts, *labels) if name not in found]
