@@ -45,8 +45,8 @@ def test_the_report_counts_rare_words_and_only_the_page_names_them(template):
     unlabelled = pd.Series(["zqjane is here", "zqjane again", *["the bill"] * 8])
     inputs = replace(make(texts=300), student=holding("zqjane", "bill", "zqx<b>", "9"), unlabelled=unlabelled)
     says = (
-        "Of the 4 words in the model file, 2 occur in fewer than 5 of the 100 train and unlabelled texts, 1 has a digit "
-        "and 1 is in none, but in the vocabulary of a checkpoint."
+        "Of the 4 words in the model file, 2 occur in fewer than 5 of the 100 train and unlabelled texts, 1 has a "
+        "digit and 1 is in none, but in the vocabulary of a checkpoint."
     )
     assert collect(inputs, PARAMS)["privacy"] == {"sentence": says, "rare": ["9", "zqjane"]}
     text = page(inputs, template, pictures=False)
