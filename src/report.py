@@ -3,6 +3,7 @@
 from potstill.core.start import run
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 import pandas as pd
@@ -19,12 +20,14 @@ from potstill.evaluate.cascade import fallback
 from potstill.evaluate.metrics import measures
 from potstill.evaluate.predictions import Predictions
 from potstill.evaluate.table import thousands
+from potstill.report import downloads
 from potstill.report.facts import Inputs, collect
-from potstill.report.origin import provenance, stage_resources
+from potstill.report.origin import data_source, provenance, stage_resources
 from potstill.report.page import render
 from potstill.report.params import ReportParams
 from potstill.report.pictures import draw, ladder
 from potstill.runtime.model import FILE, Student
+from potstill.web.page import demo
 
 METRICS = paths.METRICS / "report"
 TITLE_CLASSES = 8
@@ -40,7 +43,10 @@ def main() -> None:
     reference = evaluate.reference or inputs.teacher or max(facts["models"], key=lambda row: row["accuracy"])["name"]
     curves = tracking.all_curves(inputs.name, inputs.test.probabilities)
     classes = ", ".join(map(cut, data.labels[:TITLE_CLASSES])) + (" …" if len(data.labels) > TITLE_CLASSES else "")
+    prepare = section("prepare").load()
     content = facts | {
+        "date": f"{datetime.now(UTC):%-d %B %Y}",
+        "data": data_source(prepare.source, prepare.path, prepare.hub.dataset),
         "title": f"{inputs.name}: {classes}",
         "labels": data.labels,
         "fallback": fallback(teachers, inputs.scores["models"]),
@@ -51,6 +57,8 @@ def main() -> None:
         "resources": stage_resources({"teacher": section("teacher").load().checkpoints, "label": teachers}),
         "provenance": provenance(),
         "parameters": paths.PARAMS.read_text("utf-8"),
+        "demo": demo(),
+        "downloads": files_of_the_page(inputs, facts),
         "charts": draw(inputs, facts, curves, reference, evaluate.published),
     }
     files.write_text(METRICS / "index.html", render("page.html", content))
@@ -110,6 +118,18 @@ def truncated(teachers: list[str]) -> dict[str, float]:
             of_teachers += measures.read(measures.Shares, path, name, "truncated").values()
     of_student = measures.read(measures.Shares, paths.METRICS / "student" / "metrics.json", "student", "truncated")
     return {"teacher": max(of_teachers, default=0.0), "student": max(of_student.values(), default=0.0)}
+
+
+def files_of_the_page(inputs: Inputs, facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the files that the page holds for download."""
+    content = (paths.EXPORT / FILE).read_bytes()
+    return {
+        "model": downloads.model(content),
+        "model_path": str(paths.EXPORT / FILE),
+        "runs": isinstance(inputs.student, Student),
+        "errors": downloads.table(facts["error_analysis"]["all_errors"], downloads.ERRORS),
+        "suspects": downloads.table(facts["label_errors"]["all_rows"], downloads.SUSPECTS),
+    }
 
 
 def tables(facts: Mapping[str, Any]) -> dict[str, pd.DataFrame]:

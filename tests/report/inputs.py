@@ -23,7 +23,7 @@ from tests.tasks import make_transfer
 LABELS = ["joy", "<b>anger</b>", "fear | awe"]
 
 
-PARAMS = ReportParams(samples=2, errors=5, suspects=5, k_anonymity=5)
+PARAMS = ReportParams(examples=3, differences=4, samples=2, errors=5, suspects=5, k_anonymity=5)
 STEPS = [{"text": "Take the next larger student, `three`", "command": "dvc exp run -S student.rung=three"}]
 
 

@@ -25,8 +25,9 @@ from potstill.evaluate.plots.figure import KINDS, SERIES
 from potstill.report.reliability import BINS
 from potstill.report.reliability import reliability as bins_of
 
-# The page's names of the colours, which differ in dark mode.
+# The page's names of the colours, which differ in dark mode, and of which a text in a light one has enough contrast.
 COLOURS = {INK: "--ink", SOFT: "--soft", PALE: "--pale", FAINT: "--line", "#ffffff": "--paper"}
+COLOURS |= {colour: f"--{kind}" for kind, (_, colour) in KINDS.items()}
 
 _SVG = "http://www.w3.org/2000/svg"
 
@@ -54,11 +55,11 @@ def inline(draw: Callable[[Path], Any], name: str) -> str:
         root.remove(unused)
     width = float(root.attrib.pop("width").removesuffix("pt"))
     root.attrib.pop("height")
-    root.attrib |= {"role": "img", "aria-label": name, "style": f"max-width: {width * 4 / 3:.0f}px"}
+    root.attrib |= {"role": "group", "aria-label": name, "style": f"max-width: {width * 4 / 3:.0f}px"}
     for element in root.iter():
         if element.get("id", "").startswith(TIP):
-            element.set("data-tip", element.attrib.pop("id").removeprefix(TIP))
-            element.set("tabindex", "0")
+            text = element.attrib.pop("id").removeprefix(TIP)
+            element.attrib |= {"data-tip": text, "role": "img", "aria-label": text, "tabindex": "0"}
     return ElementTree.tostring(root, encoding="unicode")
 
 

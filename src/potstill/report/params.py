@@ -12,6 +12,8 @@ class ReportParams(Section):
 
     section: ClassVar[str] = "report"
 
+    examples: int = Field(ge=0)
+    differences: int = Field(ge=0)
     samples: int = Field(ge=0)
     errors: int = Field(ge=0)
     suspects: int = Field(ge=0)
