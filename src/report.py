@@ -58,7 +58,8 @@ def main() -> None:
         "provenance": provenance(),
         "parameters": paths.PARAMS.read_text("utf-8"),
         "demo": demo(),
-        "downloads": files_of_the_page(inputs, facts),
+        "model_path": str(paths.EXPORT / FILE),
+        "downloads": downloads.collect((paths.EXPORT / FILE).read_bytes(), isinstance(inputs.student, Student), facts),
         "charts": draw(inputs, facts, curves, reference, evaluate.published),
     }
     files.write_text(METRICS / "index.html", render("page.html", content))
@@ -118,18 +119,6 @@ def truncated(teachers: list[str]) -> dict[str, float]:
             of_teachers += measures.read(measures.Shares, path, name, "truncated").values()
     of_student = measures.read(measures.Shares, paths.METRICS / "student" / "metrics.json", "student", "truncated")
     return {"teacher": max(of_teachers, default=0.0), "student": max(of_student.values(), default=0.0)}
-
-
-def files_of_the_page(inputs: Inputs, facts: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the files that the page holds for download."""
-    content = (paths.EXPORT / FILE).read_bytes()
-    return {
-        "model": downloads.model(content),
-        "model_path": str(paths.EXPORT / FILE),
-        "runs": isinstance(inputs.student, Student),
-        "errors": downloads.table(facts["error_analysis"]["all_errors"], downloads.ERRORS),
-        "suspects": downloads.table(facts["label_errors"]["all_rows"], downloads.SUSPECTS),
-    }
 
 
 def tables(facts: Mapping[str, Any]) -> dict[str, pd.DataFrame]:

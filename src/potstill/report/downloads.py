@@ -13,9 +13,24 @@ ERRORS = ("text", "actual", "predicted", "confidence", "teacher")
 SUSPECTS = ("split", "text", "label", "suggested", "confidence")
 
 
-def model(content: bytes) -> str | None:
-    """Return a link's address that holds a model file; None if it is too large."""
-    return data_url(content) if len(content) <= LIMIT else None
+def collect(content: bytes, runs: bool, facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the files that the page holds.
+
+    Args:
+        content: the bytes of the model file.
+        runs: whether the model runs in a page.
+        facts: the result of `facts.collect`.
+
+    Returns:
+        `model`, the address of a link that holds the model file, or None if it is too large; `runs`; and `errors` and
+        `suspects`, see `table`.
+    """
+    return {
+        "model": data_url(content) if len(content) <= LIMIT else None,
+        "runs": runs,
+        "errors": table(facts["error_analysis"]["all_errors"], ERRORS),
+        "suspects": table(facts["label_errors"]["all_rows"], SUSPECTS),
+    }
 
 
 def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], limit: int = LIMIT) -> dict[str, Any] | None:

@@ -142,7 +142,9 @@ def key_figures(inputs: Inputs) -> list[dict[str, str]]:
     if teacher:
         accuracy += f"; teacher {100 * teacher['accuracy']:.1f}%"
         if teacher["parameters"]:
-            stored = f"teacher {size(teacher['bytes'])}, {two_digits(teacher['bytes'] / student['bytes'])} times as large"
+            stored = (
+                f"teacher {size(teacher['bytes'])}, {two_digits(teacher['bytes'] / student['bytes'])} times as large"
+            )
     if speeds := inputs.speeds:
         speed = f"{two_digits(speeds[0] / speeds[1])} times as fast as the teacher, {speed}"
     rate = inputs.timing[STUDENT]["texts_per_second"]
@@ -171,7 +173,7 @@ def models(inputs: Inputs) -> list[dict[str, Any]]:
 
 
 def task_profile(inputs: Inputs) -> dict[str, Any]:
-    """Return the word-order sensitivity, the architecture that it suggests, the one that was best, and other properties."""
+    """Return the properties of the task, the architecture that they suggest, and the one that was best."""
     word_order = inputs.scores["task_profile"]["word_order"]
     sensitivity = {name: result["wos"] for name, result in word_order.items() if result}
     of_teacher = next((wos for name, wos in sensitivity.items() if name != STUDENT), None)
@@ -200,8 +202,8 @@ def _notes(inputs: Inputs) -> list[str]:
         words, texts = ([100 * of[key] for of in unknown.values()] for key in ("words", "texts"))
         notes.append(
             f"Out-of-vocabulary words: {words[0]:.1f}% of the words of the test split are not in the train texts, and "
-            f"{texts[0]:.1f}% of the test texts have such a word. Not in the train or unlabelled texts: {words[1]:.1f}% "
-            f"and {texts[1]:.1f}%."
+            f"{texts[0]:.1f}% of the test texts have such a word. Not in the train or unlabelled texts: "
+            f"{words[1]:.1f}% and {texts[1]:.1f}%."
         )
     cut = [f"{100 * share:.1f}% of a split for the {name}" for name, share in inputs.truncated.items() if share]
     if cut:
@@ -275,7 +277,7 @@ def error_analysis(inputs: Inputs, number: int) -> dict[str, Any]:
 
     Args:
         inputs: the outputs of the stages.
-        number: how many errors, and how many confused pairs of classes, to show; if any, `all_errors` has the others too.
+        number: how many errors, and how many confused pairs of classes, to show; if any, `all_errors` has them all.
     """
     test = inputs.test
     predicted, confidences, correct = test.predicted(STUDENT), test.confidence(STUDENT), test.correct(STUDENT)

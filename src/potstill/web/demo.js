@@ -47,9 +47,11 @@ try {
     if (explained.words.length === EXPLAINED) find("words").append("…");
   };
   find("text").addEventListener("input", show);
-  for (const example of document.querySelectorAll("[data-example]")) {
+  const examples = document.querySelectorAll("[data-example]");
+  for (const example of examples) {
     example.addEventListener("click", () => { find("text").value = example.dataset.example; show(); });
   }
+  examples[0]?.click();
   const tested = student.facts.metrics?.test;
   find("facts").textContent = `A classifier of ${student.bytes.toLocaleString("en")} bytes that runs in this page` +
     (tested ? `; ${percent(tested.accuracy)} of ${student.facts.rows.test.toLocaleString("en")} test texts right${student.thresholds ? " in all classes" : ""}.` : ".") +
