@@ -68,7 +68,8 @@ def faint_texts(browser):
         };
         const paper = luminance(getComputedStyle(document.body).backgroundColor);
         return [...document.querySelectorAll("svg text")].filter((text) => {
-          const { fill, opacity } = getComputedStyle(text), [low, high] = [luminance(fill), paper].sort((a, b) => a - b);
+          const { fill, opacity } = getComputedStyle(text);
+          const [low, high] = [luminance(fill), paper].sort((a, b) => a - b);
           return (high + 0.05) / (low + 0.05) < 4.5 || opacity < 1;
         }).map((text) => text.textContent);
     """)
