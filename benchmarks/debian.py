@@ -15,6 +15,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import dvc.api
 import tables
 from runs import ROOT, WORK, Clone, Setting, git
 
@@ -113,10 +114,11 @@ def run(name: str, setting: Setting) -> dict[str, Any]:
     """Run the whole pipeline, and return its verdict and metrics."""
     clone = Clone(f"debian-{name}", WORK / "debian" / name)
     commit = clone.run(setting.command(clone.data, "student", {}), setting.experiment)
-    page, verdict, prepared, evaluated = (
+    verdict, prepared, evaluated = (
         git(clone.folder, "show", f"{commit}:metrics/{path}")
-        for path in ("report/index.html", "evaluate/verdict.json", "prepare/metrics.json", "evaluate/metrics.json")
+        for path in ("evaluate/verdict.json", "prepare/metrics.json", "evaluate/metrics.json")
     )
+    page = dvc.api.read("metrics/report/index.html", repo=str(clone.folder), rev=commit)
     files.write_text(WORK / f"debian-{name}.html", page)
     return {
         "verdict": json.loads(verdict),

@@ -76,6 +76,8 @@ def read(data: Dataset, teachers: list[str], margin: float) -> Inputs:
     return Inputs(
         labels=data.labels,
         name=f"{student.shape.architecture}-{thousands(student.parameters)}",
+        student=student,
+        unlabelled=data.unlabelled["text"],
         teacher=teacher if teacher in test.probabilities else None,
         validation=Predictions.load(paths.EVALUATE / "validation.parquet"),
         test=test,

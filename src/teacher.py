@@ -48,7 +48,8 @@ def teach(name: str, params: TeacherParams) -> None:
                     f"{checkpoint}: a table cannot be trained. Set `mlm_epochs: 0` in teacher.presets.{name}, or "
                     "teacher.mlm_epochs=0."
                 )
-            probabilities = table.read(Path(checkpoint), data.labels, data.multi_label)
+            columns = params.presets[name].text
+            probabilities = table.read(Path(checkpoint), data.labels, data.multi_label, columns)
             splits = {split: data.split(split)["text"] for split in (*SPLITS, "unlabelled")}
             print(visible(table.coverage(checkpoint, probabilities, splits)))
             probabilities.to_parquet(folder / "table.parquet", index=False)

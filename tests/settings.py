@@ -11,6 +11,7 @@ STUDENT = {
     "architecture": "mlp",
     "subwords": False,
     "layers": 1,
+    "exclude_identifiers": False,
     "vocab_size": 60,
     "embedding_rows": None,
     "informative_share": 0.5,

@@ -117,7 +117,7 @@ def test_wrong_arguments_end_in_one_line_that_is_safe_for_a_terminal(arguments, 
 
 @pytest.mark.parametrize(
     "arguments",
-    [["explain", "happy \udcff"], ["explain", "x", "--label", "\udcff"], ["predict", "--column", "\udcff"],
+    [["explain", "happy \udcff"], ["explain", "x", "--label", "\udcff"], ["predict", "--text", "\udcff"],
      ["page", "-o", "none.html", "--title", "\udcff"], ["serve", "--host", "\udcff"]],
 )  # fmt: skip
 def test_an_argument_that_is_no_text_is_refused_in_one_line(arguments, model, capsys):

@@ -2,12 +2,14 @@
 
 import csv
 import dataclasses
+import datetime
 import io
 import json
 import subprocess
 import sys
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -129,10 +131,81 @@ def test_no_rows_are_no_error(model, target, tmp_path, capsys):
     assert answers(tmp_path / target) == ([], [])
 
 
+KEPT = {
+    "id": [7, 8, 9],
+    "subject": ["card", "", None],
+    "body": ["the ab", 'not, "good"\r\nline', "ab"],
+    "tags": [["a", "b"], [], ["c"]],
+}
+
+
+@pytest.mark.parametrize("source", ["a.csv", "a.jsonl", "a.parquet"])
+@pytest.mark.parametrize("target", ["b.jsonl", "b.csv", "b.tsv", "b.parquet"])
+def test_kept_columns_stay_beside_their_answers(model, source, target, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(read, "ROWS", 2)  # more than one batch
+    frame = pd.DataFrame(KEPT)
+    if source == "a.csv":
+        frame.to_csv(tmp_path / source, index=False)
+    elif source == "a.jsonl":
+        frame.to_json(tmp_path / source, orient="records", lines=True)
+    else:
+        frame.assign(day=[datetime.date(2024, 1, day) for day in (1, 2, 3)]).to_parquet(tmp_path / source)
+    keep = "id,body,tags" + ",day" * (source == "a.parquet")
+    options = ("--text", "subject,body", "--keep", keep, "-o", tmp_path / target)
+    call(capsys, "predict", model, tmp_path / source, *options)
+    rows = records(tmp_path / target)
+    assert list(rows[0]) == [*keep.split(","), "label", "probability"]
+    assert [int(row["id"]) for row in rows] == KEPT["id"]
+    assert [row["body"] for row in rows] == KEPT["body"]
+    texts = ["card the ab", 'not, "good"\r\nline', "ab"]
+    assert [row["label"] for row in rows] == Student.load(model).predict(texts).tolist()
+    if target == "b.parquet" and source == "a.parquet":
+        kept = pq.read_table(tmp_path / source)["day"]
+        assert pq.read_table(tmp_path / target)["day"] == kept
+        assert [list(row["tags"]) for row in rows] == KEPT["tags"]
+    elif source != "a.csv" and target == "b.jsonl":
+        assert [row["tags"] for row in rows] == KEPT["tags"]
+    elif source == "a.parquet":
+        assert [row["day"] for row in rows] == ["2024-01-01", "2024-01-02", "2024-01-03"]
+        assert [json.loads(row["tags"]) for row in rows] == KEPT["tags"]
+
+
+def test_lines_stay_beside_their_answers(model, tmp_path):
+    out, _ = run("predict", model, "--keep", "text", given=b"the ab\nnot good\n")
+    assert [json.loads(line)["text"] for line in out.splitlines()] == ["the ab", "not good"]
+    assert "standard input" not in out
+    _, says = run("predict", model, "--keep", "id", given=b"the ab\n", expected=1)
+    assert says == "error: --keep: standard input is a text file, which has only `text` (found: id).\n"
+
+
+@pytest.mark.parametrize("target", ["b.jsonl", "b.csv", "b.parquet"])
+def test_no_rows_have_kept_columns_too(model, target, tmp_path, capsys):
+    call(capsys, "predict", model, write(tmp_path / "a.csv", []), "--keep", "id", "-o", tmp_path / target)
+    assert records(tmp_path / target) == []
+    header = {"b.csv": "id,label,probability\n"}.get(target)
+    assert header is None or (tmp_path / target).read_text() == header
+
+
+def test_columns_that_cannot_be_kept_are_named(model, tmp_path, capsys):
+    (tmp_path / "a.csv").write_text("id,label,text\n1,x,the ab\n")
+    command = ("predict", model, tmp_path / "a.csv", "--keep")
+    assert refused(*command, "label").startswith("--keep: the predictions have a column 'label' of their own. Rename")
+    assert "no column 'idd' (found: 'id', 'label', 'text'). Name columns that are there." in refused(*command, "idd")
+    assert "a text file has labels only" in refused(*command, "id", "-o", tmp_path / "b.txt")
+    assert not (tmp_path / "b.txt").exists()
+    for names in ("", "id,id", "id,"):
+        with pytest.raises(SystemExit):
+            call(capsys, *command, names)
+        assert "must be different names, separated by commas" in capsys.readouterr().err
+    (tmp_path / "b.csv").write_text('"a, b",text\n1,the ab\n')
+    out = call(capsys, "predict", model, tmp_path / "b.csv", "--keep", '"a, b"')
+    assert json.loads(out)["a, b"] == "1"
+
+
 def test_another_column(model, tmp_path, capsys):
     (tmp_path / "a.csv").write_text("body\nthe ab\n")
-    assert "no column 'text' (found: 'body'). Name one with --column" in refused("predict", model, tmp_path / "a.csv")
-    assert json.loads(call(capsys, "predict", model, tmp_path / "a.csv", "--column", "body"))["label"]
+    assert "no column 'text' (found: 'body'). Set --text body" in refused("predict", model, tmp_path / "a.csv")
+    assert json.loads(call(capsys, "predict", model, tmp_path / "a.csv", "--text", "body"))["label"]
 
 
 BAD = {

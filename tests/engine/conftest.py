@@ -24,5 +24,5 @@ def lengths(tmp_path):
 def deadly(lengths, tmp_path):
     """A task of five jobs, one of which kills the first process that does it; the jobs, and their texts."""
     texts = ["a", "b", "die", "d", "e"]
-    jobs = shards.plan([make_pool(tmp_path / "pool.parquet", texts, 1)], "text")
-    return shards.Task(lengths, "text", str(tmp_path / "out"), "mine"), jobs, texts
+    jobs = shards.plan([make_pool(tmp_path / "pool.parquet", texts, 1)], ["text"])
+    return shards.Task(lengths, ["text"], str(tmp_path / "out"), "mine"), jobs, texts

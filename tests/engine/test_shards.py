@@ -21,9 +21,9 @@ from tests.tables import make_pool
 def test_every_engine_gives_the_same_results_and_does_no_shard_twice(lengths, tmp_path, engine):
     texts = ["x" * i for i in range(10)]
     first, second = make_pool(tmp_path / "a.parquet", texts[:7], 3), make_pool(tmp_path / "b.parquet", texts[7:], 3)
-    jobs = shards.plan([first, second], "text")
+    jobs = shards.plan([first, second], ["text"])
     assert [job["rows"] for job in jobs] == [3, 3, 1, 3]
-    task = shards.Task(lengths, "text", str(tmp_path / "out"), "mine")
+    task = shards.Task(lengths, ["text"], str(tmp_path / "out"), "mine")
     (tmp_path / "out").mkdir()  # by a run that was killed early
     counted = []
     done = shards.process(task, jobs, engine, counted.append)
@@ -44,7 +44,7 @@ def test_every_engine_gives_the_same_results_and_does_no_shard_twice(lengths, tm
     assert lengths.processed() == sorted(texts + texts[:3] + texts[6:])
 
     with pytest.raises(PotstillError, match="holds the results of another model or input"):
-        shards.process(shards.Task(lengths, "text", task.folder, "another"), jobs, engine)
+        shards.process(shards.Task(lengths, ["text"], task.folder, "another"), jobs, engine)
 
 
 @pytest.mark.parametrize("name", ["000000.parquet", "000007.parquet"])
@@ -52,28 +52,28 @@ def test_a_folder_that_is_not_ours_is_not_written_to(name, lengths, tmp_path):
     pool = make_pool(tmp_path / "a.parquet", ["a", "b", "c"], 1)
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / name).write_text("precious")
-    task = shards.Task(lengths, "text", str(tmp_path / "out"), "mine")
+    task = shards.Task(lengths, ["text"], str(tmp_path / "out"), "mine")
     with pytest.raises(PotstillError, match="in it would be overwritten"):
-        shards.process(task, shards.plan([pool], "text"), ENGINES["one"])
+        shards.process(task, shards.plan([pool], ["text"]), ENGINES["one"])
     assert [(path.name, path.read_text()) for path in (tmp_path / "out").iterdir()] == [(name, "precious")]
-    file = shards.Task(lengths, "text", str(tmp_path / "out" / name), "mine")
+    file = shards.Task(lengths, ["text"], str(tmp_path / "out" / name), "mine")
     with pytest.raises(PotstillError, match="it is a file"):
-        shards.process(file, shards.plan([pool], "text"), ENGINES["one"])
+        shards.process(file, shards.plan([pool], ["text"]), ENGINES["one"])
 
 
 def test_a_run_that_was_killed_before_its_first_marker_goes_on(lengths, tmp_path):
     pool = make_pool(tmp_path / "a.parquet", ["a", "b", "c"], 1)
-    task = shards.Task(lengths, "text", str(tmp_path / "out"), "mine")
+    task = shards.Task(lengths, ["text"], str(tmp_path / "out"), "mine")
     task.claim()
     (tmp_path / "out" / "000001.parquet").write_text("half")
-    jobs = shards.plan([pool], "text")
+    jobs = shards.plan([pool], ["text"])
     assert len(shards.process(task, jobs, ENGINES["one"])) == len(jobs)
 
 
 def test_a_damaged_shard_is_done_again(lengths, tmp_path):
     texts = ["x" * i for i in range(6)]
-    jobs = shards.plan([make_pool(tmp_path / "pool.parquet", texts, 3)], "text")
-    task = shards.Task(lengths, "text", str(tmp_path / "out"), "mine")
+    jobs = shards.plan([make_pool(tmp_path / "pool.parquet", texts, 3)], ["text"])
+    task = shards.Task(lengths, ["text"], str(tmp_path / "out"), "mine")
     done = shards.process(task, jobs, ENGINES["one"])
     damaged = tmp_path / "out/000001.parquet"
     content = damaged.read_bytes()
@@ -88,9 +88,9 @@ def test_a_damaged_shard_is_done_again(lengths, tmp_path):
 
 @everywhere
 def test_an_error_of_a_worker_is_raised_as_one_line(lengths, tmp_path, engine):
-    jobs = shards.plan([make_pool(tmp_path / "pool.parquet", ["a", "bad", "c"], 1)], "text")
+    jobs = shards.plan([make_pool(tmp_path / "pool.parquet", ["a", "bad", "c"], 1)], ["text"])
     with pytest.raises(PotstillError, match=r"^a bad text$"):
-        shards.process(shards.Task(lengths, "text", str(tmp_path / "out"), "mine"), jobs, engine)
+        shards.process(shards.Task(lengths, ["text"], str(tmp_path / "out"), "mine"), jobs, engine)
 
 
 @pytest.mark.parametrize(
@@ -106,9 +106,9 @@ def test_a_pool_that_cannot_be_read(tmp_path, table, reason):
     if table:
         pd.DataFrame(table).to_parquet(path)
     with pytest.raises(PotstillError, match=reason):
-        shards.plan([str(path)], "text")
+        shards.plan([str(path)], ["text"])
     with pytest.raises(PotstillError, match=reason):
-        shards.plan([path.as_uri()], "text")
+        shards.plan([path.as_uri()], ["text"])
 
 
 DRIVER = """
@@ -128,7 +128,7 @@ if __name__ == "__main__":
         "two": partial(local.each, processes=2),
         "ray": partial(ray.each, actors=2, address=None, gpu=False),
     }[engine]
-    shards.process(shards.Task(Slow(Path(seen)), "text", out, "mine"), shards.plan([pool], "text"), engine)
+    shards.process(shards.Task(Slow(Path(seen)), ["text"], out, "mine"), shards.plan([pool], ["text"]), engine)
 """
 
 
@@ -152,10 +152,10 @@ def test_a_driver_that_dies_loses_nothing(lengths, tmp_path, engine):
     process.wait()
     _, alive = psutil.wait_procs(workers, timeout=30)
     assert not alive, "the workers outlived the driver"
-    task = shards.Task(lengths, "text", str(out), "mine")
+    task = shards.Task(lengths, ["text"], str(out), "mine")
     before = {texts[number] for number in task.done()}
     assert 5 <= len(before) < len(texts)
-    shards.process(task, shards.plan([pool], "text"), ENGINES["two"])
+    shards.process(task, shards.plan([pool], ["text"]), ENGINES["two"])
     assert pd.read_parquet(out)["length"].tolist() == [7] * len(texts)
     assert not {text for text in before if lengths.processed().count(text) > 1}
 
@@ -164,8 +164,8 @@ def test_a_driver_that_dies_loses_nothing(lengths, tmp_path, engine):
 def test_the_work_of_a_damaged_marker_is_repeated(teacher_folder, tmp_path, change):
     pool = tmp_path / "pool.parquet"
     pd.DataFrame({"text": [f"happy {i}" for i in range(6)]}).to_parquet(pool, index=False, row_group_size=3)
-    jobs = shards.plan([str(pool)], "text")
-    task = shards.Task(lambda texts: (pq.read_table(pool), {"cut": 0}), "text", str(tmp_path), "m", ("cut",))
+    jobs = shards.plan([str(pool)], ["text"])
+    task = shards.Task(lambda texts: (pq.read_table(pool), {"cut": 0}), ["text"], str(tmp_path), "m", ("cut",))
     done = shards.process(task, jobs, lambda task, jobs: local.each(task, jobs, 1))
     marker = tmp_path / "_000001.done"
     marked = json.loads(marker.read_text())

@@ -143,6 +143,50 @@ def test_columns_go_by_the_names_given(project: Project) -> None:
     assert data.labels == ["down", "up"]
 
 
+PARTS = [
+    ("card", "declined at the till"),
+    ("", "where is it"),
+    ("help", ""),
+    (None, "lost"),
+    ("  ", "a, b"),
+    ("x", None),
+]
+JOINED = ["card declined at the till", "where is it", "help", "lost", "a, b", "x"]
+
+
+@pytest.mark.parametrize("ending", ["csv", "tsv", "jsonl", "parquet"])
+def test_several_text_columns_are_joined(project: Project, ending: str, capsys) -> None:
+    three_splits(project)
+    for name in ("train.csv", "val.csv", "test.csv"):
+        frame = pd.read_csv(project.data / name)
+        parts = frame["text"].str.split(" ", expand=True)
+        frame.assign(body=parts[1], subject=parts[0])[["label", "body", "subject"]].to_csv(
+            project.data / name, index=False
+        )
+    frame = pd.DataFrame([*PARTS, (None, None)], columns=["subject", "body"])
+    path = project.data / f"new.{ending}"
+    if ending == "jsonl":
+        frame.to_json(path, orient="records", lines=True)
+    elif ending == "parquet":
+        frame.to_parquet(path)
+    else:
+        frame.to_csv(path, index=False, sep="\t" if ending == "tsv" else ",")
+    data, _ = project.prepare(text=["subject", "body"], unlabelled=[path.name])
+    assert data.unlabelled["text"].tolist() == JOINED
+    assert data.train["text"].tolist() == [text for text, _ in rows(20)]
+    unit = "line" if ending == "jsonl" else "row"
+    assert f"mine/{path.name}: {unit} 7 has no text and is left out\n" in capsys.readouterr().err
+    project.fails("no column 'title' (found: 'label', 'body', 'subject'). Set", text=["title", "body"])
+
+
+def test_a_label_beside_several_texts_is_no_text(project: Project) -> None:
+    # Rows that two stray quotes have merged are found by the column of the label, not of the second text.
+    lines = [f"subject {i},body {i},{('bad', 'good')[i % 2]}" for i in range(20)]
+    merged = ['a,"b', *lines[:4], 'c",good']
+    write_file(project.data / "train.csv", "subject,body,label\n" + "\n".join([*lines, *merged]))
+    project.fails("row 21 (lines 22 to 27) opens a quote that a later line closes", text=["subject", "body"])
+
+
 def test_unlabelled_text_comes_from_lines_and_tables(project: Project) -> None:
     three_splits(project)
     (project.data / "more").mkdir()
@@ -235,9 +279,9 @@ def test_damaged_tables(project: Project) -> None:
 
 def test_missing_column(project: Project) -> None:
     three_splits(project)
-    project.fails("mine/train.csv: no column 'mood'", "'text', 'label'", "`prepare.label`", label="mood")
+    project.fails("mine/train.csv: no column 'mood'", "'text', 'label'", "Set prepare.label=label.", label="mood")
     pd.DataFrame({"tweet": ["a"]}).to_csv(project.data / "more.csv", index=False)
-    project.fails("mine/more.csv: no column 'text'", "tweet", "`prepare.text`", unlabelled=["more.csv"])
+    project.fails("mine/more.csv: no column 'text'", "tweet", "Set prepare.text=tweet.", unlabelled=["more.csv"])
 
 
 def test_line_without_semicolon(project: Project) -> None:

@@ -92,7 +92,13 @@ def test_a_damaged_hub_folder(project: Project, name: str, content: str) -> None
 def test_hub_mistakes_name_the_key(project: Project) -> None:
     save_in_hub_form(project.root / "saved")
     hub = {"dataset": str(project.root / "saved"), "config": None, "revision": None}
-    project.fails("no column 'text'", "sentence", "`prepare.text`", source="hub", hub=hub)
+    project.fails(
+        "no columns 'text' and 'label'",
+        "sentence",
+        "Set prepare.text=sentence, prepare.label=mood",
+        source="hub",
+        hub=hub,
+    )
     columns = {"source": "hub", "text": "sentence", "label": "mood"}
     project.fails("no split 'dev'", "`prepare.validation`", hub=hub, validation="dev", **columns)
     project.fails("`prepare.hub.dataset` is null", hub=hub | {"dataset": None}, **columns)
@@ -207,3 +213,14 @@ def test_vectors_of_0_and_1_are_no_ids_that_have_names(project: Project) -> None
     datasets.DatasetDict({"train": made}).save_to_disk(project.root / "saved")
     hub = {"dataset": "saved", "config": None, "revision": None}
     project.fails("saved (train): the labels are multi-hot vectors", multi_label=True, source="hub", hub=hub)
+
+
+def test_several_columns_of_a_hub_data_set_are_joined(project: Project) -> None:
+    import datasets
+
+    texts = {"title": ["a", "", None, " "] * 10, "body": [f"text {i}" for i in range(40)], "label": ["x", "y"] * 20}
+    datasets.DatasetDict({"train": datasets.Dataset.from_dict(texts)}).save_to_disk(project.root / "saved")
+    hub = {"dataset": str(project.root / "saved"), "config": None, "revision": None}
+    data, _ = project.prepare(source="hub", hub=hub, text=["title", "body"])
+    found = [text for split in ("train", "validation", "test") for text in data.split(split)["text"]]
+    assert sorted(found) == sorted(f"{'a ' * (i % 4 == 0)}text {i}" for i in range(40))

@@ -17,6 +17,7 @@ def test_unknown_key(project: Project) -> None:
     [
         ("source", "kaggle"), ("max_labelled", "abc"), ("seed", -1), ("seed", "abc"), ("path", None),
         ("path", ""), ("unlabelled", "more.txt"), ("label_names", ["one"]), ("label_names", ["a", "a"]),
+        ("text", ["a", "a"]), ("text", []),
         ("validation_share", 0), ("test_share", 0.5), ("test_share", "half"),
     ],
 )  # fmt: skip

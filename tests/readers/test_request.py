@@ -35,7 +35,7 @@ def test_two_columns_of_one_name_are_refused(tmp_path, ending):
         ("a.csv", "Text,label", "'Text' differs from it only in case"),
         ("a.csv", " text,label", "' text' differs from it only in white space"),
         ("a.csv", "text\u200b,label", "differs from it only in invisible characters"),
-        ("a.csv", "body,label", "no column 'text' (found: 'body', 'label'). Name one with --column"),
+        ("a.csv", "body,label", "no column 'text' (found: 'body', 'label'). Name one with --text"),
     ],
 )
 def test_a_missing_column_has_its_cause_named(tmp_path, name, header, says):

@@ -130,7 +130,7 @@ def test_names_of_ids_that_differ_in_case_are_printed(project: Project, capsys) 
 def test_an_id_of_thousands_of_digits_is_out_of_range(project: Project) -> None:
     project.table("train.csv", rows(60, labels=(0, 1, "9" * 5000)))
     project.fails(
-        "mine/train.csv: row 3 has",
+        "mine/train.csv: row 3 (also 6, 9, 12 and 16 more) has",
         "but `prepare.label_names` has names for the ids 0 to 1",
         label_names=["a", "b"],
     )
@@ -140,7 +140,7 @@ def test_an_id_of_thousands_of_digits_is_out_of_range(project: Project) -> None:
 def test_a_name_that_yaml_reads_as_a_number_is_to_be_quoted(project: Project, label, name, read) -> None:
     project.table("train.csv", rows(40, labels=(label, "b")))
     project.fails(
-        f"row 1 has the label '{label}', which is '{read}' in `prepare.label_names`. Write it there in the same",
+        f"(also 3, 5, 7 and 16 more) has the label '{label}', which is '{read}' in `prepare.label_names`. Write it ",
         label_names=[name, "b"],
     )
 
@@ -180,7 +180,9 @@ def test_an_invisible_difference_of_a_label_from_its_name_is_described(
 ) -> None:
     project.table("train.csv", rows(40, labels=(label, "b")))
     project.fails(
-        f"mine/train.csv: row 1 has the label {says.format('`prepare.label_names`')}", label_names=[name, "b"]
+        "mine/train.csv: row 1 (also 3, 5, 7 and 16 more) has",
+        f"the label {says.format('`prepare.label_names`')}",
+        label_names=[name, "b"],
     )
 
 
@@ -320,7 +322,13 @@ def test_labels_that_do_not_fit_the_data(project: Project) -> None:
     project.table("train.csv", rows(20, labels=(0, 1, 2)))
     project.table("val.csv", rows(20, labels=(0, 1), word="v"))
     project.table("test.csv", rows(20, labels=(0, 1), word="t"))
-    project.fails("mine/train.csv: row 3 has the label '2'", "ids 0 to 1", label_names=["no", "yes"])
+    project.fails(
+        "mine/train.csv: row 3 (also 6, 9, 12 and 2 more) has the label '2'", "ids 0 to 1", label_names=["no", "yes"]
+    )
     project.table("val.csv", rows(20, labels=(-1,), word="v"))
     project.table("train.csv", rows(20, labels=(-1, 0, 1)))
-    project.fails("mine/train.csv: row 1 has the label '-1'", label_names=["no", "yes"])
+    project.fails(
+        "mine/train.csv: row 1 (also 4, 7, 10 and 3 more) has the label '-1'",
+        "mine/val.csv: row 1",
+        label_names=["no", "yes"],
+    )

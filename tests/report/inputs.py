@@ -17,12 +17,13 @@ from potstill.report.page import render
 from potstill.report.params import ReportParams
 from potstill.report.pictures import draw
 from tests.markup import HOSTILE, INVISIBLE
+from tests.students import student as student_of_words
 from tests.tasks import make_transfer
 
 LABELS = ["joy", "<b>anger</b>", "fear | awe"]
 
 
-PARAMS = ReportParams(samples=2, errors=5, suspects=5)
+PARAMS = ReportParams(samples=2, errors=5, suspects=5, k_anonymity=5)
 STEPS = [{"text": "Take the next larger student, `three`", "command": "dvc exp run -S student.rung=three"}]
 
 
@@ -94,6 +95,8 @@ def make(student=0.9, teacher=0.93, texts=2000, with_teacher=True):
     return Inputs(
         labels=LABELS,
         name="bigru-2.5K",
+        student=student_of_words("mlp"),
+        unlabelled=pd.Series(["the card", "<i>the</i>"]),
         teacher="minilm" if with_teacher else None,
         validation=splits["validation"],
         test=test,

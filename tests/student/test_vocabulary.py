@@ -186,3 +186,56 @@ def test_a_vocabulary_of_fingerprints_has_its_pieces_in_the_order_of_its_rows(op
 def test_only_words_of_the_texts_are_their_own(opinions):
     built = vocabulary.build(*opinions, student_settings())
     assert built.is_own.all()
+
+
+IDENTIFIERS = [
+    "order 4711 of ab12 for Jane.Doe+x@mail.example.org now",
+    "see https://shop.example.org/jane?id=doe or www.example.org/private now",
+    "thanks @janedoe and @bob_x: the 2nd call to +49 (30) 123-45 of DE89 3704 0044 now",
+    "客服12号 请回复 jane@example.org 谢谢",
+]
+LEFT = {
+    "order",
+    "of",
+    "for",
+    "now",
+    "see",
+    "or",
+    "thanks",
+    "and",
+    "the",
+    "call",
+    "to",
+    "客",
+    "服",
+    "号",
+    "请",
+    "回",
+    "复",
+    "谢",
+}
+TARGETS = np.tile([0.5, 0.5], (len(IDENTIFIERS), 1))
+
+
+def test_identifiers_are_no_words_of_the_vocabulary():
+    counts = vocabulary.count(IDENTIFIERS, TARGETS, exclude_identifiers=True)
+    assert {word for word in counts.index if word.isalnum()} == LEFT
+    settings = student_settings(vocab_size=500, fingerprint_bits=None)
+    built = vocabulary.build(IDENTIFIERS, TARGETS, settings, exclude_identifiers=True)
+    assert set(built.entries) == set(counts.index)
+    # Every runtime reads the same words of a text, of which these are unknown.
+    assert built.lookup.row("4711") == built.lookup.row("jane") == built.lookup.row("janedoe") == tokenizer.UNKNOWN
+    assert "jane" in vocabulary.count(IDENTIFIERS, TARGETS).index
+
+
+def test_no_ngram_has_an_identifier():
+    counts = vocabulary.count(["call 4711 now", "write to jane@example.org at once"], TARGETS[:2], 3, True)
+    ngrams = {entry for entry in counts.index if " " in entry}
+    assert ngrams == {"write to", "at once"}
+
+
+def test_pieces_of_the_teacher_may_have_digits():
+    settings = student_settings(vocab_size=500, fingerprint_bits=None, subwords=True)
+    built = vocabulary.build(IDENTIFIERS, TARGETS, settings, pieces=["4", "##7", "2023"], exclude_identifiers=True)
+    assert {"4", "##7", "2023"} < set(built.entries)
+    assert "4711" not in built.entries

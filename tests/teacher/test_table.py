@@ -21,6 +21,16 @@ def test_parquet_works_too(tmp_path):
     assert len(table.read(tmp_path / "t.parquet", ["a", "b"])) == 1
 
 
+def test_the_texts_of_a_table_are_joined_as_those_of_the_data(tmp_path):
+    columns = {"body": ["y", "", "z"], "subject": ["x", "x", None], "a": [0.5, 1, 0], "b": [0.5, 0, 1]}
+    path, texts = write(tmp_path / "t.csv", **columns), ["subject", "body"]
+    assert table.read(path, ["a", "b"], texts=texts)["text"].tolist() == ["x y", "x", "z"]
+    with pytest.raises(PotstillError, match=r"no columns 'body' and 'b' .*has the columns `subject`, `body` and one"):
+        table.read(write(tmp_path / "two.csv", subject=["x"], a=[1.0]), ["a", "b"], texts=texts)
+    with pytest.raises(PotstillError, match="a class is named 'body', like a column of texts"):
+        table.read(path, ["a", "body"], texts=texts)
+
+
 @pytest.mark.parametrize(
     ("columns", "says"),
     [

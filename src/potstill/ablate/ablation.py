@@ -144,7 +144,9 @@ def _student_params(
         "word_dropout": 0.0,
     }
     settings = network | training | changes
-    return DistilParams(**settings, subwords=False, layers=0, sources=None, loss="kl", temperature=1.0)
+    return DistilParams(
+        **settings, subwords=False, layers=0, exclude_identifiers=False, sources=None, loss="kl", temperature=1.0
+    )
 
 
 def _row(texts: int, model: Tfidf | Classifier, validation_accuracy: float, data: Dataset) -> Row:

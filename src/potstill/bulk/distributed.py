@@ -1,5 +1,6 @@
 """Classifying Parquet files on a Ray cluster: `predict`, shard by shard."""
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path, PurePosixPath
 
@@ -26,7 +27,7 @@ def predict(
     source: str,
     folder: str,
     *,
-    column: str,
+    columns: Sequence[str],
     top: int | None,
     threshold: float | None,
     engine: shards.Engine,
@@ -40,7 +41,7 @@ def predict(
         model: a model file.
         source: a file, a folder of `.parquet` files, or a pattern with `*`; a path or a URL, as is `folder`.
         folder: where to write the predictions.
-        column: the name of the column of texts.
+        columns: the names of the columns of the text; several are joined, see `readers.request.join`.
         top, threshold: as in `bulk.predict.predict`.
         engine: does the shards.
         progress: called with the number of rows of each finished shard.
@@ -49,8 +50,8 @@ def predict(
         The number of rows.
 
     Raises:
-        PotstillError: a file is missing, is not Parquet or has no such column; a row has no text; or the folder has the
-            results of another model or source, or is where the source is.
+        PotstillError: a file is missing, is not Parquet or has no such columns; a row has no text; or the folder has
+            the results of another model or source, or is where the source is.
     """
     with shards.filesystem(source) as (system, place):
         found = system.glob(place) if "*" in place else [place]
@@ -64,8 +65,8 @@ def predict(
         if within or (written / "000000.parquet").match(read):
             raise PotstillError(f"{folder}: it is part of the input, {source}. Name another folder.")
         sources = [system.unstrip_protocol(path) for path in sorted(found)]
-        jobs = shards.plan(sources, column)
+        jobs = shards.plan(sources, columns)
         versions = [system.checksum(path) for path in sorted(found)]
-    fingerprint = files.cache_key(files.sha256(model), sources, versions, column, top, threshold)
-    task = shards.Task(partial(_classify, Student.load(model), top, threshold), column, folder, fingerprint)
+    fingerprint = files.cache_key(files.sha256(model), sources, versions, columns, top, threshold)
+    task = shards.Task(partial(_classify, Student.load(model), top, threshold), columns, folder, fingerprint)
     return sum(done["rows"] for done in shards.process(task, jobs, engine, progress))

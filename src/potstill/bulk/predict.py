@@ -13,7 +13,9 @@ from potstill.bulk.fallback import Fallback
 from potstill.bulk.write import LabelSets, TopLabels, writer
 from potstill.core.errors import PotstillError
 from potstill.core.labels import predict_labels
+from potstill.readers import propose
 from potstill.readers.formats import STANDARD, Format, format_of, parse
+from potstill.readers.open import display_name
 from potstill.readers.read import read
 from potstill.readers.request import BadRows, Batch
 from potstill.runtime.model import Classifier, as_list
@@ -102,7 +104,8 @@ def predict(
     *,
     source_format: Format | None = None,
     target_format: Format | None = None,
-    column: str = "text",
+    texts: Sequence[str] = ("text",),
+    carry: Sequence[str] = (),
     top: int | None = None,
     threshold: float | None = None,
     skip_bad: bool = False,
@@ -116,7 +119,8 @@ def predict(
         source, target: files, or `-` for standard input and output.
         source_format, target_format: None to detect it from the file's name; then standard input is txt and standard
             output jsonl.
-        column: the name of the column, or key, of the texts.
+        texts: the names of the columns, or keys, of the text; several are joined, see `readers.request.join`.
+        carry: the names of columns that are written before the predictions; of txt, `text` is the line.
         top: the maximum number of labels to write per text; None for one, or for all labels of a multi-label text.
         threshold: if a text's highest probability is below it, its label is left empty, or the fallback classifies the
             text; None for 0. For multi-label texts the decision threshold of all labels; None for the student's own.
@@ -125,7 +129,7 @@ def predict(
         keep: files that `target` must not overwrite; `source` is always one of them.
 
     Raises:
-        PotstillError: a file cannot be read or written, or a row has no text.
+        PotstillError: a file cannot be read or written, a row has no text, or a column cannot be carried.
     """
     for stream, name in (("input", source), ("output", target)):
         if not name:
@@ -133,17 +137,26 @@ def predict(
     reads, writes = format_of(source, source_format, "txt"), format_of(target, target_format, "jsonl")
     if (name_parts := parse(target)) and name_parts.packed:
         raise PotstillError(f"{target}: potstill writes no compressed files. Leave out the last ending.")
+    if reads == "txt" and set(carry) - {"text"}:
+        raise PotstillError(
+            f"--keep: {display_name(source)} is a text file, which has only `text` (found: {', '.join(carry)})."
+        )
+    carry = list(dict.fromkeys(carry))
+    advise = propose.advise(source, reads, dict.fromkeys(texts, "--text"), "{} {}")
     skipped = BadRows(0 if skip_bad else None)
     rows = passed_on = 0
 
     with writer(target, writes, 0 if source == STANDARD else source, *keep) as out, Progress() as progress:
-        for batch in read(source, reads, [column], skipped):
+        columns = [*texts, *carry]
+        for batch in read(source, reads, columns, skipped, len(texts), as_is=True, advise=advise):
             predictions = classify(student, batch, top, threshold, skip_bad, fallback)
-            out.write(predictions)
+            others = [batch.texts] if reads == "txt" and carry else batch.others
+            out.write(predictions, dict(zip(carry, others, strict=True)))
             rows += len(batch.numbers)
             if isinstance(predictions, TopLabels) and predictions.passed_on is not None:
                 passed_on += int(predictions.passed_on.sum())
             progress.update(len(batch.numbers))
         if not rows:
-            out.write(classify(student, Batch([], []), top, threshold, skip_bad))  # the header, if the format has one
+            # The header, if the format has one.
+            out.write(classify(student, Batch([], []), top, threshold, skip_bad), {name: [] for name in carry})
     return Summary(rows, skipped.count or 0, passed_on)

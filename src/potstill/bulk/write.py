@@ -1,12 +1,13 @@
 """Predictions as tables, and writing them."""
 
 import csv
-import io
+import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -15,7 +16,7 @@ from potstill.core import files
 from potstill.core.errors import PotstillError
 from potstill.core.labels import JOINT
 from potstill.readers.formats import STANDARD, Format, pyarrow
-from potstill.terminal import as_json
+from potstill.terminal import as_json, escaped, finite
 
 
 @dataclass(frozen=True)
@@ -136,6 +137,11 @@ class LabelSets:
             yield values[end - count : end]
 
 
+Kept = Mapping[str, Any]
+"""Columns of the input that are written before the predictions, by name: lists, or Arrow arrays."""
+NOTHING: Kept = MappingProxyType({})
+
+
 def to_txt(predictions: TopLabels | LabelSets) -> str:
     """Return lines with the labels only, a line per text."""
     for label in predictions.labels:
@@ -146,22 +152,57 @@ def to_txt(predictions: TopLabels | LabelSets) -> str:
     return "".join(f"{line}\n" for line in predictions.lines())
 
 
-def to_jsonl(predictions: TopLabels | LabelSets) -> str:
+def to_jsonl(predictions: TopLabels | LabelSets, kept: Kept) -> str:
     """Return a JSON object per text."""
     labels = [as_json(label) for label in predictions.labels]
-    columns = predictions.formatted([*labels, "null"], '"NAME": {}')
+    carried = [[f"{as_json(name)}: {_as_json(value)}" for value in _values(held)] for name, held in kept.items()]
+    columns = [*carried, *predictions.formatted([*labels, "null"], '"NAME": {}')]
     return "".join(f"{{{', '.join(row)}}}\n" for row in zip(*columns, strict=True))
 
 
-def to_csv(predictions: TopLabels | LabelSets, delimiter: str, header: bool) -> str:
+def to_csv(predictions: TopLabels | LabelSets, kept: Kept, delimiter: str, header: bool) -> str:
     """Return CSV or TSV, with a header or without."""
-    text = io.StringIO()
+    lines = _Lines()
     # The csv module quotes a carriage return in a label only if lines end in one.
-    rows = csv.writer(text, delimiter=delimiter, lineterminator="\r\n")
+    rows = csv.writer(lines, delimiter=delimiter, lineterminator="\r\n")
     if header:
-        rows.writerow(predictions.columns())
-    rows.writerows(zip(*predictions.formatted([*predictions.labels, ""]), strict=True))
-    return text.getvalue().replace("\r\n", "\n")
+        rows.writerow([*kept, *predictions.columns()])
+    carried = [list(map(_cell, _values(held))) for held in kept.values()]
+    rows.writerows(zip(*carried, *predictions.formatted([*predictions.labels, ""]), strict=True))
+    return "".join(lines)
+
+
+class _Lines(list[str]):
+    """The lines that a csv writer writes, one at a time, with line feeds at their ends."""
+
+    def write(self, line: str) -> None:
+        self.append(f"{line[:-2]}\n")
+
+
+def _values(held: Any) -> list[Any]:
+    """Return the values of a column that is kept."""
+    return held if isinstance(held, list) else held.to_pylist()
+
+
+def _as_json(value: Any) -> str:
+    """Return a value that is kept as JSON; what JSON does not have, such as a date, as a string."""
+    return escaped(json.dumps(finite(value), ensure_ascii=False, default=str))
+
+
+def _cell(value: Any) -> str:
+    """Return a value that is kept for a cell of CSV: nothing if it is missing, a list as JSON."""
+    if value is None or value != value:
+        return ""
+    return _as_json(value) if isinstance(value, bool | list | dict) else str(value)
+
+
+def to_table(predictions: TopLabels | LabelSets, kept: Kept) -> Any:
+    """Return an Arrow table; columns that are kept from Parquet have their types, others are strings."""
+    table, arrow = predictions.table(), pyarrow()
+    for i, (name, held) in enumerate(kept.items()):
+        strings = [None if value is None else _cell(value) for value in held] if isinstance(held, list) else None
+        table = table.add_column(i, name, held if strings is None else arrow.array(strings, arrow.string()))
+    return table
 
 
 class Writer:
@@ -174,22 +215,38 @@ class Writer:
         self.parquet: Any = None
         self.is_first = True
 
-    def write(self, predictions: TopLabels | LabelSets) -> None:
-        """Write a batch."""
+    def write(self, predictions: TopLabels | LabelSets, kept: Kept = NOTHING) -> None:
+        """Write a batch, after columns of its input that are kept.
+
+        Raises:
+            PotstillError: columns are to be kept in txt, or are named as those of predictions.
+        """
+        if self.is_first and kept:
+            self._check(predictions, kept)
         if self.arrow:
-            table = predictions.table()
+            table = to_table(predictions, kept)
             self.parquet = self.parquet or self.arrow.parquet.ParquetWriter(self.stream, table.schema)
             self.parquet.write_table(table)
+            self.is_first = False
             return
         if self.kind == "txt":
             text = to_txt(predictions)
         elif self.kind == "jsonl":
-            text = to_jsonl(predictions)
+            text = to_jsonl(predictions, kept)
         else:
-            text = to_csv(predictions, "\t" if self.kind == "tsv" else ",", header=self.is_first)
+            text = to_csv(predictions, kept, "\t" if self.kind == "tsv" else ",", header=self.is_first)
         self.is_first = False
         self.stream.write(text.encode())
         self.stream.flush()  # so that a reader of a pipe sees it at once
+
+    def _check(self, predictions: TopLabels | LabelSets, kept: Kept) -> None:
+        if self.kind == "txt":
+            raise PotstillError("--keep: a text file has labels only. Write jsonl, csv or parquet.")
+        if same := [name for name in kept if name in predictions.columns()]:
+            raise PotstillError(
+                f"--keep: the predictions have a column {same[0]!r} of their own. Rename that of the input, or leave "
+                "it out."
+            )
 
 
 @contextmanager

@@ -1,18 +1,31 @@
 """Arguments that commands share."""
 
 import argparse
+import csv
 import math
 import re
 from pathlib import Path
 
 from potstill.core.errors import PotstillError
 from potstill.runtime.model import Classifier, Student
-from potstill.terminal import Parser
+from potstill.terminal import Parser, text
 
 
 def add_model(parser: Parser) -> None:
     """Add the argument `model`."""
     parser.add_argument("model", type=Path, help="a potstill model file, such as models/export/student.pot")
+
+
+def columns(value: str) -> list[str]:
+    """Parse the names of columns, separated by commas; quotes as in CSV let a name contain one.
+
+    Raises:
+        ArgumentTypeError: a name is empty, or there twice.
+    """
+    [names] = csv.reader([text(value)]) if value and len(value.splitlines()) == 1 else [[value]]
+    if not all(names) or len(set(names)) < len(names):
+        raise argparse.ArgumentTypeError(f"must be different names, separated by commas (found: {value[:50]!r})")
+    return names
 
 
 def count(value: str) -> int:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from potstill.bulk import fallback
 from potstill.bulk.predict import Progress, predict
-from potstill.commands.common import add_model, count, number
+from potstill.commands.common import add_model, columns, count, number
 from potstill.core.errors import PotstillError, missing_package, visible
 from potstill.readers.formats import FORMATS, STANDARD
 from potstill.runtime.model import Student
@@ -28,7 +28,10 @@ def arguments(parser: Parser) -> None:
     add("-o", "--output", default=STANDARD, help="the file to write (default: -, standard output)")
     add("--input-format", choices=FORMATS, help="default: by the file's suffix; txt for standard input")
     add("--output-format", choices=FORMATS, help="default: by the file's suffix; jsonl for standard output")
-    add("--column", type=text, metavar="NAME", default="text", help="column, or key, of the texts (default: text)")
+    joined = "columns, or keys, of the text, separated by commas; several are joined by a space, as by `prepare.text`"
+    add("--text", type=columns, metavar="NAMES", default=["text"], help=f"{joined} (default: text)")
+    kept = "columns to write before the predictions, such as id,text (txt: the line is `text`)"
+    add("--keep", type=columns, metavar="NAMES", default=[], help=kept)
     add(
         "--top-k",
         type=count,
@@ -78,7 +81,8 @@ def run(args: argparse.Namespace) -> None:
         args.output,
         source_format=args.input_format,
         target_format=args.output_format,
-        column=args.column,
+        texts=args.text,
+        carry=args.keep,
         top=args.top_k,
         threshold=args.threshold,
         skip_bad=args.skip_bad,
@@ -98,8 +102,8 @@ def run(args: argparse.Namespace) -> None:
 def _run_ray(args: argparse.Namespace) -> None:
     if STANDARD in (args.input, args.output):
         raise PotstillError("--engine ray requires Parquet files and -o with a folder (found: -, a stream). Name both.")
-    if args.fallback or args.skip_bad:
-        raise PotstillError("--engine ray does not support --fallback and --skip-bad. Leave them out.")
+    if args.fallback or args.skip_bad or args.keep:
+        raise PotstillError("--engine ray does not support --fallback, --keep and --skip-bad. Leave them out.")
     try:
         from potstill.bulk import distributed
         from potstill.engine import ray
@@ -110,7 +114,7 @@ def _run_ray(args: argparse.Namespace) -> None:
             args.model,
             args.input,
             args.output,
-            column=args.column,
+            columns=args.text,
             top=args.top_k,
             threshold=args.threshold,
             engine=partial(ray.each, actors=args.workers or 0, address=args.address, gpu=False),

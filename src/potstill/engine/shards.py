@@ -19,7 +19,7 @@ import pyarrow.parquet
 
 from potstill.core import files
 from potstill.core.errors import PotstillError
-from potstill.readers.parquet import open_parquet
+from potstill.readers.parquet import joined, nulls, open_parquet
 
 Job = dict[str, Any]
 Progress = Callable[[int], object]
@@ -34,7 +34,7 @@ class Task:
     Attributes:
         function: returns for the texts of a shard a table with a row per text, and `counts`. It is pickled to the
             workers, and called there once per shard.
-        column: the name of the column of texts.
+        columns: the names of the columns of the text; several are joined, see `readers.request.join`.
         folder: where the results are written: `000000.parquet`, and the marker `_000000.done`, which readers of folders
             of Parquet files ignore.
         fingerprint: identifies the function and the texts. A folder marked with another fingerprint is not written to.
@@ -42,7 +42,7 @@ class Task:
     """
 
     function: Callable[[pa.Array], tuple[pa.Table, dict[str, int]]]
-    column: str
+    columns: Sequence[str]
     folder: str
     fingerprint: str
     counts: tuple[str, ...] = ()
@@ -123,33 +123,34 @@ class Worker:
         return done
 
     def _texts(self, job: Job) -> pa.Array:
-        source, column = job["source"], self._task.column
+        source, columns = job["source"], list(self._task.columns)
         if source != self._source:
             self._opened.close()
-            self._file = self._opened.enter_context(open_parquet(source, column))
+            self._file = self._opened.enter_context(open_parquet(source, columns))
             self._source = source
         with files.reading(source):
-            texts = self._file.read_row_group(job["group"], columns=[column]).column(0)
-            texts.validate(full=True)  # Arrow does not check UTF-8 when it reads
-        if texts.null_count:
+            table = self._file.read_row_group(job["group"], columns=columns)
+            table.validate(full=True)  # Arrow does not check UTF-8 when it reads
+        parts = [table.column(column).cast(pa.string()).combine_chunks() for column in columns]
+        if missing := nulls(parts):
             raise PotstillError(
-                f"{source}: {texts.null_count} rows of row group {job['group']} have no text. Add it, or remove them."
+                f"{source}: {len(missing)} rows of row group {job['group']} have no text. Add it, or remove them."
             )
-        return texts.cast(pa.string()).combine_chunks()
+        return joined(parts)
 
 
 Engine = Callable[[Task, list[Job]], Iterator[Job]]
 
 
-def plan(sources: Sequence[str], column: str) -> list[Job]:
+def plan(sources: Sequence[str], columns: Sequence[str]) -> list[Job]:
     """Return a job for every row group of Parquet files.
 
     Raises:
-        PotstillError: a file is missing, is not Parquet, or has no such column of strings.
+        PotstillError: a file is missing, is not Parquet, or has no such columns of strings.
     """
     jobs: list[Job] = []
     for source in sources:
-        with open_parquet(source, column) as file:
+        with open_parquet(source, columns) as file:
             for group in range(file.num_row_groups):
                 rows = file.metadata.row_group(group).num_rows
                 jobs.append({"number": len(jobs), "source": source, "group": group, "rows": rows})

@@ -84,8 +84,8 @@ def label(
                 system.pipe_file(f"{folder}/copied", b"")
             source, loaded = f"{home}/pool.parquet", f"{home}/teacher"
     labeller = Labeller(loaded, params.batch_size, params.precision)
-    task = shards.Task(labeller, "text", f"{home}/shards", fingerprint, counts=("cut",))
-    done = shards.process(task, shards.plan([source], "text"), _engine(params), progress)
+    task = shards.Task(labeller, ["text"], f"{home}/shards", fingerprint, counts=("cut",))
+    done = shards.process(task, shards.plan([source], ["text"]), _engine(params), progress)
     with files.atomic_write(target) as part:
         part.mkdir()
         shards.gather(task, done, part / FILE)

@@ -4,7 +4,7 @@ from typing import Any
 
 import pandas as pd
 
-from potstill.core.errors import PotstillError
+from potstill.core.errors import PotstillError, join_names
 from potstill.data.clean import comparison_keys
 from potstill.data.dataset import SPLITS, Dataset
 from potstill.prepare.params import PrepareParams
@@ -95,12 +95,12 @@ def _remove_leaks(splits: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, dict[s
 
 
 def _check_examples(train: pd.DataFrame, labels: list[str], train_name: str) -> None:
-    for name, count in zip(labels, count_labels(train["label"], len(labels)), strict=True):
-        if count < 2:
-            raise PotstillError(
-                f"{train_name}: class {name!r} has {count} example{'s' * (count != 1)} (copies of validation and test "
-                "texts are not counted), but 2 are required. Add examples, or remove the class."
-            )
+    counts = dict(zip(labels, count_labels(train["label"], len(labels)), strict=True))
+    if few := [f"{name!r} has {n} example{'s' * (n != 1)}" for name, n in counts.items() if n < 2]:
+        raise PotstillError(
+            f"{train_name}: class {join_names(few)} (copies of validation and test texts are not counted), but 2 are "
+            "required. Add examples, or remove the class."
+        )
 
 
 def _make_missing(

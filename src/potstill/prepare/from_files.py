@@ -10,10 +10,10 @@ import pandas as pd
 from potstill.core.errors import PotstillError
 from potstill.data.dataset import SPLITS
 from potstill.prepare.params import PrepareParams
-from potstill.prepare.without_text import WithoutText
-from potstill.readers import formats
+from potstill.readers import formats, propose
+from potstill.readers.problems import Problems
 from potstill.readers.read import read as read_table
-from potstill.readers.request import row_unit
+from potstill.readers.request import Location, row_unit
 from potstill.readers.tables import RawData, Table, concatenate, find_split, make_table
 
 # How the files of a sharded split are named; some data sets add a hash.
@@ -122,29 +122,26 @@ def _check_file(path: Path, advice: str) -> None:
 
 
 def _labelled(path: Path, params: PrepareParams) -> Table:
+    problems, unit = Problems(), row_unit(_format(path))
+    numbers, columns = _load(path, params, problems, params.label)
     if _format(path) == "txt":
-        numbers, [lines] = _load(path, ["text"])
-        rows = [line.rpartition(";") for line in lines]
-        for number, (_, semicolon, _) in zip(numbers, rows, strict=True):
-            if not semicolon:
-                raise PotstillError(
-                    f"{path}: line {number} has no semicolon. Write every line of a labelled .txt as `text;label`."
-                )
-        missing = WithoutText()
-        kept = missing.keep([text for text, _, _ in rows], numbers, f"{path}: line")
-        missing.tell(str(path), len(kept))
-        numbers, rows = [numbers[i] for i in kept], [rows[i] for i in kept]
-        texts, labels = [text for text, _, _ in rows], [label for _, _, label in rows]
-    else:
-        numbers, [texts, labels] = _load(path, [params.text, params.label])
-    frame = pd.DataFrame({"text": texts, "label": labels}, dtype=object)
-    return make_table(frame, str(path), "text", "label", params.multi_label, numbers, row_unit(_format(path)))
+        lines = list(zip(numbers, *columns, strict=True))
+        for number, line in lines:
+            if ";" not in line:
+                fault = "has no semicolon. Write every line of a labelled .txt as `text;label`."
+                problems.add(Location(str(path), unit, number), fault)
+        numbers = [number for number, line in lines if ";" in line]
+        parts = [line.rpartition(";") for _, line in lines if ";" in line]
+        columns = [[text for text, _, _ in parts], [label for _, _, label in parts]]
+    frame = pd.DataFrame(dict(zip(("text", "label"), columns, strict=True)), dtype=object)
+    return make_table(frame, str(path), params.multi_label, numbers, unit, problems)
 
 
 def _unlabelled(path: Path, params: PrepareParams) -> Table:
-    numbers, [texts] = _load(path, [params.text])
+    problems = Problems()
+    numbers, [texts] = _load(path, params, problems)
     frame = pd.DataFrame({"text": texts}, dtype=object)
-    return make_table(frame, str(path), "text", None, False, numbers, row_unit(_format(path)))
+    return make_table(frame, str(path), False, numbers, row_unit(_format(path)), problems)
 
 
 def _format(path: Path) -> formats.Format:
@@ -154,29 +151,30 @@ def _format(path: Path) -> formats.Format:
     return parsed.format
 
 
-def _load(path: Path, wanted: list[str]) -> tuple[list[int], list[list[Any]]]:
-    """Return the numbers of a table's rows that have a text, and its columns; skip blank lines of a .txt."""
+def _load(
+    path: Path, params: PrepareParams, problems: Problems, label: str | None = None
+) -> tuple[list[int], list[list[Any]]]:
+    """Return the numbers of a table's rows, their texts and the column of labels, if it is named; or the lines of .txt.
+
+    Blank lines of a .txt are skipped.
+    """
     kind = _format(path)
-    missing = WithoutText()
+    wanted = params.text if label is None else [*params.text, label]
     numbers: list[int] = []
-    columns: list[list[Any]] = [[] for _ in wanted]
+    columns: list[list[Any]] = [[] for _ in (["lines"] if kind == "txt" or label is None else ["text", "label"])]
     size, limit = 0, max(LARGE, RATIO * path.stat().st_size)
-    advice = {column: f"Set `prepare.{key}`" for column, key in zip(wanted, ("text", "label"), strict=False)}
-    for batch in read_table(str(path), kind, wanted, missing, advice):
-        texts = batch.texts if kind != "parquet" else batch.texts.to_pylist()
-        if kind == "txt":
-            kept = [i for i, text in enumerate(texts) if text.strip()]
-        else:
-            kept = missing.keep(texts, batch.numbers, f"{path}: {row_unit(kind)}")
-        for column, values in zip((numbers, *columns), (batch.numbers, texts, *batch.others), strict=True):
-            column.extend(values[i] for i in kept)
-        size += sum(len(texts[i]) for i in kept) + ROW * len(kept)
-        if size > limit:
-            raise PotstillError(
-                f"{path}: it unpacks to more than {RATIO} times its {path.stat().st_size:,} bytes. It may be "
-                "made to exhaust memory."
-            )
-    missing.tell(str(path), len(numbers))
-    if not numbers:
-        raise PotstillError(f"{path}: no rows. Add at least one.")
+    keys = dict.fromkeys(params.text, "prepare.text") | ({} if label is None else {label: "prepare.label"})
+    advise = propose.advise(str(path), kind, keys, "{}={}")
+    with problems.collecting():
+        for batch in read_table(str(path), kind, wanted, problems, len(params.text), advise=advise):
+            texts = batch.texts if kind != "parquet" else batch.texts.to_pylist()
+            kept = [i for i, text in enumerate(texts) if kind != "txt" or text.strip()]
+            for column, values in zip((numbers, *columns), (batch.numbers, texts, *batch.others), strict=True):
+                column.extend(values[i] for i in kept)
+            size += sum(map(len, texts)) + ROW * len(texts)
+            if size > limit:
+                raise PotstillError(
+                    f"{path}: it unpacks to more than {RATIO} times its {path.stat().st_size:,} bytes. It may be "
+                    "made to exhaust memory."
+                )
     return numbers, columns

@@ -3,20 +3,24 @@
 import os
 import urllib.error
 import urllib.request
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from potstill.core.errors import PotstillError, exhausted, first_line
 from potstill.data.dataset import SPLITS
 from potstill.prepare.params import Hub, PrepareParams
-from potstill.prepare.without_text import WithoutText
-from potstill.readers import formats, parquet
+from potstill.readers import formats, parquet, propose
+from potstill.readers.request import BadRows, Request
 from potstill.readers.tables import RawData, Table, check_ids, find_split, make_table
 
 if TYPE_CHECKING:
     import datasets
+
+# The types of the values that are looked at to propose columns.
+_SIMPLE = ("string", "large_string", "bool", "int8", "int16", "int32", "int64", "float32", "float64")
 
 
 def read(params: PrepareParams) -> RawData:
@@ -43,7 +47,7 @@ def read(params: PrepareParams) -> RawData:
     unlabelled = []
     for chosen in params.unlabelled:
         frame = _frame(_split(found, chosen, "prepare.unlabelled", name), f"{name} ({chosen})", params.text)
-        unlabelled.append(make_table(frame, f"{name} ({chosen})", params.text, None, numbers=list(frame.index + 1)))
+        unlabelled.append(make_table(frame, f"{name} ({chosen})"))
     if labels is not None:  # two names that are one number, such as 1.1 and 1.10, matter only if both are used
         written = {label for table in splits.values() for label in table.written}
         labels = [label for label in labels if label.strip() in written]
@@ -101,24 +105,34 @@ def _split(splits: "dict[str, datasets.Dataset]", chosen: str, key: str, name: s
     return splits[chosen]
 
 
-def _frame(table: "datasets.Dataset", name: str, text: str, label: str | None = None) -> pd.DataFrame:
-    """Return the columns of text and label of the rows with a text, with values as they are read from Parquet."""
-    wanted = list(dict.fromkeys([text] if label is None else [text, label]))
-    if not set(wanted) <= set(table.column_names):
-        return pd.DataFrame(columns=table.column_names)  # `make_table` reports the missing column
+def _frame(table: "datasets.Dataset", name: str, texts: list[str], label: str | None = None) -> pd.DataFrame:
+    """Return the columns `text` and, if it is named, `label`, with values as they are read from Parquet."""
+    wanted = texts if label is None else [*texts, label]
+    if missing := [column for column in wanted if column not in table.column_names]:
+        keys = dict.fromkeys(texts, "prepare.text") | ({} if label is None else {label: "prepare.label"})
+        first = _first_values(table)
+
+        def advise(missing: Sequence[str]) -> str:
+            return propose.sentence(missing, first, keys, "{}={}")
+
+        raise Request(name, wanted, BadRows(), "row", advise=advise).missing_columns(missing, table.column_names)
     arrow = formats.pyarrow()
-    found = table.select_columns(wanted).with_format("arrow")[:]  # other columns, such as images, are not decoded
-    parquet.check(found.schema.field(text).type, name, text)
+    # Other columns, such as images, are not decoded.
+    found = table.select_columns(list(dict.fromkeys(wanted))).with_format("arrow")[:]
+    for text in texts:
+        parquet.check(found.schema.field(text).type, name, text)
+    held = parquet.joined([found.column(text).cast(arrow.string()) for text in texts])
+    values = {"text": held.to_pylist()}
     if label is not None:
         parquet.check_values(found.schema.field(label).type, name, label)
-    values = {
-        column: [value for chunk in found.column(column).chunks for value in parquet.values(chunk, arrow)]
-        for column in wanted
-    }
-    missing = WithoutText()
-    kept = missing.keep(values[text], range(1, len(found) + 1), f"{name}: row")
-    missing.tell(name, len(kept))
-    return pd.DataFrame(values, dtype=object).iloc[kept].copy()
+        values["label"] = [value for chunk in found.column(label).chunks for value in parquet.values(chunk, arrow)]
+    return pd.DataFrame(values, dtype=object)
+
+
+def _first_values(table: "datasets.Dataset") -> dict[str, list[Any]]:
+    """Return the first values of the columns of strings and numbers."""
+    simple = [name for name, kind in table.features.items() if getattr(kind, "dtype", None) in _SIMPLE]
+    return table.select_columns(simple)[: propose.ROWS] if simple else {}
 
 
 def _class_names(table: "datasets.Dataset", params: PrepareParams) -> list[str] | None:
@@ -131,15 +145,15 @@ def _labelled(table: "datasets.Dataset", name: str, params: PrepareParams, key: 
     frame = _frame(table, name, params.text, params.label)
     names = _class_names(table, params)
     if names is not None and len(frame):
-        found = frame[params.label]
+        found = frame["label"]
         if all(id_ == -1 for id_ in found):
             raise PotstillError(f"{name}: all labels are -1, so they are not published. Set `{key}` to another split.")
         if params.multi_label:
             check_ids(found, name)  # here, as `make_table` gets the names
         name_of = dict(enumerate(names))
-        frame[params.label] = pd.Series(
+        frame["label"] = pd.Series(
             [[name_of.get(id_) for id_ in ids] if isinstance(ids, list) else name_of.get(ids) for ids in found],
             frame.index,
             dtype=object,
         )
-    return make_table(frame, name, params.text, params.label, params.multi_label, list(frame.index + 1))
+    return make_table(frame, name, params.multi_label)

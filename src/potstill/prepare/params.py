@@ -5,6 +5,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, NonNegativeInt, PositiveInt, field_validator
 
 from potstill.core.params import Keys, Section, Seed
+from potstill.readers.columns import Columns
 
 Name = Annotated[str, Field(min_length=1)]
 # A class may be named 1 or 2.5, which YAML reads as a number.
@@ -40,7 +41,7 @@ class PrepareParams(Section):
     validation: Name | None
     test: Name | None
     unlabelled: list[Name]
-    text: Name
+    text: Columns
     label: Name
     label_names: list[LabelName] | None
     multi_label: bool

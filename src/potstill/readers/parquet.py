@@ -4,7 +4,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from decimal import Decimal
 from itertools import islice
 from typing import Any
@@ -14,7 +14,7 @@ import numpy as np
 from potstill.core.errors import PotstillError, exhausted, first_line
 from potstill.readers.formats import STANDARD, pyarrow
 from potstill.readers.open import BLOCK, IS_POINTER, LONGEST, POINTER, binary, display_name
-from potstill.readers.request import BadRows, Batch, Request
+from potstill.readers.request import NO_TEXT, BadRows, Batch, Request, join
 
 SIZE = 1 << 26  # target bytes of text in a batch
 LARGE, RATIO = 1 << 30, 1000  # a row group of more bytes, and of so many times its compressed bytes, is a bomb
@@ -108,11 +108,12 @@ def batches(request: Request, rows: int) -> Iterator[Batch]:
             missing or there twice, a page is damaged, or a row group is a decompression bomb.
     """
     arrow = pyarrow()
-    text = request.columns[0]
+    wanted, carried = request.columns[: request.texts], request.columns[request.texts :]
     with open_file(request.path) as (file, source):
         request.column_indices(file.schema_arrow.names)
-        check(file.schema_arrow.field(text).type, display_name(request.path), text)
-        for column in request.columns[1:]:
+        for column in wanted:
+            check(file.schema_arrow.field(column).type, display_name(request.path), column)
+        for column in () if request.as_is else carried:
             check_values(file.schema_arrow.field(column).type, display_name(request.path), column)
         columns = list(dict.fromkeys(request.columns))
         rows = min(rows, max(1, SIZE // _longest(file, source, request.path, columns)))
@@ -122,22 +123,47 @@ def batches(request: Request, rows: int) -> Iterator[Batch]:
             try:
                 if (batch := next(found, None)) is None:
                     return
-                texts = batch.column(text).cast(arrow.string())
+                parts = {column: batch.column(column).cast(arrow.string()) for column in wanted}
             except (arrow.ArrowException, OSError, ValueError, MemoryError) as error:
                 raise _find_damage(file, request.path, columns, rows, done, error) from None
-            others = {column: batch.column(column) for column in request.columns[1:]}
-            numbers: Sequence[int] = range(done + 1, done + 1 + len(texts))
-            done += len(texts)
-            good = np.ones(len(texts), bool)
-            for i, fault in _faults(texts, others, arrow):
+            others = {column: batch.column(column) for column in carried}
+            numbers: Sequence[int] = range(done + 1, done + 1 + len(batch))
+            done += len(batch)
+            good = np.ones(len(batch), bool)
+            for i, fault in _faults(parts, others, arrow):
                 request.bad_rows.add(request.location(numbers[i]), fault)
                 good[i] = False
             if not good.all():
-                kept = np.flatnonzero(good).tolist()
-                numbers, texts = [numbers[i] for i in kept], texts.filter(arrow.array(good))
+                numbers = [numbers[i] for i in np.flatnonzero(good).tolist()]
+                parts = {column: held.filter(arrow.array(good)) for column, held in parts.items()}
                 others = {column: held.filter(arrow.array(good)) for column, held in others.items()}
-            if len(texts):
-                yield Batch(texts, numbers, [values(others[column], arrow) for column in request.columns[1:]])
+            if numbers:
+                held = [others[column] for column in carried]
+                held = held if request.as_is else [values(column, arrow) for column in held]
+                yield Batch(joined(list(parts.values())), numbers, held)
+
+
+def joined(parts: Sequence[Any]) -> Any:
+    """Return the texts of columns of strings, as one Arrow array; several are joined, see `request.join`."""
+    if len(parts) == 1:
+        return parts[0]
+    arrow = pyarrow()
+    return arrow.array(map(join, zip(*(part.to_pylist() for part in parts), strict=True)), arrow.string())
+
+
+def sample(file: Any, rows: int) -> dict[str, list[Any]]:
+    """Return the first values of the columns of strings and numbers by their names; for proposals only."""
+    arrow = pyarrow()
+    types = arrow.types
+    chosen = [
+        field.name
+        for field in file.schema_arrow
+        if _is_string(field.type, types) or types.is_integer(field.type) or types.is_floating(field.type)
+    ]
+    with suppress(arrow.ArrowException, OSError, ValueError):  # which are reported when it is read
+        batch = next(file.iter_batches(rows, columns=chosen), None)
+        return {name: [] if batch is None else batch.column(name).to_pylist() for name in chosen}
+    return {}
 
 
 def _longest(file: Any, source: Any, path: str, columns: list[str]) -> int:
@@ -206,16 +232,21 @@ def _find_damage(file: Any, path: str, columns: list[str], rows: int, done: int,
     return _damaged_group(path, file.num_row_groups - 1, error)
 
 
-def _faults(texts: Any, others: dict[str, Any], arrow: Any) -> list[tuple[int, str]]:
+def _faults(parts: dict[str, Any], others: dict[str, Any], arrow: Any) -> list[tuple[int, str]]:
     """Return the indices of the rows without a text, or with bytes that are not UTF-8, and what is wrong with each."""
     found: dict[int, str] = {}
-    for column, held in others.items():
-        found |= _undecodable(held, f" in the column {column!r}", arrow)
-    found |= _undecodable(texts, "", arrow)
-    if texts.null_count:
-        missing = np.flatnonzero(texts.is_null().to_numpy(zero_copy_only=False))
-        found |= dict.fromkeys(missing.tolist(), "has no text")
-    return sorted(found.items())
+    for column, held in (others | parts).items():
+        where = "" if len(parts) == 1 and column in parts else f" in the column {column!r}"
+        found |= _undecodable(held, where, arrow)
+    return sorted((found | dict.fromkeys(nulls(list(parts.values())), NO_TEXT)).items())
+
+
+def nulls(parts: Sequence[Any]) -> list[int]:
+    """Return the indices of the rows that have a text in none of their columns."""
+    if not all(part.null_count for part in parts):
+        return []
+    missing = [part.is_null().to_numpy(zero_copy_only=False) for part in parts]
+    return np.flatnonzero(np.logical_and.reduce(missing)).tolist()
 
 
 def _undecodable(values: Any, where: str, arrow: Any) -> dict[int, str]:
@@ -256,17 +287,18 @@ def _digits(value: Decimal) -> str:
 
 
 @contextmanager
-def open_parquet(path: str, column: str) -> Iterator[Any]:
-    """Open a Parquet file as Arrow's `ParquetFile`, and check that a column holds strings.
+def open_parquet(path: str, columns: Sequence[str]) -> Iterator[Any]:
+    """Open a Parquet file as Arrow's `ParquetFile`, and check that some columns hold strings.
 
     Args:
         path: a file, `-` for standard input, or any other URL that fsspec supports.
-        column: the name of the column.
+        columns: the names of the columns.
 
     Raises:
-        PotstillError: the file is missing, not Parquet, or has no such column of strings.
+        PotstillError: the file is missing, not Parquet, or has no such columns of strings.
     """
     with open_file(path) as (file, _):
-        Request(path, [column], BadRows(), "row").column_indices(file.schema_arrow.names)
-        check(file.schema_arrow.field(column).type, display_name(path), column)
+        Request(path, columns, BadRows(), "row").column_indices(file.schema_arrow.names)
+        for column in columns:
+            check(file.schema_arrow.field(column).type, display_name(path), column)
         yield file

@@ -6,14 +6,15 @@ are never dropped or merged silently.
 
 import csv
 import io
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
+from itertools import islice
 from typing import Any
 
 from potstill.readers import parquet
 from potstill.readers.formats import Format
 from potstill.readers.open import read_blocks
-from potstill.readers.request import BadRows, Batch, Request, row_unit
+from potstill.readers.request import Advise, BadRows, Batch, Request, join, row_unit
 from potstill.readers.rows import READERS, Piece, blank, parse, split_tsv, undecodable
 
 ROWS = 1 << 14  # rows of a batch, at most
@@ -21,25 +22,41 @@ SIZE = 1 << 25  # characters of a batch, after which no more rows are added
 
 
 def read(
-    path: str, kind: Format, columns: Sequence[str], bad_rows: BadRows, advice: Mapping[str, str] | None = None
+    path: str,
+    kind: Format,
+    columns: Sequence[str],
+    bad_rows: BadRows,
+    texts: int = 1,
+    as_is: bool = False,
+    advise: Advise = Request.advise,
 ) -> Iterator[Batch]:
     """Read a table.
 
     Args:
         path: the file, or `-` for standard input.
         kind: its format.
-        columns: the column, or key, that holds the text, then those of other values; not used for txt. Other columns
+        columns: the columns, or keys, that hold the text, then those of other values; not used for txt. Other columns
             are not checked.
         bad_rows: what to do with bad rows.
-        advice: what to do where a column is missing, by column.
+        texts: how many columns hold the text. Several are joined, see `request.join`.
+        as_is: whether the other columns are only carried along: those of Parquet may be of any type, and are given as
+            Arrow arrays.
+        advise: what to do where columns are missing.
 
     Raises:
         PotstillError: the file is missing or damaged, has no such column or has it twice, or has a bad row.
     """
-    request = Request(path, columns, bad_rows, row_unit(kind), advice or {})
+    request = Request(path, columns, bad_rows, row_unit(kind), texts, as_is, advise)
     if kind == "parquet":
         return parquet.batches(request, ROWS)
-    return _batches(READERS[kind](request, read_blocks(path)))
+    pieces = READERS[kind](request, read_blocks(path))
+    return _batches(pieces if texts == 1 or kind == "txt" else (_joined(piece, texts) for piece in pieces))
+
+
+def _joined(piece: Piece, texts: int) -> Piece:
+    """Return a piece whose first columns are joined to one."""
+    joined = [join(parts) for parts in zip(*piece.columns[:texts], strict=True)]
+    return piece._replace(columns=[joined, *piece.columns[texts:]])
 
 
 def names(path: str, kind: Format) -> list[str]:
@@ -47,20 +64,42 @@ def names(path: str, kind: Format) -> list[str]:
     if kind == "parquet":
         with parquet.open_file(path) as (file, _):
             return list(file.schema_arrow.names)
-    if kind == "txt":
-        return []
+    return list(next(_first_rows(path, kind), []))
+
+
+def sample(path: str, kind: Format, rows: int) -> dict[str, list[Any]]:
+    """Return the first values of a table's columns by their names, as far as it can be read; for proposals only.
+
+    Of Parquet, values that are neither strings nor numbers are left out.
+    """
+    if kind == "parquet":
+        with parquet.open_file(path) as (file, _):
+            return parquet.sample(file, rows)
+    found = _first_rows(path, kind)
+    if kind == "jsonl":
+        objects = list(islice(found, rows))
+        keys = dict.fromkeys(key for row in objects for key in row)
+        return {key: [row.get(key) for row in objects] for key in keys}
+    header: list[str] = next(found, [])
+    whole = [row for row in islice(found, rows) if len(row) == len(header)]
+    return {name: [row[i] for row in whole] for i, name in enumerate(header)}
+
+
+def _first_rows(path: str, kind: Format) -> Iterator[Any]:
+    """Yield the rows of csv or tsv as lists, with the header, and of jsonl as objects, up to one that is damaged."""
     with suppress(ValueError, RecursionError, csv.Error):
-        for block in read_blocks(path):
+        for block in () if kind == "txt" else read_blocks(path):
             lines = io.StringIO(block.text, newline="\n")
             if kind == "jsonl":
                 objects = (parse(line) for line in lines if line.strip())
-                rows: Iterable[list[str]] = (list(row) if isinstance(row, dict) else [] for row in objects)
+                rows: Iterable[Any] = (row if isinstance(row, dict) else {} for row in objects)
             else:
                 rows = csv.reader(lines) if kind == "csv" else (split_tsv(line.rstrip("\r\n")) for line in lines)
             for row in rows:
+                if block.foreign and undecodable(row, block.foreign):
+                    return
                 if kind == "jsonl" or not blank(row, []):
-                    return [] if block.foreign and undecodable(row, block.foreign) else row
-    return []
+                    yield row
 
 
 def _batches(pieces: Iterable[Piece]) -> Iterator[Batch]:

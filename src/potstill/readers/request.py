@@ -2,9 +2,9 @@
 
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 from potstill.core.errors import PotstillError
 from potstill.readers.formats import Format
@@ -30,8 +30,37 @@ class Batch:
     others: Sequence[list[Any]] = ()
 
 
+class Location(NamedTuple):
+    """The place of a row, which as a string is "train.csv: row 8".
+
+    Attributes:
+        name: of the file, or of the split of a data set.
+        unit: how it counts rows, `row` or `line`.
+        number: of the row.
+    """
+
+    name: str
+    unit: str
+    number: int
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.unit} {self.number}"
+
+
 class BadRowError(PotstillError):
     """A row that has no text to classify."""
+
+
+NO_TEXT = "has no text"
+"""The fault of a row without a text."""
+
+Advise = Callable[[Sequence[str]], str]
+"""Returns, given the columns that are missing, what to do, without the full stop."""
+
+
+def join(parts: Iterable[str | None]) -> str:
+    """Return the text of a row with several text columns: those that are not blank, joined by a space."""
+    return " ".join(part for part in parts if part and not part.isspace())
 
 
 @dataclass
@@ -46,7 +75,7 @@ class BadRows:
     count: int | None = None
     alternative: str = "skip such rows with --skip-bad"
 
-    def add(self, location: str, fault: str) -> None:
+    def add(self, location: Location, fault: str) -> None:
         """Count a bad row, whose fault ends in a full stop if it says what to do.
 
         Raises:
@@ -64,50 +93,53 @@ class Request:
 
     Attributes:
         path: the file, or `-` for standard input.
-        columns: the column, or key, of the text, then those of other values; not used for txt.
+        columns: the columns, or keys, of the text, then those of other values; not used for txt.
         bad_rows: what to do with bad rows.
         unit: how rows are counted, see `row_unit`.
-        advice: what to do where a column is missing, by column.
+        texts: how many columns hold the text. Several are joined, see `join`.
+        as_is: whether the other columns are only carried along: of any type, and no evidence of where a row ends.
+        advise: what to do where columns are missing.
     """
 
     path: str
     columns: Sequence[str]
     bad_rows: BadRows
     unit: str
-    advice: Mapping[str, str] = field(default_factory=dict)
+    texts: int = 1
+    as_is: bool = False
+    advise: Advise = lambda missing: "Name one with --text"
 
-    def location(self, number: int) -> str:
+    def location(self, number: int) -> Location:
         """Return the place of a row, for a message."""
-        return f"{display_name(self.path)}: {self.unit} {number}"
+        return Location(display_name(self.path), self.unit, number)
 
-    def missing_column(self, column: str, found: Sequence[str], separator: str = "") -> PotstillError:
-        """Return the error for a column that is missing, with its probable cause."""
-        return PotstillError(f"{display_name(self.path)}: no column {self.missing(column, found, separator)}.")
+    def missing_columns(self, missing: Sequence[str], found: Sequence[str], separator: str = "") -> PotstillError:
+        """Return the error for columns that are missing, with its probable cause."""
+        which = self.missing("column", missing, found, separator)
+        return PotstillError(f"{display_name(self.path)}: no {which}.")
 
-    def missing(self, name: str, found: Sequence[str], separator: str = "") -> str:
-        """Return the missing column or key in quotes, those that were found, and what to do.
+    def missing(self, kind: str, missing: Sequence[str], found: Sequence[str], separator: str = "") -> str:
+        """Return the missing columns or keys in quotes, those that were found, and what to do.
 
         Args:
-            name: the column or key.
-            found: the names of the columns or keys that are there.
+            kind: `column` or `key`.
+            missing: the names of those that are missing.
+            found: the names of those that are there.
             separator: of the fields, in csv and tsv.
         """
         has = ", ".join(map(quoted, found)) or "none"
         has = has if len(has) <= 300 else f"{has[:300]}…"
-        advice = self.advice.get(name, "Name one with --column")
-        if separator and len(found) == 1:
-            for other, other_name in _DELIMITERS.items():
-                if other != separator and name in [part.strip(' "') for part in found[0].split(other)]:
-                    needed = _DELIMITERS[separator]
-                    advice = f"The columns are separated by {other_name}, not by {needed}: save the file with {needed}"
-                    if other in ",\t":
-                        advice += f", or rename it to {'.csv' if other == ',' else '.tsv'}"
+        advice = _other_delimiter(missing, found, separator)
         if found and found[0].lower().startswith("sep="):
             advice = "The first line is for Excel only: remove it"
-        similar = next((other for other in found if folded(other) == folded(name)), None)
-        if similar is not None:
-            advice = f"{quoted(similar)} differs from it only in {describe_difference(similar, name)}. {advice}"
-        return f"{quoted(name)} (found: {has}). {advice}"
+        similar = [(other, name) for name in missing for other in found if folded(other) == folded(name)]
+        if similar:
+            other, name = similar[0]
+            its = "it" if len(missing) == 1 else quoted(name)
+            differs = f"{quoted(other)} differs from {its} only in {describe_difference(other, name)}"
+            advice = f"{differs}. {advice or self.advise(missing)}"
+        names = " and ".join(filter(None, [", ".join(map(quoted, missing[:-1])), quoted(missing[-1])]))
+        return f"{kind}{'s' * (len(missing) > 1)} {names} (found: {has}). {advice or self.advise(missing)}"
 
     def column_indices(self, header: Sequence[str], separator: str = "") -> list[int]:
         """Return the index of each column in the header.
@@ -117,13 +149,23 @@ class Request:
         """
         if not header:
             raise PotstillError(f"{display_name(self.path)}: the file is empty.")
+        if missing := [column for column in dict.fromkeys(self.columns) if column not in header]:
+            raise self.missing_columns(missing, header, separator)
         for column in self.columns:
-            if column not in header:
-                raise self.missing_column(column, header, separator)
             if header.count(column) > 1:
                 same = f"{header.count(column)} columns are named {quoted(column)}"
                 raise PotstillError(f"{display_name(self.path)}: {same}. Rename all but one.")
         return [header.index(column) for column in self.columns]
+
+
+def _other_delimiter(missing: Sequence[str], found: Sequence[str], separator: str) -> str:
+    """Return what to do with a table whose columns another character separates; empty if none does."""
+    for other, name in _DELIMITERS.items() if separator and len(found) == 1 else ():
+        if other != separator and set(missing) & {part.strip(' "') for part in found[0].split(other)}:
+            needed = _DELIMITERS[separator]
+            rename = f", or rename it to {'.csv' if other == ',' else '.tsv'}" if other in ",\t" else ""
+            return f"The columns are separated by {name}, not by {needed}: save the file with {needed}{rename}"
+    return ""
 
 
 def quoted(name: str) -> str:

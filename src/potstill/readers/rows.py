@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from potstill.core.errors import SURROGATE, PotstillError, visible
 from potstill.core.labels import JOINT
 from potstill.readers.open import BLOCK, LONGEST, Block, display_name
-from potstill.readers.request import Request, quoted
+from potstill.readers.request import NO_TEXT, Request, quoted
 
 csv.field_size_limit(LONGEST)  # the default, 131,072 characters, is too short for long texts
 
@@ -150,19 +150,19 @@ def _check_object(request: Request, line: str, foreign: str | None, number: int)
     for column in request.columns:
         if isinstance(row, _Repeated) and row.keys_found.count(column) > 1:
             raise PotstillError(f"{request.location(number)} has the key {quoted(column)} twice. Rename one of them.")
-        if column not in row:
-            return row, (foreign and undecodable(row, foreign)) or f"has no key {request.missing(column, list(row))}."
+    if missing := [column for column in dict.fromkeys(request.columns) if column not in row]:
+        return row, (foreign and undecodable(row, foreign)) or f"has no {request.missing('key', missing, list(row))}."
     values = [row[column] for column in request.columns]
-    return row, _not_a_text(values[0]) or undecodable(values, foreign)
+    return row, _not_a_text(values[: request.texts]) or undecodable(values, foreign)
 
 
-def _not_a_text(value: Any) -> str | None:
-    """Describe a value that is not a string; None if it is one, even if it is empty."""
-    if isinstance(value, str):
-        return None
-    if value is None or value != value:
-        return "has no text"
-    return f"holds {_abbreviated(value)}, which is not a string. Put texts in quotes."
+def _not_a_text(values: Sequence[Any]) -> str | None:
+    """Describe the first value that is not a string, or that all are missing; None if they hold a text, even ""."""
+    found = [value for value in values if not (value is None or value != value)]
+    other = next((value for value in found if not isinstance(value, str)), None)
+    if other is not None:
+        return f"holds {_abbreviated(other)}, which is not a string. Put texts in quotes."
+    return None if found else NO_TEXT
 
 
 def _abbreviated(value: Any) -> str:
@@ -305,8 +305,15 @@ class _MultilineRows:
     labels: set[str] = field(default_factory=set)
     suspects: list[tuple[str, str, list[str | None], int]] = field(default_factory=list)
 
+    @property
+    def labelled(self) -> bool:
+        """Whether the columns after those of the text are labels."""
+        return len(self.request.columns) > self.request.texts and not self.request.as_is
+
     def add_label(self, values: list[str]) -> None:
-        if len(values) > 1 and len(self.labels) < _MAX_LABELS and (label := _label(values[1:])) is not None:
+        if not self.labelled or len(self.labels) >= _MAX_LABELS:
+            return
+        if (label := _label(values[self.request.texts :])) is not None:
             self.labels.add(label)
 
     def add(self, number: int, start: int, end: int, row: list[str], indices: list[int]) -> None:
@@ -314,10 +321,11 @@ class _MultilineRows:
         self.first = self.first or where
         self.count += 1
         self.add_label([row[index] for index in indices])
-        if len(indices) > 1 and len(self.suspects) < _MAX_LABELS:
+        if self.labelled and len(self.suspects) < _MAX_LABELS:
+            at = indices[self.request.texts :]
             lines = [line if len(line) <= len(row) else _SEPARATOR.split(",".join(line)) for line in _unmerged(row)]
-            labels = [_label([line[at] for at in indices[1:]]) if len(line) == len(row) else None for line in lines]
-            own = 0 if "\n" not in "".join(row[: indices[1] + 1]) else len(lines) - 1
+            labels = [_label([line[i] for i in at]) if len(line) == len(row) else None for line in lines]
+            own = 0 if "\n" not in "".join(row[: at[0] + 1]) else len(lines) - 1
             if _most(labels):
                 self.suspects.append((where, ",".join(lines[0]), labels, own))
 

@@ -16,7 +16,8 @@ import pandas as pd
 from potstill.core import naming
 from potstill.core.errors import PotstillError, join_names, visible
 from potstill.core.labels import JOINT
-from potstill.readers.request import BadRows, Request, describe_difference, folded, quoted, rendered
+from potstill.readers.problems import Problems
+from potstill.readers.request import NO_TEXT, Location, describe_difference, folded, quoted, rendered
 
 # Labels that are numbers; unlike fields (`rows.NUMBER`) they are short enough for float(), without + and spaces.
 # A decimal is a number beyond doubt: 1e5, without a sign, may be a name.
@@ -59,13 +60,13 @@ class Table:
     origins: Sequence[Origin] = ()
     written: dict[str, str] = field(default_factory=dict)
 
-    def location(self, i: int) -> str:
+    def location(self, i: int) -> Location:
         """Return the place of row `i`, such as "train.csv: row 8" for 7."""
         for origin in self.origins:
             if i < len(origin.numbers):
-                return f"{origin.name}: {origin.unit} {origin.numbers[i]}"
+                return Location(origin.name, origin.unit, origin.numbers[i])
             i -= len(origin.numbers)
-        return f"{self.name}: row {i + 1}"
+        return Location(self.name, "row", i + 1)
 
 
 def concatenate(tables: Sequence[Table]) -> Table:
@@ -116,49 +117,58 @@ def find_split(split: str, candidates: Iterable[tuple[str, str]], given: str | N
 def make_table(
     frame: pd.DataFrame,
     name: str,
-    text: str,
-    label: str | None,
     multi_label: bool = False,
     numbers: Sequence[int] | None = None,
     unit: str = "row",
+    problems: Problems | None = None,
 ) -> Table:
-    """Select the columns of text and label, and check every value.
+    """Make a table of the rows that have a text, and check every label.
 
     Args:
-        frame: any columns.
+        frame: the column `text`, of strings or missing values, and for a labelled table `label`.
         name: what messages call the table.
-        text: name of the text column.
-        label: name of the label column; None for an unlabelled table.
         multi_label: whether the task is multi-label.
         numbers: of the rows, for messages; None for 1, 2, …
         unit: how rows are counted, `row` or `line`.
+        problems: those that were found when the table was read.
 
     Raises:
-        PotstillError: the table is empty, or a column, a text or a label is missing.
+        PotstillError: no row has a text, or there is a problem; the message has all of them.
     """
-    columns = {"text": text} if label is None else {"text": text, "label": label}
-    for column in columns.values():
-        if column not in frame.columns:
-            advice = {column: f"Set `prepare.{key}`" for key, column in columns.items()}
-            raise Request(name, [], BadRows(), unit, advice).missing_column(column, list(frame.columns))
-    if frame.empty:
-        raise PotstillError(f"{name}: no rows. Add at least one.")
-    rows = pd.DataFrame({key: frame[column].astype(object).reset_index(drop=True) for key, column in columns.items()})
-    table = Table(name, rows, [Origin(name, unit, numbers or range(1, len(frame) + 1))])
-    for i, value in enumerate(rows["text"]):
-        if _missing(value):
-            raise PotstillError(f"{table.location(i)} has no text. Fill it in or remove the row.")
-        if not isinstance(value, str):
-            raise PotstillError(f"{table.location(i)} holds {value!r}, which is not a string. Set `prepare.text`.")
-    if label is not None:
-        if multi_label:
-            check_ids(rows["label"], name)
-        read = _read_labels if multi_label else _read_label
-        named = [read(value, table.location(i)) for i, value in enumerate(rows["label"])]
-        written = (label for value in rows["label"] for label in (_parts(value) if multi_label else [value]))
-        table.written.update((label.strip(), name) for label in written if isinstance(label, str))
-        rows["label"] = pd.Series(named, rows.index, object)
+    problems = problems or Problems()
+    numbers = numbers or range(1, len(frame) + 1)
+    with problems.collecting():
+        kept = []
+        for i, text in enumerate(frame["text"]):
+            if _missing(text):
+                problems.add(Location(name, unit, numbers[i]), NO_TEXT)
+            else:
+                kept.append(i)
+        problems.tell(name, len(kept))
+        rows = frame.iloc[kept].astype(object).reset_index(drop=True)
+        table = Table(name, rows, [Origin(name, unit, [numbers[i] for i in kept])])
+        if "label" in rows:
+            _name_labels(table, multi_label, problems)
+    problems.check()
     return table
+
+
+def _name_labels(table: Table, multi_label: bool, problems: Problems) -> None:
+    """Replace the labels of a table by the names of their classes, and add those that are none to the problems."""
+    values = table.rows["label"]
+    if multi_label:
+        check_ids(values, table.name)
+    read = _read_labels if multi_label else _read_label
+    named: list[Any] = []
+    for i, value in enumerate(values):
+        try:
+            named.append(read(value))
+        except ValueError as error:
+            problems.add(table.location(i), str(error))
+            named.append(None)
+    written = (label for value in values for label in (_parts(value) if multi_label else [value]))
+    table.written.update((label.strip(), table.name) for label in written if isinstance(label, str))
+    table.rows["label"] = pd.Series(named, table.rows.index, object)
 
 
 def _missing(value: Any) -> bool:
@@ -234,33 +244,42 @@ def check_ids(values: Iterable[Any], name: str) -> None:
         )
 
 
-def _read_label(value: Any, where: str) -> str:
+def _read_label(value: Any) -> str:
+    """Return the label of a text.
+
+    Raises:
+        ValueError: there is none, with the fault of the row.
+    """
     if _missing(value):
-        raise PotstillError(f"{where} has no label. Fill it in or remove the row.")
+        raise ValueError("has no label. Fill it in or remove the row.")
     name = class_name(value)
     if name is not None:
         return name
     if isinstance(value, Real):
-        raise PotstillError(f"{where} has a label that is an infinite or too large number. Store labels as strings.")
+        raise ValueError("has a label that is an infinite or too large number. Store labels as strings.")
     is_list = isinstance(value, list)
     advice = "Set `prepare.multi_label` to true for lists of labels" if is_list else "Set `prepare.label`"
-    raise PotstillError(f"{where} has the label {value!r}, which is neither a name nor an id. {advice}.")
+    raise ValueError(f"has the label {value!r}, which is neither a name nor an id. {advice}.")
 
 
-def _read_labels(value: Any, where: str) -> tuple[str, ...]:
-    """Return the labels of a text, each once, from a list or from names joined by `JOINT`."""
+def _read_labels(value: Any) -> tuple[str, ...]:
+    """Return the labels of a text, each once, from a list or from names joined by `JOINT`.
+
+    Raises:
+        ValueError: there are none, with the fault of the row.
+    """
     if isinstance(value, str) and re.fullmatch(r"\s*\[.*\]\s*", value, re.DOTALL):
-        raise PotstillError(
-            f"{where} has the labels {value!r}, which is a list as a string. Join labels by {JOINT}, or save the table "
-            "as JSONL or Parquet."
+        raise ValueError(
+            f"has the labels {value!r}, which is a list as a string. Join labels by {JOINT}, or save the table as "
+            "JSONL or Parquet."
         )
     parts = _parts(value)
     if any(isinstance(one, list) for one in parts):
-        raise PotstillError(f"{where} has nested lists of labels, {value!r}. List names or ids only.")
-    found = [_read_label(one, where) for one in parts]
+        raise ValueError(f"has nested lists of labels, {value!r}. List names or ids only.")
+    found = [_read_label(one) for one in parts]
     for name in found:
         if JOINT in name:
-            raise PotstillError(f"{where} has the label {name!r}, but {JOINT} separates labels. Rename it.")
+            raise ValueError(f"has the label {name!r}, but {JOINT} separates labels. Rename it.")
     return tuple(dict.fromkeys(found))
 
 
@@ -305,13 +324,15 @@ def encode(raw: RawData, names: list[str] | None) -> tuple[list[str], dict[str, 
     _check_similar(counts, train.name, by_id)
     if by_id:
         _check_similar(dict.fromkeys(names or (), 0), "`prepare.label_names`", False)
+    problems = Problems()
     for table in raw.splits.values():
         for i, label in _iterate_labels(table):
             if label not in in_train:
                 unknown = _differs(label, sorted(in_train), train.name) or (
                     f"which no row of {train.name} has. Add examples of it there, or remove it here."
                 )
-                raise PotstillError(f"{table.location(i)} has the label {quoted(label)}, {unknown}")
+                problems.add(table.location(i), f"has the label {quoted(label)}, {unknown}")
+    problems.check()
     if len(classes) < 2:
         has = f"only the label {classes.pop()!r}" if classes else "no labels"
         raise PotstillError(f"{train.name}: {has}. At least two are required.")
@@ -394,24 +415,26 @@ def _quantity(label: str) -> Decimal | str:
 
 def _check_names(raw: RawData, names: list[str], ids: dict[str, int], by_id: bool) -> None:
     """Check `prepare.label_names` against the labels of the tables."""
-    train = raw.splits["train"]
+    train, problems = raw.splits["train"], Problems()
     for table in raw.splits.values():
         for i, label in _iterate_labels(table):
-            where = f"{table.location(i)} has the label {quoted(label)}"
+            has = f"has the label {quoted(label)}"
             if label not in ids:
                 fault = _differs(label, names, "`prepare.label_names`") or _unquoted(label, names)
-                raise PotstillError(f"{where}, {fault or 'which `prepare.label_names` does not list. Add it there.'}")
-            if by_id and not 0 <= ids[label] < len(names):
+                fault = fault or "which `prepare.label_names` does not list. Add it there."
+                problems.add(table.location(i), f"{has}, {fault}")
+            elif by_id and not 0 <= ids[label] < len(names):
                 known = f"`prepare.label_names` has names for the ids 0 to {len(names) - 1}"
-                raise PotstillError(f"{where}, but {known}. Correct one of them.")
+                problems.add(table.location(i), f"{has}, but {known}. Correct one of them.")
+    problems.check()
     multi_label = any(isinstance(labels, tuple) for labels in train.rows["label"])
     for name in names:
         if multi_label and JOINT in name:
             raise PotstillError(f"`prepare.label_names`: {name!r} contains {JOINT}, which separates labels. Rename it.")
     used = {ids[label] for _, label in _iterate_labels(train)}
-    for id_, name in enumerate(names):
-        if id_ not in used:
-            raise PotstillError(f"`prepare.label_names`: no row of {train.name} has {name!r}. Remove it.")
+    if unused := [repr(name) for id_, name in enumerate(names) if id_ not in used]:
+        its = "it" if len(unused) == 1 else "them"
+        raise PotstillError(f"`prepare.label_names`: no row of {train.name} has {join_names(unused)}. Remove {its}.")
 
 
 def _differs(label: str, names: list[str], where: str) -> str | None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -18,8 +19,10 @@ from potstill.evaluate.table import KINDS
 from potstill.evaluate.word_order import recommended_architecture
 from potstill.report import ladder
 from potstill.report.params import ReportParams
+from potstill.report.privacy import SHOWN, vocabulary_privacy
 from potstill.report.reliability import reliability
 from potstill.report.suspects import find_label_errors
+from potstill.runtime.model import Classifier
 
 STUDENT = "student"
 SEED = 0
@@ -33,6 +36,8 @@ class Inputs:
     Attributes:
         labels: the names of the classes.
         name: the architecture and size of the student.
+        student: the student.
+        unlabelled: the texts without a label.
         teacher: the name of the model that labelled the transfer set, or None if it has no predictions for the test
             split.
         validation, test: the predictions of all models.
@@ -48,6 +53,8 @@ class Inputs:
 
     labels: list[str]
     name: str
+    student: Classifier
+    unlabelled: pd.Series
     teacher: str | None
     validation: Predictions
     test: Predictions
@@ -93,6 +100,7 @@ def collect(inputs: Inputs, params: ReportParams) -> dict[str, Any]:
         "error_analysis": error_analysis(inputs, params.errors),
         "label_errors": label_errors(inputs, params.suspects),
         "cascade": _cascade(inputs),
+        "privacy": privacy(inputs, params.k_anonymity),
         "multi_label": inputs.multi_label,
     }
 
@@ -314,6 +322,23 @@ def _labelled_splits(inputs: Inputs) -> dict[str, tuple[list[str], np.ndarray, n
         probabilities = inputs.transfer_probabilities[[index[text] for text in train["text"]]]
         splits["train"] = train["text"].tolist(), targets(train["label"], len(inputs.labels)), probabilities
     return splits
+
+
+def privacy(inputs: Inputs, k: int) -> dict[str, Any]:
+    """Return a sentence on the words that the model file holds, and those of them that fewer than k texts have."""
+    found = vocabulary_privacy(inputs.student, chain(inputs.train["text"], inputs.unlabelled), k)
+    if found["holds"] == "nothing":
+        return {"sentence": "The model file holds tokens of its teacher, and no words of the texts.", "rare": []}
+    if found["holds"] == "hashes":
+        return {"sentence": "The model file holds hashes of words, and no words.", "rare": []}
+    rare, numbers, foreign = len(found["rare"]), found["numbers"], found["foreign"]
+    texts = f"{len(inputs.train) + len(inputs.unlabelled):,} train and unlabelled texts"
+    facts = [f"{rare:,} occur{'s' * (rare == 1)} in fewer than {k} of the {texts}"]
+    facts += [f"{numbers:,} {'has' if numbers == 1 else 'have'} a digit"] if numbers else []
+    if foreign:
+        facts.append(f"{foreign:,} {'is' if foreign == 1 else 'are'} in none, but in the vocabulary of a checkpoint")
+    listed = " and ".join(filter(None, [", ".join(facts[:-1]), facts[-1]]))
+    return {"sentence": f"Of the {found['words']:,} words in the model file, {listed}.", "rare": found["rare"][:SHOWN]}
 
 
 def _cascade(inputs: Inputs) -> dict[str, Any] | None:

@@ -15,3 +15,4 @@ class ReportParams(Section):
     samples: int = Field(ge=0)
     errors: int = Field(ge=0)
     suspects: int = Field(ge=0)
+    k_anonymity: int = Field(ge=1)

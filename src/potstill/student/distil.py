@@ -85,7 +85,10 @@ def distil(
         loss = partial(training.binary_kl if multi_label else training.kl, temperature=params.temperature)
     soft, loss_targets = probabilities(logits, multi_label), torch.from_numpy(logits)
     if params.kind == "table":
-        return train(labels, texts, soft, loss_targets, loss, validation, params, log)
+        return train(
+            labels, texts, soft, loss_targets, loss, validation, params, log,
+            exclude_identifiers=params.exclude_identifiers,
+        )  # fmt: skip
     if teacher is None:
         raise PotstillError(
             f"student: {params.kind} begin with a Transformer's weights. Set `student.architecture` and "
@@ -93,7 +96,9 @@ def distil(
         )
     if params.kind == "subwords":
         vectors = TeacherVectors(*pretrained.load(str(teacher), trained=True))
-        return train(labels, texts, soft, loss_targets, loss, validation, params, log, vectors)
+        return train(
+            labels, texts, soft, loss_targets, loss, validation, params, log, vectors, params.exclude_identifiers
+        )
     student, best = transformer.train(
         labels, texts, loss_targets, loss, validation, params, params.layers, teacher, log
     )
@@ -110,6 +115,7 @@ def train(
     params: NetworkParams,
     log: Log,
     vectors: TeacherVectors | None = None,
+    exclude_identifiers: bool = False,
 ) -> Trained:
     """Train a student on probabilities or hard labels.
 
@@ -121,6 +127,7 @@ def train(
         loss: takes logits and targets of a batch.
         params: the settings.
         vectors: for a student that splits words, as for `distil`.
+        exclude_identifiers: see `vocabulary.count`.
     """
     validation_labels = targets(validation["label"], len(labels))
     multi_label = validation_labels.ndim == 2
@@ -130,7 +137,7 @@ def train(
         bits = bits_of(TABLE, params.weight_bits), bits_of("head.weight", params.weight_bits)
     check(labels, shape, 1, bits)  # before the minutes that the vocabulary may take
     pieces = list(vectors.pieces) if vectors else None
-    built = vocabulary.build(texts, probabilities, params, multi_label, pieces)
+    built = vocabulary.build(texts, probabilities, params, multi_label, pieces, exclude_identifiers)
     lookup = built.lookup
     check(labels, shape, lookup.size, bits)
     initial = None

@@ -56,6 +56,7 @@ class DistilParams(NetworkParams):
     architecture: Literal["mlp", "attention", "cnn", "bigru", "transformer"]  # type: ignore[assignment]
     subwords: bool
     layers: int = Field(ge=0)
+    exclude_identifiers: bool
     sources: tuple[Source, ...] | None
     loss: Literal["kl", "mse"]
     temperature: float = Field(gt=0)
@@ -154,6 +155,7 @@ class StudentParams(Rung, Section):
     ladder: dict[str, Rung] = Field(min_length=1)
     tolerance: float = Field(ge=0, le=1)
     max_length: int = Field(ge=1, le=MAX_LENGTH)
+    exclude_identifiers: bool
     metric: Literal["accuracy", "macro_f1"]
     sources: list[Source] | None = Field(min_length=1)
     loss: Literal["kl", "mse"]

@@ -1,5 +1,6 @@
 """Choosing a student's vocabulary: its words and n-grams, the rows they share, and their fingerprints."""
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -16,6 +17,10 @@ MIN_TEXTS = 3  # fewer texts are too few to estimate the information of an entry
 INFORMATIVE_SHARE = 0.85  # of the words of its texts, in the vocabulary of a student that splits words
 MAX_CHARACTERS = 256  # longer entries are not words, and would fill the file
 CHUNK = 1 << 16  # texts counted at a time
+
+# E-mail addresses, URLs and names of accounts, whose words are no identifiers by themselves.
+_ADDRESS = re.compile(r"(?a:[\w.+-]+@[\w-]+\.[\w.-]+|(?:[a-z][a-z0-9+.-]*://|www\.)[!-~]+)|@\w+", re.IGNORECASE)
+_DIGIT = re.compile(r"\d")
 
 ROWS_PER_BUCKET = 16  # a bucket's salt takes a byte, hence half a bit per row
 SALTS = 256
@@ -58,8 +63,16 @@ class Counts:
         return Counts(index, np.pad(self.occurrences, new), np.pad(self.texts, new), mean, self.prior)
 
 
-def count(texts: Texts, targets: np.ndarray, max_ngram: int = 1) -> Counts:
-    """Count words, and n-grams of 2 to `max_ngram` words, in texts with targets (texts, classes)."""
+def count(texts: Texts, targets: np.ndarray, max_ngram: int = 1, exclude_identifiers: bool = False) -> Counts:
+    """Count words and n-grams in texts.
+
+    Args:
+        texts: the texts.
+        targets: of each text, floats (texts, classes).
+        max_ngram: words of the longest n-grams; 1 for single words only.
+        exclude_identifiers: whether to leave out words with a digit, and those within e-mail addresses, URLs and names
+            of accounts (@name).
+    """
     index: dict[str, int] = {}
     occurrences, counts = np.zeros(0, np.int64), np.zeros(0)
     sums = np.zeros((targets.shape[1], 0))
@@ -69,9 +82,9 @@ def count(texts: Texts, targets: np.ndarray, max_ngram: int = 1) -> Counts:
         text_of: list[int] = []
         entry_of: list[int] = []
         for i, text in enumerate(chunk, start):
-            words = tokenizer.words(text)
+            words, found = _entries(text, max_ngram, exclude_identifiers)
             occurring.extend(index.setdefault(word, len(index)) for word in words)
-            entries = dict.fromkeys(words + tokenizer.ngrams(words, max_ngram))  # each once per text
+            entries = dict.fromkeys(words + found)  # each once per text
             entry_of.extend(index.setdefault(entry, len(index)) for entry in entries)
             text_of.extend([i] * len(entries))
         start += len(chunk)
@@ -83,6 +96,17 @@ def count(texts: Texts, targets: np.ndarray, max_ngram: int = 1) -> Counts:
     prior = targets.mean(0)
     mean = (sums.T + PSEUDO_COUNT * prior) / (counts + PSEUDO_COUNT)[:, None]
     return Counts(index, occurrences, counts, mean, prior)
+
+
+def _entries(text: str, max_ngram: int, exclude_identifiers: bool) -> tuple[list[str], list[str]]:
+    """Return the words and the n-grams of a text that may be in a vocabulary."""
+    if not exclude_identifiers:
+        words = tokenizer.words(text)
+        return words, tokenizer.ngrams(words, max_ngram)
+    parts = [tokenizer.words(part) for part in _ADDRESS.split(text)]
+    found = [ngram for words in parts for ngram in tokenizer.ngrams(words, max_ngram)]
+    named = (word for words in parts for word in words)
+    return [word for word in named if not _DIGIT.search(word)], [ngram for ngram in found if not _DIGIT.search(ngram)]
 
 
 def truncated_share(texts: Texts, max_length: int) -> float:
@@ -141,6 +165,7 @@ def build(
     params: NetworkParams,
     multi_label: bool = False,
     pieces: Sequence[str] | None = None,
+    exclude_identifiers: bool = False,
 ) -> Built:
     """Choose the vocabulary of a student: `params.vocab_size` less one entries, or all if there are fewer.
 
@@ -151,10 +176,11 @@ def build(
         multi_label: whether each label has a distribution of its own, so that divergences are summed over labels.
         pieces: words and pieces that fill the vocabulary, the most important first, for a student that splits words;
             None for one that does not.
+        exclude_identifiers: see `count`. The words are unknown then, in training as in prediction.
     """
     if multi_label:
         targets = np.concatenate([targets, 1 - targets], axis=1)
-    counts = count(texts, targets, params.max_ngram).extended(pieces or ())
+    counts = count(texts, targets, params.max_ngram, exclude_identifiers).extended(pieces or ())
     size = params.vocab_size - 1
 
     def choose(candidates: int) -> list[str]:

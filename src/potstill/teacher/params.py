@@ -6,6 +6,7 @@ from typing import ClassVar, Literal
 from pydantic import Field, model_validator
 
 from potstill.core.params import Keys, Section, Seed
+from potstill.readers.columns import Columns
 
 # The default length of fine-tuning.
 MIN_STEPS, STEPS_PER_CLASS = 400, 20
@@ -20,6 +21,7 @@ class Preset(Keys):
     learning_rate: float = Field(default=5e-5, gt=0, le=1)
     seed: Seed | None = None
     mlm_epochs: int | None = Field(default=None, ge=0)
+    text: Columns = Field(default=["text"])
 
 
 class TeacherParams(Section):

@@ -25,10 +25,14 @@ def is_table(checkpoint: str) -> bool:
     return name is not None and name.format != "txt"
 
 
-def read(path: Path, labels: list[str], multi_label: bool = False) -> pd.DataFrame:
-    """Read and check a table with the column `text` and a column of probabilities per label; other columns are ignored.
+def read(path: Path, labels: list[str], multi_label: bool = False, texts: Sequence[str] = ("text",)) -> pd.DataFrame:
+    """Read and check a table with columns of texts and a column of probabilities per label; other columns are ignored.
 
-    In multi-label tables each probability is that of one label, independent of the others.
+    Args:
+        path: the file.
+        labels: the class names.
+        multi_label: whether each probability is that of one label, independent of the others.
+        texts: the columns of the text; several are joined, see `readers.request.join`.
 
     Returns:
         A table with the column `text` and a float column per label, in the order of `labels`.
@@ -39,46 +43,49 @@ def read(path: Path, labels: list[str], multi_label: bool = False) -> pd.DataFra
     """
     if not path.is_file():
         raise PotstillError(f"{path}: no such file. Set the preset's checkpoint to an existing table.")
-    if "text" in labels:
-        raise PotstillError(f"{path}: a class is named 'text', like the column of texts. Rename the class.")
     kind = formats.format_of(str(path), None, "csv")
     columns = names(str(path), kind)
-    found = {column if column == "text" else class_name(column): column for column in columns}
-    wanted = ["text", *(found.get(label, label) for label in labels)]
-    hint = f"A table of probabilities has the column `text` and one per label: {', '.join(labels)}"
-    advice = dict.fromkeys(wanted, hint)
-    separator = {"csv": ",", "tsv": "\t"}.get(kind, "")
-    for label in ("text", *labels) if columns else ():
-        if label not in found:
-            request = Request(str(path), [], BadRows(), row_unit(kind), advice)
-            raise request.missing_column(label, columns, separator)
+    if same := set(texts) & set(labels):
+        raise PotstillError(f"{path}: a class is named {min(same)!r}, like a column of texts. Rename the class.")
+    found = {column if column in texts else class_name(column): column for column in columns}
+    wanted = [*texts, *(found.get(label, label) for label in labels)]
+
+    def advise(missing: Sequence[str]) -> str:
+        its = f"the column{'s' * (len(texts) > 1)} {', '.join(f'`{name}`' for name in texts)}"
+        return f"A table of probabilities has {its} and one per label: {', '.join(labels)}"
+
+    missing = [name for name in (*texts, *labels) if name not in found]
+    if columns and missing:
+        request = Request(str(path), wanted, BadRows(), row_unit(kind), advise=advise)
+        raise request.missing_columns(missing, columns, {"csv": ",", "tsv": "\t"}.get(kind, ""))
     others = [column for column in dict.fromkeys(columns) if column not in wanted]
-    same = {class_name(column): column for column in others}
+    twins = {class_name(column): column for column in others}
     for label in labels:
-        if label in same:
+        if label in twins:
             raise PotstillError(
-                f"{path}: the columns {quoted(same[label])} and {quoted(found[label])} both belong to the class "
+                f"{path}: the columns {quoted(twins[label])} and {quoted(found[label])} both belong to the class "
                 f"{label!r}. Remove one."
             )
     if others:
         print(visible(f"{path}: columns that are not used: {join_names([*map(quoted, others)])}"), file=sys.stderr)
-    texts: list[str] = []
+    held: list[str] = []
     rows: list[list[float]] = []
     places: list[str] = []
-    for batch in read_table(str(path), kind, wanted, BadRows(alternative="remove the row"), advice):
-        texts.extend(batch.texts if kind != "parquet" else batch.texts.to_pylist())
-        for number, text, *values in zip(batch.numbers, texts[len(rows) :], *batch.others, strict=True):
+    bad_rows = BadRows(alternative="remove the row")
+    for batch in read_table(str(path), kind, wanted, bad_rows, len(texts), advise=advise):
+        held.extend(batch.texts if kind != "parquet" else batch.texts.to_pylist())
+        for number, text, *values in zip(batch.numbers, held[len(rows) :], *batch.others, strict=True):
             places.append(f"{row_unit(kind)} {number}")
             where = f"{path}: {places[-1]}"
             if not text.strip():
                 raise PotstillError(f"{where} has no text. Add it or remove the row.")
             rows.append(_distribution(values, multi_label, where))
     table = pd.DataFrame(np.array(rows, np.float64).reshape(-1, len(labels)), columns=labels)
-    table.insert(0, "text", pd.Series(texts, dtype="str"))
+    table.insert(0, "text", pd.Series(held, dtype="str"))
     if pair := _contradiction(table):
         one, other = pair
         raise PotstillError(
-            f"{path}: {places[one]} and {places[other]} have the same text, {texts[other][:60]!r}, but for case and "
+            f"{path}: {places[one]} and {places[other]} have the same text, {held[other][:60]!r}, but for case and "
             f"white space, and the probabilities {_rounded(rows[one])} and {_rounded(rows[other])}. Remove one."
         )
     return table
