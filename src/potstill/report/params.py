@@ -12,6 +12,6 @@ class ReportParams(Section):
 
     section: ClassVar[str] = "report"
 
-    samples: int = Field(ge=0)
-    errors: int = Field(ge=0)
-    suspects: int = Field(ge=0)
+    samples: int = Field(3, ge=0)
+    errors: int = Field(10, ge=0)
+    suspects: int = Field(20, ge=0)
