@@ -22,7 +22,6 @@ class Preset(Keys):
     mlm_epochs: int | None = Field(default=None, ge=0)
 
 
-
 PRESETS = {
     "minilm": Preset(checkpoint="sentence-transformers/all-MiniLM-L6-v2", learning_rate=1e-4),
     "minilm-2": Preset(checkpoint="sentence-transformers/all-MiniLM-L6-v2", learning_rate=1e-4, seed=2),
