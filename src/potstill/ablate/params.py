@@ -17,9 +17,9 @@ class AblateParams(Section):
 
     sources: bool = True
     vocabulary: bool = True
-    architectures: list[Architecture] = ["mlp", "cnn"]
-    transfer_shares: list[Fraction] = [0.03, 0.1, 0.3]
-    label_shares: list[Fraction] = [0.1, 0.3]
+    architectures: list[Architecture] = Field(["mlp", "cnn"])
+    transfer_shares: list[Fraction] = Field([0.03, 0.1, 0.3])
+    label_shares: list[Fraction] = Field([0.1, 0.3])
     steps: int = Field(1000, ge=1)
     batch_size: int = Field(128, ge=1)
     learning_rate: float = Field(0.01, gt=0, le=1)

@@ -39,7 +39,7 @@ class PrepareParams(Section):
     train: Name | None = None
     validation: Name | None = None
     test: Name | None = None
-    unlabelled: list[Name] = []
+    unlabelled: list[Name] = Field([])
     text: Name = "text"
     label: Name = "label"
     label_names: list[LabelName] | None = None
