@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -33,6 +33,8 @@ class Export:
 
     student: Any
     sources: Mapping[str, int]
+
+    names: ClassVar[tuple[str, ...]] = (FILE, ONNX, "README.md")
 
     def save(self, folder: Path) -> tuple[int, int]:
         """Write the model file, the ONNX model and the card into a folder.
