@@ -4,6 +4,7 @@ import fcntl
 import os
 import random
 import tempfile
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -65,7 +66,9 @@ def isolated() -> Iterator[None]:
 
     states = random.getstate(), np.random.get_state(), torch.get_rng_state(), torch.get_num_threads()
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # about how libraries call each other
+            yield
     finally:
         random.setstate(states[0])
         np.random.set_state(states[1])

@@ -17,7 +17,7 @@ from potstill.data.dataset import Dataset
 from potstill.estimator.cache import Cache, isolated
 from potstill.estimator.inputs import Classes, raw_data
 from potstill.estimator.progress import Progress
-from potstill.estimator.settings import Settings, seed_of
+from potstill.estimator.settings import Settings, renamed, seed_of
 from potstill.estimator.teacher import Teacher, held_out, prepared_data, steps, text_tags
 from potstill.evaluate.next_steps import Commands, Step
 from potstill.evaluate.table import markdown
@@ -26,6 +26,7 @@ from potstill.readers.tables import RawData
 from potstill.runtime.model import as_texts
 
 STEPS = 6
+KEYS = {f"prepare.{key}": key for key in ("validation_share", "test_share")}  # what messages call the parameters
 REAL_ONLY = dict.fromkeys(("replace", "borrow", "drop", "splice", "generated"), 0)
 
 
@@ -189,15 +190,38 @@ class DistilledClassifier(ClassifierMixin, BaseEstimator):
 
     def _fit(self, raw: RawData, classes: Classes | None = None, soft: pd.DataFrame | None = None) -> None:
         """Run the steps on the tables of a source."""
-        run, seed = steps(), seed_of(self.random_state)
+        with renamed(KEYS):
+            self._run(raw, classes, soft)
+
+    def _estimate(self, raw: RawData) -> Any:
+        """Estimate how long a fit on the tables of a source will take."""
+        from potstill.estimator.estimate import estimate
+
+        seed = seed_of(self.random_state)
+        settings = self._settings(seed, soft=False)
+        _, teacher = Teacher(**self._of_teacher(seed))._settings_of(seed)
+        with renamed(KEYS), isolated():
+            return estimate(prepared_data(raw, settings, self.test_share), teacher, settings)
+
+    def _settings(self, seed: int, soft: bool) -> Settings:
+        """Return the settings of all steps but that of the teacher."""
         seeds = {"seed": seed}
-        settings = Settings.of(
+        return Settings.of(
             {key: keys for key, keys in (self.params or {}).items() if key != "teacher"},
             prepare=seeds | {"validation_share": self.validation_share} | held_out(self.test_share),
             baseline=seeds | {"class_weight": self.class_weight},
-            pool=seeds | (REAL_ONLY if soft is not None else {}),
+            pool=seeds | (REAL_ONLY if soft else {}),
             student=seeds | {"rung": self.rung},
         )
+
+    def _of_teacher(self, seed: int) -> dict[str, Any]:
+        """Return the parameters of the teacher that is named."""
+        given = {"params": (self.params or {}).get("teacher"), "class_weight": self.class_weight}
+        return given | {"checkpoint": os.fspath(self.teacher), "random_state": seed}
+
+    def _run(self, raw: RawData, classes: Classes | None, soft: pd.DataFrame | None) -> None:
+        run, seed = steps(), seed_of(self.random_state)
+        settings = self._settings(seed, soft is not None)
         progress, cache = Progress(self.verbose, STEPS), Cache(self.cache_dir)
         with progress.step("prepare") as said:
             data = prepared_data(raw, settings, self.test_share)
@@ -236,8 +260,7 @@ class DistilledClassifier(ClassifierMixin, BaseEstimator):
         if soft is None and isinstance(self.teacher, str | os.PathLike | Teacher):
             made = self.teacher
             if not isinstance(made, Teacher):
-                given = (self.params or {}).get("teacher")
-                made = Teacher(os.fspath(made), class_weight=self.class_weight, random_state=seed, params=given)
+                made = Teacher(**self._of_teacher(seed))
             made = clone(made)
             self.teacher_ = made
             if not hasattr(made, "_folder"):
@@ -291,6 +314,8 @@ class DistilledClassifier(ClassifierMixin, BaseEstimator):
         check_is_fitted(self, "student_")
         if not hasattr(self, "_fitted"):
             raise PotstillError("evaluate: an unpickled classifier has no teacher to compare with. Fit it again.")
+        if X is None and not self.student_.facts["rows"].get("test"):
+            raise PotstillError("evaluate: no test texts. Give some, or set `test_share` before `fit`.")
         run = steps()
         with isolated():
             test = None if X is None else run.test_table(self._fitted, self._classes, X, y)

@@ -1,7 +1,8 @@
 """The parameters of a classifier that is trained in Python: those of `params.yaml`, with the same defaults."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -58,6 +59,22 @@ def merge(given: Mapping[str, Any] | None, changes: Mapping[str, Mapping[str, An
     if errors := "; ".join(params.check(merged)):
         raise PotstillError(f"params: {errors}" + ("" if errors.endswith("?") else "."))
     return merged
+
+
+@contextmanager
+def renamed(names: Mapping[str, str]) -> Iterator[None]:
+    """Call parameters of `params.yaml` in the errors of a block what they are called by the user.
+
+    Args:
+        names: the user's names, by those of the parameters.
+    """
+    try:
+        yield
+    except PotstillError as error:
+        message = str(error)
+        for name, own in names.items():
+            message = re.sub(rf"`?\b{re.escape(name)}\b`?", f"`{own}`", message)
+        raise PotstillError(message) from None
 
 
 def seed_of(random_state: Any) -> int:

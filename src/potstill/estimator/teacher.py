@@ -21,6 +21,7 @@ from potstill.estimator.settings import Settings, seed_of, teacher_settings
 from potstill.prepare.assemble import assemble
 from potstill.readers.tables import RawData
 from potstill.runtime.model import as_texts
+from potstill.teacher.params import TeacherParams
 
 if TYPE_CHECKING:
     from potstill.estimator.steps import Labeller
@@ -117,14 +118,18 @@ class Teacher(ClassifierMixin, BaseEstimator):
 
     def _fit(self, cache: Cache, prepared: Path, progress: Progress) -> "Labeller":
         """Fine-tune on prepared data."""
-        changes = {"class_weight": self.class_weight, "epochs": self.epochs, "seed": seed_of(self.random_state)}
-        name, params = teacher_settings(self.checkpoint, self.learning_rate, self.params, changes)
+        name, params = self._settings_of(seed_of(self.random_state))
         with progress.step("teacher") as said, isolated():
             labeller = steps().fine_tune(cache, prepared, name, params, progress)
             said.append(f"{name}, {files.size(labeller.folder):,} bytes")
         self._cache, self._name, self._folder = cache, name, labeller.folder
         self._settings = params.batch_size, params.precision
         return labeller
+
+    def _settings_of(self, seed: int) -> tuple[str, TeacherParams]:
+        """Return the name and the settings."""
+        changes = {"class_weight": self.class_weight, "epochs": self.epochs, "seed": seed}
+        return teacher_settings(self.checkpoint, self.learning_rate, self.params, changes)
 
     def _labeller(self) -> "Labeller":
         """Return the fitted teacher for the steps of a classifier."""

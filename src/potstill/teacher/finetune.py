@@ -182,7 +182,12 @@ def _metrics(prediction: EvalPrediction) -> dict[str, float]:
 
 
 class _ProgressBar(ProgressCallback):
-    """The Trainer's progress bar, without the metrics that it prints."""
+    """The Trainer's progress bar, without the metrics that it prints and the bars of evaluations."""
+
+    def on_prediction_step(
+        self, args: Any, state: Any, control: Any, eval_dataloader: Any = None, **kwargs: Any
+    ) -> None:
+        pass
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
         pass
