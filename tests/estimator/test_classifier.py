@@ -244,7 +244,7 @@ def test_nothing_is_written_to_the_current_folder(texts, labels, tmp_path, monke
         ({"params": {"studnet": {}}}, r"params: unknown section `studnet`: did you mean `student`\?"),
         ({"params": {"student": 3}}, r"params: must be a dictionary of sections"),
         ({"rung": "huge"}, "`huge` in rung is not a key of student.ladder"),
-        ({"validation_share": 0.6}, "`prepare.validation_share` is 0.6: must be below 0.5"),
+        ({"validation_share": 0.6}, "`validation_share` is 0.6: must be below 0.5"),
         ({"class_weight": "equal"}, "class_weight` is 'equal': must be 'balanced' or null"),
         ({"teacher": 3}, r"teacher: of type int\. Give a name, a folder, a Teacher or a function"),
         ({"teacher": lambda texts: np.ones((len(texts), 2))}, r"shape \(20, 2\) for 20 texts and 3 classes"),
@@ -264,7 +264,7 @@ def test_what_is_wrong_with_the_data_is_named(texts, labels):
         classifier().fit(texts, labels[:3])
     with pytest.raises(TypeError, match="give its column of texts"):
         classifier().fit(pd.DataFrame({"text": texts}), labels)
-    with pytest.raises(PotstillError, match="fit: `validation_share` 0.1 of 10 different texts makes 1 row, fewer"):
+    with pytest.raises(PotstillError, match=r"fit: `validation_share` 0.1 of 10 different texts makes 1 row, fewer"):
         classifier().fit(texts[:10], labels[:10])
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")

@@ -23,6 +23,7 @@ from potstill.student import ladder, networks, training
 from potstill.student.params import DistilParams
 from potstill.teacher import finetune
 from potstill.teacher.params import TeacherParams
+from potstill.teacher.table import is_table
 
 MEASURED, BATCHES = 256, 3  # texts; batches of fine-tuning
 REPEATED = 4  # how often a small network, which is faster, is trained on these texts
@@ -70,13 +71,9 @@ def estimate(data: Dataset, teacher: TeacherParams, settings: Settings) -> Estim
     classes = len(data.labels)
     texts = [*data.train["text"], *data.unlabelled["text"]]
     sample = random.Random(0).sample(texts, min(MEASURED, len(texts)))
-    network, teacher_tokenizer = pretrained.load(hub.find(preset.checkpoint), data.labels, 0, data.multi_label)
-    labelling = _timed(
-        lambda: inference.score(
-            network, teacher_tokenizer, sample, teacher.max_length, settings.label.batch_size, settings.label.precision
-        )
-    ) / len(sample)
-    learning = _training_time(network, teacher_tokenizer, sample, teacher)
+    labelling, learning, layers = 0.0, 0.0, 1
+    if not is_table(preset.checkpoint):
+        labelling, learning, layers = _teacher_times(data, sample, preset.checkpoint, teacher, settings)
     train, pool = len(data.train), _pool_size(data, settings)
     tuned = teacher.epochs_for(train, classes) * (train * learning + len(data.validation) * labelling)
     labelled = (pool + len(data.validation) + len(data.test)) * labelling
@@ -91,7 +88,6 @@ def estimate(data: Dataset, teacher: TeacherParams, settings: Settings) -> Estim
     sets = 1 if settings.student.sources else len(ladder.SOURCE_SETS)
     searched = times.pop(name) * max(1.0, sets / jobs)
     others = sum(times.values()) / max(1, min(jobs, len(times)))
-    layers = getattr(network.config, "num_hidden_layers", 1)
     transformers = sum(
         pool * (rung.epochs * learning * rung.layers / layers + labelling)
         for rung in rungs.values()
@@ -99,6 +95,16 @@ def estimate(data: Dataset, teacher: TeacherParams, settings: Settings) -> Estim
     )
     least = tuned + labelled + searched
     return Estimate(pool, least, least + others + transformers, time.monotonic() - start)
+
+
+def _teacher_times(
+    data: Dataset, sample: list[str], checkpoint: str, params: TeacherParams, settings: Settings
+) -> tuple[float, float, int]:
+    """Return the seconds per text of labelling and of fine-tuning, and the number of the teacher's layers."""
+    network, tokens = pretrained.load(hub.find(checkpoint), data.labels, 0, data.multi_label)
+    options = params.max_length, settings.label.batch_size, settings.label.precision
+    labelling = _timed(lambda: inference.score(network, tokens, sample, *options)) / len(sample)
+    return labelling, _training_time(network, tokens, sample, params), getattr(network.config, "num_hidden_layers", 1)
 
 
 def _pool_size(data: Dataset, settings: Settings) -> int:

@@ -84,6 +84,12 @@ def seed_of(random_state: Any) -> int:
     return int(check_random_state(random_state).randint(2**31 - 1))
 
 
+def teacher_name(name: str) -> str:
+    """Return a valid name for a teacher, which no other model of an evaluation has."""
+    name = re.sub(r"[^A-Za-z0-9_-]", "-", name).strip("-") or "teacher"
+    return f"{name}-teacher" if name in RESERVED else name
+
+
 def teacher_settings(
     checkpoint: str, learning_rate: float | None, given: Mapping[str, Any] | None, changes: Mapping[str, Any]
 ) -> tuple[str, TeacherParams]:
@@ -102,8 +108,7 @@ def teacher_settings(
     presets = {key: preset.model_dump() for key, preset in PRESETS.items()} | dict(section.pop("presets", {}))
     name, preset = checkpoint, presets.get(checkpoint, {"checkpoint": checkpoint})
     if checkpoint not in presets:
-        name = re.sub(r"[^A-Za-z0-9_-]", "-", checkpoint.rstrip("/").rsplit("/", 1)[-1]).strip("-") or "teacher"
-        name = f"{name}-teacher" if name in RESERVED else name
+        name = teacher_name(checkpoint.rstrip("/").rsplit("/", 1)[-1])
     if learning_rate is not None:
         preset = {**preset, "learning_rate": learning_rate}
     own = {"checkpoints": [name], "presets": {name: preset}}

@@ -12,6 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import cloudpickle
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -27,7 +28,7 @@ from potstill.engine import local, shards
 from potstill.estimator.cache import Cache
 from potstill.estimator.inputs import Classes
 from potstill.estimator.progress import Progress, silent
-from potstill.estimator.settings import Settings
+from potstill.estimator.settings import Settings, teacher_name
 from potstill.evaluate.compare import Model, compare
 from potstill.evaluate.decision import decide, with_thresholds
 from potstill.evaluate.next_steps import Commands, Step
@@ -162,10 +163,8 @@ def keep_probabilities(cache: Cache, prepared: Path, known: pd.DataFrame) -> Lab
 
 def wrap(cache: Cache, prepared: Path, function: Function) -> Labeller:
     """Make a teacher of a function; its answers are kept for functions with the same code."""
-    from joblib.externals import cloudpickle
-
     data = Dataset.load(prepared, unlabelled=False)
-    name = getattr(function, "__name__", type(function).__name__)
+    name = teacher_name(getattr(function, "__name__", type(function).__name__))
     try:
         code = files.cache_key(cloudpickle.dumps(function))
     except Exception:  # of whatever type; what cannot be pickled is not recognized again
