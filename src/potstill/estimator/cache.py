@@ -1,13 +1,17 @@
 """Results of the steps of a fit, kept in a folder by what they were made of, so that an interrupted fit resumes."""
 
 import fcntl
+import inspect
 import os
 import random
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from types import CodeType
+from typing import Any
 
 import numpy as np
 
@@ -45,6 +49,35 @@ class Cache:
     def place(self, step: str, *key: object) -> Path:
         """Return where `get` keeps a result."""
         return self.folder / step / files.cache_key(*key)
+
+
+def code_key(function: Callable[..., Any]) -> str:
+    """Return a hash of the source of a function, and of the strings and numbers that it refers to or holds.
+
+    So a function is recognized in another process. Other state does not count, such as a connection or a counter. A
+    function without Python source is never recognized.
+    """
+    if isinstance(function, partial):
+        constants = [*function.args, *sorted(function.keywords.items())]
+        return files.cache_key(code_key(function.func), constants)
+    called = function if inspect.isroutine(function) else type(function).__call__
+    try:
+        own, source = inspect.unwrap(getattr(called, "__func__", called)), inspect.getsource(called)
+        used = _names(own.__code__)
+        closure = zip(own.__code__.co_freevars, own.__closure__ or (), strict=True)
+        values = {name: value for name, value in own.__globals__.items() if name in used}
+        values |= {name: cell.cell_contents for name, cell in closure} | getattr(function, "__dict__", {})
+    except (AttributeError, OSError, TypeError, ValueError):
+        return os.urandom(8).hex()
+    known = {name: value for name, value in values.items() if isinstance(value, str | int | float | bytes)}
+    helpers = [inspect.getsource(value) for value in values.values() if inspect.isfunction(value)]
+    return files.cache_key(source, sorted(known.items()), helpers)
+
+
+def _names(code: CodeType) -> set[str]:
+    """Return the global names that a function and the functions in it use."""
+    nested = (part for part in code.co_consts if isinstance(part, CodeType))
+    return set(code.co_names).union(*map(_names, nested))
 
 
 @contextmanager

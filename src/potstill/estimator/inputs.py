@@ -44,6 +44,8 @@ class Classes:
         labels = _plain(y)
         check_classification_targets(labels)
         multi_label = type_of_target(labels) == "multilabel-indicator"
+        if not multi_label and any(isinstance(label, list | tuple | set) for label in labels):
+            raise ValueError("y: lists of labels. Make an indicator matrix of them with MultiLabelBinarizer.")
         values = np.unique(np.asarray(labels)) if not multi_label else _columns(y, labels)
         names = [class_name(value) or repr(value) for value in values.tolist()]
         if len(set(names)) < len(names):

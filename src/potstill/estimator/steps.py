@@ -1,6 +1,5 @@
 """The steps of a fit: each calls the function that the stage of its name calls, and keeps the result in a cache."""
 
-import os
 import shutil
 import tempfile
 import warnings
@@ -12,7 +11,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import cloudpickle
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -25,7 +23,7 @@ from potstill.core.labels import probabilities
 from potstill.data.clean import comparison_keys
 from potstill.data.dataset import Dataset
 from potstill.engine import local, shards
-from potstill.estimator.cache import Cache
+from potstill.estimator.cache import Cache, code_key
 from potstill.estimator.inputs import Classes
 from potstill.estimator.progress import Progress, silent
 from potstill.estimator.settings import Settings, teacher_name
@@ -162,13 +160,10 @@ def keep_probabilities(cache: Cache, prepared: Path, known: pd.DataFrame) -> Lab
 
 
 def wrap(cache: Cache, prepared: Path, function: Function) -> Labeller:
-    """Make a teacher of a function; its answers are kept for functions with the same code."""
+    """Make a teacher of a function; its answers are kept for a function of the same code, see `code_key`."""
     data = Dataset.load(prepared, unlabelled=False)
     name = teacher_name(getattr(function, "__name__", type(function).__name__))
-    try:
-        code = files.cache_key(cloudpickle.dumps(function))
-    except Exception:  # of whatever type; what cannot be pickled is not recognized again
-        code = os.urandom(8).hex()
+    code = code_key(function)
 
     def write(folder: Path) -> None:
         folder.mkdir()
@@ -300,8 +295,9 @@ def test_table(fitted: Fitted, classes: Classes, X: Any, y: Any) -> pd.DataFrame
     ids = {name: id_ for id_, name in enumerate(classes.names)}
     found = [sorted(ids[name] for name in held) if classes.multi_label else ids[held] for held in rows["label"]]
     table = pd.DataFrame({"text": rows["text"].astype("str"), "label": found})
-    train = Dataset.load(fitted.prepared, unlabelled=False).train
-    if shared := int(comparison_keys(table["text"]).isin(comparison_keys(train["text"])).sum()):
+    data = Dataset.load(fitted.prepared, unlabelled=False)
+    learned = comparison_keys(pd.concat([data.train["text"], data.validation["text"]]))
+    if shared := int(comparison_keys(table["text"]).isin(learned).sum()):
         warnings.warn(
             f"evaluate: {shared:,} of {len(table):,} test texts are among those of fit, so the scores are optimistic",
             stacklevel=4,
