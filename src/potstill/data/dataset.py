@@ -12,6 +12,7 @@ import pyarrow as pa
 from potstill.core import files, schemas
 
 SPLITS = ("train", "validation", "test")
+MAY_BE_EMPTY = ("test", "unlabelled")
 
 
 def targets(labels: pd.Series, number: int) -> np.ndarray:
@@ -49,7 +50,7 @@ class Dataset:
     Attributes:
         labels: the names of the classes; a label id is an index into it.
         train, validation, test: tables with the columns `text` (string) and `label` (int64 id, or for multi-label tasks
-            a list of them).
+            a list of them). Only what is trained in Python may have no test texts.
         unlabelled: a table with the column `text`.
     """
 
@@ -98,7 +99,7 @@ class Dataset:
         tables = {"unlabelled": pd.DataFrame({"text": []}, dtype="str")}
         for name in (*SPLITS, "unlabelled")[: 4 if unlabelled else 3]:
             path, columns = _file(folder, name)
-            table = schemas.read(path, columns, empty=name == "unlabelled")
+            table = schemas.read(path, columns, empty=name in MAY_BE_EMPTY)
             with files.reading(path):
                 tables[name] = table.replace_schema_metadata().to_pandas()  # the metadata of pandas may be damaged
                 if name in SPLITS:
@@ -112,7 +113,7 @@ class Dataset:
         Raises:
             PotstillError: the file is missing or damaged.
         """
-        return schemas.texts(*_file(folder, name), empty=name == "unlabelled")
+        return schemas.texts(*_file(folder, name), empty=name in MAY_BE_EMPTY)
 
 
 def _file(folder: Path, name: str) -> tuple[Path, pa.Schema]:

@@ -63,6 +63,16 @@ def read(params: PrepareParams) -> RawData:
     return RawData(splits, [_unlabelled(path, params) for path in texts])
 
 
+def read_unlabelled(path: Path, params: PrepareParams) -> Table:
+    """Read a file of unlabelled texts, wherever it is.
+
+    Raises:
+        PotstillError: as `read`.
+    """
+    _check_file(path, "Name another file.")
+    return _unlabelled(path, params)
+
+
 def _tables(folder: Path, folders: bool = False) -> dict[str, list[str]]:
     """Return the names of a folder's tables by their stems; the shards of a split share one.
 

@@ -12,7 +12,7 @@ class ReportParams(Section):
 
     section: ClassVar[str] = "report"
 
-    samples: int = Field(ge=0)
-    errors: int = Field(ge=0)
-    suspects: int = Field(ge=0)
-    k_anonymity: int = Field(ge=1)
+    samples: int = Field(3, ge=0)
+    errors: int = Field(10, ge=0)
+    suspects: int = Field(20, ge=0)
+    k_anonymity: int = Field(5, ge=1)
