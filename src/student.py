@@ -65,7 +65,7 @@ def read(data: Dataset) -> Inputs:
         for name in teachers
     ]
     folders = [paths.TEACHER / name for name in teachers]
-    # A table of probabilities has no weights to begin with.
+    # A table of probabilities or an LLM has no weights to begin with.
     checkpoints = (folder for folder in folders if files.read_json(folder / "teacher.json").get("kind") == "checkpoint")
     package = Path(potstill.__file__).parent
     # Not the folders, where Python adds what it compiles.

@@ -1,4 +1,4 @@
-"""Stage `teacher`: fine-tune a checkpoint, or read a table of probabilities. `python src/teacher.py minilm`."""
+"""Stage `teacher`: fine-tune a checkpoint, read a table of probabilities, or ask an LLM. `src/teacher.py minilm`."""
 
 from potstill.core.start import run
 
@@ -19,6 +19,7 @@ from potstill.core.resources import record_resources
 from potstill.core.timing import throughput
 from potstill.data.dataset import SPLITS, Dataset
 from potstill.scoring import hub, model
+from potstill.scoring.llm.teacher import LlmTeacher
 from potstill.teacher import table
 from potstill.teacher.params import TeacherParams
 
@@ -40,26 +41,32 @@ def teach(name: str, params: TeacherParams) -> None:
     truncated: dict[str, int] = {}
     with files.atomic_write(paths.TEACHER / name) as folder:
         folder.mkdir()
-        checkpoint = params.presets[name].checkpoint
-        source = untracked.hash_untracked(checkpoint, f"teacher@{name}")
-        if table.is_table(checkpoint):
-            if params.mlm_epochs:
-                raise PotstillError(
-                    f"{checkpoint}: a table cannot be trained. Set `mlm_epochs: 0` in teacher.presets.{name}, or "
-                    "teacher.mlm_epochs=0."
-                )
+        checkpoint, llm = params.presets[name].checkpoint, params.presets[name].llm
+        source = untracked.hash_untracked(checkpoint, f"teacher@{name}") if checkpoint else {}
+        if params.mlm_epochs and (llm or table.is_table(checkpoint)):
+            raise PotstillError(
+                f"{checkpoint or name}: {'an LLM' if llm else 'a table'} cannot be trained. Set `mlm_epochs: 0` in "
+                f"teacher.presets.{name}, or teacher.mlm_epochs=0."
+            )
+        if llm:
+            LlmTeacher.make(name, llm, data).save(folder)
+        elif table.is_table(checkpoint):
             probabilities = table.read(Path(checkpoint), data.labels, data.multi_label)
             splits = {split: data.split(split)["text"] for split in (*SPLITS, "unlabelled")}
             print(visible(table.coverage(checkpoint, probabilities, splits)))
             probabilities.to_parquet(folder / "table.parquet", index=False)
             model.describe(folder, "table", data.labels, multi_label=data.multi_label)
-            (metrics / "plots").mkdir(parents=True, exist_ok=True)  # no curves, but DVC expects the folder
         else:
             truncated["train"] = train(folder, metrics, data, params, name)
         teacher = model.load(folder, params.batch_size, params.precision)
         texts = data.test["text"].tolist()
         test, truncated["test"] = teacher.score(texts)
         validation, truncated["validation"] = teacher.score(data.validation["text"].tolist())
+    (metrics / "plots").mkdir(parents=True, exist_ok=True)  # only training has curves, but DVC expects the folder
+    if llm:
+        source = untracked.hash_untracked(llm.prompt, f"teacher@{name}") if llm.prompt else {}
+        # Where no answer fits a label, all are equally likely: that is as much as this teacher knows.
+        test, validation = np.nan_to_num(test), np.nan_to_num(validation)
     targets = data.targets("validation")
     tracking.write_predictions(metrics / "test.csv", test, data.targets("test"), data.labels)
     tracking.write_predictions(metrics / "validation.csv", validation, targets, data.labels)
@@ -74,7 +81,7 @@ def teach(name: str, params: TeacherParams) -> None:
         **source,
     }
     timings = {}
-    if teacher.parameters:  # a table neither truncates texts nor takes time
+    if teacher.parameters:  # a table or an LLM neither truncates texts nor runs here
         facts["truncated"] = {split: round(number / len(data.split(split)), 6) for split, number in truncated.items()}
         truncation.note("teacher.max_length", facts["truncated"])
         device.use_threads(1)

@@ -23,6 +23,7 @@ MODEL_COMMANDS = {
     "qr": "Write a model as a QR code.",
 }
 PROJECT_COMMANDS = {
+    "estimate": "Estimate the requests, tokens and cost of an LLM as the teacher; send nothing.",
     "queue": "Run the queued experiments, and say why one failed.",
     "compare": "Compare experiments on one page.",
     "verify": "Check the hash of every file that DVC tracks, and move damaged ones out of its cache.",

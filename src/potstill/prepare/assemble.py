@@ -4,7 +4,7 @@ from typing import Any
 
 import pandas as pd
 
-from potstill.core.errors import PotstillError
+from potstill.core.errors import PotstillError, join_names
 from potstill.data.clean import comparison_keys
 from potstill.data.dataset import SPLITS, Dataset
 from potstill.prepare.params import PrepareParams
@@ -20,17 +20,22 @@ def assemble(raw: RawData, params: PrepareParams) -> tuple[Dataset, dict[str, An
 
     Args:
         raw: the tables of the source.
-        params: labels, shares, `max_labelled`, `max_validation` and seed are used.
+        params: labels, their descriptions, shares, `max_labelled`, `max_validation` and seed are used.
 
     Returns:
         The data, and counts: `rows` per split, `labels` per split and class, `removed` rows, `two_labels` and
         `duplicates` in train, and so on.
 
     Raises:
-        PotstillError: a label is unknown, a class has fewer than two examples, a split cannot be made, or
-            `max_labelled` or `max_validation` is out of range.
+        PotstillError: a label is unknown, or described and unknown; a class has fewer than two examples, a split cannot
+            be made, or `max_labelled` or `max_validation` is out of range.
     """
     labels, tables = encode(raw, params.label_names)
+    for name in params.descriptions or {}:
+        if name not in labels:
+            raise PotstillError(
+                f"`prepare.descriptions`: {name!r} is not a label (found: {join_names(labels)}). Correct it."
+            )
     splits = {split: table.rows for split, table in tables.items()}
     train_name = tables["train"].name
 
@@ -58,6 +63,7 @@ def assemble(raw: RawData, params: PrepareParams) -> tuple[Dataset, dict[str, An
         labels=labels,
         **{split: _finish(splits[split]) for split in SPLITS},
         unlabelled=pd.DataFrame({"text": unlabelled.astype("str")}).reset_index(drop=True),
+        descriptions=params.descriptions or {},
     )
     facts["removed"] = {"train": removed_train, "unlabelled": removed_unlabelled}
     facts["rows"] = {split: len(dataset.split(split)) for split in (*SPLITS, "unlabelled")}

@@ -43,6 +43,7 @@ class PrepareParams(Section):
     text: Name
     label: Name
     label_names: list[LabelName] | None
+    descriptions: dict[LabelName, Name] | None
     multi_label: bool
     validation_share: Fraction
     test_share: Fraction
