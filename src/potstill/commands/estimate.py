@@ -17,30 +17,35 @@ from potstill.terminal import Parser
 
 def arguments(parser: Parser) -> None:
     """Add the options."""
-    parser.add_argument("preset", help="the name of a preset of teacher.presets with an `llm`")
-    parser.add_argument("--prompt", action="store_true", help="print the prompt for the first validation text")
+    parser.add_argument("presets", nargs="*", help="presets with an `llm` (default: those in teacher.checkpoints)")
+    parser.add_argument("--prompt", action="store_true", help="print the prompt for the first validation text instead")
 
 
 def run(args: argparse.Namespace) -> None:
-    """Print what the stages `teacher` and `label` would send, or a prompt.
+    """Print for each preset what the stages `teacher` and `label` would send.
 
     Raises:
-        PotstillError: the preset has no LLM, or the data are not prepared.
+        PotstillError: a preset has no LLM, none is named or chosen, or the data are not prepared.
     """
-    presets = section("teacher").load().presets
-    llm = presets[args.preset].llm if args.preset in presets else None
-    if llm is None:
-        known = ", ".join(name for name, preset in presets.items() if preset.llm) or "none"
-        raise PotstillError(f"{args.preset}: no preset of teacher.presets with an `llm` (found: {known}). Name one.")
+    params = section("teacher").load()
+    llms = {name: preset.llm for name, preset in params.presets.items() if preset.llm}
+    names = args.presets or [name for name in params.checkpoints if name in llms]
+    for name in names or [""]:
+        if name not in llms:
+            found = f"found: {', '.join(llms) or 'none'}"
+            raise PotstillError(f"`potstill estimate`: name a preset of teacher.presets with an `llm` ({found}).")
     data = Dataset.load(paths.PREPARED, unlabelled=False)
-    teacher = LlmTeacher.make(args.preset, llm, data)
-    if args.prompt:
-        text = data.validation["text"].iloc[0]
-        examples = teacher.examples.nearest([text], llm.examples)[0]
-        print("\n".join(map(visible, teacher.prompt().render(text, range(len(data.labels)), examples)[0].splitlines())))
-        return
-    for line in lines(teacher, llm, data):
-        print(visible(line))
+    for name in names:
+        teacher = LlmTeacher.make(name, llms[name], data)
+        for line in prompt(teacher, data) if args.prompt else lines(teacher, llms[name], data):
+            print(visible(line))
+
+
+def prompt(teacher: LlmTeacher, data: Dataset) -> list[str]:
+    """Return the lines of the prompt for the first validation text."""
+    text = data.validation["text"].iloc[0]
+    examples = teacher.examples.nearest([text], teacher.params.examples)[0]
+    return teacher.prompt().render(text, range(len(data.labels)), examples)[0].splitlines()
 
 
 def lines(teacher: LlmTeacher, llm: LlmParams, data: Dataset) -> Iterator[str]:

@@ -62,6 +62,7 @@ class Client:
             http_client=openai.DefaultAsyncHttpxClient(
                 follow_redirects=False,  # the texts go where the first line says
                 trust_env=not params.is_here,  # no proxy to this machine
+                verify=params.endpoint.startswith("https:"),  # loads certificates, for which http has no use
                 event_hooks={"request": [self._before_sending]},
             ),
         )
