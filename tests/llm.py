@@ -28,8 +28,10 @@ class Llm(ThreadingHTTPServer):
         knows: returns for a text and the names of labels how likely each is.
         bias: by how much the log-probability of the option that is listed first is too high.
         logprobs: whether it gives log-probabilities.
+        mute: texts to which its answer fits no label.
         say: the answer's text for the code and the name of the likeliest label.
-        fault: returns for the number of a request, from 0 on, None or a status, a body and headers.
+        fault: returns for the number of a request, from 0 on, None, or a status, a body and headers; with the status
+            0 the connection breaks.
         key: the key that it requires.
         wait: seconds that an answer takes.
         texts: how often each text was answered.
@@ -43,7 +45,7 @@ class Llm(ThreadingHTTPServer):
     def __init__(self):
         super().__init__(("127.0.0.1", 0), Handler)
         self.knows, self.bias, self.logprobs, self.wait, self.key = knows, 0.0, True, 0.0, None
-        self.say = lambda code, name: code
+        self.say, self.mute = (lambda code, name: code), set()
         self.fault = lambda number: None
         self.texts, self.bodies, self.authorization = Counter(), [], []
         self.busy = self.busiest = 0
@@ -60,13 +62,14 @@ class Llm(ThreadingHTTPServer):
         scores = [math.log(score) for score in self.knows(text, [name for _, name in options])]
         scores[0] += self.bias
         best = max(range(len(options)), key=scores.__getitem__)
-        said = self.say(*options[best])
+        said = "I cannot say" if text in self.mute else self.say(*options[best])
         choice = {"index": 0, "message": {"role": "assistant", "content": said}, "finish_reason": "stop"}
         if self.logprobs and body.get("logprobs"):
             total = math.log(sum(map(math.exp, scores)))
             # With a space or without, as servers write tokens.
             found = [(f" {code}", score - total) for (code, _), score in zip(options, scores, strict=True)]
-            top = sorted([*found, ("The", -9.0)], key=lambda entry: -entry[1])[: body["top_logprobs"]]
+            found = [("I", 0.0)] if text in self.mute else [*found, ("The", -9.0)]
+            top = sorted(found, key=lambda entry: -entry[1])[: body["top_logprobs"]]
             first = said if said != options[best][0] else top[0][0]
             listed = [{"token": token, "logprob": logprob, "bytes": None} for token, logprob in top]
             choice["logprobs"] = {"content": [{"token": first, "logprob": top[0][1], "top_logprobs": listed}]}
@@ -100,6 +103,9 @@ class Handler(BaseHTTPRequestHandler):
         finally:
             with server.lock:
                 server.busy -= 1
+        if status == 0:
+            self.close_connection = True
+            return
         sent = content if isinstance(content, bytes) else json.dumps(content).encode()
         self.send_response(status)
         for name, value in {"content-type": "application/json", "content-length": str(len(sent)), **headers}.items():

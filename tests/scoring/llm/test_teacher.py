@@ -269,6 +269,17 @@ def test_a_server_that_is_not_there_is_one_line(make):
         make(endpoint="http://127.0.0.1:9/v1", max_retries=0).score(TEXTS)
 
 
+def test_a_server_that_dies_half_way_is_asked_the_rest_later(make, server):
+    server.fault = lambda number: (0, b"", {}) if number >= 3 else None
+    with pytest.raises(PotstillError, match=r"cannot be reached \(.*Answers so far are kept"):
+        make(max_retries=0, concurrency=1).score(TEXTS)
+    assert server.texts.total() == 3
+    server.fault = lambda number: (0, b"", {}) if number % 2 else None  # broken connections are tried again
+    with_retries = make(max_retries=1, concurrency=1)
+    assert score(with_retries).argmax(1).tolist() == ANSWERS
+    assert server.texts == dict.fromkeys(TEXTS, 2)
+
+
 def test_a_slow_server_is_given_up(make, server):
     server.wait = 0.5
     with pytest.raises(PotstillError, match=r"cannot be reached \(no answer in time\)"):
