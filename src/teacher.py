@@ -77,7 +77,7 @@ def teach(name: str, params: TeacherParams) -> None:
         "validation_accuracy": round(accuracy(validation, targets), 6) if covered.any() else None,
         "validation_macro_f1": round(macro_f1(targets, predicted, len(data.labels)), 6) if covered.any() else None,
         "parameters": teacher.parameters,
-        "bytes": files.size(paths.TEACHER / name),
+        "bytes": None if llm else files.size(paths.TEACHER / name),
         **source,
     }
     timings = {}

@@ -11,7 +11,7 @@ from potstill.data.dataset import Dataset
 from potstill.scoring.llm.dry_run import DryRun
 from potstill.scoring.llm.params import LlmParams
 from potstill.scoring.llm.store import Store
-from potstill.scoring.llm.teacher import STORE, LlmTeacher
+from potstill.scoring.llm.teacher import LlmTeacher, store_path
 from potstill.terminal import Parser
 
 
@@ -50,7 +50,7 @@ def prompt(teacher: LlmTeacher, data: Dataset) -> list[str]:
 
 def lines(teacher: LlmTeacher, llm: LlmParams, data: Dataset) -> Iterator[str]:
     """Yield the lines of an estimate."""
-    store = Store(STORE)
+    store = Store(store_path())
     spent, run = store.spent(teacher.preset), DryRun(teacher.preset, llm, store)
     yield f"{teacher.preset}: {llm.model} at {llm.endpoint} ({'this' if llm.is_here else 'another'} machine)"
     pool = paths.POOL / "pool.parquet"

@@ -16,7 +16,7 @@ from potstill.core.errors import PotstillError
 from potstill.core.labels import probabilities
 from potstill.scoring.llm.params import LlmParams
 from potstill.scoring.llm.store import Store
-from potstill.scoring.llm.teacher import STORE, LlmTeacher
+from potstill.scoring.llm.teacher import LlmTeacher, store_path
 from tests.project import free
 
 pytestmark = [pytest.mark.slow, pytest.mark.faults]
@@ -82,7 +82,7 @@ def test_killed_half_way_it_is_asked_the_rest_when_it_is_back(serve, data):
     texts = data.validation["text"].tolist()[:12]
 
     def kill():
-        store = Store(STORE)
+        store = Store(store_path())
         while store.spent("smol").answer_tokens == 0:
             time.sleep(0.05)
         server.kill()

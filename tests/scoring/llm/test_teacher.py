@@ -13,7 +13,7 @@ from potstill.scoring import model
 from potstill.scoring.llm import client
 from potstill.scoring.llm.params import PROMPT
 from potstill.scoring.llm.store import Store
-from potstill.scoring.llm.teacher import STORE
+from potstill.scoring.llm.teacher import store_path
 from tests.llm import NOW
 
 TEXTS = ["i feel glad today", "so gloomy at home", "furious again", "merry and so on"]
@@ -25,7 +25,7 @@ def score(teacher, texts=TEXTS):
 
 
 def spent():
-    store = Store(STORE)
+    store = Store(store_path())
     found = store.spent("mine")
     store.close()
     return found
@@ -167,10 +167,12 @@ def test_it_is_the_same_after_it_was_saved_and_no_key_is_in_its_files(make, serv
     assert len(server.bodies) == 2 * len(TEXTS)  # the second time from the store
     assert set(server.authorization) == {"Bearer sk-very-secret"}
     written = [path for path in tmp_path.rglob("*") if path.is_file()]
-    assert STORE.name in {path.name for path in written}
+    assert store_path().name in {path.name for path in written}
     assert not any(b"very-secret" in path.read_bytes() for path in written)
     # Texts are not in the database either.
-    assert not any(TEXTS[0].encode() in path.read_bytes() for path in written if path.name.startswith(STORE.name))
+    assert not any(
+        TEXTS[0].encode() in path.read_bytes() for path in written if path.name.startswith(store_path().name)
+    )
 
 
 @pytest.mark.parametrize("name", ["llm.json", "prompt.txt", "examples.parquet"])
@@ -210,12 +212,40 @@ def test_a_storm_without_end_is_one_line(make, server):
 
 
 def test_answers_before_an_error_are_kept(make, server):
-    server.fault = lambda number: (400, {"error": {"message": "too long"}}, {}) if number == 5 else None
-    with pytest.raises(PotstillError, match=r"refuses the request \(400: too long\)"):
+    server.fault = lambda number: (404, {"error": {"message": "no such model"}}, {}) if number == 5 else None
+    with pytest.raises(PotstillError, match=r"refuses the request \(404: no such model\)"):
         make(concurrency=2).score(TEXTS)
     server.fault = lambda number: None
     assert score(make()).argmax(1).tolist() == ANSWERS
     assert server.texts == dict.fromkeys(TEXTS, 2)
+
+
+def test_a_text_that_the_server_refuses_is_left_out_and_said(make, server, capsys):
+    server.fault = lambda number: (400, {"error": {"message": "too long"}}, {}) if number in (0, 1) else None
+    found, _ = make(concurrency=1).score(TEXTS)
+    assert np.isnan(found).all(1).tolist() == [True, False, False, False]
+    assert "2 requests were refused, such as:" in (said := capsys.readouterr().out)
+    assert "(400: too long)" in said
+    server.fault = lambda number: None
+    assert score(make()).argmax(1).tolist() == ANSWERS
+
+
+@pytest.mark.parametrize("texts", [3, 100])
+def test_a_server_that_refuses_all_texts_is_an_error(make, server, texts):
+    server.fault = lambda number: (400, {"error": {"message": "unknown key"}}, {})
+    with pytest.raises(PotstillError, match=r"\(400: unknown key\)\. Correct teacher\.presets\.mine\.llm"):
+        make().score([f"glad {i}" for i in range(texts)])
+    assert len(server.bodies) < 70
+
+
+def test_an_experiment_in_a_copy_shares_the_answers(make, server, tmp_path, monkeypatch):
+    first = score(make())
+    copy = tmp_path / ".dvc/tmp/exps/standalone/tmp1"
+    copy.mkdir(parents=True)
+    monkeypatch.chdir(copy)
+    np.testing.assert_array_equal(score(make()), first)
+    assert len(server.bodies) == 2 * len(TEXTS)
+    assert not list(copy.iterdir())
 
 
 @pytest.mark.parametrize(

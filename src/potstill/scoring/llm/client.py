@@ -16,6 +16,7 @@ from potstill.scoring.llm.store import Spent, Store
 
 TEMPLATE_TOKENS = 200  # the most that a server's chat template adds to a prompt
 MALFORMED = 3  # times that a request is sent whose answers are not what the API promises
+OF_ONE_TEXT = (400, 413, 422)  # a text may be too long, or against a server's rules
 KEPT = "Answers so far are kept; run this again to go on."
 
 
@@ -28,7 +29,11 @@ class _Malformed(Exception):
 
 
 class Client:
-    """Asks an LLM. Use it as an asynchronous context manager."""
+    """Asks an LLM. Use it as an asynchronous context manager.
+
+    Attributes:
+        refusals: the errors of requests that the server refused for what they ask.
+    """
 
     _announced: ClassVar[set[tuple[str, str]]] = set()  # in this process
 
@@ -43,6 +48,7 @@ class Client:
         Raises:
             PotstillError: the environment has no such key.
         """
+        self.refusals: list[PotstillError] = []
         self._preset, self._params, self._store = preset, params, store
         self._key = ""
         if params.api_key_env:
@@ -85,10 +91,10 @@ class Client:
             sample: tells answers apart that are drawn for the same prompt.
 
         Returns:
-            The answer; None if what the server sends is malformed again and again.
+            The answer; None if the server refuses to give one to this prompt, or sends malformed ones again and again.
 
         Raises:
-            PotstillError: a limit is reached, or the server refuses the request or cannot be reached.
+            PotstillError: a limit is reached, or the server refuses all requests or cannot be reached.
         """
         content = body(prompt, self._params)
         key = request_key(content, self._params, sample)
@@ -100,6 +106,8 @@ class Client:
                 with_room = self._reserve(size)
                 try:
                     reply = await self._send(content)
+                    if reply is None:
+                        return None
                     answer, cost = self._read(reply, size, codes)
                 except _Malformed:
                     self._pay(Spent(prompt_tokens=with_room))  # whether it was billed is not known
@@ -147,14 +155,18 @@ class Client:
             tqdm.write(visible(f"texts are sent to {where[0]} ({place}{clear}), to be labelled by {where[1]}"))
 
     async def _send(self, content: dict[str, Any]) -> Any:
-        """Send a request, and return what the server replies."""
+        """Send a request, and return what the server replies; None if it refuses this one."""
         try:
             # The body as it is, since servers know other keys than OpenAI's.
-            return await self._client.post("/chat/completions", cast_to=object, body=content)
+            reply = await self._client.post("/chat/completions", cast_to=object, body=content)
         except _LimitReached:
             raise
         except openai.APIStatusError as error:
-            raise self._refused(error) from None
+            refusal = self._refused(error)
+            if error.status_code not in OF_ONE_TEXT:
+                raise refusal from None
+            self.refusals.append(refusal)
+            return None
         except openai.APIConnectionError as error:
             reason = "no answer in time" if isinstance(error, openai.APITimeoutError) else first_line(error)
             if error.__cause__ is not None and not isinstance(error, openai.APITimeoutError):
@@ -167,6 +179,9 @@ class Client:
             ) from None
         except (openai.OpenAIError, ValueError):
             raise _Malformed from None
+        if reply is None:  # a body of `null`
+            raise _Malformed
+        return reply
 
     def _refused(self, error: openai.APIStatusError) -> PotstillError:
         params, status = self._params, error.status_code

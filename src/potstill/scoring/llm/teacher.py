@@ -23,11 +23,14 @@ from potstill.scoring.llm.store import Store
 from potstill.scoring.model import Teacher, describe
 
 SETTINGS, PROMPT, EXAMPLES = "llm.json", "prompt.txt", "examples.parquet"
-STORE = paths.SCRATCH / "llm.sqlite"
 SMALLEST = 1e-6  # probability, as in a table
 TRIED = 20  # texts after which it stops if no answer fits a label
 
 Ask = Callable[[str, Sequence[str], int], Awaitable[Answer | None]]
+
+
+class _NothingFits(PotstillError):
+    """No answer fits a label."""
 
 
 class _Settings(BaseModel):
@@ -38,6 +41,13 @@ class _Settings(BaseModel):
     preset: str
     params: LlmParams
     descriptions: dict[str, str]
+
+
+def store_path() -> Path:
+    """Return the database of answers; a queued experiment, which DVC runs in a copy, shares that of its repository."""
+    path = paths.SCRATCH / "llm.sqlite"
+    root = next((folder for folder in Path.cwd().parents if (folder / ".dvc/tmp/exps") in Path.cwd().parents), None)
+    return root / path if root else path
 
 
 @dataclass(frozen=True)
@@ -127,20 +137,31 @@ class LlmTeacher(Teacher):
         """Ask about texts, each of which is asked about once.
 
         Raises:
-            PotstillError: a limit is reached, the server refuses or cannot be reached, or no answer fits a label.
+            PotstillError: a limit is reached, the server refuses all requests or cannot be reached, or no answer
+                fits a label.
         """
         try:
             from potstill.scoring.llm.client import Client
         except ModuleNotFoundError as error:
             raise missing_package(error.name, "llm") from None
         unique = list(dict.fromkeys(texts))
-        store = Store(STORE)
+        store = Store(store_path())
         before = store.spent(self.preset)
 
         async def run() -> np.ndarray:
             async with Client(self.preset, self.params, store) as client:
                 with tqdm(total=len(unique), unit="text", desc=f"ask {self.preset}", mininterval=1, leave=False) as bar:
-                    return await self.probabilities(unique, client.ask, bar.update)
+                    try:
+                        found = await self.probabilities(unique, client.ask, bar.update)
+                    except _NothingFits as error:
+                        raise (client.refusals or [error])[0] from None
+                if client.refusals and not store.spent(self.preset).answer_tokens:
+                    raise client.refusals[0]  # it refuses all, not a few texts
+                for refusal in client.refusals[:1]:
+                    tqdm.write(
+                        visible(f"{self.preset}: {len(client.refusals):,} requests were refused, such as: {refusal}")
+                    )
+                return found
 
         try:
             probabilities = asyncio.run(run())
@@ -187,15 +208,15 @@ class LlmTeacher(Teacher):
                 done += 1
                 progress()
                 if done == TRIED and np.isnan(found).all():
-                    errors.append(self._useless())
+                    errors.append(self._nothing_fits())
 
         await asyncio.gather(*(work() for _ in range(self.params.concurrency)))
         if errors:
             raise errors[0]
         return found
 
-    def _useless(self) -> PotstillError:
-        return PotstillError(
+    def _nothing_fits(self) -> PotstillError:
+        return _NothingFits(
             f"teacher.presets.{self.preset}.llm: none of the first {TRIED} answers fits a label. Look at the prompt "
             f"with `potstill estimate {self.preset} --prompt`. Ask a larger model, or raise `answer_tokens` if this "
             "one reasons first."
