@@ -46,14 +46,13 @@ def label_of(text: str, names: Sequence[str], codes: Sequence[str]) -> int | Non
         if found := re.match(f"(?i:{_BEFORE})({alternatives}){_AFTER}", text):
             return codes.index(found[1])
     plain, answer = [_plain(name) for name in names], _plain(text)
-    if answer in plain:
+    if answer and answer in plain:
         return plain.index(answer)
     mentioned = [i for i, name in enumerate(plain) if name and f" {name} " in f" {answer} "]
-    # `severe toxic` also mentions `toxic`.
-    longest = [
-        i for i in mentioned if not any(i != j and f" {plain[i]} " in f" {plain[j]} " for j in mentioned)
-    ]  # fmt: skip
     if mentioned:
+        # `severe toxic` also mentions `toxic`.
+        within = {i for i in mentioned for j in mentioned if i != j and f" {plain[i]} " in f" {plain[j]} "}
+        longest = [i for i in mentioned if i not in within]
         return longest[0] if len(longest) == 1 else None
     near = difflib.get_close_matches(answer, plain, n=1, cutoff=NEAR)
     return plain.index(near[0]) if near else None

@@ -82,9 +82,8 @@ class LlmTeacher(Teacher):
             )
         train = data.train[:0] if not params.examples else data.train
         examples = Examples(train["text"].tolist(), train["label"].tolist())
-        teacher = cls(
-            data.labels, None, preset, params, data.descriptions, prompts.read(params.template), examples
-        )  # fmt: skip
+        template = prompts.read(params.template)
+        teacher = cls(data.labels, None, preset, params, data.descriptions, template, examples)
         teacher.prompt(params.template)
         return teacher
 
@@ -105,20 +104,13 @@ class LlmTeacher(Teacher):
                 raise ValueError(f"`{'.'.join(map(str, first['loc']))}`: {first['msg']}") from None
         table = schemas.read(folder / EXAMPLES, schemas.split_schema(False), empty=True)
         examples = Examples(table["text"].to_pylist(), table["label"].to_pylist())
-        return cls(
-            labels,
-            None,
-            settings.preset,
-            settings.params,
-            settings.descriptions,
-            prompts.read(folder / PROMPT),
-            examples,
-        )
+        template = prompts.read(folder / PROMPT)
+        return cls(labels, None, settings.preset, settings.params, settings.descriptions, template, examples)
 
     def save(self, folder: Path) -> None:
         """Write all that labelling requires, and no key, to a folder."""
         describe(folder, "llm", self.labels)
-        # What an answer does not depend on is left out of the preset's prices.
+        # Without prices, so that a new price does not run `label` again.
         params = self.params.model_dump(exclude={"input_price", "output_price"})
         settings = {"preset": self.preset, "params": params, "descriptions": self.descriptions}
         (folder / SETTINGS).write_text(json.dumps(settings, indent=2, ensure_ascii=False) + "\n", "utf-8")
@@ -238,14 +230,11 @@ class _Question:
         ids = range(len(self.labels))
         if params.samples:
             turns = prompts.orders(len(ids), min(params.orders, params.samples))
-            drawn = await _all(
-                [self._draw(turns[sample % len(turns)], sample) for sample in range(params.samples)]
-            )  # fmt: skip
+            drawn = await _all([self._draw(turns[i % len(turns)], i) for i in range(params.samples)])
             votes = np.bincount([label for label in drawn if label is not None], minlength=len(ids))
             return votes / votes.sum() if votes.any() else np.nan
-        found = await _all(
-            [self._weigh(order, params.labels_at_once) for order in prompts.orders(len(ids), params.orders)]
-        )
+        turns = prompts.orders(len(ids), params.orders)
+        found = await _all([self._weigh(order, params.labels_at_once) for order in turns])
         # The mean of logarithms cancels a bias that multiplies the odds of what stands in one place.
         logs = [np.log(np.clip(one, SMALLEST, None)) for one in found if one is not None]
         if not logs:
