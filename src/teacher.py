@@ -65,6 +65,7 @@ def teach(name: str, params: TeacherParams) -> None:
     (metrics / "plots").mkdir(parents=True, exist_ok=True)  # only training has curves, but DVC expects the folder
     if llm:
         source = untracked.hash_untracked(llm.prompt, f"teacher@{name}") if llm.prompt else {}
+        source["left_out"] = {"test": missing(test), "validation": missing(validation)}
         # Where no answer fits a label, all are equally likely: that is as much as this teacher knows.
         test, validation = np.nan_to_num(test), np.nan_to_num(validation)
     targets = data.targets("validation")
@@ -88,6 +89,11 @@ def teach(name: str, params: TeacherParams) -> None:
         timings = {name: throughput(teacher.logits, texts)}
     tracking.write_metrics(metrics, name, facts)
     files.write_json(metrics / "timing.json", timings)
+
+
+def missing(logits: np.ndarray) -> int:
+    """Return the number of texts without logits."""
+    return int(np.isnan(logits).any(1).sum())
 
 
 def train(folder: Path, metrics: Path, data: Dataset, params: TeacherParams, name: str) -> int:

@@ -13,6 +13,7 @@ from ruamel.yaml import YAML
 
 from potstill.core import paths
 from potstill.core.errors import PotstillError
+from potstill.evaluate.metrics import measures
 from potstill.runtime.model import Student
 from potstill.scoring.llm.params import PROMPT
 from tests.llm import serving
@@ -67,12 +68,16 @@ def test_the_rest_of_the_pipeline_does_not_notice(folder, server, monkeypatch, c
     texts = {*pd.read_parquet(paths.POOL / "pool.parquet")["text"]}
     assert f"1 of {len(texts)} texts of the pool are left out: mine has no label for them" in said
     assert max(server.texts.values()) == 1
-    found = json.loads((paths.METRICS / "evaluate/metrics.json").read_text())["models"]
+    found = measures.read(measures.Scores, paths.METRICS / "evaluate/metrics.json", "models")  # as `report` does
     assert found["mine"]["accuracy"] > 0.98
-    assert found["mine"]["parameters"] is None
+    assert (found["mine"]["parameters"], found["mine"]["bytes"]) == (None, None)
     assert found["student"]["versus_teacher"]
     facts = json.loads((paths.METRICS / "label/mine/metrics.json").read_text())["label"]["mine"]
     assert (facts["rows"], facts["left_out"]) == (len(texts), 1)
+    assert json.loads((paths.METRICS / "teacher/mine/metrics.json").read_text())["mine"]["left_out"] == {
+        "test": 1,
+        "validation": 0,
+    }
     test = pd.read_csv(paths.METRICS / "teacher/mine/test.csv").filter(like="logit ")
     assert np.isfinite(test).all(axis=None)
     assert (test == 0).all(axis=1).sum() == 1  # all labels are equally likely

@@ -42,7 +42,8 @@ def test_an_answer_counts_as_the_label_that_it_names(answer, label):
 
 def test_an_empty_answer_is_no_name_without_letters():
     assert label_of("", [":)", ":("], ["A", "B"]) is None
-    assert label_of(":(", [":)", ":("], ["A", "B"]) is None
+    assert label_of("?!", [":)", ":("], ["A", "B"]) is None
+    assert label_of(":(", [":)", ":("], ["A", "B"]) == 1
 
 
 def test_a_code_of_two_letters_is_not_taken_for_one_of_a_single():

@@ -45,8 +45,12 @@ def label_of(text: str, names: Sequence[str], codes: Sequence[str]) -> int | Non
         alternatives = "|".join(re.escape(code) for code in codes if len(code) == length)
         if found := re.match(f"(?i:{_BEFORE})({alternatives}){_AFTER}", text):
             return codes.index(found[1])
+    if text in names:
+        return names.index(text)
     plain, answer = [_plain(name) for name in names], _plain(text)
-    if answer and answer in plain:
+    if not answer:
+        return None
+    if answer in plain:
         return plain.index(answer)
     mentioned = [i for i, name in enumerate(plain) if name and f" {name} " in f" {answer} "]
     if mentioned:
