@@ -108,7 +108,7 @@ def load_teachers(
     for name in checkpoints:
         metrics = folder / name / "metrics.json"
         parameters = measures.read(measures.Count | None, metrics, name, "parameters")
-        size = measures.read(measures.Count, metrics, name, "bytes")
+        size = measures.read(measures.Count | None, metrics, name, "bytes")
         predicted = []
         for split in ("test", "validation"):
             path, texts = folder / name / f"{split}.csv", len(data.split(split))
@@ -124,7 +124,7 @@ def load_teachers(
         test = ensemble([member.probabilities for member in members], data.multi_label)
         validation = ensemble([member.validation_probabilities for member in members], data.multi_label)
         parameters = sum(member.parameters or 0 for member in members) or None
-        size = sum(member.bytes for member in members)
+        size = sum(member.bytes or 0 for member in members) or None
         teachers["ensemble"] = Model("ensemble", "teacher", test, validation, parameters, size)
     return list(teachers.values()), timings
 

@@ -1,4 +1,4 @@
-"""Stage `teacher`: fine-tune a checkpoint, or read a table of probabilities. `python src/teacher.py minilm`."""
+"""Stage `teacher`: fine-tune a checkpoint, read a table of probabilities, or ask an LLM. `src/teacher.py minilm`."""
 
 from potstill.core.start import run
 
@@ -36,11 +36,13 @@ def teach(name: str, params: TeacherParams) -> None:
     progress = Progress(partial(tracking.curves, metrics), print_mlm)
     with files.atomic_write(paths.TEACHER / name) as folder:
         folder.mkdir()
-        source = untracked.hash_untracked(params.presets[name].checkpoint, f"teacher@{name}")
+        preset = params.presets[name]
+        read = preset.llm.prompt if preset.llm else preset.checkpoint
+        source = untracked.hash_untracked(read, f"teacher@{name}") if read else {}
         cut = make(folder, paths.PREPARED, name, params, paths.SCRATCH / "teacher", progress)
-        (metrics / "plots").mkdir(parents=True, exist_ok=True)  # a table has no curves, but DVC expects the folder
+        (metrics / "plots").mkdir(parents=True, exist_ok=True)  # only training has curves, but DVC expects the folder
         teacher = model.load(folder, params.batch_size, params.precision)
-        validation, truncated = predict_splits(teacher, data, metrics)
+        validation, truncated, left_out = predict_splits(teacher, data, metrics)
     targets = data.targets("validation")
     covered = np.isfinite(validation).all(1)
     validation, targets = validation[covered], targets[covered]
@@ -49,11 +51,12 @@ def teach(name: str, params: TeacherParams) -> None:
         "validation_accuracy": round(accuracy(validation, targets), 6) if covered.any() else None,
         "validation_macro_f1": round(macro_f1(targets, predicted, len(data.labels)), 6) if covered.any() else None,
         "parameters": teacher.parameters,
-        "bytes": files.size(paths.TEACHER / name),
+        "bytes": None if preset.llm else files.size(paths.TEACHER / name),
         **source,
+        **({"left_out": left_out} if preset.llm else {}),
     }
     timings = {}
-    if teacher.parameters:  # a table neither truncates texts nor takes time
+    if teacher.parameters:  # a table or an LLM neither truncates texts nor runs here
         truncated["train"] = cut or 0
         facts["truncated"] = {split: round(number / len(data.split(split)), 6) for split, number in truncated.items()}
         truncation.note("teacher.max_length", facts["truncated"])

@@ -24,6 +24,7 @@ MODEL_COMMANDS = {
 }
 TRAINING_COMMANDS = {"distil": "Distil a classifier from labelled texts, in one command."}
 PROJECT_COMMANDS = {
+    "estimate": "Estimate the requests, tokens and cost of an LLM as the teacher; send nothing.",
     "queue": "Run the queued experiments, and say why one failed.",
     "compare": "Compare experiments on one page.",
     "verify": "Check the hash of every file that DVC tracks, and move damaged ones out of its cache.",

@@ -244,7 +244,9 @@ def test_a_teacher_that_is_a_table_has_only_students_over_words(inputs, bert):
     layers = student_settings(architecture="transformer")
     assert obstacle(GOOD, inputs) is None
     for params in (pieces, layers):
-        assert obstacle(params, inputs) == "It begins with a Transformer's weights, and the teacher is a table."
+        assert (
+            obstacle(params, inputs) == "It begins with a Transformer's weights, and the teacher is a table or an LLM."
+        )
         assert obstacle(params, replace(inputs, teacher=bert)) is None
 
 

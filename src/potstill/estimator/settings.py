@@ -102,13 +102,17 @@ def teacher_settings(
         changes: the same, for keys that `given` does not set.
 
     Raises:
-        PotstillError: as `Settings.of`.
+        PotstillError: as `Settings.of`, or the preset is an LLM.
     """
     section = dict(given or {})
     presets = {key: preset.model_dump() for key, preset in PRESETS.items()} | dict(section.pop("presets", {}))
     name, preset = checkpoint, presets.get(checkpoint, {"checkpoint": checkpoint})
     if checkpoint not in presets:
         name = teacher_name(checkpoint.rstrip("/").rsplit("/", 1)[-1])
+    if preset.get("llm"):
+        raise PotstillError(
+            f"teacher: {name} is an LLM, which only the pipeline asks. Give a function of texts instead."
+        )
     if learning_rate is not None:
         preset = {**preset, "learning_rate": learning_rate}
     own = {"checkpoints": [name], "presets": {name: preset}}

@@ -129,7 +129,7 @@ def prepare(cache: Cache, data: Dataset) -> Path:
 def fine_tune(cache: Cache, prepared: Path, name: str, params: TeacherParams, progress: Progress) -> Labeller:
     """Make a teacher as the stage `teacher` does."""
     preset = params.presets[name]
-    source = Path(preset.checkpoint) if is_table(preset.checkpoint) else Path(hub.find(preset.checkpoint))
+    source = Path(preset.checkpoint if is_table(preset.checkpoint) else hub.find(preset.checkpoint))
     settings = params.model_dump_json(exclude={"checkpoints", "presets"})
     shown = make.Progress(_no_curves, silent, progress.verbose)
 

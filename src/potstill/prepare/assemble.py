@@ -23,7 +23,7 @@ def assemble(
 
     Args:
         raw: the tables of the source.
-        params: labels, shares, `max_labelled`, `max_validation` and seed are used.
+        params: labels, their descriptions, shares, `max_labelled`, `max_validation` and seed are used.
         made: the splits to draw from train if the source does not have them.
 
     Returns:
@@ -31,10 +31,15 @@ def assemble(
         `duplicates` in train, and so on.
 
     Raises:
-        PotstillError: a label is unknown, a class has fewer than two examples, a split cannot be made, or
-            `max_labelled` or `max_validation` is out of range.
+        PotstillError: a label is unknown, or described and unknown; a class has fewer than two examples, a split cannot
+            be made, or `max_labelled` or `max_validation` is out of range.
     """
     labels, tables = encode(raw, params.label_names)
+    for name in params.descriptions or {}:
+        if name not in labels:
+            raise PotstillError(
+                f"`prepare.descriptions`: {name!r} is not a label (found: {join_names(labels)}). Correct it."
+            )
     splits = {split: table.rows for split, table in tables.items()}
     train_name = tables["train"].name
 
@@ -63,6 +68,7 @@ def assemble(
         labels=labels,
         **{split: _finish(splits[split]) for split in SPLITS},
         unlabelled=pd.DataFrame({"text": unlabelled.astype("str")}).reset_index(drop=True),
+        descriptions=params.descriptions or {},
     )
     facts["removed"] = {"train": removed_train, "unlabelled": removed_unlabelled}
     facts["rows"] = {split: len(dataset.split(split)) for split in (*SPLITS, "unlabelled")}

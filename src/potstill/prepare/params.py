@@ -44,6 +44,7 @@ class PrepareParams(Section):
     text: Columns = Field(["text"])
     label: Name = "label"
     label_names: list[LabelName] | None = None
+    descriptions: dict[LabelName, Name] | None = None
     multi_label: bool = False
     validation_share: Fraction = 0.1
     test_share: Fraction = 0.1

@@ -33,7 +33,7 @@ class Inputs:
     Attributes:
         prepared: the folder of the prepared data.
         ensemble: the folder of the transfer set.
-        teacher: the folder of a fine-tuned teacher that labelled it, see `distil`; None if all are tables.
+        teacher: the folder of a fine-tuned teacher that labelled it, see `distil`; None if all are tables or LLMs.
         teacher_logits: the mean logits of all teachers for the validation texts, with NaN where a teacher has none.
         scratch: the folder of the results.
         key: a hash of the data, the teacher and the code.
@@ -159,7 +159,7 @@ def obstacle(params: DistilParams, inputs: Inputs) -> str | None:
     if params.kind == "table":
         return None
     if inputs.teacher is None:
-        return "It begins with a Transformer's weights, and the teacher is a table."
+        return "It begins with a Transformer's weights, and the teacher is a table or an LLM."
     if params.kind == "subwords":
         return None
     config = AutoConfig.from_pretrained(inputs.teacher)

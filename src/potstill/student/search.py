@@ -61,7 +61,7 @@ def read(
     """
     data = Dataset.load(prepared, unlabelled=False)
     predicted = [tracking.read_predictions(path, data.labels, len(data.validation)) for path in predictions]
-    # A table of probabilities has no weights to begin with.
+    # A table of probabilities or an LLM has no weights to begin with.
     checkpoints = (
         folder for folder in teachers if files.read_json(folder / "teacher.json").get("kind") == "checkpoint"
     )

@@ -1,4 +1,4 @@
-"""Make a teacher: fine-tune a checkpoint, or keep a table of probabilities; and predict the held-out splits with it."""
+"""Make a teacher, from a checkpoint, a table of probabilities or an LLM, and predict the held-out splits with it."""
 
 import shutil
 from collections.abc import Callable
@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -15,6 +16,7 @@ from potstill.core import files, tracking
 from potstill.core.errors import PotstillError, visible
 from potstill.data.dataset import SPLITS, Dataset
 from potstill.scoring import hub, model
+from potstill.scoring.llm.teacher import LlmTeacher
 from potstill.scoring.model import Teacher
 from potstill.teacher import table
 from potstill.teacher.params import TeacherParams
@@ -51,21 +53,26 @@ def make(
         progress: how it is shown.
 
     Returns:
-        The number of train texts that were truncated; None for a table.
+        The number of train texts that were truncated; None for a table or an LLM.
 
     Raises:
         PotstillError: the checkpoint or the table cannot be read, does not fit the data, or cannot be trained.
     """
-    checkpoint = params.presets[name].checkpoint
-    if not table.is_table(checkpoint):
-        return _train(folder, prepared, name, params, scratch, progress)
-    if params.mlm_epochs:
+    preset = params.presets[name]
+    checkpoint = preset.checkpoint or name  # an LLM has none
+    is_table = preset.llm is None and table.is_table(checkpoint)
+    if params.mlm_epochs and (preset.llm or is_table):
         raise PotstillError(
-            f"{checkpoint}: a table cannot be trained. Set `mlm_epochs: 0` in teacher.presets.{name}, or "
-            "teacher.mlm_epochs=0."
+            f"{checkpoint}: {'a table' if is_table else 'an LLM'} cannot be trained. Set `mlm_epochs: 0` in "
+            f"teacher.presets.{name}, or teacher.mlm_epochs=0."
         )
+    if preset.llm:
+        LlmTeacher.make(name, preset.llm, Dataset.load(prepared)).save(folder)
+        return None
+    if not is_table:
+        return _train(folder, prepared, checkpoint, preset.learning_rate, params, scratch, progress)
     data = Dataset.load(prepared)
-    probabilities = table.read(Path(checkpoint), data.labels, data.multi_label, params.presets[name].text)
+    probabilities = table.read(Path(checkpoint), data.labels, data.multi_label, preset.text)
     splits = {split: data.split(split)["text"] for split in (*SPLITS, "unlabelled")}
     print(visible(table.coverage(checkpoint, probabilities, splits)))
     save_table(folder, probabilities, data)
@@ -83,21 +90,45 @@ def save_table(folder: Path, probabilities: pd.DataFrame, data: Dataset) -> None
     model.describe(folder, "table", data.labels, multi_label=data.multi_label)
 
 
-def predict_splits(teacher: Teacher, data: Dataset, folder: Path) -> tuple[np.ndarray, dict[str, int]]:
+class Predicted(NamedTuple):
+    """What a teacher predicted for the held-out splits.
+
+    Attributes:
+        validation: its logits for validation, (texts, classes).
+        truncated: the number of truncated texts by split.
+        left_out: the number of texts by split for which an LLM gave no answer that fits a label.
+    """
+
+    validation: np.ndarray
+    truncated: dict[str, int]
+    left_out: dict[str, int]
+
+
+def predict_splits(teacher: Teacher, data: Dataset, folder: Path) -> Predicted:
     """Write a teacher's logits for the test and validation splits, see `tracking.write_predictions`.
 
-    Returns:
-        Its logits for validation, and the number of truncated texts by split.
+    Where no answer of an LLM fits a label, all labels are equally likely: that is as much as this teacher knows.
     """
-    truncated = {}
+    truncated, left_out = {}, {}
     logits = np.empty(0)
     for split in ("test", "validation"):
         logits, truncated[split] = teacher.score(data.split(split)["text"].tolist())
+        if isinstance(teacher, LlmTeacher):
+            left_out[split] = int(np.isnan(logits).any(1).sum())
+            logits = np.nan_to_num(logits)
         tracking.write_predictions(folder / f"{split}.csv", logits, data.targets(split), data.labels)
-    return logits, truncated
+    return Predicted(logits, truncated, left_out)
 
 
-def _train(folder: Path, prepared: Path, name: str, params: TeacherParams, scratch: Path, progress: Progress) -> int:
+def _train(
+    folder: Path,
+    prepared: Path,
+    checkpoint: str,
+    learning_rate: float,
+    params: TeacherParams,
+    scratch: Path,
+    progress: Progress,
+) -> int:
     """Fine-tune into `folder`, after masked-language-model training if set; resume if an earlier run was killed.
 
     Returns:
@@ -106,13 +137,12 @@ def _train(folder: Path, prepared: Path, name: str, params: TeacherParams, scrat
     # Imported late: a table needs neither torch nor transformers.
     from potstill.teacher import distributed
 
-    preset = params.presets[name]
-    source = hub.find(preset.checkpoint)
+    source = hub.find(checkpoint)
     settings = params.model_dump_json(exclude={"checkpoints", "presets"})
     hashes = [files.sha256(path) for path in (Path(source), prepared)]
     # With the version of transformers, since checkpoints of another one may not load.
-    place = scratch / files.cache_key(settings, preset, *hashes, version("transformers"))
-    arguments = (folder, prepared, params, source, preset.learning_rate, place, progress)
+    place = scratch / files.cache_key(settings, learning_rate, *hashes, version("transformers"))
+    arguments = (folder, prepared, params, source, learning_rate, place, progress)
     truncated = distributed.run(params.processes, params.threads, _fit, *arguments)
     shutil.rmtree(place)
     return truncated

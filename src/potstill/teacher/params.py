@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 
 from potstill.core.params import Keys, Section, Seed
 from potstill.readers.columns import Columns
+from potstill.scoring.llm.params import LlmParams
 
 # The default length of fine-tuning.
 MIN_STEPS, STEPS_PER_CLASS = 400, 20
@@ -15,9 +16,10 @@ RESERVED = ("tfidf", "hard", "student", "ensemble")  # names of other models in 
 
 
 class Preset(Keys):
-    """A checkpoint, its learning rate, and settings that override those of the section."""
+    """A checkpoint, its learning rate, and settings that override those of the section; or an LLM."""
 
-    checkpoint: str = Field(min_length=1)
+    checkpoint: str = ""  # empty for an LLM
+    llm: LlmParams | None = None
     learning_rate: float = Field(default=5e-5, gt=0, le=1)
     seed: Seed | None = None
     mlm_epochs: int | None = Field(default=None, ge=0)
@@ -69,6 +71,19 @@ class TeacherParams(Section):
             if not name.replace("-", "").replace("_", "").isalnum() or name in RESERVED:
                 raise ValueError(
                     f"`{name}` is not a valid name: use letters, digits, - and _, and none of {', '.join(RESERVED)}"
+                )
+        return self
+
+    # Here, since an error of the preset itself would show its values, and so a key.
+    @model_validator(mode="after")
+    def _presets_are_one_of_two(self) -> "TeacherParams":
+        for name, preset in self.presets.items():
+            if bool(preset.checkpoint) == bool(preset.llm):
+                raise ValueError(f"presets.{name} must have either a `checkpoint` or an `llm`")
+            if preset.llm and (key := preset.llm.secret_in):
+                raise ValueError(
+                    f"presets.{name}.llm.{key} seems to hold a secret. Remove it, and change it if it was committed; "
+                    "set the key in the environment, and `api_key_env` to the name of its variable"
                 )
         return self
 
