@@ -18,7 +18,9 @@ from tests.tasks import FEELINGS
 
 @pytest.fixture(scope="module")
 def teacher(bert, texts, labels):
-    return Teacher(str(bert), learning_rate=3e-3, epochs=6, verbose=False).fit(texts, labels)
+    return Teacher(str(bert), learning_rate=3e-3, epochs=12, params={"batch_size": 16}, verbose=False).fit(
+        texts, labels
+    )
 
 
 @pytest.mark.slow
