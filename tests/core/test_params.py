@@ -144,7 +144,7 @@ def test_a_missing_key_has_its_default_and_one_without_is_named(tmp_path):
     assert section("student").load(tmp_path / "params.yaml").loss == "kl"
     del document["teacher"]["presets"]["bert"]["checkpoint"]
     YAML().dump(document, tmp_path / "params.yaml")
-    with pytest.raises(PotstillError, match=r"key `teacher.presets.bert.checkpoint` is missing: add it"):
+    with pytest.raises(PotstillError, match=r"presets.bert must have either a `checkpoint` or an `llm`"):
         section("teacher").load(tmp_path / "params.yaml")
 
 

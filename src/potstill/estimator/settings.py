@@ -110,9 +110,7 @@ def teacher_settings(
     if checkpoint not in presets:
         name = teacher_name(checkpoint.rstrip("/").rsplit("/", 1)[-1])
     if preset.get("llm"):
-        raise PotstillError(
-            f"teacher: {name} is an LLM, which only the pipeline asks. Give a function of texts instead."
-        )
+        raise PotstillError(f"teacher: {name} is an LLM, which only the pipeline asks. Give a function instead.")
     if learning_rate is not None:
         preset = {**preset, "learning_rate": learning_rate}
     own = {"checkpoints": [name], "presets": {name: preset}}

@@ -225,8 +225,8 @@ def _label_by_function(
     teacher: Any, pool: Path, target: Path, scratch: Path, progress: Callable[[int], object]
 ) -> None:
     """Label in this process, and resume after the shards that an earlier call has finished."""
-    task = shards.Task(teacher, "text", str(scratch), files.sha256(pool), counts=("cut",))
-    done = shards.process(task, shards.plan([str(pool)], "text"), partial(local.each, processes=1), progress)
+    task = shards.Task(teacher, ["text"], str(scratch), files.sha256(pool), counts=("cut",))
+    done = shards.process(task, shards.plan([str(pool)], ["text"]), partial(local.each, processes=1), progress)
     shards.gather(task, done, target)
     shutil.rmtree(scratch)
 
