@@ -297,7 +297,7 @@ def test_a_script_without_a_guard_trains_in_parallel(tmp_path):
     )
     done = subprocess.run(
         [sys.executable, str(script)], env=ENVIRONMENT | {"PYTHONPATH": os.pathsep.join(sys.path)}, cwd=tmp_path,
-        capture_output=True, text=True, timeout=300,
+        capture_output=True, text=True, timeout=600,
     )  # fmt: skip
     assert done.stdout.splitlines() == ["once", "True"], done.stderr
     assert list(tmp_path.iterdir()) == [script]
