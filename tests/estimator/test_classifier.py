@@ -289,11 +289,12 @@ def test_progress_is_a_line_a_step(texts, labels, capsys):
 def test_a_script_without_a_guard_trains_in_parallel(tmp_path):
     script = tmp_path / "mine.py"
     script.write_text(
-        "from tests.estimator.conftest import PARAMS, ask\nfrom tests.tasks import make_texts\n"
-        "from potstill import DistilledClassifier\nprint('once')\ntable = make_texts(200, 0)\n"
+        "from tests.estimator.conftest import NAMES, PARAMS, ask\nfrom tests.tasks import make_texts\n"
+        "from potstill import DistilledClassifier\nprint('once')\n"
+        "table = make_texts(200, 0)\ny = NAMES[table['label']]\n"
         "params = PARAMS | {'student': PARAMS['student'] | {'threads': 2}}\n"
-        "clf = DistilledClassifier(ask, params=params, verbose=False).fit(table['text'], table['label'])\n"
-        "print(clf.score(table['text'], table['label']) > 0.5)\n"
+        "clf = DistilledClassifier(ask, params=params, verbose=False).fit(table['text'], y)\n"
+        "print(clf.score(table['text'], y) > 0.5)\n"
     )
     done = subprocess.run(
         [sys.executable, str(script)], env=ENVIRONMENT | {"PYTHONPATH": os.pathsep.join(sys.path)}, cwd=tmp_path,
