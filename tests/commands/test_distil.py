@@ -13,7 +13,7 @@ from tests.command import call, refused
 from tests.estimator.conftest import NAMES, PARAMS, ask
 from tests.tasks import FEELINGS, make_texts
 
-COLUMNS = ("--text", "subject", "--label", "queue")
+COLUMNS = ("--text", "subject,body", "--label", "queue")
 QUICK = [f"-S{name}.{key}={value}" for name in PARAMS for key, value in PARAMS[name].items()]
 
 
@@ -23,9 +23,12 @@ def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     labelled, more = make_texts(200, 0), make_texts(60, 3)
     labelled["label"] = NAMES[labelled["label"]]
-    labelled.rename(columns={"text": "subject", "label": "queue"}).to_csv("tickets.csv", index=False)
+    tickets = labelled["text"].str.split(n=1, expand=True).set_axis(["subject", "body"], axis=1)
+    tickets.assign(queue=labelled["label"]).to_csv("tickets.csv", index=False)
     (tmp_path / "elsewhere").mkdir()
-    more[["text"]].rename(columns={"text": "subject"}).to_csv("elsewhere/new.csv", index=False)
+    more["text"].str.split(n=1, expand=True).set_axis(["subject", "body"], axis=1).to_csv(
+        "elsewhere/new.csv", index=False
+    )
     texts = [*labelled["text"], *more["text"]]
     pd.DataFrame(ask(texts), columns=sorted(FEELINGS)).assign(text=texts).to_csv("answers.csv", index=False)
     return tmp_path

@@ -4,6 +4,8 @@ The same as `DistilledClassifier` in Python: nothing but the model file is left,
 """
 
 import argparse
+import csv
+import io
 import os
 import shlex
 from collections.abc import Mapping
@@ -11,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from potstill.commands.common import integer
+from potstill.commands.common import columns, integer
 from potstill.core import params
 from potstill.core.errors import PotstillError, visible
 from potstill.estimator.classifier import DistilledClassifier
@@ -40,7 +42,8 @@ def arguments(parser: Parser) -> None:
         "file",
         help=f"labelled texts: {files}. Or a folder with files named train and, if there are any, validation, test",
     )
-    add("--text", type=text, metavar="COLUMN", default="text", help="column of the texts (default: %(default)s)")
+    joined = "columns of the text, separated by commas; several are joined by a space"
+    add("--text", type=columns, metavar="NAMES", default=["text"], help=f"{joined} (default: text)")
     add("--label", type=text, metavar="COLUMN", default="label", help="column of the labels (default: %(default)s)")
     add("--multi-label", action="store_true", help="a text may have several labels, joined by | (joy|love), or none")
     more = "files of more texts, for the teacher to label: txt with one text per line, or tables with the same column"
@@ -127,7 +130,9 @@ class _Commands:
     def _again(self, **changes: str) -> str:
         """Return the command with other options."""
         args = self.args
-        words = ["potstill", "distil", args.file, "--text", args.text, "--label", args.label]
+        names = io.StringIO()
+        csv.writer(names, lineterminator="").writerow(args.text)
+        words = ["potstill", "distil", args.file, "--text", names.getvalue(), "--label", args.label]
         words += ["--multi-label"] * args.multi_label
         for key in ("teacher", "rung", "cache_dir"):
             value = changes.get(key, getattr(args, key))
