@@ -24,6 +24,7 @@ from potstill.student.ladder import HOPELESS, Row
 from potstill.student.params import DistilParams
 
 STUDENT = "student"  # in the folder of a candidate
+_PAUSE = 30  # seconds between two lines on a training whose epochs take long
 
 
 @dataclass(frozen=True)
@@ -237,7 +238,9 @@ def _result(inputs: Inputs, task: Task, stop: Path) -> Result:
     device.use_threads(params.threads if params.kind == "transformer" else 1)
     log = _Log(task, epochs, stop, inputs.tell)
     try:
-        trained = distil(data.labels, learned.texts, learned.logits, data.validation, params, inputs.teacher, log)
+        trained = distil(
+            data.labels, learned.texts, learned.logits, data.validation, params, inputs.teacher, log, log.progress
+        )
     except _GivenUp:
         best = max(log.epochs, key=lambda epoch: epoch["validation_accuracy"])
         accuracy = round(best["validation_accuracy"], 6)
@@ -282,7 +285,15 @@ class _Log:
     def __init__(self, task: Task, epochs: int, stop: Path, tell: Callable[[str], object]) -> None:
         self.epochs: list[dict[str, float]] = []
         self._task, self._last, self._stop, self._tell = task, epochs, stop, tell
-        self._started = time.monotonic()
+        self._started = self._told = time.monotonic()
+
+    def progress(self, share: float) -> None:
+        """Tell twice a minute how much of the training is done."""
+        now = time.monotonic()
+        if now - self._told > _PAUSE and share < 1:
+            self._told = now
+            left = (now - self._started) * (1 - share) / share
+            self._tell(f"{self._task.name}: {share:.0%} trained, {left:.0f} s left")
 
     def __call__(self, metrics: dict[str, float]) -> None:
         self.epochs.append(metrics)
