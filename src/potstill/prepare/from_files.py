@@ -174,7 +174,7 @@ def _load(
     columns: list[list[Any]] = [[] for _ in (["lines"] if kind == "txt" or label is None else ["text", "label"])]
     size, limit = 0, max(LARGE, RATIO * path.stat().st_size)
     keys = dict.fromkeys(params.text, "prepare.text") | ({} if label is None else {label: "prepare.label"})
-    advise = propose.advise(str(path), kind, keys, "{}={}")
+    advise = propose.advise(str(path), kind, keys, propose.parameter)
     with problems.collecting():
         for batch in read_table(str(path), kind, wanted, problems, len(params.text), advise=advise):
             texts = batch.texts if kind != "parquet" else batch.texts.to_pylist()
