@@ -19,7 +19,7 @@ MODEL_COMMANDS = {
     "inspect": "Describe a model: its classes, size, origin and scores.",
     "explain": "Show how much each word of a text contributes to its prediction.",
     "page": "Write an HTML page that classifies text in the browser, without a server.",
-    "serve": "Serve predictions over HTTP: /predict, /model, /healthz, /metrics, and a page at /.",
+    "serve": "Serve predictions over HTTP: /predict, /model, /healthz, /metrics, /docs, and a page at /.",
     "qr": "Write a model as a QR code.",
 }
 TRAINING_COMMANDS = {"distil": "Distil a classifier from labelled texts, in one command."}
