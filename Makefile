@@ -34,10 +34,11 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[train,dev]'
 	@touch $@
 
-repro: setup ## run the pipeline; print the table of models and the path of the report
+repro: setup ## run the pipeline; print the table of models, the verdict, what to do next and the path of the report
 	dvc repro
-	@cat metrics/evaluate/table.md && echo && cat metrics/evaluate/timing.md
-	@echo && echo "Report, to open in a browser: $(CURDIR)/metrics/report/index.html"
+	@sed 1,2d metrics/evaluate/table.md && echo && cat metrics/evaluate/timing.md
+	@echo && sed '/^## Choice of the student/,$$d' metrics/report/report.md
+	@echo "Report, to open in a browser: $(CURDIR)/metrics/report/index.html"
 
 queue: setup ## run the queued experiments, JOBS=2 in parallel; say why one failed
 	@$(POTSTILL) queue --jobs $(JOBS)

@@ -3,6 +3,7 @@
 from potstill.core.start import run
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 import pandas as pd
@@ -19,12 +20,14 @@ from potstill.evaluate.cascade import fallback
 from potstill.evaluate.metrics import measures
 from potstill.evaluate.predictions import Predictions
 from potstill.evaluate.table import thousands
+from potstill.report import downloads
 from potstill.report.facts import Inputs, collect
-from potstill.report.origin import provenance, stage_resources
+from potstill.report.origin import data_source, provenance, stage_resources
 from potstill.report.page import render
 from potstill.report.params import ReportParams
 from potstill.report.pictures import draw, ladder
 from potstill.runtime.model import FILE, Student
+from potstill.web.page import demo
 
 METRICS = paths.METRICS / "report"
 TITLE_CLASSES = 8
@@ -40,7 +43,10 @@ def main() -> None:
     reference = evaluate.reference or inputs.teacher or max(facts["models"], key=lambda row: row["accuracy"])["name"]
     curves = tracking.all_curves(inputs.name, inputs.test.probabilities)
     classes = ", ".join(map(cut, data.labels[:TITLE_CLASSES])) + (" …" if len(data.labels) > TITLE_CLASSES else "")
+    prepare = section("prepare").load()
     content = facts | {
+        "date": f"{datetime.now(UTC):%-d %B %Y}",
+        "data": data_source(prepare.source, prepare.path, prepare.hub.dataset),
         "title": f"{inputs.name}: {classes}",
         "labels": data.labels,
         "fallback": fallback(teachers, inputs.scores["models"]),
@@ -51,6 +57,9 @@ def main() -> None:
         "resources": stage_resources({"teacher": section("teacher").load().checkpoints, "label": teachers}),
         "provenance": provenance(),
         "parameters": paths.PARAMS.read_text("utf-8"),
+        "demo": demo(),
+        "model_path": str(paths.EXPORT / FILE),
+        "downloads": downloads.collect((paths.EXPORT / FILE).read_bytes(), isinstance(inputs.student, Student), facts),
         "charts": draw(inputs, facts, curves, reference, evaluate.published),
     }
     files.write_text(METRICS / "index.html", render("page.html", content))

@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from dvc.repo import Repo
+from dvc.repo.reproduce import plan_repro
 from ruamel.yaml import YAML
 
 from potstill.core import paths
@@ -74,6 +76,13 @@ def test_a_stage_depends_on_the_folders_that_hold_what_it_imports(stage):
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_stage_has_at_most_twelve_dependencies(stage):
     assert len(STAGES[stage]["deps"]) <= 12
+
+
+def test_the_verdict_does_not_wait_for_the_ablation():
+    # The order in which `dvc repro` runs stages that do not depend on each other is that of dvc.yaml.
+    with Repo(ROOT) as repo:
+        planned = [stage.addressing.split("@")[0] for stage in plan_repro(repo.index.graph)]
+    assert planned[-3:] == ["evaluate", "ablate", "report"]
 
 
 def test_dvc_yaml_has_at_most_300_lines():

@@ -12,10 +12,12 @@ from potstill.evaluate.compare import Model, compare
 from potstill.evaluate.metrics.scores import mcnemar
 from potstill.evaluate.predictions import Predictions
 from potstill.evaluate.verdict import judge
+from potstill.report import downloads
 from potstill.report.facts import Inputs, collect
 from potstill.report.page import render
 from potstill.report.params import ReportParams
 from potstill.report.pictures import draw
+from potstill.web.page import demo
 from tests.markup import HOSTILE, INVISIBLE
 from tests.students import student as student_of_words
 from tests.tasks import make_transfer
@@ -23,7 +25,7 @@ from tests.tasks import make_transfer
 LABELS = ["joy", "<b>anger</b>", "fear | awe"]
 
 
-PARAMS = ReportParams(samples=2, errors=5, suspects=5, k_anonymity=5)
+PARAMS = ReportParams(examples=3, differences=4, samples=2, errors=5, suspects=5, k_anonymity=5)
 STEPS = [{"text": "Take the next larger student, `three`", "command": "dvc exp run -S student.rung=three"}]
 
 
@@ -128,12 +130,17 @@ def make(student=0.9, teacher=0.93, texts=2000, with_teacher=True):
     )
 
 
-def page(inputs=None, template="page.html", pictures=True):
+def page(inputs=None, template="page.html", pictures=True, params=PARAMS, runs=True):
     """Return the page; without charts it is faster."""
     inputs = inputs or make()
-    facts = collect(inputs, PARAMS)
+    facts = collect(inputs, params)
     curve = pd.DataFrame({"epoch": [1, 2, 3], "loss": [1, 0.5, 0.3], "validation_accuracy": [0.5, 0.6, 0.7]})
     shown = {
+        "date": "1 May 2026",
+        "data": "<data>",
+        "demo": demo(),
+        "model_path": "models/export/student.pot",
+        "downloads": downloads.collect(student_of_words("mlp").to_bytes(), runs, facts),
         "title": f"bigru-2.5K: {', '.join(inputs.labels[:8])}",
         "labels": inputs.labels,
         "fallback": "minilm",

@@ -1,6 +1,9 @@
-"""Which experiment is recommended, and whether to take it."""
+"""What differs between experiments, how it is drawn, which is recommended, and whether to take it."""
 
-from potstill.report.experiments import recommend
+import re
+
+from potstill.report.experiments import Experiment, compare, differing, hashes, recommend
+from potstill.report.pictures import experiments as draw
 
 
 def row(name, size, decision="ship", best=True):
@@ -28,3 +31,53 @@ def test_an_experiment_that_does_not_ship_is_not_to_be_taken():
         'is "do not ship"; its own report says what to do next.'
     )
     assert recommend([row("a", 300, "do not ship"), row("b", 9, best=False)])[:2] == ("a", False)
+
+
+def made(name, accuracy=0.9, **settings):
+    scores = row(name, 100) | {"kind": "student", "accuracy": accuracy, "accuracy_low": 0.8, "accuracy_high": 0.99}
+    return Experiment(name, settings, {"models": {"student": scores}, "student": {"decision": "ship"}}, {}, None)
+
+
+def test_what_differs_is_named_for_each():
+    experiments = [
+        made("a", rung="auto", C=1, data="1234567"),
+        made("b", rung="qr", C=1, data="1234567"),
+        made("c", C=1),
+    ]
+    assert differing(experiments) == ["rung", "data"]
+    assert {one["name"]: one["differs"] for one in compare(experiments)} == {
+        "a": {"rung": "auto", "data": "123"},
+        "b": {"rung": "qr", "data": "123"},
+        "c": {"rung": "not set", "data": "not set"},
+    }
+    assert differing(experiments[:1]) == []
+
+
+def lock(data="1", code="2", report="3"):
+    return {
+        "stages": {
+            "prepare": {"deps": [{"path": "data/own", "md5": data}, {"path": "src/prepare.py", "md5": code}]},
+            "student": {"deps": [{"path": "data/prepared", "md5": data + code}, {"path": "src/a", "md5": code}]},
+            "report": {"deps": [{"path": "src/report.py", "md5": report}]},
+        }
+    }
+
+
+def test_other_data_and_other_code_have_other_hashes():
+    first = hashes(lock())
+    assert set(first) == {"data", "code"}
+    assert all(len(value) == 7 for value in first.values())
+    assert hashes(lock(report="9")) == first
+    for name in ("data", "code"):
+        other = hashes(lock(**{name: "9"}))
+        assert [key for key in first if first[key] != other[key]] == [name]
+    assert hashes({}) == {}
+
+
+def test_equal_sizes_are_drawn_equal():
+    rows = [*compare([made("a", 0.9, rung="x"), made("b", 0.91, rung="y")])]
+    svg = draw([one | {"kind": "student"} for one in rows])["size"]
+    places = [re.search(r'<use [^>]*x="([\d.]+)"', mark)[1] for mark in svg.split("data-tip=")[1:]]
+    assert len(places) == 2
+    assert places[0] == places[1]
+    assert "rung=x" in svg

@@ -80,7 +80,7 @@ def test_the_report_is_for_multi_label(mixed):
         ),
         scores=make().scores | {"models": {row["name"]: row for row in rows}},
     )
-    facts = collect(inputs, ReportParams(samples=3, errors=5, suspects=500, k_anonymity=5))
+    facts = collect(inputs, ReportParams(examples=5, differences=5, samples=3, errors=5, suspects=500, k_anonymity=5))
     assert facts["multi_label"]
     assert facts["cascade"] is None
     assert facts["error_analysis"]["matrix"] is None

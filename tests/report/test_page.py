@@ -1,9 +1,12 @@
 """The report page: texts and names as they are, and its layout in a browser."""
 
 import re
+from base64 import b64decode
 from dataclasses import replace
+from io import BytesIO
 
 import numpy as np
+import pandas as pd
 import pytest
 from markupsafe import escape
 from selenium.webdriver import ActionChains
@@ -14,8 +17,11 @@ from potstill.core.errors import visible
 from potstill.core.markdown import clip, cut
 from potstill.report.experiments import recommend
 from potstill.report.facts import CLASSES, collect, two_digits
+from potstill.report.glossary import TERMS
 from potstill.report.page import digits, render
-from tests.browser import requested
+from potstill.report.params import ReportParams
+from potstill.runtime.model import Student
+from tests.browser import emulate, faint_texts, requested, violations
 from tests.markup import RENDERER, Cells
 from tests.report.inputs import LADDER, PARAMS, hostile, make, page
 from tests.tasks import make_transfer
@@ -69,7 +75,7 @@ def test_names_of_experiments_are_shown_as_they_are(template):
     name = "a<b>#1|@me"
     row = {
         "name": name,
-        "changes": {"teacher.checkpoints": ["<i>"]},
+        "differs": {"teacher.checkpoints": ["<i>"]},
         "decision": "ship",
         "best": True,
         "p": 1.0,
@@ -78,13 +84,13 @@ def test_names_of_experiments_are_shown_as_they_are(template):
     rows = [row | {"teacher": None, "milliseconds_per_text": 0.1}]
     chosen, ships, why = recommend(rows)
     assert (chosen, ships) == (name, True)
-    charts = {"size": "", "size_narrow": ""}
-    facts = {"title": "One", "chosen": chosen, "ships": ships, "why": why, "rows": rows, "reference": "x"}
+    charts = {"size": "", "accuracy": ""}
+    facts = {"title": "One", "chosen": chosen, "ships": ships, "why": why, "rows": rows, "differing": ["<i>"]}
     text = render(template, facts | {"charts": charts})
     html = RENDERER.render(text) if template.endswith(".md") else text
     assert "<b>" not in html
     assert "<i>" not in html
-    found = Cells(html if template.endswith(".md") else html[html.index("<h2>All") : html.index("<div id")])
+    found = Cells(html if template.endswith(".md") else html[html.index("<h2>All") : html.index("</main>")])
     assert found.texts[:2] == [name, "teacher.checkpoints=['<i>'] "[: None if template.endswith("html") else -1]]
 
 
@@ -136,18 +142,90 @@ def test_what_to_do_next_is_below_the_verdict_and_above_all_figures(template):
     assert places[2] < text.find("<figure") or template == "page.md"
 
 
+def test_the_first_screen_has_verdict_figures_data_and_the_next_step():
+    html = page(pictures=False)
+    first = html[html.index("<header>") : html.index("</header>")]
+    for part in (
+        "1 May 2026",
+        "&lt;data&gt;",
+        "<strong>Do not ship</strong>",
+        "student.rung=three",
+        "2,000 test texts",
+    ):
+        assert part in first
+    figures = collect(make(), PARAMS)["key_figures"]
+    assert [figure["name"] for figure in figures] == ["test accuracy", "size of the file", "texts per second"]
+    assert figures[1]["value"] == "5 kB"
+    assert figures[1]["note"] == "teacher 44 MB, 8,800 times as large"
+    assert figures[2]["note"] == "8,800 times as fast as the teacher, on one thread"
+    assert all(figure["value"] in first for figure in figures)
+
+
+def test_the_contents_lead_to_all_sections():
+    html = page(pictures=False)
+    links = re.findall(r'<li><a href="#(\w+)">([^<]+)</a>', html)
+    assert re.findall(r'<h2 id="(\w+)">([^<]+)</h2>', html[html.index("<main>") :]) == links
+
+
+def test_the_page_holds_the_model_and_the_tables():
+    inputs = make()
+    html, facts = page(inputs, pictures=False), collect(inputs, PARAMS)
+    links = dict(re.findall(r'download="([^"]+)" href="data:[^,]+;base64,([^"]+)"', html))
+    assert set(links) == {"student.pot", "errors.csv", "suspect-labels.csv"}
+    assert Student.from_bytes(b64decode(links["student.pot"])).labels
+    errors = pd.read_csv(BytesIO(b64decode(links["errors.csv"])))
+    assert len(errors) == facts["error_analysis"]["wrong"] == (~inputs.test.correct("student")).sum()
+    assert list(errors["text"][:5]) == [row["text"] for row in facts["error_analysis"]["errors"]]
+    suspects = pd.read_csv(BytesIO(b64decode(links["suspect-labels.csv"])))
+    assert len(suspects) == len(facts["label_errors"]["all_rows"]) > len(facts["label_errors"]["rows"])
+
+
+def test_a_page_that_quotes_no_texts_has_none_to_download():
+    nothing = ReportParams(examples=0, differences=0, samples=0, errors=0, suspects=0, k_anonymity=5)
+    html = page(make(texts=300), pictures=False, params=nothing)
+    assert "test text 1" not in html
+    assert "train 1" not in html
+    assert "data:text/csv" not in html
+    assert "They predict different labels for" in html
+
+
+def test_a_transformer_does_not_run_in_the_page():
+    html = page(pictures=False, runs=False)
+    assert "This student is a Transformer, which runs in onnxruntime and not in a page." in html
+    assert "<textarea" not in html
+    assert "DecompressionStream" not in html
+    assert 'download="student.pot"' in html
+
+
+def test_the_page_has_no_line_about_nothing():
+    nothing = replace(
+        make(texts=300), prepared={"removed": 0, "two_labels": 0}, truncated={"teacher": 0.0, "student": 0.0}
+    )
+    notes = collect(nothing, PARAMS)["task_profile"]["notes"]
+    assert [note.split(":")[0] for note in notes] == ["Out-of-vocabulary words"]
+    assert (
+        "Duplicates: 1 train text was removed because it is in validation or test."
+        in collect(make(), PARAMS)["task_profile"]["notes"]
+    )
+    for template in ("page.html", "page.md"):
+        text = page(nothing, template, pictures=False)
+        assert not re.search(r"\b0(\.0%)? (train|texts|of|were|labels)\b", text.split('<h2 id="resources"')[0])
+
+
 @pytest.mark.parametrize("template", ["page.html", "page.md"])
 def test_the_ladder_shows_every_candidate_and_what_a_transformer_cannot_do(template):
     text = page(template=template, pictures=False)
-    start, end = text.index("Choice of the student"), text.index("All models")
-    part = RENDERER.render(text[start:end]) if template == "page.md" else text[start - 4 : end - 4]
+    heading = '<h2 id="{}"' if template == "page.html" else "## {}"
+    names = ("choice", "models") if template == "page.html" else ("Choice of the student", "All models")
+    start, end = (text.index(heading.format(name)) for name in names)
+    part = RENDERER.render(text[start:end]) if template == "page.md" else text[start:end]
     rows = Cells(part).texts
     place = rows.index("one")
     assert rows[place : place + 7] == [
-        "one", "bigru", "2,000", "1 kB", "85.0", "−8.0 (−8.5 to −7.5)", "too inaccurate",
+        "one", "1 kB", "85.0", "−8.0 (−8.5 to −7.5)", "too inaccurate", "bigru", "2,000",
     ]  # fmt: skip
     place = rows.index("<three>")
-    assert rows[place : place + 7] == ["<three>", "bigru", "–", "–", "–", "–", "not needed"]
+    assert rows[place : place + 7] == ["<three>", "–", "–", "–", "not needed", "bigru", "–"]
     assert "unavailable: The teacher is a table of | probabilities." in rows
     assert "no QR code" in text
     by_hand = page(replace(make(), ladder=LADDER[1:2]), template, pictures=False)
@@ -176,7 +254,7 @@ def test_the_page_shows_text_as_text():
 
 @pytest.mark.slow
 def test_the_page_shows_the_share_of_truncated_texts():
-    assert "at most 25.0% of a split for the teacher, 0.0% for the student" in page()
+    assert "truncated at max_length: at most 25.0% of a split for the teacher.</li>" in page()
 
 
 @pytest.mark.slow
@@ -214,10 +292,10 @@ def test_long_names_are_cut_on_the_page_and_whole_in_a_tooltip():
         "ships": True,
         "why": "",
         "rows": [],
-        "reference": "c" * 300,
+        "differing": [],
     }
-    text = render("compare.html", facts | {"charts": {"size": "", "size_narrow": ""}})
-    assert not any(letter * 50 in re.sub(r' title="[^"]*"', "", text) for letter in "bc")
+    text = render("compare.html", facts | {"charts": {"size": "", "accuracy": ""}})
+    assert "b" * 50 not in re.sub(r' title="[^"]*"', "", text)
 
 
 def test_seconds_have_three_digits():
@@ -238,8 +316,7 @@ def reported(tmp_path_factory):
 def test_the_report_fits_the_screen_and_no_names_overlap(chromium, reported, width):
     chromium.get_log("browser")
     chromium.get_log("performance")
-    size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
-    chromium.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    emulate(chromium, width)
     chromium.get(reported)
     assert requested(chromium) == {reported}
     assert chromium.execute_script("return document.documentElement.scrollWidth") <= width
@@ -276,13 +353,67 @@ def test_a_mark_in_the_report_has_a_tooltip(chromium, reported):
 
 
 @pytest.mark.slow
-def test_the_report_is_readable_in_the_dark(chromium, reported):
-    dark = {"features": [{"name": "prefers-color-scheme", "value": "dark"}]}
-    chromium.execute_cdp_cmd("Emulation.setEmulatedMedia", dark)
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1280])
+def test_the_report_is_accessible(chromium, reported, width, scheme):
+    emulate(chromium, width, scheme)
     chromium.get(reported)
-    colours = "return [...document.querySelectorAll('body, svg text')].map((e) => getComputedStyle(e))"
-    back, *inks = chromium.execute_script(f"{colours}.map((s, i) => i ? s.fill : s.backgroundColor)")
-    brightness = [sum(map(int, re.findall(r"\d+", colour)[:3])) for colour in inks]
-    assert sum(map(int, re.findall(r"\d+", back)[:3])) < 150
-    assert min(brightness) > 250
-    chromium.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+    chromium.execute_script("for (const part of document.querySelectorAll('details')) part.open = true")
+    back = chromium.execute_script("return getComputedStyle(document.body).backgroundColor")
+    assert (back == "rgb(255, 255, 255)") == (scheme == "light")
+    assert faint_texts(chromium) == []
+    assert violations(chromium) == []
+
+
+@pytest.mark.slow
+def test_the_student_runs_in_the_report(chromium, reported):
+    emulate(chromium, 1280)
+    chromium.get(reported)
+    made = make().student
+    buttons = chromium.find_elements(By.CSS_SELECTOR, "[data-example]")
+    texts = [row["text"] for row in collect(make(), PARAMS)["examples"]]
+    assert [button.get_attribute("data-example") for button in buttons] == texts
+    area, answer = chromium.find_element(By.ID, "text"), chromium.find_element(By.ID, "answer")
+    assert area.get_attribute("value") == texts[0]
+    buttons[1].click()
+    assert area.get_attribute("value") == texts[1]
+    assert answer.text.startswith(made.predict(texts[1])[0])
+    area.clear()
+    area.send_keys("the ab")
+    assert answer.text.startswith(made.predict("the ab")[0])
+
+
+@pytest.mark.slow
+def test_a_term_is_explained_on_hover_and_focus(chromium, reported):
+    emulate(chromium, 390)
+    chromium.get(reported)
+    tip, terms = chromium.find_element(By.ID, "tip"), chromium.find_elements(By.TAG_NAME, "dfn")
+    assert {term.text for term in terms} == set(TERMS)
+    for act in (lambda term: ActionChains(chromium).move_to_element(term).perform(), lambda term: term.send_keys("")):
+        ActionChains(chromium).send_keys(Keys.ESCAPE).perform()
+        assert not tip.is_displayed()
+        act(terms[0])
+        assert tip.text == TERMS[terms[0].text]
+        assert tip.rect["x"] >= 0
+        assert tip.rect["x"] + tip.rect["width"] <= 390
+
+
+@pytest.mark.slow
+def test_on_a_phone_wide_tables_scroll_with_a_hint_and_keep_the_first_column(chromium, reported):
+    emulate(chromium, 390)
+    chromium.get(reported)
+    hint = "return getComputedStyle(arguments[0], '::before').content"
+    boxes = chromium.find_elements(By.CSS_SELECTOR, ".wide")
+    wide = [box for box in boxes if chromium.execute_script("return arguments[0].scrollWidth", box) > 358]
+    assert len(wide) > 1
+    for box in boxes:
+        assert ("Scroll" in chromium.execute_script(hint, box)) == (box in wide)
+        assert (box.get_attribute("tabindex") == "0") == (box in wide)
+    models = next(box for box in wide if box.text.count("minilm"))
+    first = models.find_element(By.XPATH, ".//td[.='student']")
+    place, columns = first.rect["x"], chromium.execute_script("return arguments[0].scrollLeft = 200", models)
+    assert columns == 200
+    assert first.rect["x"] == place
+    # A text and its labels are one below the other, and nothing has to be scrolled.
+    for table in chromium.find_elements(By.CSS_SELECTOR, "table.texts"):
+        assert table.rect["width"] <= 358

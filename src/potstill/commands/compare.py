@@ -13,14 +13,15 @@ from potstill.core import files, params, paths
 from potstill.core.errors import PotstillError
 from potstill.evaluate.metrics import measures
 from potstill.evaluate.predictions import Predictions
-from potstill.report.experiments import Experiment, compare, flatten, recommend
+from potstill.report.experiments import Experiment, compare, differing, flatten, hashes, recommend
 from potstill.report.page import render
-from potstill.report.pictures import sizes
+from potstill.report.pictures import experiments as draw
 from potstill.terminal import Parser
 
 METRICS = paths.METRICS / "compare"
 WORKSPACE = "workspace"
 SCORES, TIMING = paths.METRICS / "evaluate" / "metrics.json", paths.METRICS / "evaluate" / "timing.json"
+LOCK = Path("dvc.lock")
 PREDICTIONS = paths.EVALUATE / "test.parquet"
 
 
@@ -45,8 +46,6 @@ def page_content(experiments: list[Experiment]) -> dict[str, Any]:
     """Return what the templates of the page show; the teachers are those of the first experiment."""
     rows = compare(experiments)
     teachers = [row for row in experiments[0].scores["models"].items() if row[1]["kind"] == "teacher"]
-    points = [{**values, "name": name} for name, values in teachers] + rows
-    reference = teachers[0][0] if teachers else rows[0]["name"]
     chosen, ships, why = recommend(rows)
     return {
         "title": f"{len(rows)} experiments" if len(rows) > 1 else "One experiment",
@@ -54,8 +53,8 @@ def page_content(experiments: list[Experiment]) -> dict[str, Any]:
         "ships": ships,
         "why": why,
         "rows": rows,
-        "reference": reference,
-        "charts": sizes(points, reference),
+        "differing": differing(experiments),
+        "charts": draw([*({**values, "name": name, "differs": {}} for name, values in teachers), *rows]),
     }
 
 
@@ -82,7 +81,9 @@ def read(name: str) -> Experiment:
     if name != WORKSPACE:
         return read_commit(name)
     test = Predictions.load(PREDICTIONS) if PREDICTIONS.is_file() else None
-    return checked(name, params.read(paths.PARAMS), files.read_json(SCORES), files.read_json(TIMING), test)
+    lock = LOCK.read_text("utf-8") if LOCK.is_file() else ""
+    settings = made_with(params.read(paths.PARAMS), lock, str(LOCK))
+    return checked(name, settings, files.read_json(SCORES), files.read_json(TIMING), test)
 
 
 def read_commit(name: str) -> Experiment:
@@ -94,7 +95,8 @@ def read_commit(name: str) -> Experiment:
     revision = resolve(name)
     try:
         scores, timing = (json.loads(git("show", f"{revision}:{path}")) for path in (SCORES, TIMING))
-        settings = params.parse(git("show", f"{revision}:{paths.PARAMS}"), f"{name}:{paths.PARAMS}")
+        given = params.parse(git("show", f"{revision}:{paths.PARAMS}"), f"{name}:{paths.PARAMS}")
+        settings = made_with(given, git("show", f"{revision}:{LOCK}"), f"{name}:{LOCK}")
     except subprocess.CalledProcessError:
         raise PotstillError(f"{name}: no {SCORES}, so `evaluate` has not run there. Leave it out.") from None
     except (RecursionError, ValueError) as error:
@@ -102,7 +104,19 @@ def read_commit(name: str) -> Experiment:
     return checked(name, settings, scores, timing, predictions(revision))
 
 
-def checked(name: str, params: dict[str, Any], scores: Any, timing: Any, test: Predictions | None) -> Experiment:
+def made_with(params_given: dict[str, Any], lock: str, lock_name: str) -> dict[str, Any]:
+    """Return the settings of an experiment: its parameters, and the hashes of its data and code.
+
+    Raises:
+        PotstillError: its dvc.lock cannot be read.
+    """
+    try:
+        return flatten(params_given) | hashes(params.parse(lock, lock_name) if lock else {})
+    except (AttributeError, KeyError, TypeError):
+        raise PotstillError(f"{lock_name}: not written by DVC 3. Run `dvc repro` there, or leave it out.") from None
+
+
+def checked(name: str, settings: dict[str, Any], scores: Any, timing: Any, test: Predictions | None) -> Experiment:
     """Return an experiment of these contents of its files.
 
     Raises:
@@ -118,7 +132,7 @@ def checked(name: str, params: dict[str, Any], scores: Any, timing: Any, test: P
         raise PotstillError(
             f"{name}: {SCORES} or {TIMING} is from another version of potstill. Leave it out."
         ) from None
-    return Experiment(name, flatten(params), scores, timing["timing"], test)
+    return Experiment(name, settings, scores, timing["timing"], test)
 
 
 def resolve(name: str) -> str:

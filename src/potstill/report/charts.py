@@ -25,8 +25,9 @@ from potstill.evaluate.plots.figure import KINDS, SERIES
 from potstill.report.reliability import BINS
 from potstill.report.reliability import reliability as bins_of
 
-# The page's names of the colours, which differ in dark mode.
+# The page's names of the colours, which differ in dark mode, and of which a text in a light one has enough contrast.
 COLOURS = {INK: "--ink", SOFT: "--soft", PALE: "--pale", FAINT: "--line", "#ffffff": "--paper"}
+COLOURS |= {colour: f"--{kind}" for kind, (_, colour) in KINDS.items()}
 
 _SVG = "http://www.w3.org/2000/svg"
 
@@ -54,11 +55,11 @@ def inline(draw: Callable[[Path], Any], name: str) -> str:
         root.remove(unused)
     width = float(root.attrib.pop("width").removesuffix("pt"))
     root.attrib.pop("height")
-    root.attrib |= {"role": "img", "aria-label": name, "style": f"max-width: {width * 4 / 3:.0f}px"}
+    root.attrib |= {"role": "group", "aria-label": name, "style": f"max-width: {width * 4 / 3:.0f}px"}
     for element in root.iter():
         if element.get("id", "").startswith(TIP):
-            element.set("data-tip", element.attrib.pop("id").removeprefix(TIP))
-            element.set("tabindex", "0")
+            text = element.attrib.pop("id").removeprefix(TIP)
+            element.attrib |= {"data-tip": text, "role": "img", "aria-label": text, "tabindex": "0"}
     return ElementTree.tostring(root, encoding="unicode")
 
 
@@ -77,20 +78,48 @@ def bars(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
     """Draw accuracies with their intervals, one below the other.
 
     Args:
-        rows: `name`, `kind`, `accuracy`, `accuracy_low`, `accuracy_high` and `tip`, the text of the tooltip.
+        rows: `name`, `kind`, `accuracy`, `accuracy_low`, `accuracy_high`, `tip`, the text of the tooltip, and
+            optionally `detail`, a second line of the name.
         path: the SVG file to write.
     """
-    with _chart(path, 0.75 + 0.28 * len(rows)) as axes:
+    with _rows(rows, path) as axes:
         for place, row in enumerate(rows):
             colour = KINDS[row["kind"]][1]
             y, low, high = (100 * row[f"accuracy{end}"] for end in ("", "_low", "_high"))
             axes.hlines(place, low, high, color=colour, alpha=0.55)
             axes.plot(y, place, KINDS[row["kind"]][0], color=colour, ms=6, gid=tip(row["tip"]))
             axes.annotate(f"{y:.1f}", (high, place), xytext=(5, 0), textcoords="offset points", va="center", size=8)
-        axes.set_yticks(range(len(rows)), [short(row["name"]) for row in rows])
-        axes.tick_params(axis="y", length=0, labelcolor=INK)
-        axes.set(ylim=(len(rows) - 0.5, -0.5), xlabel="test accuracy, %")
+        axes.set_xlabel("test accuracy, %")
         axes.margins(x=0.12)
+
+
+def sizes(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
+    """Draw sizes of files, one below the other; equal sizes are above each other.
+
+    Args:
+        rows: see `bars`, with `bytes`.
+        path: the SVG file to write.
+    """
+    with _rows(rows, path) as axes:
+        for place, row in enumerate(rows):
+            x, (marker, colour) = row["bytes"], KINDS[row["kind"]]
+            axes.plot(x, place, marker, color=colour, ms=6, gid=tip(f"{row['name']}: {x:,} bytes"))
+            label: dict[str, Any] = {"textcoords": "offset points", "va": "center", "size": 8}
+            axes.annotate(table.size(x), (x, place), xytext=(6, 0), **label)
+        axes.set_xlabel("size of the file")
+        _size_axis(axes, [row["bytes"] for row in rows])
+
+
+@contextmanager
+def _rows(rows: Sequence[Mapping[str, Any]], path: Path) -> Iterator[Axes]:
+    """Provide the axes of a chart with a row per name."""
+    detailed = any(row.get("detail") for row in rows)
+    with _chart(path, 0.75 + (0.4 if detailed else 0.28) * len(rows)) as axes:
+        yield axes
+        names = ["\n".join(short(part) for part in (row["name"], row.get("detail")) if part) for row in rows]
+        axes.set_yticks(range(len(rows)), names)
+        axes.tick_params(axis="y", length=0, labelcolor=INK)
+        axes.set_ylim(len(rows) - 0.5, -0.5)
         axes.grid(axis="x")
         axes.spines["left"].set_visible(False)
 
@@ -225,12 +254,8 @@ def ladder(rows: Sequence[Rung], teacher: float | None, margin: float, path: Pat
             axes.plot(x, y, marker, color=colour, mfc=face, ms=5, gid=tip(text))
             if row["status"] == "chosen":
                 axes.plot(x, y, "o", mfc="none", mec=INK, ms=10, label=f"chosen: {legend_name(row['rung'])}")
-        # At least a decade wide, so that a power of ten is always among the ticks.
-        sizes = [row["bytes"] for row in rows if row["bytes"]]
-        axes.set(xscale="log", xlim=(min(sizes) / 4, max(sizes) * 4), xlabel="size", ylabel="validation accuracy, %")
-        axes.xaxis.set_major_locator(LogLocator(10, numticks=12))
-        axes.xaxis.set_major_formatter(lambda x, _: table.size(x))
-        axes.xaxis.set_minor_formatter(NullFormatter())
+        axes.set(xlabel="size", ylabel="validation accuracy, %")
+        _size_axis(axes, [row["bytes"] for row in rows if row["bytes"]])
         axes.grid(axis="y")
         _legend(axes, 3)
 
@@ -257,6 +282,14 @@ def word_order(sensitivity: Mapping[str, float], path: Path) -> None:
         axes.set(ylim=(-1.4, 1.2), yticks=[], xticks=[])
         axes.margins(x=0.06)
         axes.spines[:].set_visible(False)
+
+
+def _size_axis(axes: Axes, sizes: Sequence[int]) -> None:
+    # At least a decade wide, so that a power of ten is always among the ticks.
+    axes.set(xscale="log", xlim=(min(sizes) / 4, max(sizes) * 4))
+    axes.xaxis.set_major_locator(LogLocator(10, numticks=5))
+    axes.xaxis.set_major_formatter(lambda x, _: table.size(x))
+    axes.xaxis.set_minor_formatter(NullFormatter())
 
 
 def _percents(axes: Axes) -> None:

@@ -1,5 +1,7 @@
 """Comparison of experiments."""
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,13 +16,13 @@ class Experiment:
 
     Attributes:
         name: its name.
-        params: its parameters, by keys such as `student.hidden`.
+        settings: its parameters, by keys such as `student.hidden`, and the hashes of its `data` and `code`.
         scores, timing: of the stage `evaluate`.
         test: the predictions of its models for the test split, if available.
     """
 
     name: str
-    params: Mapping[str, Any]
+    settings: Mapping[str, Any]
     scores: Mapping[str, Any]
     timing: Mapping[str, Any]
     test: Predictions | None
@@ -34,26 +36,58 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
+def hashes(lock: Mapping[str, Any]) -> dict[str, str]:
+    """Return short hashes of the `data` and the `code` that an experiment was made with.
+
+    Args:
+        lock: the contents of its dvc.lock. Stages that are missing there are left out.
+    """
+    stages = {name: stage for name, stage in lock.get("stages", {}).items() if name != "report"}
+    code, data = {}, {}
+    for name, stage in stages.items():
+        for dep in stage.get("deps", []):
+            if dep["path"].startswith("src/"):
+                code[dep["path"]] = dep["md5"]
+            elif name == "prepare":
+                data[dep["path"]] = dep["md5"]
+    return {name: _hash(found) for name, found in (("data", data), ("code", code)) if found}
+
+
+def _hash(found: Mapping[str, str]) -> str:
+    return hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()[:7]
+
+
+def differing(experiments: Sequence[Experiment]) -> list[str]:
+    """Return the keys of the settings that are not the same in all experiments."""
+    keys = dict.fromkeys(key for experiment in experiments for key in experiment.settings)
+    first = experiments[0].settings
+    return [
+        key
+        for key in keys
+        if any(key not in one.settings or key not in first or one.settings[key] != first[key] for one in experiments)
+    ]
+
+
 def compare(experiments: Sequence[Experiment]) -> list[dict[str, Any]]:
     """Compare the students of experiments.
 
     Returns:
-        A row per experiment, the most accurate first: `name`, `changes` (the parameters that differ from the first
-        experiment's, by key), `decision` (of its verdict), the student's scores, `milliseconds_per_text`, `teacher`
-        (its accuracy, or None), `p` of the test against the most accurate (None without both predictions for the same
-        texts), and `best`: whether it is not significantly worse than the most accurate.
+        A row per experiment, the most accurate first: `name`, `differs` (its values of the settings that are not the
+        same in all experiments, by key), `decision` (of its verdict), the student's scores, `milliseconds_per_text`,
+        `teacher` (its accuracy, or None), `p` of the test against the most accurate (None without both predictions for
+        the same texts), and `best`: whether it is not significantly worse than the most accurate.
     """
     students = {experiment.name: experiment.scores["models"]["student"] for experiment in experiments}
+    keys = differing(experiments)
     ranked = sorted(experiments, key=lambda experiment: -students[experiment.name]["accuracy"])
     top, rows = ranked[0], []
     for experiment in ranked:
         student = students[experiment.name]
-        first = experiments[0].params
         p = 1.0 if experiment is top else _p(experiment.test, top.test)
         overlaps = student["accuracy_high"] >= students[top.name]["accuracy_low"]
         row = student | {"name": experiment.name, "kind": "student"}
         row["decision"] = experiment.scores["student"]["decision"]
-        row["changes"] = {k: v for k, v in experiment.params.items() if k not in first or first[k] != v}
+        row["differs"] = {key: experiment.settings.get(key, "not set") for key in keys}
         row["milliseconds_per_text"] = experiment.timing.get("student", {}).get("milliseconds_per_text")
         row["teacher"] = experiment.scores.get("teacher", {}).get("accuracy")
         rows.append(row | {"p": p, "best": overlaps if p is None else p >= 0.05})

@@ -15,13 +15,14 @@ from potstill.evaluate.cascade import Cascade, cascade
 from potstill.evaluate.metrics.measures import Rung
 from potstill.evaluate.metrics.scores import confusion, interval, label_confusion, mcnemar
 from potstill.evaluate.predictions import Predictions
-from potstill.evaluate.table import KINDS
+from potstill.evaluate.table import KINDS, size
 from potstill.evaluate.word_order import recommended_architecture
 from potstill.report import ladder
 from potstill.report.params import ReportParams
 from potstill.report.privacy import SHOWN, vocabulary_privacy
 from potstill.report.reliability import reliability
 from potstill.report.suspects import find_label_errors
+from potstill.report.texts import differences, examples
 from potstill.runtime.model import Classifier
 
 STUDENT = "student"
@@ -92,6 +93,9 @@ def collect(inputs: Inputs, params: ReportParams) -> dict[str, Any]:
     """Return the contents of the page and of its Markdown version, by section."""
     return {
         "verdict": verdict(inputs),
+        "key_figures": key_figures(inputs),
+        "examples": examples(inputs.test, inputs.label_names, params.examples),
+        "differences": differences(inputs.test, STUDENT, inputs.teacher, inputs.label_names, params.differences),
         "ladder": {"rows": inputs.ladder, **ladder.describe(inputs.ladder, inputs.margin)},
         "models": models(inputs),
         "task_profile": task_profile(inputs),
@@ -128,6 +132,30 @@ def verdict(inputs: Inputs) -> dict[str, Any]:
     return {**inputs.verdict, "headline": headline}
 
 
+def key_figures(inputs: Inputs) -> list[dict[str, str]]:
+    """Return accuracy, size and speed of the student, each with a note on its teacher: `name`, `value`, `note`."""
+    models = inputs.scores["models"]
+    student, teacher = models[STUDENT], models.get(inputs.teacher)
+    accuracy = f"95% CI {100 * student['accuracy_low']:.1f} to {100 * student['accuracy_high']:.1f}"
+    speed = "on one thread"
+    stored = f"{student['parameters']:,} parameters"
+    if teacher:
+        accuracy += f"; teacher {100 * teacher['accuracy']:.1f}%"
+        if teacher["parameters"]:
+            stored = (
+                f"teacher {size(teacher['bytes'])}, {two_digits(teacher['bytes'] / student['bytes'])} times as large"
+            )
+    if speeds := inputs.speeds:
+        speed = f"{two_digits(speeds[0] / speeds[1])} times as fast as the teacher, {speed}"
+    rate = inputs.timing[STUDENT]["texts_per_second"]
+    name = "exact match" if inputs.multi_label else "test accuracy"
+    return [
+        {"name": name, "value": f"{100 * student['accuracy']:.1f}%", "note": accuracy},
+        {"name": "size of the file", "value": size(student["bytes"]), "note": stored},
+        {"name": "texts per second", "value": f"{float(f'{rate:.2g}'):,.0f}", "note": speed},
+    ]
+
+
 def two_digits(value: float) -> str:
     """Return a ratio with two significant digits: 8,800."""
     return f"{float(f'{value:.2g}'):,.0f}" if value >= 10 else f"{value:.1f}"
@@ -146,8 +174,8 @@ def models(inputs: Inputs) -> list[dict[str, Any]]:
 
 def task_profile(inputs: Inputs) -> dict[str, Any]:
     """Return the properties of the task, the architecture that they suggest, and the one that was best."""
-    profile = inputs.scores["task_profile"]
-    sensitivity = {name: result["wos"] for name, result in profile["word_order"].items() if result}
+    word_order = inputs.scores["task_profile"]["word_order"]
+    sensitivity = {name: result["wos"] for name, result in word_order.items() if result}
     of_teacher = next((wos for name, wos in sensitivity.items() if name != STUDENT), None)
     lines = []
     if of_teacher is not None:
@@ -164,13 +192,28 @@ def task_profile(inputs: Inputs) -> dict[str, Any]:
             f"Test accuracy of the architectures, distilled from the same texts with otherwise the same settings: "
             f"{accuracies}. On validation, {best} is the best."
         )
-    return {
-        "word_order": sensitivity,
-        "lines": lines,
-        "out_of_vocabulary": profile["out_of_vocabulary"],
-        "truncated": inputs.truncated,
-        **inputs.prepared,
-    }
+    return {"word_order": sensitivity, "lines": lines, "notes": _notes(inputs)}
+
+
+def _notes(inputs: Inputs) -> list[str]:
+    """Return sentences on unknown words, truncated texts and duplicates, if there are any."""
+    unknown, notes = inputs.scores["task_profile"]["out_of_vocabulary"], []
+    if unknown["train"]["words"]:
+        words, texts = ([100 * of[key] for of in unknown.values()] for key in ("words", "texts"))
+        notes.append(
+            f"Out-of-vocabulary words: {words[0]:.1f}% of the words of the test split are not in the train texts, and "
+            f"{texts[0]:.1f}% of the test texts have such a word. Not in the train or unlabelled texts: "
+            f"{words[1]:.1f}% and {texts[1]:.1f}%."
+        )
+    cut = [f"{100 * share:.1f}% of a split for the {name}" for name, share in inputs.truncated.items() if share]
+    if cut:
+        notes.append(f"Texts that were truncated at `max_length`: at most {' and '.join(cut)}.")
+    if removed := inputs.prepared["removed"]:
+        were = "text was removed because it is" if removed == 1 else "texts were removed because they are"
+        notes.append(f"Duplicates: {removed:,} train {were} in validation or test.")
+    if twice := inputs.prepared["two_labels"]:
+        notes.append(f"Contradictions: {twice:,} train text{'s occur' if twice > 1 else ' occurs'} with two labels.")
+    return notes
 
 
 def ablation(inputs: Inputs) -> dict[str, list[dict[str, Any]]]:
@@ -234,25 +277,26 @@ def error_analysis(inputs: Inputs, number: int) -> dict[str, Any]:
 
     Args:
         inputs: the outputs of the stages.
-        number: how many errors, and how many confused pairs of classes, to return.
+        number: how many errors, and how many confused pairs of classes, to show; if any, `all_errors` has them all.
     """
     test = inputs.test
     predicted, confidences, correct = test.predicted(STUDENT), test.confidence(STUDENT), test.correct(STUDENT)
     matrix = None if inputs.multi_label else confusion(test.labels, predicted, inputs.labels).to_numpy()
     classes = _classes(inputs, matrix)
     wrong = np.flatnonzero(~correct)
-    shown = wrong[np.argsort(-confidences[wrong], kind="stable")][:number]
-    actual, of_student = inputs.label_names(test.labels[shown]), inputs.label_names(predicted[shown])
-    of_teacher = inputs.label_names(test.predicted(inputs.teacher)[shown]) if inputs.teacher else [None] * len(shown)
+    wrong = wrong[np.argsort(-confidences[wrong], kind="stable")]
+    actual, of_student = inputs.label_names(test.labels[wrong]), inputs.label_names(predicted[wrong])
+    of_teacher = inputs.label_names(test.predicted(inputs.teacher)[wrong]) if inputs.teacher else [None] * len(wrong)
     errors = [
         {"text": test.texts[i], "confidence": float(confidences[i]), "actual": a, "predicted": p, "teacher": t}
-        for i, a, p, t in zip(shown, actual, of_student, of_teacher, strict=True)
+        for i, a, p, t in zip(wrong, actual, of_student, of_teacher, strict=True)
     ]
     return {
         "matrix": None if matrix is None else matrix.tolist(),
         "classes": classes,
         "shown": sorted(classes, key=lambda row: -row["errors"])[:CLASSES] if len(classes) > CLASSES else classes,
-        "errors": errors,
+        "errors": errors[:number],
+        "all_errors": errors if number else [],
         "pairs": [] if matrix is None else _pairs(matrix, inputs.labels, number),
         "wrong": len(wrong),
         "reliability": reliability(confidences, correct),
@@ -290,8 +334,9 @@ def label_errors(inputs: Inputs, number: int) -> dict[str, Any]:
     """Return probable label errors: of validation and test, and of the train texts, which the teacher was trained on.
 
     Returns:
-        `rows`, the most probable errors; `splits`, by split the number of texts and of probable errors; `noise`, the
-        share of probable errors in validation and test; `agrees`, the teacher's test accuracy.
+        `rows`, the most probable errors; `all_rows`, all of them, unless none are to be shown; `splits`, by split the
+        number of texts and of probable errors; `noise`, the share of probable errors in validation and test; `agrees`,
+        the teacher's test accuracy.
     """
     rows: list[dict[str, Any]] = []
     counts = {}
@@ -306,7 +351,8 @@ def label_errors(inputs: Inputs, number: int) -> dict[str, Any]:
     total = sum(part["texts"] for part in held_out)
     share = sum(part["errors"] for part in held_out) / total if total else None
     agrees = inputs.scores["models"][inputs.teacher]["accuracy"] if inputs.teacher else None
-    return {"rows": rows[:number], "splits": counts, "noise": share, "agrees": agrees}
+    shown = {"rows": rows[:number], "all_rows": rows if number else []}
+    return {**shown, "splits": counts, "noise": share, "agrees": agrees}
 
 
 def _labelled_splits(inputs: Inputs) -> dict[str, tuple[list[str], np.ndarray, np.ndarray]]:
@@ -333,7 +379,7 @@ def privacy(inputs: Inputs, k: int) -> dict[str, Any]:
         return {"sentence": "The model file holds hashes of words, and no words.", "rare": []}
     rare, numbers, foreign = len(found["rare"]), found["numbers"], found["foreign"]
     texts = f"{len(inputs.train) + len(inputs.unlabelled):,} train and unlabelled texts"
-    facts = [f"{rare:,} occur{'s' * (rare == 1)} in fewer than {k} of the {texts}"]
+    facts = [f"{f'{rare:,}' if rare else 'none'} occur{'s' * (rare < 2)} in fewer than {k} of the {texts}"]
     facts += [f"{numbers:,} {'has' if numbers == 1 else 'have'} a digit"] if numbers else []
     if foreign:
         facts.append(f"{foreign:,} {'is' if foreign == 1 else 'are'} in none, but in the vocabulary of a checkpoint")

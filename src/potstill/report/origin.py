@@ -44,6 +44,11 @@ def provenance() -> dict[str, str]:
     return provenance
 
 
+def data_source(source: str, path: str, dataset: str | None) -> str:
+    """Return what the data are called, given the keys of the section `prepare`."""
+    return {"demo": "the built-in demo corpus", "files": path, "hub": str(dataset)}[source]
+
+
 def git(*command: str) -> str:
     """Return the output of a Git command, or an empty string without Git or a repository."""
     try:

@@ -11,6 +11,7 @@ from potstill.core.errors import visible
 from potstill.core.markdown import clip, code, cut
 from potstill.evaluate import cascade
 from potstill.evaluate.table import MISSING, amount, size
+from potstill.report.glossary import TERMS, explain
 
 MATRIX_CLASSES = 25  # up to which the confusion matrix is shown
 
@@ -38,8 +39,9 @@ def render(template: str, facts: Mapping[str, Any]) -> str:
         "difference": difference,
         "code": lambda text: Markup(code(text)),
         "name": name,
+        "explain": lambda text: explain(visible(text)),
     }
-    environment.globals |= {"MATRIX_CLASSES": MATRIX_CLASSES, "cascade_command": cascade.command}
+    environment.globals |= {"MATRIX_CLASSES": MATRIX_CLASSES, "TERMS": TERMS, "cascade_command": cascade.command}
     return environment.get_template(template).render(facts)
 
 

@@ -12,6 +12,8 @@ class ReportParams(Section):
 
     section: ClassVar[str] = "report"
 
+    examples: int = Field(6, ge=0)
+    differences: int = Field(10, ge=0)
     samples: int = Field(3, ge=0)
     errors: int = Field(10, ge=0)
     suspects: int = Field(20, ge=0)

@@ -22,6 +22,26 @@ def sizes(rows: Sequence[Mapping[str, Any]], reference: str, published: bool = F
     }
 
 
+def experiments(rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Return the charts `accuracy` and `size` of experiments and their teachers.
+
+    Args:
+        rows: of `experiments.compare`, and per teacher its scores, `name`, and `differs`, which is empty.
+    """
+    named = [
+        row
+        | {
+            "tip": f"{row['name']}: {100 * row['accuracy']:.2f}%",
+            "detail": ", ".join(f"{key.rpartition('.')[2]}={value}" for key, value in row["differs"].items()),
+        }
+        for row in rows
+    ]
+    return {
+        "accuracy": charts.inline(partial(charts.bars, named), "Accuracy of the experiments"),
+        "size": charts.inline(partial(charts.sizes, named), "Size of the experiments"),
+    }
+
+
 def ladder(inputs: Inputs, facts: Mapping[str, Any]) -> Callable[[Path], None]:
     """Return the function that draws the candidates for the student to an SVG or PNG file."""
     return partial(charts.ladder, inputs.ladder, facts["ladder"]["teacher"], inputs.margin)

@@ -14,14 +14,34 @@ def page(student: bytes, title: str, tooltip: str = "") -> str:
         title: title of the page, plain text.
         tooltip: the title with names that are not truncated.
     """
-    here = files(__package__)
-    parts = {
+    parts = demo() | {
         "title": html.escape(title),
         "tooltip": "" if tooltip in ("", title) else f' title="{html.escape(tooltip)}"',
-        "model": base64.b64encode(student).decode(),
-        "student": here.joinpath("student.js").read_text("utf-8"),
+        "model": data_url(student),
     }
-    return re.sub(r"\{\{(\w+)\}\}", lambda match: parts[match[1]], here.joinpath("page.html").read_text("utf-8"))
+    return re.sub(r"\{\{(\w+)\}\}", lambda match: parts[match[1]], _read("page.html"))
+
+
+def demo() -> dict[str, str]:
+    """Return the parts of the live demo, for a page with a link `#model` to the model file as a data URL.
+
+    Returns:
+        `style`, CSS; `form`, HTML; `script`, a JavaScript module.
+    """
+    return {
+        "style": _read("demo.css"),
+        "form": _read("demo.html"),
+        "script": f"{_read('student.js')}\n{_read('demo.js')}",
+    }
+
+
+def data_url(content: bytes, kind: str = "application/octet-stream") -> str:
+    """Return the address of a link that holds a file of a media type."""
+    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
+
+
+def _read(name: str) -> str:
+    return files(__package__).joinpath(name).read_text("utf-8")
 
 
 def plain(title: str) -> str:

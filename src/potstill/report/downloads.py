@@ -1,0 +1,56 @@
+"""Files that the page holds: the model, and tables of errors and of probable label errors."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from potstill.web.page import data_url
+
+LIMIT = 1_500_000  # bytes of a file; as the address of a link it is a third longer, and browsers take up to 2 MB
+
+ERRORS = ("text", "actual", "predicted", "confidence", "teacher")
+SUSPECTS = ("split", "text", "label", "suggested", "confidence")
+
+
+def collect(content: bytes, runs: bool, facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the files that the page holds.
+
+    Args:
+        content: the bytes of the model file.
+        runs: whether the model runs in a page.
+        facts: the result of `facts.collect`.
+
+    Returns:
+        `model`, the address of a link that holds the model file, or None if it is too large; `runs`; and `errors` and
+        `suspects`, see `table`.
+    """
+    return {
+        "model": data_url(content) if len(content) <= LIMIT else None,
+        "runs": runs,
+        "errors": table(facts["error_analysis"]["all_errors"], ERRORS),
+        "suspects": table(facts["label_errors"]["all_rows"], SUSPECTS),
+    }
+
+
+def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], limit: int = LIMIT) -> dict[str, Any] | None:
+    """Return a link's address that holds a CSV file, which spreadsheets read as UTF-8.
+
+    Args:
+        rows: the rows of the table.
+        columns: the keys of the rows, which the table has as columns.
+        limit: the largest number of bytes; rows at the end are left out if there are too many.
+
+    Returns:
+        `href`, the address; `rows`, how many the file has; `total`, how many there are. None without rows.
+    """
+    frame = pd.DataFrame(list(rows), columns=list(columns))
+    content = _csv(frame)
+    while len(content) > limit and len(frame):
+        frame = frame.head(int(len(frame) * 0.9 * limit / len(content)))
+        content = _csv(frame)
+    return {"href": data_url(content, "text/csv"), "rows": len(frame), "total": len(rows)} if len(frame) else None
+
+
+def _csv(frame: pd.DataFrame) -> bytes:
+    return frame.to_csv(index=False, float_format="%.4f").encode("utf-8-sig", "backslashreplace")
