@@ -10,6 +10,8 @@ SECONDS ?= 60
 SEED ?= 0
 NEW ?= HEAD
 DATA ?= ../shared/data/emotion
+# Columns of `make show` that are no parameters: times, files, and the metrics of stages and teachers.
+HIDDEN := (Created|Executor|.*/|models|timing|plots|quantization|export|task_profile|resources|ablate|report|.*truncated|prepare\.(duplicates|labels|left_out|made_from|moved|removed|rows|two_labels|validation_texts)|(baseline|label|pool)\.(hard|tfidf|rows|sources)|.*\.(agreement|batch|best_epoch|bytes|macro_f1|matthews|milliseconds|parameters|relative|rows|sha256|texts_per_second|validation_))
 PARALLEL := --numprocesses auto --dist load --maxschedchunk 1
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 # The code of this folder, whatever the environment has installed.
@@ -119,8 +121,8 @@ format: there ## format the code
 	ruff check --fix .
 	ruff format .
 
-show: there ## show one row per experiment
-	dvc exp show --hide-workspace --only-changed --drop '.*(/|models|timing|plots|quantization|export|task_profile|resources|ablate|report|truncated)'
+show: there ## show one row per experiment: verdict, accuracy, bytes, and the parameters that differ
+	dvc exp show --hide-workspace --only-changed --keep 'student\.(accuracy|bytes|decision)' --drop '$(HIDDEN)'
 
 lock: ## write the versions of this environment, and of CUDA for Linux, to constraints.txt
 	{ echo '# Known-good versions, written by `make lock`.'; \

@@ -439,6 +439,11 @@ def _median(rows: Rows, key: str) -> float:
     return statistics.median(row[key] for row in rows)
 
 
+def _ratio(value: float) -> str:
+    """Return a ratio with three digits, and all of those before the point."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
 def _ratios(models: dict[str, Rows], other: str, kind: str | None = None) -> list[float]:
     """Return the student's speed by that of another model, seed by seed; with a `kind`, of students of that kind."""
     return [
@@ -466,7 +471,7 @@ def _task(task: str, models: dict[str, Rows]) -> list[str]:
         f"{100 * _kept(models):.1f}",
         _counts(row["rung"] for row in students),
         f"{_median(students, 'bytes'):,.0f}",
-        f"{_median(students, 'texts_per_second'):,.0f} ({teacher:,.3g}, {fasttext:.2g})",
+        f"{_median(students, 'texts_per_second'):,.0f} ({_ratio(teacher)}, {_ratio(fasttext)})",
         *(f"{100 * _mean(models[name]):.1f}{' ↑' if _better(models[name]) else ''}" for name in PEERS),
         _counts(row["verdict"] for row in students),
     ]
@@ -487,7 +492,7 @@ def _short_board(tasks: dict[str, dict[str, Rows]]) -> str:
                 f"{100 * _mean(models['teacher']):.1f}",
                 f"{100 * _mean(models['student']):.1f}",
                 table.size(_median(models["student"], "bytes")),
-                f"{statistics.median(_ratios(models, 'teacher')):,.3g}",
+                _ratio(statistics.median(_ratios(models, "teacher"))),
                 *(f"{100 * _mean(models[name]):.1f}" for name in SHOWN_PEERS),
                 _counts(row["verdict"] for row in models["student"]),
             ]
@@ -511,7 +516,7 @@ def _summary(tasks: dict[str, dict[str, Rows]]) -> str:
     kinds = sorted({row["kind"] for row in students})
     speeds = [
         f"{other} = 1: "
-        + ", ".join(f"{kind} {min(r for m in tasks.values() for r in _ratios(m, key, kind)):,.3g}" for kind in kinds)
+        + ", ".join(f"{kind} {_ratio(min(r for m in tasks.values() for r in _ratios(m, key, kind)))}" for kind in kinds)
         for key, other in (("teacher", "teacher"), ("fasttext", "fastText"))
     ]
     lines = [

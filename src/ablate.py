@@ -31,7 +31,7 @@ def main() -> None:
     scratch = paths.SCRATCH / "ablate" / files.cache_key(*inputs, baseline.model_dump_json())
     groups: dict[str, dict[str, Row]] = {}
     jobs = min(params.n_jobs or cpu_count(), max(1, len(trials)))
-    with workers(jobs) as pool:
+    with workers(jobs, main=True) as pool:  # `result` is defined here
         distinct = {trial.key: trial for trial in trials}
         results = {key: pool.submit(result, trial, params, baseline, scratch) for key, trial in distinct.items()}
         for trial in tqdm(trials, unit="model", desc="ablate"):

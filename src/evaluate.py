@@ -9,10 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from safetensors.numpy import load_file
-from scipy.special import logit
 
 from potstill.core import device, files, paths, tracking
-from potstill.core.class_weights import majority
 from potstill.core.labels import is_correct, label_names, predict_labels, probabilities
 from potstill.core.markdown import escape
 from potstill.core.params import section
@@ -20,19 +18,18 @@ from potstill.core.resources import record_resources
 from potstill.core.timing import throughput
 from potstill.data.dataset import Dataset
 from potstill.evaluate import table
-from potstill.evaluate.cascade import Cascade, cascade, fallback
-from potstill.evaluate.compare import Model, compare, pooled
+from potstill.evaluate.cascade import fallback
+from potstill.evaluate.compare import Model, compare
+from potstill.evaluate.decision import decide, ensemble, with_thresholds
 from potstill.evaluate.metrics import measures
 from potstill.evaluate.metrics.scores import confusion, label_confusion, mcnemar
-from potstill.evaluate.metrics.thresholds import fit_thresholds
-from potstill.evaluate.next_steps import Evidence, Step, next_steps
+from potstill.evaluate.next_steps import ProjectCommands, Step
 from potstill.evaluate.params import EvaluateParams
 from potstill.evaluate.plots import figure
 from potstill.evaluate.predictions import Predictions
-from potstill.evaluate.verdict import Verdict, judge
+from potstill.evaluate.verdict import Verdict
 from potstill.evaluate.word_order import out_of_vocabulary, vocabulary, word_order_sensitivity
 from potstill.runtime.model import FILE, UNROUNDED, Student
-from potstill.scoring.ensemble import average
 from potstill.scoring.model import load as load_teacher
 from potstill.scoring.tfidf import Tfidf
 
@@ -68,7 +65,11 @@ def main() -> None:
     student = next(model for model in models if model.name == "student")
     quantization = compare_with_unquantized(student, data)
     profile = task_profile({name: predict[name] for name in ("student", labelling[0]) if name in predict}, data)
-    verdict, steps = decide(rows, models, teacher, labelling, ladder, data, params.non_inferiority_margin)
+    prepare = section("prepare").load()
+    commands = ProjectCommands(prepare.source, prepare.unlabelled)
+    sent_to = fallback(labelling, {row["name"]: row for row in rows})
+    margin = params.non_inferiority_margin
+    verdict, steps = decide(rows, models, data, teacher, labelling, ladder, margin, commands, sent_to)
     print(f"{verdict.decision.capitalize()}: {verdict.details}")
     write_scores(rows, verdict, steps, teacher, quantization, timings, profile)
     write_predictions(models, data)
@@ -107,7 +108,7 @@ def load_teachers(
     for name in checkpoints:
         metrics = folder / name / "metrics.json"
         parameters = measures.read(measures.Count | None, metrics, name, "parameters")
-        size = measures.read(measures.Count, metrics, name, "bytes")
+        size = measures.read(measures.Count | None, metrics, name, "bytes")
         predicted = []
         for split in ("test", "validation"):
             path, texts = folder / name / f"{split}.csv", len(data.split(split))
@@ -123,26 +124,9 @@ def load_teachers(
         test = ensemble([member.probabilities for member in members], data.multi_label)
         validation = ensemble([member.validation_probabilities for member in members], data.multi_label)
         parameters = sum(member.parameters or 0 for member in members) or None
-        size = sum(member.bytes for member in members)
+        size = sum(member.bytes or 0 for member in members) or None
         teachers["ensemble"] = Model("ensemble", "teacher", test, validation, parameters, size)
     return list(teachers.values()), timings
-
-
-def ensemble(members: list[np.ndarray], multi_label: bool) -> np.ndarray:
-    """Return the probabilities of an ensemble, which averages logits; all floats (texts, classes)."""
-    to_logits = logit if multi_label else np.log
-    return probabilities(average([to_logits(member) for member in members], multi_label), multi_label)
-
-
-def with_thresholds(models: list[Model], data: Dataset) -> list[Model]:
-    """Fit decision thresholds on validation for the models without, if the task is multi-label."""
-    if not data.multi_label:
-        return models
-    labels = data.targets("validation")
-    return [
-        model if model.thresholds else replace(model, thresholds=fit_thresholds(model.validation_probabilities, labels))
-        for model in models
-    ]
 
 
 def compare_with_unquantized(student: Model, data: Dataset) -> dict[str, Any] | None:
@@ -176,56 +160,6 @@ def task_profile(predict: dict[str, Predict], data: Dataset) -> dict[str, Any]:
             "train_and_unlabelled": out_of_vocabulary(with_unlabelled, test),
         },
     }
-
-
-def decide(
-    rows: list[dict[str, Any]],
-    models: list[Model],
-    teacher: str | None,
-    labelling: list[str],
-    ladder: list[measures.Rung],
-    data: Dataset,
-    margin: float,
-) -> tuple[Verdict, list[Step]]:
-    """Decide whether the student should ship, and what to do next."""
-    by_name, found = {row["name"]: row for row in rows}, {model.name: model for model in models}
-    labels = data.targets("test")
-    correct = {name: is_correct(model.predicted, labels) for name, model in found.items()}
-    versus_teacher = by_name["student"].get("versus_teacher")
-    of_teacher = mcnemar(correct[teacher], correct["tfidf"]) if teacher else None
-    verdict = judge(
-        by_name["student"],
-        by_name["tfidf"],
-        versus_teacher,
-        mcnemar(correct["student"], correct["tfidf"]),
-        texts=len(labels),
-        margin=margin,
-        majority=majority(labels),
-        teacher_versus_baseline=of_teacher,
-        versus_hard=mcnemar(correct["student"], correct["hard"]),
-        pooled=pooled(found["student"], found[teacher], data.targets("validation"), labels) if teacher else None,
-    )
-    prepare = section("prepare").load()
-    evidence = Evidence(
-        ladder=ladder,
-        versus_teacher=versus_teacher,
-        teacher_versus_baseline=of_teacher,
-        teachers=labelling,
-        cascade=cascade_of(found["student"], found[teacher], data) if teacher else None,
-        fallback=fallback(labelling, by_name),
-        rows={name: len(data.split(name)) for name in ("train", "test", "unlabelled")},
-        source=prepare.source,
-        unlabelled=prepare.unlabelled,
-    )
-    return verdict, next_steps(verdict, evidence)
-
-
-def cascade_of(student: Model, teacher: Model, data: Dataset) -> Cascade | None:
-    """Return the cascade of student and teacher; None for a multi-label task."""
-    if data.multi_label:
-        return None
-    validation = data.targets("validation"), student.validation_probabilities, teacher.validation_probabilities
-    return cascade(validation, (data.targets("test"), student.probabilities, teacher.probabilities))
 
 
 def write_scores(

@@ -24,12 +24,15 @@ def main() -> None:
         rows = schemas.open_checked(pool, schemas.POOL_SCHEMA).metadata.num_rows
         scratch = paths.SCRATCH / "label"  # DVC does not track it
         with tqdm(total=rows, unit="text", desc=f"label with {name}", mininterval=1) as bar:
-            truncated = label(paths.TEACHER / name, pool, paths.LABEL / name, params, scratch, bar.update)
-        share = round(truncated / rows, 6)
+            labelled = label(paths.TEACHER / name, pool, paths.LABEL / name, params, scratch, bar.update)
+        share = round(labelled.truncated / rows, 6)
         # The hash is in Git, so that `ensemble` can detect new logits in a clone without them.
-        facts = {"rows": rows, "sha256": files.sha256(paths.LABEL / name), "truncated": share}
+        digest = files.sha256(paths.LABEL / name)
+        facts = {"rows": rows, "left_out": labelled.left_out, "sha256": digest, "truncated": share}
         files.write_json(metrics / "metrics.json", {"label": {name: facts}})
         truncation.note("teacher.max_length", {"pool's": share})
+        if labelled.left_out:
+            print(f"{labelled.left_out:,} of {rows:,} texts of the pool are left out: {name} has no label for them")
 
 
 if __name__ == "__main__":

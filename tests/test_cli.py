@@ -12,14 +12,16 @@ from potstill import cli
 from potstill.core.errors import PotstillError
 from tests.command import run
 
+COMMANDS = cli.TRAINING_COMMANDS | cli.MODEL_COMMANDS | cli.PROJECT_COMMANDS
 
-@pytest.mark.parametrize("name", [*cli.MODEL_COMMANDS, *cli.PROJECT_COMMANDS])
+
+@pytest.mark.parametrize("name", COMMANDS)
 def test_a_module_starts_with_the_help_line_of_its_command(name):
     module = import_module(f"potstill.commands.{name}")
-    assert module.__doc__.splitlines()[0] == (cli.MODEL_COMMANDS | cli.PROJECT_COMMANDS)[name]
+    assert module.__doc__.splitlines()[0] == COMMANDS[name]
 
 
-@pytest.mark.parametrize("name", [*cli.MODEL_COMMANDS, *cli.PROJECT_COMMANDS])
+@pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_has_help(name, capsys, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SystemExit) as ended:

@@ -44,7 +44,11 @@ def blocks(language):
 # Values of parameters, after -S or alone.
 SETTINGS = re.findall(r"(?:-S '?|`)(\w+\.[\w.]+=(?:\[[^\]]*\]|[^ `',\n]+))", TEXT)
 COMMANDS = list(dict.fromkeys(line for code in blocks("bash") for line in code.splitlines()))
-MODEL = [command for command in COMMANDS if command.startswith("potstill ") and "--engine ray" not in command]
+MODEL = [
+    command
+    for command in COMMANDS
+    if command.startswith("potstill ") and not re.search(r"--engine ray|^potstill (distil|estimate)", command)
+]
 EXPERIMENTS = [command for command in COMMANDS if command.startswith("dvc exp run ")]
 # What needs a project, a server or another environment, and the test that runs it.
 ELSEWHERE = {
@@ -62,6 +66,8 @@ ELSEWHERE = {
     "make show": "tests/pipeline/test_pipeline.py::test_a_queue_runs_and_shows_one_readable_row_each",
     "make setup": "tests/test_packaging.py::test_a_folder_with_a_blank_in_its_path_will_do",
     "pip install -c ": "tests/pipeline/test_remotes.py::test_the_commands_of_the_page_on_teams",
+    "potstill distil ": "tests/commands/test_distil.py",
+    "potstill estimate": "tests/commands/test_estimate.py",
     "potstill predict student.pot": "tests/bulk/test_distributed.py",
 }
 TRIVIAL = (
@@ -107,10 +113,10 @@ def test_values_of_parameters_are_valid(setting, tmp_path):
 
 
 def test_presets_are_valid():
-    (code,) = blocks("yaml")
-    presets = YAML(typ="safe").load(code)["presets"]
-    assert presets
-    TeacherParams(**TEACHER | {"presets": TEACHER["presets"] | presets})
+    found = [YAML(typ="safe").load(code) for code in blocks("yaml")]
+    assert found
+    for section in (content.get("teacher", content) for content in found):
+        TeacherParams(**TEACHER | section | {"presets": TEACHER["presets"] | section["presets"]})
 
 
 @pytest.fixture
@@ -198,8 +204,8 @@ def test_the_picture_is_a_classifier(tmp_path, monkeypatch, capsys):
 
 
 def example(name):
-    """Return the code block of a file name."""
-    [code] = re.findall(rf"<!-- {name} -->\n\n```\w+\n(.*?)```\n", TEXT, re.DOTALL)
+    """Return the code block of a name, which is the same wherever it occurs."""
+    [code] = set(re.findall(rf"<!-- {name} -->\n\n```\w+\n(.*?)```\n", TEXT, re.DOTALL))
     return code
 
 

@@ -19,10 +19,12 @@ MODEL_COMMANDS = {
     "inspect": "Describe a model: its classes, size, origin and scores.",
     "explain": "Show how much each word of a text contributes to its prediction.",
     "page": "Write an HTML page that classifies text in the browser, without a server.",
-    "serve": "Serve predictions over HTTP: /predict, /model, /healthz, /metrics, and a page at /.",
+    "serve": "Serve predictions over HTTP: /predict, /model, /healthz, /metrics, /docs, and a page at /.",
     "qr": "Write a model as a QR code.",
 }
+TRAINING_COMMANDS = {"distil": "Distil a classifier from labelled texts, in one command."}
 PROJECT_COMMANDS = {
+    "estimate": "Estimate the requests, tokens and cost of an LLM as the teacher; send nothing.",
     "queue": "Run the queued experiments, and say why one failed.",
     "compare": "Compare experiments on one page.",
     "verify": "Check the hash of every file that DVC tracks, and move damaged ones out of its cache.",
@@ -46,7 +48,7 @@ def execute(arguments: Sequence[str]) -> None:
     chosen = main_parser.parse_args(arguments)
     if not chosen.command:
         main_parser.exit(2, main_parser.format_help())
-    commands = MODEL_COMMANDS | PROJECT_COMMANDS
+    commands = TRAINING_COMMANDS | MODEL_COMMANDS | PROJECT_COMMANDS
     if chosen.command not in commands:
         advice = suggestion(chosen.command, commands)
         main_parser.error(f"unknown command {chosen.command!r}" + (f". {advice}" if advice else ""))
@@ -65,6 +67,7 @@ def _parser() -> Parser:
     listed = [
         f"{title}:\n" + "".join(f"  {name:<10}{line}\n" for name, line in commands.items())
         for title, commands in (
+            ("make a model", TRAINING_COMMANDS),
             ("use a model", MODEL_COMMANDS),
             ("work in a project (a folder with dvc.yaml)", PROJECT_COMMANDS),
         )

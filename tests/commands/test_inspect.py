@@ -119,11 +119,21 @@ def test_of_very_many_classes_some_are_shown(capsys, tmp_path):
     assert "<title>Which of 1,000 classes?</title>" in (tmp_path / "a.html").read_text("utf-8")
 
 
-def test_a_teacher_without_some_answers_is_named(capsys, tmp_path):
-    dataclasses.replace(student("mlp"), facts={"untested_teachers": ["table"]}).save(tmp_path / "a.pot")
-    assert "teacher     table, without predictions for some of the test texts\n" in call(
-        capsys, "inspect", tmp_path / "a.pot"
-    )
+SCORES = dict.fromkeys(("accuracy", "accuracy_low", "accuracy_high", "macro_f1", "calibration_error"), 0.5)
+
+
+@pytest.mark.parametrize(
+    ("metrics", "shown"),
+    [
+        ({"test": SCORES}, "table, without predictions for some of the test texts"),
+        ({}, "table"),  # nothing to predict
+    ],
+)
+def test_a_teacher_without_test_predictions_is_named(capsys, tmp_path, metrics, shown):
+    others = {"version": "0", "rows": dict.fromkeys(("train", "unlabelled", "test"), 10), "sha256": {}, "teachers": {}}
+    facts = {"untested_teachers": ["table"], "metrics": metrics, **others}
+    dataclasses.replace(student("mlp"), facts=facts).save(tmp_path / "a.pot")
+    assert f"teacher     {shown}\n" in call(capsys, "inspect", tmp_path / "a.pot")
 
 
 def test_inspect_shows_the_thresholds(multi_label_model, capsys):

@@ -206,6 +206,9 @@ def test_another_column(model, tmp_path, capsys):
     (tmp_path / "a.csv").write_text("body\nthe ab\n")
     assert "no column 'text' (found: 'body'). Set --text body" in refused("predict", model, tmp_path / "a.csv")
     assert json.loads(call(capsys, "predict", model, tmp_path / "a.csv", "--text", "body"))["label"]
+    (tmp_path / "b.csv").write_text("title,body\nx,the ab is not good\n")
+    assert "no column 'bodi'" in (says := refused("predict", model, tmp_path / "b.csv", "--text", "title,bodi"))
+    assert says.endswith("Set --text title,body.")
 
 
 BAD = {

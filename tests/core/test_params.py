@@ -137,12 +137,22 @@ def test_a_number_may_be_written_as_dvc_writes_it(load, value):
     assert load(f"student.learning_rate={value}").learning_rate == 1e-5
 
 
-def test_a_missing_key_is_named(tmp_path):
+def test_a_missing_key_has_its_default_and_one_without_is_named(tmp_path):
     document = yaml.load(ROOT / "params.yaml")
     del document["student"]["loss"]
     YAML().dump(document, tmp_path / "params.yaml")
-    with pytest.raises(PotstillError, match=r"key `student.loss` is missing: restore it from Git"):
-        section("student").load(tmp_path / "params.yaml")
+    assert section("student").load(tmp_path / "params.yaml").loss == "kl"
+    del document["teacher"]["presets"]["bert"]["checkpoint"]
+    YAML().dump(document, tmp_path / "params.yaml")
+    with pytest.raises(PotstillError, match=r"presets.bert must have either a `checkpoint` or an `llm`"):
+        section("teacher").load(tmp_path / "params.yaml")
+
+
+@pytest.mark.parametrize("name", SECTIONS)
+def test_params_yaml_shows_every_key_with_its_default(name):
+    model, document = section(name), yaml.load(ROOT / "params.yaml")[name]
+    assert set(document) == set(model.model_fields)
+    assert model() == model.load(ROOT / "params.yaml")
 
 
 @pytest.mark.parametrize(

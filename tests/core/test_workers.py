@@ -1,5 +1,7 @@
 import os
 import signal
+import subprocess
+import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
 
@@ -29,3 +31,14 @@ def test_a_worker_that_is_killed_is_a_mistake_of_size_and_noticed_at_once(monkey
     with killed, workers(2) as pool:
         list(pool.map(die, range(2)))
     assert time.monotonic() - began < 30
+
+
+@pytest.mark.slow
+def test_a_script_needs_no_guard(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(
+        "print('main')\nfrom potstill.core.workers import workers\n"
+        "with workers(2) as pool:\n    print(list(pool.map(abs, [-1])))"
+    )
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True)
+    assert done.stdout.split("\n") == ["main", "[1]", ""], done.stderr

@@ -15,6 +15,15 @@ def test_a_dataset_survives_being_saved(data, tmp_path):
     pd.testing.assert_frame_equal(loaded.train, data.train)
 
 
+def test_descriptions_are_kept_and_without_any_the_file_is_as_before(data, tmp_path):
+    described = replace(data, descriptions={"joy": "glad: ça"})
+    described.save(tmp_path / "described")
+    assert Dataset.load(tmp_path / "described").descriptions == {"joy": "glad: ça"}
+    data.save(tmp_path / "prepared")
+    assert Dataset.load(tmp_path / "prepared").descriptions == {}
+    assert "descriptions" not in (tmp_path / "prepared/dataset.json").read_text()
+
+
 def test_a_multi_label_task_is_read_as_it_was_written(mixed, tmp_path):
     mixed.save(tmp_path / "data")
     again = Dataset.load(tmp_path / "data")

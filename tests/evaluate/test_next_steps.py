@@ -9,7 +9,8 @@ from ruamel.yaml import YAML
 
 from potstill.commands import predict, serve
 from potstill.evaluate.cascade import Cascade
-from potstill.evaluate.next_steps import Evidence, next_steps
+from potstill.evaluate.next_steps import Evidence, ProjectCommands
+from potstill.evaluate.next_steps import next_steps as steps_with
 from potstill.evaluate.verdict import Verdict
 from potstill.terminal import Parser
 from tests.report.inputs import LADDER, rung
@@ -25,8 +26,6 @@ EVIDENCE = Evidence(
     cascade=CASCADE,
     fallback="minilm",
     rows={"train": 900, "test": 500, "unlabelled": 0},
-    source="files",
-    unlabelled=[],
 )
 RUNG = "dvc exp run -S 'student.rung='\"'\"'<three>'\"'\"''"
 SENT = "potstill predict models/export/student.pot texts.txt --threshold 0.83 --fallback models/teacher/minilm"
@@ -38,8 +37,12 @@ def verdict(decision="do not ship", needed=None, promising=False):
     return Verdict(decision, needed, promising, "", ())
 
 
-def commands(of, **changes):
-    return [step.command for step in next_steps(of, replace(EVIDENCE, **changes))]
+def next_steps(of, evidence, source="files", unlabelled=()):
+    return steps_with(of, evidence, ProjectCommands(source, unlabelled))
+
+
+def commands(of, source="files", unlabelled=(), **changes):
+    return [step.command for step in next_steps(of, replace(EVIDENCE, **changes), source, unlabelled)]
 
 
 def test_a_student_that_ships_is_used():

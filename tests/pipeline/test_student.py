@@ -28,7 +28,7 @@ BAD = WORDS | {"hidden": 2, "learning_rate": 1.0e-6}
 PIECES = {"subwords": True, "vocab_size": 100, "epochs": 1}
 LADDER = {"low": BAD, "middle": WORDS, "high": WORDS | {"hidden": 16}, "pieces": PIECES}
 NETWORK = {"vocab_size": 60, "epochs": 1}  # of the baseline, which is not run
-UNAVAILABLE = "It begins with a Transformer's weights, and the teacher is a table."
+UNAVAILABLE = "It begins with a Transformer's weights, and the teacher is a table or an LLM."
 NUMBERS = ("parameters", "bytes", "validation_accuracy", "difference", "difference_low", "difference_high")
 
 

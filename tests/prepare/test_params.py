@@ -37,3 +37,11 @@ def test_a_share_as_dvc_writes_it_is_a_number(project: Project) -> None:
     assert "test_share: 1e-05" in (project.root / "params.yaml").read_text()
     project.run_fails("`prepare.test_share` 1e-05 of 40 different texts", "makes 0 rows", "Raise it")
     assert len(project.prepare(test_share=0.125)[0].test) == 5
+
+
+def test_descriptions_are_those_of_labels(project: Project) -> None:
+    project.table("train.csv", rows(40))
+    data, _ = project.prepare(descriptions={"bad": "what nobody wants"})
+    assert data.descriptions == {"bad": "what nobody wants"}
+    project.fails("`prepare.descriptions`: 'ugly' is not a label (found: bad, good)", descriptions={"ugly": "x"})
+    project.fails("`prepare.descriptions`", descriptions=["bad"])

@@ -114,6 +114,8 @@ def test_every_format_is_looked_at(project, ending):
     assert project.fails(says) == f"error: {says}"
     project.fails("'text' (found", "Set prepare.text=body.", label="queue")
     project.fails("'kind' (found", "Set prepare.label=queue.", text="body", label="kind")
+    project.fails("'bodi' (found", "Set prepare.text=[subject,body].", text=["subject", "bodi"], label="queue")
+    project.fails("'a' and 'b' (found", "Set prepare.text=body.", text=["a", "b"], label="queue")
 
 
 def test_what_is_not_found_is_not_proposed(project):
@@ -129,5 +131,5 @@ def test_a_line_that_lacks_a_key_of_others_is_to_be_corrected(project):
 
 
 def test_a_stream_is_not_read_twice():
-    advise = propose.advise("-", "csv", {"text": "--text"}, "{} {}")
+    advise = propose.advise("-", "csv", {"text": "--text"}, propose.option)
     assert advise(["text"]) == "Set `--text`"

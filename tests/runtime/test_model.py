@@ -53,7 +53,7 @@ def test_the_package_lists_its_names():
 
     assert potstill.Student is Student
     assert {"Student", "__version__"} <= set(dir(potstill))
-    assert potstill.__all__ == ["Student"]
+    assert potstill.__all__ == ["DistilledClassifier", "Student", "Teacher"]
 
 
 @pytest.mark.parametrize("name", ["a\0b.pot", "a\ud800.pot"])

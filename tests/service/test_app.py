@@ -6,6 +6,7 @@ import http.client
 import json
 import logging
 import os
+import re
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -50,11 +51,26 @@ def test_it_says_what_it_is(server, model):
     assert "default-src 'none'" in page
 
 
+def test_the_page_of_the_interface_loads_nothing():
+    status, content = call(made(student("bigru"), {}, max_batch=77), "/docs")
+    page = content.decode()
+    assert status == 200
+    assert "default-src 'none'" in page
+    assert not re.search(r"<script|<link|<img|src=|@import|url\(", page)
+    for path in ("POST /predict", "GET /healthz", "GET /model"):
+        assert f"<h2><code>{path}</code></h2>" in page
+    assert "&quot;maxItems&quot;: 77" in page  # the limits of this service
+    links = re.findall(r'href="([^"]*)"', page)
+    assert {link for link in links if not link.startswith("#")} == {"openapi.json", "metrics", "./"}
+    assert all(f'id="{link[1:]}"' in page for link in links if link.startswith("#"))
+
+
 @pytest.mark.parametrize(
     ("method", "path", "status", "allow"),
     [
         ("HEAD", "/", 200, None),
         ("HEAD", "/healthz", 200, None),
+        ("HEAD", "/docs", 200, None),
         ("HEAD", "/predict", 405, "POST"),
         ("HEAD", "/nowhere", 404, None),
         ("GET", "/predict", 405, "POST"),

@@ -87,6 +87,6 @@ def test_ipv6(model, capsys, monkeypatch):
         pytest.skip("this machine has no IPv6")
     with listening:
         monkeypatch.setattr(servers._Server, "run", lambda self, sockets: None)
-        servers.run(made(Student.load(model), {}), listening, timeout=1, max_connections=10)
+        servers.run(lambda: made(Student.load(model), {}), listening, timeout=1, max_connections=10)
         port = listening.getsockname()[1]
     assert capsys.readouterr().out == f"http://[::1]:{port}/ (stop it with Ctrl-C)\n"

@@ -170,6 +170,16 @@ def test_a_training_that_nobody_waits_for_is_not_kept(inputs, trained):
     assert not any(path.exists() for path in task.results(inputs))
 
 
+def test_an_epoch_that_takes_long_says_how_far_it_is(inputs, monkeypatch):
+    lines = []
+    log = candidates._Log(Task("rung", GOOD), 1, inputs.scratch / "stop", lines.append)
+    start = log._started
+    for seconds, share in ((10, 0.1), (40, 0.25), (60, 0.5), (90, 0.75), (160, 1.0)):
+        monkeypatch.setattr(candidates.time, "monotonic", lambda seconds=seconds: start + seconds)
+        log.progress(share)
+    assert lines == ["rung: 25% trained, 120 s left", "rung: 75% trained, 30 s left"]
+
+
 def transfer_set(inputs, data, real, generated):
     """Write a transfer set of texts with some logits, and as many generated ones with others."""
     texts = data.train["text"].tolist()
@@ -244,7 +254,9 @@ def test_a_teacher_that_is_a_table_has_only_students_over_words(inputs, bert):
     layers = student_settings(architecture="transformer")
     assert obstacle(GOOD, inputs) is None
     for params in (pieces, layers):
-        assert obstacle(params, inputs) == "It begins with a Transformer's weights, and the teacher is a table."
+        assert (
+            obstacle(params, inputs) == "It begins with a Transformer's weights, and the teacher is a table or an LLM."
+        )
         assert obstacle(params, replace(inputs, teacher=bert)) is None
 
 

@@ -15,12 +15,12 @@ class AblateParams(Section):
 
     section: ClassVar[str] = "ablate"
 
-    sources: bool
-    vocabulary: bool
-    architectures: list[Architecture]
-    transfer_shares: list[Fraction]
-    label_shares: list[Fraction]
-    steps: int = Field(ge=1)
-    batch_size: int = Field(ge=1)
-    learning_rate: float = Field(gt=0, le=1)
-    n_jobs: int = Field(ge=0)
+    sources: bool = True
+    vocabulary: bool = True
+    architectures: list[Architecture] = Field(["mlp", "cnn"])
+    transfer_shares: list[Fraction] = Field([0.03, 0.1, 0.3])
+    label_shares: list[Fraction] = Field([0.1, 0.3])
+    steps: int = Field(1000, ge=1)
+    batch_size: int = Field(128, ge=1)
+    learning_rate: float = Field(0.01, gt=0, le=1)
+    n_jobs: int = Field(0, ge=0)

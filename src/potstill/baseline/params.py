@@ -12,5 +12,5 @@ class BaselineParams(NetworkParams):
 
     section: ClassVar[str] = "baseline"
 
-    C: float = Field(gt=0)
-    class_weight: Literal["balanced"] | None
+    C: float = Field(1.0, gt=0)
+    class_weight: Literal["balanced"] | None = None

@@ -34,7 +34,7 @@ def load(folder: Path, labels: Sequence[str]) -> Fallback:
         labels: the student's labels.
 
     Raises:
-        PotstillError: the folder has no teacher, one of other labels, or a table; or a package is not installed.
+        PotstillError: the folder has no teacher, one of other labels, a table or an LLM; or a package is not installed.
     """
     try:
         from potstill.scoring import model
@@ -43,7 +43,9 @@ def load(folder: Path, labels: Sequence[str]) -> Fallback:
     except ModuleNotFoundError as error:
         raise missing_package(error.name, "train") from None
     if teacher.parameters is None:
-        raise PotstillError(f"{folder}: it is a table, without probabilities of new texts. Name a fine-tuned teacher.")
+        raise PotstillError(
+            f"{folder}: it is a table, without probabilities of new texts, or an LLM. Name a fine-tuned teacher."
+        )
     if sorted(teacher.labels) != sorted(labels):
         raise PotstillError(
             f"{folder} has the labels {', '.join(teacher.labels)}, the student {', '.join(labels)}. Name its teacher."

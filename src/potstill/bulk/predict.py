@@ -142,7 +142,7 @@ def predict(
             f"--keep: {display_name(source)} is a text file, which has only `text` (found: {', '.join(carry)})."
         )
     carry = list(dict.fromkeys(carry))
-    advise = propose.advise(source, reads, dict.fromkeys(texts, "--text"), "{} {}")
+    advise = propose.advise(source, reads, dict.fromkeys(texts, "--text"), propose.option)
     skipped = BadRows(0 if skip_bad else None)
     rows = passed_on = 0
 

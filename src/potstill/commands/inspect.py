@@ -128,7 +128,8 @@ def origin(facts: dict[str, Any], *, multi_label: bool) -> Iterator[str]:
     for name, accuracy in facts.get("teachers", {}).items():
         yield f"teacher     {name}, {accuracy:.2%} on test"
     for name in facts.get("untested_teachers", []):
-        yield f"teacher     {name}, without predictions for some of the test texts"
+        note = ", without predictions for some of the test texts" if "test" in facts.get("metrics", {}) else ""
+        yield f"teacher     {name}{note}"
     for split, scores in facts.get("metrics", {}).items():
         interval = "95% CI {accuracy_low:.2%} to {accuracy_high:.2%}".format_map(scores)
         others = "macro F1 {macro_f1:.4f}, calibration error {calibration_error:.4f}".format_map(scores)

@@ -29,7 +29,7 @@ def arguments(parser: Parser) -> None:
     add("--input-format", choices=FORMATS, help="default: by the file's suffix; txt for standard input")
     add("--output-format", choices=FORMATS, help="default: by the file's suffix; jsonl for standard output")
     joined = "columns, or keys, of the text, separated by commas; several are joined by a space, as by `prepare.text`"
-    add("--text", type=columns, metavar="NAMES", default=["text"], help=f"{joined} (default: text)")
+    add("--text", "--column", type=columns, metavar="NAMES", default=["text"], help=f"{joined} (default: text)")
     kept = "columns to write before the predictions, such as id,text (txt: the line is `text`)"
     add("--keep", type=columns, metavar="NAMES", default=[], help=kept)
     add(

@@ -45,6 +45,10 @@ class PotstillError(Exception):
     """
 
 
+class MissingPackageError(PotstillError, ImportError):
+    """A package that an extra of potstill installs is missing."""
+
+
 def visible(text: str) -> str:
     """Return `text` with every character escaped that controls a terminal or is invisible.
 
@@ -73,9 +77,9 @@ def join_names(names: Sequence[str]) -> str:
     return ", ".join(names[:MAX_NAMES]) + more
 
 
-def missing_package(package: str | None, extra: str) -> PotstillError:
+def missing_package(package: str | None, extra: str) -> MissingPackageError:
     """Return the error for a package that an extra of potstill installs; potstill itself is on no index."""
-    return PotstillError(f"{package} is not installed. Run `pip install -e '.[{extra}]'` in a clone of potstill.")
+    return MissingPackageError(f"{package} is not installed. Run `pip install -e '.[{extra}]'` in a clone of potstill.")
 
 
 def error_line(error: BaseException) -> str | None:

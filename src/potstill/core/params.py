@@ -81,7 +81,10 @@ class Keys(BaseModel):
 
 
 class Section(Keys):
-    """A section of `params.yaml`. Subclasses name the section and declare its keys."""
+    """A section of `params.yaml`. Subclasses name the section and declare its keys.
+
+    A key that the file lacks has its default. The file in the repository shows all keys with their defaults.
+    """
 
     section: ClassVar[str]
 
@@ -109,9 +112,7 @@ class Section(Keys):
         try:
             cls.model_validate(values)
         except ValidationError as error:
-            problems = error.errors()
-            renamed = [cls._renamed(problem) for problem in problems]
-            return [cls._explain(one) for one in problems if one["type"] != "missing" or one["loc"] not in renamed]
+            return [cls._explain(problem) for problem in error.errors()]
         return []
 
     @classmethod
@@ -132,7 +133,7 @@ class Section(Keys):
         # A bound of 2.0 is shown as 2.
         bounds = {name: int(x) for name, x in context.items() if isinstance(x, float) and x.is_integer()}
         if kind == "missing":
-            return f"key `{key}` is missing: restore it from Git"
+            return f"key `{key}` is missing: add it"
         if renamed := cls._renamed(problem):
             return f"{key} is now {'.'.join(map(str, (cls.section, *renamed)))}"
         if kind in ("extra_forbidden", "invalid_key"):

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from dvclive import Live
 from tqdm import tqdm
 
 from potstill.core import files, paths
@@ -23,6 +22,8 @@ def curves(folder: Path) -> Iterator[Callable[[dict[str, float]], None]]:
     The function takes a dictionary with `epoch`, the step, and any number of metrics. `folder/plots/metrics/` is
     replaced at the end of the block, and kept if it raises.
     """
+    from dvclive import Live  # imported late: what is trained in Python alone has no curves
+
     # The defaults would edit the project's dvc.yaml and save an experiment. DVCLive's own summary goes with the
     # temporary folder; `write_metrics` writes the one to keep.
     with (

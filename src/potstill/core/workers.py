@@ -5,6 +5,7 @@ Not joblib's loky: its workers outlive a killed parent too, so that it would nee
 
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -12,6 +13,7 @@ from contextlib import contextmanager
 from multiprocessing import get_context, parent_process, resource_tracker
 from multiprocessing.connection import wait
 from threading import Thread
+from types import ModuleType
 from typing import Any
 
 from potstill.core import device
@@ -19,14 +21,20 @@ from potstill.core.errors import PotstillError, error_line
 
 
 @contextmanager
-def workers(jobs: int) -> Iterator[ProcessPoolExecutor]:
+def workers(jobs: int, main: bool = False) -> Iterator[ProcessPoolExecutor]:
     """Give an executor of `jobs` processes; when the block ends, pending calls are cancelled.
+
+    Args:
+        jobs: the number of processes.
+        main: whether they import the main module, as they must if it defines what is submitted. Otherwise they do not,
+            so that a user's script needs no `if __name__ == "__main__":`.
 
     Raises:
         PotstillError: a process was killed.
     """
     resource_tracker.ensure_running()  # otherwise the first submission starts it, which unblocks signals
     pool = _Pool(jobs, get_context("spawn"), _start)
+    pool.main = sys.modules["__main__"] if main else ModuleType("__main__")
     try:
         # The executor monitors a new process only from the next submission or result on: one that dies before that
         # would be waited for without end.
@@ -42,12 +50,17 @@ def workers(jobs: int) -> Iterator[ProcessPoolExecutor]:
 
 
 class _Pool(ProcessPoolExecutor):
+    main: ModuleType
+
     def submit(self, *args: Any, **kwargs: Any) -> Any:
         """Block interrupts in processes that this starts, until they can handle them without a traceback."""
         before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+        own = sys.modules["__main__"]
+        sys.modules["__main__"] = self.main  # of which multiprocessing sends the path
         try:
             return super().submit(*args, **kwargs)
         finally:
+            sys.modules["__main__"] = own
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,7 @@ import pyarrow as pa
 from potstill.core import files, schemas
 
 SPLITS = ("train", "validation", "test")
+MAY_BE_EMPTY = ("test", "unlabelled")
 
 
 def targets(labels: pd.Series, number: int) -> np.ndarray:
@@ -49,8 +50,9 @@ class Dataset:
     Attributes:
         labels: the names of the classes; a label id is an index into it.
         train, validation, test: tables with the columns `text` (string) and `label` (int64 id, or for multi-label tasks
-            a list of them).
+            a list of them). Only what is trained in Python may have no test texts.
         unlabelled: a table with the column `text`.
+        descriptions: what some labels mean, by their names, for an LLM as the teacher.
     """
 
     labels: list[str]
@@ -58,6 +60,7 @@ class Dataset:
     validation: pd.DataFrame
     test: pd.DataFrame
     unlabelled: pd.DataFrame
+    descriptions: dict[str, str] = field(default_factory=dict)
 
     def split(self, name: str) -> pd.DataFrame:
         """Return a table by its name."""
@@ -81,6 +84,7 @@ class Dataset:
                 self.split(name).to_parquet(part / f"{name}.parquet", index=False)
             facts = {
                 "labels": self.labels,
+                **({"descriptions": self.descriptions} if self.descriptions else {}),
                 **({"multi_label": True} if self.multi_label else {}),
                 "rows": {name: len(self.split(name)) for name in names},
                 "sha256": {name: files.sha256(part / f"{name}.parquet") for name in names},
@@ -95,15 +99,16 @@ class Dataset:
             PotstillError: a file is missing or damaged.
         """
         labels = files.read_names(folder / "dataset.json", "labels")
+        descriptions = files.read_json(folder / "dataset.json").get("descriptions", {})
         tables = {"unlabelled": pd.DataFrame({"text": []}, dtype="str")}
         for name in (*SPLITS, "unlabelled")[: 4 if unlabelled else 3]:
             path, columns = _file(folder, name)
-            table = schemas.read(path, columns, empty=name == "unlabelled")
+            table = schemas.read(path, columns, empty=name in MAY_BE_EMPTY)
             with files.reading(path):
                 tables[name] = table.replace_schema_metadata().to_pandas()  # the metadata of pandas may be damaged
                 if name in SPLITS:
                     check(tables[name]["label"], len(labels))
-        return cls(labels=labels, **tables)
+        return cls(labels=labels, descriptions=descriptions, **tables)
 
     @staticmethod
     def texts(folder: Path, name: str) -> Iterator[pa.Array]:
@@ -112,7 +117,7 @@ class Dataset:
         Raises:
             PotstillError: the file is missing or damaged.
         """
-        return schemas.texts(*_file(folder, name), empty=name == "unlabelled")
+        return schemas.texts(*_file(folder, name), empty=name in MAY_BE_EMPTY)
 
 
 def _file(folder: Path, name: str) -> tuple[Path, pa.Schema]:

@@ -20,8 +20,8 @@ class Model:
         kind: `baseline`, `teacher` or `student`.
         probabilities: floats (texts, classes), for the test split.
         validation_probabilities: the same for the validation split; NaN for texts that a table does not contain.
-        parameters: number of parameters, or None for a table of probabilities.
-        bytes: size on disk.
+        parameters: number of parameters, or None for a table of probabilities or an LLM.
+        bytes: size on disk, or None for an LLM elsewhere.
         thresholds: the decision threshold of each label, for multi-label tasks; else None.
     """
 
@@ -30,7 +30,7 @@ class Model:
     probabilities: np.ndarray
     validation_probabilities: np.ndarray
     parameters: int | None
-    bytes: int
+    bytes: int | None
     thresholds: list[float] | None = None
 
     @property

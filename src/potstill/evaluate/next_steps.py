@@ -4,7 +4,7 @@ import re
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from potstill.core import paths
 from potstill.core.markdown import code
@@ -42,8 +42,6 @@ class Evidence:
         cascade: the cascade of student and teacher; None if there is none.
         fallback: the teacher for `potstill predict --fallback`, if one can be used.
         rows: the number of texts by split (`train`, `test`) and of the `unlabelled` ones.
-        source: `prepare.source`.
-        unlabelled: `prepare.unlabelled`.
     """
 
     ladder: Sequence[Rung]
@@ -53,18 +51,43 @@ class Evidence:
     cascade: Cascade | None
     fallback: str | None
     rows: Mapping[str, int]
-    source: str
-    unlabelled: Sequence[str]
 
 
-def next_steps(verdict: Verdict, evidence: Evidence) -> list[Step]:
-    """Return the steps that help, the best first.
+class Commands(Protocol):
+    """What to type for each step, where the student was made: in a project, in Python, or with `potstill distil`."""
 
-    A student that ships is used. Otherwise a weak teacher comes first, since it limits every student; then what makes
-    the student more accurate, or replaces it where it is not confident; then more text. More test texts come first if
-    the observed differences point to a student that ships, and last if they do not.
+    def use(self) -> list[Step]:
+        """Return the steps with which a student that ships is used."""
+
+    def teacher(self, name: str) -> str:
+        """Fine-tune another preset."""
+
+    def rung(self, name: str) -> str:
+        """Train one rung of the ladder."""
+
+    def unlabelled(self, number: int) -> str:
+        """Add unlabelled texts, of which there should be so many."""
+
+    def rows(self, split: str, number: int) -> str:
+        """Add labelled texts to a split, which should have so many."""
+
+    def table(self) -> str:
+        """Run again after texts were added to the teacher's table of probabilities."""
+
+
+@dataclass(frozen=True)
+class ProjectCommands:
+    """The commands in a project.
+
+    Attributes:
+        source: `prepare.source`.
+        files: `prepare.unlabelled`.
     """
-    if verdict.decision == "ship":
+
+    source: str
+    files: Sequence[str]
+
+    def use(self) -> list[Step]:  # noqa: D102
         student = paths.EXPORT / FILE
         return [
             Step(
@@ -73,38 +96,69 @@ def next_steps(verdict: Verdict, evidence: Evidence) -> list[Step]:
             ),
             Step("Or serve it over HTTP", f"potstill serve {student}"),
         ]
+
+    def teacher(self, name: str) -> str:  # noqa: D102
+        lists = (f"{key}=[{name}]" for key in ("teacher.checkpoints", "label.teachers"))
+        return "dvc exp run " + " ".join(f"-S '{value}'" for value in lists)
+
+    def rung(self, name: str) -> str:  # noqa: D102
+        return f"dvc exp run -S {shlex.quote('student.rung=' + _quoted(name))}"
+
+    def unlabelled(self, number: int) -> str:  # noqa: D102
+        if self.source == "demo":
+            return f"dvc exp run -S prepare.demo.unlabelled={number}"
+        names = [*self.files, "more" if self.source == "hub" else "more.txt"]
+        value = f"prepare.unlabelled=[{','.join(map(_quoted, names))}]"
+        return f"dvc exp run -S {shlex.quote(value)}"
+
+    def rows(self, split: str, number: int) -> str:  # noqa: D102
+        # The user's own texts are added by hand.
+        return f"dvc exp run -S prepare.demo.{split}={number}" if self.source == "demo" else "dvc repro"
+
+    def table(self) -> str:  # noqa: D102
+        return "dvc repro"
+
+
+def next_steps(verdict: Verdict, evidence: Evidence, commands: Commands) -> list[Step]:
+    """Return the steps that help, the best first.
+
+    A student that ships is used. Otherwise a weak teacher comes first, since it limits every student; then what makes
+    the student more accurate, or replaces it where it is not confident; then more text. More test texts come first if
+    the observed differences point to a student that ships, and last if they do not.
+    """
+    if verdict.decision == "ship":
+        return commands.use()
     steps = [
-        *_better_teacher(evidence),
-        *_larger_rung(evidence),
+        *_better_teacher(evidence, commands),
+        *_larger_rung(evidence, commands),
         *_cascade(evidence),
-        *_more_unlabelled(evidence),
+        *_more_unlabelled(evidence, commands),
     ]
-    tests = _more_tests(verdict, evidence)
-    return ([*tests, *steps] if verdict.promising else [*steps, *tests]) or [_more_labels(evidence)]
+    tests = _more_tests(verdict, evidence, commands)
+    return ([*tests, *steps] if verdict.promising else [*steps, *tests]) or [_more_labels(evidence, commands)]
 
 
-def _better_teacher(evidence: Evidence) -> list[Step]:
+def _better_teacher(evidence: Evidence, commands: Commands) -> list[Step]:
     """Return steps to a better teacher, if it is not significantly better than TF-IDF with logistic regression."""
     if not evidence.teacher_versus_baseline or evidence.teacher_versus_baseline["difference_low"] > 0:
         return []
     steps = []
     if LARGER_TEACHER not in evidence.teachers:
-        lists = (f"{key}=[{LARGER_TEACHER}]" for key in ("teacher.checkpoints", "label.teachers"))
         steps.append(
             Step(
                 "Fine-tune a larger teacher: this one is not significantly better than TF-IDF with logistic regression",
-                "dvc exp run " + " ".join(f"-S '{value}'" for value in lists),
+                commands.teacher(LARGER_TEACHER),
             )
         )
-    return [*steps, _more_labels(evidence)]
+    return [*steps, _more_labels(evidence, commands)]
 
 
-def _more_labels(evidence: Evidence) -> Step:
+def _more_labels(evidence: Evidence, commands: Commands) -> Step:
     train = evidence.rows["train"]
-    return Step(f"Label more texts to train on, of which there are {train:,}", _add(evidence, "train", 2 * train))
+    return Step(f"Label more texts to train on, of which there are {train:,}", commands.rows("train", 2 * train))
 
 
-def _larger_rung(evidence: Evidence) -> list[Step]:
+def _larger_rung(evidence: Evidence, commands: Commands) -> list[Step]:
     """Return the step to the next larger candidate that may be more accurate, if the student is below its teacher."""
     if not evidence.versus_teacher or evidence.versus_teacher["difference"] >= 0:
         return []
@@ -120,7 +174,7 @@ def _larger_rung(evidence: Evidence) -> list[Step]:
                 f", which has a validation accuracy of {100 * accuracy:.1f}% (this one: {100 * lowest:.1f}%) in "
                 f"{size(rung['bytes'] or 0)}"
             )
-        return [Step(text, f"dvc exp run -S {shlex.quote('student.rung=' + _quoted(rung['rung']))}")]
+        return [Step(text, commands.rung(rung["rung"]))]
     return []
 
 
@@ -139,7 +193,7 @@ def _cascade(evidence: Evidence) -> list[Step]:
     ]
 
 
-def _more_unlabelled(evidence: Evidence) -> list[Step]:
+def _more_unlabelled(evidence: Evidence, commands: Commands) -> list[Step]:
     """Return the step to more unlabelled text, if there is little and the student is below its teacher."""
     if not evidence.versus_teacher or evidence.versus_teacher["difference"] >= 0:
         return []
@@ -150,27 +204,18 @@ def _more_unlabelled(evidence: Evidence) -> list[Step]:
         "Add unlabelled texts like those that the student will read, "
         f"of which there are {f'{found:,}' if found else 'none'}: the teacher labels them"
     )
-    if evidence.source == "demo":
-        return [Step(text, f"dvc exp run -S prepare.demo.unlabelled={2 * UNLABELLED * evidence.rows['train']}")]
-    names = [*evidence.unlabelled, "more" if evidence.source == "hub" else "more.txt"]
-    value = f"prepare.unlabelled=[{','.join(map(_quoted, names))}]"
-    return [Step(text, f"dvc exp run -S {shlex.quote(value)}")]
+    return [Step(text, commands.unlabelled(2 * UNLABELLED * evidence.rows["train"]))]
 
 
-def _more_tests(verdict: Verdict, evidence: Evidence) -> list[Step]:
+def _more_tests(verdict: Verdict, evidence: Evidence, commands: Commands) -> list[Step]:
     if evidence.versus_teacher is None:
-        return [Step("Add the test texts to the teacher's table of probabilities", "dvc repro")]
+        return [Step("Add the test texts to the teacher's table of probabilities", commands.table())]
     needed = verdict.texts_needed
     if not needed:
         return []
     found = evidence.rows["test"]
     text = f"Label about {needed - found:,} more test texts: {needed:,} would decide, and there are {found:,}"
-    return [Step(text, _add(evidence, "test", needed))]
-
-
-def _add(evidence: Evidence, split: str, number: int) -> str:
-    """Return the command that runs the pipeline with more texts of a split; the user's own are added by hand."""
-    return f"dvc exp run -S prepare.demo.{split}={number}" if evidence.source == "demo" else "dvc repro"
+    return [Step(text, commands.rows("test", needed))]
 
 
 def _quoted(name: str) -> str:

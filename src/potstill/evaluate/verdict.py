@@ -46,6 +46,10 @@ class Verdict:
         """The summary and all reasons, as sentences of which the first continues the decision."""
         return " ".join(f"{text}." for text in (self.summary, *(reason.text for reason in self.reasons)))
 
+    def __str__(self) -> str:
+        lines = (f"- {reason.status}: {reason.text}." for reason in self.reasons)
+        return "\n".join([f"{self.decision.capitalize()}: {self.summary}.", *lines])
+
 
 def judge(
     student: Mapping[str, Any],

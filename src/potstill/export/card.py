@@ -23,13 +23,15 @@ def card(student: Student | Transformer, sources: Mapping[str, int], size: int, 
         size: bytes of the model file.
         onnx_size: bytes of the ONNX model.
     """
-    facts, tested = student.facts, student.facts["metrics"]["test"]
+    facts = student.facts
+    split = "test" if "test" in facts["metrics"] else "validation"
+    tested = facts["metrics"][split]
     multi_label = student.thresholds is not None
     metrics = {"accuracy": tested["accuracy"], "f1": tested["macro_f1"]}
     if not multi_label:
         metrics["matthews_correlation"] = tested["matthews"]
     results = [
-        EvalResult("text-classification", "potstill", "test split", kind, value) for kind, value in metrics.items()
+        EvalResult("text-classification", "potstill", f"{split} split", kind, value) for kind, value in metrics.items()
     ]
     metadata = ModelCardData(
         model_name="student",
@@ -62,11 +64,14 @@ def card(student: Student | Transformer, sources: Mapping[str, int], size: int, 
         classes += f" and {len(student.labels) - SHOWN:,} others (`potstill inspect --json {FILE}` lists them)"
     teachers = [f"{escape(name)} (test accuracy {share:.2%})" for name, share in facts["teachers"].items()]
     for name in facts.get("untested_teachers", ()):
-        teachers.append(f"{escape(name)} (without predictions for some test texts)")
+        teachers.append(escape(name) + (" (without predictions for some test texts)" if split == "test" else ""))
     choice, score, second_score = "one", "accuracy", "Matthews correlation"
     if multi_label:
         choice, score, second_score = "any", "exact match", "micro-F1"
     second = tested["micro_f1" if multi_label else "matthews"]
+    held_out = "The test texts are of the same domain as the training data."
+    if split == "validation":
+        held_out = "There were no test texts. Validation also chose the student, so its scores are optimistic."
     body = f"""
 # A text classifier in {size:,} bytes
 
@@ -76,7 +81,7 @@ potstill {facts["version"]} from {" and ".join(teachers)}.
 | | |
 | --- | --- |
 | network | {student.architecture}, {student.parameters:,} parameters, {vocabulary} |
-| {score} | {tested["accuracy"]:.2%} (95% CI {low:.2%} to {high:.2%}), {rows["test"]:,} test texts |
+| {score} | {tested["accuracy"]:.2%} (95% CI {low:.2%} to {high:.2%}), {rows[split]:,} {split} texts |
 | macro-F1, {second_score} | {tested["macro_f1"]:.4f}, {second:.4f} |
 | calibration | temperature {student.temperature:g}, expected calibration error {tested["calibration_error"]:.4f} |
 | training data | {_training_data(sources)} |
@@ -96,7 +101,7 @@ student.predict(["a text", "another"])
 ## Limitations
 
 {unknown} On texts of another domain or language than the training data,
-predictions are less accurate but not less confident. The test texts are of the same domain as the training data.
+predictions are less accurate but not less confident. {held_out}
 """
     return str(ModelCard(f"---\n{metadata.to_yaml()}\n---\n{body}"))
 

@@ -28,10 +28,10 @@ def collect(
         sources: the number of texts of the transfer set that it was trained on, by source.
         hashes: SHA-256 by the name of the data.
         teachers: the test accuracy of the teachers that labelled its texts; None for a teacher without predictions for
-            some test texts.
+            some test texts, or without a test split.
         params: the parameters of its training.
     """
-    splits = {"validation": data.validation, "test": data.test}
+    splits = {name: data.split(name) for name in ("validation", "test") if len(data.split(name))}
     facts: dict[str, Any] = {
         "version": potstill.__version__,
         "params": params.model_dump(),

@@ -10,4 +10,4 @@ class ExportParams(Section):
 
     section: ClassVar[str] = "export"
 
-    keep_vocabulary: bool
+    keep_vocabulary: bool = False

@@ -4,7 +4,9 @@ import tempfile
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
+from typing import NamedTuple
 
+import numpy as np
 import pyarrow as pa
 from joblib import cpu_count
 
@@ -14,6 +16,13 @@ from potstill.label.params import LabelParams
 from potstill.scoring import model
 
 FILE = "logits.parquet"
+
+
+class Labelled(NamedTuple):
+    """How many texts were truncated, and how many are left out since the teacher has no label for them."""
+
+    truncated: int
+    left_out: int
 
 
 @dataclass(frozen=True)
@@ -31,9 +40,12 @@ class Labeller:
     precision: str
 
     def __call__(self, texts: pa.Array) -> tuple[pa.Table, dict[str, int]]:
-        """Return a column of logits per label, and how many texts were truncated."""
+        """Return a column of logits per label, and how many texts were truncated and how many are left out."""
         logits, truncated = self._teacher.score(texts.to_pylist())
-        return pa.table(list(logits.T), names=self._teacher.labels), {"cut": truncated}
+        return pa.table(list(logits.T), names=self._teacher.labels), {
+            "cut": truncated,
+            "left_out": int(np.isnan(logits).any(1).sum()),
+        }
 
     @cached_property
     def _teacher(self) -> model.Teacher:
@@ -53,7 +65,7 @@ def label(
     params: LabelParams,
     scratch: Path,
     progress: shards.Progress = lambda rows: None,
-) -> int:
+) -> Labelled:
     """Label texts with a teacher; a second call resumes after the shards that the first has finished.
 
     Args:
@@ -66,7 +78,7 @@ def label(
         progress: called with the number of rows of each finished shard.
 
     Returns:
-        The number of texts that were truncated.
+        How many texts were truncated and left out.
 
     Raises:
         PotstillError: the teacher is damaged, a place cannot be reached, or a worker was killed.
@@ -84,13 +96,15 @@ def label(
                 system.pipe_file(f"{folder}/copied", b"")
             source, loaded = f"{home}/pool.parquet", f"{home}/teacher"
     labeller = Labeller(loaded, params.batch_size, params.precision)
-    task = shards.Task(labeller, ["text"], f"{home}/shards", fingerprint, counts=("cut",))
-    done = shards.process(task, shards.plan([source], ["text"]), _engine(params), progress)
+    task = shards.Task(labeller, ["text"], f"{home}/shards", fingerprint, counts=("cut", "left_out"))
+    # An LLM is asked by one process, which counts what is spent; `concurrency` in its preset says how fast.
+    engine = partial(local.each, processes=1) if model.is_llm(teacher) else _engine(params)
+    done = shards.process(task, shards.plan([source], ["text"]), engine, progress)
     with files.atomic_write(target) as part:
         part.mkdir()
         shards.gather(task, done, part / FILE)
     system.rm(folder, recursive=True)
-    return sum(job["cut"] for job in done)
+    return Labelled(sum(job["cut"] for job in done), sum(job["left_out"] for job in done))
 
 
 def _engine(params: LabelParams) -> shards.Engine:

@@ -12,10 +12,10 @@ class LabelParams(Section):
 
     section: ClassVar[str] = "label"
 
-    teachers: list[str] = Field(min_length=1)
-    batch_size: int = Field(ge=1)
-    precision: Literal["auto", "bf16", "fp32"]
-    engine: Literal["local", "ray"]
-    workers: int = Field(ge=0)
-    ray_address: str | None
-    storage: str | None
+    teachers: list[str] = Field(["minilm"], min_length=1)
+    batch_size: int = Field(32, ge=1)
+    precision: Literal["auto", "bf16", "fp32"] = "auto"
+    engine: Literal["local", "ray"] = "local"
+    workers: int = Field(0, ge=0)
+    ray_address: str | None = None
+    storage: str | None = None

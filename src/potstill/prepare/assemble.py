@@ -1,5 +1,6 @@
 """Prepare the tables of a source: remove leaks, make missing splits, and count rows and labels."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
@@ -12,7 +13,9 @@ from potstill.prepare.split import count_labels, split_off, subsample
 from potstill.readers.tables import RawData, encode
 
 
-def assemble(raw: RawData, params: PrepareParams) -> tuple[Dataset, dict[str, Any]]:
+def assemble(
+    raw: RawData, params: PrepareParams, made: Sequence[str] = ("test", "validation")
+) -> tuple[Dataset, dict[str, Any]]:
     """Clean a source's tables.
 
     Train and unlabelled rows whose text occurs in validation or test are removed. Validation and test files are not
@@ -20,24 +23,31 @@ def assemble(raw: RawData, params: PrepareParams) -> tuple[Dataset, dict[str, An
 
     Args:
         raw: the tables of the source.
-        params: labels, shares, `max_labelled`, `max_validation` and seed are used.
+        params: labels, their descriptions, shares, `max_labelled`, `max_validation` and seed are used.
+        made: the splits to draw from train if the source does not have them.
 
     Returns:
         The data, and counts: `rows` per split, `labels` per split and class, `removed` rows, `two_labels` and
         `duplicates` in train, and so on.
 
     Raises:
-        PotstillError: a label is unknown, a class has fewer than two examples, a split cannot be made, or
-            `max_labelled` or `max_validation` is out of range.
+        PotstillError: a label is unknown, or described and unknown; a class has fewer than two examples, a split cannot
+            be made, or `max_labelled` or `max_validation` is out of range.
     """
     labels, tables = encode(raw, params.label_names)
+    for name in params.descriptions or {}:
+        if name not in labels:
+            raise PotstillError(
+                f"`prepare.descriptions`: {name!r} is not a label (found: {join_names(labels)}). Correct it."
+            )
     splits = {split: table.rows for split, table in tables.items()}
     train_name = tables["train"].name
 
     facts: dict[str, Any] = _count_repeats(splits["train"])
     splits["train"], removed_train = _remove_leaks(splits)
     _check_examples(splits["train"], labels, train_name)
-    facts["made_from_train"] = _make_missing(splits, labels, params, train_name)
+    facts["made_from_train"] = _make_missing(splits, labels, params, train_name, made)
+    splits.setdefault("test", splits["train"][:0])
     if {"validation", "test"} <= tables.keys():
         facts["validation_texts_in_test"] = len(
             set(comparison_keys(splits["validation"]["text"])) & set(comparison_keys(splits["test"]["text"]))
@@ -58,6 +68,7 @@ def assemble(raw: RawData, params: PrepareParams) -> tuple[Dataset, dict[str, An
         labels=labels,
         **{split: _finish(splits[split]) for split in SPLITS},
         unlabelled=pd.DataFrame({"text": unlabelled.astype("str")}).reset_index(drop=True),
+        descriptions=params.descriptions or {},
     )
     facts["removed"] = {"train": removed_train, "unlabelled": removed_unlabelled}
     facts["rows"] = {split: len(dataset.split(split)) for split in (*SPLITS, "unlabelled")}
@@ -104,13 +115,13 @@ def _check_examples(train: pd.DataFrame, labels: list[str], train_name: str) -> 
 
 
 def _make_missing(
-    splits: dict[str, pd.DataFrame], labels: list[str], params: PrepareParams, train_name: str
+    splits: dict[str, pd.DataFrame], labels: list[str], params: PrepareParams, train_name: str, wanted: Sequence[str]
 ) -> dict[str, int]:
-    """Split the splits that the source does not have off train; shares are of the original train split."""
+    """Split the wanted splits that the source does not have off train; shares are of the original train split."""
     texts = comparison_keys(splits["train"]["text"]).nunique()
     made = {"validation": 0, "test": 0}
     for split, share in (("test", params.test_share), ("validation", params.validation_share)):
-        if split not in splits:
+        if split in wanted and split not in splits:
             reason = f"{train_name}: `prepare.{split}_share` {share:g} of {texts} different text{'s' * (texts != 1)}"
             size = round(share * texts)
             splits["train"], splits[split] = split_off(splits["train"], size, labels, params.seed, reason)

@@ -115,7 +115,7 @@ def generate(train: int, validation: int, test: int, unlabelled: int, seed: int)
         if name != "unlabelled":
             ids = [labels.index(sentence.label) for sentence in drawn]
             tables[name]["label"] = pd.Series(_add_noise(ids, len(labels), rng), dtype="int64")
-    return Dataset(labels=labels, **tables)
+    return Dataset(labels=labels, descriptions={}, **tables)
 
 
 def sentences(count: int, rng: random.Random, taken: set[str]) -> list[Sentence]:

@@ -63,6 +63,16 @@ def read(params: PrepareParams) -> RawData:
     return RawData(splits, [_unlabelled(path, params) for path in texts])
 
 
+def read_unlabelled(path: Path, params: PrepareParams) -> Table:
+    """Read a file of unlabelled texts, wherever it is.
+
+    Raises:
+        PotstillError: as `read`.
+    """
+    _check_file(path, "Name another file.")
+    return _unlabelled(path, params)
+
+
 def _tables(folder: Path, folders: bool = False) -> dict[str, list[str]]:
     """Return the names of a folder's tables by their stems; the shards of a split share one.
 
@@ -164,7 +174,7 @@ def _load(
     columns: list[list[Any]] = [[] for _ in (["lines"] if kind == "txt" or label is None else ["text", "label"])]
     size, limit = 0, max(LARGE, RATIO * path.stat().st_size)
     keys = dict.fromkeys(params.text, "prepare.text") | ({} if label is None else {label: "prepare.label"})
-    advise = propose.advise(str(path), kind, keys, "{}={}")
+    advise = propose.advise(str(path), kind, keys, propose.parameter)
     with problems.collecting():
         for batch in read_table(str(path), kind, wanted, problems, len(params.text), advise=advise):
             texts = batch.texts if kind != "parquet" else batch.texts.to_pylist()

@@ -113,7 +113,7 @@ def _frame(table: "datasets.Dataset", name: str, texts: list[str], label: str | 
         first = _first_values(table)
 
         def advise(missing: Sequence[str]) -> str:
-            return propose.sentence(missing, first, keys, "{}={}")
+            return propose.sentence(missing, first, keys, propose.parameter)
 
         raise Request(name, wanted, BadRows(), "row", advise=advise).missing_columns(missing, table.column_names)
     arrow = formats.pyarrow()

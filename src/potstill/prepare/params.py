@@ -16,18 +16,18 @@ Fraction = Annotated[float, Field(gt=0, lt=0.5)]
 class Hub(Keys):
     """A data set on the Hugging Face hub, or a folder that `DatasetDict.save_to_disk` wrote."""
 
-    dataset: Name | None
-    config: Name | None
-    revision: Name | None
+    dataset: Name | None = None
+    config: Name | None = None
+    revision: Name | None = None
 
 
 class DemoSizes(Keys):
     """Numbers of rows of the built-in corpus."""
 
-    train: PositiveInt
-    validation: PositiveInt
-    test: PositiveInt
-    unlabelled: NonNegativeInt
+    train: PositiveInt = 1500
+    validation: PositiveInt = 500
+    test: PositiveInt = 3000
+    unlabelled: NonNegativeInt = 8000
 
 
 class PrepareParams(Section):
@@ -35,23 +35,24 @@ class PrepareParams(Section):
 
     section: ClassVar[str] = "prepare"
 
-    source: Literal["demo", "files", "hub"]
-    path: Name
-    train: Name | None
-    validation: Name | None
-    test: Name | None
-    unlabelled: list[Name]
-    text: Columns
-    label: Name
-    label_names: list[LabelName] | None
-    multi_label: bool
-    validation_share: Fraction
-    test_share: Fraction
-    max_labelled: PositiveInt | None
-    max_validation: PositiveInt | None
-    seed: Seed
-    hub: Hub
-    demo: DemoSizes
+    source: Literal["demo", "files", "hub"] = "demo"
+    path: Name = "data/example"
+    train: Name | None = None
+    validation: Name | None = None
+    test: Name | None = None
+    unlabelled: list[Name] = Field([])
+    text: Columns = Field(["text"])
+    label: Name = "label"
+    label_names: list[LabelName] | None = None
+    descriptions: dict[LabelName, Name] | None = None
+    multi_label: bool = False
+    validation_share: Fraction = 0.1
+    test_share: Fraction = 0.1
+    max_labelled: PositiveInt | None = None
+    max_validation: PositiveInt | None = None
+    seed: Seed = 0
+    hub: Hub = Hub()
+    demo: DemoSizes = DemoSizes()
 
     @field_validator("label_names")
     @classmethod

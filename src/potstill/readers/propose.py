@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -38,33 +38,47 @@ _DATE, _LINK, _HEX = r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}\b.*", r"https?://\S+|\S+@
 _STAMP = re.compile(rf"\s*({_DATE}|{_LINK}|{_HEX})\s*", re.IGNORECASE)
 
 
-def advise(path: str, kind: Format, keys: Mapping[str, str], template: str) -> Advise:
+Setting = Callable[[str, Sequence[str]], str]
+"""Returns how a key is set to the names of columns."""
+
+
+def parameter(key: str, names: Sequence[str]) -> str:
+    """Return how a parameter is set to names of columns: `prepare.text=body`, or `prepare.text=[subject,body]`."""
+    return f"{key}={names[0]}" if len(names) == 1 else f"{key}=[{','.join(names)}]"
+
+
+def option(key: str, names: Sequence[str]) -> str:
+    """Return how an option is set to names of columns: `--text subject,body`."""
+    return f"{key} {','.join(names)}"
+
+
+def advise(path: str, kind: Format, keys: Mapping[str, str], setting: Setting) -> Advise:
     """Return what says which columns to name instead of those that are missing.
 
     Args:
-        path: the file; its first rows are read when it is asked. Of a pipe only the names are looked at.
+        path: the file, whose first rows are read when it is asked; a pipe cannot be read again.
         kind: its format.
-        keys: what names the column of the `text` and of the `label`, such as `prepare.text`, by its present value.
-        template: how a key is set, such as "{}={}".
+        keys: what names each column of the text and that of the label, such as `prepare.text`, by the column.
+        setting: how a key is set.
     """
 
     @cache  # for every bad row of JSONL the same
     def say(missing: tuple[str, ...]) -> str:
         columns = sample(path, kind, ROWS) if os.path.isfile(path) or "://" in path else {}
-        return sentence(missing, columns, keys, template)
+        return sentence(missing, columns, keys, setting)
 
     return lambda missing: say(tuple(missing))
 
 
 def sentence(
-    missing: Sequence[str], columns: Mapping[str, Sequence[Any]], keys: Mapping[str, str], template: str
+    missing: Sequence[str], columns: Mapping[str, Sequence[Any]], keys: Mapping[str, str], setting: Setting
 ) -> str:
     """Return which columns to name instead of those that are missing.
 
     Args:
         missing: the names of the missing columns.
         columns: the first values of the columns that are there.
-        keys, template: as for `advise`.
+        keys, setting: as for `advise`.
     """
     if set(missing) & set(columns):  # another row of JSONL has it
         return "Add it, or remove the row"
@@ -72,8 +86,18 @@ def sentence(
     if not wanted:
         return "Name columns that are there"
     proposed = propose({name: values for name, values in columns.items() if name not in keys})
-    found = {key: proposed.get("label" if key.endswith("label") else "text") for key in wanted}
-    return f"Set {', '.join(template.format(key, name) if name else f'`{key}`' for key, name in found.items())}"
+    settings = []
+    for key in wanted:
+        named = [column for column, other in keys.items() if other == key]
+        lost = [column for column in named if column in missing]
+        found = proposed.get("label" if key.endswith("label") else "text")
+        if found is None:
+            settings.append(f"`{key}`")
+        elif len(lost) > 1:
+            settings.append(setting(key, [found]))
+        else:
+            settings.append(setting(key, [found if column in lost else column for column in named]))
+    return f"Set {', '.join(settings)}"
 
 
 def propose(columns: Mapping[str, Sequence[Any]]) -> dict[str, str]:

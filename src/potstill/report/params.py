@@ -12,9 +12,9 @@ class ReportParams(Section):
 
     section: ClassVar[str] = "report"
 
-    examples: int = Field(ge=0)
-    differences: int = Field(ge=0)
-    samples: int = Field(ge=0)
-    errors: int = Field(ge=0)
-    suspects: int = Field(ge=0)
-    k_anonymity: int = Field(ge=1)
+    examples: int = Field(6, ge=0)
+    differences: int = Field(10, ge=0)
+    samples: int = Field(3, ge=0)
+    errors: int = Field(10, ge=0)
+    suspects: int = Field(20, ge=0)
+    k_anonymity: int = Field(5, ge=1)

@@ -291,6 +291,11 @@ def _sequence(texts: Any) -> list[Any] | tuple[Any, ...]:
     return as_list(texts)
 
 
+def as_texts(texts: Any) -> list[str]:
+    """Return texts of any kind that `Classifier` reads as a list of strings, with the same errors."""
+    return list(map(_checked, _sequence(texts), count()))
+
+
 def as_list(texts: Any) -> list[Any]:
     """Return a column or any other iterable as a list.
 

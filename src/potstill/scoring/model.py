@@ -1,4 +1,4 @@
-"""A teacher on disk: a folder with `teacher.json` and either a checkpoint or a table of probabilities."""
+"""A teacher on disk: a folder with `teacher.json` and a checkpoint, a table of probabilities or an LLM's settings."""
 
 import json
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ class Teacher:
 
     Attributes:
         labels: the names of the classes.
-        parameters: their number, or None for a table.
+        parameters: their number, or None for a table or an LLM.
     """
 
     labels: list[str]
@@ -71,7 +71,7 @@ class _Facts(BaseModel):
 
     model_config = ConfigDict(strict=True)
 
-    kind: Literal["checkpoint", "table"]
+    kind: Literal["checkpoint", "table", "llm"]
     labels: list[str] = Field(min_length=2)
     max_length: int | None = Field(ge=1)
     multi_label: bool = False
@@ -96,16 +96,29 @@ def load(folder: Path, batch_size: int = 32, precision: str = "auto") -> Teacher
     Raises:
         PotstillError: the folder is missing or damaged.
     """
+    facts = _facts(folder)
+    if facts.kind == "table":
+        return _load_table(folder, facts)
+    if facts.kind == "llm":
+        from potstill.scoring.llm.teacher import LlmTeacher
+
+        return LlmTeacher.load(folder, facts.labels)
+    return _load_checkpoint(folder, facts, batch_size, precision)
+
+
+def is_llm(folder: Path) -> bool:
+    """Return whether a teacher is an LLM, whose answers take time and money, but no core of this machine."""
+    return _facts(folder).kind == "llm"
+
+
+def _facts(folder: Path) -> _Facts:
     content = files.read_json(folder / "teacher.json")
     try:
-        facts = _Facts.model_validate(content)
+        return _Facts.model_validate(content)
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(map(str, first["loc"]))
         raise _damaged(folder, f"`{key}`: {first['msg']}" if key else first["msg"], first["input"]) from None
-    if facts.kind == "table":
-        return _load_table(folder, facts)
-    return _load_checkpoint(folder, facts, batch_size, precision)
 
 
 def _load_table(folder: Path, facts: _Facts) -> TableTeacher:

@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 import potstill
 from potstill.core.errors import PotstillError
 from potstill.runtime.model import Classifier
-from potstill.service import requests
+from potstill.service import docs, requests
 from potstill.service.errors import Problem, problem
 from potstill.service.hosts import AllowedHosts
 from potstill.service.metrics import CONTENT_TYPE, Metrics
@@ -20,7 +20,7 @@ from potstill.service.middleware import SMALL_BODY, RequestGuard
 from potstill.service.predictor import Predictions, Predictor
 from potstill.terminal import escaped
 
-PATHS = ("/", "/healthz", "/metrics", "/model", "/openapi.json", "/predict")
+PATHS = ("/", "/docs", "/healthz", "/metrics", "/model", "/openapi.json", "/predict")
 SMALL_RESPONSE = 10_000  # probabilities that are computed for it
 JSON = "application/json"
 
@@ -55,7 +55,7 @@ def create(
         message = f"the model's facts cannot be written as JSON ({error}). Export the student again."
         raise PotstillError(message) from None
     metrics = Metrics(PATHS, student.labels)
-    # The documentation pages of FastAPI load scripts from other hosts.
+    # The documentation pages of FastAPI load scripts from other hosts; `docs` has one that does not.
     app = FastAPI(title="potstill", version=potstill.__version__, docs_url=None, redoc_url=None)
     app.state.metrics = metrics
     app.add_exception_handler(HTTPException, _http_error)
@@ -96,6 +96,7 @@ def _add_predict(app: FastAPI, predictor: Predictor, model: type[requests.Predic
         responses={"4XX": {"model": Problem}},
     )
     async def predict(request: Request) -> Response:
+        """Classify texts."""
         content = await requests.body(request)
         if len(content) > SMALL_BODY:  # parsing it here would hold up other requests
             batch = await to_thread.run_sync(requests.read, model, content, limiter=large)
@@ -111,10 +112,12 @@ def _add_predict(app: FastAPI, predictor: Predictor, model: type[requests.Predic
 def _add_others(app: FastAPI, facts: bytes, page: str) -> None:
     @app.get("/healthz")
     async def healthz() -> dict[str, str]:
+        """Say that the service is alive (liveness probe)."""
         return {"status": "ok"}
 
     @app.get("/model", response_model=dict[str, Any])
     async def model() -> Response:
+        """Describe the model, as `potstill inspect` does."""
         return Response(facts, media_type=JSON)
 
     @app.get("/metrics", include_in_schema=False)
@@ -124,3 +127,7 @@ def _add_others(app: FastAPI, facts: bytes, page: str) -> None:
     @app.get("/", include_in_schema=False)
     async def root() -> HTMLResponse:
         return HTMLResponse(page)
+
+    @app.get("/docs", include_in_schema=False)
+    async def documentation() -> HTMLResponse:
+        return HTMLResponse(docs.page(app.openapi()))

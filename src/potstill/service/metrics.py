@@ -1,13 +1,17 @@
 """The metrics of the service, for Prometheus."""
 
+import os
 from collections.abc import Collection, Sequence
 
 import numpy as np
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
 
 from potstill.core.errors import visible
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
+# The folder in which the processes of a service keep their counts; prometheus_client reads it when it is imported.
+SHARED_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 OTHER = "other"  # the path of requests to none that is served, which could be any number of paths
 
 
@@ -37,5 +41,9 @@ class Metrics:
             self.texts.labels(visible(self.labels[i])).inc(int(counts[i]))
 
     def text(self) -> bytes:
-        """Return the metrics in Prometheus' format."""
-        return generate_latest(self.registry)
+        """Return the metrics in Prometheus' format; with several workers, those of all."""
+        if SHARED_FOLDER not in os.environ:
+            return generate_latest(self.registry)
+        registry = CollectorRegistry()
+        MultiProcessCollector(registry)
+        return generate_latest(registry)

@@ -1,7 +1,9 @@
 """What happens to every request before the app sees it."""
 
+import logging
 import time
 from dataclasses import dataclass
+from urllib.parse import quote
 
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
@@ -13,10 +15,11 @@ from potstill.service.metrics import Metrics
 
 LARGE_BODIES = 32  # of the maximal size, held at a time; those of at most SMALL_BODY are not counted
 SMALL_BODY = 1 << 16  # bytes
+ACCESS = logging.getLogger("potstill.access")
 
 
 class RequestGuard:
-    """Counts requests, checks their Host, and limits the size of their bodies (ASGI middleware)."""
+    """Counts and logs requests, checks their Host, and limits the size of their bodies (ASGI middleware)."""
 
     def __init__(self, app: ASGIApp, max_body: int, hosts: AllowedHosts, metrics: Metrics) -> None:
         self.app, self.max_body, self.hosts, self.metrics = app, max_body, hosts, metrics
@@ -38,7 +41,10 @@ class RequestGuard:
             await response(scope, receive, exchange.send_response)
         finally:
             self.held -= exchange.read
-            self.metrics.count_request(scope["path"], exchange.status, time.perf_counter() - start)
+            seconds = time.perf_counter() - start
+            self.metrics.count_request(scope["path"], exchange.status, seconds)
+            if ACCESS.isEnabledFor(logging.INFO):
+                ACCESS.info(_access_line(scope, exchange.status, exchange.written, seconds))
 
     def check_headers(self, headers: dict[bytes, bytes]) -> None:
         """Check the Host and the declared size.
@@ -64,7 +70,13 @@ class RequestGuard:
 
 @dataclass
 class _Exchange:
-    """A request and its response: `read` counts the bytes of the body, `status` is that of the response."""
+    """A request and its response.
+
+    Attributes:
+        read: bytes of the request's body.
+        status: of the response.
+        written: bytes of the response's body.
+    """
 
     guard: RequestGuard
     scope: Scope
@@ -72,6 +84,7 @@ class _Exchange:
     send: Send
     read: int = 0
     status: int = 500
+    written: int = 0
 
     async def receive_body(self) -> Message:
         """Receive a part of the body, within the limits."""
@@ -93,4 +106,14 @@ class _Exchange:
         if message["type"] == "http.response.start":
             self.status = message["status"]
             message["headers"] = [*message["headers"], (b"x-content-type-options", b"nosniff")]
+        elif self.scope["method"] != "HEAD":
+            self.written += len(message.get("body", b""))
         await self.send(message)
+
+
+def _access_line(scope: Scope, status: int, size: int, seconds: float) -> str:
+    """Return a line in the Common Log Format, and the time in seconds; without the query, which might hold a text."""
+    client = (scope.get("client") or ["-"])[0]
+    now = time.strftime("%d/%b/%Y:%H:%M:%S +0000", time.gmtime())
+    request = f"{scope['method']} {quote(scope['path'])} HTTP/{scope.get('http_version', '1.1')}"
+    return f'{client} - - [{now}] "{request}" {status} {size} {seconds:.4f}'

@@ -3,15 +3,22 @@
 import errno
 import logging
 import os
+import signal
 import socket
+import sys
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
+from tempfile import TemporaryDirectory
 
 import uvicorn
 from fastapi import FastAPI
 
 from potstill.core.errors import PotstillError, visible
 from potstill.service.connection import ACCEPTED_AT_ONCE, Connection, Limits, allowed_connections
+from potstill.service.metrics import SHARED_FOLDER
+from potstill.service.middleware import ACCESS
+from potstill.service.workers import supervise
 
 BACKLOG = 2048  # connections that the kernel holds until they are accepted
 
@@ -57,19 +64,57 @@ class _VisibleFormatter(logging.Formatter):
         return "\n".join(map(visible, super().format(record).split("\n")))
 
 
-def run(app: FastAPI, listening: socket.socket, *, timeout: float, max_connections: int) -> None:
+def run(
+    make_app: Callable[[], FastAPI],
+    listening: socket.socket,
+    *,
+    timeout: float,
+    max_connections: int,
+    workers: int = 1,
+    access_log: bool = False,
+) -> None:
     """Serve until the process receives SIGTERM or SIGINT; requests in flight are answered first.
 
     Args:
-        app: the app.
+        make_app: return the app. With several workers, each calls it, and it has to be pickled.
         listening: a socket from `listen`.
         timeout: seconds that a client may take to send a request, and to read a response.
-        max_connections: open connections at a time.
+        max_connections: open connections of a worker at a time.
+        workers: processes that serve.
+        access_log: whether to write a line per request to standard output.
     """
+    serve = partial(_serve, make_app, listening, timeout, allowed_connections(max_connections), access_log)
+    app = make_app()  # whose errors end the command before it says where it listens
+    where, port = listening.getsockname()[:2]
+    with suppress(OSError):  # standard output may be closed
+        print(f"http://{f'[{where}]' if ':' in where else where}:{port}/ (stop it with Ctrl-C)", flush=True)
+    if workers == 1:
+        serve(app)
+        return
+    del app
+    with TemporaryDirectory(prefix="potstill-") as folder:
+        os.environ[SHARED_FOLDER] = folder
+        stopped_by = supervise(serve, workers)
+    signal.raise_signal(stopped_by)
+
+
+def _serve(
+    make_app: Callable[[], FastAPI],
+    listening: socket.socket,
+    timeout: float,
+    max_connections: int,
+    access_log: bool,
+    app: FastAPI | None = None,
+) -> None:
+    app = app or make_app()
     log = logging.StreamHandler()
     log.setFormatter(_VisibleFormatter())
     logging.basicConfig(handlers=[log])
-    limits = Limits(timeout, allowed_connections(max_connections), app.state.metrics.count_refused)
+    if access_log:
+        ACCESS.setLevel(logging.INFO)
+        ACCESS.propagate = False
+        ACCESS.handlers = [logging.StreamHandler(sys.stdout)]
+    limits = Limits(timeout, max_connections, app.state.metrics.count_refused)
     config = uvicorn.Config(
         app,
         http=partial(Connection, limits=limits),  # type: ignore[arg-type]
@@ -77,13 +122,10 @@ def run(app: FastAPI, listening: socket.socket, *, timeout: float, max_connectio
         ws="none",
         log_config=None,
         log_level="error",
-        access_log=False,
+        access_log=False,  # ours has the time that a request took, and no query
         proxy_headers=False,
         server_header=False,
         backlog=ACCEPTED_AT_ONCE,
         timeout_graceful_shutdown=30,  # seconds for requests in flight
     )
-    where, port = listening.getsockname()[:2]
-    with suppress(OSError):  # standard output may be closed
-        print(f"http://{f'[{where}]' if ':' in where else where}:{port}/ (stop it with Ctrl-C)", flush=True)
     _Server(config).run(sockets=[listening])

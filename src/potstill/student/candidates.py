@@ -1,7 +1,7 @@
 """Training the candidates of a ladder: in parallel, with results that are kept, so that a killed run resumes."""
 
 import time
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, field, fields
 from functools import cache
@@ -24,6 +24,7 @@ from potstill.student.ladder import HOPELESS, Row
 from potstill.student.params import DistilParams
 
 STUDENT = "student"  # in the folder of a candidate
+_PAUSE = 30  # seconds between two lines on a training whose epochs take long
 
 
 @dataclass(frozen=True)
@@ -33,10 +34,11 @@ class Inputs:
     Attributes:
         prepared: the folder of the prepared data.
         ensemble: the folder of the transfer set.
-        teacher: the folder of a fine-tuned teacher that labelled it, see `distil`; None if all are tables.
+        teacher: the folder of a fine-tuned teacher that labelled it, see `distil`; None if all are tables or LLMs.
         teacher_logits: the mean logits of all teachers for the validation texts, with NaN where a teacher has none.
         scratch: the folder of the results.
         key: a hash of the data, the teacher and the code.
+        tell: called with the line of every epoch; it can be pickled.
     """
 
     prepared: Path
@@ -45,6 +47,7 @@ class Inputs:
     teacher_logits: np.ndarray = field(compare=False)
     scratch: Path
     key: str
+    tell: Callable[[str], object] = field(default=tqdm.write, compare=False)
 
 
 @dataclass(frozen=True)
@@ -100,7 +103,10 @@ class _Unwanted(Exception):
 
 
 def with_sources(
-    inputs: Inputs, rungs: Mapping[str, DistilParams], smallest: tuple[str, DistilParams]
+    inputs: Inputs,
+    rungs: Mapping[str, DistilParams],
+    smallest: tuple[str, DistilParams],
+    tell: Callable[[str], object] = tqdm.write,
 ) -> dict[str, DistilParams]:
     """Return the settings of candidates by name, with the sources of the transfer set that each learns from.
 
@@ -112,12 +118,13 @@ def with_sources(
         inputs: what they learn from.
         rungs: the settings by name.
         smallest: the name and the settings of the table that is trained on each set of sources.
+        tell: called with a line for each of these.
     """
     every = ladder.source_sets(transfer.sources(inputs.ensemble))[-1]
     undecided = [name for name, params in rungs.items() if not params.sources]
     for_tables = every
     if any(rungs[name].kind == "table" for name in undecided):
-        for_tables = choose_sources(inputs, *smallest)
+        for_tables = choose_sources(inputs, *smallest, tell)
     chosen = {name: for_tables if rungs[name].kind == "table" else every for name in undecided}
     return {
         name: params.model_copy(update={"sources": chosen[name]}) if name in chosen else params
@@ -125,12 +132,15 @@ def with_sources(
     }
 
 
-def choose_sources(inputs: Inputs, name: str, params: DistilParams) -> tuple[str, ...]:
+def choose_sources(
+    inputs: Inputs, name: str, params: DistilParams, tell: Callable[[str], object] = tqdm.write
+) -> tuple[str, ...]:
     """Return the sources of the transfer set whose student is closest to its teacher on validation.
 
     Args:
         inputs: what it learns from.
         name, params: the candidate that is trained on each set of sources, see `ladder.source_sets`.
+        tell: called with a line for each set.
     """
     sets = ladder.source_sets(transfer.sources(inputs.ensemble))
     if len(sets) == 1:
@@ -141,7 +151,7 @@ def choose_sources(inputs: Inputs, name: str, params: DistilParams) -> tuple[str
             result.best["validation_loss"] if result.divergence is None else result.divergence for result in results
         ]
     for sources, score in zip(sets, scores, strict=True):
-        tqdm.write(f"{name} on {', '.join(sources)}: {score:.4f} nats from its teacher on validation")
+        tell(f"{name} on {', '.join(sources)}: {score:.4f} nats from its teacher on validation")
     return sets[int(np.argmin(scores))]
 
 
@@ -150,7 +160,7 @@ def obstacle(params: DistilParams, inputs: Inputs) -> str | None:
     if params.kind == "table":
         return None
     if inputs.teacher is None:
-        return "It begins with a Transformer's weights, and the teacher is a table."
+        return "It begins with a Transformer's weights, and the teacher is a table or an LLM."
     if params.kind == "subwords":
         return None
     config = AutoConfig.from_pretrained(inputs.teacher)
@@ -161,13 +171,19 @@ def obstacle(params: DistilParams, inputs: Inputs) -> str | None:
     return None
 
 
-def climb(inputs: Inputs, rungs: Mapping[str, DistilParams], tolerance: float) -> dict[str, Result]:
+def climb(
+    inputs: Inputs,
+    rungs: Mapping[str, DistilParams],
+    tolerance: float,
+    tell: Callable[[str], object] = tqdm.write,
+) -> dict[str, Result]:
     """Train candidates until one keeps its teacher's accuracy, and return the results of those that were trained.
 
     Args:
         inputs: what they learn from.
         rungs: their settings by name, in ascending order of size, see `with_sources`.
         tolerance: see `ladder.keeps`.
+        tell: called with a line for each.
     """
     goal = ladder.teacher_accuracy(inputs.teacher_logits, _data(inputs).targets("validation"))
     last = list(rungs)[-1]  # is trained to its end, as the last resort
@@ -178,7 +194,7 @@ def climb(inputs: Inputs, rungs: Mapping[str, DistilParams], tolerance: float) -
     with closing(train(inputs, tasks)) as trained:
         for result in trained:
             results[result.row.rung] = result
-            tqdm.write(ladder.describe(result.row))
+            tell(ladder.describe(result.row))
             if ladder.keeps(result.row, tolerance):
                 break
     return results
@@ -220,9 +236,11 @@ def _result(inputs: Inputs, task: Task, stop: Path) -> Result:
     epochs = max(1, round(task.params.epochs * every / len(learned.texts)))
     params = task.params.model_copy(update={"epochs": epochs})
     device.use_threads(params.threads if params.kind == "transformer" else 1)
-    log = _Log(task, epochs, stop)
+    log = _Log(task, epochs, stop, inputs.tell)
     try:
-        trained = distil(data.labels, learned.texts, learned.logits, data.validation, params, inputs.teacher, log)
+        trained = distil(
+            data.labels, learned.texts, learned.logits, data.validation, params, inputs.teacher, log, log.progress
+        )
     except _GivenUp:
         best = max(log.epochs, key=lambda epoch: epoch["validation_accuracy"])
         accuracy = round(best["validation_accuracy"], 6)
@@ -264,10 +282,18 @@ def _transfer_set(inputs: Inputs, sources: tuple[str, ...] | None) -> TransferSe
 class _Log:
     """Keeps and prints the metrics of each epoch, and ends a training that is hopeless or no longer wanted."""
 
-    def __init__(self, task: Task, epochs: int, stop: Path) -> None:
+    def __init__(self, task: Task, epochs: int, stop: Path, tell: Callable[[str], object]) -> None:
         self.epochs: list[dict[str, float]] = []
-        self._task, self._last, self._stop = task, epochs, stop
-        self._started = time.monotonic()
+        self._task, self._last, self._stop, self._tell = task, epochs, stop, tell
+        self._started = self._told = time.monotonic()
+
+    def progress(self, share: float) -> None:
+        """Tell twice a minute how much of the training is done."""
+        now = time.monotonic()
+        if now - self._told > _PAUSE and share < 1:
+            self._told = now
+            left = (now - self._started) * (1 - share) / share
+            self._tell(f"{self._task.name}: {share:.0%} trained, {left:.0f} s left")
 
     def __call__(self, metrics: dict[str, float]) -> None:
         self.epochs.append(metrics)
@@ -275,7 +301,7 @@ class _Log:
         left = (time.monotonic() - self._started) / number * (self._last - number)
         loss, accuracy = metrics["loss"], metrics["validation_accuracy"]
         shown = f"{task.name}, epoch {number} of {self._last}: loss {loss:.4g}, validation accuracy {accuracy:.4g}"
-        tqdm.write(f"{shown}, {left:.0f} s left" if number < self._last else shown)
+        self._tell(f"{shown}, {left:.0f} s left" if number < self._last else shown)
         if self._stop.exists():
             raise _Unwanted
         behind = task.goal is not None and task.goal - HOPELESS > max(one["validation_accuracy"] for one in self.epochs)

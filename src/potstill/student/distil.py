@@ -1,5 +1,6 @@
 """Training a student: choose its vocabulary, build its network, fit it to soft or hard labels."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -60,6 +61,7 @@ def distil(
     params: DistilParams,
     teacher: Path | None = None,
     log: Log = lambda epoch: None,
+    progress: Callable[[float], object] = lambda share: None,
 ) -> Trained:
     """Train a student to predict its teacher's probabilities.
 
@@ -73,6 +75,7 @@ def distil(
         teacher: the folder of the fine-tuned teacher, whose word vectors a student that splits words has, and whose
             layers a small Transformer begins with; other students do not need it.
         log: called after each epoch, see `training.fit`.
+        progress: called after each batch of a small Transformer, whose epochs take long, see `training.fit`.
 
     Raises:
         PotstillError: the teacher cannot be loaded, or the student begins with a kind of teacher that it cannot use.
@@ -100,7 +103,7 @@ def distil(
             labels, texts, soft, loss_targets, loss, validation, params, log, vectors, params.exclude_identifiers
         )
     student, best = transformer.train(
-        labels, texts, loss_targets, loss, validation, params, params.layers, teacher, log
+        labels, texts, loss_targets, loss, validation, params, params.layers, teacher, log, progress
     )
     return Trained(student, [], best, {})
 

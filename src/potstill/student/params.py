@@ -18,27 +18,30 @@ BY_HAND = "by hand"  # the name of a student that is set in the section
 
 
 class NetworkParams(Section):
-    """A small network over words and its training; `params.yaml` documents each key."""
+    """A small network over words and its training; `params.yaml` documents each key.
 
-    architecture: Architecture
-    vocab_size: int = Field(ge=2, le=MAX_WORDS)
-    embedding_rows: int | None = Field(ge=2, le=MAX_WORDS)
-    informative_share: float = Field(ge=0, le=1)
-    max_ngram: int = Field(ge=1, le=MAX_NGRAM)
-    embedding_dim: int = Field(ge=1, le=MAX_WIDTH)
-    hidden: int = Field(ge=1, le=MAX_WIDTH)
-    weight_bits: int | None = Field(ge=2, le=8)
-    fingerprint_bits: int | None = Field(ge=1, le=16)
-    max_length: int = Field(ge=1, le=MAX_LENGTH)
-    metric: Literal["accuracy", "macro_f1"]
-    dropout: float = Field(ge=0, lt=1)
-    word_dropout: float = Field(ge=0, lt=1)
-    epochs: int = Field(ge=1)
-    batch_size: int = Field(ge=1)
-    learning_rate: float = Field(gt=0, le=1)
-    weight_decay: float = Field(ge=0)
-    threads: int = Field(ge=0)
-    seed: Seed
+    The defaults are those of `baseline`, for a few thousand labels; a rung of the ladder sets all keys.
+    """
+
+    architecture: Architecture = "bigru"
+    vocab_size: int = Field(1150, ge=2, le=MAX_WORDS)
+    embedding_rows: int | None = Field(None, ge=2, le=MAX_WORDS)
+    informative_share: float = Field(0.85, ge=0, le=1)
+    max_ngram: int = Field(1, ge=1, le=MAX_NGRAM)
+    embedding_dim: int = Field(3, ge=1, le=MAX_WIDTH)
+    hidden: int = Field(8, ge=1, le=MAX_WIDTH)
+    weight_bits: int | None = Field(3, ge=2, le=8)
+    fingerprint_bits: int | None = Field(None, ge=1, le=16)
+    max_length: int = Field(128, ge=1, le=MAX_LENGTH)
+    metric: Literal["accuracy", "macro_f1"] = "accuracy"
+    dropout: float = Field(0.2, ge=0, lt=1)
+    word_dropout: float = Field(0.0, ge=0, lt=1)
+    epochs: int = Field(40, ge=1)
+    batch_size: int = Field(32, ge=1)
+    learning_rate: float = Field(0.02, gt=0, le=1)
+    weight_decay: float = Field(0.0, ge=0)
+    threads: int = Field(1, ge=0)
+    seed: Seed = 0
 
     @field_validator("max_ngram")
     @classmethod
@@ -146,22 +149,33 @@ _TRANSFORMER = _TABLE | {
 }
 
 
+# The candidates, in ascending order of size; `params.yaml` describes them.
+LADDER = {
+    "qr": Rung(vocab_size=940, embedding_dim=4, hidden=10, informative_share=0.9, fingerprint_bits=4, batch_size=256),
+    "small": Rung(vocab_size=3000, embedding_dim=6, hidden=16, weight_bits=4, fingerprint_bits=8),
+    "medium": Rung(subwords=True, vocab_size=4000, embedding_dim=32, hidden=32, fingerprint_bits=12),
+    "large": Rung(subwords=True, vocab_size=12000, embedding_dim=64, hidden=64, word_dropout=0.15, epochs=6),
+    "transformer": Rung(architecture="transformer", layers=4),
+    "quantized": Rung(architecture="transformer", layers=0),
+}
+
+
 class StudentParams(Rung, Section):
     """The ladder, what is set by hand, and what all students share; `params.yaml` documents each key."""
 
     section: ClassVar[str] = "student"
 
-    rung: str
-    ladder: dict[str, Rung] = Field(min_length=1)
-    tolerance: float = Field(ge=0, le=1)
-    max_length: int = Field(ge=1, le=MAX_LENGTH)
-    exclude_identifiers: bool
-    metric: Literal["accuracy", "macro_f1"]
-    sources: list[Source] | None = Field(min_length=1)
-    loss: Literal["kl", "mse"]
-    temperature: float = Field(gt=0)
-    threads: int = Field(ge=0)
-    seed: Seed
+    rung: str = AUTO
+    ladder: dict[str, Rung] = Field(LADDER, min_length=1)
+    tolerance: float = Field(0.005, ge=0, le=1)
+    max_length: int = Field(128, ge=1, le=MAX_LENGTH)
+    exclude_identifiers: bool = False
+    metric: Literal["accuracy", "macro_f1"] = "accuracy"
+    sources: list[Source] | None = Field(None, min_length=1)
+    loss: Literal["kl", "mse"] = "kl"
+    temperature: float = Field(1.0, gt=0)
+    threads: int = Field(0, ge=0)
+    seed: Seed = 0
 
     @model_validator(mode="after")
     def _candidates_are_valid(self) -> "StudentParams":

@@ -100,6 +100,7 @@ def fit(
     params: NetworkParams,
     log: Log = lambda epoch: None,
     undecayed: nn.Parameter | None = None,
+    progress: Callable[[float], object] = lambda share: None,
 ) -> Fitted:
     """Train a network in place, and load the weights of its best epoch by `params.metric` on validation.
 
@@ -117,6 +118,7 @@ def fit(
         log: called after each epoch with `epoch`, `loss`, `validation_loss`, `validation_accuracy` and
             `validation_macro_f1`.
         undecayed: weights of the network to which `params.weight_decay` does not apply.
+        progress: called after each batch with the share of the training that is done.
     """
     rng = np.random.default_rng(params.seed)
     torch.manual_seed(params.seed)
@@ -150,6 +152,7 @@ def fit(
             optimizer.step()
             schedule.step()
             total += value.item() * len(chosen)
+            progress(schedule.last_epoch / schedule.total_steps)
         evaluated = copy.deepcopy(network)
         steps = active.quantize(evaluated) if active else {}
         metrics = {"epoch": epoch, "loss": total / len(texts), **evaluate(logits(evaluated, validation), labels)}

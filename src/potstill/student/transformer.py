@@ -1,6 +1,6 @@
 """Training a student that is a small Transformer: some layers of its teacher, distilled and then quantized."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +32,7 @@ def train(
     layers: int,
     teacher: Path,
     log: Log = lambda epoch: None,
+    progress: Callable[[float], object] = lambda share: None,
 ) -> tuple[Transformer, dict[str, float]]:
     """Train a small Transformer, which begins as some layers of its teacher.
 
@@ -46,7 +47,7 @@ def train(
         layers: how many of the teacher's layers to begin with, see `encoder.evenly_spaced`; 0 for all of them, which
             is the teacher itself, so that nothing is trained.
         teacher: the folder of the fine-tuned teacher.
-        log: called after each epoch, see `training.fit`.
+        log, progress: see `training.fit`.
 
     Returns:
         The student, and the metrics of its best epoch, see `training.fit`; those on validation are of the quantized
@@ -65,7 +66,9 @@ def train(
     best = {"epoch": 1, "loss": 0.0}
     if layers:
         params = params.model_copy(update={"weight_bits": None})
-        best = training.fit(network, encoded[0], loss_targets, loss, encoded[1], actual, params, log).best
+        best = training.fit(
+            network, encoded[0], loss_targets, loss, encoded[1], actual, params, log, progress=progress
+        ).best
     ranges = encoder.ranges(network, _batches(encoded[0], params.seed))
     weights = {name: weight.cpu().numpy() for name, weight in network.state_dict().items()}
     thresholds = [0.5] * len(labels) if actual.ndim == 2 else None

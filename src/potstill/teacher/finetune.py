@@ -39,6 +39,7 @@ def finetune(
     learning_rate: float,
     scratch: Path,
     log: Callable[[dict[str, float]], None] = lambda epoch: None,
+    bar: bool = True,
 ) -> int:
     """Fine-tune a model in place, and keep the weights of its last epoch.
 
@@ -57,6 +58,7 @@ def finetune(
             `params.head_lr_factor` times as high.
         scratch: a folder for a checkpoint per epoch; training resumes from the last one in it.
         log: called after each epoch with `epoch`, `loss`, `validation_loss` and `validation_accuracy`.
+        bar: whether to show a progress bar.
 
     Returns:
         The number of train texts that were truncated.
@@ -86,7 +88,7 @@ def finetune(
         callbacks=[_EpochLogger(log)],
         optimizers=(optimizer(model, learning_rate, params), None),
     )
-    run(trainer, scratch)
+    run(trainer, scratch, bar)
     return truncated
 
 
@@ -130,10 +132,11 @@ def training_arguments(params: TeacherParams, scratch: Path, **own: Any) -> Trai
     return arguments
 
 
-def run(trainer: Trainer, scratch: Path) -> None:
-    """Train with a progress bar, resuming from the last complete checkpoint in `scratch`."""
+def run(trainer: Trainer, scratch: Path, bar: bool) -> None:
+    """Train, with a progress bar if `bar`, resuming from the last complete checkpoint in `scratch`."""
     trainer.remove_callback(ProgressCallback)
-    trainer.add_callback(_ProgressBar())
+    if bar:
+        trainer.add_callback(_ProgressBar())
     trainer.add_callback(checkpointing.ChecksumCallback())
     with trainer.args.main_process_first():
         checkpoint = checkpointing.last(scratch)
@@ -179,7 +182,12 @@ def _metrics(prediction: EvalPrediction) -> dict[str, float]:
 
 
 class _ProgressBar(ProgressCallback):
-    """The Trainer's progress bar, without the metrics that it prints."""
+    """The Trainer's progress bar, without the metrics that it prints and the bars of evaluations."""
+
+    def on_prediction_step(
+        self, args: Any, state: Any, control: Any, eval_dataloader: Any = None, **kwargs: Any
+    ) -> None:
+        pass
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
         pass

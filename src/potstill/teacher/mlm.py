@@ -37,6 +37,7 @@ def train(
     params: TeacherParams,
     scratch: Path,
     log: Callable[[dict[str, float]], None] = lambda epoch: None,
+    bar: bool = True,
 ) -> str:
     """Train a checkpoint to predict masked tokens, for `params.mlm_epochs` epochs.
 
@@ -46,6 +47,7 @@ def train(
         params: the settings.
         scratch: a folder for a checkpoint per epoch and for the adapted checkpoint. A later call resumes from them.
         log: called after each epoch with `epoch` and `loss`.
+        bar: whether to show a progress bar.
 
     Returns:
         The folder of the adapted checkpoint: `source` as a classifier, with a new base and its own pooler and head.
@@ -79,7 +81,7 @@ def train(
         data_collator=DataCollatorForLanguageModeling(tokenizer, mlm_probability=0.15),
         callbacks=[_EpochLogger(log)],
     )
-    finetune.run(trainer, epochs)
+    finetune.run(trainer, epochs, bar)
     # strict=False: a masked-language model has no pooler, so the checkpoint's own stays.
     classifier.base_model.load_state_dict(model.base_model.state_dict(), strict=False)
     if trainer.is_world_process_zero():

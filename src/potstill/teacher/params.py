@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 
 from potstill.core.params import Keys, Section, Seed
 from potstill.readers.columns import Columns
+from potstill.scoring.llm.params import LlmParams
 
 # The default length of fine-tuning.
 MIN_STEPS, STEPS_PER_CLASS = 400, 20
@@ -15,13 +16,27 @@ RESERVED = ("tfidf", "hard", "student", "ensemble")  # names of other models in 
 
 
 class Preset(Keys):
-    """A checkpoint, its learning rate, and settings that override those of the section."""
+    """A checkpoint, its learning rate, and settings that override those of the section; or an LLM."""
 
-    checkpoint: str = Field(min_length=1)
+    checkpoint: str = ""  # empty for an LLM
+    llm: LlmParams | None = None
     learning_rate: float = Field(default=5e-5, gt=0, le=1)
     seed: Seed | None = None
     mlm_epochs: int | None = Field(default=None, ge=0)
     text: Columns = Field(default=["text"])
+
+
+PRESETS = {
+    "minilm": Preset(checkpoint="sentence-transformers/all-MiniLM-L6-v2", learning_rate=1e-4),
+    "minilm-2": Preset(checkpoint="sentence-transformers/all-MiniLM-L6-v2", learning_rate=1e-4, seed=2),
+    "minilm-adapted": Preset(checkpoint="sentence-transformers/all-MiniLM-L6-v2", learning_rate=1e-4, mlm_epochs=3),
+    "bert": Preset(checkpoint="google-bert/bert-base-uncased", learning_rate=3e-5),
+    "roberta": Preset(checkpoint="FacebookAI/roberta-base", learning_rate=2e-5),
+    "t5": Preset(checkpoint="google-t5/t5-base", learning_rate=1e-4),
+    "distilbert": Preset(checkpoint="distilbert/distilbert-base-uncased", learning_rate=5e-5),
+    "distilroberta": Preset(checkpoint="distilbert/distilroberta-base", learning_rate=5e-5),
+    "xlnet": Preset(checkpoint="xlnet/xlnet-base-cased", learning_rate=2e-5),
+}
 
 
 class TeacherParams(Section):
@@ -29,23 +44,23 @@ class TeacherParams(Section):
 
     section: ClassVar[str] = "teacher"
 
-    checkpoints: list[str] = Field(min_length=1)
-    presets: dict[str, Preset]
-    mlm_epochs: int = Field(ge=0)
-    epochs: int | None = Field(ge=1)
-    batch_size: int = Field(ge=1)
-    head_lr_factor: float = Field(gt=0)
-    weight_decay: float = Field(ge=0)
-    warmup_ratio: float = Field(ge=0, lt=1)
-    max_grad_norm: float = Field(gt=0)
-    class_weight: Literal["balanced"] | None
-    max_length: int = Field(ge=2)
-    precision: Literal["auto", "bf16", "fp32"]
-    gradient_accumulation_steps: int = Field(ge=1)
-    gradient_checkpointing: bool
-    processes: int = Field(ge=1)
-    threads: int = Field(ge=0)
-    seed: Seed
+    checkpoints: list[str] = Field(["minilm"], min_length=1)
+    presets: dict[str, Preset] = PRESETS
+    mlm_epochs: int = Field(0, ge=0)
+    epochs: int | None = Field(None, ge=1)
+    head_lr_factor: float = Field(10.0, gt=0)
+    batch_size: int = Field(32, ge=1)
+    weight_decay: float = Field(0.01, ge=0)
+    warmup_ratio: float = Field(0.1, ge=0, lt=1)
+    max_grad_norm: float = Field(1.0, gt=0)
+    class_weight: Literal["balanced"] | None = None
+    max_length: int = Field(128, ge=2)
+    precision: Literal["auto", "bf16", "fp32"] = "auto"
+    gradient_accumulation_steps: int = Field(1, ge=1)
+    gradient_checkpointing: bool = False
+    processes: int = Field(1, ge=1)
+    threads: int = Field(0, ge=0)
+    seed: Seed = 0
 
     @model_validator(mode="after")
     def _names_are_presets(self) -> "TeacherParams":
@@ -56,6 +71,19 @@ class TeacherParams(Section):
             if not name.replace("-", "").replace("_", "").isalnum() or name in RESERVED:
                 raise ValueError(
                     f"`{name}` is not a valid name: use letters, digits, - and _, and none of {', '.join(RESERVED)}"
+                )
+        return self
+
+    # Here, since an error of the preset itself would show its values, and so a key.
+    @model_validator(mode="after")
+    def _presets_are_one_of_two(self) -> "TeacherParams":
+        for name, preset in self.presets.items():
+            if bool(preset.checkpoint) == bool(preset.llm):
+                raise ValueError(f"presets.{name} must have either a `checkpoint` or an `llm`")
+            if preset.llm and (key := preset.llm.secret_in):
+                raise ValueError(
+                    f"presets.{name}.llm.{key} seems to hold a secret. Remove it, and change it if it was committed; "
+                    "set the key in the environment, and `api_key_env` to the name of its variable"
                 )
         return self
 

@@ -52,7 +52,7 @@ class Sized(Accuracy):
 
     kind: Literal["baseline", "teacher", "student"]
     macro_f1: Share
-    bytes: Count
+    bytes: Count | None
     parameters: Annotated[int, Field(gt=0)] | None
     matthews: NotRequired[Number]
     micro_f1: NotRequired[Share]

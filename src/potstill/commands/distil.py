@@ -1,0 +1,162 @@
+"""Distil a classifier from labelled texts, in one command.
+
+The same as `DistilledClassifier` in Python: nothing but the model file is left, unless `--cache-dir` is given.
+"""
+
+import argparse
+import csv
+import io
+import os
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from potstill.commands.common import columns, integer
+from potstill.core import params
+from potstill.core.errors import PotstillError, visible
+from potstill.estimator.classifier import DistilledClassifier
+from potstill.estimator.settings import Settings, renamed
+from potstill.evaluate.next_steps import Step
+from potstill.prepare import from_files
+from potstill.prepare.params import PrepareParams
+from potstill.readers.tables import RawData
+from potstill.terminal import Parser, text
+
+# The keys of `prepare` that messages name, as options.
+OPTIONS = {
+    "prepare.text": "--text",
+    "prepare.label": "--label",
+    "prepare.path": "FILE",
+    "prepare.unlabelled": "--unlabelled",
+    "prepare.multi_label": "--multi-label",
+}
+
+
+def arguments(parser: Parser) -> None:
+    """Add the options."""
+    add = parser.add_argument
+    files = "csv, tsv, jsonl, also as .gz or .zst; parquet; or txt with lines of text;label"
+    add(
+        "file",
+        help=f"labelled texts: {files}. Or a folder with files named train and, if there are any, validation, test",
+    )
+    joined = "columns of the text, separated by commas; several are joined by a space"
+    add("--text", type=columns, metavar="NAMES", default=["text"], help=f"{joined} (default: text)")
+    add("--label", type=text, metavar="COLUMN", default="label", help="column of the labels (default: %(default)s)")
+    add("--multi-label", action="store_true", help="a text may have several labels, joined by | (joy|love), or none")
+    more = "files of more texts, for the teacher to label: txt with one text per line, or tables with the same column"
+    add("--unlabelled", nargs="+", type=Path, metavar="FILE", default=[], help=more)
+    add("-o", "--output", type=Path, required=True, help="the model file to write, such as student.pot")
+    add("--overwrite", action="store_true", help="replace the model file if it exists")
+    teacher = "preset, folder, id on the Hugging Face hub, or table of probabilities (default: %(default)s)"
+    add("--teacher", type=text, metavar="NAME", default="minilm", help=teacher)
+    add("--rung", type=text, default="auto", help="rung of the ladder; auto: the smallest that keeps the accuracy")
+    add("--seed", type=lambda value: integer(value, 0, 2**32 - 1), metavar="N", default=0, help="default: %(default)s")
+    cache = "folder for the results of all steps, from which an interrupted run resumes (default: a temporary one)"
+    add("--cache-dir", type=Path, metavar="FOLDER", help=cache)
+    other = "another parameter of params.yaml, such as student.tolerance=0.01; may be repeated"
+    add("-S", "--set-param", action="append", type=text, metavar="KEY=VALUE", default=[], help=other)
+
+
+def run(args: argparse.Namespace) -> None:
+    """Train, write the model file, and print the verdict.
+
+    Raises:
+        PotstillError: the output exists or cannot be written, or the data or a parameter are wrong.
+    """
+    _check_output(args.output, args.overwrite)
+    given = _sections(args.set_param)
+    with renamed(OPTIONS):
+        raw = _read(args, given)
+        classifier = DistilledClassifier(
+            args.teacher,
+            rung=args.rung,
+            test_share=PrepareParams().test_share,
+            random_state=args.seed,
+            params=given,
+            cache_dir=args.cache_dir,
+        )
+        print(f"{classifier._estimate(raw)}.", flush=True)
+        classifier._fit(raw)
+    classifier.student_.save(args.output)
+    evaluation = classifier._evaluate(None, None, _Commands(args))
+    print(f"\n{visible(str(args.output))}: {args.output.stat().st_size:,} bytes\n")
+    print("\n".join(map(visible, str(evaluation.verdict).splitlines())))
+    step = evaluation.next_steps[0]
+    print("", visible(f"Next: {step.text}:"), f"  {visible(step.command)}", sep="\n")
+
+
+def _check_output(path: Path, overwrite: bool) -> None:
+    """Check, before hours of training, that a file can be written."""
+    if path.is_dir():
+        raise PotstillError(f"{path}: it is a folder. Name a file, such as student.pot.")
+    if path.exists() and not overwrite:
+        raise PotstillError(f"{path}: it exists already. Name another file, or add --overwrite.")
+    parent = next(folder for folder in path.absolute().parents if folder.exists())
+    if not (parent.is_dir() and os.access(parent, os.W_OK)):
+        raise PotstillError(f"{path}: {parent} is not a writable folder. Name another file.")
+
+
+def _sections(settings: list[str]) -> dict[str, dict[str, Any]]:
+    """Return the values of -S by section and key; each is parsed as YAML."""
+    sections: dict[str, dict[str, Any]] = {}
+    for setting in settings:
+        key, equals, value = setting.partition("=")
+        section, dot, name = key.partition(".")
+        if not (equals and dot):
+            raise PotstillError(f"-S {setting}: not of the form section.key=value. Write it as student.tolerance=0.01.")
+        sections.setdefault(section, {})[name] = params.parse(f"value: {value}", f"-S {key}")["value"]
+    return sections
+
+
+def _read(args: argparse.Namespace, given: Mapping[str, Mapping[str, Any]]) -> RawData:
+    """Read the tables as the stage `prepare` does."""
+    asked = {"source": "files", "path": args.file, "text": args.text, "label": args.label}
+    prepare = Settings.of(given, prepare=asked | {"multi_label": args.multi_label}).prepare
+    raw = from_files.read(prepare)
+    return RawData(
+        raw.splits, [*raw.unlabelled, *(from_files.read_unlabelled(path, prepare) for path in args.unlabelled)]
+    )
+
+
+@dataclass(frozen=True)
+class _Commands:
+    """What to type next on the command line."""
+
+    args: argparse.Namespace
+
+    def _again(self, **changes: str) -> str:
+        """Return the command with other options."""
+        args = self.args
+        names = io.StringIO()
+        csv.writer(names, lineterminator="").writerow(args.text)
+        words = ["potstill", "distil", args.file, "--text", names.getvalue(), "--label", args.label]
+        words += ["--multi-label"] * args.multi_label
+        for key in ("teacher", "rung", "cache_dir"):
+            value = changes.get(key, getattr(args, key))
+            words += [f"--{key.replace('_', '-')}", str(value)] if value not in (None, "minilm", "auto") else []
+        files = [*map(str, args.unlabelled), *filter(None, [changes.get("unlabelled")])]
+        words += ["--unlabelled", *files] if files else []
+        words += ["--seed", str(args.seed)] if args.seed else []
+        words += [word for setting in args.set_param for word in ("-S", setting)]
+        return shlex.join([*words, "-o", str(args.output), "--overwrite"])
+
+    def use(self) -> list[Step]:
+        return [Step("Classify texts with it", shlex.join(["potstill", "predict", str(self.args.output), "texts.txt"]))]
+
+    def teacher(self, name: str) -> str:
+        return self._again(teacher=name)
+
+    def rung(self, name: str) -> str:
+        return self._again(rung=name)
+
+    def unlabelled(self, number: int) -> str:
+        return self._again(unlabelled="more.txt")
+
+    def rows(self, split: str, number: int) -> str:
+        return self._again()
+
+    def table(self) -> str:
+        return self._again()

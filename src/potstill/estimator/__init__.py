@@ -1,0 +1,1 @@
+"""Train in Python, without DVC: `DistilledClassifier` and `Teacher`, estimators of scikit-learn."""

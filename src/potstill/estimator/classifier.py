@@ -1,0 +1,348 @@
+"""`DistilledClassifier`: the whole pipeline as an estimator of scikit-learn."""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.utils.validation import check_is_fitted
+
+from potstill.core.errors import PotstillError, join_names
+from potstill.core.labels import predict_labels
+from potstill.data.dataset import Dataset
+from potstill.estimator.cache import Cache, isolated
+from potstill.estimator.inputs import Classes, raw_data
+from potstill.estimator.progress import Progress
+from potstill.estimator.settings import Settings, renamed, seed_of
+from potstill.estimator.teacher import Teacher, held_out, prepared_data, steps, text_tags
+from potstill.evaluate.next_steps import Commands, Step
+from potstill.evaluate.table import markdown
+from potstill.evaluate.verdict import Verdict
+from potstill.readers.tables import RawData
+from potstill.runtime.model import as_texts
+
+STEPS = 6
+KEYS = {f"prepare.{key}": key for key in ("validation_share", "test_share")}  # what messages call the parameters
+REAL_ONLY = dict.fromkeys(("replace", "borrow", "drop", "splice", "generated"), 0)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """How a classifier compares with its teacher and with simpler models.
+
+    Attributes:
+        verdict: whether the student should ship, with the reasons; print it.
+        next_steps: what to do next, the best first.
+        scores: a dictionary of scores per model: `tfidf`, `hard` (the network on hard labels), `student`, and the
+            teacher.
+    """
+
+    verdict: Verdict
+    next_steps: Sequence[Step]
+    scores: Sequence[Mapping[str, Any]]
+
+    def __str__(self) -> str:
+        step = f"\nNext: {self.next_steps[0].text}:\n    {self.next_steps[0].command}\n"
+        return f"{self.verdict}\n{step}\n{markdown(list(self.scores))}"
+
+
+@dataclass(frozen=True)
+class PythonCommands:
+    """What to type next in Python."""
+
+    def use(self) -> list[Step]:  # noqa: D102
+        return [Step("Write the model file, an ONNX model and a card", 'clf.export("out/")')]
+
+    def teacher(self, name: str) -> str:  # noqa: D102
+        return f"clf.set_params(teacher={name!r}).fit(texts, labels, unlabelled=unlabelled)"
+
+    def rung(self, name: str) -> str:  # noqa: D102
+        return f"clf.set_params(rung={name!r}).fit(texts, labels, unlabelled=unlabelled)"
+
+    def unlabelled(self, number: int) -> str:  # noqa: D102
+        return "clf.fit(texts, labels, unlabelled=more_texts)"
+
+    def rows(self, split: str, number: int) -> str:  # noqa: D102
+        if split == "test":
+            return "clf.evaluate(more_texts, more_labels)"
+        return "clf.fit(more_texts, more_labels, unlabelled=unlabelled)"
+
+    def table(self) -> str:  # noqa: D102
+        return "clf.evaluate(texts_with_probabilities, labels)"
+
+
+class DistilledClassifier(ClassifierMixin, BaseEstimator):
+    """A tiny text classifier, distilled from a large one as `dvc repro` does.
+
+    `fit` fine-tunes a teacher on the labelled texts, has it label the transfer set (the texts, the unlabelled ones, and
+    variants of them), and takes the smallest student of the ladder that keeps the teacher's accuracy on held-out texts.
+    On the same data, parameters and seed it is the same student, to the byte, as that of the pipeline.
+
+    Args:
+        teacher: a preset (`minilm`, `roberta` and others), a folder, an id on the Hugging Face hub, a `Teacher` (a
+            fitted one is used as it is), or a function of a list of texts that returns their probabilities, an array
+            (texts, classes) with the columns in ascending order of the classes.
+        rung: `auto`: the smallest rung that keeps the teacher's accuracy; or the name of a rung of the ladder (`qr`,
+            `small`, `medium`, `large`, `transformer`, `quantized`).
+        class_weight: `balanced`: weight each text by n / (k · n_c) when teacher and baselines are trained; or None.
+        validation_share: share of the texts that is held out to choose and to calibrate the student.
+        test_share: share of the texts that is held out too, for `evaluate` without arguments; None for none.
+        random_state: seed of all that is random. None draws one from NumPy's global random state.
+        params: values of other parameters by section of `params.yaml`, such as `{"student": {"tolerance": 0.01}}`.
+        cache_dir: folder for the results of all steps: an interrupted fit resumes, and fits that share a step (as in
+            `GridSearchCV` over `rung`) do it once. Keep it as private as the texts. None for a temporary folder, which
+            is removed with this object.
+        verbose: whether to print a line for each step, and show progress bars.
+
+    Attributes:
+        classes_: the classes, in the order of the columns of `predict_proba`.
+        student_: the student, see `potstill.Student`.
+        ladder_: a dictionary for each rung of the ladder: its status, size and accuracy on validation.
+        teacher_: the teacher that was fitted or given; none in an unpickled classifier.
+
+    References:
+        Hinton et al., Distilling the Knowledge in a Neural Network (2015), arXiv 1503.02531.
+    """
+
+    def __init__(
+        self,
+        teacher: Any = "minilm",
+        *,
+        rung: str = "auto",
+        class_weight: str | None = None,
+        validation_share: float = 0.1,
+        test_share: float | None = None,
+        random_state: Any = 0,
+        params: Mapping[str, Mapping[str, Any]] | None = None,
+        cache_dir: str | os.PathLike[str] | None = None,
+        verbose: bool = True,
+    ) -> None:
+        self.teacher = teacher
+        self.rung = rung
+        self.class_weight = class_weight
+        self.validation_share = validation_share
+        self.test_share = test_share
+        self.random_state = random_state
+        self.params = params
+        self.cache_dir = cache_dir
+        self.verbose = verbose
+
+    def fit(self, X: Any, y: Any, *, unlabelled: Any = None, validation: Any = None, test: Any = None) -> Self:
+        """Find a student.
+
+        Args:
+            X: the texts: a list, a NumPy array, or a column of pandas, Polars, Arrow or `datasets`.
+            y: their labels: strings, integers or booleans (texts,). For multi-label classification, as in scikit-learn,
+                an indicator matrix (texts, labels), whose columns a data frame names; `MultiLabelBinarizer` makes one
+                of lists of names.
+            unlabelled: more texts, for the teacher to label. The more, the better the student.
+            validation: a pair of texts and labels to hold out instead of `validation_share`.
+            test: the same instead of `test_share`. Texts of `X` that are in it are not learned from.
+
+        Returns:
+            Itself.
+
+        Raises:
+            PotstillError: a parameter or the data are wrong.
+            ValueError: `y` is of a kind that scikit-learn does not accept.
+            TypeError: a text is missing or is not a string.
+        """
+        classes = Classes.of(y)
+        self._fit(raw_data(classes, X, y, unlabelled, validation, test), classes)
+        return self
+
+    def fit_soft(
+        self, X: Any, probabilities: Any, *, multi_label: bool = False, validation: Any = None, test: Any = None
+    ) -> Self:
+        """Find a student of probabilities from elsewhere, such as an LLM's; no teacher is fine-tuned.
+
+        The most probable class of a text, or the labels with a probability of 0.5 or more, count as its true labels
+        where texts are held out.
+
+        Args:
+            X: the texts.
+            probabilities: floats (texts, classes), whose columns a data frame names; otherwise classes are 0, 1, ….
+            multi_label: whether each label has a probability of its own.
+            validation, test: pairs of texts and true labels to hold out instead of shares of `X`.
+
+        Returns:
+            Itself.
+
+        Raises:
+            PotstillError: a parameter or the data are wrong, or a row is no probability distribution.
+        """
+        names = [str(name) for name in getattr(probabilities, "columns", range(np.shape(probabilities)[1]))]
+        texts = as_texts(X)
+        soft = steps().as_probabilities(probabilities, len(texts), names)
+        if np.isnan(soft).any() or (not multi_label and (abs(soft.sum(1) - 1) > 0.01).any()):
+            raise PotstillError("probabilities: each row must sum to one, with no number missing. Correct them.")
+        values = np.array(names) if hasattr(probabilities, "columns") else np.arange(len(names))
+        classes = Classes(values, names, multi_label)
+        labels = classes.decode(soft >= 0.5 if multi_label else soft.argmax(1))
+        known = pd.DataFrame(soft, columns=names)
+        known.insert(0, "text", pd.Series(texts, dtype="str"))
+        self._fit(raw_data(classes, texts, labels, None, validation, test), classes, soft=known)
+        return self
+
+    def _fit(self, raw: RawData, classes: Classes | None = None, soft: pd.DataFrame | None = None) -> None:
+        """Run the steps on the tables of a source."""
+        with renamed(KEYS):
+            self._run(raw, classes, soft)
+
+    def _estimate(self, raw: RawData) -> Any:
+        """Estimate how long a fit on the tables of a source will take."""
+        from potstill.estimator.estimate import estimate
+
+        seed = seed_of(self.random_state)
+        settings = self._settings(seed, soft=False)
+        _, teacher = Teacher(**self._of_teacher(seed))._settings_of(seed)
+        with renamed(KEYS), isolated():
+            return estimate(prepared_data(raw, settings, self.test_share), teacher, settings)
+
+    def _settings(self, seed: int, soft: bool) -> Settings:
+        """Return the settings of all steps but that of the teacher."""
+        seeds = {"seed": seed}
+        return Settings.of(
+            {key: keys for key, keys in (self.params or {}).items() if key != "teacher"},
+            prepare=seeds | {"validation_share": self.validation_share} | held_out(self.test_share),
+            baseline=seeds | {"class_weight": self.class_weight},
+            pool=seeds | (REAL_ONLY if soft else {}),
+            student=seeds | {"rung": self.rung},
+        )
+
+    def _of_teacher(self, seed: int) -> dict[str, Any]:
+        """Return the parameters of the teacher that is named."""
+        given = {"params": (self.params or {}).get("teacher"), "class_weight": self.class_weight}
+        return given | {"checkpoint": os.fspath(self.teacher), "random_state": seed}
+
+    def _run(self, raw: RawData, classes: Classes | None, soft: pd.DataFrame | None) -> None:
+        run, seed = steps(), seed_of(self.random_state)
+        settings = self._settings(seed, soft is not None)
+        progress, cache = Progress(self.verbose, STEPS), Cache(self.cache_dir)
+        with progress.step("prepare") as said:
+            data = prepared_data(raw, settings, self.test_share)
+            prepared = run.prepare(cache, data)
+            rows = {name: len(data.split(name)) for name in ("train", "validation", "test", "unlabelled")}
+            said.append(", ".join(f"{number:,} {name}" for name, number in rows.items() if number))
+        teacher = self._make_teacher(cache, prepared, data, seed, soft, progress)
+        with progress.step("pool") as said, isolated():
+            pool = run.collect(cache, prepared, settings)
+            said.append(f"{run.count(pool):,} texts for the teacher to label")
+        with progress.step("label") as said, isolated():
+            predictions = run.predict_splits(cache, prepared, teacher)
+            ensemble = run.transfer_set(cache, prepared, pool, teacher, settings, progress)
+            said.append(f"{run.count(ensemble):,} texts labelled by {teacher.name}")
+        with progress.step("student") as said, isolated():
+            found, trained = run.find_student(cache, prepared, ensemble, teacher, predictions, settings, progress)
+            said.append(f"{found.rung}, {100 * found.result.row.validation_accuracy:.1f}% on validation")
+        with progress.step("export") as said:
+            export = run.export(prepared, ensemble, trained, teacher, predictions, settings)
+            said.append(f"{len(export.student.to_bytes()):,} bytes, temperature {export.student.temperature:g}")
+        self._classes = classes or Classes(np.array(data.labels), data.labels, data.multi_label)
+        if hasattr(self, "teacher_"):
+            self.teacher_.named(self._classes)
+        self.classes_, self.student_, self._sources = self._classes.values, export.student, dict(export.sources)
+        self.ladder_ = [asdict(row) for row in found.ladder]
+        self._fitted = run.Fitted(cache, settings, prepared, teacher, predictions, self.ladder_)
+
+    def _make_teacher(
+        self, cache: Cache, prepared: Path, data: Dataset, seed: int, soft: pd.DataFrame | None, progress: Progress
+    ) -> Any:
+        """Return the teacher for the steps; fine-tune it unless it is there."""
+        run = steps()
+        self.__dict__.pop("teacher_", None)
+        if "teacher" in (self.params or {}) and not isinstance(self.teacher, str | os.PathLike):
+            raise PotstillError("params: the section `teacher` is set, and the teacher is not a name. Remove one.")
+        if soft is None and isinstance(self.teacher, str | os.PathLike | Teacher):
+            made = self.teacher
+            if not isinstance(made, Teacher):
+                made = Teacher(**self._of_teacher(seed))
+            made = clone(made)
+            self.teacher_ = made
+            if not hasattr(made, "_folder"):
+                return made._fit(cache, prepared, progress)
+            if made._classes.names != data.labels:
+                found = f"{join_names(made._classes.names)} instead of {join_names(data.labels)}"
+                raise PotstillError(f"teacher: it was fitted on other classes ({found}). Fit it on these texts.")
+        with progress.step("teacher") as said:
+            if soft is not None:
+                labeller = run.keep_probabilities(cache, prepared, soft)
+            elif isinstance(self.teacher, Teacher):
+                labeller = self.teacher_._labeller()
+            elif callable(self.teacher):
+                labeller = run.wrap(cache, prepared, self.teacher)
+            else:
+                raise PotstillError(
+                    f"teacher: of type {type(self.teacher).__name__}. Give a name, a folder, a Teacher or a function."
+                )
+            said.append(labeller.name)
+        return labeller
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Return the class of each text (texts,); or for multi-label tasks an indicator matrix (texts, labels)."""
+        check_is_fitted(self, "student_")
+        return self._classes.decode(predict_labels(self.predict_proba(X), self.student_.thresholds))
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Return calibrated probabilities, float32 (texts, classes), in the order of `classes_`."""
+        check_is_fitted(self, "student_")
+        return self.student_.predict_proba(X)
+
+    def decision_function(self, X: Any) -> np.ndarray:
+        """Return calibrated logits, float32 (texts, classes)."""
+        check_is_fitted(self, "student_")
+        return self.student_.decision_function(X)
+
+    def evaluate(self, X: Any = None, y: Any = None) -> Evaluation:
+        """Compare the student with its teacher, and with models that are trained without one, on test texts.
+
+        The first call also trains these models.
+
+        Args:
+            X, y: test texts and their labels, which the classifier was not fitted on. None for the test split of `fit`.
+
+        Raises:
+            PotstillError: there are no test texts, or the classifier was unpickled, and has no teacher.
+        """
+        return self._evaluate(X, y, PythonCommands())
+
+    def _evaluate(self, X: Any, y: Any, commands: Commands) -> Evaluation:
+        check_is_fitted(self, "student_")
+        if not hasattr(self, "_fitted"):
+            raise PotstillError("evaluate: an unpickled classifier has no teacher to compare with. Fit it again.")
+        if X is None and not self.student_.facts["rows"].get("test"):
+            raise PotstillError("evaluate: no test texts. Give some, or set `test_share` before `fit`.")
+        run = steps()
+        with isolated():
+            test = None if X is None else run.test_table(self._fitted, self._classes, X, y)
+            return Evaluation(*run.evaluate(self._fitted, self.student_, test, commands))
+
+    def export(self, folder: str | os.PathLike[str], *, overwrite: bool = False) -> None:
+        """Write the model file, an ONNX model and a card into a folder, which is made if it is missing.
+
+        Args:
+            folder: the folder.
+            overwrite: whether files of the same names may be replaced.
+
+        Raises:
+            PotstillError: a file exists, and `overwrite` is false.
+        """
+        check_is_fitted(self, "student_")
+        place = Path(folder)
+        made = steps().Export(self.student_, self._sources)
+        for name in made.names:
+            if (place / name).exists() and not overwrite:
+                raise PotstillError(f"{place / name}: it exists already. Choose another folder, or set overwrite=True.")
+        place.mkdir(parents=True, exist_ok=True)
+        made.save(place)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Pickle the student as the bytes of its model file, and neither texts nor the teacher's weights."""
+        return {key: value for key, value in super().__getstate__().items() if key not in ("_fitted", "teacher_")}
+
+    def __sklearn_tags__(self) -> Any:
+        return text_tags(super().__sklearn_tags__())

@@ -1,0 +1,143 @@
+"""From what users of scikit-learn pass, texts and labels of any kind, to the tables that the stage `prepare` cleans."""
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+from sklearn.utils.multiclass import check_classification_targets, type_of_target
+from sklearn.utils.validation import check_consistent_length
+
+from potstill.core.errors import PotstillError
+from potstill.readers.tables import RawData, Table, class_name, make_table
+from potstill.runtime.model import as_list, as_texts
+
+
+@dataclass(frozen=True)
+class Classes:
+    """The classes of a task.
+
+    Attributes:
+        values: as the user writes them, in ascending order; for an indicator matrix, the names of its columns.
+        names: the same as names of classes in a model file.
+        multi_label: whether labels are an indicator matrix.
+    """
+
+    values: np.ndarray
+    names: list[str]
+    multi_label: bool
+
+    @classmethod
+    def of(cls, y: Any) -> Self:
+        """Find the classes in labels.
+
+        Args:
+            y: the label of each text: strings, integers or booleans (texts,). Or, as in scikit-learn, an indicator
+                matrix (texts, labels) for multi-label classification, whose columns a data frame names.
+
+        Raises:
+            ValueError: `y` is of a kind that scikit-learn does not accept, such as lists of names.
+            PotstillError: two classes have the same name.
+        """
+        labels = _plain(y)
+        check_classification_targets(labels)
+        multi_label = type_of_target(labels) == "multilabel-indicator"
+        if not multi_label and any(isinstance(label, list | tuple | set) for label in labels):
+            raise ValueError("y: lists of labels. Make an indicator matrix of them with MultiLabelBinarizer.")
+        values = np.unique(np.asarray(labels)) if not multi_label else _columns(y, labels)
+        names = [class_name(value) or repr(value) for value in values.tolist()]
+        if len(set(names)) < len(names):
+            twice = next(name for name in names if names.count(name) > 1)
+            raise PotstillError(f"y: several classes are named {twice!r}. Rename or merge them.")
+        return cls(values, names, multi_label)
+
+    def encode(self, y: Any) -> np.ndarray:
+        """Return labels as ids, int64 (texts,), or as booleans (texts, labels).
+
+        Raises:
+            PotstillError: a label is not one of the classes.
+        """
+        labels = _plain(y)
+        if self.multi_label:
+            matrix = np.asarray(labels.toarray() if hasattr(labels, "toarray") else labels).astype(bool)
+            if matrix.ndim != 2 or matrix.shape[1] != len(self.names):
+                raise PotstillError(
+                    f"y: of shape {matrix.shape}. Give an indicator matrix of {len(self.names)} columns."
+                )
+            return matrix
+        ids = {value: id_ for id_, value in enumerate(self.values.tolist())}
+        unknown = next((label for label in labels if label not in ids), None)
+        if unknown is not None:
+            raise PotstillError(f"y: the label {unknown!r} is not among the classes (found in fit: {self.names}).")
+        return np.array([ids[label] for label in labels], np.int64)
+
+    def decode(self, chosen: np.ndarray) -> np.ndarray:
+        """Return ids as labels, or booleans as an indicator matrix of 0 and 1."""
+        return chosen.astype(int) if self.multi_label else self.values[chosen]
+
+    def table(self, X: Any, y: Any, name: str) -> Table:
+        """Return texts and labels as a table; blank texts are left out, with a warning.
+
+        Args:
+            X: the texts.
+            y: their labels.
+            name: what messages call the table.
+        """
+        texts, ids = as_texts(X), self.encode(y)
+        check_consistent_length(texts, ids)
+        kept = _with_text(texts, name)
+        labels: list[Any] = [self._named(ids[i]) for i in kept]
+        frame = pd.DataFrame({"text": [texts[i] for i in kept], "label": pd.Series(labels, dtype=object)})
+        return make_table(frame, name, self.multi_label, kept, "text")
+
+    def _named(self, chosen: np.ndarray) -> str | list[str]:
+        """Return the name of an id, or the names of the labels of a row of booleans."""
+        return [self.names[i] for i in np.flatnonzero(chosen)] if self.multi_label else self.names[int(chosen)]
+
+
+def raw_data(
+    classes: Classes, X: Any, y: Any, unlabelled: Any = None, validation: Any = None, test: Any = None
+) -> RawData:
+    """Return the tables of a fit.
+
+    Args:
+        classes: those of `y`.
+        X, y: the texts and their labels.
+        unlabelled: texts without labels, or None.
+        validation, test: pairs of texts and labels, or None.
+    """
+    splits = {"train": classes.table(X, y, "fit")}
+    for name, pair in (("validation", validation), ("test", test)):
+        if pair is not None:
+            texts, labels = pair
+            splits[name] = classes.table(texts, labels, name)
+    others = [] if unlabelled is None else as_texts(unlabelled)
+    kept = _with_text(others, "unlabelled")
+    frame = pd.DataFrame({"text": pd.Series([others[i] for i in kept], dtype=object)})
+    tables = [make_table(frame, "unlabelled", numbers=kept, unit="text")] if kept else []
+    return RawData(splits, tables, classes.names)
+
+
+def _plain(y: Any) -> Any:
+    """Return labels as a list, an array or a sparse matrix."""
+    if hasattr(y, "columns") and hasattr(y, "to_numpy"):
+        y = y.to_numpy()
+    if hasattr(y, "toarray") or getattr(y, "ndim", 1) == 2:
+        return y.ravel() if y.shape[1] == 1 else y
+    return as_list(y)
+
+
+def _columns(y: Any, labels: Any) -> np.ndarray:
+    """Return the names of the columns of an indicator matrix, or their numbers."""
+    names = getattr(y, "columns", None)
+    return np.arange(np.shape(labels)[1]) if names is None else np.array([str(name) for name in names])
+
+
+def _with_text(texts: Sequence[str], name: str) -> list[int]:
+    """Return the positions of the texts that are not blank."""
+    kept = [i for i, text in enumerate(texts) if text.strip()]
+    if blank := len(texts) - len(kept):
+        warnings.warn(f"{name}: {blank:,} of {len(texts):,} texts are blank and are left out", stacklevel=2)
+    return kept

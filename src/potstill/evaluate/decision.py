@@ -1,0 +1,98 @@
+"""The verdict on a student and what to do next, from the predictions of all models."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from scipy.special import logit
+
+from potstill.core.class_weights import majority
+from potstill.core.labels import is_correct, probabilities
+from potstill.data.dataset import Dataset
+from potstill.evaluate.cascade import Cascade, cascade
+from potstill.evaluate.compare import Model, pooled
+from potstill.evaluate.metrics.measures import Rung
+from potstill.evaluate.metrics.scores import mcnemar
+from potstill.evaluate.metrics.thresholds import fit_thresholds
+from potstill.evaluate.next_steps import Commands, Evidence, Step, next_steps
+from potstill.evaluate.verdict import Verdict, judge
+from potstill.scoring.ensemble import average
+
+
+def ensemble(members: list[np.ndarray], multi_label: bool) -> np.ndarray:
+    """Return the probabilities of an ensemble, which averages logits; all floats (texts, classes)."""
+    to_logits = logit if multi_label else np.log
+    return probabilities(average([to_logits(member) for member in members], multi_label), multi_label)
+
+
+def with_thresholds(models: list[Model], data: Dataset) -> list[Model]:
+    """Fit decision thresholds on validation for the models without, if the task is multi-label."""
+    if not data.multi_label:
+        return models
+    labels = data.targets("validation")
+    return [
+        model if model.thresholds else replace(model, thresholds=fit_thresholds(model.validation_probabilities, labels))
+        for model in models
+    ]
+
+
+def decide(
+    rows: Sequence[Mapping[str, Any]],
+    models: Sequence[Model],
+    data: Dataset,
+    teacher: str | None,
+    labelling: Sequence[str],
+    ladder: Sequence[Rung],
+    margin: float,
+    commands: Commands,
+    fallback: str | None,
+) -> tuple[Verdict, list[Step]]:
+    """Decide whether the student should ship, and what to do next.
+
+    Args:
+        rows: of all models, see `compare`.
+        models: the student, `tfidf`, `hard` and the teachers.
+        data: the data set.
+        teacher: the name of the model that labelled; None if it has no predictions for the test split.
+        labelling: the names of the teachers that labelled.
+        ladder: the candidates for the student, in ascending order of size.
+        margin: the non-inferiority margin, a fraction.
+        commands: those of the steps.
+        fallback: the teacher of a cascade, see `cascade.fallback`.
+    """
+    by_name, found = {row["name"]: row for row in rows}, {model.name: model for model in models}
+    labels = data.targets("test")
+    correct = {name: is_correct(model.predicted, labels) for name, model in found.items()}
+    versus_teacher = by_name["student"].get("versus_teacher")
+    of_teacher = mcnemar(correct[teacher], correct["tfidf"]) if teacher else None
+    verdict = judge(
+        by_name["student"],
+        by_name["tfidf"],
+        versus_teacher,
+        mcnemar(correct["student"], correct["tfidf"]),
+        texts=len(labels),
+        margin=margin,
+        majority=majority(labels),
+        teacher_versus_baseline=of_teacher,
+        versus_hard=mcnemar(correct["student"], correct["hard"]),
+        pooled=pooled(found["student"], found[teacher], data.targets("validation"), labels) if teacher else None,
+    )
+    evidence = Evidence(
+        ladder=ladder,
+        versus_teacher=versus_teacher,
+        teacher_versus_baseline=of_teacher,
+        teachers=labelling,
+        cascade=_cascade(found["student"], found[teacher], data) if teacher else None,
+        fallback=fallback,
+        rows={name: len(data.split(name)) for name in ("train", "test", "unlabelled")},
+    )
+    return verdict, next_steps(verdict, evidence, commands)
+
+
+def _cascade(student: Model, teacher: Model, data: Dataset) -> Cascade | None:
+    """Return the cascade of student and teacher; None for a multi-label task."""
+    if data.multi_label:
+        return None
+    validation = data.targets("validation"), student.validation_probabilities, teacher.validation_probabilities
+    return cascade(validation, (data.targets("test"), student.probabilities, teacher.probabilities))

@@ -1,0 +1,113 @@
+"""Calibrate a student, and make its model file, its ONNX model and its card."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from potstill.core import files, tracking
+from potstill.core.labels import is_correct, predict_labels, probabilities
+from potstill.data import transfer
+from potstill.data.dataset import Dataset
+from potstill.evaluate.metrics.scores import scores
+from potstill.evaluate.metrics.thresholds import fit_thresholds
+from potstill.export import calibrate, to_onnx
+from potstill.export.card import ONNX, card
+from potstill.export.facts import collect
+from potstill.export.params import ExportParams
+from potstill.runtime.model import FILE, WORDS, Student
+from potstill.runtime.tokenizer import Fingerprints
+from potstill.student.params import PARAMS, DistilParams
+
+
+@dataclass(frozen=True)
+class Export:
+    """What is exported.
+
+    Attributes:
+        student: the calibrated student, with its facts.
+        sources: the number of texts that it was trained on, by source.
+    """
+
+    student: Any
+    sources: Mapping[str, int]
+
+    names: ClassVar[tuple[str, ...]] = (FILE, ONNX, "README.md")
+
+    def save(self, folder: Path) -> tuple[int, int]:
+        """Write the model file, the ONNX model and the card into a folder.
+
+        Returns:
+            The bytes of the model file and of the ONNX model.
+        """
+        model = to_onnx.build(self.student).SerializeToString()
+        self.student.save(folder / FILE)
+        size = files.size(folder / FILE)
+        with files.output(folder / ONNX) as stream:
+            stream.write(model)
+        with files.output(folder / "README.md") as stream:
+            stream.write(card(self.student, self.sources, size, len(model)).encode())
+        return size, len(model)
+
+
+def build(
+    trained: Path, prepared: Path, ensemble: Path, predictions: Mapping[str, Path], params: ExportParams
+) -> tuple[Export, dict[str, float]]:
+    """Calibrate a student and collect its facts.
+
+    Args:
+        trained: the folder of the student, see `student.search`.
+        prepared: the folder of the prepared data.
+        ensemble: the folder of the transfer set.
+        predictions: by the name of each teacher that labelled, the folder of its predictions, see
+            `tracking.write_predictions`.
+        params: the settings.
+
+    Returns:
+        What to export; and the log loss and the calibration error on validation before the calibration and after it.
+
+    Raises:
+        PotstillError: a file is missing or damaged.
+    """
+    data = Dataset.load(prepared, unlabelled=False)
+    before: Any = Student.load(trained / FILE)
+    labels, texts = data.targets("validation"), data.validation["text"]
+    student = replace(before, temperature=calibrate.temperature(before.decision_function(texts), labels))
+    if data.multi_label:
+        student = replace(student, thresholds=fit_thresholds(student.predict_proba(texts), labels))
+    settings = DistilParams.model_validate(files.read_json(trained / PARAMS))
+    sources = transfer.count(ensemble, settings.sources)
+    words = None
+    if params.keep_vocabulary and isinstance(student, Student) and isinstance(student.vocabulary.entries, Fingerprints):
+        words = files.read_names(trained / WORDS)
+    hashes = {"prepared": files.sha256(prepared), "ensemble": files.sha256(ensemble)}
+    accuracies = {name: teacher_accuracy(folder, data) for name, folder in predictions.items()}
+    student = replace(student, facts=collect(student, words, data, sources, hashes, accuracies, settings))
+    measured = {
+        "_before": scores(labels, before.predict_proba(texts), thresholds=before.thresholds),
+        "": student.facts["metrics"]["validation"],
+    }
+    keys = ("log_loss", "calibration_error")
+    summary = {f"validation_{key}{end}": found[key] for key in keys for end, found in measured.items()}
+    return Export(student, sources), summary
+
+
+def teacher_accuracy(predictions: Path, data: Dataset) -> float | None:
+    """Return the test accuracy of a teacher, from the folder of its predictions.
+
+    Returns:
+        None without a test split, or without predictions for some of its texts.
+    """
+    test, validation = (
+        tracking.read_predictions(predictions / f"{split}.csv", data.labels, len(data.split(split)))
+        for split in ("test", "validation")
+    )
+    if not len(test) or not np.isfinite(test).all():
+        return None
+    predicted = predict_labels(test)
+    if data.multi_label:
+        thresholds = fit_thresholds(probabilities(validation, multi_label=True), data.targets("validation"))
+        predicted = predict_labels(probabilities(test, multi_label=True), thresholds)
+    return round(float(is_correct(predicted, data.targets("test")).mean()), 6)

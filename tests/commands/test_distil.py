@@ -1,0 +1,118 @@
+"""`potstill distil`."""
+
+import shlex
+
+import pandas as pd
+import pytest
+
+from potstill import Student, cli
+from potstill.commands import distil
+from potstill.core.errors import PotstillError
+from potstill.terminal import Parser
+from tests.command import call, refused
+from tests.estimator.conftest import NAMES, PARAMS, ask
+from tests.tasks import FEELINGS, make_texts
+
+COLUMNS = ("--text", "subject,body", "--label", "queue")
+QUICK = [f"-S{name}.{key}={value}" for name in PARAMS for key, value in PARAMS[name].items()]
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """Files as a user has them, and the answers of a teacher."""
+    monkeypatch.chdir(tmp_path)
+    labelled, more = make_texts(200, 0), make_texts(60, 3)
+    labelled["label"] = NAMES[labelled["label"]]
+    tickets = labelled["text"].str.split(n=1, expand=True).set_axis(["subject", "body"], axis=1)
+    tickets.assign(queue=labelled["label"]).to_csv("tickets.csv", index=False)
+    (tmp_path / "elsewhere").mkdir()
+    more["text"].str.split(n=1, expand=True).set_axis(["subject", "body"], axis=1).to_csv(
+        "elsewhere/new.csv", index=False
+    )
+    texts = [*labelled["text"], *more["text"]]
+    pd.DataFrame(ask(texts), columns=sorted(FEELINGS)).assign(text=texts).to_csv("answers.csv", index=False)
+    return tmp_path
+
+
+@pytest.mark.slow
+def test_one_command_writes_a_model_and_says_what_it_is_worth(folder, capsys):
+    before = sorted(folder.iterdir())
+    more = ("--unlabelled", "elsewhere/new.csv", "--teacher", "answers.csv", *QUICK)
+    said = call(capsys, "distil", "tickets.csv", *COLUMNS, *more, "-o", "student.pot")
+    assert sorted(folder.iterdir()) == [*before[:2], folder / "student.pot", *before[2:]]
+    student = Student.load("student.pot")
+    assert student.facts["rows"] == {"train": 160, "validation": 20, "test": 20, "unlabelled": 60}
+    assert sorted(student.labels) == sorted(FEELINGS)
+    lines = said.splitlines()
+    assert lines[0].startswith("This will take ")
+    assert [line[:5] for line in lines if line.startswith("[")] == [f"[{i}/6]" for i in range(1, 7)]
+    assert f"student.pot: {(folder / 'student.pot').stat().st_size:,} bytes" in lines
+    verdict = next(i for i, line in enumerate(lines) if ": the student has a test accuracy of" in line)
+    assert lines[verdict + 1].startswith("- ")
+    assert lines[-2].startswith("Next: ")
+    words = shlex.split(lines[-1])
+    assert words[0] == "potstill"
+    if words[1] == "distil":  # the command is one that this parser accepts, and differs in what it should
+        parser = Parser()
+        distil.arguments(parser)
+        assert parser.parse_args(words[2:]).overwrite
+
+
+def test_what_is_wrong_is_said_before_the_training_in_the_words_of_the_command(folder):
+    (folder / "mine.pot").write_text("keep")
+    given = ("distil", "tickets.csv", *COLUMNS)
+    assert refused(*given, "-o", "mine.pot").startswith("mine.pot: it exists already. Name another file, or add --over")
+    assert refused(*given, "-o", ".").startswith(".: it is a folder. Name a file")
+    assert refused(*given, "-o", "tickets.csv/a.pot").startswith("tickets.csv/a.pot: ")
+    wrong = refused("distil", "tickets.csv", "--text", "subjec", "--label", "queue", "-o", "a.pot")
+    assert "no column 'subjec'" in wrong
+    assert "`--text`" in wrong
+    assert "prepare" not in wrong
+    assert refused("distil", "none.csv", "-o", "a.pot") == "none.csv: no such file. Set `FILE` to your folder or file."
+    missing = refused(*given, "--unlabelled", "none.csv", "-o", "a.pot")
+    assert missing == "none.csv: no such file. Name another file."
+    assert "did you mean `rung`?" in refused(*given, "-S", "student.rugn=qr", "-o", "a.pot")
+    assert "not of the form section.key=value" in refused(*given, "-S", "rung", "-o", "a.pot")
+    assert "`huge` in rung is not a key of student.ladder" in refused(*given, "--rung", "huge", "-o", "a.pot")
+    assert (folder / "mine.pot").read_text() == "keep"
+    assert not (folder / "a.pot").exists()
+
+
+def test_the_output_is_asked_for(folder, capsys):
+    with pytest.raises(SystemExit):
+        cli.execute(["distil", "tickets.csv"])
+    assert "the following arguments are required: -o/--output" in capsys.readouterr().err
+
+
+def test_a_next_step_repeats_the_command_with_what_changes(folder):
+    parser = Parser()
+    distil.arguments(parser)
+    given = [
+        "tickets.csv",
+        *COLUMNS,
+        "--unlabelled",
+        "a b.csv",
+        "--rung",
+        "qr",
+        "-S",
+        "pool.min_texts=9",
+        "-o",
+        "s.pot",
+    ]
+    commands = distil._Commands(parser.parse_args(given))
+    for line, changed in (
+        (commands.rung("small"), {"rung": "small"}),
+        (commands.teacher("roberta"), {"teacher": "roberta"}),
+        (commands.rows("test", 900), {}),
+    ):
+        words = shlex.split(line)
+        assert words[:2] == ["potstill", "distil"]
+        expected = vars(parser.parse_args([*given, "--overwrite"])) | changed
+        assert vars(parser.parse_args(words[2:])) == expected
+    more = parser.parse_args(shlex.split(commands.unlabelled(9))[2:])
+    assert [path.name for path in more.unlabelled] == ["a b.csv", "more.txt"]
+
+
+def test_errors_name_the_users_words(folder):
+    with pytest.raises(PotstillError, match=r"^`--text`: one, `FILE` \(mine\)$"), distil.renamed(distil.OPTIONS):
+        raise PotstillError("`prepare.text`: one, prepare.path (mine)")
