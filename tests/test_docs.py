@@ -58,6 +58,8 @@ ELSEWHERE = {
     "dvc plots diff": "tests/pipeline/test_pipeline.py::test_a_clone_pulls_what_a_new_student_needs",
     "dvc remote ": "tests/pipeline/test_remotes.py::test_the_commands_of_the_page_on_teams",
     "dvc repro": "tests/pipeline/test_facts.py",
+    "git add dvc.lock": "tests/pipeline/test_merge.py::test_a_conflict_in_dvc_lock_is_solved_by_a_run",
+    "git merge ": "tests/pipeline/test_merge.py::test_a_conflict_in_dvc_lock_is_solved_by_a_run",
     "git commit ": "tests/pipeline/test_remotes.py::test_the_commands_of_the_page_on_teams",
     "gto register ": "tests/pipeline/test_pipeline.py::test_a_released_student_is_fetched_without_a_service",
     "make compare": "tests/pipeline/test_pipeline.py::test_a_clone_pulls_what_a_new_student_needs",
