@@ -167,7 +167,8 @@ class DistilledClassifier(ClassifierMixin, BaseEstimator):
             X: the texts.
             probabilities: floats (texts, classes), whose columns a data frame names; otherwise classes are 0, 1, ….
             multi_label: whether each label has a probability of its own.
-            validation, test: pairs of texts and true labels to hold out instead of shares of `X`.
+            validation: a pair of texts and true labels to choose the student on, instead of a share of `X`.
+            test: such a pair for `evaluate`.
 
         Returns:
             Itself.
@@ -303,7 +304,8 @@ class DistilledClassifier(ClassifierMixin, BaseEstimator):
         The first call also trains these models.
 
         Args:
-            X, y: test texts and their labels, which the classifier was not fitted on. None for the test split of `fit`.
+            X: test texts, which the classifier was not fitted on. None for the test split of `fit`.
+            y: their labels.
 
         Raises:
             PotstillError: there are no test texts, or the classifier was unpickled, and has no teacher.

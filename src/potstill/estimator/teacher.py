@@ -53,8 +53,9 @@ class Teacher(ClassifierMixin, BaseEstimator):
         learning_rate: peak learning rate; None for that of the preset, or 5e-5.
         epochs: fine-tuning epochs; None for as many as the data need.
         class_weight: `balanced`, or None.
-        validation_share, test_share: shares of the texts that are held out, as in `DistilledClassifier`. Give both
-            estimators the same texts, shares and random state, so that they hold out the same texts.
+        validation_share: share of the texts that is held out to choose the epoch. Give `DistilledClassifier` the same
+            texts, shares and random state, so that both hold out the same texts.
+        test_share: share of the texts that is held out for a test, as in `DistilledClassifier`.
         random_state: seed of the splits, the batches and the classification head. None draws one.
         params: values of other keys of the section `teacher` of `params.yaml`.
         cache_dir: folder for the weights and for checkpoints, from which an interrupted fit resumes; None for a
@@ -94,9 +95,11 @@ class Teacher(ClassifierMixin, BaseEstimator):
         """Fine-tune on labelled texts.
 
         Args:
-            X, y: texts and labels, see `DistilledClassifier.fit`.
+            X: the texts.
+            y: their labels, see `DistilledClassifier.fit`.
             unlabelled: texts for masked-language-model training, if `params` sets `mlm_epochs`.
-            validation, test: pairs of texts and labels to hold out instead of a share of `X`.
+            validation: a pair of texts and labels to hold out, instead of a share of `X`.
+            test: such a pair, which is not trained on.
 
         Raises:
             PotstillError: a parameter or the data are wrong.
