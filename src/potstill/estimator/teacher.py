@@ -53,7 +53,7 @@ class Teacher(ClassifierMixin, BaseEstimator):
         learning_rate: peak learning rate; None for that of the preset, or 5e-5.
         epochs: fine-tuning epochs; None for as many as the data need.
         class_weight: `balanced`, or None.
-        validation_share: share of the texts that is held out to choose the epoch. Give `DistilledClassifier` the same
+        validation_share: share of the texts that is held out for validation. Give `DistilledClassifier` the same
             texts, shares and random state, so that both hold out the same texts.
         test_share: share of the texts that is held out for a test, as in `DistilledClassifier`.
         random_state: seed of the splits, the batches and the classification head. None draws one.
