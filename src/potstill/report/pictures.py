@@ -29,8 +29,8 @@ def experiments(rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:
         rows: of `experiments.compare`, and per teacher its scores, `name`, and `differs`, which is empty.
     """
     named = [
-        row
-        | {
+        {
+            **row,
             "tip": f"{row['name']}: {100 * row['accuracy']:.2f}%",
             "detail": ", ".join(f"{key.rpartition('.')[2]}={value}" for key, value in row["differs"].items()),
         }
