@@ -53,12 +53,16 @@ EXPERIMENTS = [command for command in COMMANDS if command.startswith("dvc exp ru
 # What needs a project, a server or another environment, and the test that runs it.
 ELSEWHERE = {
     "curl ": "tests/test_docs.py::test_the_service",
+    "docker ": "tests/test_packaging.py::test_the_image_of_the_service_has_no_torch",
     "dvc artifacts get ": "tests/pipeline/test_pipeline.py::test_a_released_student_is_fetched_without_a_service",
     "dvc exp apply ": "tests/pipeline/test_pipeline.py::test_a_clone_pulls_what_a_new_student_needs",
     "dvc plots diff": "tests/pipeline/test_pipeline.py::test_a_clone_pulls_what_a_new_student_needs",
     "dvc remote ": "tests/pipeline/test_remotes.py::test_the_commands_of_the_page_on_teams",
     "dvc repro": "tests/pipeline/test_facts.py",
-    "git commit ": "tests/pipeline/test_remotes.py::test_the_commands_of_the_page_on_teams",
+    "git add dvc.lock": "tests/pipeline/test_merge.py::test_a_conflict_in_dvc_lock_is_solved_by_a_run",
+    "git commit --no-edit": "tests/pipeline/test_merge.py::test_a_conflict_in_dvc_lock_is_solved_by_a_run",
+    "git merge ": "tests/pipeline/test_merge.py::test_a_conflict_in_dvc_lock_is_solved_by_a_run",
+    "git commit -m ": "tests/pipeline/test_remotes.py::test_the_commands_of_the_page_on_teams",
     "gto register ": "tests/pipeline/test_pipeline.py::test_a_released_student_is_fetched_without_a_service",
     "make compare": "tests/pipeline/test_pipeline.py::test_a_clone_pulls_what_a_new_student_needs",
     "make qr": "tests/commands/test_qr.py",

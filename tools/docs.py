@@ -17,7 +17,7 @@ from mkdocs.structure.pages import Page
 ROOT = Path(__file__).parents[1]
 # Files outside docs/ that are part of the site.
 PUBLISHED = (
-    "CONTRIBUTING.md", "LICENSE", "params.yaml", "data/example/*", "recipes/*",
+    "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "params.yaml", "conformance/*.*", "data/example/*", "recipes/*",
     "benchmarks/README.md", "benchmarks/*/*.md", "benchmarks/*/*.png",
 )  # fmt: skip
 INDEX = "index.md"  # of the site; README.md in the repository

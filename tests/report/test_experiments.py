@@ -46,8 +46,8 @@ def test_what_differs_is_named_for_each():
     ]
     assert differing(experiments) == ["rung", "data"]
     assert {one["name"]: one["differs"] for one in compare(experiments)} == {
-        "a": {"rung": "auto", "data": "123"},
-        "b": {"rung": "qr", "data": "123"},
+        "a": {"rung": "auto", "data": "1234567"},
+        "b": {"rung": "qr", "data": "1234567"},
         "c": {"rung": "not set", "data": "not set"},
     }
     assert differing(experiments[:1]) == []
