@@ -40,17 +40,19 @@ def made(name, accuracy=0.9, **settings):
 
 def test_what_differs_is_named_for_each():
     experiments = [
-        made("a", rung="auto", C=1, data="1234567"),
-        made("b", rung="qr", C=1, data="1234567"),
+        made("a", rung="auto", C=1, data="123"),
+        made("b", rung="qr", C=1, data="123"),
         made("c", C=1),
     ]
     assert differing(experiments) == ["rung", "data"]
     assert {one["name"]: one["differs"] for one in compare(experiments)} == {
-        "a": {"rung": "auto", "data": "1234567"},
-        "b": {"rung": "qr", "data": "1234567"},
+        "a": {"rung": "auto", "data": "123"},
+        "b": {"rung": "qr", "data": "123"},
         "c": {"rung": "not set", "data": "not set"},
     }
     assert differing(experiments[:1]) == []
+    one, other = compare([made("a", subwords=None, **{"report.errors": 1}), made("b", subwords=True)])
+    assert (one["differs"], other["differs"]) == ({"subwords": "null"}, {"subwords": "true"})
 
 
 def lock(data="1", code="2", report="3"):

@@ -172,6 +172,7 @@ def test_the_page_holds_the_model_and_the_tables():
     html, facts = page(inputs, pictures=False), collect(inputs, PARAMS)
     links = dict(re.findall(r'download="([^"]+)" href="data:[^,]+;base64,([^"]+)"', html))
     assert set(links) == {"student.pot", "errors.csv", "suspect-labels.csv"}
+    assert html.count("base64,") == len(links)  # each is there once
     assert Student.from_bytes(b64decode(links["student.pot"])).labels
     errors = pd.read_csv(BytesIO(b64decode(links["errors.csv"])))
     assert len(errors) == facts["error_analysis"]["wrong"] == (~inputs.test.correct("student")).sum()

@@ -287,7 +287,7 @@ def word_order(sensitivity: Mapping[str, float], path: Path) -> None:
 def _size_axis(axes: Axes, sizes: Sequence[int]) -> None:
     # At least a decade wide, so that a power of ten is always among the ticks.
     axes.set(xscale="log", xlim=(min(sizes) / 4, max(sizes) * 4))
-    axes.xaxis.set_major_locator(LogLocator(10, numticks=5))
+    axes.xaxis.set_major_locator(LogLocator(10, numticks=4))
     axes.xaxis.set_major_formatter(lambda x, _: table.size(x))
     axes.xaxis.set_minor_formatter(NullFormatter())
 

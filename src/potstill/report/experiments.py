@@ -58,14 +58,20 @@ def _hash(found: Mapping[str, str]) -> str:
 
 
 def differing(experiments: Sequence[Experiment]) -> list[str]:
-    """Return the keys of the settings that are not the same in all experiments."""
-    keys = dict.fromkeys(key for experiment in experiments for key in experiment.settings)
+    """Return the keys of the settings that are not the same in all experiments, but for those of their reports."""
+    every = dict.fromkeys(key for experiment in experiments for key in experiment.settings)
+    keys = [key for key in every if not key.startswith("report.")]
     first = experiments[0].settings
     return [
         key
         for key in keys
         if any(key not in one.settings or key not in first or one.settings[key] != first[key] for one in experiments)
     ]
+
+
+def _shown(value: Any) -> str:
+    """Return a value as params.yaml has it: null, true, 0.5."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
 
 
 def compare(experiments: Sequence[Experiment]) -> list[dict[str, Any]]:
@@ -87,7 +93,7 @@ def compare(experiments: Sequence[Experiment]) -> list[dict[str, Any]]:
         overlaps = student["accuracy_high"] >= students[top.name]["accuracy_low"]
         row = student | {"name": experiment.name, "kind": "student"}
         row["decision"] = experiment.scores["student"]["decision"]
-        row["differs"] = {key: experiment.settings.get(key, "not set") for key in keys}
+        row["differs"] = {key: _shown(experiment.settings.get(key, "not set")) for key in keys}
         row["milliseconds_per_text"] = experiment.timing.get("student", {}).get("milliseconds_per_text")
         row["teacher"] = experiment.scores.get("teacher", {}).get("accuracy")
         rows.append(row | {"p": p, "best": overlaps if p is None else p >= 0.05})
