@@ -200,7 +200,7 @@ def test_several_teachers_are_compared_and_averaged(pulled, tmp_path):
     changes = {"teacher.checkpoints": teachers, "teacher.presets.bert.checkpoint": str(other)}
     set_params(pulled, changes | {"label.teachers": teachers})
     ran = RAN.findall(run(pulled, "dvc", "repro"))
-    assert ran == ["teacher@bert", "label@bert", "ensemble", "student", "export", "ablate", "evaluate", "report"]
+    assert ran == ["teacher@bert", "label@bert", "ensemble", "student", "export", "evaluate", "ablate", "report"]
     models = json.loads((pulled / "metrics/evaluate/metrics.json").read_text())["models"]
     assert {"minilm", "bert", "ensemble"} <= set(models)
     # Taking one out again labels nothing; what it leaves behind does not count.

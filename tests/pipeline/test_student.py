@@ -136,7 +136,7 @@ def test_a_rung_that_is_named_is_trained_alone_however_inaccurate(stage):
 
 def test_without_a_rung_that_can_be_trained_the_stage_ends_in_one_line(stage):
     with pytest.raises(
-        PotstillError, match=r"no candidate can be trained: it begins .* is a table\. Choose a student "
+        PotstillError, match=r"no candidate can be trained: it begins .* is a table or an LLM\. Choose a "
     ):
         stage(rung="pieces")
     assert not paths.STUDENT.exists()

@@ -36,13 +36,13 @@ def test_workers_answer_together_are_replaced_and_stop(model):
         for _ in range(20):
             status, found = ask(place, "/predict", {"texts": TEXTS})
             assert (status, [row["label"] for row in found["predictions"]]) == (200, expected)
-        assert counted(place) == 20  # of both, whichever answers
+        wait(lambda: counted(place) == 20)  # of both, whichever answers; a request is counted after its answer
         first, second = workers(process)
         first.kill()
         assert process.stderr.readline() == f"worker {first.pid} ended (exit status -9). Another one is started.\n"
         wait(lambda: len(workers(process)) == 2)
         assert ask(place, "/predict", {"texts": TEXTS})[0] == 200
-        assert counted(place) == 21
+        wait(lambda: counted(place) == 21)
         running = workers(process)
         assert second in running
         process.send_signal(signal.SIGTERM)
