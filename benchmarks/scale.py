@@ -51,7 +51,7 @@ def prepare(rows: int) -> None:
     for section, changes in CHANGES.items():
         params[section] |= changes
     YAML().dump(params, paths.PARAMS)
-    files.write_json(paths.TEACHER / "stub" / "teacher.json", {"kind": "table", "labels": LABELS})
+    files.write_json(paths.TEACHER / "stub" / "teacher.json", {"kind": "table", "labels": LABELS, "max_length": None})
     actual = labelled[1]["label"].to_numpy()
     predictions = paths.METRICS / "teacher" / "stub" / "validation.csv"
     predictions.parent.mkdir(parents=True)
