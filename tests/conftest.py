@@ -23,6 +23,7 @@ pytest.register_assert_rewrite(
 from potstill.core import start
 from potstill.data.dataset import Dataset
 from potstill.prepare import demo
+from tests.llm import serving
 from tests.project import make, run
 from tests.students import multi_label_student, student
 from tests.tasks import FEELINGS, make_checkpoint, make_mixed_texts, make_texts
@@ -51,6 +52,13 @@ def pytest_collection_modifyitems(items):
     if first:
         items.remove(first)
         items.insert(0, first)
+
+
+@pytest.fixture
+def server():
+    """A server of an LLM that knows the task `data`."""
+    with serving() as found:
+        yield found
 
 
 @pytest.fixture(scope="session")

@@ -43,6 +43,20 @@ def write_file(path: Path, content: str | bytes, encoding: str = "utf-8") -> Pat
     return path
 
 
+def write_frame(frame: pd.DataFrame, path: Path) -> None:
+    """Write a table in the format of the file's ending; of txt, the lines are `text;label`."""
+    name = path.name
+    if name.endswith(".parquet"):
+        frame.to_parquet(path)
+    elif name.endswith((".jsonl", ".ndjson")):
+        frame.to_json(path, orient="records", lines=True)
+    elif name.endswith(".txt"):
+        rows = frame[["text", "label"]].itertuples(index=False)
+        write_file(path, "".join(f"{text};{label}\n" for text, label in rows))
+    else:
+        frame.to_csv(path, index=False, sep="\t" if name.endswith(".tsv") else ",")
+
+
 def zstd(content: bytes) -> bytes:
     return pa.compress(content, codec="zstd", asbytes=True)
 

@@ -314,7 +314,7 @@ def test_spark(tables):
     texts, labels = tables
     pyspark = pytest.importorskip("pyspark.sql", reason="pyspark is missing: pip install pyspark")
     if not shutil.which("java"):
-        pytest.skip("Spark wants Java")
+        pytest.skip("Spark requires Java")
     builder = pyspark.SparkSession.builder.master("local[2]").config("spark.ui.enabled", "false")
     with builder.config("spark.driver.bindAddress", "127.0.0.1").getOrCreate() as spark:
         found = {"spark": spark}

@@ -4,14 +4,7 @@ from ruamel.yaml import YAML
 
 from potstill.core import paths
 from tests.command import call, refused
-from tests.llm import serving
 from tests.settings import TEACHER
-
-
-@pytest.fixture
-def server():
-    with serving() as found:
-        yield found
 
 
 @pytest.fixture

@@ -22,6 +22,7 @@ from potstill.runtime.model import Student
 from potstill.scoring import model as teachers
 from tests.command import ODD_LABELS, TEXTS, answers, call, records, refused, run, write
 from tests.students import student
+from tests.tables import write_frame
 from tests.teachers import make_teacher
 
 
@@ -144,12 +145,9 @@ KEPT = {
 def test_kept_columns_stay_beside_their_answers(model, source, target, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(read, "ROWS", 2)  # more than one batch
     frame = pd.DataFrame(KEPT)
-    if source == "a.csv":
-        frame.to_csv(tmp_path / source, index=False)
-    elif source == "a.jsonl":
-        frame.to_json(tmp_path / source, orient="records", lines=True)
-    else:
-        frame.assign(day=[datetime.date(2024, 1, day) for day in (1, 2, 3)]).to_parquet(tmp_path / source)
+    if source == "a.parquet":
+        frame = frame.assign(day=[datetime.date(2024, 1, day) for day in (1, 2, 3)])
+    write_frame(frame, tmp_path / source)
     keep = "id,body,tags" + ",day" * (source == "a.parquet")
     options = ("--text", "subject,body", "--keep", keep, "-o", tmp_path / target)
     call(capsys, "predict", model, tmp_path / source, *options)

@@ -16,7 +16,6 @@ from potstill.core.errors import PotstillError
 from potstill.evaluate.metrics import measures
 from potstill.runtime.model import Student
 from potstill.scoring.llm.params import PROMPT
-from tests.llm import serving
 from tests.pipeline.stages import NETWORK, run_stages
 from tests.project import ENVIRONMENT, ROOT, started, until
 from tests.tasks import FEELINGS, make_texts
@@ -25,12 +24,6 @@ pytestmark = pytest.mark.slow
 pytest.importorskip("openai", reason="needs openai: the extra llm installs it")
 
 UNAVAILABLE = "It begins with a Transformer's weights, and the teacher is a table or an LLM."
-
-
-@pytest.fixture
-def server():
-    with serving() as found:
-        yield found
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.prepare_project import Project, rows, three_splits
-from tests.tables import ROWS, write_file, zstd
+from tests.tables import ROWS, write_file, write_frame, zstd
 from tests.tasks import FEELINGS, make_mixed_texts
 
 
@@ -165,12 +165,7 @@ def test_several_text_columns_are_joined(project: Project, ending: str, capsys) 
         )
     frame = pd.DataFrame([*PARTS, (None, None)], columns=["subject", "body"])
     path = project.data / f"new.{ending}"
-    if ending == "jsonl":
-        frame.to_json(path, orient="records", lines=True)
-    elif ending == "parquet":
-        frame.to_parquet(path)
-    else:
-        frame.to_csv(path, index=False, sep="\t" if ending == "tsv" else ",")
+    write_frame(frame, path)
     data, _ = project.prepare(text=["subject", "body"], unlabelled=[path.name])
     assert data.unlabelled["text"].tolist() == JOINED
     assert data.train["text"].tolist() == [text for text, _ in rows(20)]
@@ -293,15 +288,7 @@ def write_with_gap(path: Path, text: str | None) -> None:
     """Write rows of a split, of which the third and the last have this text."""
     frame = pd.DataFrame([("fine", "good"), ("sad", "bad"), (text, "bad"), ("fun", "good"), (text, "good")])
     frame.columns = ["text", "label"]
-    if path.suffix == ".parquet":
-        frame.to_parquet(path)
-    elif path.suffix == ".jsonl":
-        frame.to_json(path, orient="records", lines=True)
-    elif path.suffix == ".txt":
-        frame = frame.fillna("")
-        write_file(path, "".join(f"{text};{label}\n" for text, label in frame.itertuples(index=False)))
-    else:
-        frame.to_csv(path, index=False)
+    write_frame(frame.fillna("") if path.suffix == ".txt" else frame, path)
 
 
 @pytest.mark.parametrize("name", ["a.csv", "a.parquet", "a.jsonl", "a.txt"])

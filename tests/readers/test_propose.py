@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from potstill.readers import propose
-from tests.tables import write_file
+from tests.tables import write_file, write_frame
 
 TEXTS = [
     "my card was charged twice for one order",
@@ -100,12 +100,7 @@ def test_the_columns_of_text_and_label_are_found(name):
 def test_every_format_is_looked_at(project, ending):
     frame = pd.DataFrame(CASES["tickets"][0])
     path = project.data / f"train.{ending}"
-    if ending == "jsonl":
-        frame.to_json(path, orient="records", lines=True)
-    elif ending == "parquet":
-        frame.to_parquet(path)
-    else:
-        frame.to_csv(path, index=False, sep="\t" if ending == "tsv" else ",")
+    write_frame(frame, path)
     found = "('id', 'created_at', 'subject', 'body', 'queue', 'assignee')".strip("()")
     unit = {"jsonl": "line 1 (also 2, 3, 4 and 36 more) has no keys"}.get(ending, "no columns")
     says = (

@@ -10,21 +10,13 @@ import pytest
 
 from potstill.readers.tables import class_name
 from tests.prepare_project import Project, rows, three_splits
-from tests.tables import write_file
+from tests.tables import write_file, write_frame
 
 
 @pytest.mark.parametrize("ending", ["csv", "tsv", "jsonl", "parquet", "txt"])
 def test_numbers_are_the_same_labels_from_every_format(project: Project, ending: str) -> None:
     frame = pd.DataFrame([(f"text {i}", (i % 4 + 1) / 2) for i in range(60)], columns=["text", "label"])
-    path = project.data / f"train.{ending}"
-    if ending == "jsonl":
-        frame.to_json(path, orient="records", lines=True)
-    elif ending == "parquet":
-        frame.to_parquet(path)
-    elif ending == "txt":
-        write_file(path, "".join(f"{text};{label}\n" for text, label in frame.itertuples(index=False)))
-    else:
-        frame.to_csv(path, index=False, sep="\t" if ending == "tsv" else ",")
+    write_frame(frame, project.data / f"train.{ending}")
     assert project.prepare()[0].labels == ["0.5", "1", "1.5", "2"]
 
 
@@ -268,15 +260,7 @@ def test_the_class_name_a_class(value, name):
 @pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet", "txt"])
 def test_ids_are_labels_and_take_the_names_given(project: Project, ending: str) -> None:
     frame = pd.DataFrame(rows(40, labels=(0, 1)), columns=["text", "label"])
-    path = project.data / f"train.{ending}"
-    if ending == "csv":
-        frame.to_csv(path, index=False)
-    elif ending == "jsonl":
-        frame.to_json(path, orient="records", lines=True)
-    elif ending == "parquet":
-        frame.to_parquet(path)
-    else:
-        path.write_text("".join(f"{text};{label}\n" for text, label in frame.itertuples(index=False)))
+    write_frame(frame, project.data / f"train.{ending}")
     named, facts = project.prepare(label_names=["no", "yes"])
     assert named.labels == ["no", "yes"]
     assert set(facts["labels"]["train"]) == {"no", "yes"}

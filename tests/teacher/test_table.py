@@ -8,7 +8,7 @@ from potstill.scoring import model as teachers
 from potstill.teacher import table
 from potstill.teacher import table as answers
 from potstill.teacher import table as teacher_table
-from tests.tables import write_file
+from tests.tables import write_file, write_frame
 
 
 def write(path, **columns):
@@ -125,12 +125,7 @@ def test_a_missing_table_is_refused(tmp_path):
 def test_a_teachers_table_has_any_format(tmp_path, ending):
     path = tmp_path / f"t.{ending}"
     frame = pd.DataFrame({"1.0": [0.25, 1.0], "text": ["None", "1234"], "b": [0.75, 0.0]})
-    if ending == "parquet":
-        frame.to_parquet(path)
-    elif "json" in ending:
-        frame.to_json(path, orient="records", lines=True)
-    else:
-        frame.to_csv(path, index=False, sep="\t" if ending == "tsv" else ",")
+    write_frame(frame, path)
     assert teacher_table.is_table(str(path))
     known = teacher_table.read(path, ["b", "1"])
     assert known.to_dict("list") == {"text": ["None", "1234"], "b": [0.75, 0.0], "1": [0.25, 1.0]}

@@ -2,14 +2,6 @@ import pytest
 
 from potstill.scoring.llm.params import LlmParams
 from potstill.scoring.llm.teacher import LlmTeacher
-from tests.llm import serving
-
-
-@pytest.fixture
-def server():
-    """A server that knows the task."""
-    with serving() as found:
-        yield found
 
 
 @pytest.fixture
