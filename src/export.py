@@ -8,6 +8,7 @@ from potstill.core.resources import record_resources
 from potstill.export.build import build
 from potstill.export.card import ONNX
 from potstill.export.params import ExportParams
+from potstill.runtime.guarantee import Guarantee
 from potstill.runtime.model import FILE
 
 
@@ -22,6 +23,8 @@ def main() -> None:
     temperature = export.student.temperature
     summary = {"bytes": size, "onnx_bytes": onnx_size, "temperature": temperature} | summary
     tracking.write_metrics(paths.METRICS / "export", "export", summary)
+    if promise := Guarantee.of(export.student.facts):
+        print(promise, promise.checked())
     print(f"{paths.EXPORT / FILE}: {size:,} bytes; {ONNX}: {onnx_size:,} bytes; temperature {temperature:g}")
 
 

@@ -6,7 +6,7 @@ from pathlib import Path, PurePosixPath
 
 import pyarrow as pa
 
-from potstill.bulk.predict import classify
+from potstill.bulk.predict import Threshold, classify
 from potstill.core import files
 from potstill.core.errors import PotstillError
 from potstill.engine import shards
@@ -16,7 +16,7 @@ from potstill.runtime.model import Classifier, Student
 
 
 def _classify(
-    student: Classifier, top: int | None, threshold: float | None, texts: pa.Array
+    student: Classifier, top: int | None, threshold: Threshold | None, texts: pa.Array
 ) -> tuple[pa.Table, dict[str, int]]:
     """Return the columns that `bulk.predict.predict` writes for the texts of a shard."""
     return classify(student, Batch(texts, []), top, threshold).table(), {}
@@ -29,7 +29,7 @@ def predict(
     *,
     columns: Sequence[str],
     top: int | None,
-    threshold: float | None,
+    threshold: Threshold | None,
     engine: shards.Engine,
     progress: shards.Progress = lambda rows: None,
 ) -> int:

@@ -20,6 +20,9 @@ from potstill.readers.read import read
 from potstill.readers.request import BadRows, Batch
 from potstill.runtime.model import Classifier, as_list
 
+Threshold = float | Sequence[float]
+"""A probability for all classes, or one for each; infinite for a class that is never answered."""
+
 
 class Summary(NamedTuple):
     """The numbers of rows that were classified, left out, and classified by the fallback."""
@@ -33,7 +36,7 @@ def classify(
     student: Classifier,
     batch: Batch,
     top: int | None,
-    threshold: float | None,
+    threshold: Threshold | None,
     numbered: bool = False,
     fallback: Fallback | None = None,
 ) -> TopLabels | LabelSets:
@@ -44,25 +47,26 @@ def classify(
 
 
 def top_labels(
-    student: Classifier, batch: Batch, top: int, threshold: float, numbered: bool, fallback: Fallback | None = None
+    student: Classifier, batch: Batch, top: int, threshold: Threshold, numbered: bool, fallback: Fallback | None = None
 ) -> TopLabels:
     """Classify a batch of single-label texts."""
     probabilities = student.predict_proba(batch.texts)
-    unsure = None
+    passed_on = None
+    limits = np.broadcast_to(np.asarray(threshold, np.float32), len(student.labels))
+    unsure = probabilities.max(1) < limits[probabilities.argmax(1)]
     if fallback:
-        unsure = probabilities.max(1) < threshold
-        threshold = 0.0
-        if unsure.any():
+        passed_on, unsure = unsure, np.zeros_like(unsure)
+        if passed_on.any():
             texts = as_list(batch.texts)
-            probabilities[unsure] = fallback.predict_proba([texts[i] for i in np.flatnonzero(unsure)])
+            probabilities[passed_on] = fallback.predict_proba([texts[i] for i in np.flatnonzero(passed_on)])
     ids = probabilities.argmax(1)[:, None] if top == 1 else np.argsort(-probabilities, axis=1, kind="stable")[:, :top]
     highest = np.take_along_axis(probabilities, ids, axis=1)
-    ids[highest[:, 0] < threshold, 0] = -1
-    return TopLabels(student.labels, ids, highest, batch.numbers if numbered else None, unsure)
+    ids[unsure, 0] = -1
+    return TopLabels(student.labels, ids, highest, batch.numbers if numbered else None, passed_on)
 
 
 def _label_sets(
-    student: Classifier, batch: Batch, top: int | None, threshold: float | None, numbered: bool
+    student: Classifier, batch: Batch, top: int | None, threshold: Threshold | None, numbered: bool
 ) -> LabelSets:
     probabilities = student.predict_proba(batch.texts)
     chosen = predict_labels(probabilities, student.thresholds if threshold is None else threshold)
@@ -107,7 +111,7 @@ def predict(
     texts: Sequence[str] = ("text",),
     carry: Sequence[str] = (),
     top: int | None = None,
-    threshold: float | None = None,
+    threshold: Threshold | None = None,
     skip_bad: bool = False,
     fallback: Fallback | None = None,
     keep: Sequence[Path] = (),
@@ -122,8 +126,9 @@ def predict(
         texts: the names of the columns, or keys, of the text; several are joined, see `readers.request.join`.
         carry: the names of columns that are written before the predictions; of txt, `text` is the line.
         top: the maximum number of labels to write per text; None for one, or for all labels of a multi-label text.
-        threshold: if a text's highest probability is below it, its label is left empty, or the fallback classifies the
-            text; None for 0. For multi-label texts the decision threshold of all labels; None for the student's own.
+        threshold: if a text's highest probability is below it (or below that of its class, if there is one for each),
+            its label is left empty, or the fallback classifies the text; None for 0. For multi-label texts the decision
+            threshold of all labels; None for the student's own.
         skip_bad: whether to leave out rows without a text, and number the others.
         fallback: classifies texts below the threshold; for single-label texts only.
         keep: files that `target` must not overwrite; `source` is always one of them.

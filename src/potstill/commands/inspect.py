@@ -10,6 +10,7 @@ from potstill.commands.common import add_model, load
 from potstill.core.errors import MAX_NAMES, join_names, visible
 from potstill.runtime import explain, fast
 from potstill.runtime.file import FLOAT
+from potstill.runtime.guarantee import Guarantee
 from potstill.runtime.model import Classifier, Student
 from potstill.runtime.tokenizer import CONTINUATION
 from potstill.terminal import Parser, as_json, finite
@@ -134,5 +135,9 @@ def origin(facts: dict[str, Any], *, multi_label: bool) -> Iterator[str]:
         interval = "95% CI {accuracy_low:.2%} to {accuracy_high:.2%}".format_map(scores)
         others = "macro F1 {macro_f1:.4f}, calibration error {calibration_error:.4f}".format_map(scores)
         yield f"{split:<12}{scores['accuracy']:.2%} of {rows[split]:,} {correct} ({interval}), {others}"
+    if promise := Guarantee.of(facts):
+        yield f"guarantee   {promise}"
+        if checked := promise.checked():
+            yield f"            {checked}"
     for name, digest in facts.get("sha256", {}).items():
         yield f"sha256      {digest}  {name}"

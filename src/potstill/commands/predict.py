@@ -6,11 +6,12 @@ from functools import partial
 from pathlib import Path
 
 from potstill.bulk import fallback
-from potstill.bulk.predict import Progress, predict
+from potstill.bulk.predict import Progress, Threshold, predict
 from potstill.commands.common import add_model, columns, count, number
 from potstill.core.errors import PotstillError, missing_package, visible
 from potstill.readers.formats import FORMATS, STANDARD
-from potstill.runtime.model import Student
+from potstill.runtime.guarantee import Guarantee
+from potstill.runtime.model import Classifier, Student
 from potstill.terminal import Parser, text
 
 
@@ -45,11 +46,14 @@ def arguments(parser: Parser) -> None:
         help="leave the label empty if its probability is below P (default: 0; for a multi-label model, P replaces "
         "the decision threshold of every label)",
     )
+    abstain = "leave the label empty where the model's guarantee (`potstill inspect`) does not hold"
+    add("--abstain", action="store_true", help=abstain)
     add(
         "--fallback",
         type=Path,
         metavar="FOLDER",
-        help="classify texts below --threshold with the teacher in this folder, such as models/teacher/minilm",
+        help="classify texts below --threshold with the teacher in this folder, such as models/teacher/minilm "
+        "(default: the thresholds of the model's guarantee)",
     )
     skip = "skip rows without a valid text, count them, and number the others"
     add("--skip-bad", action="store_true", help=skip)
@@ -73,7 +77,10 @@ def run(args: argparse.Namespace) -> None:
     student = Student.load(args.model)
     if args.fallback and student.thresholds is not None:
         raise PotstillError(f"--fallback requires a single-label model ({args.model} is multi-label). Leave it out.")
-    if args.fallback and not args.threshold:
+    if args.abstain and args.fallback:
+        raise PotstillError("--abstain: with --fallback, the teacher classifies these texts. Leave one of them out.")
+    threshold = _threshold(args, student)
+    if args.fallback and not threshold:
         raise PotstillError("--fallback requires --threshold. Set the probability below which the teacher classifies.")
     done = predict(
         student,
@@ -84,7 +91,7 @@ def run(args: argparse.Namespace) -> None:
         texts=args.text,
         carry=args.keep,
         top=args.top_k,
-        threshold=args.threshold,
+        threshold=threshold,
         skip_bad=args.skip_bad,
         fallback=fallback.load(args.fallback, student.labels) if args.fallback else None,
         keep=[args.model, *(args.fallback.rglob("*") if args.fallback else ())],
@@ -97,6 +104,20 @@ def run(args: argparse.Namespace) -> None:
         notes += f", {done.skipped:,} bad rows skipped"
     if args.fallback or done.skipped:
         print(notes, file=sys.stderr)
+
+
+def _threshold(args: argparse.Namespace, student: Classifier) -> Threshold | None:
+    """Return the threshold, or those of the model's guarantee where that decides.
+
+    Raises:
+        PotstillError: texts are to be left out by a guarantee, and there is none, or also a threshold.
+    """
+    if args.abstain and args.threshold is not None:
+        raise PotstillError("--abstain: the model's guarantee has thresholds of its own. Leave out --threshold.")
+    if args.abstain:
+        return Guarantee.required(student.facts, "--abstain").limits.tolist()
+    promise = Guarantee.of(student.facts) if args.fallback and args.threshold is None else None
+    return promise.limits.tolist() if promise else args.threshold
 
 
 def _run_ray(args: argparse.Namespace) -> None:
@@ -116,7 +137,7 @@ def _run_ray(args: argparse.Namespace) -> None:
             args.output,
             columns=args.text,
             top=args.top_k,
-            threshold=args.threshold,
+            threshold=_threshold(args, Student.load(args.model)),
             engine=partial(ray.each, actors=args.workers or 0, address=args.address, gpu=False),
             progress=progress.update,
         )

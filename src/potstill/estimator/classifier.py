@@ -23,10 +23,12 @@ from potstill.evaluate.next_steps import Commands, Step
 from potstill.evaluate.table import markdown
 from potstill.evaluate.verdict import Verdict
 from potstill.readers.tables import RawData
+from potstill.runtime.guarantee import Guarantee
 from potstill.runtime.model import as_texts
 
 STEPS = 6
-KEYS = {f"prepare.{key}": key for key in ("validation_share", "test_share")}  # what messages call the parameters
+# What messages call the parameters.
+KEYS = {"export.guarantee": "guarantee"} | {f"prepare.{key}": key for key in ("validation_share", "test_share")}
 REAL_ONLY = dict.fromkeys(("replace", "borrow", "drop", "splice", "generated"), 0)
 
 
@@ -91,6 +93,8 @@ class DistilledClassifier(ClassifierMixin, BaseEstimator):
         class_weight: `balanced`: weight each text by n / (k · n_c) when teacher and baselines are trained; or None.
         validation_share: share of the texts that is held out to choose and to calibrate the student.
         test_share: share of the texts that is held out too, for `evaluate` without arguments; None for none.
+        guarantee: what to promise on the texts that the student answers, such as `{"agreement": 0.98}`, see
+            `export.guarantee` in `params.yaml`; None for nothing.
         random_state: seed of all that is random. None draws one from NumPy's global random state.
         params: values of other parameters by section of `params.yaml`, such as `{"student": {"tolerance": 0.01}}`.
         cache_dir: folder for the results of all steps: an interrupted fit resumes, and fits that share a step (as in
@@ -116,6 +120,7 @@ class DistilledClassifier(ClassifierMixin, BaseEstimator):
         class_weight: str | None = None,
         validation_share: float = 0.1,
         test_share: float | None = None,
+        guarantee: Mapping[str, Any] | None = None,
         random_state: Any = 0,
         params: Mapping[str, Mapping[str, Any]] | None = None,
         cache_dir: str | os.PathLike[str] | None = None,
@@ -126,6 +131,7 @@ class DistilledClassifier(ClassifierMixin, BaseEstimator):
         self.class_weight = class_weight
         self.validation_share = validation_share
         self.test_share = test_share
+        self.guarantee = guarantee
         self.random_state = random_state
         self.params = params
         self.cache_dir = cache_dir
@@ -213,6 +219,7 @@ class DistilledClassifier(ClassifierMixin, BaseEstimator):
             baseline=seeds | {"class_weight": self.class_weight},
             pool=seeds | (REAL_ONLY if soft else {}),
             student=seeds | {"rung": self.rung},
+            export={} if self.guarantee is None else {"guarantee": self.guarantee},
         )
 
     def _of_teacher(self, seed: int) -> dict[str, Any]:
@@ -243,6 +250,8 @@ class DistilledClassifier(ClassifierMixin, BaseEstimator):
         with progress.step("export") as said:
             export = run.export(prepared, ensemble, trained, teacher, predictions, settings)
             said.append(f"{len(export.student.to_bytes()):,} bytes, temperature {export.student.temperature:g}")
+            if promise := Guarantee.of(export.student.facts):
+                said.append(str(promise))
         self._classes = classes or Classes(np.array(data.labels), data.labels, data.multi_label)
         if hasattr(self, "teacher_"):
             self.teacher_.named(self._classes)
@@ -283,9 +292,21 @@ class DistilledClassifier(ClassifierMixin, BaseEstimator):
             said.append(labeller.name)
         return labeller
 
-    def predict(self, X: Any) -> np.ndarray:
-        """Return the class of each text (texts,); or for multi-label tasks an indicator matrix (texts, labels)."""
+    def predict(self, X: Any, *, abstain: bool = False) -> np.ndarray:
+        """Return the class of each text (texts,); or for multi-label tasks an indicator matrix (texts, labels).
+
+        Args:
+            X: the texts.
+            abstain: whether to return None for texts that the guarantee does not cover; the classes are objects then.
+
+        Raises:
+            PotstillError: it is to abstain, and there is no guarantee.
+        """
         check_is_fitted(self, "student_")
+        if abstain:
+            promise, scores = Guarantee.required(self.student_.facts, "abstain"), self.predict_proba(X)
+            chosen = self._classes.decode(scores.argmax(1)).astype(object)
+            return np.where(promise.answers(scores), chosen, None)
         return self._classes.decode(predict_labels(self.predict_proba(X), self.student_.thresholds))
 
     def predict_proba(self, X: Any) -> np.ndarray:

@@ -1,6 +1,6 @@
 """Calibrate a student, and make its model file, its ONNX model and its card."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from potstill.core import files, tracking
+from potstill.core.errors import PotstillError
 from potstill.core.labels import is_correct, predict_labels, probabilities
 from potstill.data import transfer
 from potstill.data.dataset import Dataset
@@ -16,9 +17,12 @@ from potstill.evaluate.metrics.thresholds import fit_thresholds
 from potstill.export import calibrate, to_onnx
 from potstill.export.card import ONNX, card
 from potstill.export.facts import collect
-from potstill.export.params import ExportParams
+from potstill.export.guarantee import guarantee
+from potstill.export.params import ExportParams, GuaranteeParams
+from potstill.runtime.guarantee import FACT, Guarantee
 from potstill.runtime.model import FILE, WORDS, Student
 from potstill.runtime.tokenizer import Fingerprints
+from potstill.scoring.ensemble import average
 from potstill.student.params import PARAMS, DistilParams
 
 
@@ -69,7 +73,7 @@ def build(
         What to export; and the log loss and the calibration error on validation before the calibration and after it.
 
     Raises:
-        PotstillError: a file is missing or damaged.
+        PotstillError: a file is missing or damaged, or a guarantee is asked for that cannot be given.
     """
     data = Dataset.load(prepared, unlabelled=False)
     before: Any = Student.load(trained / FILE)
@@ -84,7 +88,10 @@ def build(
         words = files.read_names(trained / WORDS)
     hashes = {"prepared": files.sha256(prepared), "ensemble": files.sha256(ensemble)}
     accuracies = {name: teacher_accuracy(folder, data) for name, folder in predictions.items()}
-    student = replace(student, facts=collect(student, words, data, sources, hashes, accuracies, settings))
+    facts = collect(student, words, data, sources, hashes, accuracies, settings)
+    if params.guarantee:
+        facts[FACT] = guaranteed(student, data, list(predictions.values()), params.guarantee).to_fact()
+    student = replace(student, facts=facts)
     measured = {
         "_before": scores(labels, before.predict_proba(texts), thresholds=before.thresholds),
         "": student.facts["metrics"]["validation"],
@@ -92,6 +99,38 @@ def build(
     keys = ("log_loss", "calibration_error")
     summary = {f"validation_{key}{end}": found[key] for key in keys for end, found in measured.items()}
     return Export(student, sources), summary
+
+
+def guaranteed(student: Any, data: Dataset, predictions: Sequence[Path], params: GuaranteeParams) -> Guarantee:
+    """Return the guarantee of a calibrated student, from the validation split, and what the test split shows of it.
+
+    Args:
+        student: the student.
+        data: the data set.
+        predictions: the folders of the predictions of its teachers, for an agreement. Texts without any are left out.
+        params: what is to be promised.
+
+    Raises:
+        PotstillError: the task is multi-label.
+    """
+    if data.multi_label:
+        raise PotstillError("export.guarantee: not for several labels per text (multi_label). Set it to null.")
+    outcomes = []
+    for split in ("validation", "test"):
+        table, wanted = data.split(split), data.targets(split)
+        known = np.ones(len(table), bool)
+        if params.kind == "agreement" and len(table):
+            paths = [folder / f"{split}.csv" for folder in predictions]
+            logits = average([tracking.read_predictions(path, data.labels, len(table)) for path in paths])
+            known, wanted = np.isfinite(logits).all(1), logits.argmax(1)
+        if known.any():
+            outcomes.append((student.predict_proba(table["text"][known].tolist()), wanted[known]))
+        elif split == "validation":
+            raise PotstillError(
+                "export.guarantee: no agreement can be shown, as the teacher has no predictions for validation. Promise an "
+                "accuracy."
+            )
+    return guarantee(outcomes[0], outcomes[1] if len(outcomes) > 1 else None, params)
 
 
 def teacher_accuracy(predictions: Path, data: Dataset) -> float | None:

@@ -1,12 +1,14 @@
 """The model card, with which the exported folder can be pushed to the Hugging Face hub."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from potstill.core.markdown import code, escape
 from potstill.data.sources import VARIANTS
 from potstill.export.to_onnx import takes_text
+from potstill.runtime.guarantee import Guarantee
 from potstill.runtime.model import FILE, Student
 from potstill.runtime.transformer.model import Transformer
 
@@ -84,7 +86,7 @@ potstill {facts["version"]} from {" and ".join(teachers)}.
 | {score} | {tested["accuracy"]:.2%} (95% CI {low:.2%} to {high:.2%}), {rows[split]:,} {split} texts |
 | macro-F1, {second_score} | {tested["macro_f1"]:.4f}, {second:.4f} |
 | calibration | temperature {student.temperature:g}, expected calibration error {tested["calibration_error"]:.4f} |
-| training data | {_training_data(sources)} |
+| training data | {_training_data(sources)} |{_guarantee(facts)}
 
 ## Use
 
@@ -104,6 +106,12 @@ student.predict(["a text", "another"])
 predictions are less accurate but not less confident. {held_out}
 """
     return str(ModelCard(f"---\n{metadata.to_yaml()}\n---\n{body}"))
+
+
+def _guarantee(facts: Mapping[str, Any]) -> str:
+    """Return the row of the guarantee, if there is one."""
+    found = Guarantee.of(facts)
+    return f"\n| guarantee | {found} {found.checked()}".rstrip() + " |" if found else ""
 
 
 def _training_data(sources: Mapping[str, int]) -> str:

@@ -23,6 +23,7 @@ from potstill.report.privacy import SHOWN, vocabulary_privacy
 from potstill.report.reliability import reliability
 from potstill.report.suspects import find_label_errors
 from potstill.report.texts import differences, examples
+from potstill.runtime.guarantee import Guarantee
 from potstill.runtime.model import Classifier
 
 STUDENT = "student"
@@ -105,6 +106,7 @@ def collect(inputs: Inputs, params: ReportParams) -> dict[str, Any]:
         "label_errors": label_errors(inputs, params.suspects),
         "cascade": _cascade(inputs),
         "privacy": privacy(inputs, params.k_anonymity),
+        "guarantee": _guarantee(inputs),
         "multi_label": inputs.multi_label,
     }
 
@@ -154,6 +156,12 @@ def key_figures(inputs: Inputs) -> list[dict[str, str]]:
         {"name": "size of the file", "value": size(student["bytes"]), "note": stored},
         {"name": "texts per second", "value": f"{float(f'{rate:.2g}'):,.0f}", "note": speed},
     ]
+
+
+def _guarantee(inputs: Inputs) -> str:
+    """Return the sentences of the guarantee in the model file; empty without one."""
+    promise = Guarantee.of(inputs.student.facts)
+    return f"{promise} {promise.checked()}".rstrip() if promise else ""
 
 
 def two_digits(value: float) -> str:

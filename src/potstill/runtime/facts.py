@@ -9,6 +9,10 @@
     teachers   accuracies, numbers between 0 and 1 by the name of the teacher
     untested_teachers  names of teachers whose accuracy is not known, a list of strings
     words      the entries of the vocabulary, one a line
+    guarantee  of a single-label student, see `runtime.guarantee`: an object of `kind` (accuracy or agreement), `target`
+               and `confidence` (above 0, below 1), `per_class` (true or false), `thresholds` (a number between 0 and 1,
+               or null, for each class), `rows` (as above), `answered` (between 0 and 1), and optionally `test`: an
+               object of `rows`, `answered`, and `kept` (between 0 and 1, or null)
 
 All are optional, but `metrics` requires `version`, `rows`, `sha256` and `teachers`, which `potstill inspect` prints
 next to them. Other keys are allowed and not checked.
@@ -27,8 +31,13 @@ MAX_TEXTS = 2**53  # JavaScript does not represent every larger integer
 _BAD_ENTRY = re.compile(r"(?:^|[ \n])(?:[ \n]|\Z)")  # an empty line, or a leading, trailing or double space
 
 
-def check(facts: Any, entries: int) -> None:
-    """Check the facts of a file, parsed JSON, whose vocabulary has so many entries.
+def check(facts: Any, entries: int, classes: int) -> None:
+    """Check the facts of a file, parsed JSON.
+
+    Args:
+        facts: the facts.
+        entries: those of its vocabulary.
+        classes: the number of its classes; 0 in a multi-label task, which has no guarantee.
 
     Raises:
         ValueError: the facts are not as described above.
@@ -42,6 +51,8 @@ def check(facts: Any, entries: int) -> None:
             raise ValueError(f"its facts are wrong in {name!r}")
     if "words" in facts and not _are_entries(facts["words"], entries):
         raise ValueError(f"its facts do not name its {entries:,} words")
+    if "guarantee" in facts and not _is_guarantee(facts["guarantee"], classes):
+        raise ValueError("its facts are wrong in 'guarantee'")
     if "metrics" in facts and not _is_complete(facts):
         raise ValueError("its facts are not complete")
 
@@ -102,6 +113,45 @@ _CHECKS = {
 def _are_entries(words: str, entries: int) -> bool:
     count = words.count("\n") + 1 if words else 0
     return count == entries and not (words and _BAD_ENTRY.search(words))
+
+
+def _is_guarantee(value: Any, classes: int) -> bool:
+    return (
+        isinstance(value, dict)
+        and value.keys() - {"test"} == _GUARANTEE.keys()
+        and all(is_valid(value[name]) for name, is_valid in _GUARANTEE.items())
+        and len(value["thresholds"]) == classes > 0
+        and ("test" not in value or _is_outcome(value["test"]))
+    )
+
+
+def _is_outcome(value: Any) -> bool:
+    return (
+        isinstance(value, dict)
+        and value.keys() == {"rows", "answered", "kept"}
+        and _is_count(value["rows"])
+        and _is_share(value["answered"])
+        and _is_share_or_null(value["kept"])
+    )
+
+
+def _is_share_or_null(value: Any) -> bool:
+    return value is None or _is_share(value)
+
+
+def _is_inner_share(value: Any) -> bool:
+    return _is_share(value) and 0 < value < 1
+
+
+_GUARANTEE: dict[str, Callable[[Any], bool]] = {
+    "kind": lambda value: _is_text(value) and value in ("accuracy", "agreement"),
+    "target": _is_inner_share,
+    "confidence": _is_inner_share,
+    "per_class": lambda value: isinstance(value, bool),
+    "thresholds": lambda value: isinstance(value, list) and all(map(_is_share_or_null, value)),
+    "rows": _is_count,
+    "answered": _is_share,
+}
 
 
 def _is_complete(facts: dict[str, Any]) -> bool:

@@ -19,6 +19,7 @@ from potstill.runtime import fast, file
 from potstill.runtime.facts import split_words
 from potstill.runtime.fast import Output
 from potstill.runtime.file import Contents, FormatError
+from potstill.runtime.guarantee import Guarantee
 from potstill.runtime.networks import ARCHITECTURES
 from potstill.runtime.tokenizer import Encoded, Words
 
@@ -87,13 +88,24 @@ class Classifier:
         """The names of the classes, in the order of the columns of `predict_proba`."""
         return np.array(self.labels)
 
-    def predict(self, texts: Any) -> np.ndarray:
+    def predict(self, texts: Any, *, abstain: bool = False) -> np.ndarray:
         """Predict the most probable class of each text.
+
+        Args:
+            texts: the texts.
+            abstain: whether to predict None for texts that the guarantee in the file does not cover.
 
         Returns:
             The names of the classes, an array of shape (texts,). In a multi-label task, its elements are tuples of the
             labels whose probability reaches their threshold, in the order of `classes_`, possibly none.
+
+        Raises:
+            PotstillError: it is to abstain, and the file has no guarantee.
         """
+        if abstain:
+            guarantee = Guarantee.required(self.facts, "abstain")
+            scores = self.predict_proba(texts)
+            return np.where(guarantee.answers(scores), self.classes_[scores.argmax(1)].astype(object), None)
         if self.thresholds is None:
             return self.classes_[self._score(texts, Output.CLASSES)]
         chosen = predict_labels(self.predict_proba(texts), self.thresholds)

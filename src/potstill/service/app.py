@@ -103,9 +103,12 @@ def _add_predict(app: FastAPI, predictor: Predictor, model: type[requests.Predic
         else:
             batch = requests.read(model, content)
         predictor.check_size(len(batch.texts), batch.top_k)
+        predictor.check_abstain(batch.abstain)
         size = len(batch.texts) * len(predictor.student.labels)
         limiter = large if size > SMALL_RESPONSE else None
-        response = await to_thread.run_sync(predictor.predict_json, batch.texts, batch.top_k, limiter=limiter)
+        response = await to_thread.run_sync(
+            predictor.predict_json, batch.texts, batch.top_k, batch.abstain, limiter=limiter
+        )
         return Response(response, media_type=JSON)
 
 

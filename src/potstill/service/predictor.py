@@ -7,6 +7,7 @@ from starlette.exceptions import HTTPException
 from potstill.bulk.predict import top_labels
 from potstill.core.labels import predict_labels
 from potstill.readers.request import Batch
+from potstill.runtime.guarantee import Guarantee
 from potstill.runtime.model import Classifier
 from potstill.service.metrics import Metrics
 from potstill.terminal import escaped
@@ -16,9 +17,12 @@ DIGITS = 6  # of a probability
 
 
 class Prediction(BaseModel):
-    """The prediction for a text: the most probable class, and the probabilities of the `top_k` classes."""
+    """The prediction for a text: the most probable class, and the probabilities of the `top_k` classes.
 
-    label: str
+    The label is null for a text from which the model abstains, if the request allows that.
+    """
+
+    label: str | None
     probability: float
     probabilities: dict[str, float]
 
@@ -41,12 +45,14 @@ class Predictor:
 
     Attributes:
         student: the student.
-        metrics: counts the predicted labels.
+        metrics: counts the most probable labels.
+        guarantee: that of the student; None if its file has none.
         max_probabilities: probabilities in a response; a full batch with one each is always allowed.
     """
 
     def __init__(self, student: Classifier, metrics: Metrics, max_batch: int) -> None:
         self.student, self.metrics = student, metrics
+        self.guarantee = Guarantee.of(student.facts)
         self.max_probabilities = max(PROBABILITIES, max_batch)
 
     def check_size(self, texts: int, top_k: int | None) -> None:
@@ -65,29 +71,44 @@ class Predictor:
                 f"per response. Set top_k to at most {limit // texts:,}, or send at most {limit // each:,} texts.",
             )
 
-    def predict_json(self, texts: list[str], top_k: int | None) -> str:
+    def check_abstain(self, abstain: bool) -> None:
+        """Check that the model can abstain, if it is to.
+
+        Raises:
+            HTTPException: 422, it has no guarantee.
+        """
+        if abstain and not self.guarantee:
+            raise HTTPException(422, "body.abstain: the model has no guarantee. Leave it out.")
+
+    def predict_json(self, texts: list[str], top_k: int | None, abstain: bool = False) -> str:
         """Classify texts, and return `Predictions` as JSON.
 
         Args:
             texts: the texts.
             top_k: how many classes to give a probability for; None for one, or for a multi-label model all.
+            abstain: whether to give no label where the guarantee does not hold, see `check_abstain`.
 
         Raises:
             HTTPException: 500, the model computes no numbers; 422, the response would have too many labels.
         """
         single_label = self.student.thresholds is None
-        predictions = self._single_label(texts, top_k or 1) if single_label else self._multi_label(texts, top_k)
+        predictions: list[Prediction] | list[Labels]
+        if single_label:
+            predictions = self._single_label(texts, top_k or 1, abstain)
+        else:
+            predictions = self._multi_label(texts, top_k)
         return escaped(Predictions(predictions=predictions).model_dump_json())
 
-    def _single_label(self, texts: list[str], top_k: int) -> list[Prediction]:
+    def _single_label(self, texts: list[str], top_k: int, abstain: bool) -> list[Prediction]:
         labels = self.student.labels
         best = top_labels(self.student, Batch(texts, ()), min(top_k, len(labels)), 0.0, False)
+        limits = self.guarantee.limits.tolist() if self.guarantee and abstain else [0.0] * len(labels)
         _check_finite(best.probabilities)
         predictions = []
         for ids, row in zip(best.ids.tolist(), best.probabilities.tolist(), strict=True):
             probabilities = {labels[i]: round(value, DIGITS) for i, value in zip(ids, row, strict=True)}
-            label = labels[ids[0]]
-            predictions.append(Prediction(label=label, probability=probabilities[label], probabilities=probabilities))
+            label = labels[ids[0]] if row[0] >= limits[ids[0]] else None
+            predictions.append(Prediction(label=label, probability=round(row[0], DIGITS), probabilities=probabilities))
         self.metrics.count_texts(np.bincount(best.ids[:, 0], minlength=len(labels)))
         return predictions
 

@@ -20,6 +20,7 @@ class PredictRequest(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid")
     texts: list[str]
     top_k: int | None = None
+    abstain: bool = False
 
 
 def request_model(max_batch: int, max_length: int, default: str) -> type[PredictRequest]:
@@ -39,6 +40,7 @@ def request_model(max_batch: int, max_length: int, default: str) -> type[Predict
             min_length=1, max_length=max_batch, fail_fast=True
         )
         top_k: int | None = Field(None, ge=1, description=f"how many classes to give a probability for ({default})")
+        abstain: bool = Field(False, description="whether the label is null where the model's guarantee does not hold")
 
     return Texts
 

@@ -10,6 +10,13 @@ const create = (parent, tag, name = "", text = "") => {
 const short = (name) => ([...name].length > 50 ? `${[...name].slice(0, 49).join("")}…` : name);
 const percent = (share) => `${(100 * share).toFixed(1)}%`;
 
+const rounded = (share) => `${+(100 * share).toFixed(4)}%`;
+// What a guarantee promises, as `Guarantee` in guarantee.py says it.
+const sentence = ({ kind, target, confidence, per_class, thresholds, answered, test }) =>
+  thresholds.every((threshold) => threshold === null) ? "It abstains: there is no guarantee." :
+    `Answers ${(100 * (test ?? { answered }).answered).toFixed(0)}% of texts; on ${per_class ? "those of each class it answers" : "those"} it ` +
+    `${kind === "accuracy" ? "is right" : "agrees with its teacher"} on at least ${rounded(target)}, with ${rounded(confidence)} confidence.`;
+
 try {
   // A link to the model file, whose address is the file itself.
   const [, content] = find("model").getAttribute("href").split(",");
@@ -35,7 +42,8 @@ try {
       number.textContent = percent(shares[i]);
     });
     const answer = student.labels.map((label, i) => `${short(label)}, ${percent(shares[i])}`).filter((_, i) => chosen[i]);
-    find("answer").textContent = text.trim() ? answer.join("; ") || "none of them" : "";
+    const sure = student.answers(shares) ? answer.join("; ") || "none of them" : `abstains (${answer[0]})`;
+    find("answer").textContent = text.trim() ? sure : "";
     const strongest = max([1, ...explained.words.map(({ score }) => Math.abs(score))]);
     find("words").replaceChildren();
     for (const { word, known, score } of explained.words) {
@@ -52,10 +60,10 @@ try {
     example.addEventListener("click", () => { find("text").value = example.dataset.example; show(); });
   }
   examples[0]?.click();
-  const tested = student.facts.metrics?.test;
+  const tested = student.facts.metrics?.test, promise = student.guarantee;
   find("facts").textContent = `A classifier of ${student.bytes.toLocaleString("en")} bytes that runs in this page` +
     (tested ? `; ${percent(tested.accuracy)} of ${student.facts.rows.test.toLocaleString("en")} test texts right${student.thresholds ? " in all classes" : ""}.` : ".") +
-    " Nothing you type leaves it.";
+    (promise ? ` ${sentence(promise)}` : "") + " Nothing you type leaves it.";
   show();
 } catch (error) {
   find("answer").textContent = `This page does not work here: ${error.message}`;

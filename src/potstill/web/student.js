@@ -1,6 +1,7 @@
 // The runtime in JavaScript: reads a model file and predicts as potstill.Student does.
 //   const student = await load(bytes);  // of student.pot, a Uint8Array
 //   student.predict("a text")   // probabilities, in the order of student.labels; if multi-label, see .thresholds
+//   student.answers(student.predict("a text"))  // whether the guarantee holds; true without one, see student.guarantee
 //   student.explain("a text")   // {label, probability, words: [{word, known, score}]}, at most EXPLAINED words
 // See file.py, facts.py, tokenizer.py and networks.py in potstill/runtime: both reject the same files.
 
@@ -57,8 +58,8 @@ async function inflate(bytes, maxSize) {
   }
 }
 
-// Reads and checks the facts, given the size of the vocabulary.
-async function readFacts(bytes, maxSize, entries) {
+// Reads and checks the facts, given the size of the vocabulary and the number of classes (0: multi-label).
+async function readFacts(bytes, maxSize, entries, classes) {
   if (!bytes.length) return {};
   // Node.js ignores trailing bytes: then the last byte is not needed.
   need(await inflate(bytes.subarray(0, -1), maxSize).then(() => false, () => true));
@@ -71,10 +72,21 @@ async function readFacts(bytes, maxSize, entries) {
     if (number(x)) return isFinite(x);
     return Object(x) !== x || (depth > 0 && Object.entries(x).every(([k, v]) => sound(k) && sound(v, depth - 1)));
   };
+  const count = (x) => Number.isSafeInteger(x) && 1 / x > 0; // no -0
+  const shape = (kinds) => (x) => object(x) && Object.keys(x).length === Object.keys(kinds).length &&
+    Object.keys(kinds).every((key) => Object.hasOwn(x, key) && kinds[key](x[key]));
+  const inner = (x) => share(x) && x > 0 && x < 1, nullable = (x) => x === null || share(x);
+  const promise = {
+    kind: (x) => ["accuracy", "agreement"].includes(x), target: inner, confidence: inner,
+    per_class: (x) => typeof x === "boolean", rows: count, answered: share,
+    thresholds: (x) => Array.isArray(x) && x.every(nullable) && x.length === classes && classes > 0,
+  };
+  const outcome = shape({ rows: count, answered: share, kept: nullable });
   const kinds = {
-    version: text, params: object, rows: table((x) => Number.isSafeInteger(x) && 1 / x > 0), // no -0
+    version: text, params: object, rows: table(count),
     sha256: table(text), metrics: table((x) => table(number)(x) && FIGURES.every((name) => share(x[name]))),
     teachers: table(share), untested_teachers: (x) => Array.isArray(x) && x.every(text), words: text,
+    guarantee: (x) => shape(promise)(x) || shape({ ...promise, test: outcome })(x),
   };
   need(object(facts) && sound(facts, 8));
   for (const name in kinds) need(!(name in facts) || kinds[name](facts[name]));
@@ -165,7 +177,7 @@ export async function load(bytes) {
   net.head = weights(labels.length * features), net.headBias = weights(labels.length);
 
   const maxSize = Math.min(2 ** 23, 8 * (bytes.length - 8) + 2 ** 20);
-  const facts = await readFacts(bytes.subarray((bit + 7) >> 3), maxSize, count - 1);
+  const facts = await readFacts(bytes.subarray((bit + 7) >> 3), maxSize, count - 1, thresholds ? 0 : labels.length);
   need(!strings || "words" in facts);
   const entries = strings && count > 1 ? facts.words.split("\n") : [];
   need(entries.every((entry, i) => !i || precedes(entries[i - 1], entry)));
@@ -214,7 +226,8 @@ export async function load(bytes) {
   };
   const cut = (text) => words(text).slice(0, maxLength);
   return {
-    labels, thresholds, facts, bytes: bytes.length,
+    labels, thresholds, facts, guarantee: facts.guarantee, bytes: bytes.length,
+    answers: (shares) => !facts.guarantee || max(shares) >= (facts.guarantee.thresholds[shares.indexOf(max(shares))] ?? 2),
     predict: (text) => score(encode(cut(text))).map(Math.exp),
     explain: (text, label) => {
       const found = cut(text), rows = encode(found), all = score(rows);
