@@ -69,6 +69,20 @@ def with_threshold(value):
 
 METRICS = fuzz.FACTS["metrics"]
 
+GUARANTEE = {
+    "kind": "accuracy",
+    "target": 0.98,
+    "confidence": 0.95,
+    "per_class": False,
+    "thresholds": [0.5, None],
+    "rows": 500,
+    "answered": 0.75,
+}
+
+
+def with_guarantee(**changes):
+    return with_facts(guarantee={**GUARANTEE, **changes})
+
 
 FORGED = {
     "a lone surrogate as a word": with_facts(words="a\n\ud800"),
@@ -159,6 +173,25 @@ FORGED = {
     "a teacher's accuracy that is null": with_facts(teachers={"minilm": None}),
     "a version that is a number": with_facts(version=9),
     "parameters that are a string": with_facts(params="none"),
+    "a guarantee that is a list": with_facts(guarantee=[GUARANTEE]),
+    "a guarantee without thresholds": with_facts(guarantee={k: v for k, v in GUARANTEE.items() if k != "thresholds"}),
+    "a guarantee of something else": with_guarantee(kind="constructor"),
+    "a guarantee of lists": with_guarantee(kind=["accuracy"]),
+    "a guarantee of everything": with_guarantee(target=1),
+    "a guarantee with certainty": with_guarantee(confidence=1.0),
+    "a guarantee of classes that is 1": with_guarantee(per_class=1),
+    "a threshold of a guarantee too few": with_guarantee(thresholds=[0.5]),
+    "a threshold of a guarantee too many": with_guarantee(thresholds=[0.5] * 3),
+    "a threshold of a guarantee above 1": with_guarantee(thresholds=[0.5, 1.5]),
+    "a threshold of a guarantee that is true": with_guarantee(thresholds=[0.5, True]),
+    "thresholds of a guarantee that are a string": with_guarantee(thresholds="ab"),
+    "thresholds of a guarantee that are an object": with_guarantee(thresholds={"0": 0.5, "1": 0.5}),
+    "a guarantee on half a text": with_guarantee(rows=0.5),
+    "a guarantee that answers twice": with_guarantee(answered=2),
+    "a guarantee with another key": with_guarantee(x=1),
+    "a guarantee with half a test": with_guarantee(test={"rows": 1}),
+    "a guarantee with a test of texts": with_guarantee(test={"rows": 1, "answered": 0.5, "kept": "a"}),
+    "a guarantee of several labels": written(ones_student(thresholds=[0.5, 0.5], facts={"guarantee": GUARANTEE})),
 }
 
 

@@ -125,6 +125,10 @@ def make(rng: random.Random) -> Student:
     facts = dict(FACTS) if rng.random() < 0.6 else {}
     if isinstance(known, Fingerprints) and rng.random() < 0.5:
         facts["words"] = "\n".join(f"w{i}" for i in range(len(known)))
+    if not multi_label and rng.random() < 0.3:
+        limits = [rng.choice([None, 0, 0.5, 1.0]) for _ in labels]
+        facts["guarantee"] = {"kind": "agreement", "target": 0.5, "confidence": 0.95, "per_class": True,
+                              "thresholds": limits, "rows": 5, "answered": 0.5}  # fmt: skip
     thresholds = [rng.choice([0.0, 0.25, 0.5, 1.0]) for _ in labels] if multi_label else None
     temperature = rng.choice([1.0, 0.5, 2.0])
     return Student(labels, vocabulary, shape, weights, widths, steps, temperature, thresholds, facts)

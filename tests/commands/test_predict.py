@@ -21,6 +21,7 @@ from potstill.readers import read
 from potstill.runtime.model import Student
 from potstill.scoring import model as teachers
 from tests.command import ODD_LABELS, TEXTS, answers, call, records, refused, run, write
+from tests.runtime.test_guarantee import promising
 from tests.students import student
 from tests.tables import write_frame
 from tests.teachers import make_teacher
@@ -70,6 +71,37 @@ def test_several_classes_and_none_where_none_is_likely(model, tmp_path, capsys):
 def teacher(bert, tmp_path_factory):
     """A tiny teacher of the same classes in another order."""
     return make_teacher(bert, tmp_path_factory.mktemp("teacher"), ["c2", "c0", "c1"])
+
+
+@pytest.mark.parametrize("target", ["b.jsonl", "b.csv", "b.parquet"])
+def test_a_label_is_empty_where_the_guarantee_does_not_hold(target, tmp_path, capsys):
+    made = promising(student("bigru"), TEXTS)
+    made.save(tmp_path / "a.pot")
+    source = write(tmp_path / "a.csv", TEXTS)
+    call(capsys, "predict", tmp_path / "a.pot", source, "-o", tmp_path / target, "--abstain")
+    labels, probabilities = answers(tmp_path / target)
+    assert [label or None for label in labels] == made.predict(TEXTS, abstain=True).tolist()
+    np.testing.assert_allclose(probabilities, made.predict_proba(TEXTS).max(1), atol=1e-6)
+
+
+def test_a_model_that_cannot_abstain_says_so(model, tmp_path):
+    promising(student("bigru")).save(tmp_path / "a.pot")
+    source = write(tmp_path / "a.csv", TEXTS)
+    assert refused("predict", model, source, "--abstain") == (
+        "--abstain: the model has no guarantee. Leave it out, or set export.guarantee and export."
+    )
+    for other in (("--threshold", "0.5"), ("--fallback", tmp_path)):
+        assert "Leave" in refused("predict", tmp_path / "a.pot", source, "--abstain", *other)
+
+
+def test_the_fallback_answers_where_the_guarantee_does_not_hold(teacher, tmp_path, capsys):
+    made = promising(student("bigru"), TEXTS)
+    made.save(tmp_path / "a.pot")
+    source = write(tmp_path / "a.csv", TEXTS)
+    call(capsys, "predict", tmp_path / "a.pot", source, "-o", tmp_path / "b.jsonl", "--fallback", teacher)
+    passed_on = [row["passed_on"] for row in records(tmp_path / "b.jsonl")]
+    assert passed_on == [label is None for label in made.predict(TEXTS, abstain=True)]
+    assert set(passed_on) == {False, True}
 
 
 @pytest.mark.parametrize("target", ["b.jsonl", "b.csv", "b.parquet"])

@@ -9,7 +9,7 @@ for await (const line of createInterface({ input: process.stdin })) {
       const student = await load(new Uint8Array(Buffer.from(file, "base64")));
       const shares = texts[i].map(student.predict);
       texts[i].slice(0, 2).forEach((text) => student.explain(text));
-      answers.push({ labels: student.labels, shares });
+      answers.push({ labels: student.labels, shares, answers: shares.map(student.answers) });
     } catch (error) {
       answers.push({ error: error.message });
     }

@@ -6,7 +6,8 @@ import json
 import pytest
 
 from potstill.service import predictor
-from tests.serving import call, made
+from tests.runtime.test_guarantee import promising
+from tests.serving import TEXTS, call, made
 from tests.students import student
 
 pytestmark = pytest.mark.slow
@@ -30,6 +31,19 @@ def test_answers_are_bounded(monkeypatch, multi_label, rows, top_k, detail):
     status, content = call(app, "/predict", json.dumps({"texts": ["a"] * rows, "top_k": top_k}).encode())
     assert status == (422 if detail else 200)
     assert detail is None or detail in json.loads(content)["detail"]
+
+
+def test_the_service_abstains_if_it_is_to():
+    student_ = promising(student("bigru"), TEXTS)
+    request = {"texts": TEXTS}
+    for abstain in (False, True):
+        body = json.dumps(request | {"abstain": abstain}).encode()
+        _, content = call(made(student_, {}), "/predict", body)
+        found = [row["label"] for row in json.loads(content)["predictions"]]
+        assert found == student_.predict(TEXTS, abstain=abstain).tolist()
+    status, content = call(made(student("bigru"), {}), "/predict", body)
+    assert status == 422
+    assert "the model has no guarantee" in json.loads(content)["detail"]
 
 
 def test_a_batch_that_is_allowed_is_answered(monkeypatch):

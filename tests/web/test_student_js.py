@@ -13,15 +13,15 @@ from potstill.runtime.file import STRINGS, FormatError
 from potstill.runtime.model import Student
 from potstill.runtime.networks import ARCHITECTURES
 from potstill.runtime.tokenizer import Fingerprints, Vocabulary, Words
-from tests.forged import FORGED, METRICS, limits, ones_student, with_facts, with_header, without_fact
+from tests.forged import FORGED, GUARANTEE, METRICS, limits, ones_student, with_facts, with_header, without_fact
 from tests.javascript import SCRIPT
 from tests.students import KINDS, ODD, multi_label_student, student
-from tests.torch_students import student_and_network
+from tests.torch_students import SHORT_TEXTS, student_and_network
 from tools import fuzz
 
 
 def test_it_is_small():
-    assert SCRIPT.stat().st_size <= 14_300
+    assert SCRIPT.stat().st_size <= 15_400
 
 
 def compare(javascript, made, texts, folder):
@@ -179,6 +179,18 @@ def test_an_architecture_that_was_removed_is_named(in_javascript, tmp_path):
     assert in_javascript([content]) == [{"error": "the architecture bilstm is no longer supported"}]
 
 
+def test_it_abstains_where_python_does(in_javascript):
+    made = student("bigru")
+    texts = [text for text in ODD if len(text) < 1000] + SHORT_TEXTS
+    limits = [float(np.median(made.predict_proba(texts).max(1))), None, 0.0]
+    made = dataclasses.replace(made, facts={"guarantee": {**GUARANTEE, "per_class": True, "thresholds": limits}})
+    [found] = in_javascript([made.to_bytes()], texts)
+    expected = [label is not None for label in made.predict(texts, abstain=True)]
+    assert found["answers"] == expected
+    assert True in expected
+    assert False in expected
+
+
 def test_unusual_valid_files_are_read(in_javascript):
     made = [
         with_facts(),
@@ -186,6 +198,8 @@ def test_unusual_valid_files_are_read(in_javascript):
         without_fact("metrics"),
         with_facts(rows={**fuzz.FACTS["rows"], "train": 2**53 - 1, "test": 5.0}, teachers={"a": 0, "b": 1.0}),
         with_facts(untested_teachers=[]),
+        with_facts(guarantee=GUARANTEE),
+        with_facts(guarantee={**GUARANTEE, "thresholds": [1, 0.0], "test": {"rows": 0, "answered": 0, "kept": None}}),
         with_facts(
             untested_teachers=["table"], metrics={"test": {**METRICS["test"], "log_loss": 27.6, "matthews": -1}}
         ),

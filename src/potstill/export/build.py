@@ -127,8 +127,8 @@ def guaranteed(student: Any, data: Dataset, predictions: Sequence[Path], params:
             outcomes.append((student.predict_proba(table["text"][known].tolist()), wanted[known]))
         elif split == "validation":
             raise PotstillError(
-                "export.guarantee: no agreement can be shown, as the teacher has no predictions for validation. Promise an "
-                "accuracy."
+                "export.guarantee: the teacher has no predictions for validation, which an agreement requires. Set "
+                "`accuracy` instead."
             )
     return guarantee(outcomes[0], outcomes[1] if len(outcomes) > 1 else None, params)
 

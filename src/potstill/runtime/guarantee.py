@@ -85,7 +85,7 @@ class Guarantee:
                 f"{'answers of a class' if self.per_class else 'answers'} are needed)."
             )
         answered = self.test["answered"] if self.test else self.answered
-        those = "of each class it answers" if self.per_class else "those"
+        those = "those of each class it answers," if self.per_class else "those"
         return (
             f"Answers {_percent(answered, 0)}% of texts; on {those} it {wanted} on at least {share}, with {confidence}."
         )

@@ -14,7 +14,7 @@ const rounded = (share) => `${+(100 * share).toFixed(4)}%`;
 // What a guarantee promises, as `Guarantee` in guarantee.py says it.
 const sentence = ({ kind, target, confidence, per_class, thresholds, answered, test }) =>
   thresholds.every((threshold) => threshold === null) ? "It abstains: there is no guarantee." :
-    `Answers ${(100 * (test ?? { answered }).answered).toFixed(0)}% of texts; on ${per_class ? "those of each class it answers" : "those"} it ` +
+    `Answers ${(100 * (test ?? { answered }).answered).toFixed(0)}% of texts; on ${per_class ? "those of each class it answers," : "those"} it ` +
     `${kind === "accuracy" ? "is right" : "agrees with its teacher"} on at least ${rounded(target)}, with ${rounded(confidence)} confidence.`;
 
 try {

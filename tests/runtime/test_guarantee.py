@@ -1,0 +1,56 @@
+"""A student abstains from texts that its guarantee does not cover."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from potstill.core.errors import PotstillError
+from potstill.runtime.guarantee import Guarantee, least
+from potstill.runtime.model import Student
+from tests.forged import GUARANTEE
+from tests.students import portable, student
+from tests.torch_students import SHORT_TEXTS
+from tests.transformers import transformer
+
+
+def promising(made, texts=SHORT_TEXTS, **changes):
+    """A student with a guarantee, by default one that covers about half of these texts."""
+    limit = float(np.median(made.predict_proba(texts).max(1)))
+    fact = {**GUARANTEE, "thresholds": [limit] * len(made.labels), **changes}
+    return dataclasses.replace(made, facts={"guarantee": fact})
+
+
+@pytest.mark.parametrize("made", [student("bigru"), portable(student("bigru")), transformer()], ids=repr)
+def test_it_abstains_below_its_thresholds(made):
+    labels = made.predict(SHORT_TEXTS)
+    limits = [None if label == labels[0] else 0.0 for label in made.labels]
+    made = type(made).from_bytes(promising(made, thresholds=limits).to_bytes())
+    expected = [None if label == labels[0] else label for label in labels]
+    assert made.predict(SHORT_TEXTS, abstain=True).tolist() == expected
+    assert made.predict([], abstain=True).shape == (0,)
+    half = promising(made)
+    confidence = half.predict_proba(SHORT_TEXTS).max(1)
+    answered = [label is not None for label in half.predict(SHORT_TEXTS, abstain=True)]
+    assert answered == (confidence >= np.median(confidence)).tolist()
+
+
+def test_without_a_guarantee_it_cannot_abstain():
+    with pytest.raises(PotstillError, match=r"^abstain: the model has no guarantee\. "):
+        student("mlp").predict(SHORT_TEXTS, abstain=True)
+
+
+def test_a_file_holds_the_guarantee():
+    test = {"rows": 9, "answered": 0.75, "kept": None}
+    for extra in ({}, {"test": test}):
+        promise = Guarantee(**GUARANTEE, **extra)
+        made = dataclasses.replace(student("mlp", classes=2), facts={"guarantee": promise.to_fact()})
+        assert Guarantee.of(Student.from_bytes(made.to_bytes()).facts) == promise
+    assert promise.checked() == ""
+    assert Guarantee.of({}) is None
+
+
+@pytest.mark.parametrize("promises", [1, 6])
+def test_the_fewest_answers_that_show_a_target(promises):
+    number = least(0.98, 0.95, promises)
+    assert 0.98**number <= 0.05 / promises < 0.98 ** (number - 1)
