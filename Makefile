@@ -1,7 +1,7 @@
 .DEFAULT_GOAL := help
 .PHONY: help setup there coverage docs repro queue compare qr verify push pull test test-faults fuzz browser servers quick audit check \
 	offline fresh format show lock clean benchmark-board benchmark-classes benchmark-debian benchmark-emotion benchmark-glue benchmark-settings \
-	benchmark-label benchmark-scale benchmark-reruns benchmark-speed benchmark-teacher
+	benchmark-label benchmark-scale benchmark-reruns benchmark-speed benchmark-teacher benchmark-trust
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -160,6 +160,9 @@ benchmark-reruns: there ## count how often stages would have run again under the
 
 benchmark-speed: setup ## compare texts per second with fastText, model2vec and others, on the Emotion tweets in DATA
 	python benchmarks/speed.py --data $(DATA)
+
+benchmark-trust: setup ## measure how often promises on students are kept, on what benchmark-board left on this machine
+	python benchmarks/trust/guarantee.py
 
 benchmark-teacher: setup ## compare fine-tuning speed with the stock Trainer, on the train file in DATA
 	python benchmarks/teacher.py --data $(DATA)

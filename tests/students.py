@@ -9,6 +9,7 @@ from potstill.runtime import tokenizer
 from potstill.runtime.model import Student
 from potstill.runtime.networks import Shape
 from potstill.runtime.tokenizer import Fingerprints, Vocabulary, Words
+from tests.forged import GUARANTEE
 
 ENTRIES = [
     "\0",
@@ -138,6 +139,13 @@ def portable(made):
     same = dataclasses.replace(made)
     same.__dict__["_kernel"] = None
     return same
+
+
+def promising(made, texts, **changes):
+    """The same student with a guarantee, by default one that covers about half of these texts."""
+    limit = float(np.median(made.predict_proba(texts).max(1)))
+    fact = {**GUARANTEE, "thresholds": [limit] * len(made.labels), **changes}
+    return dataclasses.replace(made, facts={"guarantee": fact})
 
 
 def multi_label_student(architecture="bigru", strings=True, thresholds=(0.25, 0.5, 0.75), **changes):

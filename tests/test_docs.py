@@ -26,7 +26,7 @@ from potstill.teacher.params import TeacherParams
 from potstill.terminal import Parser
 from tests.project import ENVIRONMENT, ROOT, free, kill
 from tests.settings import TEACHER
-from tests.students import KINDS, ODD, student
+from tests.students import KINDS, ODD, promising, student
 from tests.teachers import make_teacher
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -126,7 +126,7 @@ def test_presets_are_valid():
 @pytest.fixture
 def shell(tmp_path):
     """Run a line of the shell in a folder that has what the pages name, where `potstill` is this checkout's."""
-    made = student("bigru")
+    made = promising(student("bigru"), TEXTS)
     (tmp_path / "models/export").mkdir(parents=True)
     made.save(tmp_path / "models/export/student.pot")
     (tmp_path / "texts.txt").write_text("".join(f"{text}\n" for text in TEXTS))

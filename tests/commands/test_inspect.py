@@ -11,8 +11,7 @@ from potstill.commands import inspect
 from potstill.runtime.model import Student
 from potstill.terminal import as_json
 from tests.command import ODD_LABELS, call
-from tests.runtime.test_guarantee import promising
-from tests.students import ENTRIES, KINDS, PIECES, student
+from tests.students import ENTRIES, KINDS, PIECES, promising, student
 
 
 @pytest.mark.parametrize(
@@ -67,7 +66,7 @@ def test_people_can_read_it(model, capsys):
 
 def test_the_guarantee_is_said(tmp_path, capsys):
     test = {"rows": 2000, "answered": 0.863, "kept": 0.9871}
-    promising(student("mlp"), kind="agreement", test=test).save(tmp_path / "a.pot")
+    promising(student("mlp"), ["a"], kind="agreement", test=test).save(tmp_path / "a.pot")
     assert (
         "guarantee   Answers 86% of texts; on those it agrees with its teacher on at least 98%, with 95% confidence.\n"
         "            On 2,000 test texts, 98.71% of its answers are its teacher's.\n"

@@ -21,8 +21,7 @@ from potstill.readers import read
 from potstill.runtime.model import Student
 from potstill.scoring import model as teachers
 from tests.command import ODD_LABELS, TEXTS, answers, call, records, refused, run, write
-from tests.runtime.test_guarantee import promising
-from tests.students import student
+from tests.students import promising, student
 from tests.tables import write_frame
 from tests.teachers import make_teacher
 
@@ -85,7 +84,7 @@ def test_a_label_is_empty_where_the_guarantee_does_not_hold(target, tmp_path, ca
 
 
 def test_a_model_that_cannot_abstain_says_so(model, tmp_path):
-    promising(student("bigru")).save(tmp_path / "a.pot")
+    promising(student("bigru"), TEXTS).save(tmp_path / "a.pot")
     source = write(tmp_path / "a.csv", TEXTS)
     assert refused("predict", model, source, "--abstain") == (
         "--abstain: the model has no guarantee. Leave it out, or set export.guarantee and export."

@@ -1,5 +1,6 @@
 """`DistilledClassifier` does what users of scikit-learn expect of an estimator."""
 
+import copy
 import os
 import pickle
 import random
@@ -27,11 +28,24 @@ from potstill.core.params import section
 from potstill.estimator import steps
 from tests.estimator.conftest import ask, classifier
 from tests.project import ENVIRONMENT
+from tests.students import promising
 from tests.tasks import FEELINGS, make_mixed_texts, make_texts
 
 
 def lower(texts):
     return [text.lower() for text in texts]
+
+
+def test_it_abstains_if_it_is_to(fitted, held_out):
+    texts, _ = held_out
+    assert fitted.predict(texts, abstain=True).tolist() == fitted.predict(texts).tolist()  # all 20 were right
+    unsure = copy.copy(fitted)
+    unsure.student_ = promising(fitted.student_, texts)
+    found = unsure.predict(texts, abstain=True)
+    assert found.tolist() == unsure.student_.predict(texts, abstain=True).tolist()
+    assert None in found
+    with pytest.raises(PotstillError, match="`guarantee.accuracy` is 2"):
+        classifier(guarantee={"accuracy": 2}).fit(*held_out)
 
 
 def test_it_predicts_the_classes_it_was_fitted_on(fitted, held_out):

@@ -6,9 +6,8 @@ import json
 import pytest
 
 from potstill.service import predictor
-from tests.runtime.test_guarantee import promising
 from tests.serving import TEXTS, call, made
-from tests.students import student
+from tests.students import promising, student
 
 pytestmark = pytest.mark.slow
 

@@ -11,7 +11,7 @@ from potstill.runtime.model import Student
 from tests.browser import requested
 from tests.command import call
 from tests.serving import serving
-from tests.students import student
+from tests.students import promising, student
 
 pytestmark = pytest.mark.slow
 
@@ -68,6 +68,21 @@ def test_probabilities_change_while_typing(opened):
     strengths = [float(tint.removesuffix(")").split(",")[3]) if tint.startswith("rgba") else 1.0 for tint in tints]
     expected = np.abs([part.score for part in parts])
     np.testing.assert_allclose(strengths, 0.6 * expected / max(1, expected.max()), atol=0.01)
+
+
+def test_the_page_abstains_where_the_guarantee_does_not_hold(chromium, tmp_path):
+    made = promising(student("bigru"), ["the not"], thresholds=[None] * 3)
+    limits = [0.0 if label == made.predict("the not")[0] else None for label in made.labels]
+    for thresholds, answer, facts in (
+        (limits, made.predict("the not")[0], "Answers 75% of texts; on those it is right on at least 98%, with 95%"),
+        ([None] * 3, "abstains (", "It abstains: there is no guarantee."),
+    ):
+        promising(made, ["the not"], thresholds=thresholds).save(tmp_path / "a.pot")
+        cli.execute(["page", str(tmp_path / "a.pot"), "-o", str(tmp_path / f"{answer[0]}.html")])
+        chromium.get((tmp_path / f"{answer[0]}.html").as_uri())
+        chromium.find_element(By.ID, "text").send_keys("the not")
+        assert text(chromium, "answer").startswith(answer)
+        assert facts in text(chromium, "facts")
 
 
 def test_the_page_works_with_a_keyboard_only(opened):

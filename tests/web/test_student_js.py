@@ -15,7 +15,7 @@ from potstill.runtime.networks import ARCHITECTURES
 from potstill.runtime.tokenizer import Fingerprints, Vocabulary, Words
 from tests.forged import FORGED, GUARANTEE, METRICS, limits, ones_student, with_facts, with_header, without_fact
 from tests.javascript import SCRIPT
-from tests.students import KINDS, ODD, multi_label_student, student
+from tests.students import KINDS, ODD, multi_label_student, promising, student
 from tests.torch_students import SHORT_TEXTS, student_and_network
 from tools import fuzz
 
@@ -182,8 +182,8 @@ def test_an_architecture_that_was_removed_is_named(in_javascript, tmp_path):
 def test_it_abstains_where_python_does(in_javascript):
     made = student("bigru")
     texts = [text for text in ODD if len(text) < 1000] + SHORT_TEXTS
-    limits = [float(np.median(made.predict_proba(texts).max(1))), None, 0.0]
-    made = dataclasses.replace(made, facts={"guarantee": {**GUARANTEE, "per_class": True, "thresholds": limits}})
+    [limit, *_] = promising(made, texts).facts["guarantee"]["thresholds"]
+    made = promising(made, texts, per_class=True, thresholds=[limit, None, 0.0])
     [found] = in_javascript([made.to_bytes()], texts)
     expected = [label is not None for label in made.predict(texts, abstain=True)]
     assert found["answers"] == expected

@@ -2,12 +2,12 @@
 
 Learn then Test (Angelopoulos et al. 2021, arXiv 2110.01052), for the share of answers that are wrong. Thresholds are
 tested in a fixed sequence, from the highest to the lowest, until one fails: a threshold passes if that share is below
-1 - target by an exact binomial test at the level 1 - confidence (the upper bound of Clopper and Pearson 1934). Testing
-in a fixed sequence needs no correction for their number.
+1 - target by an exact binomial test (the upper bound of Clopper and Pearson 1934). Testing in a fixed sequence needs no
+correction for their number.
 
 The bound is exact for texts that are drawn as those of the calibration, that had no part in the training, and for a
-student that is not more often wrong where it is more confident. Validation also chose the student's epoch, its rung and
-its temperature: `benchmarks/trust/guarantee.py` measures that the promise is kept as often as it says all the same.
+student that is not more often wrong where it is more confident. But validation also chose the student's epoch, its rung
+and its temperature, hence the stricter `level`.
 """
 
 from dataclasses import replace
@@ -17,7 +17,7 @@ import numpy as np
 from scipy.stats import binom
 
 from potstill.export.params import GuaranteeParams
-from potstill.runtime.guarantee import Guarantee, least
+from potstill.runtime.guarantee import Guarantee, least, level
 
 # From the highest: the sequence is fixed before any text is seen.
 GRID = np.round(np.arange(999, -1, -1) / 1000, 3)
@@ -61,10 +61,10 @@ def lowest(confidence: np.ndarray, is_wrong: np.ndarray, params: GuaranteeParams
     """
     fewest = least(params.target, params.confidence, promises)
     first = max(fewest, min(2 * fewest, len(confidence) // 2))
-    level = (1 - params.confidence) / promises
     thresholds = GRID.astype(np.float32)
     answered = _counts(confidence, thresholds)
-    passed = binom.cdf(_counts(confidence[is_wrong], thresholds), answered, 1 - params.target) <= level
+    p_values = binom.cdf(_counts(confidence[is_wrong], thresholds), answered, 1 - params.target)
+    passed = p_values <= level(params.confidence, promises)
     tested = np.flatnonzero(answered >= first)
     failed = np.flatnonzero(~passed[tested])
     end = failed[0] if len(failed) else len(tested)

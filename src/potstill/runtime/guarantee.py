@@ -98,9 +98,18 @@ class Guarantee:
         return f"On {self.test['rows']:,} test texts, {_percent(self.test['kept'], 2)}% of its answers are {done}."
 
 
+def level(confidence: float, promises: int) -> float:
+    """Return the level of a test, which each of several promises has to pass for all to hold at once (Bonferroni).
+
+    It is half of what the confidence allows. The other half is for a student that was chosen on the same texts:
+    `benchmarks/trust/guarantee.py` measures that this suffices.
+    """
+    return (1 - confidence) / 2 / promises
+
+
 def least(target: float, confidence: float, promises: int) -> int:
     """Return the fewest answers that show a target, if all are as promised, for each of several promises at once."""
-    return math.ceil(round(math.log((1 - confidence) / promises) / math.log(target), 9))
+    return math.ceil(round(math.log(level(confidence, promises)) / math.log(target), 9))
 
 
 def _percent(share: float, digits: int = 4) -> str:
