@@ -44,7 +44,7 @@ def test_it_abstains_if_it_is_to(fitted, held_out):
     found = unsure.predict(texts, abstain=True)
     assert found.tolist() == unsure.student_.predict(texts, abstain=True).tolist()
     assert None in found
-    with pytest.raises(PotstillError, match="`guarantee.accuracy` is 2"):
+    with pytest.raises(PotstillError, match=r"`guarantee\.accuracy` is 2"):
         classifier(guarantee={"accuracy": 2}).fit(*held_out)
 
 

@@ -198,6 +198,15 @@ def test_a_transformer_does_not_run_in_the_page():
     assert 'download="student.pot"' in html
 
 
+@pytest.mark.parametrize("template", ["page.html", "page.md"])
+def test_the_page_says_what_the_student_promises(template):
+    inputs = make(texts=300)
+    promise = "Answers 75% of texts; on those it is right on at least 98%, with 95% confidence."
+    assert promise not in page(inputs, template, pictures=False)
+    inputs = replace(inputs, student=promising(inputs.student, ["the"]))
+    assert promise in page(inputs, template, pictures=False)
+
+
 def test_the_page_has_no_line_about_nothing():
     nothing = replace(
         make(texts=300), prepared={"removed": 0, "two_labels": 0}, truncated={"teacher": 0.0, "student": 0.0}

@@ -22,13 +22,17 @@ from potstill.estimator.teacher import Teacher, held_out, prepared_data, steps, 
 from potstill.evaluate.next_steps import Commands, Step
 from potstill.evaluate.table import markdown
 from potstill.evaluate.verdict import Verdict
+from potstill.export.params import GuaranteeParams
 from potstill.readers.tables import RawData
 from potstill.runtime.guarantee import Guarantee
 from potstill.runtime.model import as_texts
 
 STEPS = 6
 # What messages call the parameters.
-KEYS = {"export.guarantee": "guarantee"} | {f"prepare.{key}": key for key in ("validation_share", "test_share")}
+_PROMISE = [f"guarantee.{key}" for key in GuaranteeParams.model_fields]
+KEYS = {f"export.{key}": key for key in [*_PROMISE, "guarantee"]} | {
+    f"prepare.{key}": key for key in ("validation_share", "test_share")
+}
 REAL_ONLY = dict.fromkeys(("replace", "borrow", "drop", "splice", "generated"), 0)
 
 
