@@ -24,6 +24,7 @@ from potstill.runtime.model import Student
 from tests.browser import emulate, faint_texts, requested, violations
 from tests.markup import RENDERER, Cells
 from tests.report.inputs import LADDER, PARAMS, hostile, make, page
+from tests.students import promising
 from tests.tasks import make_transfer
 
 
