@@ -4,6 +4,7 @@ Where a benchmark runs the pipeline in an experiment, `run` of the clone is repl
 peers of `board` and `speed`, which have an environment of their own, are replaced by packages of the same interface.
 """
 
+import dataclasses
 import json
 import os
 import random
@@ -19,6 +20,7 @@ import pytest
 from potstill.core import tracking
 from potstill.data.dataset import Dataset
 from tests.project import ENVIRONMENT, ROOT, run
+from tests.students import student
 
 pytestmark = pytest.mark.slow
 
@@ -189,6 +191,22 @@ def test_stages_are_measured_by_size(checkout, name, size, stages):
     assert len(measured) == stages
     assert all(row["seconds"] > 0 and row["peak_megabytes"] > 0 for row in measured)
     assert f"{size:,}" in (checkout / f"benchmarks/{name}/table.md").read_text()
+
+
+def test_how_often_a_guarantee_is_kept_is_counted(call, checkout, prepared):
+    board, predictions = checkout / "benchmarks/.work/board-trec", "metrics/teacher/minilm"
+    (board / predictions).mkdir(parents=True)
+    (board / "data").mkdir()
+    shutil.copytree(prepared / "prepared", board / "data/prepared")
+    shutil.copytree(prepared / "ensemble", board / "data/ensemble")
+    (board / "models/export").mkdir(parents=True)
+    dataclasses.replace(student("mlp", classes=6), labels=LABELS).save(board / "models/export/student.pot")
+    for split in ("validation", "test"):
+        shutil.copy(prepared / "test.csv", board / predictions / f"{split}.csv")
+    call("trust.guarantee", "--tasks", "trec", "--draws", 3)
+    rows = json.loads((checkout / "benchmarks/trust/results.json").read_text())
+    assert {row["what"] for row in rows} >= {"guarantee, board student", "guarantee, chosen student"}
+    assert all(0 <= row["held"] <= 1 and row["draws"] == 3 for row in rows if row["what"].startswith("guarantee"))
 
 
 def test_emotion_trains_students_on_the_transfer_set_of_an_experiment(call, emotions):

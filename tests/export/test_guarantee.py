@@ -69,7 +69,7 @@ def test_too_few_texts_show_nothing(number):
     assert not found.answers(probabilities).any()
     assert str(found) == (
         f"No guarantee: on {number} texts, no threshold on its confidence shows with 95% confidence that it agrees "
-        "with its teacher on at least 98% of its answers (at least 183 answers are needed)."
+        "with its teacher on at least 98% of its answers (at least 183 texts are needed)."
     )
 
 

@@ -78,11 +78,11 @@ class Guarantee:
         wanted = "is right" if self.kind == "accuracy" else "agrees with its teacher"
         share, confidence = f"{_percent(self.target)}%", f"{_percent(self.confidence)}% confidence"
         if not any(limit is not None for limit in self.thresholds):
-            of = "of each class " if self.per_class else ""
+            of = " of each class" if self.per_class else ""
+            few = f" (at least {self.least:,} texts are needed)" if self.rows < self.least else ""
             return (
                 f"No guarantee: on {self.rows:,} texts, no threshold on its confidence shows with {confidence} that it "
-                f"{wanted} on at least {share} of its answers {of}(at least {self.least:,} "
-                f"{'answers of a class' if self.per_class else 'answers'} are needed)."
+                f"{wanted} on at least {share} of its answers{of}{few}."
             )
         answered = self.test["answered"] if self.test else self.answered
         those = "those of each class it answers," if self.per_class else "those"
