@@ -310,7 +310,8 @@ class DistilledClassifier(ClassifierMixin, BaseEstimator):
         if abstain:
             promise, scores = Guarantee.required(self.student_.facts, "abstain"), self.predict_proba(X)
             chosen = self._classes.decode(scores.argmax(1)).astype(object)
-            return np.where(promise.answers(scores), chosen, None)
+            chosen[~promise.answers(scores)] = None
+            return chosen
         return self._classes.decode(predict_labels(self.predict_proba(X), self.student_.thresholds))
 
     def predict_proba(self, X: Any) -> np.ndarray:

@@ -105,7 +105,9 @@ class Classifier:
         if abstain:
             guarantee = Guarantee.required(self.facts, "abstain")
             scores = self.predict_proba(texts)
-            return np.where(guarantee.answers(scores), self.classes_[scores.argmax(1)].astype(object), None)
+            labels = self.classes_[scores.argmax(1)].astype(object)
+            labels[~guarantee.answers(scores)] = None
+            return labels
         if self.thresholds is None:
             return self.classes_[self._score(texts, Output.CLASSES)]
         chosen = predict_labels(self.predict_proba(texts), self.thresholds)
