@@ -35,7 +35,7 @@ pytestmark = pytest.mark.slow
         ),
         ({}, 422, "body.texts: Field required"),
         ({"texts": ["a"], "topk": 3}, 422, "body: unknown key 'topk'. Did you mean 'top_k'?"),
-        ({"texts": ["a"], "lang": "en"}, 422, "body: unknown key 'lang'. Known keys: texts, top_k."),
+        ({"texts": ["a"], "lang": "en"}, 422, "body: unknown key 'lang'. Known keys: texts, top_k, abstain."),
         ({"texts": ["a"], "\x1b[31m" + "k" * 5000: 1}, 422, r"unknown key '\x1b[31mk"),
         ({"texts": ["a"], "top_k": True}, 422, "body.top_k: Input should be a valid integer"),
         ({"texts": ["a"], "top_k": "3"}, 422, "body.top_k: Input should be a valid integer"),
