@@ -13,11 +13,12 @@ from potstill.data import transfer
 from potstill.data.dataset import Dataset
 from potstill.evaluate.metrics.scores import scores
 from potstill.evaluate.metrics.thresholds import fit_thresholds
-from potstill.export import calibrate, to_onnx
+from potstill.export import calibrate, profile, to_onnx
 from potstill.export.card import ONNX, card
 from potstill.export.facts import collect
 from potstill.export.params import ExportParams
 from potstill.runtime.model import FILE, WORDS, Student
+from potstill.runtime.profile import FACT
 from potstill.runtime.tokenizer import Fingerprints
 from potstill.student.params import PARAMS, DistilParams
 
@@ -84,7 +85,10 @@ def build(
         words = files.read_names(trained / WORDS)
     hashes = {"prepared": files.sha256(prepared), "ensemble": files.sha256(ensemble)}
     accuracies = {name: teacher_accuracy(folder, data) for name, folder in predictions.items()}
-    student = replace(student, facts=collect(student, words, data, sources, hashes, accuracies, settings))
+    facts = collect(student, words, data, sources, hashes, accuracies, settings)
+    if params.profile:
+        facts[FACT] = profile.collect(student, data).fact()
+    student = replace(student, facts=facts)
     measured = {
         "_before": scores(labels, before.predict_proba(texts), thresholds=before.thresholds),
         "": student.facts["metrics"]["validation"],

@@ -11,3 +11,4 @@ class ExportParams(Section):
     section: ClassVar[str] = "export"
 
     keep_vocabulary: bool = False
+    profile: bool = True

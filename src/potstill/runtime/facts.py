@@ -9,6 +9,8 @@
     teachers   accuracies, numbers between 0 and 1 by the name of the teacher
     untested_teachers  names of teachers whose accuracy is not known, a list of strings
     words      the entries of the vocabulary, one a line
+    profile    what the validation texts look like to the student, see docs/format.md; checked when it is used, in
+               `runtime.profile`
 
 All are optional, but `metrics` requires `version`, `rows`, `sha256` and `teachers`, which `potstill inspect` prints
 next to them. Other keys are allowed and not checked.
