@@ -1,7 +1,7 @@
 .DEFAULT_GOAL := help
 .PHONY: help setup there coverage docs repro queue compare qr verify push pull test test-faults fuzz browser servers quick audit check \
 	offline fresh format show lock clean benchmark-board benchmark-classes benchmark-debian benchmark-emotion benchmark-glue benchmark-settings \
-	benchmark-label benchmark-scale benchmark-reruns benchmark-speed benchmark-teacher
+	benchmark-label benchmark-scale benchmark-reruns benchmark-speed benchmark-teacher benchmark-drift
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -138,6 +138,9 @@ benchmark-classes: setup ## measure time and memory of every stage for 10, 100 a
 
 benchmark-debian: setup ## benchmark 52 classes, and multi-label: descriptions of Debian packages
 	python benchmarks/debian.py
+
+benchmark-drift: setup ## measure false alarms of drift, and what it finds, in what benchmark-board left on this machine
+	python benchmarks/trust/drift.py $(if $(TASKS),--tasks $(TASKS))
 
 benchmark-emotion: setup ## repeat the experiment of Wasserblat 2021 on the Emotion tweets in DATA
 	python benchmarks/emotion.py --data $(DATA)

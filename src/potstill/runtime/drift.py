@@ -93,7 +93,7 @@ class Drift:
         yield f"accuracy    {self.expected_accuracy:.1%} expected, {self.validation_accuracy:.1%} on validation"
         if self.unknown_words:
             named = ", ".join(f"{word} ({count:,})" for word, count in self.unknown_words)
-            yield f"unknown     {named}"
+            yield f"unknown words, and texts that have them: {named}"
 
 
 def _most_changed(change: Change) -> str:
@@ -128,8 +128,8 @@ def drift(
     profile = Profile.of(student)
     if profile is None:
         raise PotstillError(
-            "the model file has no profile of its validation texts to compare with. "
-            "Run the stage `export` again with `export.profile: true`."
+            "profile: the model file has none of its validation texts, to compare with. "
+            "Export the model again with `export.profile: true`."
         )
     tally = Tally(student)
     for batch in batches:
@@ -137,7 +137,7 @@ def drift(
             tally.add(batch[start : start + _BATCH])
     texts = int(tally.counts["length"].sum())
     if not texts:
-        raise PotstillError("there are no texts to compare. Give at least one.")
+        raise PotstillError("texts: there are none to compare. Give at least one.")
     return compare(
         profile, tally.counts, traits(student), alpha, min_effect, tally.unknown_words.most_common(SHOWN_WORDS)
     )

@@ -7,6 +7,7 @@ compares it with the counts of other texts.
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -33,18 +34,21 @@ def traits(student: Classifier) -> dict[str, list[str]]:
     `length` (words), `unknown` (share of words that are not in the vocabulary as a whole), `confidence`, `class` (the
     most probable), and in a multi-label task `labels` (their number).
     """
+    shares = [f"{start:.0%} to {end:.0%}" for start, end in pairwise((*UNKNOWN_SHARES, 1))]
+    confidences = [f"{start:g} to {end:g}" for start, end in pairwise(CONFIDENCES)]
     found = {
-        "length": _names(LENGTHS, "{:,}"),
-        "unknown": ["0%", *(f"to {end:.0%}" for end in (*UNKNOWN_SHARES[1:], 1))],
-        "confidence": _names(CONFIDENCES, "{:.4g}"),
+        "length": _numbers(LENGTHS),
+        "unknown": [f"{UNKNOWN_SHARES[0]:.0%}", *shares],
+        "confidence": [f"below {CONFIDENCES[0]:g}", *confidences, f"{CONFIDENCES[-1]:g} or more"],
         "class": list(student.labels),
     }
-    return found if student.thresholds is None else found | {"labels": _names(NUMBERS_OF_LABELS, "{}")}
+    return found if student.thresholds is None else found | {"labels": _numbers(NUMBERS_OF_LABELS)}
 
 
-def _names(starts: Sequence[float], form: str) -> list[str]:
-    first = "0" if starts[0] == 1 else f"below {form.format(starts[0])}"
-    return [first, *(f"from {form.format(start)}" for start in starts)]
+def _numbers(starts: Sequence[int]) -> list[str]:
+    """Return the names of bins of integers, the first of which is 0."""
+    ranges = [f"{start}" if end == start + 1 else f"{start} to {end - 1}" for start, end in pairwise(starts)]
+    return ["0", *ranges, f"{starts[-1]} or more"]
 
 
 class Answers(NamedTuple):
@@ -138,8 +142,8 @@ class Profile:
             if same and profile.correct <= profile.texts > 0:
                 return profile
         raise PotstillError(
-            "the model's `profile` cannot be read (it is damaged, or of a later version of potstill). "
-            "Update potstill, or run the stage `export` again."
+            "profile: that of the model file cannot be read (it is damaged, or of a later version of potstill). "
+            "Update potstill, or export the model again."
         )
 
 
