@@ -21,6 +21,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+import tables
 from board import TASKS
 from runs import WORK, Row
 from trust import rows as results
@@ -298,6 +299,7 @@ def main() -> None:
             rng = np.random.default_rng(number)
             found += [*false_alarms(loaded, rng), *shifts(loaded, rng)]
     results.write(found)
+    tables.drift(found, results.RESULTS.parent)
 
 
 if __name__ == "__main__":

@@ -49,7 +49,7 @@ def test_the_page_shows_each_bin_and_no_text(profiled, capsys):
     html = profiled.parent / "drift.html"
     call(capsys, "drift", profiled, write(profiled.parent / "a.txt", OTHERS), "-o", html)
     text = html.read_text("utf-8")
-    assert re.search("<h1 class=\"drift\">Drift in length, unknown", text)
+    assert re.search('<h1 class="drift">Drift in length, unknown', text)
     assert text.count('<div class="bar now"') == text.count('<div class="bar"') > 8
     assert "unheard (50)" in text
     assert OTHERS[0] not in text
@@ -68,6 +68,8 @@ def test_wrong_use_is_refused(profiled, model):
     assert "profile: the model file has none" in refused("drift", model, texts)
     assert "--output: must be a file" in refused("drift", profiled, texts, "-o", "-")
     assert "texts: there are none" in refused("drift", profiled, write(profiled.parent / "none.txt", []))
-    assert "(found: 'id', 'text')" in refused("drift", profiled, write(profiled.parent / "a.csv", OTHERS), "--text", "body")
+    assert "(found: 'id', 'text')" in refused(
+        "drift", profiled, write(profiled.parent / "a.csv", OTHERS), "--text", "body"
+    )
     with pytest.raises(SystemExit):
         cli.execute(["drift", str(profiled), str(texts), "--alpha", "0"])

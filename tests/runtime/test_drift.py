@@ -98,7 +98,7 @@ def test_what_cannot_be_compared_is_refused(texts, arguments, says):
 
 
 def test_a_file_without_a_profile_says_what_to_do():
-    with pytest.raises(PotstillError, match="export.profile: true"):
+    with pytest.raises(PotstillError, match=r"`export\.profile: true`"):
         student("mlp").drift(["a"])
 
 

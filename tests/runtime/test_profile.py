@@ -77,7 +77,7 @@ def test_a_forged_profile_is_refused(change):
     fact = Profile(tally.counts, 2).fact()
     assert Profile.of(dataclasses.replace(made, facts={profile.FACT: fact}))
     for forged in (fact | change, [], 1, "", {}):
-        with pytest.raises(PotstillError, match="^profile: that of the model file cannot be read"):
+        with pytest.raises(PotstillError, match=r"^profile: that of the model file cannot be read"):
             Profile.of(dataclasses.replace(made, facts={profile.FACT: forged}))
     assert Profile.of(made) is None
 
