@@ -163,6 +163,7 @@ benchmark-speed: setup ## compare texts per second with fastText, model2vec and 
 
 benchmark-trust: setup ## measure how often promises on students are kept, on what benchmark-board left on this machine
 	python benchmarks/trust/guarantee.py
+	python benchmarks/trust/drift.py
 
 benchmark-teacher: setup ## compare fine-tuning speed with the stock Trainer, on the train file in DATA
 	python benchmarks/teacher.py --data $(DATA)

@@ -557,3 +557,39 @@ def _draw_board(tasks: dict[str, dict[str, Rows]], path: Path) -> None:
         axes.set_xlabel("size of the model file")
         axes.grid(axis="y")
         figure.legend(loc="center left", bbox_to_anchor=(0.73, 0.5))
+
+
+def drift(rows: Rows, folder: Path) -> None:
+    """Write the tables of false alarms and of what drift is found, and of the errors of the expected accuracy."""
+    alarms: dict[str, dict[str, list[dict[str, Any]]]] = {}
+    errors: dict[str, dict[str, list[dict[str, Any]]]] = {}
+    for row in rows:
+        kind, _, what = row["what"].partition(": ")
+        if kind in ("drift", "expected accuracy"):
+            found = alarms if kind == "drift" else errors
+            found.setdefault(what, {}).setdefault(row["model"], []).append(row)
+    models = {"student": "chosen students", "hard": "tables"}
+    columns = {f"{name}, %": "---:" for name in models.values()}
+    lines = [[what, *(_over_tasks(of.get(model, [])) for model in models)] for what, of in alarms.items()]
+    text = markdown({"share of samples that show drift: mean of the tasks (range)": "---", **columns}, lines)
+    keys = {
+        "held": "expected accuracy", "error_bins": "by bins of confidence", "error_difference": "by mean confidence",
+        "error_validation": "validation accuracy",
+    }  # fmt: skip
+    lines = [
+        [
+            f"{what}, {models[model]}",
+            *(f"{100 * statistics.fmean(row[key] for row in found):.1f}" for key in ("bias", *keys)),
+        ]
+        for what, of in errors.items()
+        for model, found in of.items()
+    ]
+    headings = {"mean over the tasks, in points": "---", "too high by": "---:"}
+    headings |= {f"error, {name}": "---:" for name in keys.values()}
+    publish(folder / "drift.md", "drift", f"{text}\n{markdown(headings, lines)}")
+
+
+def _over_tasks(rows: list[dict[str, Any]]) -> str:
+    """Return the mean and the range of what was measured for each task, in percent."""
+    shares = [100 * row["held"] for row in rows]
+    return f"{statistics.fmean(shares):.1f} ({min(shares):.1f}–{max(shares):.1f})" if shares else ""

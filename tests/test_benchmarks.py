@@ -358,6 +358,18 @@ def test_settings_of_rungs_are_compared_in_what_the_board_left(call, checkout, o
     assert (checkout / "benchmarks/board/settings.json").read_text() == content
 
 
+def test_drift_is_measured_in_what_the_board_left(call, checkout, origin):
+    for task in ("trec", "cola"):
+        for part in ("data", "models"):
+            shutil.copytree(origin / part, checkout / f"benchmarks/.work/board-{task}" / part, dirs_exist_ok=True)
+    changes = "trust.drift.REDRAWS = trust.drift.STREAMS = trust.drift.MIXES = 2"
+    call("trust.drift", "--tasks", "trec", "cola", changes=changes)
+    rows = json.loads((checkout / "benchmarks/trust/results.json").read_text())
+    alarms = [row for row in rows if row["what"] == "drift: false alarms"]
+    assert [(row["task"], row["draws"]) for row in alarms if row["model"] == "student"] == [("trec", 2), ("cola", 2)]
+    assert "| false alarms | " in (checkout / "docs/results.md").read_text()
+
+
 def test_speed_times_students_peers_and_the_service(call, peers, origin, emotions):
     changes = f"""
     speed.Clone.fetch = lambda self, setting, path, target: Path({str(origin / "models/teacher/minilm")!r})

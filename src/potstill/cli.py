@@ -17,6 +17,7 @@ from potstill.terminal import Parser, suggestion
 MODEL_COMMANDS = {
     "predict": "Classify the texts of a file or of standard input.",
     "inspect": "Describe a model: its classes, size, origin and scores.",
+    "drift": "Say whether texts differ from those that a model was validated on.",
     "explain": "Show how much each word of a text contributes to its prediction.",
     "page": "Write an HTML page that classifies text in the browser, without a server.",
     "serve": "Serve predictions over HTTP: /predict, /model, /healthz, /metrics, /docs, and a page at /.",

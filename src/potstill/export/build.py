@@ -14,13 +14,15 @@ from potstill.data import transfer
 from potstill.data.dataset import Dataset
 from potstill.evaluate.metrics.scores import scores
 from potstill.evaluate.metrics.thresholds import fit_thresholds
-from potstill.export import calibrate, to_onnx
+from potstill.export import calibrate, profile, to_onnx
 from potstill.export.card import ONNX, card
 from potstill.export.facts import collect
 from potstill.export.guarantee import guarantee
 from potstill.export.params import ExportParams, GuaranteeParams
-from potstill.runtime.guarantee import FACT, Guarantee
+from potstill.runtime.guarantee import FACT as GUARANTEE
+from potstill.runtime.guarantee import Guarantee
 from potstill.runtime.model import FILE, WORDS, Student
+from potstill.runtime.profile import FACT as PROFILE
 from potstill.runtime.tokenizer import Fingerprints
 from potstill.scoring.ensemble import average
 from potstill.student.params import PARAMS, DistilParams
@@ -90,7 +92,9 @@ def build(
     accuracies = {name: teacher_accuracy(folder, data) for name, folder in predictions.items()}
     facts = collect(student, words, data, sources, hashes, accuracies, settings)
     if params.guarantee:
-        facts[FACT] = guaranteed(student, data, list(predictions.values()), params.guarantee).to_fact()
+        facts[GUARANTEE] = guaranteed(student, data, list(predictions.values()), params.guarantee).to_fact()
+    if params.profile:
+        facts[PROFILE] = profile.collect(student, data).fact()
     student = replace(student, facts=facts)
     measured = {
         "_before": scores(labels, before.predict_proba(texts), thresholds=before.thresholds),

@@ -41,3 +41,4 @@ class ExportParams(Section):
 
     keep_vocabulary: bool = False
     guarantee: GuaranteeParams | None = None
+    profile: bool = True

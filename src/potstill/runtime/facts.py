@@ -13,6 +13,8 @@
                and `confidence` (above 0, below 1), `per_class` (true or false), `thresholds` (a number between 0 and 1,
                or null, for each class), `rows` (as above), `answered` (between 0 and 1), and optionally `test`: an
                object of `rows`, `answered`, and `kept` (between 0 and 1, or null)
+    profile    what the validation texts look like to the student, see docs/format.md; checked when it is used, in
+               `runtime.profile`
 
 All are optional, but `metrics` requires `version`, `rows`, `sha256` and `teachers`, which `potstill inspect` prints
 next to them. Other keys are allowed and not checked.

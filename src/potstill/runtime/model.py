@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,7 +21,10 @@ from potstill.runtime.fast import Output
 from potstill.runtime.file import Contents, FormatError
 from potstill.runtime.guarantee import Guarantee
 from potstill.runtime.networks import ARCHITECTURES
-from potstill.runtime.tokenizer import Encoded, Words
+from potstill.runtime.tokenizer import UNKNOWN, Encoded, Words
+
+if TYPE_CHECKING:
+    from potstill.runtime.drift import Drift
 
 FILE = "student.pot"  # in the folders of `student` and `export`
 # Also in the folder of `student`: the entries of the vocabulary, absent from files with fingerprints, and the weights
@@ -136,6 +139,28 @@ class Classifier:
         """Return calibrated logits of encoded texts, float32 of shape (texts, classes)."""
         raise NotImplementedError
 
+    def knows(self, words: Iterable[str]) -> list[bool]:
+        """Return whether each word, in lower case, is in the vocabulary as a whole."""
+        raise NotImplementedError
+
+    def drift(self, texts: Any, alpha: float = 0.01, min_effect: float = 0.05) -> "Drift":
+        """Compare texts with the validation texts, whose profile the file holds.
+
+        Args:
+            texts: the texts; they are not kept.
+            alpha: the false-alarm rate, 0.0001 to 0.5.
+            min_effect: the least share of texts in other bins that counts as drift, 0 to 1.
+
+        Returns:
+            What differs; `print` shows it as a table.
+
+        Raises:
+            PotstillError: the file has no profile, there are no texts, or an argument is out of range.
+        """
+        from potstill.runtime.drift import drift
+
+        return drift(self, [as_texts(texts)], alpha, min_effect)
+
     def _score(self, texts: Any, output: Output) -> np.ndarray:
         logits = self.logits(self.encode(map(_checked, _sequence(texts), count())))
         if output == Output.CLASSES:
@@ -242,6 +267,10 @@ class Student(Classifier, Contents):
     def encode(self, texts: Iterable[str]) -> Encoded:
         """Encode texts as ids: the rows of the embedding table."""
         return self.vocabulary.encode(texts)
+
+    def knows(self, words: Iterable[str]) -> list[bool]:
+        """Return whether each word, in lower case, is in the vocabulary as a whole."""
+        return [self.vocabulary.row(word) != UNKNOWN for word in words]
 
     def logits(self, texts: Encoded) -> np.ndarray:
         """Return calibrated logits of encoded texts by numpy, float32 of shape (texts, classes)."""

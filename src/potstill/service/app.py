@@ -54,7 +54,7 @@ def create(
     except (ValueError, RecursionError) as error:
         message = f"the model's facts cannot be written as JSON ({error}). Export the student again."
         raise PotstillError(message) from None
-    metrics = Metrics(PATHS, student.labels)
+    metrics = Metrics(PATHS, student)
     # The documentation pages of FastAPI load scripts from other hosts; `docs` has one that does not.
     app = FastAPI(title="potstill", version=potstill.__version__, docs_url=None, redoc_url=None)
     app.state.metrics = metrics

@@ -9,6 +9,7 @@ from potstill.core.labels import predict_labels
 from potstill.readers.request import Batch
 from potstill.runtime.guarantee import Guarantee
 from potstill.runtime.model import Classifier
+from potstill.runtime.profile import Answers
 from potstill.service.metrics import Metrics
 from potstill.terminal import escaped
 
@@ -110,6 +111,7 @@ class Predictor:
             label = labels[ids[0]] if row[0] >= limits[ids[0]] else None
             predictions.append(Prediction(label=label, probability=round(row[0], DIGITS), probabilities=probabilities))
         self.metrics.count_texts(np.bincount(best.ids[:, 0], minlength=len(labels)))
+        self.metrics.watch(texts, Answers(best.ids[:, 0], best.probabilities[:, 0]))
         return predictions
 
     def _multi_label(self, texts: list[str], top_k: int | None) -> list[Labels]:
@@ -126,6 +128,7 @@ class Predictor:
             probabilities = {labels[i]: round(float(row[i]), DIGITS) for i in order[:top_k]}
             predictions.append(Labels(labels=[labels[i] for i in order if is_chosen[i]], probabilities=probabilities))
         self.metrics.count_texts(chosen.sum(0))
+        self.metrics.watch(texts, Answers.of(scores, chosen))
         return predictions
 
 

@@ -16,6 +16,7 @@ from fastapi import FastAPI
 
 from potstill.core.errors import PotstillError, visible
 from potstill.service.connection import ACCEPTED_AT_ONCE, Connection, Limits, allowed_connections
+from potstill.service.drift import WORKERS
 from potstill.service.metrics import SHARED_FOLDER
 from potstill.service.middleware import ACCESS
 from potstill.service.workers import supervise
@@ -93,7 +94,7 @@ def run(
         return
     del app
     with TemporaryDirectory(prefix="potstill-") as folder:
-        os.environ[SHARED_FOLDER] = folder
+        os.environ |= {SHARED_FOLDER: folder, WORKERS: str(workers)}
         stopped_by = supervise(serve, workers)
     signal.raise_signal(stopped_by)
 

@@ -48,6 +48,10 @@ class Transformer(Classifier, Contents):
         """Encode texts as ids: the rows of the embedding table."""
         return self.tokenizer.encode(texts)
 
+    def knows(self, words: Iterable[str]) -> list[bool]:
+        """Return whether each word, in lower case, is in the vocabulary as a whole."""
+        return self.tokenizer.knows(words)
+
     @cached_property
     def _session(self) -> onnxruntime.InferenceSession:
         options = onnxruntime.SessionOptions()

@@ -73,6 +73,14 @@ class Tokenizer:
                 starts.append(starts[-1] + len(found))
         return Encoded(np.frombuffer(ids, dtype), np.frombuffer(starts, np.int64))
 
+    def knows(self, words: Iterable[str]) -> list[bool]:
+        """Return whether each word is one token, and not the unknown one."""
+        model = self.spec["model"]
+        unknown = model["unk_id"] if "unk_id" in model else self._library.token_to_id(model["unk_token"] or "")
+        chunk = [word[: MAX_TOKEN + 1] for word in words]  # no token is longer
+        found = self._library.encode_batch_fast(chunk, add_special_tokens=False)
+        return [len(encoding.ids) == 1 and encoding.ids[0] != unknown for encoding in found]
+
     def check(self, size: int) -> None:
         """Check a tokenizer from a file, with so many rows in the embedding table.
 
