@@ -24,6 +24,7 @@ from potstill.export import to_onnx
 from potstill.prepare import demo
 from potstill.teacher.params import TeacherParams
 from potstill.terminal import Parser
+from tests.profiles import with_profile
 from tests.project import ENVIRONMENT, ROOT, free, kill
 from tests.settings import TEACHER
 from tests.students import KINDS, ODD, promising, student
@@ -126,7 +127,7 @@ def test_presets_are_valid():
 @pytest.fixture
 def shell(tmp_path):
     """Run a line of the shell in a folder that has what the pages name, where `potstill` is this checkout's."""
-    made = promising(student("bigru"), TEXTS)
+    made = with_profile(TEXTS, promising(student("bigru"), TEXTS))
     (tmp_path / "models/export").mkdir(parents=True)
     made.save(tmp_path / "models/export/student.pot")
     (tmp_path / "texts.txt").write_text("".join(f"{text}\n" for text in TEXTS))

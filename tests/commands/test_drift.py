@@ -7,7 +7,7 @@ import pytest
 
 from potstill import cli
 from tests.command import call, refused, write
-from tests.runtime.test_drift import IN_DOMAIN, with_profile
+from tests.profiles import IN_DOMAIN, with_profile
 from tests.students import multi_label_student
 
 OTHERS = ["unheard <b>words</b> only, in a longer text"] * 50

@@ -1,24 +1,14 @@
 """The tests of drift: they find it, and rarely where there is none."""
 
-import dataclasses
-
 import numpy as np
 import pytest
 
 from potstill.core.errors import PotstillError
 from potstill.runtime import drift
 from potstill.runtime.martingale import Martingale
-from potstill.runtime.profile import FACT, Profile, Tally
+from potstill.runtime.profile import Profile
+from tests.profiles import IN_DOMAIN, with_profile
 from tests.students import student
-
-IN_DOMAIN = ["the ab not good", "ab ab", "ça va the", "not good", "the a ab ! ?"]
-
-
-def with_profile(texts, made=None):
-    made = made or student("mlp")
-    tally = Tally(made)
-    tally.add(texts)
-    return dataclasses.replace(made, facts={FACT: Profile(tally.counts, len(texts) // 2).fact()})
 
 
 def draw(shares, size, rng):

@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry
 
 from potstill.runtime.profile import FACT, Answers, Profile
 from potstill.service.drift import SAMPLE, WORKERS, Monitor
-from tests.runtime.test_drift import IN_DOMAIN, with_profile
+from tests.profiles import IN_DOMAIN, with_profile
 from tests.serving import call, made
 from tests.students import multi_label_student, student
 
