@@ -161,9 +161,11 @@ benchmark-reruns: there ## count how often stages would have run again under the
 benchmark-speed: setup ## compare texts per second with fastText, model2vec and others, on the Emotion tweets in DATA
 	python benchmarks/speed.py --data $(DATA)
 
+benchmark-trust: DATA = ../shared/data
 benchmark-trust: setup ## measure how often promises on students are kept, on what benchmark-board left on this machine
 	python benchmarks/trust/guarantee.py
 	python benchmarks/trust/drift.py
+	python benchmarks/trust/scope.py --data $(DATA)
 
 benchmark-teacher: setup ## compare fine-tuning speed with the stock Trainer, on the train file in DATA
 	python benchmarks/teacher.py --data $(DATA)

@@ -40,7 +40,7 @@ def with_facts(**changes):
 
 
 def without_fact(name):
-    return with_json(json.dumps({"words": "a\nb", **{key: value for key, value in fuzz.FACTS.items() if key != name}}))
+    return with_json(json.dumps({"words": "a\nb", **without(fuzz.FACTS, name)}))
 
 
 def with_header(**changes):
@@ -67,7 +67,11 @@ def with_threshold(value):
     return written(ones_student(thresholds=[value, 0.5]))
 
 
-METRICS = fuzz.FACTS["metrics"]
+def without(values, name):
+    return {key: value for key, value in values.items() if key != name}
+
+
+METRICS, SCOPE = fuzz.FACTS["metrics"], fuzz.FACTS["scope"]
 
 GUARANTEE = {
     "kind": "accuracy",
@@ -171,6 +175,14 @@ FORGED = {
     "digests that are a list": with_facts(sha256=[]),
     "a digest that is a number": with_facts(sha256={"prepared": 1}),
     "a teacher's accuracy that is null": with_facts(teachers={"minilm": None}),
+    "a scope that is a number": with_facts(scope=1),
+    "a scope without a threshold": with_facts(scope=without(SCOPE, "threshold")),
+    "a scope without its texts": with_facts(scope=without(SCOPE, "texts")),
+    "a threshold that is a string": with_facts(scope={**SCOPE, "threshold": "0"}),
+    "a threshold that is true": with_facts(scope={**SCOPE, "threshold": True}),
+    "false alarms above 1": with_facts(scope={**SCOPE, "false_alarms": 1.5}),
+    "false alarms below 0": with_facts(scope={**SCOPE, "false_alarms_high": -0.1}),
+    "a scope with a list": with_facts(scope={**SCOPE, "test": [0.1]}),
     "a version that is a number": with_facts(version=9),
     "parameters that are a string": with_facts(params="none"),
     "a guarantee that is a list": with_facts(guarantee=[GUARANTEE]),

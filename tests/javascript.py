@@ -19,7 +19,7 @@ for (const file of files) {
     const student = await load(new Uint8Array(readFileSync(file)));
     const some = texts.filter((text) => text.length < below);
     const explained = some.map((text) => student.explain(text, label ?? undefined));
-    out.push([texts.map(student.predict), explained, student.labels]);
+    out.push([texts.map(student.predict), explained, student.labels, texts.map(student.inScope)]);
   } catch (error) {
     out.push(error.message);
   }
@@ -30,6 +30,16 @@ console.log(JSON.stringify(out));
 
 def predict(folder, files, texts, label=None, below=1000):
     """Return per model file the predictions, explanations of the texts shorter than `below`, and the labels."""
+    return [answer if isinstance(answer, str) else answer[:3] for answer in answers(folder, files, texts, label, below)]
+
+
+def in_scope(folder, files, texts):
+    """Return per model file which texts are in scope."""
+    return [answer[3] for answer in answers(folder, files, texts, below=0)]
+
+
+def answers(folder, files, texts, label=None, below=1000):
+    """Return per model file a list of all that the program computes, or its message."""
     if not (node := shutil.which("node")):
         pytest.skip("Node.js is missing")
     program = folder / "program.mjs"

@@ -368,6 +368,11 @@ def test_drift_is_measured_in_what_the_board_left(call, checkout, origin):
     alarms = [row for row in rows if row["what"] == "drift: false alarms"]
     assert [(row["task"], row["draws"]) for row in alarms if row["model"] == "student"] == [("trec", 2), ("cola", 2)]
     assert "| false alarms | " in (checkout / "docs/results.md").read_text()
+    call("trust.scope", "--tasks", "trec", "cola", "--data", checkout, changes="trust.scope.DRAWS = 2")
+    rows = json.loads((checkout / "benchmarks/trust/results.json").read_text())
+    mean = [row for row in rows if row["what"] == "scope: mean false alarms of 5%"]
+    assert [(row["task"], row["draws"]) for row in mean] == [("trec", 2), ("cola", 2)]
+    assert [row for row in rows if row["what"] == "drift: false alarms"] == alarms
 
 
 def test_speed_times_students_peers_and_the_service(call, peers, origin, emotions):

@@ -26,6 +26,7 @@ from potstill.teacher.params import TeacherParams
 from potstill.terminal import Parser
 from tests.profiles import with_profile
 from tests.project import ENVIRONMENT, ROOT, free, kill
+from tests.scopes import scoped
 from tests.settings import TEACHER
 from tests.students import KINDS, ODD, promising, student
 from tests.teachers import make_teacher
@@ -221,6 +222,16 @@ def folder(tmp_path):
     (tmp_path / "models/export").mkdir(parents=True)
     (tmp_path / "models/export/model.onnx").write_bytes(to_onnx.build(made).SerializeToString())
     return tmp_path, made
+
+
+def test_texts_out_of_scope_are_named(tmp_path, monkeypatch, capsys):
+    made = scoped(student("bigru"))
+    (tmp_path / "models/export").mkdir(parents=True)
+    made.save(tmp_path / "models/export/student.pot")
+    monkeypatch.chdir(tmp_path)
+    exec(example("scope.py"), found := {})
+    lines, inside = capsys.readouterr().out.splitlines(), made.in_scope(found["texts"])
+    assert [line.startswith("none of these ") for line in lines] == (~inside).tolist()
 
 
 @pytest.mark.parametrize("kind", ["fingerprints", "subwords"])

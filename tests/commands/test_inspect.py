@@ -11,6 +11,7 @@ from potstill.commands import inspect
 from potstill.runtime.model import Student
 from potstill.terminal import as_json
 from tests.command import ODD_LABELS, call
+from tests.scopes import scoped
 from tests.students import ENTRIES, KINDS, PIECES, promising, student
 
 
@@ -33,6 +34,17 @@ def test_what_a_file_says(model, capsys):
         for word, gain in words.items():
             found = np.log(made.predict_proba([word, "unheard"])[:, made.labels.index(label)])
             assert " " in word or gain == pytest.approx(found[0] - found[1], abs=1e-4)
+
+
+def test_it_says_which_texts_are_out_of_scope(tmp_path, capsys):
+    made = scoped(student("mlp"))
+    made.save(tmp_path / "a.pot")
+    [line] = [line for line in call(capsys, "inspect", tmp_path / "a.pot").splitlines() if line.startswith("no class")]
+    assert line == (
+        f"no class    texts with an energy score below {made.facts['scope']['threshold']:g}; "
+        "false alarms 1.0% on average (at most 2.0% with 95% confidence, from 100 validation texts)"
+    )
+    assert json.loads(call(capsys, "inspect", tmp_path / "a.pot", "--json"))["scope"] == made.facts["scope"]
 
 
 def test_pieces_are_counted(tmp_path, capsys):

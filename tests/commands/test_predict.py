@@ -21,7 +21,9 @@ from potstill.readers import read
 from potstill.runtime.model import Student
 from potstill.scoring import model as teachers
 from tests.command import ODD_LABELS, TEXTS, answers, call, records, refused, run, write
-from tests.students import promising, student
+from tests.scopes import TEXTS as SCOPED
+from tests.scopes import scoped
+from tests.students import multi_label_student, promising, student
 from tests.tables import write_frame
 from tests.teachers import make_teacher
 
@@ -45,6 +47,33 @@ def test_any_table_in_any_table_out(model, source, target, tmp_path, capsys, mon
     expected = Student.load(model)
     assert labels == expected.predict(texts).tolist()
     np.testing.assert_allclose(probabilities, expected.predict_proba(texts).max(1), atol=1e-6)
+
+
+@pytest.mark.parametrize("multi_label", [False, True], ids=["one label", "multi-label"])
+@pytest.mark.parametrize("target", ["b.jsonl", "b.csv", "b.parquet"])
+def test_texts_out_of_scope_are_marked(multi_label, target, tmp_path, capsys):
+    made = scoped((multi_label_student if multi_label else student)("mlp"))
+    made.save(tmp_path / "a.pot")
+    texts = [text for text in SCOPED if text.isprintable() and text.strip()]
+    source = write(tmp_path / "a.csv", texts)
+    call(capsys, "predict", tmp_path / "a.pot", source, "--scope", "-o", tmp_path / target)
+    rows = records(tmp_path / target)
+    found = made.in_scope(texts)
+    assert [str(row["in_scope"]).lower() for row in rows] == [str(inside).lower() for inside in found.tolist()]
+    assert len(set(found)) == 2
+    call(capsys, "predict", tmp_path / "a.pot", source, "-o", tmp_path / target)
+    name = "labels" if multi_label else "label"
+    assert [row[name] for row in records(tmp_path / target)] == [row[name] for row in rows]
+    assert "in_scope" not in records(tmp_path / target)[0]
+
+
+def test_a_column_about_the_scope_requires_a_threshold_and_a_table(model, tmp_path, capsys):
+    source = write(tmp_path / "a.txt", TEXTS)
+    message = refused("predict", model, source, "--scope")
+    assert "no threshold for texts that are out of scope" in message
+    message = refused("predict", model, source, "--scope", "-o", tmp_path / "b.txt")
+    assert message == "--scope: a text file has labels only. Write jsonl, csv or parquet."
+    assert not (tmp_path / "b.txt").exists()
 
 
 def test_labels_alone(model, tmp_path, capsys):

@@ -58,7 +58,7 @@ def test_all_stages_run(project, classes):
     assert len(student.classes_) == classes
     assert (student.predict(texts) == [f"class {i}" for i in range(classes)]).mean() > 0.9
     session = onnxruntime.InferenceSession(paths.EXPORT / "model.onnx")
-    labels, probabilities = session.run(None, {"text": np.array(texts, object)})
+    labels, probabilities = session.run(["label", "probabilities"], {"text": np.array(texts, object)})
     np.testing.assert_allclose(probabilities, student.predict_proba(texts), atol=1e-5)
     assert labels.tolist() == student.predict(texts).tolist()
     assert f"{classes} classes" in (paths.EXPORT / "README.md").read_text()
@@ -97,7 +97,7 @@ def test_all_stages_run_with_a_thousand_classes(tmp_path, monkeypatch):
     assert student.labels == sorted(names)
     session = onnxruntime.InferenceSession(paths.EXPORT / "model.onnx")
     asked = tables["test"]["text"].tolist()[:50]
-    labels, probabilities = session.run(None, {"text": np.array(asked, object)})
+    labels, probabilities = session.run(["label", "probabilities"], {"text": np.array(asked, object)})
     np.testing.assert_allclose(probabilities, student.predict_proba(asked), atol=1e-5)
     assert labels.tolist() == student.predict(asked).tolist()
     # What people read stays short; the rest is in tables.

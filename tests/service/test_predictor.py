@@ -6,8 +6,10 @@ import json
 import pytest
 
 from potstill.service import predictor
+from tests.scopes import TEXTS as SCOPED
+from tests.scopes import scoped
 from tests.serving import TEXTS, call, made
-from tests.students import promising, student
+from tests.students import multi_label_student, promising, student
 
 pytestmark = pytest.mark.slow
 
@@ -48,3 +50,14 @@ def test_the_service_abstains_if_it_is_to():
 def test_a_batch_that_is_allowed_is_answered(monkeypatch):
     monkeypatch.setattr(predictor, "PROBABILITIES", 12)
     assert call(made(student("bigru"), {}), "/predict", json.dumps({"texts": ["a"] * 100}).encode())[0] == 200
+
+
+@pytest.mark.parametrize("made_student", [student("mlp"), multi_label_student("mlp")], ids=["one label", "multi-label"])
+def test_it_says_which_texts_are_in_scope(made_student):
+    texts = [text for text in SCOPED if text.isprintable() and len(text) < 100]
+    body, known = json.dumps({"texts": texts}).encode(), scoped(made_student)
+    status, content = call(made(known, {}, max_batch=100), "/predict", body)
+    assert status == 200
+    predictions = json.loads(content)["predictions"]
+    assert [answer.pop("in_scope") for answer in predictions] == known.in_scope(texts).tolist()
+    assert json.loads(call(made(made_student, {}, max_batch=100), "/predict", body)[1])["predictions"] == predictions

@@ -14,14 +14,15 @@ from potstill.runtime.model import Student
 from potstill.runtime.networks import ARCHITECTURES
 from potstill.runtime.tokenizer import Fingerprints, Vocabulary, Words
 from tests.forged import FORGED, GUARANTEE, METRICS, limits, ones_student, with_facts, with_header, without_fact
-from tests.javascript import SCRIPT
+from tests.javascript import SCRIPT, in_scope
+from tests.scopes import TEXTS, scoped
 from tests.students import KINDS, ODD, multi_label_student, promising, student
 from tests.torch_students import SHORT_TEXTS, student_and_network
 from tools import fuzz
 
 
 def test_it_is_small():
-    assert SCRIPT.stat().st_size <= 15_400
+    assert SCRIPT.stat().st_size <= 16_000
 
 
 def compare(javascript, made, texts, folder):
@@ -151,6 +152,16 @@ def test_a_file_with_facts_is_read(javascript, tmp_path):
     made.save(tmp_path / "a.pot")
     [[answers, _, _]] = javascript([tmp_path / "a.pot"], ["the"])
     np.testing.assert_allclose(answers, made.predict_proba(["the"]), atol=1e-5)
+
+
+def test_it_knows_the_same_texts_as_out_of_scope(tmp_path):
+    made = [*(scoped(student(name)) for name in ARCHITECTURES), scoped(multi_label_student("mlp")), student("mlp")]
+    files = [tmp_path / f"{i}.pot" for i in range(len(made))]
+    for one, file in zip(made, files, strict=True):
+        one.save(file)
+    *found, unknown = in_scope(tmp_path, files, TEXTS)
+    assert found == [one.in_scope(TEXTS).tolist() for one in made[:-1]]
+    assert unknown == [None] * len(TEXTS)
 
 
 @pytest.fixture(scope="module")

@@ -16,10 +16,10 @@ from potstill.runtime.model import Classifier, Student
 
 
 def _classify(
-    student: Classifier, top: int | None, threshold: Threshold | None, texts: pa.Array
+    student: Classifier, top: int | None, threshold: Threshold | None, scope: bool, texts: pa.Array
 ) -> tuple[pa.Table, dict[str, int]]:
     """Return the columns that `bulk.predict.predict` writes for the texts of a shard."""
-    return classify(student, Batch(texts, []), top, threshold).table(), {}
+    return classify(student, Batch(texts, []), top, threshold, scope=scope).table(), {}
 
 
 def predict(
@@ -30,6 +30,7 @@ def predict(
     columns: Sequence[str],
     top: int | None,
     threshold: Threshold | None,
+    scope: bool = False,
     engine: shards.Engine,
     progress: shards.Progress = lambda rows: None,
 ) -> int:
@@ -42,7 +43,7 @@ def predict(
         source: a file, a folder of `.parquet` files, or a pattern with `*`; a path or a URL, as is `folder`.
         folder: where to write the predictions.
         columns: the names of the columns of the text; several are joined, see `readers.request.join`.
-        top, threshold: as in `bulk.predict.predict`.
+        top, threshold, scope: as in `bulk.predict.predict`.
         engine: does the shards.
         progress: called with the number of rows of each finished shard.
 
@@ -67,6 +68,6 @@ def predict(
         sources = [system.unstrip_protocol(path) for path in sorted(found)]
         jobs = shards.plan(sources, columns)
         versions = [system.checksum(path) for path in sorted(found)]
-    fingerprint = files.cache_key(files.sha256(model), sources, versions, columns, top, threshold)
-    task = shards.Task(partial(_classify, Student.load(model), top, threshold), columns, folder, fingerprint)
+    fingerprint = files.cache_key(files.sha256(model), sources, versions, columns, top, threshold, scope)
+    task = shards.Task(partial(_classify, Student.load(model), top, threshold, scope), columns, folder, fingerprint)
     return sum(done["rows"] for done in shards.process(task, jobs, engine, progress))

@@ -18,6 +18,7 @@ from potstill.readers.formats import STANDARD, Format, format_of, parse
 from potstill.readers.open import display_name
 from potstill.readers.read import read
 from potstill.readers.request import BadRows, Batch
+from potstill.runtime import scope as scopes
 from potstill.runtime.model import Classifier, as_list
 
 Threshold = float | Sequence[float]
@@ -39,18 +40,30 @@ def classify(
     threshold: Threshold | None,
     numbered: bool = False,
     fallback: Fallback | None = None,
+    scope: bool = False,
 ) -> TopLabels | LabelSets:
     """Classify a batch; with `numbered`, the row numbers are kept. For the other arguments see `predict`."""
     if student.thresholds is not None:
-        return _label_sets(student, batch, top, threshold, numbered)
-    return top_labels(student, batch, min(top or 1, len(student.labels)), threshold or 0.0, numbered, fallback)
+        return _label_sets(student, batch, top, threshold, numbered, scope)
+    return top_labels(student, batch, min(top or 1, len(student.labels)), threshold or 0.0, numbered, fallback, scope)
+
+
+def _scored(student: Classifier, batch: Batch, scope: bool) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return the probabilities of a batch, and with `scope` whether its texts are in scope."""
+    return scopes.predict(student, batch.texts) if scope else (student.predict_proba(batch.texts), None)
 
 
 def top_labels(
-    student: Classifier, batch: Batch, top: int, threshold: Threshold, numbered: bool, fallback: Fallback | None = None
+    student: Classifier,
+    batch: Batch,
+    top: int,
+    threshold: Threshold,
+    numbered: bool,
+    fallback: Fallback | None = None,
+    scope: bool = False,
 ) -> TopLabels:
     """Classify a batch of single-label texts."""
-    probabilities = student.predict_proba(batch.texts)
+    probabilities, in_scope = _scored(student, batch, scope)
     passed_on = None
     limits = np.broadcast_to(np.asarray(threshold, np.float32), len(student.labels))
     unsure = probabilities.max(1) < limits[probabilities.argmax(1)]
@@ -62,19 +75,19 @@ def top_labels(
     ids = probabilities.argmax(1)[:, None] if top == 1 else np.argsort(-probabilities, axis=1, kind="stable")[:, :top]
     highest = np.take_along_axis(probabilities, ids, axis=1)
     ids[unsure, 0] = -1
-    return TopLabels(student.labels, ids, highest, batch.numbers if numbered else None, passed_on)
+    return TopLabels(student.labels, ids, highest, batch.numbers if numbered else None, passed_on, in_scope)
 
 
 def _label_sets(
-    student: Classifier, batch: Batch, top: int | None, threshold: Threshold | None, numbered: bool
+    student: Classifier, batch: Batch, top: int | None, threshold: Threshold | None, numbered: bool, scope: bool
 ) -> LabelSets:
-    probabilities = student.predict_proba(batch.texts)
+    probabilities, in_scope = _scored(student, batch, scope)
     chosen = predict_labels(probabilities, student.thresholds if threshold is None else threshold)
     order = np.argsort(np.where(chosen, -probabilities, 1), axis=1, kind="stable")[:, :top]
     kept = np.take_along_axis(chosen, order, axis=1)
     probabilities = np.take_along_axis(probabilities, order, axis=1)
     numbers = batch.numbers if numbered else None
-    return LabelSets(student.labels, order[kept], probabilities[kept], kept.sum(1), numbers)
+    return LabelSets(student.labels, order[kept], probabilities[kept], kept.sum(1), numbers, in_scope)
 
 
 class Progress:
@@ -114,6 +127,7 @@ def predict(
     threshold: Threshold | None = None,
     skip_bad: bool = False,
     fallback: Fallback | None = None,
+    scope: bool = False,
     keep: Sequence[Path] = (),
 ) -> Summary:
     """Classify the texts of a file in constant memory.
@@ -131,10 +145,12 @@ def predict(
             threshold of all labels; None for the student's own.
         skip_bad: whether to leave out rows without a text, and number the others.
         fallback: classifies texts below the threshold; for single-label texts only.
+        scope: whether to write which texts are in scope, see `Classifier.in_scope`.
         keep: files that `target` must not overwrite; `source` is always one of them.
 
     Raises:
-        PotstillError: a file cannot be read or written, a row has no text, or a column cannot be carried.
+        PotstillError: a file cannot be read or written, a row has no text, or a column cannot be carried; or the model
+            file does not know which texts are in scope.
     """
     for stream, name in (("input", source), ("output", target)):
         if not name:
@@ -146,6 +162,8 @@ def predict(
         raise PotstillError(
             f"--keep: {display_name(source)} is a text file, which has only `text` (found: {', '.join(carry)})."
         )
+    if writes == "txt" and scope:
+        raise PotstillError("--scope: a text file has labels only. Write jsonl, csv or parquet.")
     carry = list(dict.fromkeys(carry))
     advise = propose.advise(source, reads, dict.fromkeys(texts, "--text"), propose.option)
     skipped = BadRows(0 if skip_bad else None)
@@ -154,7 +172,7 @@ def predict(
     with writer(target, writes, 0 if source == STANDARD else source, *keep) as out, Progress() as progress:
         columns = [*texts, *carry]
         for batch in read(source, reads, columns, skipped, len(texts), as_is=True, advise=advise):
-            predictions = classify(student, batch, top, threshold, skip_bad, fallback)
+            predictions = classify(student, batch, top, threshold, skip_bad, fallback, scope)
             others = [batch.texts] if reads == "txt" and carry else batch.others
             out.write(predictions, dict(zip(carry, others, strict=True)))
             rows += len(batch.numbers)
@@ -163,5 +181,6 @@ def predict(
             progress.update(len(batch.numbers))
         if not rows:
             # The header, if the format has one.
-            out.write(classify(student, Batch([], []), top, threshold, skip_bad), {name: [] for name in carry})
+            none = classify(student, Batch([], []), top, threshold, skip_bad, scope=scope)
+            out.write(none, {name: [] for name in carry})
     return Summary(rows, skipped.count or 0, passed_on)

@@ -29,6 +29,7 @@ class TopLabels:
         probabilities: float32 (texts, k).
         numbers: the row numbers of the texts; None to write none.
         passed_on: bool (texts,): whether the fallback classified the text; None without a fallback.
+        in_scope: bool (texts,): whether the text is in scope; None to write nothing about it.
     """
 
     labels: Sequence[str]
@@ -36,14 +37,16 @@ class TopLabels:
     probabilities: np.ndarray
     numbers: Sequence[int] | None
     passed_on: np.ndarray | None
+    in_scope: np.ndarray | None = None
 
     def columns(self) -> dict[str, np.ndarray]:
-        """Return the columns by name: `row`, `label` (ids), `probability`, `label_2`, …, `passed_on`; some optional."""
+        """Return the columns: `row`, `label` (ids), `probability`, `label_2`, …, `passed_on`, `in_scope`, if any."""
         found = {} if self.numbers is None else {"row": np.array(self.numbers, np.int64)}
         for i in range(self.ids.shape[1]):
             end = "" if i == 0 else f"_{i + 1}"
             found |= {f"label{end}": self.ids[:, i], f"probability{end}": self.probabilities[:, i]}
-        return found if self.passed_on is None else found | {"passed_on": self.passed_on}
+        others = {"passed_on": self.passed_on, "in_scope": self.in_scope}
+        return found | {name: values for name, values in others.items() if values is not None}
 
     def formatted(self, labels: Sequence[str], template: str = "{}") -> list[list[str]]:
         """Return the columns as strings.
@@ -91,6 +94,7 @@ class LabelSets:
         probabilities: float32, of the same shape.
         counts: int64 (texts,): the number of labels of each text.
         numbers: the row numbers of the texts; None to write none.
+        in_scope: bool (texts,): whether the text is in scope; None to write nothing about it.
     """
 
     labels: Sequence[str]
@@ -98,10 +102,12 @@ class LabelSets:
     probabilities: np.ndarray
     counts: np.ndarray
     numbers: Sequence[int] | None
+    in_scope: np.ndarray | None = None
 
     def columns(self) -> list[str]:
-        """Return the names of the columns: `row` if rows are numbered, `labels` and `probabilities`."""
-        return [*([] if self.numbers is None else ["row"]), "labels", "probabilities"]
+        """Return the names of the columns: `row`, if any, `labels`, `probabilities`, and `in_scope`, if any."""
+        row, last = [] if self.numbers is None else ["row"], [] if self.in_scope is None else ["in_scope"]
+        return [*row, "labels", "probabilities", *last]
 
     def formatted(self, labels: Sequence[str], template: str = "") -> list[list[str]]:
         """Return the columns as strings, see `TopLabels.formatted`; lists are JSON if a `template` is given."""
@@ -109,6 +115,8 @@ class LabelSets:
         joint, cell = (", ", "[{}]") if template else (JOINT, "{}")
         for values in ([labels[id_] for id_ in self.ids.tolist()], [f"{p:.6f}" for p in self.probabilities.tolist()]):
             columns.append([cell.format(joint.join(part)) for part in self._split(values)])
+        if self.in_scope is not None:
+            columns.append([str(value).lower() for value in self.in_scope.tolist()])
         if not template:
             return columns
         return [
@@ -128,7 +136,7 @@ class LabelSets:
         lists = {"labels": labels, "probabilities": arrow.array(self.probabilities)}
         found: dict[str, Any] = {} if self.numbers is None else {"row": np.array(self.numbers, np.int64)}
         found |= {name: arrow.ListArray.from_arrays(ends, values) for name, values in lists.items()}
-        return arrow.table(found)
+        return arrow.table(found if self.in_scope is None else found | {"in_scope": self.in_scope})
 
     def _split(self, values: list[str]) -> Iterator[list[str]]:
         """Yield the values of each text."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from potstill.commands.common import add_model, load
 from potstill.core.errors import MAX_NAMES, join_names, visible
-from potstill.runtime import explain, fast
+from potstill.runtime import explain, fast, scope
 from potstill.runtime.file import FLOAT
 from potstill.runtime.guarantee import Guarantee
 from potstill.runtime.model import Classifier, Student
@@ -139,5 +139,7 @@ def origin(facts: dict[str, Any], *, multi_label: bool) -> Iterator[str]:
         yield f"guarantee   {promise}"
         if checked := promise.checked():
             yield f"            {checked}"
+    if "scope" in facts:
+        yield f"no class    {scope.sentence(facts['scope'])}"
     for name, digest in facts.get("sha256", {}).items():
         yield f"sha256      {digest}  {name}"

@@ -55,6 +55,8 @@ def arguments(parser: Parser) -> None:
         help="classify texts below --threshold with the teacher in this folder, such as models/teacher/minilm "
         "(default: the thresholds of the model's guarantee)",
     )
+    scope = "write a column `in_scope`: false for a text unlike the training data (`export.scope`)"
+    add("--scope", action="store_true", help=scope)
     skip = "skip rows without a valid text, count them, and number the others"
     add("--skip-bad", action="store_true", help=skip)
     add = parser.add_argument_group("on a Ray cluster").add_argument
@@ -94,6 +96,7 @@ def run(args: argparse.Namespace) -> None:
         threshold=threshold,
         skip_bad=args.skip_bad,
         fallback=fallback.load(args.fallback, student.labels) if args.fallback else None,
+        scope=args.scope,
         keep=[args.model, *(args.fallback.rglob("*") if args.fallback else ())],
     )
     notes = f"{done.rows:,} texts classified"
@@ -138,6 +141,7 @@ def _run_ray(args: argparse.Namespace) -> None:
             columns=args.text,
             top=args.top_k,
             threshold=_threshold(args, Student.load(args.model)),
+            scope=args.scope,
             engine=partial(ray.each, actors=args.workers or 0, address=args.address, gpu=False),
             progress=progress.update,
         )

@@ -324,6 +324,15 @@ class DistilledClassifier(ClassifierMixin, BaseEstimator):
         check_is_fitted(self, "student_")
         return self.student_.decision_function(X)
 
+    def in_scope(self, X: Any) -> np.ndarray:
+        """Return whether each text is like those of `fit`, booleans (texts,); False is "none of these".
+
+        Raises:
+            PotstillError: the section `export` of `params` has no `scope`.
+        """
+        check_is_fitted(self, "student_")
+        return self.student_.in_scope(X)
+
     def evaluate(self, X: Any = None, y: Any = None) -> Evaluation:
         """Compare the student with its teacher, and with models that are trained without one, on test texts.
 

@@ -14,7 +14,7 @@ from potstill.data import transfer
 from potstill.data.dataset import Dataset
 from potstill.evaluate.metrics.scores import scores
 from potstill.evaluate.metrics.thresholds import fit_thresholds
-from potstill.export import calibrate, profile, to_onnx
+from potstill.export import calibrate, profile, scope, to_onnx
 from potstill.export.card import ONNX, card
 from potstill.export.facts import collect
 from potstill.export.guarantee import guarantee
@@ -23,6 +23,8 @@ from potstill.runtime.guarantee import FACT as GUARANTEE
 from potstill.runtime.guarantee import Guarantee
 from potstill.runtime.model import FILE, WORDS, Student
 from potstill.runtime.profile import FACT as PROFILE
+from potstill.runtime.scope import FACT as SCOPE
+from potstill.runtime.scope import energy
 from potstill.runtime.tokenizer import Fingerprints
 from potstill.scoring.ensemble import average
 from potstill.student.params import PARAMS, DistilParams
@@ -95,6 +97,8 @@ def build(
         facts[GUARANTEE] = guaranteed(student, data, list(predictions.values()), params.guarantee).to_fact()
     if params.profile:
         facts[PROFILE] = profile.collect(student, data).fact()
+    if params.scope:
+        facts[SCOPE] = scope_fact(student, data, params.scope.false_alarms)
     student = replace(student, facts=facts)
     measured = {
         "_before": scores(labels, before.predict_proba(texts), thresholds=before.thresholds),
@@ -135,6 +139,19 @@ def guaranteed(student: Any, data: Dataset, predictions: Sequence[Path], params:
                 "`accuracy` instead."
             )
     return guarantee(outcomes[0], outcomes[1] if len(outcomes) > 1 else None, params)
+
+
+def scope_fact(student: Any, data: Dataset, false_alarms: float) -> dict[str, float]:
+    """Return the fact `scope` of a student: its threshold, from validation, and what share of test is below it."""
+    scores = {
+        name: energy(student.decision_function(table["text"]), data.multi_label)
+        for name in ("validation", "test")
+        if len(table := data.split(name))
+    }
+    fact = scope.fit(scores["validation"], false_alarms)
+    if "test" in scores:
+        fact["test"] = round(float((scores["test"] < fact["threshold"]).mean()), 6)
+    return fact
 
 
 def teacher_accuracy(predictions: Path, data: Dataset) -> float | None:

@@ -10,6 +10,7 @@ from potstill.data.sources import VARIANTS
 from potstill.export.to_onnx import takes_text
 from potstill.runtime.guarantee import Guarantee
 from potstill.runtime.model import FILE, Student
+from potstill.runtime.scope import FACT, sentence
 from potstill.runtime.transformer.model import Transformer
 
 ONNX = "model.onnx"
@@ -74,6 +75,10 @@ def card(student: Student | Transformer, sources: Mapping[str, int], size: int, 
     held_out = "The test texts are of the same domain as the training data."
     if split == "validation":
         held_out = "There were no test texts. Validation also chose the student, so its scores are optimistic."
+    scope, onnx_scope = "", " and probabilities"
+    if FACT in facts:
+        scope = f"`student.in_scope(texts)` finds some of them: {sentence(facts[FACT])}. "
+        onnx_scope = ", probabilities and in_scope"
     body = f"""
 # A text classifier in {size:,} bytes
 
@@ -98,12 +103,12 @@ student.predict(["a text", "another"])
 ```
 
 `{FILE}` ({size:,} bytes) requires potstill and {runs_in}; `potstill inspect {FILE}` shows the facts in it.
-`{ONNX}` ({onnx_size:,} bytes; input: {onnx_input}; output: label and probabilities) requires onnxruntime.
+`{ONNX}` ({onnx_size:,} bytes; input: {onnx_input}; output: label{onnx_scope}) requires onnxruntime.
 
 ## Limitations
 
 {unknown} On texts of another domain or language than the training data,
-predictions are less accurate but not less confident. {held_out}
+predictions are less accurate but not less confident. {scope}{held_out}
 """
     return str(ModelCard(f"---\n{metadata.to_yaml()}\n---\n{body}"))
 

@@ -34,6 +34,12 @@ class GuaranteeParams(Keys):
         return self.agreement or self.accuracy or 0.0
 
 
+class ScopeParams(Keys):
+    """When a text is out of scope; `params.yaml` documents each key."""
+
+    false_alarms: float = Field(0.01, gt=0, le=0.5)
+
+
 class ExportParams(Section):
     """What the exported files hold; `params.yaml` documents each key."""
 
@@ -42,3 +48,4 @@ class ExportParams(Section):
     keep_vocabulary: bool = False
     guarantee: GuaranteeParams | None = None
     profile: bool = True
+    scope: ScopeParams | None = ScopeParams()

@@ -14,6 +14,7 @@ from onnx import TensorProto, helper
 from potstill.runtime.file import TABLE
 from potstill.runtime.model import Student
 from potstill.runtime.onnx_graph import ALL, PAD, Graph, floats, ints
+from potstill.runtime.scope import FACT
 from potstill.runtime.tokenizer import JOINERS, SPACELESS, Vocabulary, Words
 from potstill.runtime.transformer import graph as transformer_graph
 from potstill.runtime.transformer.model import Transformer
@@ -40,7 +41,8 @@ def build(student: Student | Transformer) -> onnx.ModelProto:
     Its input is `text`, strings (texts,); with fingerprints or subwords, and of a small Transformer, it is `ids`, int64
     (texts, ids of the longest), -1 after the last id of a text.
     Its outputs are `label`, strings (texts,), and `probabilities`, float32 (texts, classes). In a multi-label task
-    `label` is of shape (texts, classes): the names of a text's labels, each in its column, and empty strings.
+    `label` is of shape (texts, classes): the names of a text's labels, each in its column, and empty strings. If the
+    student knows which texts are in scope, there is a third output, `in_scope`, booleans (texts,).
     """
     graph = Graph()
     if isinstance(student, Student):
@@ -64,6 +66,13 @@ def build(student: Student | Transformer) -> onnx.ModelProto:
         helper.make_tensor_value_info("label", TensorProto.STRING, ["texts", *columns]),
         helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["texts", len(student.labels)]),
     ]
+    if FACT in student.facts:
+        if student.thresholds is None:
+            energy = graph("ReduceLogSumExp", logits, ints(1), keepdims=0)
+        else:
+            energy = graph("ReduceSum", graph("Softplus", logits), ints(1), keepdims=0)
+        graph("GreaterOrEqual", energy, floats(student.facts[FACT]["threshold"]), output="in_scope")
+        outputs.append(helper.make_tensor_value_info("in_scope", TensorProto.BOOL, ["texts"]))
     return graph.model(given, outputs)
 
 

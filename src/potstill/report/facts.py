@@ -21,6 +21,7 @@ from potstill.report import ladder
 from potstill.report.params import ReportParams
 from potstill.report.privacy import SHOWN, vocabulary_privacy
 from potstill.report.reliability import reliability
+from potstill.report.scope import scope
 from potstill.report.suspects import find_label_errors
 from potstill.report.texts import differences, examples
 from potstill.runtime.guarantee import Guarantee
@@ -105,6 +106,7 @@ def collect(inputs: Inputs, params: ReportParams) -> dict[str, Any]:
         "error_analysis": error_analysis(inputs, params.errors),
         "label_errors": label_errors(inputs, params.suspects),
         "cascade": _cascade(inputs),
+        "scope": scope(inputs.student),
         "privacy": privacy(inputs, params.k_anonymity),
         "guarantee": _guarantee(inputs),
         "multi_label": inputs.multi_label,

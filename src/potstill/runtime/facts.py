@@ -8,6 +8,9 @@
     metrics    by split, an object of numbers that includes `FIGURES`, which lie between 0 and 1
     teachers   accuracies, numbers between 0 and 1 by the name of the teacher
     untested_teachers  names of teachers whose accuracy is not known, a list of strings
+    scope      which texts are in scope, an object of numbers that includes `SCOPE`: the least energy score of such a
+               text (see `runtime.scope`); the share of in-scope texts below it, and its 95% upper bound, both between 0
+               and 1; and the number of texts it was fitted on. `test` is the share of the test texts below it.
     words      the entries of the vocabulary, one a line
     guarantee  of a single-label student, see `runtime.guarantee`: an object of `kind` (accuracy or agreement), `target`
                and `confidence` (above 0, below 1), `per_class` (true or false), `thresholds` (a number between 0 and 1,
@@ -29,6 +32,7 @@ from potstill.core.errors import SURROGATE
 
 MAX_DEPTH = 8  # of nested objects and lists
 FIGURES = ("accuracy", "accuracy_low", "accuracy_high", "macro_f1", "calibration_error")
+SCOPE = ("threshold", "false_alarms", "false_alarms_high", "texts")
 MAX_TEXTS = 2**53  # JavaScript does not represent every larger integer
 _BAD_ENTRY = re.compile(r"(?:^|[ \n])(?:[ \n]|\Z)")  # an empty line, or a leading, trailing or double space
 
@@ -95,6 +99,14 @@ def _are_scores(value: Any) -> bool:
     return _is_object(value, _is_number) and all(_is_share(value[name]) for name in FIGURES if name in value)
 
 
+def _is_scope(value: Any) -> bool:
+    return (
+        _is_object(value, _is_number)
+        and all(name in value for name in SCOPE)
+        and all(_is_share(value[name]) for name in SCOPE[1:3])
+    )
+
+
 def _is_object(value: Any, is_valid: Callable[[Any], bool]) -> bool:
     """Return whether a value is an object with valid values."""
     return isinstance(value, dict) and all(map(is_valid, value.values()))
@@ -108,6 +120,7 @@ _CHECKS = {
     "metrics": lambda value: _is_object(value, _are_scores),
     "teachers": lambda value: _is_object(value, _is_share),
     "untested_teachers": lambda value: isinstance(value, list) and all(map(_is_text, value)),
+    "scope": _is_scope,
     "words": _is_text,
 }
 

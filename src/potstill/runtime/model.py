@@ -15,7 +15,7 @@ import numpy as np
 from potstill.core import files
 from potstill.core.errors import PotstillError, missing_package
 from potstill.core.labels import predict_labels, probabilities
-from potstill.runtime import fast, file
+from potstill.runtime import fast, file, scope
 from potstill.runtime.facts import split_words
 from potstill.runtime.fast import Output
 from potstill.runtime.file import Contents, FormatError
@@ -130,6 +130,16 @@ class Classifier:
     def decision_function(self, texts: Any) -> np.ndarray:
         """Return calibrated logits, float32 of shape (texts, classes): the input of softmax or sigmoid."""
         return self._score(texts, Output.LOGITS)
+
+    def in_scope(self, texts: Any) -> np.ndarray:
+        """Return whether each text is like those of the training data, booleans (texts,); False is "none of these".
+
+        By `facts["scope"]`, at most a share `false_alarms` of texts of the same kind gets False.
+
+        Raises:
+            PotstillError: the model file has no threshold for it.
+        """
+        return scope.inside(self, self.decision_function(texts))
 
     def encode(self, texts: Iterable[str]) -> Encoded:
         """Encode texts as ids: the rows of the embedding table."""

@@ -7,6 +7,7 @@ from starlette.exceptions import HTTPException
 from potstill.bulk.predict import top_labels
 from potstill.core.labels import predict_labels
 from potstill.readers.request import Batch
+from potstill.runtime import scope
 from potstill.runtime.guarantee import Guarantee
 from potstill.runtime.model import Classifier
 from potstill.runtime.profile import Answers
@@ -20,19 +21,23 @@ DIGITS = 6  # of a probability
 class Prediction(BaseModel):
     """The prediction for a text: the most probable class, and the probabilities of the `top_k` classes.
 
+    `in_scope` is there if the model knows which texts are in scope.
+
     The label is null for a text from which the model abstains, if the request allows that.
     """
 
     label: str | None
     probability: float
     probabilities: dict[str, float]
+    in_scope: bool | None = None
 
 
 class Labels(BaseModel):
-    """The prediction of a multi-label model for a text: its labels, and the probabilities of the `top_k` labels."""
+    """The prediction of a multi-label model: labels, the probabilities of the `top_k` labels, and if it is in scope."""
 
     labels: list[str]
     probabilities: dict[str, float]
+    in_scope: bool | None = None
 
 
 class Predictions(BaseModel):
@@ -55,6 +60,9 @@ class Predictor:
         self.student, self.metrics = student, metrics
         self.guarantee = Guarantee.of(student.facts)
         self.max_probabilities = max(PROBABILITIES, max_batch)
+        self._scope = scope.FACT in student.facts
+        # Without a threshold, predictions have no such key.
+        self._exclude = None if self._scope else {"predictions": {"__all__": {"in_scope"}}}
 
     def check_size(self, texts: int, top_k: int | None) -> None:
         """Check the size of a response to a number of texts.
@@ -98,35 +106,46 @@ class Predictor:
             predictions = self._single_label(texts, top_k or 1, abstain)
         else:
             predictions = self._multi_label(texts, top_k)
-        return escaped(Predictions(predictions=predictions).model_dump_json())
+        return escaped(Predictions(predictions=predictions).model_dump_json(exclude=self._exclude))
 
     def _single_label(self, texts: list[str], top_k: int, abstain: bool) -> list[Prediction]:
         labels = self.student.labels
-        best = top_labels(self.student, Batch(texts, ()), min(top_k, len(labels)), 0.0, False)
+        best = top_labels(self.student, Batch(texts, ()), min(top_k, len(labels)), 0.0, False, scope=self._scope)
         limits = self.guarantee.limits.tolist() if self.guarantee and abstain else [0.0] * len(labels)
         _check_finite(best.probabilities)
         predictions = []
-        for ids, row in zip(best.ids.tolist(), best.probabilities.tolist(), strict=True):
+        known = [None] * len(texts) if best.in_scope is None else best.in_scope.tolist()
+        for ids, row, in_scope in zip(best.ids.tolist(), best.probabilities.tolist(), known, strict=True):
             probabilities = {labels[i]: round(value, DIGITS) for i, value in zip(ids, row, strict=True)}
             label = labels[ids[0]] if row[0] >= limits[ids[0]] else None
-            predictions.append(Prediction(label=label, probability=round(row[0], DIGITS), probabilities=probabilities))
+            predictions.append(
+                Prediction(
+                    label=label, probability=round(row[0], DIGITS), probabilities=probabilities, in_scope=in_scope
+                )
+            )
         self.metrics.count_texts(np.bincount(best.ids[:, 0], minlength=len(labels)))
         self.metrics.watch(texts, Answers(best.ids[:, 0], best.probabilities[:, 0]))
         return predictions
 
     def _multi_label(self, texts: list[str], top_k: int | None) -> list[Labels]:
         labels = self.student.labels
-        scores = self.student.predict_proba(texts)
+        known: list[bool | None] = [None] * len(texts)
+        if self._scope:
+            scores, in_scope = scope.predict(self.student, texts)
+            known = in_scope.tolist()
+        else:
+            scores = self.student.predict_proba(texts)
         _check_finite(scores)
         chosen = predict_labels(scores, self.student.thresholds)
         if (total := int(chosen.sum())) > self.max_probabilities:
             limit = f"the limit of {self.max_probabilities:,} per response"
             raise HTTPException(422, f"body.texts: they have {total:,} labels, more than {limit}. Send fewer texts.")
         predictions = []
-        for row, is_chosen in zip(scores, chosen, strict=True):
+        for row, is_chosen, inside in zip(scores, chosen, known, strict=True):
             order = np.argsort(-row, kind="stable")
             probabilities = {labels[i]: round(float(row[i]), DIGITS) for i in order[:top_k]}
-            predictions.append(Labels(labels=[labels[i] for i in order if is_chosen[i]], probabilities=probabilities))
+            names = [labels[i] for i in order if is_chosen[i]]
+            predictions.append(Labels(labels=names, probabilities=probabilities, in_scope=inside))
         self.metrics.count_texts(chosen.sum(0))
         self.metrics.watch(texts, Answers.of(scores, chosen))
         return predictions

@@ -43,7 +43,8 @@ try {
     });
     const answer = student.labels.map((label, i) => `${short(label)}, ${percent(shares[i])}`).filter((_, i) => chosen[i]);
     const sure = student.answers(shares) ? answer.join("; ") || "none of them" : `abstains (${answer[0]})`;
-    find("answer").textContent = text.trim() ? sure : "";
+    const said = student.inScope(text) === false ? `none of these (unlike the training data); nearest: ${sure}` : sure;
+    find("answer").textContent = text.trim() ? said : "";
     const strongest = max([1, ...explained.words.map(({ score }) => Math.abs(score))]);
     find("words").replaceChildren();
     for (const { word, known, score } of explained.words) {

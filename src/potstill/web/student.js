@@ -2,12 +2,14 @@
 //   const student = await load(bytes);  // of student.pot, a Uint8Array
 //   student.predict("a text")   // probabilities, in the order of student.labels; if multi-label, see .thresholds
 //   student.answers(student.predict("a text"))  // whether the guarantee holds; true without one, see student.guarantee
+//   student.inScope("a text")   // false for one unlike the training data; null if the file does not know
 //   student.explain("a text")   // {label, probability, words: [{word, known, score}]}, at most EXPLAINED words
 // See file.py, facts.py, tokenizer.py and networks.py in potstill/runtime: both reject the same files.
 
 const ARCHITECTURES = ["mlp", "attention", "cnn", "bigru"];
 const EXPLAINED = 1000, SHARED = 128, STRINGS = 64, CALIBRATED = 32, MULTI_LABEL = 16, SUBWORDS = 8;
 const FIGURES = ["accuracy", "accuracy_low", "accuracy_high", "macro_f1", "calibration_error"];
+const SCOPE = ["threshold", "false_alarms", "false_alarms_high", "texts"];
 const SPACE = "\\t-\\r\\x1c-\\x20\\x85\\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000";
 // Scripts without spaces between words.
 const ALONE = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u3007\u3041-\u312f\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff" +
@@ -87,6 +89,7 @@ async function readFacts(bytes, maxSize, entries, classes) {
     sha256: table(text), metrics: table((x) => table(number)(x) && FIGURES.every((name) => share(x[name]))),
     teachers: table(share), untested_teachers: (x) => Array.isArray(x) && x.every(text), words: text,
     guarantee: (x) => shape(promise)(x) || shape({ ...promise, test: outcome })(x),
+    scope: (x) => table(number)(x) && SCOPE.every((name, i) => (i % 3 ? share : number)(x[name])),
   };
   need(object(facts) && sound(facts, 8));
   for (const name in kinds) need(!(name in facts) || kinds[name](facts[name]));
@@ -218,17 +221,24 @@ export async function load(bytes) {
       }
     return rows.length ? rows : [[0, 0, 1]];
   };
+  const logits = (ids) => forward(net, ids).map((x) => x / temperature);
   const logs = thresholds ? (x) => x.map((y) => logSoftmax([0, y])[1]) : logSoftmax;
   // Log-probabilities, optionally with a word occluded.
   const score = (rows, occluded = -1) => {
     const ids = rows.flatMap(([id, from, to, goes]) => (occluded < from || occluded >= to ? id : goes ? [] : 0));
-    return logs(forward(net, ids).map((x) => x / temperature));
+    return logs(logits(ids));
   };
   const cut = (text) => words(text).slice(0, maxLength);
   return {
     labels, thresholds, facts, guarantee: facts.guarantee, bytes: bytes.length,
     answers: (shares) => !facts.guarantee || max(shares) >= (facts.guarantee.thresholds[shares.indexOf(max(shares))] ?? 2),
     predict: (text) => score(encode(cut(text))).map(Math.exp),
+    inScope: (text) => {
+      if (!facts.scope) return null;
+      const x = logits(encode(cut(text)).map(([id]) => id));
+      const energy = thresholds ? x.reduce((sum, y) => sum - logSoftmax([0, y])[0], 0) : x[0] - logSoftmax(x)[0];
+      return energy >= facts.scope.threshold;
+    },
     explain: (text, label) => {
       const found = cut(text), rows = encode(found), all = score(rows);
       const column = label === undefined ? all.indexOf(max(all)) : labels.indexOf(label);

@@ -1,0 +1,28 @@
+"""The false-alarm rate of the threshold holds."""
+
+import numpy as np
+import pytest
+from scipy.stats import norm
+
+from potstill.export import scope
+
+
+@pytest.mark.parametrize(("count", "rate"), [(99, 0.01), (500, 0.01), (60, 0.1), (199, 0.05)])
+def test_the_rate_holds_on_average_and_its_bound_for_most_thresholds(count, rate):
+    rng = np.random.default_rng(0)
+    fitted = [scope.fit(rng.normal(size=count), rate) for _ in range(2000)]
+    rates = norm.cdf([fact["threshold"] for fact in fitted])
+    assert {fact["false_alarms"] for fact in fitted} == {rate}
+    assert 0.8 * rate < rates.mean() < 1.03 * rate
+    assert np.mean(rates <= fitted[0]["false_alarms_high"]) == pytest.approx(0.95, abs=0.02)
+
+
+def test_too_few_texts_show_a_higher_rate():
+    fact = scope.fit(np.arange(49.0), 0.01)
+    high = round(1 - 0.05 ** (1 / 49), 6)  # of the lowest of 49
+    assert fact == {"threshold": 0.0, "false_alarms": 0.02, "false_alarms_high": high, "texts": 49}
+
+
+def test_the_threshold_is_rounded_down():
+    fact = scope.fit(np.full(99, -1.23456), 0.01)
+    assert fact["threshold"] == -1.2346
