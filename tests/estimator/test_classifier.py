@@ -48,6 +48,15 @@ def test_it_abstains_if_it_is_to(fitted, held_out):
         classifier(guarantee={"accuracy": 2}).fit(*held_out)
 
 
+def test_it_knows_which_texts_are_in_scope(fitted, held_out):
+    texts, _ = held_out
+    inside = fitted.in_scope(texts)
+    assert inside.mean() > 0.8
+    np.testing.assert_array_equal(inside, fitted.student_.in_scope(texts))
+    fact = fitted.student_.facts["scope"]
+    assert fact["false_alarms"] == pytest.approx(max(0.01, 1 / (fact["texts"] + 1)), abs=1e-6)
+
+
 def test_it_predicts_the_classes_it_was_fitted_on(fitted, held_out):
     texts, labels = held_out
     assert fitted.classes_.tolist() == sorted(FEELINGS)
