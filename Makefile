@@ -11,7 +11,7 @@ SEED ?= 0
 NEW ?= HEAD
 DATA ?= ../shared/data/emotion
 # Columns of `make show` that are no parameters: times, files, and the metrics of stages and teachers.
-HIDDEN := (Created|Executor|.*/|models|timing|plots|quantization|export|task_profile|resources|ablate|report|.*truncated|prepare\.(duplicates|labels|left_out|made_from|moved|removed|rows|two_labels|validation_texts)|(baseline|label|pool)\.(hard|tfidf|rows|sources)|.*\.(agreement|batch|best_epoch|bytes|macro_f1|matthews|milliseconds|parameters|relative|rows|sha256|texts_per_second|validation_))
+HIDDEN := (Created|Executor|.*/|models|plots|quantization|export|task_profile|ablate|report|.*truncated|prepare\.(duplicates|labels|left_out|made_from|moved|removed|rows|two_labels|validation_texts)|(baseline|label|pool)\.(hard|tfidf|rows|sources)|.*\.(agreement|best_epoch|bytes|macro_f1|matthews|parameters|relative|rows|sha256|validation_))
 PARALLEL := --numprocesses auto --dist load --maxschedchunk 1
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 # The code of this folder, whatever the environment has installed.
@@ -36,7 +36,7 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 
 repro: setup ## run the pipeline; print the table of models, the verdict, what to do next and the path of the report
 	dvc repro
-	@sed 1,2d metrics/evaluate/table.md && echo && cat metrics/evaluate/timing.md
+	@sed 1,2d metrics/evaluate/table.md && echo && cat data/evaluate/timing.md
 	@echo && sed '/^## Choice of the student/,$$d' metrics/report/report.md
 	@echo "Report, to open in a browser: $(CURDIR)/metrics/report/index.html"
 
@@ -170,5 +170,6 @@ benchmark-trust: setup ## measure how often promises on students are kept, on wh
 benchmark-teacher: setup ## compare fine-tuning speed with the stock Trainer, on the train file in DATA
 	python benchmarks/teacher.py --data $(DATA)
 
-clean: ## remove the virtual environment and scratch files
-	rm -rf $(VENV) .potstill benchmarks/.work
+clean: ## remove the virtual environment and scratch files, but no answers of an LLM, which were paid for
+	rm -rf $(VENV) benchmarks/.work
+	@test ! -d .potstill || find .potstill -mindepth 1 -maxdepth 1 ! -name 'llm.sqlite*' -exec rm -rf {} +

@@ -22,7 +22,7 @@ import tables
 from runs import ROOT, WORK, Clone, Row, Setting, git
 from speed import PEERS_PYTHON, Worker, make_environment, measure_rates
 
-from potstill.core import files
+from potstill.core import files, paths
 from potstill.core.errors import PotstillError
 from potstill.data.dataset import Dataset
 from potstill.evaluate.metrics import measures
@@ -109,13 +109,13 @@ def read_student(clone: Path) -> Row:
     chosen = next(rung for rung in ladder if rung["status"] == "chosen")
     params = DistilParams.model_validate(files.read_json(clone / "models/student" / PARAMS))
     stages = {"teacher": f"teacher/{TEACHER}", "label": f"label/{TEACHER}", "student": "student"}
-    paths = {stage: clone / "metrics" / name / "resources.json" for stage, name in stages.items()}
+    used = {stage: files.read_json(clone / paths.RESOURCES / f"{name}.json") for stage, name in stages.items()}
     keys = ("rung", "status", "bytes", "validation_accuracy", "difference")
     return {
         "verdict": files.read_json(clone / "metrics/evaluate/verdict.json", "decision", kind=str),
         "rung": chosen["rung"],
         "kind": params.kind,
-        "seconds": {stage: files.read_json(path, "resources")["seconds"] for stage, path in paths.items()},
+        "seconds": {stage: resources["seconds"] for stage, resources in used.items()},
         "ladder": [{key: rung[key] for key in keys} for rung in ladder],
     }
 

@@ -58,7 +58,7 @@ def main(
                 script = [ROOT / "benchmarks" / f"{name}.py", "--step", stage, "--sizes", str(size)]
             subprocess.run([sys.executable, *script], cwd=work, check=True)
             if stage in stages:
-                rows.append({"stage": stage, unit: size, **_resources(work / "metrics" / stage), **common})
+                rows.append({"stage": stage, unit: size, **_resources(work / ".potstill/resources", stage), **common})
                 print({key: value for key, value in rows[-1].items() if key not in common}, flush=True)
         if summarize:
             rows.append({"stage": "all", unit: size, **summarize(work), **common})
@@ -70,8 +70,8 @@ def main(
     getattr(tables, name)(rows, results)
 
 
-def _resources(folder: Path) -> Row:
+def _resources(folder: Path, stage: str) -> Row:
     """Return the time and memory that a stage has recorded."""
-    (path,) = folder.rglob("resources.json")
-    resources = json.loads(path.read_text())["resources"]
+    (path,) = [*folder.glob(f"{stage}.json"), *folder.glob(f"{stage}/*.json")]
+    resources = json.loads(path.read_text())
     return {key: resources[key] for key in ("seconds", "core_seconds", "peak_megabytes")}

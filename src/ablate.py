@@ -22,7 +22,7 @@ from potstill.data.transfer import TransferSet
 METRICS = paths.METRICS / "ablate"
 
 
-@record_resources(METRICS / "resources.json")
+@record_resources("ablate")
 def main() -> None:
     """Read the prepared data and the transfer set; write `metrics/ablate`. Resumes a run that was killed."""
     params, baseline = AblateParams.load(), BaselineParams.load()

@@ -2,29 +2,24 @@
 
 from potstill.core.start import run
 
-from potstill.baseline.network import train_on_labels
+from potstill.baseline.fit import fit
 from potstill.baseline.params import BaselineParams
-from potstill.core import device, files, paths, tracking
+from potstill.core import files, paths, tracking
 from potstill.core.class_weights import macro_f1
 from potstill.core.labels import is_correct, predict_labels_default
 from potstill.core.resources import record_resources
 from potstill.data.dataset import Dataset
-from potstill.scoring.tfidf import Tfidf
 
 
-@record_resources(paths.METRICS / "baseline" / "resources.json")
+@record_resources("baseline")
 def main() -> None:
     """Read the prepared data; write `models/baseline/{tfidf,hard}` and `metrics/baseline`."""
     params = BaselineParams.load()
     data = Dataset.load(paths.PREPARED, unlabelled=False)
-    device.use_threads(params.threads)
     metrics = paths.METRICS / "baseline"
-    with files.atomic_write(paths.BASELINE) as folder:
-        tfidf = Tfidf.fit(data.train, params.C, params.class_weight)
-        tfidf.save(folder / "tfidf")
-        with tracking.curves(metrics) as log:
-            trained = train_on_labels(data.labels, data.train, data.validation, params, log)
-        size = trained.save(folder / "hard")
+    with files.atomic_write(paths.BASELINE) as folder, tracking.curves(metrics) as log:
+        folder.mkdir()
+        tfidf, trained, size = fit(data, params, folder, log)
     probabilities, labels = tfidf.predict_proba(data.validation["text"].tolist()), data.targets("validation")
     predicted = predict_labels_default(probabilities, labels, threshold=0.5)
     tfidf_metrics = {

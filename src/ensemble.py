@@ -13,7 +13,7 @@ from potstill.core.resources import record_resources
 from potstill.scoring.ensemble import merge
 
 
-@record_resources(paths.METRICS / "ensemble" / "resources.json")
+@record_resources("ensemble")
 def main() -> None:
     """Read the pool and `data/label/<teacher>` of each; write `data/ensemble`."""
     teachers = section("label").load().teachers

@@ -2,7 +2,6 @@
 
 from potstill.core.start import run
 
-from collections.abc import Callable
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -23,6 +22,7 @@ from potstill.evaluate.compare import Model, compare
 from potstill.evaluate.decision import decide, ensemble, with_thresholds
 from potstill.evaluate.metrics import measures
 from potstill.evaluate.metrics.scores import confusion, label_confusion, mcnemar
+from potstill.evaluate.models import Predict, small_models
 from potstill.evaluate.next_steps import ProjectCommands, Step
 from potstill.evaluate.params import EvaluateParams
 from potstill.evaluate.plots import figure
@@ -31,15 +31,13 @@ from potstill.evaluate.verdict import Verdict
 from potstill.evaluate.word_order import out_of_vocabulary, vocabulary, word_order_sensitivity
 from potstill.runtime.model import FILE, UNROUNDED, Student
 from potstill.scoring.model import load as load_teacher
-from potstill.scoring.tfidf import Tfidf
 
 METRICS = paths.METRICS / "evaluate"
 SHUFFLED = 1000  # texts for the word-order sensitivity, which gives its standard error of at most 0.03
 HEADLINE = ("accuracy", "macro_f1", "micro_f1", "relative", "agreement")
-Predict = Callable[[list[str]], Any]
 
 
-@record_resources(METRICS / "resources.json")
+@record_resources("evaluate")
 def main() -> None:
     """Read the models and the teachers' predictions; write `data/evaluate` and `metrics/evaluate`."""
     params = EvaluateParams.load()
@@ -48,19 +46,23 @@ def main() -> None:
     ladder = measures.read(measures.Ladder, paths.METRICS / "student" / "ladder.json")
     device.use_threads(1)  # so that timings do not depend on the number of cores
 
-    models, predict = load_small(data)
-    teachers, timings = load_teachers(section("teacher").load().checkpoints, labelling, data)
-    models = with_thresholds([*models, *teachers], data)
+    checkpoints = section("teacher").load().checkpoints
+    models, predict = small_models(paths.BASELINE, Student.load(paths.EXPORT / FILE), data)
+    models = with_thresholds([*models, *load_teachers(checkpoints, labelling, data)], data)
     name = labelling[0] if len(labelling) == 1 else "ensemble"
     teacher = name if any(model.name == name for model in teachers) else None
     rows, reference = compare(models, data.targets("test"), teacher, params.reference)
 
-    # The teacher is timed again in this run, so that the ratio to the student's speed is of one run.
-    network = load_teacher(paths.TEACHER / labelling[0])
-    if network.parameters:
-        predict[labelling[0]] = network.logits
     texts = data.test["text"].tolist()
-    timings |= {name: throughput(function, texts, params.timing_seconds) for name, function in predict.items()}
+    timings = {name: throughput(function, texts, params.timing_seconds) for name, function in predict.items()}
+    for name in dict.fromkeys([labelling[0], *checkpoints]):
+        if name != labelling[0] and not (paths.TEACHER / name).is_dir():
+            continue  # a clone need not hold the other teachers
+        network = load_teacher(paths.TEACHER / name)
+        if network.parameters:  # a table or an LLM does not run here
+            timings[name] = throughput(network.logits, texts, params.timing_seconds)
+            if name == labelling[0]:
+                predict[name] = network.logits
 
     student = next(model for model in models if model.name == "student")
     quantization = compare_with_unquantized(student, data)
@@ -71,32 +73,13 @@ def main() -> None:
     margin = params.non_inferiority_margin
     verdict, steps = decide(rows, models, data, teacher, labelling, ladder, margin, commands, sent_to)
     print(f"{verdict.decision.capitalize()}: {verdict.details}")
-    write_scores(rows, verdict, steps, teacher, quantization, timings, profile)
-    write_predictions(models, data)
+    write_scores(rows, verdict, steps, teacher, quantization, profile)
+    write_predictions(models, data, timings)
     write_figures(rows, reference, models, data, params.published)
 
 
-def load_small(data: Dataset) -> tuple[list[Model], dict[str, Predict]]:
-    """Return baselines and student with their predictions, and their prediction functions by name."""
-    test, validation = data.test["text"].tolist(), data.validation["text"].tolist()
-    models, predict = [], {}
-    for name, path, load in (
-        ("tfidf", paths.BASELINE / "tfidf", Tfidf.load),
-        ("hard", paths.BASELINE / "hard" / FILE, Student.load),
-        ("student", paths.EXPORT / FILE, Student.load),
-    ):
-        model = load(path)
-        kind, thresholds = ("student", model.thresholds) if name == "student" else ("baseline", None)
-        predict[name] = model.predict_proba
-        predicted = predict[name](test), predict[name](validation)
-        models.append(Model(name, kind, *predicted, model.parameters, files.size(path), thresholds))
-    return models, predict
-
-
-def load_teachers(
-    checkpoints: list[str], labelling: list[str], data: Dataset
-) -> tuple[list[Model], dict[str, dict[str, float]]]:
-    """Return teachers with the predictions that the stage `teacher` wrote, and their timings.
+def load_teachers(checkpoints: list[str], labelling: list[str], data: Dataset) -> list[Model]:
+    """Return teachers with the predictions that the stage `teacher` wrote.
 
     If several teachers label, their ensemble is added. A teacher without predictions for all of the test split is left
     out.
@@ -104,7 +87,6 @@ def load_teachers(
     folder = paths.METRICS / "teacher"
     files.warn_unused(folder, checkpoints, "teacher.checkpoints")
     teachers: dict[str, Model] = {}
-    timings = {}
     for name in checkpoints:
         metrics = folder / name / "metrics.json"
         parameters = measures.read(measures.Count | None, metrics, name, "parameters")
@@ -118,7 +100,6 @@ def load_teachers(
             print(f"{name} has no predictions for some texts of the test split, and is left out")
             continue
         teachers[name] = Model(name, "teacher", *predicted, parameters, size)
-        timings |= measures.read(measures.Timings, folder / name / "timing.json")
     if len(labelling) > 1 and all(name in teachers for name in labelling):
         members = [teachers[name] for name in labelling]
         test = ensemble([member.probabilities for member in members], data.multi_label)
@@ -126,7 +107,7 @@ def load_teachers(
         parameters = sum(member.parameters or 0 for member in members) or None
         size = sum(member.bytes or 0 for member in members) or None
         teachers["ensemble"] = Model("ensemble", "teacher", test, validation, parameters, size)
-    return list(teachers.values()), timings
+    return list(teachers.values())
 
 
 def compare_with_unquantized(student: Model, data: Dataset) -> dict[str, Any] | None:
@@ -168,10 +149,9 @@ def write_scores(
     steps: list[Step],
     teacher: str | None,
     quantization: dict[str, Any] | None,
-    timings: dict[str, dict[str, float]],
     profile: dict[str, Any],
 ) -> None:
-    """Write the scores as JSON and Markdown. Timings, which vary between runs, are in files of their own."""
+    """Write the scores as JSON and Markdown."""
     models = {row["name"]: {key: value for key, value in row.items() if key != "name"} for row in rows}
     student = models["student"]
     headline = {key: student[key] for key in HEADLINE if key in student}
@@ -187,12 +167,14 @@ def write_scores(
     files.write_json(METRICS / "metrics.json", scores)
     files.write_json(METRICS / "verdict.json", asdict(verdict) | {"next_steps": list(map(asdict, steps))})
     files.write_text(METRICS / "table.md", "\n".join(lines))
-    files.write_json(METRICS / "timing.json", {"timing": timings})
-    files.write_text(METRICS / "timing.md", table.speeds(timings, "student"))
 
 
-def write_predictions(models: list[Model], data: Dataset) -> None:
-    """Write the predictions of all models for the validation and test splits."""
+def write_predictions(models: list[Model], data: Dataset, timings: dict[str, dict[str, float]]) -> None:
+    """Write the predictions of all models for the validation and test splits, and their speeds.
+
+    Speeds differ from run to run, so Git does not track them; and with them the stage `report` runs again after every
+    run of this one.
+    """
     thresholds = {model.name: model.thresholds for model in models if model.thresholds}
     splits = {
         "test": {model.name: model.probabilities for model in models},
@@ -203,6 +185,8 @@ def write_predictions(models: list[Model], data: Dataset) -> None:
         for split, predictions in splits.items():
             texts = data.split(split)["text"].tolist()
             Predictions(texts, data.targets(split), predictions, thresholds).save(folder / f"{split}.parquet")
+        files.write_json(folder / "timing.json", timings)
+        files.write_text(folder / "timing.md", table.speeds(timings, "student"))
 
 
 def write_figures(

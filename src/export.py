@@ -13,7 +13,7 @@ from potstill.runtime.model import FILE
 from potstill.runtime.scope import FACT
 
 
-@record_resources(paths.METRICS / "export" / "resources.json")
+@record_resources("export")
 def main() -> None:
     """Read the trained student, the data and the teachers' predictions; write `models/export`."""
     predictions = {name: paths.METRICS / "teacher" / name for name in section("label").load().teachers}

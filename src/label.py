@@ -20,7 +20,7 @@ def main() -> None:
         raise PotstillError(f"usage: python src/label.py NAME, one of {', '.join(params.teachers)}")
     name = sys.argv[1]
     metrics, pool = paths.METRICS / "label" / name, paths.POOL / "pool.parquet"
-    with record_resources(metrics / "resources.json"):
+    with record_resources(f"label/{name}"):
         rows = schemas.open_checked(pool, schemas.POOL_SCHEMA).metadata.num_rows
         scratch = paths.SCRATCH / "label"  # DVC does not track it
         with tqdm(total=rows, unit="text", desc=f"label with {name}", mininterval=1) as bar:

@@ -11,7 +11,7 @@ from potstill.pool.params import PoolParams
 from potstill.scoring import hub
 
 
-@record_resources(paths.METRICS / "pool" / "resources.json")
+@record_resources("pool")
 def main() -> None:
     """Read the prepared data; write `data/pool/pool.parquet` and the rows of each source."""
     params = PoolParams.load()

@@ -24,7 +24,7 @@ def read(params: PrepareParams) -> RawData:
     return demo.read(params)
 
 
-@record_resources(paths.METRICS / "prepare" / "resources.json")
+@record_resources("prepare")
 def main() -> None:
     """Write the prepared data, and the counts of rows and labels."""
     params = PrepareParams.load()

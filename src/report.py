@@ -22,7 +22,7 @@ from potstill.evaluate.predictions import Predictions
 from potstill.evaluate.table import thousands
 from potstill.report import downloads
 from potstill.report.facts import Inputs, collect
-from potstill.report.origin import data_source, provenance, stage_resources
+from potstill.report.origin import data_source, hashes, provenance, stage_resources
 from potstill.report.page import render
 from potstill.report.params import ReportParams
 from potstill.report.pictures import draw, ladder
@@ -33,7 +33,7 @@ METRICS = paths.METRICS / "report"
 TITLE_CLASSES = 8
 
 
-@record_resources(METRICS / "resources.json")
+@record_resources("report")
 def main() -> None:
     """Read the outputs of all stages; write `metrics/report`."""
     params, evaluate = ReportParams.load(), section("evaluate").load()
@@ -56,6 +56,7 @@ def main() -> None:
         "transfer": len(inputs.transfer_set.texts),
         "resources": stage_resources({"teacher": section("teacher").load().checkpoints, "label": teachers}),
         "provenance": provenance(),
+        "hashes": hashes(),
         "parameters": paths.PARAMS.read_text("utf-8"),
         "demo": demo(),
         "model_path": str(paths.EXPORT / FILE),
@@ -100,7 +101,7 @@ def read(data: Dataset, teachers: list[str], margin: float) -> Inputs:
         ladder=measures.read(measures.Ladder, paths.METRICS / "student" / "ladder.json"),
         margin=margin,
         verdict=measures.read(measures.Verdict, evaluated / "verdict.json"),
-        timing=measures.read(measures.Timings, evaluated / "timing.json", "timing"),
+        timing=measures.read(measures.Timings, paths.EVALUATE / "timing.json"),
         prepared={
             "removed": measures.read(measures.Count, prepared, "prepare", "removed", "train", "rows"),
             "two_labels": measures.read(measures.Count, prepared, "prepare", "two_labels"),

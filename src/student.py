@@ -18,7 +18,7 @@ METRICS = paths.METRICS / "student"
 SCRATCH = paths.SCRATCH / "student"  # a folder for each state of data, teacher and code
 
 
-@record_resources(METRICS / "resources.json")
+@record_resources("student")
 def main() -> None:
     """Read the prepared data, the transfer set and the teacher; write `models/student` and `metrics/student`.
 

@@ -7,12 +7,11 @@ from functools import partial
 
 import numpy as np
 
-from potstill.core import device, files, paths, tracking, truncation, untracked
+from potstill.core import files, paths, tracking, truncation, untracked
 from potstill.core.class_weights import macro_f1
 from potstill.core.errors import PotstillError
 from potstill.core.labels import accuracy, predict_labels_default
 from potstill.core.resources import record_resources
-from potstill.core.timing import throughput
 from potstill.data.dataset import Dataset
 from potstill.scoring import model
 from potstill.teacher.make import Progress, make, predict_splits, print_mlm
@@ -25,7 +24,7 @@ def main() -> None:
     if len(sys.argv) != 2 or sys.argv[1] not in params.presets:
         raise PotstillError(f"usage: python src/teacher.py NAME, one of {', '.join(params.presets)}")
     name = sys.argv[1]
-    with record_resources(paths.METRICS / "teacher" / name / "resources.json"):
+    with record_resources(f"teacher/{name}"):
         teach(name, params.for_preset(name))
 
 
@@ -55,15 +54,11 @@ def teach(name: str, params: TeacherParams) -> None:
         **source,
         **({"left_out": left_out} if preset.llm else {}),
     }
-    timings = {}
     if teacher.parameters:  # a table or an LLM neither truncates texts nor runs here
         truncated["train"] = cut or 0
         facts["truncated"] = {split: round(number / len(data.split(split)), 6) for split, number in truncated.items()}
         truncation.note("teacher.max_length", facts["truncated"])
-        device.use_threads(1)
-        timings = {name: throughput(teacher.logits, data.test["text"].tolist())}
     tracking.write_metrics(metrics, name, facts)
-    files.write_json(metrics / "timing.json", timings)
 
 
 if __name__ == "__main__":

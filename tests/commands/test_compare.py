@@ -35,7 +35,6 @@ def commit(tmp_path, monkeypatch):
             "metrics/evaluate/metrics.json": json.dumps(
                 {"models": {"student": STUDENT}, "student": {"decision": "ship"}}
             ),
-            "metrics/evaluate/timing.json": json.dumps({"timing": {}}),
         }
         for path, content in contents.items():
             (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
@@ -63,7 +62,6 @@ def test_without_predictions_the_intervals_are_compared(commit, tmp_path, capsys
     ("files", "says"),
     [
         ({"metrics": "{"}, r"HEAD: .* is not valid JSON"),
-        ({"timing": "[]"}, "HEAD: .* is from another version of potstill\. Leave it out"),
         ({"metrics": '{"models": {}}'}, "HEAD: .* is from another version of potstill\. Leave it out"),
         ({"params": "a: [\n"}, "HEAD:params.yaml, line 1 is not valid YAML"),
     ],

@@ -39,7 +39,7 @@ def test_repro_leaves_models_metrics_and_pictures(origin):
         "versus_teacher",
     }
     assert wanted | {"parameters", "bytes"} <= set(metrics["models"]["student"])
-    timing = json.loads((origin / "metrics/evaluate/timing.json").read_text())["timing"]
+    timing = json.loads((origin / "data/evaluate/timing.json").read_text())
     assert set(timing) == set(metrics["models"])
     for name in ("student.pot", "model.onnx", "README.md"):
         assert (origin / "models/export" / name).stat().st_size

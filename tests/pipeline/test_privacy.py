@@ -1,4 +1,4 @@
-"""No text of the data is in a file that Git holds, or would add."""
+"""What is in the files that Git holds, or would add: no text of the data, and nothing that differs from run to run."""
 
 import re
 import shutil
@@ -47,7 +47,8 @@ def test_marked_texts_of_files_are_in_no_file_that_git_would_add(tmp_path, monke
     changes = {"teacher": {"presets": {"mine": preset}}, "ablate": ABLATE}
     changes["pool"] = {"replace": 1, "drop": 1, "generated": 1, "min_texts": 0}
     files = {"path": "data/mine", "text": ["subject", "body"], "unlabelled": ["unlabelled.csv"]}
-    run_stages(monkeypatch, NETWORK | {"epochs": 3}, changes, (*STAGES, "ablate", "report"), **files)
+    stages = (*STAGES, "ablate", "report")
+    run_stages(monkeypatch, NETWORK | {"epochs": 3}, changes, stages, **files)
 
     run(tmp_path, "git", "init", "--quiet")
     shutil.copy(ROOT / ".gitignore", ".gitignore")
@@ -58,6 +59,8 @@ def test_marked_texts_of_files_are_in_no_file_that_git_would_add(tmp_path, monke
     assert {"metrics/report/report.md", "metrics/evaluate/metrics.json", "metrics/teacher/mine/test.csv"} <= set(found)
     marker = re.compile(rb"zq(mark|shared|subject)", re.IGNORECASE)
     assert [name for name, content in found.items() if marker.search(content)] == []
+    run_stages(monkeypatch, NETWORK | {"epochs": 3}, changes, stages, **files)
+    assert held(tmp_path) == found
 
 
 def test_no_file_that_repro_leaves_to_git_quotes_a_text(origin):

@@ -150,6 +150,7 @@ def page(inputs=None, template="page.html", pictures=True, params=PARAMS, runs=T
         "transfer": 100,
         "resources": {"prepare": {"seconds": 1.5, "core_seconds": 2.0, "peak_megabytes": 300.0}},
         "provenance": {"commit": "abc"},
+        "hashes": {"sha256 of train": "def"},
         "parameters": "a: <1>",
         "charts": draw(inputs, facts, {"hard": curve}, inputs.teacher or inputs.name, published=True)
         if pictures

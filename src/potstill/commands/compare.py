@@ -20,9 +20,9 @@ from potstill.terminal import Parser
 
 METRICS = paths.METRICS / "compare"
 WORKSPACE = "workspace"
-SCORES, TIMING = paths.METRICS / "evaluate" / "metrics.json", paths.METRICS / "evaluate" / "timing.json"
+SCORES = paths.METRICS / "evaluate" / "metrics.json"
 LOCK = Path("dvc.lock")
-PREDICTIONS = paths.EVALUATE / "test.parquet"
+PREDICTIONS, TIMING = paths.EVALUATE / "test.parquet", paths.EVALUATE / "timing.json"
 
 
 def arguments(parser: Parser) -> None:
@@ -83,7 +83,8 @@ def read(name: str) -> Experiment:
     test = Predictions.load(PREDICTIONS) if PREDICTIONS.is_file() else None
     lock = LOCK.read_text("utf-8") if LOCK.is_file() else ""
     settings = made_with(params.read(paths.PARAMS), lock, str(LOCK))
-    return checked(name, settings, files.read_json(SCORES), files.read_json(TIMING), test)
+    timing = files.read_json(TIMING) if TIMING.is_file() else {}
+    return checked(name, settings, files.read_json(SCORES), timing, test)
 
 
 def read_commit(name: str) -> Experiment:
@@ -94,14 +95,17 @@ def read_commit(name: str) -> Experiment:
     """
     revision = resolve(name)
     try:
-        scores, timing = (json.loads(git("show", f"{revision}:{path}")) for path in (SCORES, TIMING))
+        scores = json.loads(git("show", f"{revision}:{SCORES}"))
+        timing = json.loads(cached(revision, TIMING) or "{}")
         given = params.parse(git("show", f"{revision}:{paths.PARAMS}"), f"{name}:{paths.PARAMS}")
         settings = made_with(given, git("show", f"{revision}:{LOCK}"), f"{name}:{LOCK}")
     except subprocess.CalledProcessError:
         raise PotstillError(f"{name}: no {SCORES}, so `evaluate` has not run there. Leave it out.") from None
     except (RecursionError, ValueError) as error:
         raise PotstillError(f"{name}: {SCORES} or {TIMING} is not valid JSON ({error}). Leave it out.") from None
-    return checked(name, settings, scores, timing, predictions(revision))
+    test = cached(revision, PREDICTIONS)
+    predictions = None if test is None else Predictions.load(Path(f"{revision[:7]}:{PREDICTIONS}"), io.BytesIO(test))
+    return checked(name, settings, scores, timing, predictions)
 
 
 def made_with(params_given: dict[str, Any], lock: str, lock_name: str) -> dict[str, Any]:
@@ -127,12 +131,12 @@ def checked(name: str, settings: dict[str, Any], scores: Any, timing: Any, test:
         measures.check(measures.Sized, models["student"])
         measures.check(measures.Decision, scores["student"]["decision"])
         measures.check(measures.Share | None, scores.get("teacher", {}).get("accuracy"))
-        measures.check(measures.Timings, timing["timing"])
+        measures.check(measures.Timings, timing)
     except (AttributeError, KeyError, TypeError, ValueError):
         raise PotstillError(
             f"{name}: {SCORES} or {TIMING} is from another version of potstill. Leave it out."
         ) from None
-    return Experiment(name, settings, scores, timing["timing"], test)
+    return Experiment(name, settings, scores, timing, test)
 
 
 def resolve(name: str) -> str:
@@ -151,13 +155,13 @@ def resolve(name: str) -> str:
         raise PotstillError(f"no experiment {name!r} (of this commit: {known}). See `dvc exp list`.") from None
 
 
-def predictions(revision: str) -> Predictions | None:
-    """Return the predictions of a commit's models, if DVC has them in its cache or in a remote that can be reached."""
+def cached(revision: str, path: Path) -> bytes | None:
+    """Return a file of a commit if DVC has it in its cache, or in a remote that can be reached."""
     try:
-        content: Any = dvc.api.read(str(PREDICTIONS), rev=revision, mode="rb")
+        content: Any = dvc.api.read(str(path), rev=revision, mode="rb")
     except Exception:  # DVC and each kind of remote raise their own
         return None
-    return Predictions.load(Path(f"{revision[:7]}:{PREDICTIONS}"), io.BytesIO(content))
+    return bytes(content)
 
 
 def git(*command: str) -> str:

@@ -20,3 +20,7 @@ METRICS = Path("metrics")
 # What a killed stage resumes from: a teacher's checkpoints, the shards labelled so far. It is not an out, because DVC
 # deletes a stage's outs before it runs.
 SCRATCH = Path(".potstill")
+
+# The time and memory that each stage took when it last ran on this machine. It is not an out either: nothing depends on
+# it, and it differs from run to run.
+RESOURCES = SCRATCH / "resources"

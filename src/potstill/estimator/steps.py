@@ -16,8 +16,8 @@ import pandas as pd
 import pyarrow as pa
 
 import potstill
-from potstill.baseline.network import train_on_labels
-from potstill.core import device, files, tracking
+from potstill.baseline.fit import fit as fit_baselines
+from potstill.core import files, tracking
 from potstill.core.errors import PotstillError
 from potstill.core.labels import probabilities
 from potstill.data.clean import comparison_keys
@@ -29,6 +29,7 @@ from potstill.estimator.progress import Progress, silent
 from potstill.estimator.settings import Settings, teacher_name
 from potstill.evaluate.compare import Model, compare
 from potstill.evaluate.decision import decide, with_thresholds
+from potstill.evaluate.models import small_models
 from potstill.evaluate.next_steps import Commands, Step
 from potstill.evaluate.verdict import Verdict
 from potstill.export.build import Export, build
@@ -36,11 +37,9 @@ from potstill.label.logits import FILE as LOGITS
 from potstill.label.logits import label
 from potstill.pool import vocabulary
 from potstill.pool.build import build as build_pool
-from potstill.runtime.model import FILE, Student
 from potstill.scoring import hub, model, table
 from potstill.scoring.ensemble import merge
 from potstill.scoring.model import Teacher as Scorer
-from potstill.scoring.tfidf import Tfidf
 from potstill.student.params import BY_HAND
 from potstill.student.search import Found, read, search
 from potstill.teacher import make
@@ -310,11 +309,8 @@ def baselines(fitted: Fitted) -> Path:
     params = fitted.settings.baseline
 
     def write(folder: Path) -> None:
-        data = Dataset.load(fitted.prepared, unlabelled=False)
-        device.use_threads(params.threads)
         folder.mkdir()
-        Tfidf.fit(data.train, params.C, params.class_weight).save(folder / "tfidf")
-        train_on_labels(data.labels, data.train, data.validation, params).save(folder / "hard")
+        fit_baselines(Dataset.load(fitted.prepared, unlabelled=False), params, folder)
 
     return fitted.cache.get(
         "baseline", write, params.model_dump_json(), files.sha256(fitted.prepared), potstill.__version__
@@ -337,17 +333,9 @@ def evaluate(
     """
     data = Dataset.load(fitted.prepared)
     data = data if test is None else replace(data, test=test)
-    folder, teacher, scorer = baselines(fitted), fitted.teacher, fitted.teacher.load()
+    teacher, scorer = fitted.teacher, fitted.teacher.load()
+    models, _ = small_models(baselines(fitted), student, data)
     texts = {split: data.split(split)["text"].tolist() for split in ("test", "validation")}
-    models = []
-    for name, kind, made, size in (
-        ("tfidf", "baseline", Tfidf.load(folder / "tfidf"), files.size(folder / "tfidf")),
-        ("hard", "baseline", Student.load(folder / "hard" / FILE), files.size(folder / "hard" / FILE)),
-        ("student", "student", student, len(student.to_bytes())),
-    ):
-        soft = {split: made.predict_proba(texts[split]) for split in texts}
-        thresholds = student.thresholds if name == "student" else None
-        models.append(Model(name, kind, soft["test"], soft["validation"], made.parameters, size, thresholds))
     logits = {
         split: tracking.read_predictions(fitted.predictions / f"{split}.csv", data.labels, len(texts[split]))
         if split == "validation" or test is None

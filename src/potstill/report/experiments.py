@@ -17,7 +17,8 @@ class Experiment:
     Attributes:
         name: its name.
         settings: its parameters, by keys such as `student.hidden`, and the hashes of its `data` and `code`.
-        scores, timing: of the stage `evaluate`.
+        scores: of the stage `evaluate`.
+        timing: the speeds of its models, if available; else empty.
         test: the predictions of its models for the test split, if available.
     """
 

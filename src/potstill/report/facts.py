@@ -114,7 +114,7 @@ def collect(inputs: Inputs, params: ReportParams) -> dict[str, Any]:
 
 
 def verdict(inputs: Inputs) -> dict[str, Any]:
-    """Return the verdict with its reasons and next steps, and a sentence on the student's accuracy, size and speed."""
+    """Return the verdict with its reasons and next steps, and a sentence on the student's accuracy and size."""
     models = inputs.scores["models"]
     student = models[STUDENT]
     score = "an exact match" if inputs.multi_label else "a test accuracy"
@@ -124,15 +124,9 @@ def verdict(inputs: Inputs) -> dict[str, Any]:
         teacher = models[inputs.teacher]
         kept = 100 * student["accuracy"] / max(teacher["accuracy"], 1e-9)
         headline += f", which is {kept:.1f}% of its teacher's {100 * teacher['accuracy']:.1f}%"
-        ratios = []
         if teacher["parameters"]:
-            ratios.append(
-                f"has 1/{two_digits(teacher['parameters'] / student['parameters'])} of the teacher's parameters"
-            )
-        if speeds := inputs.speeds:
-            ratios.append(f"classifies {two_digits(speeds[0] / speeds[1])} times as many texts per second")
-        if ratios:
-            headline += f". It {' and '.join(ratios)}"
+            ratio = two_digits(teacher["parameters"] / student["parameters"])
+            headline += f". It has 1/{ratio} of the teacher's parameters"
     return {**inputs.verdict, "headline": headline}
 
 
@@ -408,20 +402,22 @@ def _cascade(inputs: Inputs) -> dict[str, Any] | None:
     if not result:
         return None
     speeds = inputs.speeds
-    speedup = 1 / (1 / speeds[0] + result.fallback_share / speeds[1]) / speeds[1] if speeds else None
-    return {"result": result, "sentence": _cascade_sentence(result, speedup)}
+    speed = ""
+    if speeds and result.needed and result.threshold is not None:
+        ratio = two_digits(1 / (1 / speeds[0] + result.fallback_share / speeds[1]) / speeds[1])
+        speed = f"The cascade classifies {ratio} times as many texts per second as the teacher."
+    return {"result": result, "sentence": _cascade_sentence(result), "speed": speed}
 
 
-def _cascade_sentence(result: Cascade, speedup: float | None) -> str:
+def _cascade_sentence(result: Cascade) -> str:
     alone = f"The accuracy of the student alone is {100 * result.curve[0].accuracy:.2f}%."
     if not result.needed:
         return f"Not needed: on validation the student is at least as accurate as its teacher. {alone}"
     if result.threshold is None:
         return f"The cascade reaches the teacher's accuracy on validation with no threshold. {alone}"
-    speed = f" at {two_digits(speedup)} times the teacher's texts per second" if speedup else ""
     return (
         f"The lowest threshold that reaches the teacher's accuracy on validation is {result.threshold:g}. With it, "
         f"{100 * result.fallback_share:.1f}% of the test texts are sent to the teacher, and the cascade has a test "
         f"accuracy of {100 * result.accuracy:.2f}% (95% CI {100 * result.low:.2f} to {100 * result.high:.2f}; teacher "
-        f"alone: {100 * result.teacher:.2f}%){speed}. {alone}"
+        f"alone: {100 * result.teacher:.2f}%). {alone}"
     )

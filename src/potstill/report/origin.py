@@ -15,7 +15,9 @@ PACKAGES = ("potstill", "torch", "transformers", "scikit-learn", "numpy", "dvc")
 
 
 def stage_resources(teachers: Mapping[str, Sequence[str]]) -> dict[str, dict[str, float]]:
-    """Return the resources that each stage used when it last ran, in the order of the pipeline.
+    """Return the resources that each stage used when it last ran here, in the order of the pipeline.
+
+    A stage is left out that has not run on this machine, as its results were pulled.
 
     Args:
         teachers: the teachers by the name of the stage that runs once per teacher.
@@ -23,25 +25,31 @@ def stage_resources(teachers: Mapping[str, Sequence[str]]) -> dict[str, dict[str
     resources = {}
     for stage in STAGES:
         for run in [f"{stage} {name}" for name in sorted(teachers[stage])] if stage in teachers else [stage]:
-            path = paths.METRICS / run.replace(" ", "/", 1) / "resources.json"
-            resources[run] = measures.read(measures.Resources, path, "resources")
+            path = paths.RESOURCES / f"{run.replace(' ', '/', 1)}.json"
+            if path.is_file():
+                resources[run] = measures.read(measures.Resources, path)
     return resources
 
 
 def provenance() -> dict[str, str]:
-    """Return the commit, the machine, the versions of packages, and the hashes of data and student."""
+    """Return the commit, the machine and the versions of packages."""
     versions = [f"python {platform.python_version()}", *(f"{name} {version(name)}" for name in PACKAGES)]
     changes = " with uncommitted changes" if git("status", "--porcelain", "-uno") else ""
-    provenance = {
+    return {
         "commit": git("rev-parse", "HEAD") + changes,
         "machine": f"{os.cpu_count()} cores, {platform.machine()}, {platform.system()}",
         "versions": ", ".join(versions),
     }
+
+
+def hashes() -> dict[str, str]:
+    """Return the hashes of data and student."""
+    found = {}
     for split, digest in measures.read(dict[str, str], paths.PREPARED / "dataset.json", "sha256").items():
-        provenance[f"sha256 of {split}"] = digest
-    provenance["sha256 of the transfer set"] = files.sha256(paths.ENSEMBLE)
-    provenance["sha256 of the student"] = files.sha256(paths.EXPORT / FILE)
-    return provenance
+        found[f"sha256 of {split}"] = digest
+    found["sha256 of the transfer set"] = files.sha256(paths.ENSEMBLE)
+    found["sha256 of the student"] = files.sha256(paths.EXPORT / FILE)
+    return found
 
 
 def data_source(source: str, path: str, dataset: str | None) -> str:

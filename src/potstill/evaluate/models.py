@@ -1,0 +1,38 @@
+"""The small models that are compared: the baselines and the student."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from potstill.core import files
+from potstill.data.dataset import Dataset
+from potstill.evaluate.compare import Model
+from potstill.runtime.model import FILE, Classifier, Student
+from potstill.scoring.tfidf import Tfidf
+
+Predict = Callable[[list[str]], Any]
+
+
+def small_models(baselines: Path, student: Classifier, data: Dataset) -> tuple[list[Model], dict[str, Predict]]:
+    """Return baselines and student with their predictions, and their prediction functions by name.
+
+    Args:
+        baselines: the folder of the stage `baseline`.
+        student: the student that ships.
+        data: the splits to predict.
+
+    Raises:
+        PotstillError: a baseline is missing or damaged.
+    """
+    tfidf, hard = Tfidf.load(baselines / "tfidf"), Student.load(baselines / "hard" / FILE)
+    texts = data.test["text"].tolist(), data.validation["text"].tolist()
+
+    def predicted(name: str, kind: str, model: Any, size: int, thresholds: list[float] | None = None) -> Model:
+        return Model(name, kind, *map(model.predict_proba, texts), model.parameters, size, thresholds)
+
+    models = [
+        predicted("tfidf", "baseline", tfidf, files.size(baselines / "tfidf")),
+        predicted("hard", "baseline", hard, files.size(baselines / "hard" / FILE)),
+        predicted("student", "student", student, len(student.to_bytes()), student.thresholds),
+    ]
+    return models, {"tfidf": tfidf.predict_proba, "hard": hard.predict_proba, "student": student.predict_proba}
