@@ -48,7 +48,8 @@ def main() -> None:
 
     checkpoints = section("teacher").load().checkpoints
     models, predict = small_models(paths.BASELINE, Student.load(paths.EXPORT / FILE), data)
-    models = with_thresholds([*models, *load_teachers(checkpoints, labelling, data)], data)
+    teachers = load_teachers(checkpoints, labelling, data)
+    models = with_thresholds([*models, *teachers], data)
     name = labelling[0] if len(labelling) == 1 else "ensemble"
     teacher = name if any(model.name == name for model in teachers) else None
     rows, reference = compare(models, data.targets("test"), teacher, params.reference)

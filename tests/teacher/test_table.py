@@ -36,10 +36,13 @@ def test_the_texts_of_a_table_are_joined_as_those_of_the_data(tmp_path):
     [
         ({"text": ["x"], "a": [1.0]}, "one per label: a, b"),
         ({"text": ["x"], "a": [1.0], "c": [0.0]}, "no column 'b' .found: 'text', 'a', 'c'.*one per label: a, b"),
-        ({"text": ["x", "y"], "a": [1.0, 0.9], "b": [0.0, 0.9]}, "row 2.*sum to one"),
-        ({"text": ["x"], "a": [1.5], "b": [-0.5]}, "row 1"),
+        (
+            {"text": ["x", "y"], "a": [1.0, 0.9], "b": [0.0, 0.9]},
+            "row 2 .*sum to 1.8, not to one. Correct it, or remove",
+        ),
+        ({"text": ["x"], "a": [1.5], "b": [-0.5]}, "row 1 has the probability -0.5, which is not from 0 to 1"),
         ({"text": ["x"], "a": ["much"], "b": [0.5]}, "not a number"),
-        ({"text": [None, "y"], "a": [1.0, 1.0], "b": [0.0, 0.0]}, "row 1 has no text"),
+        ({"text": [None, " "], "a": [1.0, 1.0], "b": [0.0, 0.0]}, "no row has a text"),
     ],
 )
 def test_a_wrong_table_is_refused(tmp_path, columns, says):
@@ -61,16 +64,30 @@ def test_a_wrong_table_is_refused(tmp_path, columns, says):
         ("t.csv", "Text,a,b\nx,1,0\n", "no column 'text' .*'Text' differs from it only in case"),
         ("t.csv", "text;a;b\nx;1;0\n", "The columns are separated by semicolons, not by commas"),
         ("t.tsv", "text,a,b\nx,1,0\n", "separated by commas, not by tabs"),
-        ("t.csv", "text,a,b\nx,1,0\ny,1,0\n X ,0.9,0.1\n", "row 1 and row 3 have the same text, ' X '.*Remove one"),
+        ("t.csv", "text,a,b\nx,1,0\ny,1,0\n X ,0.9,0.1\n", "row 3 has the text of row 1, ' X '.*Remove one"),
         ("t.csv", 'text,a,b\n"x,1,0\ny,0.2,0.8\nthe 15",.5,.5\nz,1,0\n', r"row 1 \(lines 2 to 4\) opens a quote"),
         ("t.csv", 'a,b,text\n1,0,"x\n0.2,0.8,y\n.5,.5,the 15"\n', r"row 1 \(lines 2 to 4\) opens a quote"),
-        ("t.jsonl", '{"text":"x","a":1,"b":0}\n\n{"text":"x","a":0,"b":1}', "line 1 and line 3 have the same text"),
+        ("t.jsonl", '{"text":"x","a":1,"b":0}\n\n{"text":"x","a":0,"b":1}', "line 3 has the text of line 1"),
     ],
 )
 def test_a_table_that_misleads_is_refused(tmp_path, name, content, says):
     (tmp_path / name).write_text(content)
     with pytest.raises(PotstillError, match=says):
         table.read(tmp_path / name, ["a", "b"])
+
+
+def test_all_bad_rows_are_in_one_message_and_rows_without_a_text_are_left_out(tmp_path, capsys):
+    path = tmp_path / "t.csv"
+    path.write_text("text,a,b\nx,1,0\n,1,0\ny,2,-1\nz,1,1\nw,1,1\nX,0,1\nv,much,0\n")
+    with pytest.raises(PotstillError) as caught:
+        table.read(path, ["a", "b"])
+    assert str(caught.value) == (
+        f"{path}: row 3 has the probability -1, which is not from 0 to 1. Correct it, or remove the row. "
+        "Row 4 (also 5) has probabilities that sum to 2, not to one. Correct it, or remove the row. Row 6 has the text of row 1, 'X', "
+        "but for case and white space, and the probabilities [0.0, 1.0] instead of [1.0, 0.0]. Remove one. Row 7 has a "
+        "probability that is not a number: 'much'. Correct it, or remove the row."
+    )
+    assert capsys.readouterr().err == f"{path}: row 2 has no text and is left out\n"
 
 
 @pytest.mark.parametrize(
@@ -153,12 +170,12 @@ def test_a_teachers_table_that_cannot_be_read_says_why(tmp_path, name, content, 
 def test_probabilities_of_a_table_need_not_sum_to_one(tmp_path):
     path = tmp_path / "llm.csv"
     pd.DataFrame({"text": ["Both", "none"], "a": [0.9, 0.0], "b": [1.0, 0.2]}).to_csv(path, index=False)
-    with pytest.raises(PotstillError, match="Each row must sum to one"):
+    with pytest.raises(PotstillError, match=r"sum to 1\.9, not to one"):
         answers.read(path, ["a", "b"])
     answers.read(path, ["a", "b"], multi_label=True).to_parquet(tmp_path / "table.parquet")
     teachers.describe(tmp_path, "table", ["a", "b"], multi_label=True)
     found = teachers.load(tmp_path).logits(["both", "NONE", "else"])
     np.testing.assert_allclose(expit(found), [[0.9, 1], [0, 0.2], [np.nan] * 2], atol=1e-5)
     pd.DataFrame({"text": ["x"], "a": [1.1], "b": [0]}).to_csv(path, index=False)
-    with pytest.raises(PotstillError, match=r"row 1: the probabilities are \[1.1, 0.0\]\. Each must be from 0 to 1"):
+    with pytest.raises(PotstillError, match=r"row 1 has the probability 1\.1, which is not from 0 to 1"):
         answers.read(path, ["a", "b"], multi_label=True)

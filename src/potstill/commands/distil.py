@@ -78,10 +78,10 @@ def run(args: argparse.Namespace) -> None:
             params=given,
             cache_dir=args.cache_dir,
         )
-        print(f"{classifier._estimate(raw)}.", flush=True)
-        classifier._fit(raw)
+        print(f"{classifier.estimate(raw)}.", flush=True)
+        classifier.fit_tables(raw)
     classifier.student_.save(args.output)
-    evaluation = classifier._evaluate(None, None, _Commands(args))
+    evaluation = classifier.evaluate(commands=_Commands(args))
     print(f"\n{visible(str(args.output))}: {args.output.stat().st_size:,} bytes\n")
     print("\n".join(map(visible, str(evaluation.verdict).splitlines())))
     step = evaluation.next_steps[0]

@@ -162,8 +162,7 @@ class DistilledClassifier(ClassifierMixin, BaseEstimator):
             TypeError: a text is missing or is not a string.
         """
         classes = Classes.of(y)
-        self._fit(raw_data(classes, X, y, unlabelled, validation, test), classes)
-        return self
+        return self.fit_tables(raw_data(classes, X, y, unlabelled, validation, test), classes)
 
     def fit_soft(
         self, X: Any, probabilities: Any, *, multi_label: bool = False, validation: Any = None, test: Any = None
@@ -196,16 +195,22 @@ class DistilledClassifier(ClassifierMixin, BaseEstimator):
         labels = classes.decode(soft >= 0.5 if multi_label else soft.argmax(1))
         known = pd.DataFrame(soft, columns=names)
         known.insert(0, "text", pd.Series(texts, dtype="str"))
-        self._fit(raw_data(classes, texts, labels, None, validation, test), classes, soft=known)
-        return self
+        return self.fit_tables(raw_data(classes, texts, labels, None, validation, test), classes, soft=known)
 
-    def _fit(self, raw: RawData, classes: Classes | None = None, soft: pd.DataFrame | None = None) -> None:
-        """Run the steps on the tables of a source."""
+    def fit_tables(self, raw: RawData, classes: Classes | None = None, soft: pd.DataFrame | None = None) -> Self:
+        """Find a student, given the tables of a source, such as `prepare.from_files.read` returns.
+
+        Args:
+            raw: the tables.
+            classes: what labels are called in Python; None takes the names in the tables.
+            soft: probabilities from elsewhere in place of a teacher: the column `text`, and one for each class.
+        """
         with renamed(KEYS):
             self._run(raw, classes, soft)
+        return self
 
-    def _estimate(self, raw: RawData) -> Any:
-        """Estimate how long a fit on the tables of a source will take."""
+    def estimate(self, raw: RawData) -> Any:
+        """Estimate how long `fit_tables` will take."""
         from potstill.estimator.estimate import estimate
 
         seed = seed_of(self.random_state)
@@ -333,7 +338,7 @@ class DistilledClassifier(ClassifierMixin, BaseEstimator):
         check_is_fitted(self, "student_")
         return self.student_.in_scope(X)
 
-    def evaluate(self, X: Any = None, y: Any = None) -> Evaluation:
+    def evaluate(self, X: Any = None, y: Any = None, *, commands: Commands | None = None) -> Evaluation:
         """Compare the student with its teacher, and with models that are trained without one, on test texts.
 
         The first call also trains these models.
@@ -341,13 +346,11 @@ class DistilledClassifier(ClassifierMixin, BaseEstimator):
         Args:
             X: test texts, which the classifier was not fitted on. None for the test split of `fit`.
             y: their labels.
+            commands: what the next steps say to type; None for Python.
 
         Raises:
             PotstillError: there are no test texts, or the classifier was unpickled, and has no teacher.
         """
-        return self._evaluate(X, y, PythonCommands())
-
-    def _evaluate(self, X: Any, y: Any, commands: Commands) -> Evaluation:
         check_is_fitted(self, "student_")
         if not hasattr(self, "_fitted"):
             raise PotstillError("evaluate: an unpickled classifier has no teacher to compare with. Fit it again.")
@@ -356,7 +359,7 @@ class DistilledClassifier(ClassifierMixin, BaseEstimator):
         run = steps()
         with isolated():
             test = None if X is None else run.test_table(self._fitted, self._classes, X, y)
-            return Evaluation(*run.evaluate(self._fitted, self.student_, test, commands))
+            return Evaluation(*run.evaluate(self._fitted, self.student_, test, commands or PythonCommands()))
 
     def export(self, folder: str | os.PathLike[str], *, overwrite: bool = False) -> None:
         """Write the model file, an ONNX model and a card into a folder, which is made if it is missing.

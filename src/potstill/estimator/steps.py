@@ -203,7 +203,7 @@ def transfer_set(
 
     def write_labels(folder: Path) -> None:
         with progress.bar(count(pool), "text", f"label with {teacher.name}") as bar:
-            if files.read_json(teacher.folder / "teacher.json", "kind", kind=str) != FUNCTION:
+            if model.kind(teacher.folder) != FUNCTION:
                 label(teacher.folder, pool / POOL, folder, params, scratch, bar.update)
                 return
             folder.mkdir()

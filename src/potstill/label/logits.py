@@ -98,7 +98,7 @@ def label(
     labeller = Labeller(loaded, params.batch_size, params.precision)
     task = shards.Task(labeller, ["text"], f"{home}/shards", fingerprint, counts=("cut", "left_out"))
     # An LLM is asked by one process, which counts what is spent; `concurrency` in its preset says how fast.
-    engine = partial(local.each, processes=1) if model.is_llm(teacher) else _engine(params)
+    engine = partial(local.each, processes=1) if model.kind(teacher) == "llm" else _engine(params)
     done = shards.process(task, shards.plan([source], ["text"]), engine, progress)
     with files.atomic_write(target) as part:
         part.mkdir()

@@ -9,6 +9,10 @@ from potstill.web.page import data_url
 
 LIMIT = 1_500_000  # bytes of a file; as the address of a link it is a third longer, and browsers take up to 2 MB
 
+# A cell that begins with one of these is a formula for Excel, and texts may come from anybody. An apostrophe in front
+# makes it a text, as OWASP recommends ("CSV injection").
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
 ERRORS = ("text", "actual", "predicted", "confidence", "teacher")
 SUSPECTS = ("split", "text", "label", "suggested", "confidence")
 
@@ -53,4 +57,5 @@ def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], limit: int 
 
 
 def _csv(frame: pd.DataFrame) -> bytes:
+    frame = frame.map(lambda cell: f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA) else cell)
     return frame.to_csv(index=False, float_format="%.4f").encode("utf-8-sig", "backslashreplace")

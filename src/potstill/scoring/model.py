@@ -106,9 +106,9 @@ def load(folder: Path, batch_size: int = 32, precision: str = "auto") -> Teacher
     return _load_checkpoint(folder, facts, batch_size, precision)
 
 
-def is_llm(folder: Path) -> bool:
-    """Return whether a teacher is an LLM, whose answers take time and money, but no core of this machine."""
-    return _facts(folder).kind == "llm"
+def kind(folder: Path) -> str:
+    """Return the kind of a teacher: `checkpoint`, `table` or `llm`."""
+    return files.read_json(folder / "teacher.json", "kind", kind=str)
 
 
 def _facts(folder: Path) -> _Facts:

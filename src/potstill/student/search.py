@@ -11,6 +11,7 @@ import potstill
 from potstill.core import files, tracking
 from potstill.core.errors import PotstillError
 from potstill.data.dataset import Dataset
+from potstill.scoring import model
 from potstill.scoring.ensemble import average
 from potstill.student import candidates, ladder
 from potstill.student.candidates import Inputs, Result
@@ -62,9 +63,7 @@ def read(
     data = Dataset.load(prepared, unlabelled=False)
     predicted = [tracking.read_predictions(path, data.labels, len(data.validation)) for path in predictions]
     # A table of probabilities or an LLM has no weights to begin with.
-    checkpoints = (
-        folder for folder in teachers if files.read_json(folder / "teacher.json").get("kind") == "checkpoint"
-    )
+    checkpoints = (folder for folder in teachers if model.kind(folder) == "checkpoint")
     package = Path(potstill.__file__).parent
     # Not the folders, where Python adds what it compiles.
     code = [file for name in ("runtime", "student") for file in sorted((package / name).rglob("*.py"))]

@@ -12,9 +12,10 @@ import pandas as pd
 from potstill.core.errors import PotstillError, join_names, visible
 from potstill.data.clean import comparison_keys
 from potstill.readers import formats
+from potstill.readers.problems import Problems
 from potstill.readers.read import names
 from potstill.readers.read import read as read_table
-from potstill.readers.request import BadRows, Request, quoted, row_unit
+from potstill.readers.request import NO_TEXT, BadRows, Location, Request, quoted, row_unit
 from potstill.readers.rows import NUMBER
 from potstill.readers.tables import class_name
 
@@ -28,6 +29,8 @@ def is_table(checkpoint: str) -> bool:
 def read(path: Path, labels: list[str], multi_label: bool = False, texts: Sequence[str] = ("text",)) -> pd.DataFrame:
     """Read and check a table with columns of texts and a column of probabilities per label; other columns are ignored.
 
+    Rows without a text are left out, and that is printed.
+
     Args:
         path: the file.
         labels: the class names.
@@ -38,8 +41,8 @@ def read(path: Path, labels: list[str], multi_label: bool = False, texts: Sequen
         A table with the column `text` and a float column per label, in the order of `labels`.
 
     Raises:
-        PotstillError: the file is missing or unreadable, a column is missing, a row is not a probability distribution,
-            or two rows contradict each other.
+        PotstillError: the file is missing or unreadable, a column is missing, rows are not probability distributions
+            or contradict each other; the message has all such rows.
     """
     if not path.is_file():
         raise PotstillError(f"{path}: no such file. Set the preset's checkpoint to an existing table.")
@@ -70,33 +73,39 @@ def read(path: Path, labels: list[str], multi_label: bool = False, texts: Sequen
         print(visible(f"{path}: columns that are not used: {join_names([*map(quoted, others)])}"), file=sys.stderr)
     held: list[str] = []
     rows: list[list[float]] = []
-    places: list[str] = []
-    bad_rows = BadRows(alternative="remove the row")
-    for batch in read_table(str(path), kind, wanted, bad_rows, len(texts), advise=advise):
-        held.extend(batch.texts if kind != "parquet" else batch.texts.to_pylist())
-        for number, text, *values in zip(batch.numbers, held[len(rows) :], *batch.others, strict=True):
-            places.append(f"{row_unit(kind)} {number}")
-            where = f"{path}: {places[-1]}"
-            if not text.strip():
-                raise PotstillError(f"{where} has no text. Add it or remove the row.")
-            rows.append(_distribution(values, multi_label, where))
+    places: list[Location] = []
+    problems = Problems()
+    with problems.collecting():
+        for batch in read_table(str(path), kind, wanted, problems, len(texts), advise=advise):
+            some = batch.texts if kind != "parquet" else batch.texts.to_pylist()
+            for number, text, *values in zip(batch.numbers, some, *batch.others, strict=True):
+                place = Location(str(path), row_unit(kind), number)
+                if fault := _fault(text, values, multi_label):
+                    problems.add(place, fault)
+                    continue
+                held.append(text)
+                rows.append([float(value) for value in values])
+                places.append(place)
+        if problems.without_text.count:
+            problems.tell(str(path), len(held))
     table = pd.DataFrame(np.array(rows, np.float64).reshape(-1, len(labels)), columns=labels)
     table.insert(0, "text", pd.Series(held, dtype="str"))
-    if pair := _contradiction(table):
-        one, other = pair
-        raise PotstillError(
-            f"{path}: {places[one]} and {places[other]} have the same text, {held[other][:60]!r}, but for case and "
-            f"white space, and the probabilities {_rounded(rows[one])} and {_rounded(rows[other])}. Remove one."
+    for one, other in _contradictions(table):
+        problems.add(
+            places[other],
+            f"has the text of {places[one].unit} {places[one].number}, {held[other][:60]!r}, but for case and white "
+            f"space, and the probabilities {_rounded(rows[other])} instead of {_rounded(rows[one])}. Remove one.",
         )
+    problems.check()
     return table
 
 
-def _contradiction(table: pd.DataFrame) -> tuple[int, int] | None:
-    """Return the first two rows with the same text and different probabilities."""
+def _contradictions(table: pd.DataFrame) -> list[tuple[int, int]]:
+    """Return the pairs of rows with the same text and different probabilities; the first is the first of its text."""
     same, values = pd.factorize(comparison_keys(table["text"]))[0], table.iloc[:, 1:].to_numpy()
     first = np.unique(same, return_index=True)[1][same]
     differs = np.flatnonzero((np.abs(values - values[first]) > 1e-6).any(1))
-    return (int(first[differs[0]]), int(differs[0])) if len(differs) else None
+    return [(int(first[row]), int(row)) for row in differs]
 
 
 def coverage(name: str, table: pd.DataFrame, texts: Mapping[str, pd.Series]) -> str:
@@ -121,19 +130,17 @@ def coverage(name: str, table: pd.DataFrame, texts: Mapping[str, pd.Series]) -> 
     return f"{name}: probabilities of {', '.join(shares)}"
 
 
-def _distribution(values: Sequence[Any], multi_label: bool, where: str) -> list[float]:
-    """Check the values of a row, and return them as numbers."""
+def _fault(text: str, values: Sequence[Any], multi_label: bool) -> str | None:
+    """Return what is wrong with a row, or None."""
+    if not text.strip():
+        return NO_TEXT
     for value in values:
         if not (NUMBER.fullmatch(value) if isinstance(value, str) else _is_number(value)):
-            raise PotstillError(f"{where} has a probability that is not a number: {value!r}. Correct it.")
-    row = [float(value) for value in values]
-    if not all(0 <= value < math.inf for value in row) or (multi_label and max(row) > 1):
-        raise PotstillError(f"{where}: the probabilities are {_rounded(row)}. Each must be from 0 to 1.")
-    if not multi_label and abs(sum(row) - 1) > 0.01:
-        raise PotstillError(
-            f"{where}: the probabilities are {_rounded(row)} and sum to {sum(row):.4g}. Each row must sum to one."
-        )
-    return row
+            return f"has a probability that is not a number: {value!r}"
+        if not 0 <= float(value) < math.inf or (multi_label and float(value) > 1):
+            return f"has the probability {float(value):g}, which is not from 0 to 1"
+    total = sum(map(float, values))
+    return None if multi_label or abs(total - 1) <= 0.01 else f"has probabilities that sum to {total:.4g}, not to one"
 
 
 def _is_number(value: Any) -> bool:
