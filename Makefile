@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup there coverage docs repro queue compare qr verify push pull test test-faults fuzz browser servers quick audit check \
+.PHONY: help setup there coverage docs repro queue cross-validate compare qr verify push pull test test-faults fuzz browser servers quick audit check \
 	offline fresh format show lock clean benchmark-board benchmark-classes benchmark-debian benchmark-emotion benchmark-glue benchmark-settings \
 	benchmark-label benchmark-scale benchmark-reruns benchmark-speed benchmark-teacher benchmark-trust
 
@@ -42,6 +42,9 @@ repro: setup ## run the pipeline; print the table of models, the verdict, what t
 
 queue: setup ## run the queued experiments, JOBS=2 in parallel; say why one failed
 	@$(POTSTILL) queue --jobs $(JOBS)
+
+cross-validate: setup ## test on all labelled texts, in FOLDS=5 folds, where there is no test split
+	@$(POTSTILL) cross-validate $(if $(FOLDS),--folds $(FOLDS)) --jobs $(JOBS)
 
 compare: there ## compare the last run and the experiments of this commit, or EXPS="one another", on one page
 	$(POTSTILL) compare $(EXPS)

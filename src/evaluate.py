@@ -72,7 +72,9 @@ def main() -> None:
     commands = ProjectCommands(prepare.source, prepare.unlabelled)
     sent_to = fallback(labelling, {row["name"]: row for row in rows})
     margin = params.non_inferiority_margin
-    verdict, steps = decide(rows, models, data, teacher, labelling, ladder, margin, commands, sent_to)
+    prepared = paths.METRICS / "prepare" / "metrics.json"
+    drawn = measures.read(measures.Count, prepared, "prepare", "made_from_train", "test") > 0
+    verdict, steps = decide(rows, models, data, teacher, labelling, ladder, margin, commands, sent_to, drawn)
     print(f"{verdict.decision.capitalize()}: {verdict.details}")
     write_scores(rows, verdict, steps, teacher, quantization, profile)
     write_predictions(models, data, timings)

@@ -11,6 +11,7 @@ from potstill.core.resources import record_resources
 from potstill.data.dataset import SPLITS
 from potstill.prepare import demo, from_files, from_hub
 from potstill.prepare.assemble import assemble
+from potstill.prepare.folds import take_fold
 from potstill.prepare.params import PrepareParams
 from potstill.readers.tables import RawData
 
@@ -28,7 +29,10 @@ def read(params: PrepareParams) -> RawData:
 def main() -> None:
     """Write the prepared data, and the counts of rows and labels."""
     params = PrepareParams.load()
-    dataset, facts = assemble(read(params), params)
+    raw = read(params)
+    if params.fold:
+        raw = take_fold(raw, params.fold, params.folds, params.seed)
+    dataset, facts = assemble(raw, params)
     dataset.save(paths.PREPARED)
     if params.source == "hub" and params.hub.dataset:
         facts |= untracked.hash_untracked(params.hub.dataset, "prepare", params.path)

@@ -27,6 +27,7 @@ TRAINING_COMMANDS = {"distil": "Distil a classifier from labelled texts, in one 
 PROJECT_COMMANDS = {
     "estimate": "Estimate the requests, tokens and cost of an LLM as the teacher; send nothing.",
     "queue": "Run the queued experiments, and say why one failed.",
+    "cross-validate": "Test on all labelled texts, fold by fold, where there is no test split.",
     "compare": "Compare experiments on one page.",
     "verify": "Check the hash of every file that DVC tracks, and move damaged ones out of its cache.",
     "push": "Push to the DVC remote, and replace what is damaged there.",
@@ -53,7 +54,7 @@ def execute(arguments: Sequence[str]) -> None:
     if chosen.command not in commands:
         advice = suggestion(chosen.command, commands)
         main_parser.error(f"unknown command {chosen.command!r}" + (f". {advice}" if advice else ""))
-    module = import_module(f"potstill.commands.{chosen.command}")
+    module = import_module(f"potstill.commands.{chosen.command.replace('-', '_')}")
     parser = Parser(prog=f"potstill {chosen.command}", description=commands[chosen.command])
     module.arguments(parser)
     args = parser.parse_args(chosen.arguments)

@@ -59,6 +59,8 @@ def test_marked_texts_of_files_are_in_no_file_that_git_would_add(tmp_path, monke
     assert {"metrics/report/report.md", "metrics/evaluate/metrics.json", "metrics/teacher/mine/test.csv"} <= set(found)
     marker = re.compile(rb"zq(mark|shared|subject)", re.IGNORECASE)
     assert [name for name, content in found.items() if marker.search(content)] == []
+    run(tmp_path, "git", "add", "--all")
+    run(tmp_path, "git", "commit", "--quiet", "-m", "a run")
     run_stages(monkeypatch, NETWORK | {"epochs": 3}, changes, stages, **files)
     assert held(tmp_path) == found
 

@@ -83,9 +83,9 @@ def test_all_bad_rows_are_in_one_message_and_rows_without_a_text_are_left_out(tm
         table.read(path, ["a", "b"])
     assert str(caught.value) == (
         f"{path}: row 3 has the probability -1, which is not from 0 to 1. Correct it, or remove the row. "
-        "Row 4 (also 5) has probabilities that sum to 2, not to one. Correct it, or remove the row. Row 6 has the text of row 1, 'X', "
-        "but for case and white space, and the probabilities [0.0, 1.0] instead of [1.0, 0.0]. Remove one. Row 7 has a "
-        "probability that is not a number: 'much'. Correct it, or remove the row."
+        "Row 4 (also 5) has probabilities that sum to 2, not to one. Correct it, or remove the row. "
+        "Row 6 has the text of row 1, 'X', but for case and white space, and the probabilities [0.0, 1.0] instead of "
+        "[1.0, 0.0]. Remove one. Row 7 has a probability that is not a number: 'much'. Correct it, or remove the row."
     )
     assert capsys.readouterr().err == f"{path}: row 2 has no text and is left out\n"
 

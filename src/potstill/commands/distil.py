@@ -31,6 +31,8 @@ OPTIONS = {
     "prepare.path": "FILE",
     "prepare.unlabelled": "--unlabelled",
     "prepare.multi_label": "--multi-label",
+    "prepare.fold": "--folds",
+    "prepare.folds": "--folds",
 }
 
 
@@ -53,6 +55,8 @@ def arguments(parser: Parser) -> None:
     teacher = "preset, folder, id on the Hugging Face hub, or table of probabilities (default: %(default)s)"
     add("--teacher", type=text, metavar="NAME", default="minilm", help=teacher)
     add("--rung", type=text, default="auto", help="rung of the ladder; auto: the smallest that keeps the accuracy")
+    folds = "cross-validate in K folds for the verdict, and train on all texts; for few labelled texts and no test file"
+    add("--folds", type=lambda value: integer(value, 2, 100), metavar="K", help=folds)
     add("--seed", type=lambda value: integer(value, 0, 2**32 - 1), metavar="N", default=0, help="default: %(default)s")
     cache = "folder for the results of all steps, from which an interrupted run resumes (default: a temporary one)"
     add("--cache-dir", type=Path, metavar="FOLDER", help=cache)
@@ -73,15 +77,20 @@ def run(args: argparse.Namespace) -> None:
         classifier = DistilledClassifier(
             args.teacher,
             rung=args.rung,
-            test_share=PrepareParams().test_share,
+            test_share=None if args.folds else PrepareParams().test_share,
             random_state=args.seed,
             params=given,
             cache_dir=args.cache_dir,
         )
-        print(f"{classifier.estimate(raw)}.", flush=True)
+        again = f", for each of {args.folds} folds and once for all texts" if args.folds else ""
+        print(f"{classifier.estimate(raw)}{again}.", flush=True)
+        if args.folds:
+            evaluation = classifier.cross_validate_tables(raw, args.folds, _Commands(args))
+            print("all texts", flush=True)
         classifier.fit_tables(raw)
     classifier.student_.save(args.output)
-    evaluation = classifier.evaluate(commands=_Commands(args))
+    if not args.folds:
+        evaluation = classifier.evaluate(commands=_Commands(args))
     print(f"\n{visible(str(args.output))}: {args.output.stat().st_size:,} bytes\n")
     print("\n".join(map(visible, str(evaluation.verdict).splitlines())))
     step = evaluation.next_steps[0]
@@ -134,7 +143,7 @@ class _Commands:
         csv.writer(names, lineterminator="").writerow(args.text)
         words = ["potstill", "distil", args.file, "--text", names.getvalue(), "--label", args.label]
         words += ["--multi-label"] * args.multi_label
-        for key in ("teacher", "rung", "cache_dir"):
+        for key in ("teacher", "rung", "folds", "cache_dir"):
             value = changes.get(key, getattr(args, key))
             words += [f"--{key.replace('_', '-')}", str(value)] if value not in (None, "minilm", "auto") else []
         files = [*map(str, args.unlabelled), *filter(None, [changes.get("unlabelled")])]
@@ -157,6 +166,9 @@ class _Commands:
 
     def rows(self, split: str, number: int) -> str:
         return self._again()
+
+    def cross_validate(self) -> str:
+        return self._again(folds="5")
 
     def table(self) -> str:
         return self._again()

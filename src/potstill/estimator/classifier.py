@@ -23,6 +23,7 @@ from potstill.evaluate.next_steps import Commands, Step
 from potstill.evaluate.table import markdown
 from potstill.evaluate.verdict import Verdict
 from potstill.export.params import GuaranteeParams
+from potstill.prepare.folds import take_fold
 from potstill.readers.tables import RawData
 from potstill.runtime.guarantee import Guarantee
 from potstill.runtime.model import as_texts
@@ -31,7 +32,7 @@ STEPS = 6
 # What messages call the parameters.
 _PROMISE = [f"guarantee.{key}" for key in GuaranteeParams.model_fields]
 KEYS = {f"export.{key}": key for key in [*_PROMISE, "guarantee"]} | {
-    f"prepare.{key}": key for key in ("validation_share", "test_share")
+    f"prepare.{key}": key for key in ("validation_share", "test_share", "folds")
 }
 REAL_ONLY = dict.fromkeys(("replace", "borrow", "drop", "splice", "generated"), 0)
 
@@ -77,8 +78,21 @@ class PythonCommands:
             return "clf.evaluate(more_texts, more_labels)"
         return "clf.fit(more_texts, more_labels, unlabelled=unlabelled)"
 
+    def cross_validate(self) -> str:  # noqa: D102
+        return "clf.cross_validate(texts, labels, unlabelled=unlabelled)"
+
     def table(self) -> str:  # noqa: D102
         return "clf.evaluate(texts_with_probabilities, labels)"
+
+
+class _AfterFolds(PythonCommands):
+    """What to type next in Python after a cross-validation."""
+
+    def use(self) -> list[Step]:
+        return [Step("Fit it on all texts", "clf.fit(texts, labels, unlabelled=unlabelled)")]
+
+    def rows(self, split: str, number: int) -> str:
+        return "clf.cross_validate(more_texts, more_labels, unlabelled=unlabelled)"
 
 
 class DistilledClassifier(ClassifierMixin, BaseEstimator):
@@ -266,7 +280,9 @@ class DistilledClassifier(ClassifierMixin, BaseEstimator):
             self.teacher_.named(self._classes)
         self.classes_, self.student_, self._sources = self._classes.values, export.student, dict(export.sources)
         self.ladder_ = [asdict(row) for row in found.ladder]
-        self._fitted = run.Fitted(cache, settings, prepared, teacher, predictions, self.ladder_)
+        self._fitted = run.Fitted(
+            cache, settings, prepared, teacher, predictions, self.ladder_, drawn="test" not in raw.splits
+        )
 
     def _make_teacher(
         self, cache: Cache, prepared: Path, data: Dataset, seed: int, soft: pd.DataFrame | None, progress: Progress
@@ -360,6 +376,49 @@ class DistilledClassifier(ClassifierMixin, BaseEstimator):
         with isolated():
             test = None if X is None else run.test_table(self._fitted, self._classes, X, y)
             return Evaluation(*run.evaluate(self._fitted, self.student_, test, commands or PythonCommands()))
+
+    def cross_validate(self, X: Any, y: Any, *, folds: int = 5, unlabelled: Any = None) -> Evaluation:
+        """Evaluate on all texts: each fold is predicted by models that are trained on the others, teacher included.
+
+        For few labelled texts, of which a test split would leave too few to decide. It takes `folds` times as long as
+        `fit`, and leaves this classifier as it is: `fit` it on all texts afterwards. The intervals treat the
+        predictions of all folds as those of one model.
+
+        Args:
+            X: the texts.
+            y: their labels, see `fit`.
+            folds: the number of folds, at least 2. More: more texts to learn from in each, longer run.
+            unlabelled: more texts, for the teacher to label.
+
+        Raises:
+            PotstillError: a parameter or the data are wrong, or the teacher is fitted, perhaps on these texts.
+            ValueError: `y` is of a kind that scikit-learn does not accept.
+            TypeError: a text is missing or is not a string.
+        """
+        return self.cross_validate_tables(raw_data(Classes.of(y), X, y, unlabelled), folds, _AfterFolds())
+
+    def cross_validate_tables(self, raw: RawData, folds: int, commands: Commands) -> Evaluation:
+        """Evaluate as `cross_validate` does, given the tables of a source.
+
+        Args:
+            raw: the tables, without a test split.
+            folds: the number of folds.
+            commands: what the next steps say to type.
+        """
+        if isinstance(self.teacher, Teacher) and hasattr(self.teacher, "_folder"):
+            raise PotstillError(
+                "teacher: it is fitted, perhaps on these texts. Give its name, for a fit in every fold."
+            )
+        run, seed = steps(), seed_of(self.random_state)
+        found = []
+        for number in range(1, folds + 1):
+            Progress(self.verbose, folds).say(f"fold {number} of {folds}")
+            made = clone(self).set_params(random_state=seed, test_share=None)
+            with renamed(KEYS):
+                made.fit_tables(take_fold(raw, number, folds, seed))
+            with isolated():
+                found.append(run.fold(made._fitted, made.student_))
+        return Evaluation(*run.judge(found, made._fitted, commands))
 
     def export(self, folder: str | os.PathLike[str], *, overwrite: bool = False) -> None:
         """Write the model file, an ONNX model and a card into a folder, which is made if it is missing.

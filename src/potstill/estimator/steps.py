@@ -29,8 +29,10 @@ from potstill.estimator.progress import Progress, silent
 from potstill.estimator.settings import Settings, teacher_name
 from potstill.evaluate.compare import Model, compare
 from potstill.evaluate.decision import decide, with_thresholds
+from potstill.evaluate.folds import Fold, judge_folds
 from potstill.evaluate.models import small_models
 from potstill.evaluate.next_steps import Commands, Step
+from potstill.evaluate.predictions import Predictions
 from potstill.evaluate.verdict import Verdict
 from potstill.export.build import Export, build
 from potstill.label.logits import FILE as LOGITS
@@ -278,6 +280,7 @@ class Fitted:
         teacher: the teacher.
         predictions: the folder of its predictions.
         ladder: the rows of the ladder.
+        drawn: whether the test split was drawn from the train texts.
     """
 
     cache: Cache
@@ -286,6 +289,7 @@ class Fitted:
     teacher: Labeller
     predictions: Path
     ladder: list[Mapping[str, Any]]
+    drawn: bool
 
 
 def test_table(fitted: Fitted, classes: Classes, X: Any, y: Any) -> pd.DataFrame:
@@ -331,6 +335,34 @@ def evaluate(
     Returns:
         The verdict, what to do next, and a row of scores per model.
     """
+    data, models, best = compared(fitted, student, test)
+    rows, _ = compare(models, data.targets("test"), best, None)
+    ladder: Any = fitted.ladder
+    margin = fitted.settings.evaluate.non_inferiority_margin
+    drawn = test is None and fitted.drawn
+    verdict, steps = decide(rows, models, data, best, [fitted.teacher.name], ladder, margin, commands, None, drawn)
+    return verdict, steps, rows
+
+
+def fold(fitted: Fitted, student: Any) -> Fold:
+    """Return what a cross-validation needs of a fit on all folds but one, which is its test split."""
+    data, models, _ = compared(fitted, student, None)
+    thresholds = {model.name: model.thresholds for model in models if model.thresholds}
+    probabilities = {model.name: model.probabilities for model in models}
+    test = Predictions(data.test["text"].tolist(), data.targets("test"), probabilities, thresholds)
+    facts = {model.name: {"kind": model.kind, "parameters": model.parameters, "bytes": model.bytes} for model in models}
+    return Fold(test, facts)
+
+
+def judge(folds: Sequence[Fold], last: Fitted, commands: Commands) -> tuple[Verdict, list[Step], list[dict[str, Any]]]:
+    """Return the verdict of all folds, see `judge_folds`; the teacher and the settings are those of the last fit."""
+    margin = last.settings.evaluate.non_inferiority_margin
+    unlabelled = len(Dataset.load(last.prepared).unlabelled)
+    return judge_folds(folds, [last.teacher.name], margin, unlabelled, commands)
+
+
+def compared(fitted: Fitted, student: Any, test: pd.DataFrame | None) -> tuple[Dataset, list[Model], str | None]:
+    """Return the data with the test texts, the models to compare, and the teacher's name if it has predictions."""
     data = Dataset.load(fitted.prepared)
     data = data if test is None else replace(data, test=test)
     teacher, scorer = fitted.teacher, fitted.teacher.load()
@@ -347,10 +379,4 @@ def evaluate(
         soft = {split: probabilities(logits[split], data.multi_label) for split in texts}
         size = files.size(teacher.folder)
         models.append(Model(teacher.name, "teacher", soft["test"], soft["validation"], scorer.parameters, size))
-    models = with_thresholds(models, data)
-    best = teacher.name if answered else None
-    rows, _ = compare(models, data.targets("test"), best, None)
-    ladder: Any = fitted.ladder
-    margin = fitted.settings.evaluate.non_inferiority_margin
-    verdict, steps = decide(rows, models, data, best, [teacher.name], ladder, margin, commands, None)
-    return verdict, steps, rows
+    return data, with_thresholds(models, data), teacher.name if answered else None

@@ -22,7 +22,8 @@ class Model:
         validation_probabilities: the same for the validation split; NaN for texts that a table does not contain.
         parameters: number of parameters, or None for a table of probabilities or an LLM.
         bytes: size on disk, or None for an LLM elsewhere.
-        thresholds: the decision threshold of each label, for multi-label tasks; else None.
+        thresholds: the decision threshold of each label, for multi-label tasks; else None. Of pooled folds, floats
+            (texts, classes).
     """
 
     name: str
@@ -31,7 +32,7 @@ class Model:
     validation_probabilities: np.ndarray
     parameters: int | None
     bytes: int | None
-    thresholds: list[float] | None = None
+    thresholds: Any = None
 
     @property
     def predicted(self) -> np.ndarray:

@@ -47,6 +47,7 @@ def decide(
     margin: float,
     commands: Commands,
     fallback: str | None,
+    drawn: bool,
 ) -> tuple[Verdict, list[Step]]:
     """Decide whether the student should ship, and what to do next.
 
@@ -60,34 +61,55 @@ def decide(
         margin: the non-inferiority margin, a fraction.
         commands: those of the steps.
         fallback: the teacher of a cascade, see `cascade.fallback`.
+        drawn: whether the test split was drawn from the train texts.
+    """
+    found, labels = {model.name: model for model in models}, data.targets("test")
+    together = pooled(found["student"], found[teacher], data.targets("validation"), labels) if teacher else None
+    verdict, of_teacher = judge_models(rows, models, labels, teacher, margin, together)
+    evidence = Evidence(
+        ladder=ladder,
+        versus_teacher=next(row.get("versus_teacher") for row in rows if row["name"] == "student"),
+        teacher_versus_baseline=of_teacher,
+        teachers=labelling,
+        cascade=_cascade(found["student"], found[teacher], data) if teacher else None,
+        fallback=fallback,
+        rows={name: len(data.split(name)) for name in ("train", "validation", "test", "unlabelled")},
+        drawn=drawn,
+    )
+    return verdict, next_steps(verdict, evidence, commands)
+
+
+def judge_models(
+    rows: Sequence[Mapping[str, Any]],
+    models: Sequence[Model],
+    labels: np.ndarray,
+    teacher: str | None,
+    margin: float,
+    together: tuple[Mapping[str, Any], int] | None = None,
+) -> tuple[Verdict, Mapping[str, Any] | None]:
+    """Return the verdict, and the result of `scores.mcnemar` for teacher and TF-IDF.
+
+    Args:
+        rows, models, teacher, margin: as for `decide`.
+        labels: the true labels of the test split.
+        together: see `compare.pooled`.
     """
     by_name, found = {row["name"]: row for row in rows}, {model.name: model for model in models}
-    labels = data.targets("test")
     correct = {name: is_correct(model.predicted, labels) for name, model in found.items()}
-    versus_teacher = by_name["student"].get("versus_teacher")
     of_teacher = mcnemar(correct[teacher], correct["tfidf"]) if teacher else None
     verdict = judge(
         by_name["student"],
         by_name["tfidf"],
-        versus_teacher,
+        by_name["student"].get("versus_teacher"),
         mcnemar(correct["student"], correct["tfidf"]),
         texts=len(labels),
         margin=margin,
         majority=majority(labels),
         teacher_versus_baseline=of_teacher,
         versus_hard=mcnemar(correct["student"], correct["hard"]),
-        pooled=pooled(found["student"], found[teacher], data.targets("validation"), labels) if teacher else None,
+        pooled=together,
     )
-    evidence = Evidence(
-        ladder=ladder,
-        versus_teacher=versus_teacher,
-        teacher_versus_baseline=of_teacher,
-        teachers=labelling,
-        cascade=_cascade(found["student"], found[teacher], data) if teacher else None,
-        fallback=fallback,
-        rows={name: len(data.split(name)) for name in ("train", "test", "unlabelled")},
-    )
-    return verdict, next_steps(verdict, evidence, commands)
+    return verdict, of_teacher
 
 
 def _cascade(student: Model, teacher: Model, data: Dataset) -> Cascade | None:

@@ -1,8 +1,8 @@
 """The `prepare` section."""
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import Field, NonNegativeInt, PositiveInt, field_validator
+from pydantic import Field, NonNegativeInt, PositiveInt, field_validator, model_validator
 
 from potstill.core.params import Keys, Section, Seed
 from potstill.readers.columns import Columns
@@ -48,11 +48,19 @@ class PrepareParams(Section):
     multi_label: bool = False
     validation_share: Fraction = 0.1
     test_share: Fraction = 0.1
+    fold: PositiveInt | None = None
+    folds: Annotated[int, Field(ge=2, le=100)] = 5
     max_labelled: PositiveInt | None = None
     max_validation: PositiveInt | None = None
     seed: Seed = 0
     hub: Hub = Hub()
     demo: DemoSizes = DemoSizes()
+
+    @model_validator(mode="after")
+    def _within(self) -> Self:
+        if self.fold and self.fold > self.folds:
+            raise ValueError(f"fold is {self.fold}, but folds is {self.folds}")
+        return self
 
     @field_validator("label_names")
     @classmethod
