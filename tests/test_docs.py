@@ -72,6 +72,7 @@ ELSEWHERE = {
     "make show": "tests/pipeline/test_pipeline.py::test_a_queue_runs_and_shows_one_readable_row_each",
     "make setup": "tests/test_packaging.py::test_a_folder_with_a_blank_in_its_path_will_do",
     "pip install -c ": "tests/pipeline/test_remotes.py::test_the_commands_of_the_page_on_teams",
+    "potstill cross-validate": "tests/pipeline/test_pipeline.py::test_folds_are_queued_as_experiments",
     "potstill distil ": "tests/commands/test_distil.py",
     "potstill estimate": "tests/commands/test_estimate.py",
     "potstill predict student.pot": "tests/bulk/test_distributed.py",

@@ -78,6 +78,14 @@ def test_what_is_wrong_is_said_before_the_training_in_the_words_of_the_command(f
     assert not (folder / "a.pot").exists()
 
 
+def test_folds_require_that_there_is_no_test_file(folder):
+    (folder / "both").mkdir()
+    for split in ("train", "test"):
+        (folder / f"both/{split}.csv").write_text("text,label\n" + "".join(f"{split} {i},{i % 2}\n" for i in range(20)))
+    said = refused("distil", "both", "--folds", "5", "-o", "a.pot")
+    assert said == "`--folds` is set, but there is a test split, both/test.csv. Leave one of them out."
+
+
 def test_the_output_is_asked_for(folder, capsys):
     with pytest.raises(SystemExit):
         cli.execute(["distil", "tickets.csv"])

@@ -26,6 +26,7 @@ from potstill import DistilledClassifier, Student, Teacher
 from potstill.core.errors import PotstillError
 from potstill.core.params import section
 from potstill.estimator import steps
+from potstill.evaluate.metrics.scores import interval
 from tests.estimator.conftest import ask, classifier
 from tests.project import ENVIRONMENT
 from tests.students import promising
@@ -121,6 +122,28 @@ def test_the_verdict_compares_with_the_teacher_and_with_simpler_models(fitted, h
     assert len(lines) == 1 + len(found.verdict.reasons)
     assert f"Next: {found.next_steps[0].text}:\n    {found.next_steps[0].command}\n" in str(found)
     assert "dvc" not in str(found)
+
+
+@pytest.mark.slow
+def test_a_cross_validation_tests_on_all_texts_and_leaves_the_classifier_as_it_is(texts, labels):
+    made = classifier()
+    found = made.cross_validate(texts[:120], labels[:120], folds=2, unlabelled=texts[120:])
+    rows = {row["name"]: row for row in found.scores}
+    assert set(rows) == {"tfidf", "hard", "student", "ask"}
+    assert rows["ask"]["accuracy"] == 1
+    low, high = interval(round(120 * rows["student"]["accuracy"]), 120)
+    assert (rows["student"]["accuracy_low"], rows["student"]["accuracy_high"]) == (low, high)
+    assert not hasattr(made, "student_")
+    assert "dvc" not in str(found)
+
+
+def test_a_cross_validation_refuses_what_cannot_be_right(texts, labels):
+    teacher = Teacher("bert")
+    teacher._folder = "fitted"
+    with pytest.raises(PotstillError, match="teacher: it is fitted, perhaps on these texts"):
+        classifier(teacher).cross_validate(texts, labels)
+    with pytest.raises(PotstillError, match=r"different texts, fewer than the 100 folds of `folds`"):
+        classifier().cross_validate(texts, labels, folds=100)
 
 
 def test_test_texts_are_given_or_drawn(texts, labels, fitted):

@@ -113,6 +113,16 @@ def test_more_test_texts_come_first_if_the_student_looks_good_and_last_if_not():
     assert "dvc repro" not in commands(verdict("cannot tell yet", None, True))
 
 
+def test_few_test_texts_that_were_drawn_from_train_lead_to_a_cross_validation():
+    drawn = {"drawn": True, "rows": {"train": 300, "validation": 40, "test": 60, "unlabelled": 0}}
+    steps = next_steps(verdict("cannot tell yet", 1800, True), replace(EVIDENCE, **drawn))
+    assert steps[0].text == "Cross-validate: each of the 400 labelled texts is then a test text once, not only 60"
+    assert steps[0].command == "potstill cross-validate"
+    for changes in (drawn | {"drawn": False}, {"drawn": True}):
+        assert "potstill cross-validate" not in commands(verdict("cannot tell yet", 1800, True), **changes)
+    assert "potstill cross-validate" not in commands(verdict(), **drawn)
+
+
 def test_a_teacher_without_predictions_for_the_test_texts_is_completed():
     (step,) = next_steps(
         verdict("cannot tell yet"), replace(EVIDENCE, versus_teacher=None, teacher_versus_baseline=None, cascade=None)

@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 from ruamel.yaml import YAML
 
+from potstill.commands import cross_validate
 from potstill.evaluate.metrics.scores import OUTCOMES
 from potstill.label import logits as labelling
 from potstill.label.params import LabelParams
@@ -174,6 +175,17 @@ def test_a_queue_runs_and_shows_one_readable_row_each(pulled):
     finished = {row["student.hidden"]: row["student.accuracy"] for row in shown(pulled) if row["State"] != "Failed"}
     assert {"2", "4"} <= set(finished)
     assert all(finished[size] for size in ("2", "4"))
+
+
+def test_folds_are_queued_as_experiments(pulled, monkeypatch):
+    monkeypatch.chdir(pulled)
+    for name, value in ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+    name = cross_validate.enqueue(2, 3)
+    assert name in run(pulled, "dvc", "queue", "status")
+    (stash,) = run(pulled, "git", "for-each-ref", "--format=%(objectname)", "refs/exps/celery/stash").split()
+    queued = YAML(typ="safe").load(run(pulled, "git", "show", f"{stash}:params.yaml"))["prepare"]
+    assert (queued["fold"], queued["folds"]) == (2, 3)
 
 
 # Code in front of a stage's.

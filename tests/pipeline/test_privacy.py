@@ -47,8 +47,7 @@ def test_marked_texts_of_files_are_in_no_file_that_git_would_add(tmp_path, monke
     changes = {"teacher": {"presets": {"mine": preset}}, "ablate": ABLATE}
     changes["pool"] = {"replace": 1, "drop": 1, "generated": 1, "min_texts": 0}
     files = {"path": "data/mine", "text": ["subject", "body"], "unlabelled": ["unlabelled.csv"]}
-    stages = (*STAGES, "ablate", "report")
-    run_stages(monkeypatch, NETWORK | {"epochs": 3}, changes, stages, **files)
+    run_stages(monkeypatch, NETWORK | {"epochs": 3}, changes, (*STAGES, "ablate", "report"), **files)
 
     run(tmp_path, "git", "init", "--quiet")
     shutil.copy(ROOT / ".gitignore", ".gitignore")
@@ -59,9 +58,7 @@ def test_marked_texts_of_files_are_in_no_file_that_git_would_add(tmp_path, monke
     assert {"metrics/report/report.md", "metrics/evaluate/metrics.json", "metrics/teacher/mine/test.csv"} <= set(found)
     marker = re.compile(rb"zq(mark|shared|subject)", re.IGNORECASE)
     assert [name for name, content in found.items() if marker.search(content)] == []
-    run(tmp_path, "git", "add", "--all")
-    run(tmp_path, "git", "commit", "--quiet", "-m", "a run")
-    run_stages(monkeypatch, NETWORK | {"epochs": 3}, changes, stages, **files)
+    run_stages(monkeypatch, NETWORK | {"epochs": 3}, changes, ("evaluate", "report"), **files)  # which measure speeds
     assert held(tmp_path) == found
 
 

@@ -20,6 +20,7 @@ from potstill.estimator.classifier import DistilledClassifier
 from potstill.estimator.settings import Settings, renamed
 from potstill.evaluate.next_steps import Step
 from potstill.prepare import from_files
+from potstill.prepare.folds import take_fold
 from potstill.prepare.params import PrepareParams
 from potstill.readers.tables import RawData
 from potstill.terminal import Parser, text
@@ -82,6 +83,8 @@ def run(args: argparse.Namespace) -> None:
             params=given,
             cache_dir=args.cache_dir,
         )
+        if args.folds:
+            take_fold(raw, 1, args.folds, args.seed)  # which fails before anything takes long
         again = f", for each of {args.folds} folds and once for all texts" if args.folds else ""
         print(f"{classifier.estimate(raw)}{again}.", flush=True)
         if args.folds:
