@@ -56,9 +56,9 @@ def _strata(labels: pd.Series, folds: int, name: str) -> list[Any]:
         return labels.tolist()
     counts = Counter(part for held in labels for part in held)
     rarest = [min(held, key=lambda part: (counts[part], part), default="") for held in labels]
-    texts = Counter(rarest)
-    largest = max(texts, key=lambda part: (texts[part], part))
-    return [part if texts[part] >= folds else largest for part in rarest]  # too few to split: join the largest
+    sizes = Counter(rarest)
+    largest = max(sizes, key=lambda part: (sizes[part], part))
+    return [part if sizes[part] >= folds else largest for part in rarest]  # too few to split: join the largest
 
 
 def _rows(table: Table, kept: np.ndarray) -> Table:
