@@ -28,7 +28,8 @@ def small_models(baselines: Path, student: Classifier, data: Dataset) -> tuple[l
     texts = data.test["text"].tolist(), data.validation["text"].tolist()
 
     def predicted(name: str, kind: str, model: Any, size: int, thresholds: list[float] | None = None) -> Model:
-        return Model(name, kind, *map(model.predict_proba, texts), model.parameters, size, thresholds)
+        test, validation = map(model.predict_proba, texts)
+        return Model(name, kind, test, validation, model.parameters, size, thresholds)
 
     models = [
         predicted("tfidf", "baseline", tfidf, files.size(baselines / "tfidf")),
