@@ -99,6 +99,15 @@ def test_make_knows_the_target(command):
     assert done.returncode == 0, done.stderr
 
 
+def test_make_clean_keeps_what_was_paid_for(tmp_path):
+    for name in (".potstill/llm.sqlite", ".potstill/llm.sqlite-wal", ".potstill/student/x", ".venv/x", "data/x"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    subprocess.run(["make", "-s", "-f", ROOT / "Makefile", "clean"], cwd=tmp_path, check=True)
+    left = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
+    assert left == {".potstill/llm.sqlite", ".potstill/llm.sqlite-wal", "data/x"}
+
+
 @pytest.mark.parametrize("command", EXPERIMENTS)
 def test_experiments_have_options_of_dvc_and_valid_parameters(command, tmp_path):
     args = parse_args(shlex.split(command)[1:])

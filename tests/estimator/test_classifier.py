@@ -144,6 +144,8 @@ def test_a_cross_validation_refuses_what_cannot_be_right(texts, labels):
         classifier(teacher).cross_validate(texts, labels)
     with pytest.raises(PotstillError, match=r"different texts, fewer than the 100 folds of `folds`"):
         classifier().cross_validate(texts, labels, folds=100)
+    with pytest.raises(PotstillError, match=r"folds: must be at least 2 \(found: 0\)"):
+        classifier().cross_validate(texts, labels, folds=0)
 
 
 def test_test_texts_are_given_or_drawn(texts, labels, fitted):

@@ -409,6 +409,8 @@ class DistilledClassifier(ClassifierMixin, BaseEstimator):
             raise PotstillError(
                 "teacher: it is fitted, perhaps on these texts. Give its name, for a fit in every fold."
             )
+        if folds < 2:
+            raise PotstillError(f"folds: must be at least 2 (found: {folds}). Give more.")
         run, seed = steps(), seed_of(self.random_state)
         found = []
         for number in range(1, folds + 1):
