@@ -1,7 +1,7 @@
 .DEFAULT_GOAL := help
 .PHONY: help setup there coverage docs repro queue compare qr verify push pull test test-faults fuzz browser servers quick audit check \
 	offline fresh format show lock clean benchmark-board benchmark-classes benchmark-debian benchmark-emotion benchmark-glue benchmark-settings \
-	benchmark-label benchmark-scale benchmark-reruns benchmark-speed benchmark-teacher benchmark-trust
+	benchmark-label benchmark-scale benchmark-reruns benchmark-speed benchmark-teacher benchmark-trust benchmark-teachers
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -169,6 +169,9 @@ benchmark-trust: setup ## measure how often promises on students are kept, on wh
 
 benchmark-teacher: setup ## compare fine-tuning speed with the stock Trainer, on the train file in DATA
 	python benchmarks/teacher.py --data $(DATA)
+
+benchmark-teachers: setup ## compare teachers and their students, in the projects FOLDERS that the pipeline has run in
+	python benchmarks/teachers.py $(FOLDERS)
 
 clean: ## remove the virtual environment and scratch files
 	rm -rf $(VENV) .potstill benchmarks/.work

@@ -37,7 +37,7 @@ PRESETS = {
     "distilbert": Preset(checkpoint="distilbert/distilbert-base-uncased", learning_rate=5e-5),
     "distilroberta": Preset(checkpoint="distilbert/distilroberta-base", learning_rate=5e-5),
     "xlnet": Preset(checkpoint="xlnet/xlnet-base-cased", learning_rate=2e-5),
-    "multilingual-e5-small": Preset(checkpoint="intfloat/multilingual-e5-small", learning_rate=1e-4),
+    "multilingual-e5-small": Preset(checkpoint="intfloat/multilingual-e5-small", learning_rate=5e-5),
     "xlm-roberta-base": Preset(checkpoint="FacebookAI/xlm-roberta-base", learning_rate=2e-5),
 }
 
