@@ -415,7 +415,8 @@ def teachers(rows: Rows, folder: Path) -> None:
 
 def _teacher(row: dict[str, Any]) -> list[str]:
     """Return the cells of a teacher and, if there is one, its student."""
-    seconds = ["" if taken is None else f"{taken:,.0f}" for taken in row["seconds"].values()]
+    times = (row["seconds"][stage] for stage in ("teacher", "label"))
+    seconds = ["" if taken is None else f"{taken:,.0f}" for taken in times]
     parameters = f"{row['parameters'] / 1e6:.1f}M"
     cells = [row["task"], row["teacher"], str(row["seed"]), parameters, *seconds, *_tested(row)]
     if not (student := row["student"]):

@@ -221,7 +221,8 @@ def build(teacher: PreTrainedModel, layers: int, tokens: Sequence[int], max_leng
             network.position.weight.add_(embeddings.token_type_embeddings.weight[0])
         if shape.relative:
             # MPNet has a bias per range of distances; from all queries and keys, that of each distance.
-            between = teacher.base_model.encoder.compute_position_bias(torch.empty(1, shape.positions))[0]
+            encoder: Any = teacher.base_model.encoder
+            between = encoder.compute_position_bias(torch.empty(1, shape.positions))[0]
             network.distance.weight.copy_(torch.cat([between[:, -1], between[:, 0, 1:]], 1))
     return network.to(device.device())
 
