@@ -1,7 +1,7 @@
 .DEFAULT_GOAL := help
 .PHONY: help setup there coverage docs repro queue cross-validate compare qr verify push pull test test-faults fuzz browser servers quick audit check \
 	offline fresh format show lock clean benchmark-board benchmark-classes benchmark-debian benchmark-emotion benchmark-glue benchmark-settings \
-	benchmark-label benchmark-scale benchmark-reruns benchmark-speed benchmark-teacher benchmark-trust
+	benchmark-label benchmark-scale benchmark-reruns benchmark-speed benchmark-teacher benchmark-teachers benchmark-trust
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -172,6 +172,9 @@ benchmark-trust: setup ## measure how often promises on students are kept, on wh
 
 benchmark-teacher: setup ## compare fine-tuning speed with the stock Trainer, on the train file in DATA
 	python benchmarks/teacher.py --data $(DATA)
+
+benchmark-teachers: setup ## compare teachers and their students, in the projects FOLDERS that the pipeline has run in
+	python benchmarks/teachers.py $(FOLDERS)
 
 clean: ## remove the virtual environment and scratch files, but no answers of an LLM, which were paid for
 	rm -rf $(VENV) benchmarks/.work

@@ -401,6 +401,40 @@ def board(rows: Rows, folder: Path) -> None:
     _draw_board(tasks, folder / "board.png")
 
 
+def teachers(rows: Rows, folder: Path) -> None:
+    """Write a table with a row per task, teacher and seed."""
+    headings = {
+        "task": "---", "teacher": "---", "seed": "---:", "parameters": "---:", "fine-tuning, s": "---:",
+        "labelling, s": "---:", "teacher, % (95% CI)": "---:", "Matthews × 100": "---:", "rung": "---", "bytes": "---:",
+        "student, % (95% CI)": "---:", "its Matthews × 100": "---:", "difference, points (95% CI)": "---:",
+        "verdict": "---",
+    }  # fmt: skip
+    text = markdown(headings, map(_teacher, rows))
+    files.write_text(folder / "table.md", f"Accuracy on test.\n\n{text}")
+
+
+def _teacher(row: dict[str, Any]) -> list[str]:
+    """Return the cells of a teacher and, if there is one, its student."""
+    times = (row["seconds"][stage] for stage in ("teacher", "label"))
+    seconds = ["" if taken is None else f"{taken:,.0f}" for taken in times]
+    parameters = f"{row['parameters'] / 1e6:.1f}M"
+    cells = [row["task"], row["teacher"], str(row["seed"]), parameters, *seconds, *_tested(row)]
+    if not (student := row["student"]):
+        return [*cells, *[""] * 6]
+    versus = student["versus_teacher"]
+    points = [
+        f"{100 * versus[key]:+.1f}".replace("-", "−") for key in ("difference", "difference_low", "difference_high")
+    ]
+    difference = f"{points[0]} ({points[1]} to {points[2]})"
+    size = f"{student['bytes']:,}"
+    return [*cells, student["rung"], size, *_tested(student), difference, student["verdict"]]
+
+
+def _tested(row: dict[str, Any]) -> list[str]:
+    accuracy, low, high = (100 * row[key] for key in ("accuracy", "accuracy_low", "accuracy_high"))
+    return [f"{accuracy:.1f} ({low:.1f}–{high:.1f})", f"{100 * row['matthews']:.1f}"]
+
+
 def settings(rows: Rows, folder: Path) -> None:
     """Write a table with a row per variant of a rung and a column per task."""
     tasks = list(dict.fromkeys(row["task"] for row in rows))

@@ -61,6 +61,7 @@ def students() -> dict[str, Classifier]:
     made["mlp-empty"] = _student("mlp", "empty", len(made))
     for name in ("wordpiece", "bpe", "unigram"):
         made[f"transformer-{name}"] = _transformer(name, len(made))
+    made["transformer-relative"] = _transformer("wordpiece", len(made), relative=True)
     return made
 
 
@@ -103,7 +104,7 @@ def _student(architecture: str, kind: str, seed: int) -> Student:
     )
 
 
-def _transformer(name: str, seed: int) -> Transformer:
+def _transformer(name: str, seed: int, relative: bool = False) -> Transformer:
     random = np.random.RandomState(seed)
     tokens, parts = {
         "wordpiece": (
@@ -150,7 +151,7 @@ def _transformer(name: str, seed: int) -> Transformer:
     embedding, activation, pooler = {
         "wordpiece": (8, "gelu", "tanh"), "bpe": (6, "relu", "relu"), "unigram": (8, "gelu_tanh", "gelu"),
     }[name]  # fmt: skip
-    shape = TransformerShape(len(tokens), 12, embedding, 8, 16, 2, 2, activation, pooler, 1e-5)
+    shape = TransformerShape(len(tokens), 12, embedding, 8, 16, 2, 2, activation, pooler, 1e-5, relative)
     labels = ["a", "ça va", "日本"]
     weights = {
         part: random.standard_normal(size).astype(np.float32) / np.float32(size[-1] ** 0.5 if len(size) == 2 else 4)

@@ -56,7 +56,7 @@ def make_mixed_texts(number: int, seed: int) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["text", "label"])
 
 
-CHECKPOINTS = ("bert", "roberta", "t5", "distilbert", "distilroberta", "xlnet")
+CHECKPOINTS = ("bert", "roberta", "t5", "distilbert", "mpnet", "xlnet")
 
 
 def make_checkpoint(kind: str, folder: Path, texts: list[str]) -> Path:
@@ -75,31 +75,36 @@ def make_checkpoint(kind: str, folder: Path, texts: list[str]) -> Path:
         "roberta": hf.RobertaTokenizer,
         "t5": hf.T5Tokenizer,
         "distilbert": hf.DistilBertTokenizer,
-        "distilroberta": hf.RobertaTokenizer,
         "xlnet": hf.XLNetTokenizer,
         "electra": hf.ElectraTokenizer,
+        "mpnet": hf.MPNetTokenizer,
+        "multilingual-e5": hf.XLMRobertaTokenizer,
         "xlm-roberta": hf.XLMRobertaTokenizer,
     }
-    options = {"extra_ids": 0} if kind == "t5" else {}
-    tokenizer = tokenizers[kind](**options).train_new_from_iterator(texts, vocab_size=400)
-    special = {"vocab_size": len(tokenizer), "pad_token_id": tokenizer.pad_token_id}
+    # MPNet takes token 1 for padding, whatever its configuration says.
+    special = ("<s>", "<pad>", "</s>", "[UNK]", "<mask>")
+    options = {"t5": {"extra_ids": 0}, "mpnet": {"vocab": {token: id_ for id_, token in enumerate(special)}}}
+    tokenizer = tokenizers[kind](**options.get(kind, {})).train_new_from_iterator(texts, vocab_size=400)
+    sizes = {"vocab_size": len(tokenizer), "pad_token_id": tokenizer.pad_token_id}
     torch.manual_seed(0)
-    if kind == "bert":
-        config = hf.BertConfig(num_hidden_layers=2, **small, **special)
-    elif kind in ("roberta", "distilroberta"):
-        config = hf.RobertaConfig(num_hidden_layers=2 if kind == "roberta" else 1, **small, **special)
+    if kind in ("bert", "multilingual-e5"):
+        config = hf.BertConfig(num_hidden_layers=2, **small, **sizes)
+    elif kind == "roberta":
+        config = hf.RobertaConfig(num_hidden_layers=2, **small, **sizes)
     elif kind == "electra":
-        config = hf.ElectraConfig(num_hidden_layers=2, embedding_size=16, **small, **special)
+        config = hf.ElectraConfig(num_hidden_layers=2, embedding_size=16, **small, **sizes)
+    elif kind == "mpnet":
+        config = hf.MPNetConfig(num_hidden_layers=2, **small, **sizes)
     elif kind == "xlm-roberta":
-        config = hf.XLMRobertaConfig(num_hidden_layers=2, **small, **special)
+        config = hf.XLMRobertaConfig(num_hidden_layers=2, **small, **sizes)
     elif kind == "t5":
         config = hf.T5Config(
-            d_model=64, d_kv=32, d_ff=128, num_layers=1, num_heads=2, decoder_start_token_id=0, **special
+            d_model=64, d_kv=32, d_ff=128, num_layers=1, num_heads=2, decoder_start_token_id=0, **sizes
         )
     elif kind == "distilbert":
-        config = hf.DistilBertConfig(dim=64, n_heads=2, n_layers=2, hidden_dim=128, **special)
+        config = hf.DistilBertConfig(dim=64, n_heads=2, n_layers=2, hidden_dim=128, **sizes)
     else:
-        config = hf.XLNetConfig(d_model=32, n_head=2, n_layer=2, d_inner=64, **special)
+        config = hf.XLNetConfig(d_model=32, n_head=2, n_layer=2, d_inner=64, **sizes)
     torch.manual_seed(0)
     hf.AutoModel.from_config(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)

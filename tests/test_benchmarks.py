@@ -295,6 +295,15 @@ def test_teacher_is_compared_with_the_stock_trainer(call, emotions):
     assert [(row["engine"], row["texts"]) for row in rows] == [("stock", 64), ("potstill", 64)]
 
 
+def test_teachers_are_read_from_projects(call, origin):
+    folder = call("teachers", origin)
+    (row,) = (row for row in json.loads((folder / "results.json").read_text()) if row["task"] == "example")
+    evaluated = json.loads((origin / "metrics/evaluate/metrics.json").read_text())["models"]
+    for found, expected in ((row, evaluated["minilm"]), (row["student"], evaluated["student"])):
+        assert {key: found[key] for key in ("accuracy", "accuracy_low", "matthews")}.items() <= expected.items()
+    assert f"| example | minilm | {row['seed']} | " in (folder / "table.md").read_text()
+
+
 def test_board_compares_the_default_pipeline_with_peers_and_resumes(call, checkout, peers, origin, tmp_path):
     (checkout / "benchmarks/board/results.json").unlink(missing_ok=True)
     (tmp_path / "emotion").mkdir()

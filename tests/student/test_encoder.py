@@ -13,7 +13,7 @@ from potstill.student import encoder, tokens, training
 from tests.students import ODD
 from tests.tasks import make_checkpoint
 
-SUPPORTED = ("bert", "roberta", "distilbert", "electra", "xlm-roberta")
+SUPPORTED = ("bert", "roberta", "distilbert", "electra", "mpnet", "multilingual-e5", "xlm-roberta")
 
 
 @pytest.fixture(autouse=True)

@@ -37,6 +37,13 @@ _DISTILBERT = {
     "down": "ffn.lin2",
     "norm": "output_layer_norm",
 }
+_MPNET = _BERT | {
+    "query": "attention.attn.q",
+    "key": "attention.attn.k",
+    "value": "attention.attn.v",
+    "output": "attention.attn.o",
+    "attention_norm": "attention.LayerNorm",
+}
 # By model type: the names above, the teacher's list of layers, its pooler and its head, and the pooler's activation.
 _ROBERTA = (_BERT, "base_model.encoder.layer", "classifier.dense", "classifier.out_proj", "tanh")
 _TEACHERS = {
@@ -44,6 +51,7 @@ _TEACHERS = {
     "camembert": _ROBERTA,
     "distilbert": (_DISTILBERT, "base_model.transformer.layer", "pre_classifier", "classifier", "relu"),
     "electra": (_BERT, "base_model.encoder.layer", "classifier.dense", "classifier.out_proj", "gelu"),
+    "mpnet": (_MPNET, "base_model.encoder.layer", "classifier.dense", "classifier.out_proj", "tanh"),
     "roberta": _ROBERTA,
     "xlm-roberta": _ROBERTA,
 }
@@ -61,14 +69,19 @@ class Layer(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self._heads, self._activation = shape.heads, shape.activation
 
-    def forward(self, vectors: Tensor, mask: Tensor, first_only: bool) -> Tensor:
-        """Return the vectors (batch, length, hidden) after this layer; with `first_only`, that of the first token."""
+    def forward(self, vectors: Tensor, mask: Tensor, biases: Tensor | None, first_only: bool) -> Tensor:
+        """Return the vectors (batch, length, hidden) after this layer; with `first_only`, that of the first token.
+
+        `biases`, of shape (heads, length, length), are added to the attention scores.
+        """
         key, value = self._split(self.key(vectors)), self._split(self.value(vectors))
         if first_only:
             vectors = vectors[:, :1]
         query = self._split(self.query(vectors))
         # On a CPU, the backward pass of `scaled_dot_product_attention` takes several times as long.
         scores = query @ key.transpose(-1, -2) / math.sqrt(query.shape[-1])
+        if biases is not None:
+            scores = scores + biases[:, : query.shape[2]]
         shares = scores.masked_fill(~mask, float("-inf")).softmax(-1)
         attended = self.dropout(self.output((shares.to(value.dtype) @ value).transpose(1, 2).flatten(2)))
         vectors = self.attention_norm(vectors + attended)
@@ -90,6 +103,8 @@ class Encoder(nn.Module):
         super().__init__()
         self.embedding = nn.Embedding(shape.vocabulary, shape.embedding)
         self.position = nn.Embedding(shape.positions, shape.embedding)
+        if shape.relative:
+            self.distance = nn.Embedding(shape.heads, 2 * shape.positions - 1)
         self.norm = nn.LayerNorm(shape.embedding, shape.epsilon)
         if shape.embedding != shape.hidden:
             self.projection = nn.Linear(shape.embedding, shape.hidden)
@@ -107,10 +122,16 @@ class Encoder(nn.Module):
             vectors = self.dropout(self.norm(vectors))
             if self.shape.embedding != self.shape.hidden:
                 vectors = self.projection(vectors)
+            biases = self._biases(ids.shape[1]) if self.shape.relative else None
             for i, layer in enumerate(self.layers, 1):
-                vectors = layer(vectors, mask[:, None, None], first_only=i == len(self.layers))
+                vectors = layer(vectors, mask[:, None, None], biases, first_only=i == len(self.layers))
             pooled = activate(self.pooler(vectors[:, 0]), self.shape.pooler)
             return self.head(self.dropout(pooled)).float().cpu()
+
+    def _biases(self, length: int) -> Tensor:
+        """Return the bias of each head, query and key, (heads, length, length)."""
+        places = torch.arange(length, device=self.head.weight.device)
+        return self.distance.weight[:, places - places[:, None] + self.shape.positions - 1]
 
 
 def activate(vectors: Tensor, activation: str) -> Tensor:
@@ -181,6 +202,7 @@ def build(teacher: PreTrainedModel, layers: int, tokens: Sequence[int], max_leng
         activation=_ACTIVATIONS[_activation(config)],
         pooler=pooler_activation,
         epsilon=float(embeddings.LayerNorm.eps),
+        relative=config.model_type == "mpnet",
     )
     shape.check()
     network = Encoder(shape, config.num_labels, dropout)
@@ -197,6 +219,11 @@ def build(teacher: PreTrainedModel, layers: int, tokens: Sequence[int], max_leng
         network.position.weight.copy_(positions)
         if hasattr(embeddings, "token_type_embeddings"):  # all tokens are of the first type
             network.position.weight.add_(embeddings.token_type_embeddings.weight[0])
+        if shape.relative:
+            # MPNet has a bias per range of distances; from all queries and keys, that of each distance.
+            encoder: Any = teacher.base_model.encoder
+            between = encoder.compute_position_bias(torch.empty(1, shape.positions))[0]
+            network.distance.weight.copy_(torch.cat([between[:, -1], between[:, 0, 1:]], 1))
     return network.to(device.device())
 
 

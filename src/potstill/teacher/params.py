@@ -30,12 +30,15 @@ PRESETS = {
     "minilm": Preset(checkpoint="sentence-transformers/all-MiniLM-L6-v2", learning_rate=1e-4),
     "minilm-2": Preset(checkpoint="sentence-transformers/all-MiniLM-L6-v2", learning_rate=1e-4, seed=2),
     "minilm-adapted": Preset(checkpoint="sentence-transformers/all-MiniLM-L6-v2", learning_rate=1e-4, mlm_epochs=3),
+    "mpnet": Preset(checkpoint="sentence-transformers/all-mpnet-base-v2", learning_rate=3e-5),
     "bert": Preset(checkpoint="google-bert/bert-base-uncased", learning_rate=3e-5),
     "roberta": Preset(checkpoint="FacebookAI/roberta-base", learning_rate=2e-5),
     "t5": Preset(checkpoint="google-t5/t5-base", learning_rate=1e-4),
     "distilbert": Preset(checkpoint="distilbert/distilbert-base-uncased", learning_rate=5e-5),
     "distilroberta": Preset(checkpoint="distilbert/distilroberta-base", learning_rate=5e-5),
     "xlnet": Preset(checkpoint="xlnet/xlnet-base-cased", learning_rate=2e-5),
+    "multilingual-e5-small": Preset(checkpoint="intfloat/multilingual-e5-small", learning_rate=5e-5),
+    "xlm-roberta-base": Preset(checkpoint="FacebookAI/xlm-roberta-base", learning_rate=2e-5),
 }
 
 

@@ -26,6 +26,7 @@ TEXTS = ["Good!", "not goodness", "", "ab é 日 \ud800 " * 9]
         transformer(temperature=1.5, facts=fuzz.FACTS),
         multi_label_transformer(),
         transformer(dataclasses.replace(SHAPE, embedding=4, activation="relu", pooler="gelu")),
+        transformer(dataclasses.replace(SHAPE, relative=True)),
     ],
 )
 def test_a_file_gives_the_same_student(made, tmp_path):
@@ -117,6 +118,8 @@ FORGED = {
     "too many positions": with_shape(positions=MAX_POSITIONS + 1),
     "an unknown activation": with_shape(activation="softmax"),
     "an unknown pooler": with_shape(pooler="gelu_tanh"),
+    "distances without biases": with_shape(relative=True),
+    "distances that are a number": with_shape(relative=1),
     "epsilon 0": with_shape(epsilon=0.0),
     "epsilon below 0": with_shape(epsilon=-1.0),
     "cls beyond the tokens": with_tokenizer(cls=len(TOKENS)),

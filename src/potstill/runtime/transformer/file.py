@@ -18,7 +18,7 @@ What `unpack` returns can be used without further checks, whoever wrote the file
 import math
 import struct
 import zlib
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -90,7 +90,7 @@ def _pack(contents: Contents) -> bytes:
     header = deflate(
         {
             "labels": contents.labels,
-            "shape": asdict(contents.shape),
+            "shape": contents.shape.values(),
             "ranges": {name: list(ends) for name, ends in weights.ranges.items()},
             "cls": tokenizer.cls,
             "sep": tokenizer.sep,

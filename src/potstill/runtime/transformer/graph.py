@@ -55,7 +55,10 @@ class _Network:
         graph, shape = self._graph, self._shape
         known = graph("GreaterOrEqual", "ids", ints(0))
         bias = graph("Where", graph("Unsqueeze", known, ints(1, 2)), floats(0), floats(_FAR))
-        vectors = self._embed()
+        length = graph("Slice", graph("Shape", "ids"), ints(1), ints(2))
+        if shape.relative:
+            bias = graph("Add", self._distances(length), bias)
+        vectors = self._embed(length)
         if shape.embedding != shape.hidden:
             vectors = self._product(self._quantize(vectors, "projection"), "projection")
         for i in range(shape.layers):
@@ -63,13 +66,19 @@ class _Network:
         pooled = self._dense(graph("Squeeze", vectors, ints(1)), "pooler")
         return self._dense(self._activate(pooled, shape.pooler), "head", output)
 
-    def _embed(self) -> str:
+    def _distances(self, length: str) -> str:
+        """Add the bias of each head, query and key."""
+        graph, table = self._graph, self._weights.matrices["distance.weight"]
+        places = graph("Range", np.int64(0), graph("Squeeze", length), np.int64(1))
+        distances = graph("Sub", places, graph("Unsqueeze", places, ints(1)))
+        return graph("Gather", table.floats(), graph("Add", distances, ints(self._shape.positions - 1)), axis=1)
+
+    def _embed(self, length: str) -> str:
         graph, table = self._graph, self._weights.matrices[TABLE]
         ids = graph("Max", "ids", ints(0))
         # Rows are looked up before they are scaled.
         integers = graph("Cast", graph("Gather", graph.constant(table.values, "embedding"), ids), to=TensorProto.FLOAT)
         tokens = graph("Mul", integers, graph("Gather", table.steps[:, None], ids))
-        length = graph("Slice", graph("Shape", ids), ints(1), ints(2))
         table = self._weights.matrices["position.weight"]
         positions = graph("Slice", table.floats(), ints(0), length, ints(0))
         return self._norm(graph("Add", tokens, positions), "norm")
@@ -82,6 +91,8 @@ class _Network:
         if first_only:
             vectors = graph("Slice", vectors, ints(0), ints(1), ints(1))
             inputs = self._quantize(vectors, f"{name}.query")
+            if self._shape.relative:
+                bias = graph("Slice", bias, ints(0), ints(1), ints(2))
         query = graph("Mul", self._product(inputs, f"{name}.query"), floats(1 / math.sqrt(self._head_width)))
         scores = graph("MatMul", self._split(query), self._split(key, turned=True))
         shares = graph("Softmax", graph("Add", scores, bias), axis=-1)

@@ -8,11 +8,14 @@ are (texts, length), and each text begins with the `[CLS]` token:
     pooler       a linear layer and its activation, on the first token
     head         a linear layer
 
+With `relative`, each head adds a bias for the distance from a query to a key to their attention score, the same in all
+layers, as MPNet does (Song et al. 2020, arXiv 2004.09297).
+
 Only its first token leaves the last layer, so all but keys and values is computed for that token alone there.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from typing import Any, Self
 
 from potstill.runtime.file import TABLE
@@ -45,6 +48,7 @@ class Shape:
         activation: of the feed-forward networks, one of `ACTIVATIONS`.
         pooler: activation of the pooler, one of `POOLERS`.
         epsilon: added to the variance in normalization.
+        relative: whether attention has a bias for each distance.
     """
 
     vocabulary: int
@@ -57,6 +61,7 @@ class Shape:
     activation: str
     pooler: str
     epsilon: float
+    relative: bool = False
 
     architecture = "transformer"
 
@@ -68,13 +73,17 @@ class Shape:
             ValueError: it is not a shape, or out of range.
         """
         names = {item.name: item.type for item in fields(cls)}
-        if not isinstance(values, Mapping) or values.keys() != names.keys():
+        if not isinstance(values, Mapping) or {"relative": False, **values}.keys() != names.keys():
             raise ValueError("its shape is incomplete")
-        if any(type(values[name]) is not kind for name, kind in names.items()):
+        if any(type(value) is not names[name] for name, value in values.items()):
             raise ValueError("its shape is not of numbers and names")
         shape = cls(**values)
         shape.check()
         return shape
+
+    def values(self) -> dict[str, Any]:
+        """Return it for JSON, see `read`; without `relative` unless it is set, as in files of earlier versions."""
+        return {name: value for name, value in asdict(self).items() if name != "relative" or value}
 
     def check(self) -> None:
         """Check that all values are in range.
@@ -108,6 +117,7 @@ class Shape:
         shapes: Shapes = {
             TABLE: (self.vocabulary, self.embedding),
             "position.weight": (self.positions, self.embedding),
+            **({"distance.weight": (self.heads, 2 * self.positions - 1)} if self.relative else {}),
             **_norm("norm", self.embedding),
         }
         if self.embedding != self.hidden:
