@@ -17,7 +17,7 @@ COMMANDS = cli.TRAINING_COMMANDS | cli.MODEL_COMMANDS | cli.PROJECT_COMMANDS
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_a_module_starts_with_the_help_line_of_its_command(name):
-    module = import_module(f"potstill.commands.{name}")
+    module = import_module(f"potstill.commands.{name.replace('-', '_')}")
     assert module.__doc__.splitlines()[0] == COMMANDS[name]
 
 

@@ -1,7 +1,7 @@
-"""Cross-validate: run the pipeline once per fold, as experiments, and give one verdict from all labelled texts.
+"""Test on all labelled texts, fold by fold, where there is no test split.
 
-For data without a test split and with few rows: each labelled text is a test text once, of a teacher and a student that
-did not learn from it.
+Runs the pipeline once per fold, as experiments: each labelled text is a test text once, of a teacher and a student that
+did not learn from it. One verdict comes from all folds.
 """
 
 import argparse
