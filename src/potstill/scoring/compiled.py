@@ -12,7 +12,7 @@ import torch
 from transformers import DataCollatorWithPadding, PreTrainedModel, PreTrainedTokenizerBase
 
 from potstill.core import device
-from potstill.core.errors import exhausted
+from potstill.core.errors import exhausted, first_line
 from potstill.scoring.first_token import first_token_only
 
 # Traced on the first texts and compared with torch on the others, whose batches have other shapes: what tracing has
@@ -98,7 +98,7 @@ def compile_network(
         if exhausted(error):
             raise
         if parent_process() is None:  # one line, and not one per process
-            fault = error if isinstance(error, ValueError) else type(error).__name__
+            fault = first_line(error) if isinstance(error, ValueError) else type(error).__name__  # of C++, long
             print(f"note: OpenVINO cannot run {model.config.model_type} ({fault}); torch does, more slowly")
         return None
     return compiled
@@ -119,9 +119,7 @@ def _batch(tokenizer: PreTrainedTokenizerBase, texts: tuple[str, ...]) -> dict[s
     return dict(DataCollatorWithPadding(tokenizer)(encoded))
 
 
-def _compare(
-    model: PreTrainedModel, compiled: CompiledNetwork, batch: dict[str, torch.Tensor], precision: str
-) -> None:
+def _compare(model: PreTrainedModel, compiled: CompiledNetwork, batch: dict[str, torch.Tensor], precision: str) -> None:
     """Compare logits with those of torch.
 
     Raises:
