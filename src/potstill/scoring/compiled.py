@@ -2,6 +2,7 @@
 
 import sys
 import warnings
+from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from multiprocessing import parent_process
@@ -47,7 +48,6 @@ class CompiledNetwork:
         with torch.no_grad(), first_token_only(model), _exact_positions(model), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of tracing, whose result is compared
             graph = openvino.convert_model(_Logits(model, list(example)), example_input=tuple(example.values()))
-        self._openvino = openvino
         self._streams = torch.get_num_threads()
         options = {"INFERENCE_PRECISION_HINT": precision, "ENABLE_CPU_PINNING": False}
         options |= {"NUM_STREAMS": self._streams, "INFERENCE_NUM_THREADS": self._streams}
@@ -62,14 +62,25 @@ class CompiledNetwork:
             batches: the rows of each batch, and its tensors.
         """
 
-        def done(request: Any, rows: list[int]) -> None:
-            logits[rows] = request.get_output_tensor(0).data
-
-        queue = self._openvino.AsyncInferQueue(self._network, min(torch.get_num_threads(), self._streams))
-        queue.set_callback(done)
+        # Without callbacks: a thread that returns from one waits for Python's lock, and whoever deletes the network
+        # holds the lock and waits for the thread. Batches of similar size end in about the order that they start in.
+        free = [self._network.create_infer_request() for _ in range(min(torch.get_num_threads(), self._streams))]
+        running: deque[tuple[Any, list[int]]] = deque()
         for rows, batch in batches:
-            queue.start_async([value.numpy() for value in batch.values()], rows)
-        queue.wait_all()
+            if not free:
+                free.append(_finish(*running.popleft(), logits))
+            request = free.pop()
+            request.start_async([value.numpy() for value in batch.values()])
+            running.append((request, rows))
+        for request, rows in running:
+            _finish(request, rows, logits)
+
+
+def _finish(request: Any, rows: list[int], logits: np.ndarray) -> Any:
+    """Wait for a batch, write its logits, and return the request for the next."""
+    request.wait()
+    logits[rows] = request.get_output_tensor(0).data
+    return request
 
 
 def compile_network(
