@@ -61,7 +61,6 @@ class CompiledNetwork:
             logits: where to write the logits, float32 of shape (rows, classes).
             batches: the rows of each batch, and its tensors.
         """
-
         # Without callbacks: a thread that returns from one waits for Python's lock, and whoever deletes the network
         # holds the lock and waits for the thread. Batches of similar size end in about the order that they start in.
         free = [self._network.create_infer_request() for _ in range(min(torch.get_num_threads(), self._streams))]
