@@ -25,6 +25,7 @@ from potstill.core import device, files, paths
 from potstill.label.logits import label
 from potstill.label.params import LabelParams
 from potstill.pool.build import SHARD
+from potstill.scoring.compiled import import_openvino
 
 RESULTS = ROOT / "benchmarks" / "label"
 BATCH, ROUNDS = 32, 3
@@ -75,6 +76,9 @@ def main() -> None:
     for engine in engines.values():
         engine(texts[:64])  # warm-up
     seconds, ids = time_in_turns({name: partial(engine, texts) for name, engine in engines.items()}, ROUNDS)
+    packages = ["torch", "transformers"]
+    if import_openvino():
+        packages.append("openvino")
     rows = []
     for name, values in seconds.items():
         ratio, lowest, highest = ratios(seconds["pipeline"], values)
@@ -89,7 +93,7 @@ def main() -> None:
                 "same_labels": round(float((ids[name] == ids["pipeline"]).mean()), 5),
                 "command": "make benchmark-label DATA=$DATA",
                 "machine": machine(),
-                "versions": ", ".join(f"{name} {version(name)}" for name in ("torch", "transformers")),
+                "versions": ", ".join(f"{name} {version(name)}" for name in packages),
             }
         )
         print({key: rows[-1][key] for key in ("engine", "texts_per_second", "ratio_to_pipeline", "same_labels")})

@@ -19,6 +19,7 @@ from potstill.pool.build import scale
 from potstill.runtime import tokenizer
 from potstill.runtime.tokenizer import Encoded
 from potstill.scoring import hub, inference, pretrained
+from potstill.scoring.compiled import compile_network
 from potstill.student import ladder, networks, training
 from potstill.student.params import DistilParams
 from potstill.teacher import finetune
@@ -103,7 +104,8 @@ def _teacher_times(
     """Return the seconds per text of labelling and of fine-tuning, and the number of the teacher's layers."""
     network, tokens = pretrained.load(hub.find(checkpoint), data.labels, 0, data.multi_label)
     options = params.max_length, settings.label.batch_size, settings.label.precision
-    labelling = _timed(lambda: inference.score(network, tokens, sample, *options)) / len(sample)
+    compiled = compile_network(network, tokens, settings.label.precision)
+    labelling = _timed(lambda: inference.score(network, tokens, sample, *options, compiled=compiled)) / len(sample)
     return labelling, _training_time(network, tokens, sample, params), getattr(network.config, "num_hidden_layers", 1)
 
 

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -63,7 +64,13 @@ class CheckpointTeacher(Teacher):
         from potstill.scoring import inference
 
         settings = (self.max_length, self.batch_size, self.precision)
-        return inference.score(self.network, self.tokenizer, texts, *settings)
+        return inference.score(self.network, self.tokenizer, texts, *settings, compiled=self._compiled)
+
+    @cached_property
+    def _compiled(self) -> Any:
+        from potstill.scoring import compiled
+
+        return compiled.compile_network(self.network, self.tokenizer, self.precision)
 
 
 class _Facts(BaseModel):
