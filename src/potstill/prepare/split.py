@@ -1,7 +1,7 @@
 """Split a labelled table, stratified by class: held-out splits, and a sample of the labels.
 
-Which texts of a class are drawn depends on a hash of each, not on the other rows. So when rows are added or corrected, all
-but a few texts stay in the split that they were in, and two runs can be compared on the test texts of both.
+Which texts of a class are drawn depends on a hash of each, not on the other rows. So when rows are added or corrected,
+all but a few texts stay in the split that they were in, and two runs can be compared on the test texts of both.
 
 A text of a multi-label task is stratified by its rarest label, or if it has none, by the most frequent label of the
 task. So rare labels are split in proportion, and others nearly so (Sechidis et al. 2011, On the Stratification of
