@@ -9,7 +9,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from dvc.utils.serialize import dumps_yaml, parse_yaml_for_update
+from ruamel.yaml import YAML
 
 from potstill.commands.common import count
 from potstill.commands.dvc_internals import repository
@@ -47,11 +47,12 @@ def run(args: argparse.Namespace) -> None:
         if teachers:
             keep(teachers)
             repo.add([str(PREVIOUS)])
-    text = paths.PARAMS.read_text("utf-8-sig")
-    content = parse_yaml_for_update(text, str(paths.PARAMS))
+    yaml = editor()
+    content = yaml.load(paths.PARAMS.read_text("utf-8-sig"))
     changed = [change(content, ("teacher", "presets", name), continued(name, args.epochs)) for name in teachers]
     changed.append(change(content, ("student",), {"rung": rung} if rung else {}))
-    files.write_text(paths.PARAMS, dumps_yaml(content))
+    with files.atomic_write(paths.PARAMS) as part:
+        yaml.dump(content, part)
     print(f"{paths.PARAMS}: {'; '.join(filter(None, changed)) or 'nothing to change'}")
     print(
         "Next: `dvc repro`, then `potstill compare HEAD workspace`. Check that `git diff params.yaml` is what you want."
@@ -94,6 +95,16 @@ def continued(name: str, epochs: int) -> dict[str, Any]:
     # What was adapted to the texts remains so; adapting would lose the head.
     adapted = {"mlm_epochs": 0} if params.for_preset(name).mlm_epochs else {}
     return {**params.presets[name].model_dump(exclude_defaults=True), **start, **adapted}
+
+
+def editor() -> YAML:
+    """Return what reads and writes YAML without a change to other lines."""
+    yaml = YAML()
+    yaml.preserve_quotes = True
+    yaml.width = 2**16
+    null = "tag:yaml.org,2002:null"
+    yaml.representer.add_representer(type(None), lambda representer, _: representer.represent_scalar(null, "null"))
+    return yaml
 
 
 def change(content: Any, keys: tuple[str, ...], values: dict[str, Any]) -> str:
