@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup there coverage docs repro queue cross-validate compare qr verify push pull test test-faults fuzz browser servers quick audit check \
+.PHONY: help setup there coverage docs repro queue cross-validate compare update qr verify push pull test test-faults fuzz browser servers quick audit check \
 	offline fresh format show lock clean benchmark-board benchmark-classes benchmark-debian benchmark-emotion benchmark-glue benchmark-settings \
 	benchmark-label benchmark-scale benchmark-reruns benchmark-speed benchmark-teacher benchmark-teachers benchmark-trust
 
@@ -48,6 +48,11 @@ cross-validate: setup ## test on all labelled texts, in FOLDS=5 folds, where the
 
 compare: there ## compare the last run and the experiments of this commit, or EXPS="one another", on one page
 	$(POTSTILL) compare $(EXPS)
+
+update: there ## after rows were added or corrected: run what follows from the last teacher; say what has changed by class
+	$(POTSTILL) update
+	dvc repro
+	$(POTSTILL) compare HEAD workspace
 
 qr: there ## write the student as a QR code to qr.png
 	$(POTSTILL) qr
@@ -169,6 +174,7 @@ benchmark-trust: setup ## measure how often promises on students are kept, on wh
 	python benchmarks/trust/guarantee.py
 	python benchmarks/trust/drift.py
 	python benchmarks/trust/scope.py --data $(DATA)
+	python benchmarks/trust/update.py
 
 benchmark-teacher: setup ## compare fine-tuning speed with the stock Trainer, on the train file in DATA
 	python benchmarks/teacher.py --data $(DATA)

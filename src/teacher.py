@@ -37,7 +37,8 @@ def teach(name: str, params: TeacherParams) -> None:
         folder.mkdir()
         preset = params.presets[name]
         read = preset.llm.prompt if preset.llm else preset.checkpoint
-        source = untracked.hash_untracked(read, f"teacher@{name}") if read else {}
+        # A preset that says the hash of what it reads is a parameter that DVC tracks.
+        source = untracked.hash_untracked(read, f"teacher@{name}") if read and not preset.sha256 else {}
         cut = make(folder, paths.PREPARED, name, params, paths.SCRATCH / "teacher", progress)
         (metrics / "plots").mkdir(parents=True, exist_ok=True)  # only training has curves, but DVC expects the folder
         teacher = model.load(folder, params.batch_size, params.precision)

@@ -69,6 +69,7 @@ ELSEWHERE = {
     "make compare": "tests/pipeline/test_pipeline.py::test_a_clone_pulls_what_a_new_student_needs",
     "make qr": "tests/commands/test_qr.py",
     "make queue": "tests/pipeline/test_experiments.py",
+    "make update": "tests/commands/test_update.py",
     "make show": "tests/pipeline/test_pipeline.py::test_a_queue_runs_and_shows_one_readable_row_each",
     "make setup": "tests/test_packaging.py::test_a_folder_with_a_blank_in_its_path_will_do",
     "pip install -c ": "tests/pipeline/test_remotes.py::test_the_commands_of_the_page_on_teams",

@@ -29,6 +29,7 @@ PROJECT_COMMANDS = {
     "queue": "Run the queued experiments, and say why one failed.",
     "cross-validate": "Test on all labelled texts, fold by fold, where there is no test split.",
     "compare": "Compare experiments on one page.",
+    "update": "Have the next run continue from the last one, after rows were added or corrected.",
     "verify": "Check the hash of every file that DVC tracks, and move damaged ones out of its cache.",
     "push": "Push to the DVC remote, and replace what is damaged there.",
 }

@@ -99,3 +99,19 @@ def test_few_labels_hold_one_of_each():
     assert len(kept) == 8
     assert len(rest) == 392
     assert min(count_labels(kept["label"], 4)) >= 1
+
+
+@pytest.mark.parametrize("added", [1, 40])
+def test_added_rows_leave_the_others_in_their_splits(added):
+    def test_texts(rows: list[tuple[str, int]]) -> set[str]:
+        table = pd.DataFrame(rows, columns=["text", "label"])
+        return set(split_off(table, round(0.1 * len(table)), ["a", "b", "c"], 0, "it")[1]["text"])
+
+    old = [(f"text {i}", i % 2) for i in range(400)] + [(f"rare {i}", 2) for i in range(20)]
+    before = test_texts(old)
+    after = test_texts([(f"new {i}", 0) for i in range(added)] + old)
+    assert len(after) == round(0.1 * (420 + added))
+    assert len(before - after) <= 2  # a new text with a lower hash takes the place of one
+    assert len({text for text in after if not text.startswith("new")} - before) <= 2
+    corrected = test_texts([(old[0][0], 1), *old[1:]])
+    assert len(before ^ corrected) <= 2

@@ -13,6 +13,7 @@ from potstill.core import files, params, paths
 from potstill.core.errors import PotstillError
 from potstill.evaluate.metrics import measures
 from potstill.evaluate.predictions import Predictions
+from potstill.report.changes import Run, changes, describe
 from potstill.report.experiments import Experiment, compare, differing, flatten, hashes, recommend
 from potstill.report.page import render
 from potstill.report.pictures import experiments as draw
@@ -23,12 +24,16 @@ WORKSPACE = "workspace"
 SCORES = paths.METRICS / "evaluate" / "metrics.json"
 LOCK = Path("dvc.lock")
 PREDICTIONS, TIMING = paths.EVALUATE / "test.parquet", paths.EVALUATE / "timing.json"
+DATASET = paths.PREPARED / "dataset.json"
 
 
 def arguments(parser: Parser) -> None:
     """Add the options."""
     names = "experiments, branches, tags or commits; workspace for the last `dvc repro` (default: workspace, and the "
-    names += "experiments of the current commit)"
+    names += (
+        "experiments of the current commit). Of two, the page also says what has changed by class from the first to "
+    )
+    names += "the second"
     parser.add_argument("names", nargs="*", help=names)
 
 
@@ -47,6 +52,7 @@ def page_content(experiments: list[Experiment]) -> dict[str, Any]:
     rows = compare(experiments)
     teachers = [row for row in experiments[0].scores["models"].items() if row[1]["kind"] == "teacher"]
     chosen, ships, why = recommend(rows)
+    changed = changes(*runs) if len(runs := with_predictions(experiments)) == len(rows) == 2 else None
     return {
         "title": f"{len(rows)} experiments" if len(rows) > 1 else "One experiment",
         "chosen": chosen,
@@ -54,8 +60,15 @@ def page_content(experiments: list[Experiment]) -> dict[str, Any]:
         "why": why,
         "rows": rows,
         "differing": differing(experiments),
+        "changes": changed,
+        "summary": describe(changed) if changed else "",
         "charts": draw([*({**values, "name": name, "differs": {}} for name, values in teachers), *rows]),
     }
+
+
+def with_predictions(experiments: list[Experiment]) -> list[Run]:
+    """Return what is compared by class, of the experiments whose predictions and names of classes are available."""
+    return [Run(one.name, one.labels, one.test) for one in experiments if one.test and one.labels]
 
 
 def experiments_of_head() -> list[str]:
@@ -84,7 +97,8 @@ def read(name: str) -> Experiment:
     lock = LOCK.read_text("utf-8") if LOCK.is_file() else ""
     settings = made_with(params.read(paths.PARAMS), lock, str(LOCK))
     timing = files.read_json(TIMING) if TIMING.is_file() else {}
-    return checked(name, settings, files.read_json(SCORES), timing, test)
+    labels = files.read_names(DATASET, "labels") if DATASET.is_file() else None
+    return checked(name, settings, files.read_json(SCORES), timing, test, labels)
 
 
 def read_commit(name: str) -> Experiment:
@@ -105,7 +119,9 @@ def read_commit(name: str) -> Experiment:
         raise PotstillError(f"{name}: {SCORES} or {TIMING} is not valid JSON ({error}). Leave it out.") from None
     test = cached(revision, PREDICTIONS)
     predictions = None if test is None else Predictions.load(Path(f"{revision[:7]}:{PREDICTIONS}"), io.BytesIO(test))
-    return checked(name, settings, scores, timing, predictions)
+    dataset = cached(revision, DATASET)
+    labels = None if dataset is None else json.loads(dataset)["labels"]
+    return checked(name, settings, scores, timing, predictions, labels)
 
 
 def made_with(params_given: dict[str, Any], lock: str, lock_name: str) -> dict[str, Any]:
@@ -120,7 +136,9 @@ def made_with(params_given: dict[str, Any], lock: str, lock_name: str) -> dict[s
         raise PotstillError(f"{lock_name}: not written by DVC 3. Run `dvc repro` there, or leave it out.") from None
 
 
-def checked(name: str, settings: dict[str, Any], scores: Any, timing: Any, test: Predictions | None) -> Experiment:
+def checked(
+    name: str, settings: dict[str, Any], scores: Any, timing: Any, test: Predictions | None, labels: list[str] | None
+) -> Experiment:
     """Return an experiment of these contents of its files.
 
     Raises:
@@ -136,7 +154,7 @@ def checked(name: str, settings: dict[str, Any], scores: Any, timing: Any, test:
         raise PotstillError(
             f"{name}: {SCORES} or {TIMING} is from another version of potstill. Leave it out."
         ) from None
-    return Experiment(name, settings, scores, timing, test)
+    return Experiment(name, settings, scores, timing, test, labels)
 
 
 def resolve(name: str) -> str:

@@ -1,13 +1,18 @@
 """Split a labelled table, stratified by class: held-out splits, and a sample of the labels.
 
+Which texts of a class are drawn depends on a hash of each, not on the other rows. So when rows are added or corrected,
+all but a few texts stay in the split that they were in, and two runs can be compared on the test texts of both.
+
 A text of a multi-label task is stratified by its rarest label, or if it has none, by the most frequent label of the
 task. So rare labels are split in proportion, and others nearly so (Sechidis et al. 2011, On the Stratification of
 Multi-Label Data). iterative-stratification 0.1.9 (PyPI) is not used, as its samples can have no text with a rare label.
 """
 
+import hashlib
+from collections.abc import Iterable
+
 import numpy as np
 import pandas as pd
-from sklearn.model_selection import train_test_split
 
 from potstill.core.errors import PotstillError
 from potstill.data.clean import comparison_keys
@@ -48,9 +53,7 @@ def split_off(
     strata = _strata(texts, len(labels))
     if texts.dtype == object:
         strata[np.bincount(strata)[strata] < 2] = np.bincount(strata).argmax()  # too few to split: join the largest
-        sample = _draw(texts, strata, size, seed)
-    else:
-        _, sample = train_test_split(list(texts.index), test_size=size, stratify=strata, random_state=seed)
+    sample = texts.index[_draw(texts.index, strata, size, seed)]
     sampled = key.isin(sample)
     return rows[~sampled], rows[sampled]
 
@@ -77,7 +80,7 @@ def subsample(
         raise PotstillError(
             f"{reason} has {len(rows)} rows and {classes} classes. Set it to {classes} to {len(rows)}, or null for all."
         )
-    sampled = rows.index.isin(_draw(rows, _strata(rows["label"], classes), number, seed))
+    sampled = _draw(comparison_keys(rows["text"]), _strata(rows["label"], classes), number, seed)
     return rows[sampled], rows[~sampled]
 
 
@@ -97,11 +100,24 @@ def _strata(labels: pd.Series, classes: int) -> np.ndarray:
     return np.where(ids.any(1), rarest, counts.argmax())
 
 
-def _draw(rows: pd.DataFrame | pd.Series, strata: np.ndarray, number: int, seed: int) -> pd.Index:
-    """Return the index of a sample with every stratum in proportion, and at least once."""
-    drawn = pd.Index([])
-    for stratum, count in enumerate(_shares(np.bincount(strata), number)):
-        drawn = drawn.append(rows[strata == stratum].sample(n=int(count), random_state=seed).index)
+def _draw(keys: Iterable[str], strata: np.ndarray, number: int, seed: int) -> np.ndarray:
+    """Draw a sample with every stratum in proportion, and at least once: those of its texts with the least hashes.
+
+    Args:
+        keys: the `comparison_key` of each text.
+        strata: the stratum of each text, int64 (texts,).
+        number: of texts to draw.
+        seed: of the hashes.
+
+    Returns:
+        Whether each text is drawn, booleans (texts,).
+    """
+    hashes = [hashlib.sha256(f"{seed} {key}".encode()).hexdigest() for key in keys]
+    order = np.lexsort((hashes, strata))
+    counts = np.bincount(strata)
+    rank = np.arange(len(strata)) - np.repeat(counts.cumsum() - counts, counts)
+    drawn = np.empty(len(strata), bool)
+    drawn[order] = rank < np.repeat(_shares(counts, number), counts)
     return drawn
 
 

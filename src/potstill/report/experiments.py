@@ -20,6 +20,7 @@ class Experiment:
         scores: of the stage `evaluate`.
         timing: the speeds of its models, if available; else empty.
         test: the predictions of its models for the test split, if available.
+        labels: the names of the classes, if available.
     """
 
     name: str
@@ -27,6 +28,7 @@ class Experiment:
     scores: Mapping[str, Any]
     timing: Mapping[str, Any]
     test: Predictions | None
+    labels: Sequence[str] | None = None
 
 
 def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -13,7 +13,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from potstill.core import files, tracking
-from potstill.core.errors import PotstillError, visible
+from potstill.core.errors import PotstillError, join_names, visible
 from potstill.data.dataset import SPLITS, Dataset
 from potstill.scoring import hub, model
 from potstill.scoring.llm.teacher import LlmTeacher
@@ -66,6 +66,8 @@ def make(
             f"{checkpoint}: {'a table' if is_table else 'an LLM'} cannot be trained. Set `mlm_epochs: 0` in "
             f"teacher.presets.{name}, or teacher.mlm_epochs=0."
         )
+    if preset.sha256:
+        _check_hash(checkpoint, preset.sha256, name)
     if preset.llm:
         LlmTeacher.make(name, preset.llm, Dataset.load(prepared)).save(folder)
         return None
@@ -77,6 +79,17 @@ def make(
     print(visible(table.coverage(checkpoint, probabilities, splits)))
     save_table(folder, probabilities, data)
     return None
+
+
+def _check_hash(checkpoint: str, sha256: str, name: str) -> None:
+    """Check that a preset's folder or file has the contents that it was written for."""
+    path = Path(checkpoint)
+    if not path.exists() or files.sha256(path) != sha256:
+        found = "other contents" if path.exists() else "no such folder or file here"
+        raise PotstillError(
+            f"{checkpoint}: not what the `sha256` in teacher.presets.{name} says (found: {found}). Fetch it by "
+            "`dvc checkout` or `dvc pull`, or correct the preset."
+        )
 
 
 def print_mlm(epoch: dict[str, float]) -> None:
@@ -159,7 +172,7 @@ def _fit(
 ) -> int:
     """Train in each of the processes of `_train`; the main process writes the files."""
     from potstill.scoring import pretrained
-    from potstill.teacher import distributed, finetune
+    from potstill.teacher import continuation, distributed, finetune
 
     data = Dataset.load(prepared)
     if params.mlm_epochs:
@@ -168,6 +181,10 @@ def _fit(
         texts = [*data.train["text"], *data.unlabelled["text"]]
         source = mlm.train(source, texts, params, scratch, progress.mlm, progress.bar)
     network, tokenizer = pretrained.load(source, data.labels, params.seed, data.multi_label)
+    if continuation.is_teacher(Path(source)):
+        new = continuation.keep_head(network, Path(source), data.labels, params.seed)
+        if distributed.is_main_process():
+            print(visible(f"{source}: training continues; new classes: {join_names(new) if new else 'none'}"))
     with progress.curves() if distributed.is_main_process() else nullcontext(progress.mlm) as log:
         truncated = finetune.finetune(
             network, tokenizer, data.train, data.validation, params, learning_rate, scratch, log, progress.bar

@@ -21,7 +21,9 @@ class Preset(Keys):
     checkpoint: str = ""  # empty for an LLM
     llm: LlmParams | None = None
     learning_rate: float = Field(default=5e-5, gt=0, le=1)
+    sha256: str | None = Field(default=None, pattern="^[0-9a-f]{64}$")
     seed: Seed | None = None
+    epochs: int | None = Field(default=None, ge=1)
     mlm_epochs: int | None = Field(default=None, ge=0)
     text: Columns = Field(default=["text"])
 
@@ -113,4 +115,6 @@ class TeacherParams(Section):
 
     def for_preset(self, name: str) -> "TeacherParams":
         """Return the settings of one teacher: those of the section, overridden by its preset."""
-        return self.model_copy(update=self.presets[name].model_dump(include={"seed", "mlm_epochs"}, exclude_none=True))
+        return self.model_copy(
+            update=self.presets[name].model_dump(include={"seed", "epochs", "mlm_epochs"}, exclude_none=True)
+        )

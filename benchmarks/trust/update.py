@@ -1,0 +1,148 @@
+"""How much faster a teacher is updated than fine-tuned from scratch, and whether it is as accurate: `potstill update`.
+
+Classes are held back; a teacher is fine-tuned on the others. Then ten texts of each of these classes are added, and the
+teacher is fine-tuned from scratch
+or continued. Both are tested on the test texts of all classes; seconds are those of a processor, validation included.
+Data: what `make benchmark-board` left in its clones. A row holds the means of its draws.
+"""
+
+import argparse
+import resource
+import sys
+import tempfile
+from contextlib import nullcontext
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from runs import WORK, Row
+from trust import rows as results
+
+from potstill.core.params import section
+from potstill.data.dataset import Dataset
+from potstill.scoring import model
+from potstill.teacher.make import Progress, make
+
+NAME = "minilm"
+ADDED = 10  # texts of each held-back class
+EPOCHS = (2, 4)
+LOSS = 0.01  # of accuracy against a teacher from scratch, which an update may have
+
+
+class Task(NamedTuple):
+    """How much of a task is used: `classes` drawn from all, of which `held` are held back, and train texts at most."""
+
+    classes: int
+    held: int
+    texts: int
+
+
+TASKS = {"clinc150": Task(20, 3, 2000), "trec": Task(6, 1, 2000)}
+
+
+def draw(data: Dataset, task: Task, seed: int) -> tuple[Dataset, Dataset, list[str]]:
+    """Return the data before and after rows were added, and the names of the new classes."""
+    rng = np.random.default_rng(seed)
+    names = [data.labels[i] for i in rng.permutation(len(data.labels))[: task.classes]]
+    new = names[: task.held]
+    tables = {}
+    for split in ("train", "validation", "test"):
+        rows = data.split(split)
+        rows = rows.assign(label=[data.labels[i] for i in rows["label"]])
+        tables[split] = rows[rows["label"].isin(names)].sample(frac=1, random_state=seed)
+    train = tables["train"]
+    old = train[~train["label"].isin(new)][: task.texts]
+    few = train[train["label"].isin(new)].groupby("label").head(ADDED)
+    after = made(names, pd.concat([old, few]), tables["validation"], tables["test"])
+    known = [rows[~rows["label"].isin(new)] for rows in (old, tables["validation"], tables["test"])]
+    return made(names[task.held :], *known), after, new
+
+
+def made(names: list[str], *tables: pd.DataFrame) -> Dataset:
+    """Return the data set of the tables of train, validation and test, whose labels are names."""
+    labels = sorted(names)
+    splits = [rows.assign(label=rows["label"].map(labels.index)).reset_index(drop=True) for rows in tables]
+    return Dataset(labels, *splits, pd.DataFrame({"text": []}, dtype="str"))
+
+
+def seconds() -> float:
+    """Return the processor time of this process and of those that it has waited for."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(one.ru_utime + one.ru_stime for one in used)
+
+
+def teach(data: Dataset, folder: Path, **changes: object) -> tuple[float, np.ndarray]:
+    """Fine-tune a teacher into a folder, with changes to its preset; return its seconds, and its answers on test."""
+    prepared = folder.with_suffix(".data")
+    data.save(prepared)
+    params = section("teacher")()
+    preset = params.presets[NAME].model_copy(update=changes)
+    params = params.model_copy(update={"presets": {NAME: preset}}).for_preset(NAME)
+    folder.mkdir()
+    start = seconds()
+    silent = Progress(lambda: nullcontext(lambda epoch: None), lambda epoch: None, bar=False)
+    make(folder, prepared, NAME, params, folder.with_suffix(".scratch"), silent)
+    spent = seconds() - start
+    return spent, model.load(folder).logits(data.test["text"].tolist()).argmax(1)
+
+
+def measure(task: str, seed: int) -> dict[int, Row]:
+    """Compare a teacher from scratch with those that are updated, by their epochs, on the same test texts."""
+    data = Dataset.load(WORK / f"board-{task}" / "data" / "prepared")
+    before, after, new = draw(data, TASKS[task], seed)
+    labels = after.targets("test")
+    is_new = np.isin(labels, [after.labels.index(name) for name in new])
+    found = {}
+    with tempfile.TemporaryDirectory() as scratch:
+        places = Path(scratch)
+        teach(before, places / "before")
+        usual, answers = teach(after, places / "scratch")
+        for epochs in EPOCHS:
+            start = {"checkpoint": str(places / "before"), "epochs": epochs}
+            spent, updated = teach(after, places / f"update-{epochs}", **start)
+            row = {
+                "seconds_scratch": usual,
+                "seconds": spent,
+                "difference": (updated == labels).mean() - (answers == labels).mean(),
+            }
+            for name, texts in (("known", ~is_new), ("new", is_new)):
+                right = [(found_[texts] == labels[texts]).mean() for found_ in (answers, updated)]
+                row |= {f"{name}_scratch": right[0], name: right[1]}
+            found[epochs] = {key: float(value) for key, value in row.items()} | {
+                "texts": len(after.train),
+                "tested": len(labels),
+            }
+            print(task, seed, epochs, found[epochs], flush=True)
+    return found
+
+
+def main() -> None:
+    """Measure, and write the rows."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--tasks", nargs="+", choices=TASKS, default=list(TASKS))
+    parser.add_argument("--draws", type=int, default=2, help="of classes that are held back, and of texts")
+    arguments = parser.parse_args()
+    drawn = {task: [measure(task, seed) for seed in range(arguments.draws)] for task in arguments.tasks}
+    rows = []
+    for epochs in EPOCHS:
+        for task, draws in drawn.items():
+            found = pd.DataFrame([draw_[epochs] for draw_ in draws])
+            rows.append(
+                {
+                    "task": task,
+                    "what": f"update of a teacher, {epochs} epochs",
+                    "target": -LOSS,
+                    "held": float((found["difference"] >= -LOSS).mean()),
+                    "draws": arguments.draws,
+                    **{key: round(value, 4) for key, value in found.mean().items()},
+                }
+            )
+    results.write(rows)
+
+
+if __name__ == "__main__":
+    main()
