@@ -19,6 +19,13 @@ def main() -> None:
     data = Dataset.load(paths.PREPARED, unlabelled=False)
     device.use_threads(params.threads)
     metrics = paths.METRICS / "baseline"
+    if not data.is_labelled("train"):
+        with files.atomic_write(paths.BASELINE) as folder, files.atomic_write(metrics / "plots") as plots:
+            folder.mkdir()
+            plots.mkdir(parents=True)
+        tracking.write_metrics(metrics, "baseline", {})
+        print("no labels: no model is trained without a teacher")
+        return
     with files.atomic_write(paths.BASELINE) as folder:
         tfidf = Tfidf.fit(data.train, params.C, params.class_weight)
         tfidf.save(folder / "tfidf")

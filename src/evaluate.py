@@ -11,6 +11,7 @@ import pandas as pd
 from safetensors.numpy import load_file
 
 from potstill.core import device, files, paths, tracking
+from potstill.core.errors import PotstillError
 from potstill.core.labels import is_correct, label_names, predict_labels, probabilities
 from potstill.core.markdown import escape
 from potstill.core.params import section
@@ -52,7 +53,9 @@ def main() -> None:
     teachers, timings = load_teachers(section("teacher").load().checkpoints, labelling, data)
     models = with_thresholds([*models, *teachers], data)
     name = labelling[0] if len(labelling) == 1 else "ensemble"
-    teacher = name if any(model.name == name for model in teachers) else None
+    of_name = next((model for model in teachers if model.name == name), None)
+    teacher = of_name and name
+    data = labelled(data, of_name, name)
     rows, reference = compare(models, data.targets("test"), teacher, params.reference)
 
     # The teacher is timed again in this run, so that the ratio to the student's speed is of one run.
@@ -68,8 +71,7 @@ def main() -> None:
     prepare = section("prepare").load()
     commands = ProjectCommands(prepare.source, prepare.unlabelled)
     sent_to = fallback(labelling, {row["name"]: row for row in rows})
-    margin = params.non_inferiority_margin
-    verdict, steps = decide(rows, models, data, teacher, labelling, ladder, margin, commands, sent_to)
+    verdict, steps = decide(rows, models, data, teacher, labelling, ladder, params, commands, sent_to)
     print(f"{verdict.decision.capitalize()}: {verdict.details}")
     write_scores(rows, verdict, steps, teacher, quantization, timings, profile)
     write_predictions(models, data)
@@ -85,6 +87,8 @@ def load_small(data: Dataset) -> tuple[list[Model], dict[str, Predict]]:
         ("hard", paths.BASELINE / "hard" / FILE, Student.load),
         ("student", paths.EXPORT / FILE, Student.load),
     ):
+        if not path.exists() and not data.is_labelled("train"):
+            continue
         model = load(path)
         kind, thresholds = ("student", model.thresholds) if name == "student" else ("baseline", None)
         predict[name] = model.predict_proba
@@ -127,6 +131,16 @@ def load_teachers(
         size = sum(member.bytes or 0 for member in members) or None
         teachers["ensemble"] = Model("ensemble", "teacher", test, validation, parameters, size)
     return list(teachers.values()), timings
+
+
+def labelled(data: Dataset, teacher: Model | None, name: str) -> Dataset:
+    """Return the data with the teacher's labels where nobody has labelled the held-out texts, see `labelled_by`."""
+    predicted = {}
+    if teacher:
+        predicted = {"validation": teacher.validation_probabilities, "test": teacher.probabilities}
+    elif not data.is_labelled("test"):
+        raise PotstillError(f"{name}: no predictions for some test texts, which nobody has labelled. Add them.")
+    return data.labelled_by(predicted)
 
 
 def compare_with_unquantized(student: Model, data: Dataset) -> dict[str, Any] | None:

@@ -158,5 +158,8 @@ class _Commands:
     def rows(self, split: str, number: int) -> str:
         return self._again()
 
+    def labels(self) -> str:
+        return self._again(test_label="label")
+
     def table(self) -> str:
         return self._again()

@@ -85,11 +85,12 @@ def write_predictions(path: Path, logits: np.ndarray, actual: np.ndarray, labels
 
     Args:
         logits: floats (texts, classes). For multi-label classification, labels with a logit of 0 or more are predicted.
-        actual: the labels, as `Dataset.targets` returns them.
+        actual: the labels, as `Dataset.targets` returns them; -1 where nobody has labelled the texts, whose column
+            `actual` is empty.
     """
     table = pd.DataFrame(logits, columns=[f"logit {name}" for name in labels])
     table.insert(0, "predicted", label_names(predict_labels(logits, 0.0 if actual.ndim == 2 else None), labels))
-    table.insert(0, "actual", label_names(actual, labels))
+    table.insert(0, "actual", "" if (actual < 0).all() else label_names(actual, labels))
     files.write_text(path, table.to_csv(index=False, float_format="%.4f"))
 
 

@@ -77,6 +77,9 @@ class PythonCommands:
             return "clf.evaluate(more_texts, more_labels)"
         return "clf.fit(more_texts, more_labels, unlabelled=unlabelled)"
 
+    def labels(self) -> str:  # noqa: D102
+        return "clf.evaluate(labelled_texts, labels)"
+
     def table(self) -> str:  # noqa: D102
         return "clf.evaluate(texts_with_probabilities, labels)"
 

@@ -10,12 +10,14 @@ from scipy.special import logit
 from potstill.core.class_weights import majority
 from potstill.core.labels import is_correct, probabilities
 from potstill.data.dataset import Dataset
+from potstill.evaluate import agreement
 from potstill.evaluate.cascade import Cascade, cascade
 from potstill.evaluate.compare import Model, pooled
 from potstill.evaluate.metrics.measures import Rung
 from potstill.evaluate.metrics.scores import mcnemar
 from potstill.evaluate.metrics.thresholds import fit_thresholds
 from potstill.evaluate.next_steps import Commands, Evidence, Step, next_steps
+from potstill.evaluate.params import EvaluateParams
 from potstill.evaluate.verdict import Verdict, judge
 from potstill.scoring.ensemble import average
 
@@ -44,7 +46,7 @@ def decide(
     teacher: str | None,
     labelling: Sequence[str],
     ladder: Sequence[Rung],
-    margin: float,
+    params: EvaluateParams,
     commands: Commands,
     fallback: str | None,
 ) -> tuple[Verdict, list[Step]]:
@@ -52,16 +54,27 @@ def decide(
 
     Args:
         rows: of all models, see `compare`.
-        models: the student, `tfidf`, `hard` and the teachers.
-        data: the data set.
+        models: the student, `tfidf`, `hard` and the teachers; without labels there is no `tfidf` and no `hard`.
+        data: the data set; of a split that nobody has labelled, with its teacher's labels.
         teacher: the name of the model that labelled; None if it has no predictions for the test split.
         labelling: the names of the teachers that labelled.
         ladder: the candidates for the student, in ascending order of size.
-        margin: the non-inferiority margin, a fraction.
+        params: the non-inferiority margin, and the disagreement that is allowed without labels.
         commands: those of the steps.
         fallback: the teacher of a cascade, see `cascade.fallback`.
     """
     by_name, found = {row["name"]: row for row in rows}, {model.name: model for model in models}
+    counts = {name: len(data.split(name)) for name in ("train", "test", "unlabelled")}
+    if teacher and not data.is_labelled("train"):
+        student, unknown = by_name["student"], "test" in data.by_teacher
+        predicted = found["student"].predicted, found[teacher].predicted
+        verdict = agreement.judge(
+            student, *predicted, params.max_disagreement, None if unknown else (student, by_name[teacher])
+        )
+        lost = {"difference": student["agreement"] - 1}
+        counts |= {"train": 0, "unlabelled": counts["train"] + counts["unlabelled"]}
+        evidence = Evidence(ladder, lost, None, labelling, None, fallback, counts, unknown)
+        return verdict, next_steps(verdict, evidence, commands)
     labels = data.targets("test")
     correct = {name: is_correct(model.predicted, labels) for name, model in found.items()}
     versus_teacher = by_name["student"].get("versus_teacher")
@@ -72,7 +85,7 @@ def decide(
         versus_teacher,
         mcnemar(correct["student"], correct["tfidf"]),
         texts=len(labels),
-        margin=margin,
+        margin=params.non_inferiority_margin,
         majority=majority(labels),
         teacher_versus_baseline=of_teacher,
         versus_hard=mcnemar(correct["student"], correct["hard"]),
@@ -85,7 +98,7 @@ def decide(
         teachers=labelling,
         cascade=_cascade(found["student"], found[teacher], data) if teacher else None,
         fallback=fallback,
-        rows={name: len(data.split(name)) for name in ("train", "test", "unlabelled")},
+        rows=counts,
     )
     return verdict, next_steps(verdict, evidence, commands)
 

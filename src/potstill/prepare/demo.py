@@ -66,7 +66,9 @@ def read(params: PrepareParams) -> RawData:
     splits = {}
     for split in SPLITS:
         rows = data.split(split)
-        splits[split] = Table(f"demo corpus ({split})", rows.assign(label=rows["label"].map(data.labels.__getitem__)))
+        rows = rows.assign(label=rows["label"].map(data.labels.__getitem__))
+        is_labelled = params.label_of(split) is not None
+        splits[split] = Table(f"demo corpus ({split})", rows if is_labelled else rows[["text"]])
     return RawData(splits, [Table("demo corpus (unlabelled)", data.unlabelled)], data.labels)
 
 
