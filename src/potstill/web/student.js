@@ -68,6 +68,7 @@ async function readFacts(bytes, maxSize, entries, classes) {
   const facts = JSON.parse(await inflate(bytes, maxSize));
   const text = (x) => typeof x === "string", number = (x) => typeof x === "number";
   const table = (of) => (x) => Object(x) === x && !Array.isArray(x) && Object.values(x).every(of);
+  const texts = (x) => Array.isArray(x) && x.every(text);
   const object = table(() => true), share = (x) => number(x) && x >= 0 && x <= 1;
   const sound = (x, depth) => {
     if (text(x)) return !/\p{Cs}/u.test(x);
@@ -87,7 +88,7 @@ async function readFacts(bytes, maxSize, entries, classes) {
   const kinds = {
     version: text, params: object, rows: table(count),
     sha256: table(text), metrics: table((x) => table(number)(x) && FIGURES.every((name) => share(x[name]))),
-    teachers: table(share), untested_teachers: (x) => Array.isArray(x) && x.every(text), words: text,
+    teachers: table(share), labelled_by_teacher: texts, untested_teachers: texts, words: text,
     guarantee: (x) => shape(promise)(x) || shape({ ...promise, test: outcome })(x),
     scope: (x) => table(number)(x) && SCOPE.every((name, i) => (i % 3 ? share : number)(x[name])),
   };
