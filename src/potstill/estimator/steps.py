@@ -21,7 +21,7 @@ from potstill.core import device, files, tracking
 from potstill.core.errors import PotstillError
 from potstill.core.labels import probabilities
 from potstill.data.clean import comparison_keys
-from potstill.data.dataset import Dataset
+from potstill.data.dataset import NO_LABEL, Dataset
 from potstill.engine import local, shards
 from potstill.estimator.cache import Cache, code_key
 from potstill.estimator.inputs import Classes
@@ -36,7 +36,7 @@ from potstill.label.logits import FILE as LOGITS
 from potstill.label.logits import label
 from potstill.pool import vocabulary
 from potstill.pool.build import build as build_pool
-from potstill.runtime.model import FILE, Student
+from potstill.runtime.model import FILE, Student, as_texts
 from potstill.scoring import hub, model, table
 from potstill.scoring.ensemble import merge
 from potstill.scoring.model import Teacher as Scorer
@@ -131,7 +131,7 @@ def fine_tune(cache: Cache, prepared: Path, name: str, params: TeacherParams, pr
     preset = params.presets[name]
     source = Path(preset.checkpoint if is_table(preset.checkpoint) else hub.find(preset.checkpoint))
     settings = params.model_dump_json(exclude={"checkpoints", "presets"})
-    shown = make.Progress(_no_curves, silent, progress.verbose)
+    shown = make.Progress(_no_curves, silent, progress.verbose, silent)
 
     def write(folder: Path) -> None:
         folder.mkdir()
@@ -291,6 +291,9 @@ class Fitted:
 
 def test_table(fitted: Fitted, classes: Classes, X: Any, y: Any) -> pd.DataFrame:
     """Return test texts and labels as a split of a `Dataset`; warn if the classifier was fitted on some."""
+    if y is None:
+        texts = [text for text in as_texts(X) if text.strip()]
+        return pd.DataFrame({"text": pd.Series(texts, dtype="str"), "label": NO_LABEL})
     rows = classes.table(X, y, "test").rows
     ids = {name: id_ for id_, name in enumerate(classes.names)}
     found = [sorted(ids[name] for name in held) if classes.multi_label else ids[held] for held in rows["label"]]
@@ -337,14 +340,17 @@ def evaluate(
     """
     data = Dataset.load(fitted.prepared)
     data = data if test is None else replace(data, test=test)
-    folder, teacher, scorer = baselines(fitted), fitted.teacher, fitted.teacher.load()
+    teacher, scorer, baseline = fitted.teacher, fitted.teacher.load(), []
+    if data.is_labelled("train"):
+        folder = baselines(fitted)
+        tfidf, hard = Tfidf.load(folder / "tfidf"), Student.load(folder / "hard" / FILE)
+        baseline = [
+            ("tfidf", "baseline", tfidf, files.size(folder / "tfidf")),
+            ("hard", "baseline", hard, files.size(folder / "hard" / FILE)),
+        ]
     texts = {split: data.split(split)["text"].tolist() for split in ("test", "validation")}
     models = []
-    for name, kind, made, size in (
-        ("tfidf", "baseline", Tfidf.load(folder / "tfidf"), files.size(folder / "tfidf")),
-        ("hard", "baseline", Student.load(folder / "hard" / FILE), files.size(folder / "hard" / FILE)),
-        ("student", "student", student, len(student.to_bytes())),
-    ):
+    for name, kind, made, size in (*baseline, ("student", "student", student, len(student.to_bytes()))):
         soft = {split: made.predict_proba(texts[split]) for split in texts}
         thresholds = student.thresholds if name == "student" else None
         models.append(Model(name, kind, soft["test"], soft["validation"], made.parameters, size, thresholds))
@@ -354,6 +360,7 @@ def evaluate(
         else scorer.score(texts[split])[0]
         for split in texts
     }
+    data = data.labelled_by(logits)
     answered = bool(np.isfinite(logits["test"]).all())
     if answered:
         soft = {split: probabilities(logits[split], data.multi_label) for split in texts}
@@ -363,6 +370,6 @@ def evaluate(
     best = teacher.name if answered else None
     rows, _ = compare(models, data.targets("test"), best, None)
     ladder: Any = fitted.ladder
-    margin = fitted.settings.evaluate.non_inferiority_margin
-    verdict, steps = decide(rows, models, data, best, [teacher.name], ladder, margin, commands, None)
+    limits = fitted.settings.evaluate
+    verdict, steps = decide(rows, models, data, best, [teacher.name], ladder, limits, commands, None)
     return verdict, steps, rows

@@ -59,7 +59,9 @@ def judge(
     else:
         of_student, of_teacher = (_accuracy(row) for row in accuracies)
         reasons.append(
-            Reason("remark", f"On the labels of the test texts its accuracy is {of_student}, its teacher's {of_teacher}")
+            Reason(
+                "remark", f"On the labels of the test texts its accuracy is {of_student}, its teacher's {of_teacher}"
+            )
         )
     if low <= majority(teacher):
         reasons.append(

@@ -163,8 +163,10 @@ def _better_teacher(evidence: Evidence, commands: Commands) -> list[Step]:
 
 
 def _label_test(commands: Commands) -> Step:
-    """Return the step to an accuracy, without labels of test texts; 400 make its 95% interval at most 10 points wide."""
-    return Step("Label about 400 of the test texts, to learn how often teacher and student are right", commands.labels())
+    """Return the step to an accuracy where nobody has labelled test texts; 400 make its interval 10 points wide."""
+    return Step(
+        "Label about 400 of the test texts, to learn how often teacher and student are right", commands.labels()
+    )
 
 
 def _more_labels(evidence: Evidence, commands: Commands) -> Step:

@@ -33,9 +33,14 @@ def card(student: Student | Transformer, sources: Mapping[str, int], size: int, 
     metrics = {"accuracy": tested["accuracy"], "f1": tested["macro_f1"]}
     if not multi_label:
         metrics["matthews_correlation"] = tested["matthews"]
-    results = [] if split in facts.get("labelled_by_teacher", []) else [
-        EvalResult("text-classification", "potstill", f"{split} split", kind, value) for kind, value in metrics.items()
-    ]
+    results = (
+        []
+        if split in facts.get("labelled_by_teacher", [])
+        else [
+            EvalResult("text-classification", "potstill", f"{split} split", kind, value)
+            for kind, value in metrics.items()
+        ]
+    )
     metadata = ModelCardData(
         model_name="student",
         eval_results=results or None,
@@ -85,8 +90,8 @@ def card(student: Student | Transformer, sources: Mapping[str, int], size: int, 
         onnx_scope = ", probabilities and in_scope"
     if split in by_teacher:
         held_out += (
-            "\nAll scores are against the labels that its teacher predicts, as nobody has labelled the texts: how often "
-            "they are right is unknown."
+            "\nAll scores are against the labels that its teacher predicts, as nobody has labelled the texts: how "
+            "often they are right is unknown."
         )
     body = f"""
 # A text classifier in {size:,} bytes

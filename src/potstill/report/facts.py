@@ -227,8 +227,8 @@ def task_profile(inputs: Inputs) -> dict[str, Any]:
         ranked = sorted(measured.items(), key=lambda item: -item[1]["accuracy"])
         accuracies = ", ".join(f"{name} {100 * row['accuracy']:.1f}%" for name, row in ranked)
         lines.append(
-            f"Test {inputs.score} of the architectures, distilled from the same texts with otherwise the same settings: "
-            f"{accuracies}. On validation, {best} is the best."
+            f"Test {inputs.score} of the architectures, distilled from the same texts with otherwise the same "
+            f"settings: {accuracies}. On validation, {best} is the best."
         )
     return {"word_order": sensitivity, "lines": lines, "notes": _notes(inputs)}
 

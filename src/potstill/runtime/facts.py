@@ -7,8 +7,8 @@
     sha256     digests, strings by the name of the file
     metrics    by split, an object of numbers that includes `FIGURES`, which lie between 0 and 1
     teachers   accuracies, numbers between 0 and 1 by the name of the teacher
-    labelled_by_teacher  the splits in `metrics` that nobody has labelled, so that these are agreements with the teacher, a
-               list of strings
+    labelled_by_teacher  the splits in `metrics` that nobody has labelled, so that these are agreements with the
+               teacher, a list of strings
     untested_teachers  names of teachers whose accuracy is not known, a list of strings
     scope      which texts are in scope, an object of numbers that includes `SCOPE`: the least energy score of such a
                text (see `runtime.scope`); the share of in-scope texts below it, and its 95% upper bound, both between 0
