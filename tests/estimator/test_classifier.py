@@ -237,6 +237,23 @@ def test_soft_labels_from_elsewhere_take_no_teacher(texts, held_out):
         classifier().fit_soft(texts, soft * 0.5)
 
 
+def test_texts_without_labels_are_measured_against_the_teacher(texts, held_out):
+    names = sorted(FEELINGS)
+    fitted = classifier().fit(texts, label_names=names, unlabelled=make_texts(50, 3)["text"])
+    assert fitted.classes_.tolist() == names
+    assert fitted.student_.facts["labelled_by_teacher"] == ["validation"]
+    unknown = fitted.evaluate(held_out[0])
+    assert {row["name"] for row in unknown.scores} == {"ask", "student"}
+    assert "the accuracy of teacher and student is unknown" in str(unknown)
+    assert any("clf.evaluate(labelled_texts, labels)" in step.command for step in unknown.next_steps)
+    known = fitted.evaluate(*held_out)
+    assert "On the labels of the test texts its accuracy is" in str(known)
+    [teacher] = [row for row in known.scores if row["name"] == "ask"]
+    assert teacher["accuracy"] > 0.95
+    with pytest.raises(PotstillError, match="give either `y`, the labels of the texts, or `label_names`"):
+        classifier().fit(texts)
+
+
 def test_seeds_decide_and_the_state_of_the_process_stays(texts, labels, fitted):
     random.seed(1), np.random.seed(1), torch.manual_seed(1)
     before = random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state(), torch.get_num_threads()
