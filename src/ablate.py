@@ -19,7 +19,7 @@ from potstill.core.workers import workers
 from potstill.data import transfer
 from potstill.data.dataset import Dataset
 from potstill.data.transfer import TransferSet
-from potstill.scoring.ensemble import label_held_out
+from potstill.scoring.held_out import label_held_out
 
 METRICS = paths.METRICS / "ablate"
 

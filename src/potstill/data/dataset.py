@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -100,7 +101,7 @@ class Dataset:
         Raises:
             PotstillError: a text of such a split has no scores.
         """
-        labelled: dict[str, pd.DataFrame] = {}
+        labelled: dict[str, Any] = {}
         for name, scores in predicted.items():
             if self.is_labelled(name):
                 continue
@@ -137,7 +138,7 @@ class Dataset:
         """
         labels = files.read_names(folder / "dataset.json", "labels")
         descriptions = files.read_json(folder / "dataset.json").get("descriptions", {})
-        tables = {"unlabelled": pd.DataFrame({"text": []}, dtype="str")}
+        tables: dict[str, Any] = {"unlabelled": pd.DataFrame({"text": []}, dtype="str")}
         for name in (*SPLITS, "unlabelled")[: 4 if unlabelled else 3]:
             path, columns = _file(folder, name)
             table = schemas.read(path, columns, empty=name in MAY_BE_EMPTY)

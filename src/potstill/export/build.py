@@ -26,7 +26,8 @@ from potstill.runtime.profile import FACT as PROFILE
 from potstill.runtime.scope import FACT as SCOPE
 from potstill.runtime.scope import energy
 from potstill.runtime.tokenizer import Fingerprints
-from potstill.scoring.ensemble import average, label_held_out
+from potstill.scoring.ensemble import average
+from potstill.scoring.held_out import label_held_out
 from potstill.student.params import PARAMS, DistilParams
 
 
@@ -120,8 +121,12 @@ def guaranteed(student: Any, data: Dataset, predictions: Sequence[Path], params:
         params: what is to be promised.
 
     Raises:
-        PotstillError: the task is multi-label.
+        PotstillError: the task is multi-label, or an accuracy is to be promised of texts that nobody has labelled.
     """
+    if params.kind == "accuracy" and data.by_teacher:
+        raise PotstillError(
+            "export.guarantee: `accuracy` cannot be promised, as nobody has labelled the texts. Set `agreement`."
+        )
     if data.multi_label:
         raise PotstillError("export.guarantee: not for several labels per text (multi_label). Set it to null.")
     outcomes = []

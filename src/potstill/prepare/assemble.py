@@ -67,9 +67,10 @@ def assemble(
     texts = [*(table.rows["text"] for table in raw.unlabelled), left_out["train"]["text"]]
     unlabelled, removed_unlabelled = _clean_unlabelled(texts, splits)
 
+    finished: dict[str, Any] = {split: _finish(splits[split]) for split in SPLITS}
     dataset = Dataset(
         labels=labels,
-        **{split: _finish(splits[split]) for split in SPLITS},
+        **finished,
         unlabelled=pd.DataFrame({"text": unlabelled.astype("str")}).reset_index(drop=True),
         descriptions=params.descriptions or {},
     )

@@ -5,6 +5,7 @@ import random
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -109,7 +110,7 @@ def generate(train: int, validation: int, test: int, unlabelled: int, seed: int)
         )
     labels = list(SHARES)
     taken: set[str] = set()
-    tables = {}
+    tables: dict[str, Any] = {}
     for name, size in sizes.items():
         rng = random.Random(f"{seed} {name}")
         drawn = sentences(size, rng, taken)

@@ -7,8 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 
-from potstill.core import files, schemas, tracking
-from potstill.data.dataset import Dataset
+from potstill.core import files, schemas
 
 
 def average(logits: list[np.ndarray], multi_label: bool = False) -> np.ndarray:
@@ -27,24 +26,6 @@ def average(logits: list[np.ndarray], multi_label: bool = False) -> np.ndarray:
     """
     centred = logits if multi_label else [one - one.mean(1, keepdims=True) for one in logits]
     return np.asarray(np.mean(centred, axis=0), np.float32)
-
-
-def label_held_out(data: Dataset, predictions: Sequence[Path]) -> Dataset:
-    """Return the data with the label that teachers give each text of validation and test, where nobody has given one.
-
-    Args:
-        data: the data.
-        predictions: per teacher the folder of its predictions, see `tracking.write_predictions`.
-
-    Raises:
-        PotstillError: a file is missing or damaged, or has no prediction for a text without a label.
-    """
-    logits = {}
-    for split in ("validation", "test"):
-        if len(texts := data.split(split)) and not data.is_labelled(split):
-            found = [tracking.read_predictions(one / f"{split}.csv", data.labels, len(texts)) for one in predictions]
-            logits[split] = average(found)
-    return data.labelled_by(logits)
 
 
 def merge(pool: Path, labelled: Sequence[Path], folder: Path, multi_label: bool) -> tuple[int, int]:
