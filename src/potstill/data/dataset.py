@@ -38,7 +38,7 @@ def targets(labels: pd.Series, number: int) -> np.ndarray:
 
 def is_labelled(labels: pd.Series) -> bool:
     """Return whether the column `label` of a split has labels; that of an empty split has."""
-    return not (len(labels) and (labels == NO_LABEL).all())
+    return labels.dtype == object or not len(labels) or not (labels == NO_LABEL).all()
 
 
 def check(labels: pd.Series, number: int) -> None:

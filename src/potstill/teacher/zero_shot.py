@@ -48,6 +48,7 @@ class Similarity(nn.Module):
     """
 
     base_model_prefix = "encoder"
+    labels: torch.Tensor
 
     def __init__(self, encoder: Any, labels: int) -> None:
         super().__init__()
