@@ -54,7 +54,9 @@ def test_the_verdict_speaks_of_agreement_and_of_accuracy_only_where_it_is_known(
     assert rows["mine"]["accuracy"] == (pytest.approx(0.9, abs=0.01) if test_label else 1)
     if not test_label:
         assert rows["student"]["accuracy"] == rows["student"]["agreement"]
-    facts = Student.load("models/export/student.pot").facts
+    student = Student.load("models/export/student.pot")
+    facts = student.facts
+    assert student.temperature == 1
     assert facts["labelled_by_teacher"] == ["validation", *([] if test_label else ["test"])]
     page = (paths.METRICS / "report/index.html").read_text()
     assert ("How often the teacher itself is right is unknown" in page) == (not test_label)

@@ -84,7 +84,9 @@ def build(
     data = label_held_out(given, list(predictions.values()))
     before: Any = Student.load(trained / FILE)
     labels, texts = data.targets("validation"), data.validation["text"]
-    student = replace(before, temperature=calibrate.temperature(before.decision_function(texts), labels))
+    student = before
+    if "validation" not in data.by_teacher:  # it would be made as sure as it agrees with its teacher, which may be wrong
+        student = replace(before, temperature=calibrate.temperature(before.decision_function(texts), labels))
     if data.multi_label:
         student = replace(student, thresholds=fit_thresholds(student.predict_proba(texts), labels))
     settings = DistilParams.model_validate(files.read_json(trained / PARAMS))
