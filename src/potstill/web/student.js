@@ -68,7 +68,7 @@ async function readFacts(bytes, maxSize, entries, classes) {
   const facts = JSON.parse(await inflate(bytes, maxSize));
   const text = (x) => typeof x === "string", number = (x) => typeof x === "number";
   const table = (of) => (x) => Object(x) === x && !Array.isArray(x) && Object.values(x).every(of);
-  const texts = (x) => Array.isArray(x) && x.every(text);
+  const list = (of) => (x) => Array.isArray(x) && x.every(of);
   const object = table(() => true), share = (x) => number(x) && x >= 0 && x <= 1;
   const sound = (x, depth) => {
     if (text(x)) return !/\p{Cs}/u.test(x);
@@ -82,13 +82,13 @@ async function readFacts(bytes, maxSize, entries, classes) {
   const promise = {
     kind: (x) => ["accuracy", "agreement"].includes(x), target: inner, confidence: inner,
     per_class: (x) => typeof x === "boolean", rows: count, answered: share,
-    thresholds: (x) => Array.isArray(x) && x.every(nullable) && x.length === classes && classes > 0,
+    thresholds: (x) => list(nullable)(x) && x.length === classes && classes > 0,
   };
   const outcome = shape({ rows: count, answered: share, kept: nullable });
   const kinds = {
     version: text, params: object, rows: table(count),
     sha256: table(text), metrics: table((x) => table(number)(x) && FIGURES.every((name) => share(x[name]))),
-    teachers: table(share), labelled_by_teacher: texts, untested_teachers: texts, words: text,
+    teachers: table(share), labelled_by_teacher: list(text), untested_teachers: list(text), words: text,
     guarantee: (x) => shape(promise)(x) || shape({ ...promise, test: outcome })(x),
     scope: (x) => table(number)(x) && SCOPE.every((name, i) => (i % 3 ? share : number)(x[name])),
   };
