@@ -85,7 +85,9 @@ def build(
     before: Any = Student.load(trained / FILE)
     labels, texts = data.targets("validation"), data.validation["text"]
     student = before
-    if "validation" not in data.by_teacher:  # it would be made as sure as it agrees with its teacher, which may be wrong
+    if (
+        "validation" not in data.by_teacher
+    ):  # it would be made as sure as it agrees with its teacher, which may be wrong
         student = replace(before, temperature=calibrate.temperature(before.decision_function(texts), labels))
     if data.multi_label:
         student = replace(student, thresholds=fit_thresholds(student.predict_proba(texts), labels))

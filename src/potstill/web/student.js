@@ -60,10 +60,10 @@ async function inflate(bytes, maxSize) {
   }
 }
 
-// Reads and checks the facts, given the size of the vocabulary and the number of classes (0: multi-label).
+// Reads and checks the facts, given the vocabulary's size and the number of classes (0: multi-label).
 async function readFacts(bytes, maxSize, entries, classes) {
   if (!bytes.length) return {};
-  // Node.js ignores trailing bytes: then the last byte is not needed.
+  // Node.js ignores trailing bytes and needs no last one.
   need(await inflate(bytes.subarray(0, -1), maxSize).then(() => false, () => true));
   const facts = JSON.parse(await inflate(bytes, maxSize));
   const text = (x) => typeof x === "string", number = (x) => typeof x === "number";
@@ -78,13 +78,13 @@ async function readFacts(bytes, maxSize, entries, classes) {
   const count = (x) => Number.isSafeInteger(x) && 1 / x > 0; // no -0
   const shape = (kinds) => (x) => object(x) && Object.keys(x).length === Object.keys(kinds).length &&
     Object.keys(kinds).every((key) => Object.hasOwn(x, key) && kinds[key](x[key]));
-  const inner = (x) => share(x) && x > 0 && x < 1, nullable = (x) => x === null || share(x);
+  const inner = (x) => share(x) && x > 0 && x < 1, maybe = (x) => x === null || share(x);
   const promise = {
     kind: (x) => ["accuracy", "agreement"].includes(x), target: inner, confidence: inner,
     per_class: (x) => typeof x === "boolean", rows: count, answered: share,
-    thresholds: (x) => list(nullable)(x) && x.length === classes && classes > 0,
+    thresholds: (x) => list(maybe)(x) && x.length === classes && classes > 0,
   };
-  const outcome = shape({ rows: count, answered: share, kept: nullable });
+  const outcome = shape({ rows: count, answered: share, kept: maybe });
   const kinds = {
     version: text, params: object, rows: table(count),
     sha256: table(text), metrics: table((x) => table(number)(x) && FIGURES.every((name) => share(x[name]))),
