@@ -1,6 +1,6 @@
 .DEFAULT_GOAL := help
 .PHONY: help setup there coverage docs repro queue cross-validate compare update qr verify push pull test test-faults fuzz browser servers quick audit check \
-	offline fresh format show lock clean benchmark-board benchmark-classes benchmark-debian benchmark-emotion benchmark-glue benchmark-settings \
+	offline fresh format show lock clean benchmark-board benchmark-classes benchmark-debian benchmark-emotion benchmark-glue benchmark-no-labels benchmark-settings \
 	benchmark-label benchmark-scale benchmark-reruns benchmark-speed benchmark-teacher benchmark-teachers benchmark-trust
 
 PYTHON ?= python3
@@ -156,6 +156,9 @@ benchmark-glue: setup ## benchmark SST-2 and CoLA, in the folder DATA
 
 benchmark-label: setup ## compare labelling speed with the pipeline of transformers, on unlabelled texts in DATA
 	python benchmarks/label.py --data $(DATA)/unlabeled/carer_balanced.txt
+
+benchmark-no-labels: setup ## distil students of texts without labels, and measure them with the labels of the test texts
+	python benchmarks/no_labels.py --data $(DATA) $(if $(TASKS),--tasks $(TASKS))
 
 benchmark-settings: setup ## compare settings of the rungs on validation, in what benchmark-board left on this machine
 	python benchmarks/settings.py $(if $(TASKS),--tasks $(TASKS))

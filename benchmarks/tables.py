@@ -327,6 +327,26 @@ def label(rows: Rows, folder: Path) -> None:
     publish(folder / "table.md", "label", markdown(headings, lines), PERFORMANCE)
 
 
+def no_labels(rows: Rows, folder: Path) -> None:
+    """Write teachers and students of texts without labels, task by task."""
+    headings = {
+        "task": "---", "texts": "---:", "most frequent class": "---:", "teacher": "---:", "student": "---:",
+        "agreement (95% CI)": "---:", "size": "---:", "verdict": "---",
+    }  # fmt: skip
+    lines = [
+        [
+            row["task"],
+            f"{row['texts']:,}",
+            *(f"{100 * row[key]:.1f}" for key in ("majority", "teacher_accuracy", "student_accuracy")),
+            f"{100 * row['agreement']:.1f} ({100 * row['agreement_low']:.1f}–{100 * row['agreement_high']:.1f})",
+            f"{row['rung']}, {table.size(row['bytes'])}",
+            row["decision"],
+        ]
+        for row in rows
+    ]
+    files.write_text(folder / "table.md", markdown(headings, lines))
+
+
 def resources(of: dict[tuple[str, int], Any], stages: list[str], sizes: list[int], time: str) -> list[list[str]]:
     """Return a line per stage with its time and memory at each size; `time` is the key of the seconds."""
     return [

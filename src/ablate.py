@@ -13,11 +13,13 @@ from potstill.ablate.ablation import Row, Trial, is_row, plan, run
 from potstill.ablate.params import AblateParams
 from potstill.baseline.params import BaselineParams
 from potstill.core import files, paths
+from potstill.core.params import section
 from potstill.core.resources import record_resources
 from potstill.core.workers import workers
 from potstill.data import transfer
 from potstill.data.dataset import Dataset
 from potstill.data.transfer import TransferSet
+from potstill.scoring.held_out import label_held_out
 
 METRICS = paths.METRICS / "ablate"
 
@@ -26,7 +28,8 @@ METRICS = paths.METRICS / "ablate"
 def main() -> None:
     """Read the prepared data and the transfer set; write `metrics/ablate`. Resumes a run that was killed."""
     params, baseline = AblateParams.load(), BaselineParams.load()
-    trials = plan(params, baseline, transfer.sources(paths.ENSEMBLE))
+    is_labelled = Dataset.load(paths.PREPARED, unlabelled=False).is_labelled("train")
+    trials = plan(params, baseline, transfer.sources(paths.ENSEMBLE), is_labelled)
     inputs = [files.sha256(paths.PREPARED), files.sha256(paths.ENSEMBLE), params.model_dump_json(exclude={"n_jobs"})]
     scratch = paths.SCRATCH / "ablate" / files.cache_key(*inputs, baseline.model_dump_json())
     groups: dict[str, dict[str, Row]] = {}
@@ -58,8 +61,13 @@ def result(trial: Trial, params: AblateParams, baseline: BaselineParams, scratch
 @cache
 def read() -> tuple[Dataset, TransferSet]:
     """Read the texts to train on, once per process."""
-    data = Dataset.load(paths.PREPARED, unlabelled=False)
+    data = label_held_out(Dataset.load(paths.PREPARED, unlabelled=False), _predictions())
     return data, transfer.read(paths.ENSEMBLE, data.labels)
+
+
+def _predictions() -> list[Path]:
+    """Return the folders of the predictions of the teachers that labelled."""
+    return [paths.METRICS / "teacher" / name for name in section("label").load().teachers]
 
 
 if __name__ == "__main__":

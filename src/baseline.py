@@ -17,6 +17,13 @@ def main() -> None:
     params = BaselineParams.load()
     data = Dataset.load(paths.PREPARED, unlabelled=False)
     metrics = paths.METRICS / "baseline"
+    if not data.is_labelled("train"):
+        with files.atomic_write(paths.BASELINE) as folder, files.atomic_write(metrics / "plots") as plots:
+            folder.mkdir()
+            plots.mkdir(parents=True)
+        tracking.write_metrics(metrics, "baseline", {})
+        print("no labels: no model is trained without a teacher")
+        return
     with files.atomic_write(paths.BASELINE) as folder, tracking.curves(metrics) as log:
         folder.mkdir()
         tfidf, trained, size = fit(data, params, folder, log)

@@ -10,6 +10,7 @@ import pandas as pd
 from safetensors.numpy import load_file
 
 from potstill.core import device, files, paths, tracking
+from potstill.core.errors import PotstillError
 from potstill.core.labels import is_correct, label_names, predict_labels, probabilities
 from potstill.core.markdown import escape
 from potstill.core.params import section
@@ -47,11 +48,14 @@ def main() -> None:
     device.use_threads(1)  # so that timings do not depend on the number of cores
 
     checkpoints = section("teacher").load().checkpoints
-    models, predict = small_models(paths.BASELINE, Student.load(paths.EXPORT / FILE), data)
+    baselines = paths.BASELINE if data.is_labelled("train") else None
+    models, predict = small_models(baselines, Student.load(paths.EXPORT / FILE), data)
     teachers = load_teachers(checkpoints, labelling, data)
     models = with_thresholds([*models, *teachers], data)
     name = labelling[0] if len(labelling) == 1 else "ensemble"
-    teacher = name if any(model.name == name for model in teachers) else None
+    of_name = next((model for model in teachers if model.name == name), None)
+    teacher = of_name and name
+    data = labelled(data, of_name, name)
     rows, reference = compare(models, data.targets("test"), teacher, params.reference)
 
     texts = data.test["text"].tolist()
@@ -71,10 +75,9 @@ def main() -> None:
     prepare = section("prepare").load()
     commands = ProjectCommands(prepare.source, prepare.unlabelled)
     sent_to = fallback(labelling, {row["name"]: row for row in rows})
-    margin = params.non_inferiority_margin
     prepared = paths.METRICS / "prepare" / "metrics.json"
     drawn = measures.read(measures.Count, prepared, "prepare", "made_from_train", "test") > 0
-    verdict, steps = decide(rows, models, data, teacher, labelling, ladder, margin, commands, sent_to, drawn)
+    verdict, steps = decide(rows, models, data, teacher, labelling, ladder, params, commands, sent_to, drawn)
     print(f"{verdict.decision.capitalize()}: {verdict.details}")
     write_scores(rows, verdict, steps, teacher, quantization, profile)
     write_predictions(models, data, timings)
@@ -111,6 +114,16 @@ def load_teachers(checkpoints: list[str], labelling: list[str], data: Dataset) -
         size = sum(member.bytes or 0 for member in members) or None
         teachers["ensemble"] = Model("ensemble", "teacher", test, validation, parameters, size)
     return list(teachers.values())
+
+
+def labelled(data: Dataset, teacher: Model | None, name: str) -> Dataset:
+    """Return the data with the teacher's labels where nobody has labelled the held-out texts, see `labelled_by`."""
+    predicted = {}
+    if teacher:
+        predicted = {"validation": teacher.validation_probabilities, "test": teacher.probabilities}
+    elif not data.is_labelled("test"):
+        raise PotstillError(f"{name}: no predictions for some test texts, which nobody has labelled. Add them.")
+    return data.labelled_by(predicted)
 
 
 def compare_with_unquantized(student: Model, data: Dataset) -> dict[str, Any] | None:

@@ -40,7 +40,11 @@ def main() -> None:
 
     rows, removed = facts["rows"], facts["removed"]
     print(f"{paths.PREPARED}: " + ", ".join(f"{rows[name]} {name}" for name in (*SPLITS, "unlabelled")))
-    print(visible("labels in train: " + join_names([f"{n} {name}" for name, n in facts["labels"]["train"].items()])))
+    if dataset.is_labelled("train"):
+        found = [f"{n} {name}" for name, n in facts["labels"]["train"].items()]
+        print(visible(f"labels in train: {join_names(found)}"))
+    else:
+        print(visible(f"no labels: the teacher chooses among {join_names(dataset.labels)}"))
     print(
         f"removed from train: {removed['train']['rows']} copies of validation or test texts; "
         f"train texts with two labels: {facts['two_labels']}"

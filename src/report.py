@@ -38,7 +38,8 @@ def main() -> None:
     """Read the outputs of all stages; write `metrics/report`."""
     params, evaluate = ReportParams.load(), section("evaluate").load()
     data, teachers = Dataset.load(paths.PREPARED), section("label").load().teachers
-    inputs = read(data, teachers, evaluate.non_inferiority_margin)
+    is_labelled = data.is_labelled("validation")
+    inputs = read(data, teachers, evaluate.non_inferiority_margin if is_labelled else evaluate.max_disagreement)
     facts = collect(inputs, params)
     reference = evaluate.reference or inputs.teacher or max(facts["models"], key=lambda row: row["accuracy"])["name"]
     curves = tracking.all_curves(inputs.name, inputs.test.probabilities)
@@ -108,6 +109,7 @@ def read(data: Dataset, teachers: list[str], margin: float) -> Inputs:
         },
         ablation=measures.read(measures.Ablation, paths.METRICS / "ablate" / "metrics.json", "ablate"),
         truncated=truncated(teachers),
+        labelled=[split for split in SPLITS if data.is_labelled(split)],
     )
 
 

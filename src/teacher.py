@@ -44,7 +44,7 @@ def teach(name: str, params: TeacherParams) -> None:
         teacher = model.load(folder, params.batch_size, params.precision)
         validation, truncated, left_out = predict_splits(teacher, data, metrics)
     targets = data.targets("validation")
-    covered = np.isfinite(validation).all(1)
+    covered = np.isfinite(validation).all(1) & data.is_labelled("validation")
     validation, targets = validation[covered], targets[covered]
     predicted = predict_labels_default(validation, targets)
     facts = {

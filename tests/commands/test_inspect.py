@@ -157,6 +157,23 @@ def test_a_teacher_without_test_predictions_is_named(capsys, tmp_path, metrics, 
     assert f"teacher     {shown}\n" in call(capsys, "inspect", tmp_path / "a.pot")
 
 
+def test_scores_against_a_teacher_are_said_to_be_that(capsys, tmp_path):
+    facts = {
+        "version": "0",
+        "rows": {"train": 10, "unlabelled": 5, "test": 7},
+        "sha256": {},
+        "teachers": {},
+        "untested_teachers": ["table"],
+        "labelled_by_teacher": ["test"],
+        "metrics": {"test": SCORES},
+    }
+    dataclasses.replace(student("mlp"), facts=facts).save(tmp_path / "a.pot")
+    said = call(capsys, "inspect", tmp_path / "a.pot")
+    assert "from        15 unlabelled texts\n" in said
+    assert "teacher     table\n" in said
+    assert " of 7 with the label that its teacher predicts (95% CI " in said
+
+
 def test_inspect_shows_the_thresholds(multi_label_model, capsys):
     known = json.loads(call(capsys, "inspect", multi_label_model, "--json"))
     assert known["thresholds"] == {"c0": 0.25, "c1": 0.5, "c2": 0.75}

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from potstill.core.errors import PotstillError
-from potstill.data.dataset import SPLITS, Dataset
+from potstill.data.dataset import NO_LABEL, SPLITS, Dataset
 from tests.damage import AGAIN, rewrite, spoil
 
 
@@ -30,6 +30,22 @@ def test_a_multi_label_task_is_read_as_it_was_written(mixed, tmp_path):
     assert again.multi_label
     for split in ("train", "validation", "test"):
         np.testing.assert_array_equal(again.targets(split), mixed.targets(split))
+
+
+def test_a_split_that_nobody_has_labelled_takes_the_labels_of_a_teacher(data, tmp_path):
+    given = replace(data, **{split: data.split(split).assign(label=NO_LABEL) for split in ("train", "validation")})
+    given.save(tmp_path / "data")
+    loaded = Dataset.load(tmp_path / "data")
+    assert [loaded.is_labelled(split) for split in SPLITS] == [False, False, True]
+    scores = np.eye(3)[data.targets("validation")]
+    wrong = np.eye(3)[(data.targets("test") + 1) % 3]
+    labelled = loaded.labelled_by({"validation": scores, "test": wrong})
+    np.testing.assert_array_equal(labelled.targets("validation"), data.targets("validation"))
+    np.testing.assert_array_equal(labelled.targets("test"), data.targets("test"))  # a person's labels stay
+    assert labelled.by_teacher == ("validation",)
+    scores[3] = np.nan
+    with pytest.raises(PotstillError, match="no label, and no prediction of a teacher, for 1 of 60 texts"):
+        loaded.labelled_by({"validation": scores})
 
 
 @pytest.mark.parametrize("name", [*SPLITS, "unlabelled"])

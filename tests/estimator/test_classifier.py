@@ -41,10 +41,10 @@ def test_it_abstains_if_it_is_to(fitted, held_out):
     texts, _ = held_out
     assert fitted.predict(texts, abstain=True).tolist() == fitted.predict(texts).tolist()  # all 20 were right
     unsure = copy.copy(fitted)
-    unsure.student_ = promising(fitted.student_, texts)
+    unsure.student_ = promising(fitted.student_, texts, thresholds=[None] * len(fitted.classes_))
     found = unsure.predict(texts, abstain=True)
     assert found.tolist() == unsure.student_.predict(texts, abstain=True).tolist()
-    assert None in found
+    assert set(found) == {None}
     with pytest.raises(PotstillError, match=r"`guarantee\.accuracy` is 2"):
         classifier(guarantee={"accuracy": 2}).fit(*held_out)
 
@@ -166,7 +166,7 @@ def test_test_texts_are_given_or_drawn(texts, labels, fitted):
 )  # fmt: skip
 def test_columns_of_every_library_are_read_alike(kind, texts, labels, fitted):
     given = kind(list(texts)), kind(labels.tolist())
-    made = classifier().fit(*given, unlabelled=kind(make_texts(50, 3)["text"].tolist()))
+    made = clone(fitted).fit(*given, unlabelled=kind(make_texts(50, 3)["text"].tolist()))
     assert made.student_.to_bytes() == fitted.student_.to_bytes()
     assert made.score(kind(list(texts)), kind(labels.tolist())) > 0.9
 
@@ -260,6 +260,23 @@ def test_soft_labels_from_elsewhere_take_no_teacher(texts, held_out):
     assert "It cannot be compared with its teacher" in str(verdict)
     with pytest.raises(PotstillError, match="probabilities: each row must sum to one"):
         classifier().fit_soft(texts, soft * 0.5)
+
+
+def test_texts_without_labels_are_measured_against_the_teacher(texts, held_out):
+    names = sorted(FEELINGS)
+    fitted = classifier().fit(texts, label_names=names, unlabelled=make_texts(50, 3)["text"])
+    assert fitted.classes_.tolist() == names
+    assert fitted.student_.facts["labelled_by_teacher"] == ["validation"]
+    unknown = fitted.evaluate(held_out[0])
+    assert {row["name"] for row in unknown.scores} == {"ask", "student"}
+    assert "the accuracy of teacher and student is unknown" in str(unknown)
+    assert any("clf.evaluate(labelled_texts, labels)" in step.command for step in unknown.next_steps)
+    known = fitted.evaluate(*held_out)
+    assert "On the labels of the test texts its accuracy is" in str(known)
+    [teacher] = [row for row in known.scores if row["name"] == "ask"]
+    assert teacher["accuracy"] > 0.95
+    with pytest.raises(PotstillError, match="give either `y`, the labels of the texts, or `label_names`"):
+        classifier().fit(texts)
 
 
 def test_seeds_decide_and_the_state_of_the_process_stays(texts, labels, fitted):

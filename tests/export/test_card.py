@@ -24,6 +24,24 @@ def test_the_hub_can_read_the_card(exported):
     assert "minilm (test accuracy 95.00%) and table (without predictions for some test texts)." in found.text
 
 
+def test_the_card_says_if_scores_are_against_the_teacher_and_gives_the_hub_none(exported):
+    facts = exported.facts | {
+        "labelled_by_teacher": ["validation", "test"],
+        "teachers": {},
+        "untested_teachers": ["llm"],
+    }
+    found = ModelCard(card(dataclasses.replace(exported, facts=facts), SOURCES, 1, 1))
+    assert not found.data.eval_results
+    assert "| agreement with its teacher | " in found.text
+    assert "from llm." in found.text
+    assert "nobody has labelled the texts: how often they are right is unknown" in found.text.replace("\n", " ")
+    known = ModelCard(
+        card(dataclasses.replace(exported, facts=facts | {"labelled_by_teacher": ["validation"]}), SOURCES, 1, 1)
+    )
+    assert known.data.eval_results
+    assert "| accuracy | " in known.text
+
+
 @pytest.mark.parametrize(
     ("sources", "says"),
     [

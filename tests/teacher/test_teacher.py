@@ -48,7 +48,6 @@ def stage(bert, data, tmp_path, monkeypatch):
     spec = importlib.util.spec_from_file_location("teacher_stage", ROOT / "src/teacher.py")
     script = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(script)
-    monkeypatch.setattr(script, "throughput", lambda *_: 1.0)
     monkeypatch.setattr(sys, "argv", ["teacher.py", "mine"])
     monkeypatch.chdir(tmp_path)
     data.save(paths.PREPARED)

@@ -208,7 +208,7 @@ def test_unusual_valid_files_are_read(in_javascript):
         with_facts(labels=["evil"], parameters="none", x={"y": [1, None, "\x1b"]}),
         without_fact("metrics"),
         with_facts(rows={**fuzz.FACTS["rows"], "train": 2**53 - 1, "test": 5.0}, teachers={"a": 0, "b": 1.0}),
-        with_facts(untested_teachers=[]),
+        with_facts(untested_teachers=[], labelled_by_teacher=["test"]),
         with_facts(guarantee=GUARANTEE),
         with_facts(guarantee={**GUARANTEE, "thresholds": [1, 0.0], "test": {"rows": 0, "answered": 0, "kept": None}}),
         with_facts(

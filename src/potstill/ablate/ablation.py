@@ -63,8 +63,17 @@ class Trial:
         return json.dumps([self.changes, self.sources, self.share, self.model])
 
 
-def plan(params: AblateParams, baseline: BaselineParams, present: Sequence[str]) -> list[Trial]:
-    """Return the trials of an ablation; `present` are the sources that the transfer set has texts of."""
+def plan(
+    params: AblateParams, baseline: BaselineParams, present: Sequence[str], is_labelled: bool = True
+) -> list[Trial]:
+    """Return the trials of an ablation.
+
+    Args:
+        params: what is varied.
+        baseline: the network.
+        present: the sources that the transfer set has texts of.
+        is_labelled: whether train has labels, so that models can be trained on them.
+    """
     trials = []
     added: tuple[str, ...] = ()
     for name, sources in STEPS:
@@ -79,7 +88,7 @@ def plan(params: AblateParams, baseline: BaselineParams, present: Sequence[str])
             trials.append(Trial("architectures", name, changes))
     if params.transfer_shares:
         trials += [Trial("pool", f"{share:g}", {}, share=share) for share in (*sorted(params.transfer_shares), 1.0)]
-    for share in sorted(params.label_shares):
+    for share in sorted(params.label_shares) if is_labelled else ():
         trials += [Trial(model, f"{share:g}", {}, share=share, model=model) for model in ("hard", "tfidf")]
     return trials
 

@@ -34,6 +34,7 @@ OPTIONS = {
     "prepare.multi_label": "--multi-label",
     "prepare.fold": "--folds",
     "prepare.folds": "--folds",
+    "prepare.label_names": "--names",
 }
 
 
@@ -48,6 +49,10 @@ def arguments(parser: Parser) -> None:
     joined = "columns of the text, separated by commas; several are joined by a space"
     add("--text", type=columns, metavar="NAMES", default=["text"], help=f"{joined} (default: text)")
     add("--label", type=text, metavar="COLUMN", default="label", help="column of the labels (default: %(default)s)")
+    names = (
+        "labels to choose among, separated by commas, if nobody has labelled the texts; then txt has a text per line"
+    )
+    add("--names", type=columns, metavar="NAMES", help=names)
     add("--multi-label", action="store_true", help="a text may have several labels, joined by | (joy|love), or none")
     more = "files of more texts, for the teacher to label: txt with one text per line, or tables with the same column"
     add("--unlabelled", nargs="+", type=Path, metavar="FILE", default=[], help=more)
@@ -125,12 +130,19 @@ def _sections(settings: list[str]) -> dict[str, dict[str, Any]]:
 
 def _read(args: argparse.Namespace, given: Mapping[str, Mapping[str, Any]]) -> RawData:
     """Read the tables as the stage `prepare` does."""
-    asked = {"source": "files", "path": args.file, "text": args.text, "label": args.label}
+    asked = {"source": "files", "path": args.file, "text": args.text, "label": None if args.names else args.label}
+    asked |= {"label_names": args.names} if args.names else {}
     prepare = Settings.of(given, prepare=asked | {"multi_label": args.multi_label}).prepare
     raw = from_files.read(prepare)
-    return RawData(
-        raw.splits, [*raw.unlabelled, *(from_files.read_unlabelled(path, prepare) for path in args.unlabelled)]
-    )
+    more = [from_files.read_unlabelled(path, prepare) for path in args.unlabelled]
+    return RawData(raw.splits, [*raw.unlabelled, *more], prepare.label_names if prepare.label is None else None)
+
+
+def _joined(names: list[str]) -> str:
+    """Return names as `columns` reads them."""
+    line = io.StringIO()
+    csv.writer(line, lineterminator="").writerow(names)
+    return line.getvalue()
 
 
 @dataclass(frozen=True)
@@ -142,9 +154,8 @@ class _Commands:
     def _again(self, **changes: str) -> str:
         """Return the command with other options."""
         args = self.args
-        names = io.StringIO()
-        csv.writer(names, lineterminator="").writerow(args.text)
-        words = ["potstill", "distil", args.file, "--text", names.getvalue(), "--label", args.label]
+        words = ["potstill", "distil", args.file, "--text", _joined(args.text)]
+        words += ["--names", _joined(args.names)] if args.names else ["--label", args.label]
         words += ["--multi-label"] * args.multi_label
         for key in ("teacher", "rung", "folds", "cache_dir"):
             value = changes.get(key, getattr(args, key))
@@ -152,7 +163,8 @@ class _Commands:
         files = [*map(str, args.unlabelled), *filter(None, [changes.get("unlabelled")])]
         words += ["--unlabelled", *files] if files else []
         words += ["--seed", str(args.seed)] if args.seed else []
-        words += [word for setting in args.set_param for word in ("-S", setting)]
+        added = [f"prepare.test_label={changes['test_label']}"] if "test_label" in changes else []
+        words += [word for setting in (*args.set_param, *added) for word in ("-S", setting)]
         return shlex.join([*words, "-o", str(args.output), "--overwrite"])
 
     def use(self) -> list[Step]:
@@ -172,6 +184,9 @@ class _Commands:
 
     def cross_validate(self) -> str:
         return self._again(folds="5")
+
+    def labels(self) -> str:
+        return self._again(test_label="label")
 
     def table(self) -> str:
         return self._again()

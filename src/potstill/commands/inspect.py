@@ -121,20 +121,26 @@ def origin(facts: dict[str, Any], *, multi_label: bool) -> Iterator[str]:
         multi_label: whether the task is multi-label.
     """
     correct = "correct in all labels" if multi_label else "correct"
+    by_teacher = facts.get("labelled_by_teacher", [])
     rows = facts.get("rows", {})
     if "version" in facts:
         yield f"made by     potstill {facts['version']}"
     if {"train", "unlabelled"} <= rows.keys():
-        yield f"from        {rows['train']:,} labelled and {rows['unlabelled']:,} unlabelled texts"
+        if "labelled_by_teacher" in facts:
+            yield f"from        {rows['train'] + rows['unlabelled']:,} unlabelled texts"
+        else:
+            yield f"from        {rows['train']:,} labelled and {rows['unlabelled']:,} unlabelled texts"
     for name, accuracy in facts.get("teachers", {}).items():
         yield f"teacher     {name}, {accuracy:.2%} on test"
     for name in facts.get("untested_teachers", []):
-        note = ", without predictions for some of the test texts" if "test" in facts.get("metrics", {}) else ""
+        note = ", without predictions for some of the test texts"
+        note = note if "test" in facts.get("metrics", {}) and not by_teacher else ""
         yield f"teacher     {name}{note}"
     for split, scores in facts.get("metrics", {}).items():
         interval = "95% CI {accuracy_low:.2%} to {accuracy_high:.2%}".format_map(scores)
         others = "macro F1 {macro_f1:.4f}, calibration error {calibration_error:.4f}".format_map(scores)
-        yield f"{split:<12}{scores['accuracy']:.2%} of {rows[split]:,} {correct} ({interval}), {others}"
+        measured = "with the label that its teacher predicts" if split in by_teacher else correct
+        yield f"{split:<12}{scores['accuracy']:.2%} of {rows[split]:,} {measured} ({interval}), {others}"
     if promise := Guarantee.of(facts):
         yield f"guarantee   {promise}"
         if checked := promise.checked():

@@ -67,14 +67,16 @@ def read_curves(folder: Path) -> pd.DataFrame:
 def all_curves(student: str, others: Iterable[str]) -> dict[str, pd.DataFrame]:
     """Read the curves of the network on hard labels, of the student (called `student`), and of other models.
 
-    A model without curves is left out: a baseline, or a teacher that is a table.
+    A model without curves is left out: a baseline, a teacher that is a table, or the network where there are no labels.
     """
-    folders = {"hard": paths.METRICS / "baseline", student: paths.METRICS / "student"}
-    for name in others:
-        folder = paths.METRICS / "teacher" / name
-        if any(folder.glob("plots/metrics/*.tsv")):
-            folders[name] = folder
-    return {name: read_curves(folder) for name, folder in folders.items()}
+    student_folder, tables = paths.METRICS / "student", "plots/metrics/*.tsv"
+    folders = {"hard": paths.METRICS / "baseline", student: student_folder}
+    folders |= {name: paths.METRICS / "teacher" / name for name in others if name not in folders}
+    return {
+        name: read_curves(folder)
+        for name, folder in folders.items()
+        if folder == student_folder or any(folder.glob(tables))
+    }
 
 
 def write_predictions(path: Path, logits: np.ndarray, actual: np.ndarray, labels: list[str]) -> None:
@@ -85,11 +87,12 @@ def write_predictions(path: Path, logits: np.ndarray, actual: np.ndarray, labels
 
     Args:
         logits: floats (texts, classes). For multi-label classification, labels with a logit of 0 or more are predicted.
-        actual: the labels, as `Dataset.targets` returns them.
+        actual: the labels, as `Dataset.targets` returns them; -1 where nobody has labelled the texts, whose column
+            `actual` is empty.
     """
     table = pd.DataFrame(logits, columns=[f"logit {name}" for name in labels])
     table.insert(0, "predicted", label_names(predict_labels(logits, 0.0 if actual.ndim == 2 else None), labels))
-    table.insert(0, "actual", label_names(actual, labels))
+    table.insert(0, "actual", "" if (actual < 0).all() else label_names(actual, labels))
     files.write_text(path, table.to_csv(index=False, float_format="%.4f"))
 
 

@@ -1,18 +1,21 @@
 """The prepared data, which `prepare` writes and every later stage reads."""
 
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 
 from potstill.core import files, schemas
+from potstill.core.errors import PotstillError
 
 SPLITS = ("train", "validation", "test")
 MAY_BE_EMPTY = ("test", "unlabelled")
+NO_LABEL = -1  # of every text of a split that nobody has labelled, as on the Hugging Face hub
 
 
 def targets(labels: pd.Series, number: int) -> np.ndarray:
@@ -33,12 +36,19 @@ def targets(labels: pd.Series, number: int) -> np.ndarray:
     return matrix
 
 
+def is_labelled(labels: pd.Series) -> bool:
+    """Return whether the column `label` of a split has labels; that of an empty split has."""
+    return labels.dtype == object or not len(labels) or not (labels == NO_LABEL).all()
+
+
 def check(labels: pd.Series, number: int) -> None:
-    """Check that every label in the column `label` of a split is an id below `number`.
+    """Check that every label in the column `label` of a split is an id below `number`, or every one `NO_LABEL`.
 
     Raises:
         ValueError: a label is not.
     """
+    if not is_labelled(labels):
+        return
     if not labels.explode().dropna().isin(range(number)).all():  # `explode` turns an empty list into a missing value
         raise ValueError("a label that dataset.json does not name")
 
@@ -50,9 +60,11 @@ class Dataset:
     Attributes:
         labels: the names of the classes; a label id is an index into it.
         train, validation, test: tables with the columns `text` (string) and `label` (int64 id, or for multi-label tasks
-            a list of them). Only what is trained in Python may have no test texts.
+            a list of them). Only what is trained in Python may have no test texts. In a split that nobody has labelled
+            every label is `NO_LABEL`; the test split may have labels where train and validation have none.
         unlabelled: a table with the column `text`.
         descriptions: what some labels mean, by their names, for an LLM as the teacher.
+        by_teacher: the splits whose labels are a teacher's, see `labelled_by`.
     """
 
     labels: list[str]
@@ -61,6 +73,7 @@ class Dataset:
     test: pd.DataFrame
     unlabelled: pd.DataFrame
     descriptions: dict[str, str] = field(default_factory=dict)
+    by_teacher: tuple[str, ...] = ()
 
     def split(self, name: str) -> pd.DataFrame:
         """Return a table by its name."""
@@ -71,9 +84,34 @@ class Dataset:
         """Whether a text may have any number of labels."""
         return self.train["label"].dtype == object
 
+    def is_labelled(self, name: str) -> bool:
+        """Return whether a split has labels."""
+        return is_labelled(self.split(name)["label"])
+
     def targets(self, name: str) -> np.ndarray:
         """Return the labels of a split, see `targets`."""
         return targets(self.split(name)["label"], len(self.labels))
+
+    def labelled_by(self, predicted: Mapping[str, np.ndarray]) -> "Dataset":
+        """Return the data with a teacher's labels in those of some splits that nobody has labelled.
+
+        Args:
+            predicted: by split, the teacher's scores, floats (texts, classes).
+
+        Raises:
+            PotstillError: a text of such a split has no scores.
+        """
+        labelled: dict[str, Any] = {}
+        for name, scores in predicted.items():
+            if self.is_labelled(name):
+                continue
+            if missing := int(np.isnan(scores).any(1).sum()):
+                raise PotstillError(
+                    f"{name}: no label, and no prediction of a teacher, for {missing:,} of {len(scores):,} texts. Add "
+                    "them to the teacher's table of probabilities."
+                )
+            labelled[name] = self.split(name).assign(label=scores.argmax(1))
+        return replace(self, by_teacher=tuple(labelled), **labelled)
 
     def save(self, folder: Path) -> None:
         """Write the folder: a Parquet table per split, and `dataset.json` with names, counts and hashes."""
@@ -100,7 +138,7 @@ class Dataset:
         """
         labels = files.read_names(folder / "dataset.json", "labels")
         descriptions = files.read_json(folder / "dataset.json").get("descriptions", {})
-        tables = {"unlabelled": pd.DataFrame({"text": []}, dtype="str")}
+        tables: dict[str, Any] = {"unlabelled": pd.DataFrame({"text": []}, dtype="str")}
         for name in (*SPLITS, "unlabelled")[: 4 if unlabelled else 3]:
             path, columns = _file(folder, name)
             table = schemas.read(path, columns, empty=name in MAY_BE_EMPTY)

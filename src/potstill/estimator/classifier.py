@@ -45,7 +45,8 @@ class Evaluation:
         verdict: whether the student should ship, with the reasons; print it.
         next_steps: what to do next, the best first.
         scores: a dictionary of scores per model: `tfidf`, `hard` (the network on hard labels), `student`, and the
-            teacher.
+            teacher. Of a fit without labels there are only the last two; without test labels, their `accuracy` is their
+            agreement with the teacher.
     """
 
     verdict: Verdict
@@ -80,6 +81,9 @@ class PythonCommands:
 
     def cross_validate(self) -> str:  # noqa: D102
         return "clf.cross_validate(texts, labels, unlabelled=unlabelled)"
+
+    def labels(self) -> str:  # noqa: D102
+        return "clf.evaluate(labelled_texts, labels)"
 
     def table(self) -> str:  # noqa: D102
         return "clf.evaluate(texts_with_probabilities, labels)"
@@ -155,14 +159,25 @@ class DistilledClassifier(ClassifierMixin, BaseEstimator):
         self.cache_dir = cache_dir
         self.verbose = verbose
 
-    def fit(self, X: Any, y: Any, *, unlabelled: Any = None, validation: Any = None, test: Any = None) -> Self:
+    def fit(
+        self,
+        X: Any,
+        y: Any = None,
+        *,
+        label_names: Sequence[str] | None = None,
+        unlabelled: Any = None,
+        validation: Any = None,
+        test: Any = None,
+    ) -> Self:
         """Find a student.
 
         Args:
             X: the texts: a list, a NumPy array, or a column of pandas, Polars, Arrow or `datasets`.
             y: their labels: strings, integers or booleans (texts,). For multi-label classification, as in scikit-learn,
                 an indicator matrix (texts, labels), whose columns a data frame names; `MultiLabelBinarizer` makes one
-                of lists of names.
+                of lists of names. None if nobody has labelled the texts.
+            label_names: without `y`, the names of the classes to choose among. The teacher then compares texts with
+                these names and trains itself, or is a function; the student is measured by its agreement with it.
             unlabelled: more texts, for the teacher to label. The more, the better the student.
             validation: a pair of texts and labels to hold out instead of `validation_share`.
             test: the same instead of `test_share`. Texts of `X` that are in it are not learned from.
@@ -175,7 +190,11 @@ class DistilledClassifier(ClassifierMixin, BaseEstimator):
             ValueError: `y` is of a kind that scikit-learn does not accept.
             TypeError: a text is missing or is not a string.
         """
-        classes = Classes.of(y)
+        if (y is None) == (label_names is None):
+            raise PotstillError("fit: give either `y`, the labels of the texts, or `label_names` to choose among.")
+        if y is None and validation is not None:
+            raise PotstillError("fit: `validation` has labels, and the texts have none. Give them as `test`.")
+        classes = Classes.of(y) if label_names is None else Classes(np.array(label_names), list(label_names), False)
         return self.fit_tables(raw_data(classes, X, y, unlabelled, validation, test), classes)
 
     def fit_soft(
@@ -228,17 +247,18 @@ class DistilledClassifier(ClassifierMixin, BaseEstimator):
         from potstill.estimator.estimate import estimate
 
         seed = seed_of(self.random_state)
-        settings = self._settings(seed, soft=False)
+        settings = self._settings(seed, raw, soft=False)
         _, teacher = Teacher(**self._of_teacher(seed))._settings_of(seed)
         with renamed(KEYS), isolated():
             return estimate(prepared_data(raw, settings, self.test_share), teacher, settings)
 
-    def _settings(self, seed: int, soft: bool) -> Settings:
+    def _settings(self, seed: int, raw: RawData, soft: bool) -> Settings:
         """Return the settings of all steps but that of the teacher."""
-        seeds = {"seed": seed}
+        seeds: dict[str, Any] = {"seed": seed}
+        names = {} if "label" in raw.splits["train"].rows else {"label": None, "label_names": raw.labels}
         return Settings.of(
             {key: keys for key, keys in (self.params or {}).items() if key != "teacher"},
-            prepare=seeds | {"validation_share": self.validation_share} | held_out(self.test_share),
+            prepare=seeds | names | {"validation_share": self.validation_share} | held_out(self.test_share),
             baseline=seeds | {"class_weight": self.class_weight},
             pool=seeds | (REAL_ONLY if soft else {}),
             student=seeds | {"rung": self.rung},
@@ -252,7 +272,7 @@ class DistilledClassifier(ClassifierMixin, BaseEstimator):
 
     def _run(self, raw: RawData, classes: Classes | None, soft: pd.DataFrame | None) -> None:
         run, seed = steps(), seed_of(self.random_state)
-        settings = self._settings(seed, soft is not None)
+        settings = self._settings(seed, raw, soft is not None)
         progress, cache = Progress(self.verbose, STEPS), Cache(self.cache_dir)
         with progress.step("prepare") as said:
             data = prepared_data(raw, settings, self.test_share)
@@ -361,7 +381,7 @@ class DistilledClassifier(ClassifierMixin, BaseEstimator):
 
         Args:
             X: test texts, which the classifier was not fitted on. None for the test split of `fit`.
-            y: their labels.
+            y: their labels. May be None for a classifier that was fitted without labels.
             commands: what the next steps say to type; None for Python.
 
         Raises:

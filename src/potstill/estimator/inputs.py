@@ -98,26 +98,32 @@ class Classes:
 
 
 def raw_data(
-    classes: Classes, X: Any, y: Any, unlabelled: Any = None, validation: Any = None, test: Any = None
+    classes: Classes, X: Any, y: Any = None, unlabelled: Any = None, validation: Any = None, test: Any = None
 ) -> RawData:
     """Return the tables of a fit.
 
     Args:
-        classes: those of `y`.
-        X, y: the texts and their labels.
+        classes: those of `y`, or those to choose among without it.
+        X, y: the texts and their labels, or None without labels.
         unlabelled: texts without labels, or None.
         validation, test: pairs of texts and labels, or None.
     """
-    splits = {"train": classes.table(X, y, "fit")}
+    splits = {"train": _texts(X, "fit") if y is None else classes.table(X, y, "fit")}
     for name, pair in (("validation", validation), ("test", test)):
         if pair is not None:
             texts, labels = pair
             splits[name] = classes.table(texts, labels, name)
-    others = [] if unlabelled is None else as_texts(unlabelled)
-    kept = _with_text(others, "unlabelled")
-    frame = pd.DataFrame({"text": pd.Series([others[i] for i in kept], dtype=object)})
-    tables = [make_table(frame, "unlabelled", numbers=kept, unit="text")] if kept else []
+    more = [] if unlabelled is None else as_texts(unlabelled)
+    tables = [_texts(more, "unlabelled")] if any(text.strip() for text in more) else []
     return RawData(splits, tables, classes.names)
+
+
+def _texts(X: Any, name: str) -> Table:
+    """Return texts without labels as a table; blank texts are left out, with a warning."""
+    texts = as_texts(X)
+    kept = _with_text(texts, name)
+    frame = pd.DataFrame({"text": pd.Series([texts[i] for i in kept], dtype=object)})
+    return make_table(frame, name, numbers=kept, unit="text")
 
 
 def _plain(y: Any) -> Any:

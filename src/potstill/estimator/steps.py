@@ -21,7 +21,7 @@ from potstill.core import files, tracking
 from potstill.core.errors import PotstillError
 from potstill.core.labels import probabilities
 from potstill.data.clean import comparison_keys
-from potstill.data.dataset import Dataset
+from potstill.data.dataset import NO_LABEL, Dataset
 from potstill.engine import local, shards
 from potstill.estimator.cache import Cache, code_key
 from potstill.estimator.inputs import Classes
@@ -39,6 +39,7 @@ from potstill.label.logits import FILE as LOGITS
 from potstill.label.logits import label
 from potstill.pool import vocabulary
 from potstill.pool.build import build as build_pool
+from potstill.runtime.model import as_texts
 from potstill.scoring import hub, model, table
 from potstill.scoring.ensemble import merge
 from potstill.scoring.model import Teacher as Scorer
@@ -132,7 +133,7 @@ def fine_tune(cache: Cache, prepared: Path, name: str, params: TeacherParams, pr
     preset = params.presets[name]
     source = Path(preset.checkpoint if is_table(preset.checkpoint) else hub.find(preset.checkpoint))
     settings = params.model_dump_json(exclude={"checkpoints", "presets"})
-    shown = make.Progress(_no_curves, silent, progress.verbose)
+    shown = make.Progress(_no_curves, silent, progress.verbose, silent)
 
     def write(folder: Path) -> None:
         folder.mkdir()
@@ -294,6 +295,9 @@ class Fitted:
 
 def test_table(fitted: Fitted, classes: Classes, X: Any, y: Any) -> pd.DataFrame:
     """Return test texts and labels as a split of a `Dataset`; warn if the classifier was fitted on some."""
+    if y is None:
+        texts = [text for text in as_texts(X) if text.strip()]
+        return pd.DataFrame({"text": pd.Series(texts, dtype="str"), "label": NO_LABEL})
     rows = classes.table(X, y, "test").rows
     ids = {name: id_ for id_, name in enumerate(classes.names)}
     found = [sorted(ids[name] for name in held) if classes.multi_label else ids[held] for held in rows["label"]]
@@ -338,9 +342,8 @@ def evaluate(
     data, models, best = compared(fitted, student, test)
     rows, _ = compare(models, data.targets("test"), best, None)
     ladder: Any = fitted.ladder
-    margin = fitted.settings.evaluate.non_inferiority_margin
-    drawn = test is None and fitted.drawn
-    verdict, steps = decide(rows, models, data, best, [fitted.teacher.name], ladder, margin, commands, None, drawn)
+    limits, drawn = fitted.settings.evaluate, test is None and fitted.drawn
+    verdict, steps = decide(rows, models, data, best, [fitted.teacher.name], ladder, limits, commands, None, drawn)
     return verdict, steps, rows
 
 
@@ -366,7 +369,7 @@ def compared(fitted: Fitted, student: Any, test: pd.DataFrame | None) -> tuple[D
     data = Dataset.load(fitted.prepared)
     data = data if test is None else replace(data, test=test)
     teacher, scorer = fitted.teacher, fitted.teacher.load()
-    models, _ = small_models(baselines(fitted), student, data)
+    models, _ = small_models(baselines(fitted) if data.is_labelled("train") else None, student, data)
     texts = {split: data.split(split)["text"].tolist() for split in ("test", "validation")}
     logits = {
         split: tracking.read_predictions(fitted.predictions / f"{split}.csv", data.labels, len(texts[split]))
@@ -374,6 +377,7 @@ def compared(fitted: Fitted, student: Any, test: pd.DataFrame | None) -> tuple[D
         else scorer.score(texts[split])[0]
         for split in texts
     }
+    data = data.labelled_by(logits)
     answered = bool(np.isfinite(logits["test"]).all())
     if answered:
         soft = {split: probabilities(logits[split], data.multi_label) for split in texts}

@@ -10,12 +10,14 @@ from scipy.special import logit
 from potstill.core.class_weights import majority
 from potstill.core.labels import is_correct, probabilities
 from potstill.data.dataset import Dataset
+from potstill.evaluate import agreement
 from potstill.evaluate.cascade import Cascade, cascade
 from potstill.evaluate.compare import Model, pooled
 from potstill.evaluate.metrics.measures import Rung
 from potstill.evaluate.metrics.scores import mcnemar
 from potstill.evaluate.metrics.thresholds import fit_thresholds
 from potstill.evaluate.next_steps import Commands, Evidence, Step, next_steps
+from potstill.evaluate.params import EvaluateParams
 from potstill.evaluate.verdict import Verdict, judge
 from potstill.scoring.ensemble import average
 
@@ -44,7 +46,7 @@ def decide(
     teacher: str | None,
     labelling: Sequence[str],
     ladder: Sequence[Rung],
-    margin: float,
+    params: EvaluateParams,
     commands: Commands,
     fallback: str | None,
     drawn: bool,
@@ -53,19 +55,30 @@ def decide(
 
     Args:
         rows: of all models, see `compare`.
-        models: the student, `tfidf`, `hard` and the teachers.
-        data: the data set.
+        models: the student, `tfidf`, `hard` and the teachers; without labels there is no `tfidf` and no `hard`.
+        data: the data set; of a split that nobody has labelled, with its teacher's labels.
         teacher: the name of the model that labelled; None if it has no predictions for the test split.
         labelling: the names of the teachers that labelled.
         ladder: the candidates for the student, in ascending order of size.
-        margin: the non-inferiority margin, a fraction.
+        params: the non-inferiority margin, and the disagreement that is allowed without labels.
         commands: those of the steps.
         fallback: the teacher of a cascade, see `cascade.fallback`.
         drawn: whether the test split was drawn from the train texts.
     """
     found, labels = {model.name: model for model in models}, data.targets("test")
+    counts = {name: len(data.split(name)) for name in ("train", "validation", "test", "unlabelled")}
+    if teacher and not data.is_labelled("train"):
+        by_name, unknown = {row["name"]: row for row in rows}, "test" in data.by_teacher
+        student, predicted = by_name["student"], (found["student"].predicted, found[teacher].predicted)
+        verdict = agreement.judge(
+            student, *predicted, params.max_disagreement, None if unknown else (student, by_name[teacher])
+        )
+        lost = {"difference": student["agreement"] - 1}
+        counts |= {"train": 0, "unlabelled": counts["train"] + counts["unlabelled"]}
+        evidence = Evidence(ladder, lost, None, labelling, None, fallback, counts, unknown_accuracy=unknown)
+        return verdict, next_steps(verdict, evidence, commands)
     together = pooled(found["student"], found[teacher], data.targets("validation"), labels) if teacher else None
-    verdict, of_teacher = judge_models(rows, models, labels, teacher, margin, together)
+    verdict, of_teacher = judge_models(rows, models, labels, teacher, params.non_inferiority_margin, together)
     evidence = Evidence(
         ladder=ladder,
         versus_teacher=next(row.get("versus_teacher") for row in rows if row["name"] == "student"),
@@ -73,7 +86,7 @@ def decide(
         teachers=labelling,
         cascade=_cascade(found["student"], found[teacher], data) if teacher else None,
         fallback=fallback,
-        rows={name: len(data.split(name)) for name in ("train", "validation", "test", "unlabelled")},
+        rows=counts,
         drawn=drawn,
     )
     return verdict, next_steps(verdict, evidence, commands)

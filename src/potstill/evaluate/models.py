@@ -13,27 +13,31 @@ from potstill.scoring.tfidf import Tfidf
 Predict = Callable[[list[str]], Any]
 
 
-def small_models(baselines: Path, student: Classifier, data: Dataset) -> tuple[list[Model], dict[str, Predict]]:
+def small_models(baselines: Path | None, student: Classifier, data: Dataset) -> tuple[list[Model], dict[str, Predict]]:
     """Return baselines and student with their predictions, and their prediction functions by name.
 
     Args:
-        baselines: the folder of the stage `baseline`.
+        baselines: the folder of the stage `baseline`; None without labels, which it learns from.
         student: the student that ships.
         data: the splits to predict.
 
     Raises:
         PotstillError: a baseline is missing or damaged.
     """
-    tfidf, hard = Tfidf.load(baselines / "tfidf"), Student.load(baselines / "hard" / FILE)
     texts = data.test["text"].tolist(), data.validation["text"].tolist()
 
     def predicted(name: str, kind: str, model: Any, size: int, thresholds: list[float] | None = None) -> Model:
         test, validation = map(model.predict_proba, texts)
         return Model(name, kind, test, validation, model.parameters, size, thresholds)
 
-    models = [
-        predicted("tfidf", "baseline", tfidf, files.size(baselines / "tfidf")),
-        predicted("hard", "baseline", hard, files.size(baselines / "hard" / FILE)),
-        predicted("student", "student", student, len(student.to_bytes()), student.thresholds),
-    ]
-    return models, {"tfidf": tfidf.predict_proba, "hard": hard.predict_proba, "student": student.predict_proba}
+    models = [predicted("student", "student", student, len(student.to_bytes()), student.thresholds)]
+    functions: dict[str, Predict] = {"student": student.predict_proba}
+    if baselines:
+        tfidf, hard = Tfidf.load(baselines / "tfidf"), Student.load(baselines / "hard" / FILE)
+        models = [
+            predicted("tfidf", "baseline", tfidf, files.size(baselines / "tfidf")),
+            predicted("hard", "baseline", hard, files.size(baselines / "hard" / FILE)),
+            *models,
+        ]
+        functions = {"tfidf": tfidf.predict_proba, "hard": hard.predict_proba, **functions}
+    return models, functions

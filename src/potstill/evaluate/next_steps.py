@@ -44,8 +44,9 @@ class Evidence:
         teachers: the names of the teachers that label.
         cascade: the cascade of student and teacher; None if there is none.
         fallback: the teacher for `potstill predict --fallback`, if one can be used.
-        rows: the number of texts by split and of the `unlabelled` ones.
+        rows: the number of labelled texts by split, and of the `unlabelled` ones.
         drawn: whether the test split was drawn from the train texts.
+        unknown_accuracy: whether nobody has labelled the test texts.
     """
 
     ladder: Sequence[Rung]
@@ -56,6 +57,7 @@ class Evidence:
     fallback: str | None
     rows: Mapping[str, int]
     drawn: bool = False
+    unknown_accuracy: bool = False
 
 
 class Commands(Protocol):
@@ -78,6 +80,9 @@ class Commands(Protocol):
 
     def cross_validate(self) -> str:
         """Test on all labelled texts."""
+
+    def labels(self) -> str:
+        """Evaluate with labels of test texts that had none."""
 
     def table(self) -> str:
         """Run again after texts were added to the teacher's table of probabilities."""
@@ -126,6 +131,9 @@ class ProjectCommands:
     def cross_validate(self) -> str:  # noqa: D102
         return "potstill cross-validate"
 
+    def labels(self) -> str:  # noqa: D102
+        return "dvc exp run -S prepare.test_label=label"
+
     def table(self) -> str:  # noqa: D102
         return "dvc repro"
 
@@ -137,15 +145,16 @@ def next_steps(verdict: Verdict, evidence: Evidence, commands: Commands) -> list
     the student more accurate, or replaces it where it is not confident; then more text. More test texts come first if
     the observed differences point to a student that ships, and last if they do not.
     """
+    known = [_label_test(commands)] if evidence.unknown_accuracy else []
     if verdict.decision == "ship":
-        return commands.use()
+        return [*commands.use(), *known]
     steps = [
         *_better_teacher(evidence, commands),
         *_larger_rung(evidence, commands),
         *_cascade(evidence),
         *_more_unlabelled(evidence, commands),
     ]
-    tests = _more_tests(verdict, evidence, commands)
+    tests = [*_more_tests(verdict, evidence, commands), *known]
     return ([*tests, *steps] if verdict.promising else [*steps, *tests]) or [_more_labels(evidence, commands)]
 
 
@@ -162,6 +171,13 @@ def _better_teacher(evidence: Evidence, commands: Commands) -> list[Step]:
             )
         )
     return [*steps, _more_labels(evidence, commands)]
+
+
+def _label_test(commands: Commands) -> Step:
+    """Return the step to an accuracy where nobody has labelled test texts; 400 make its interval 10 points wide."""
+    return Step(
+        "Label about 400 of the test texts, to learn how often teacher and student are right", commands.labels()
+    )
 
 
 def _more_labels(evidence: Evidence, commands: Commands) -> Step:
@@ -228,7 +244,8 @@ def _more_tests(verdict: Verdict, evidence: Evidence, commands: Commands) -> lis
         return [Step(text, commands.cross_validate())]
     if not needed:
         return []
-    text = f"Label about {needed - found:,} more test texts: {needed:,} would decide, and there are {found:,}"
+    verb = "Add" if evidence.unknown_accuracy else "Label"
+    text = f"{verb} about {needed - found:,} more test texts: {needed:,} would decide, and there are {found:,}"
     return [Step(text, commands.rows("test", needed))]
 
 

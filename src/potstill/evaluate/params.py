@@ -13,6 +13,7 @@ class EvaluateParams(Section):
     section: ClassVar[str] = "evaluate"
 
     non_inferiority_margin: float = Field(0.01, ge=0, le=1)
+    max_disagreement: float = Field(0.05, ge=0, le=1)
     reference: str | None = None
     published: bool = False
     timing_seconds: float = Field(2.0, gt=0)

@@ -27,6 +27,7 @@ from potstill.runtime.scope import FACT as SCOPE
 from potstill.runtime.scope import energy
 from potstill.runtime.tokenizer import Fingerprints
 from potstill.scoring.ensemble import average
+from potstill.scoring.held_out import label_held_out
 from potstill.student.params import PARAMS, DistilParams
 
 
@@ -79,10 +80,15 @@ def build(
     Raises:
         PotstillError: a file is missing or damaged, or a guarantee is asked for that cannot be given.
     """
-    data = Dataset.load(prepared, unlabelled=False)
+    given = Dataset.load(prepared, unlabelled=False)
+    data = label_held_out(given, list(predictions.values()))
     before: Any = Student.load(trained / FILE)
     labels, texts = data.targets("validation"), data.validation["text"]
-    student = replace(before, temperature=calibrate.temperature(before.decision_function(texts), labels))
+    student = before
+    if (
+        "validation" not in data.by_teacher
+    ):  # it would be made as sure as it agrees with its teacher, which may be wrong
+        student = replace(before, temperature=calibrate.temperature(before.decision_function(texts), labels))
     if data.multi_label:
         student = replace(student, thresholds=fit_thresholds(student.predict_proba(texts), labels))
     settings = DistilParams.model_validate(files.read_json(trained / PARAMS))
@@ -91,7 +97,7 @@ def build(
     if params.keep_vocabulary and isinstance(student, Student) and isinstance(student.vocabulary.entries, Fingerprints):
         words = files.read_names(trained / WORDS)
     hashes = {"prepared": files.sha256(prepared), "ensemble": files.sha256(ensemble)}
-    accuracies = {name: teacher_accuracy(folder, data) for name, folder in predictions.items()}
+    accuracies = {name: teacher_accuracy(folder, given) for name, folder in predictions.items()}
     facts = collect(student, words, data, sources, hashes, accuracies, settings)
     if params.guarantee:
         facts[GUARANTEE] = guaranteed(student, data, list(predictions.values()), params.guarantee).to_fact()
@@ -119,8 +125,12 @@ def guaranteed(student: Any, data: Dataset, predictions: Sequence[Path], params:
         params: what is to be promised.
 
     Raises:
-        PotstillError: the task is multi-label.
+        PotstillError: the task is multi-label, or an accuracy is to be promised of texts that nobody has labelled.
     """
+    if params.kind == "accuracy" and data.by_teacher:
+        raise PotstillError(
+            "export.guarantee: `accuracy` cannot be promised, as nobody has labelled the texts. Set `agreement`."
+        )
     if data.multi_label:
         raise PotstillError("export.guarantee: not for several labels per text (multi_label). Set it to null.")
     outcomes = []
@@ -158,13 +168,13 @@ def teacher_accuracy(predictions: Path, data: Dataset) -> float | None:
     """Return the test accuracy of a teacher, from the folder of its predictions.
 
     Returns:
-        None without a test split, or without predictions for some of its texts.
+        None without a labelled test split, or without predictions for some of its texts.
     """
     test, validation = (
         tracking.read_predictions(predictions / f"{split}.csv", data.labels, len(data.split(split)))
         for split in ("test", "validation")
     )
-    if not len(test) or not np.isfinite(test).all():
+    if not len(test) or not np.isfinite(test).all() or not data.is_labelled("test"):
         return None
     predicted = predict_labels(test)
     if data.multi_label:

@@ -33,14 +33,19 @@ def card(student: Student | Transformer, sources: Mapping[str, int], size: int, 
     metrics = {"accuracy": tested["accuracy"], "f1": tested["macro_f1"]}
     if not multi_label:
         metrics["matthews_correlation"] = tested["matthews"]
-    results = [
-        EvalResult("text-classification", "potstill", f"{split} split", kind, value) for kind, value in metrics.items()
-    ]
+    results = (
+        []
+        if split in facts.get("labelled_by_teacher", [])
+        else [
+            EvalResult("text-classification", "potstill", f"{split} split", kind, value)
+            for kind, value in metrics.items()
+        ]
+    )
     metadata = ModelCardData(
         model_name="student",
-        eval_results=results,
+        eval_results=results or None,
         library_name="potstill",
-        metrics=list(metrics),
+        metrics=list(metrics) if results else None,
         pipeline_tag="text-classification",
         tags=["distillation", *(["multi-label-classification"] if multi_label else []), "onnx", "potstill"],
     )
@@ -61,16 +66,20 @@ def card(student: Student | Transformer, sources: Mapping[str, int], size: int, 
         vocabulary, runs_in = f"{layers} layers of its teacher, {tokens:,} of its tokens", "`potstill[transformer]`"
         onnx_input = "ids of tokens, as `student.encode` gives them, -1 where a text has ended"
         unknown = "It runs in onnxruntime only: there is no page and no QR code of it."
+    by_teacher = facts.get("labelled_by_teacher", [])
     low, high = tested["accuracy_low"], tested["accuracy_high"]
     classes = ", ".join(map(code, student.labels[:SHOWN]))
     if len(student.labels) > SHOWN:
         classes += f" and {len(student.labels) - SHOWN:,} others (`potstill inspect --json {FILE}` lists them)"
     teachers = [f"{escape(name)} (test accuracy {share:.2%})" for name, share in facts["teachers"].items()]
     for name in facts.get("untested_teachers", ()):
-        teachers.append(escape(name) + (" (without predictions for some test texts)" if split == "test" else ""))
+        note = " (without predictions for some test texts)" if split == "test" and not by_teacher else ""
+        teachers.append(escape(name) + note)
     choice, score, second_score = "one", "accuracy", "Matthews correlation"
     if multi_label:
         choice, score, second_score = "any", "exact match", "micro-F1"
+    if split in by_teacher:
+        score = "agreement with its teacher"
     second = tested["micro_f1" if multi_label else "matthews"]
     held_out = "The test texts are of the same domain as the training data."
     if split == "validation":
@@ -79,6 +88,11 @@ def card(student: Student | Transformer, sources: Mapping[str, int], size: int, 
     if FACT in facts:
         scope = f"`student.in_scope(texts)` finds some of them: {sentence(facts[FACT])}. "
         onnx_scope = ", probabilities and in_scope"
+    if split in by_teacher:
+        held_out += (
+            "\nAll scores are against the labels that its teacher predicts, as nobody has labelled the texts: how "
+            "often they are right is unknown."
+        )
     body = f"""
 # A text classifier in {size:,} bytes
 

@@ -28,7 +28,7 @@ def collect(
         sources: the number of texts of the transfer set that it was trained on, by source.
         hashes: SHA-256 by the name of the data.
         teachers: the test accuracy of the teachers that labelled its texts; None for a teacher without predictions for
-            some test texts, or without a test split.
+            some test texts, or without a test split that has labels.
         params: the parameters of its training.
     """
     splits = {name: data.split(name) for name in ("validation", "test") if len(data.split(name))}
@@ -49,4 +49,5 @@ def collect(
     }
     untested = [name for name, accuracy in teachers.items() if accuracy is None]
     facts |= {"untested_teachers": untested} if untested else {}
+    facts |= {"labelled_by_teacher": list(data.by_teacher)} if data.by_teacher else {}
     return facts | ({} if words is None else {"words": "\n".join(words)})

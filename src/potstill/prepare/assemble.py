@@ -8,6 +8,7 @@ import pandas as pd
 from potstill.core.errors import PotstillError, join_names
 from potstill.data.clean import comparison_keys
 from potstill.data.dataset import SPLITS, Dataset
+from potstill.prepare import no_labels
 from potstill.prepare.params import PrepareParams
 from potstill.prepare.split import count_labels, split_off, subsample
 from potstill.readers.tables import RawData, encode
@@ -34,7 +35,8 @@ def assemble(
         PotstillError: a label is unknown, or described and unknown; a class has fewer than two examples, a split cannot
             be made, or `max_labelled` or `max_validation` is out of range.
     """
-    labels, tables = encode(raw, params.label_names)
+    is_labelled = params.label is not None
+    labels, tables = encode(raw, params.label_names) if is_labelled else no_labels.encode(raw, params)
     for name in params.descriptions or {}:
         if name not in labels:
             raise PotstillError(
@@ -45,7 +47,8 @@ def assemble(
 
     facts: dict[str, Any] = _count_repeats(splits["train"])
     splits["train"], removed_train = _remove_leaks(splits)
-    _check_examples(splits["train"], labels, train_name)
+    if is_labelled:
+        _check_examples(splits["train"], labels, train_name)
     facts["made_from_train"] = _make_missing(splits, labels, params, train_name, made)
     splits.setdefault("test", splits["train"][:0])
     if {"validation", "test"} <= tables.keys():
@@ -64,9 +67,10 @@ def assemble(
     texts = [*(table.rows["text"] for table in raw.unlabelled), left_out["train"]["text"]]
     unlabelled, removed_unlabelled = _clean_unlabelled(texts, splits)
 
+    finished: dict[str, Any] = {split: _finish(splits[split]) for split in SPLITS}
     dataset = Dataset(
         labels=labels,
-        **{split: _finish(splits[split]) for split in SPLITS},
+        **finished,
         unlabelled=pd.DataFrame({"text": unlabelled.astype("str")}).reset_index(drop=True),
         descriptions=params.descriptions or {},
     )
@@ -78,7 +82,7 @@ def assemble(
     if dataset.multi_label:
         facts["without_label"] = {split: int((~dataset.targets(split).any(1)).sum()) for split in SPLITS}
     for name, count in facts["labels"]["train"].items():
-        if not count:
+        if is_labelled and not count:
             raise PotstillError(
                 f"{train_name}: class {name!r} has no examples in train after splitting. Add examples, or remove the "
                 "class."

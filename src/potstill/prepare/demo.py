@@ -5,6 +5,7 @@ import random
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -66,7 +67,9 @@ def read(params: PrepareParams) -> RawData:
     splits = {}
     for split in SPLITS:
         rows = data.split(split)
-        splits[split] = Table(f"demo corpus ({split})", rows.assign(label=rows["label"].map(data.labels.__getitem__)))
+        rows = rows.assign(label=rows["label"].map(data.labels.__getitem__))
+        is_labelled = params.label_of(split) is not None
+        splits[split] = Table(f"demo corpus ({split})", rows if is_labelled else rows[["text"]])
     return RawData(splits, [Table("demo corpus (unlabelled)", data.unlabelled)], data.labels)
 
 
@@ -107,7 +110,7 @@ def generate(train: int, validation: int, test: int, unlabelled: int, seed: int)
         )
     labels = list(SHARES)
     taken: set[str] = set()
-    tables = {}
+    tables: dict[str, Any] = {}
     for name, size in sizes.items():
         rng = random.Random(f"{seed} {name}")
         drawn = sentences(size, rng, taken)

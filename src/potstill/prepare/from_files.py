@@ -40,7 +40,7 @@ def read(params: PrepareParams) -> RawData:
                     f"`prepare.{key}` is set, but `prepare.path` is the single file {folder}. Set `prepare.path` to "
                     f"the folder that holds both, or `prepare.{key}` to null."
                 )
-        return RawData({"train": _labelled(folder, params)})
+        return RawData({"train": _split(folder, params, "train")})
 
     tables = _tables(folder)
     first = {names[0]: names for names in tables.values()}
@@ -53,7 +53,7 @@ def read(params: PrepareParams) -> RawData:
             _inside(folder, name, key)  # raises, as it is a folder
         if name is not None:
             names = [name] if given is not None else _shards(folder, split, first[name])
-            splits[split] = concatenate([_labelled(_inside(folder, one, key), params) for one in names])
+            splits[split] = concatenate([_split(_inside(folder, one, key), params, split) for one in names])
     if "train" not in splits:
         raise PotstillError(
             f"{folder}: no train split (a file named train with the ending {formats.NAMED}). Set `prepare.train` to "
@@ -131,9 +131,14 @@ def _check_file(path: Path, advice: str) -> None:
     raise PotstillError(f"{path}: {fault}. {advice}")
 
 
-def _labelled(path: Path, params: PrepareParams) -> Table:
+def _split(path: Path, params: PrepareParams, split: str) -> Table:
+    label = params.label_of(split)
+    return _unlabelled(path, params) if label is None else _labelled(path, params, label)
+
+
+def _labelled(path: Path, params: PrepareParams, label: str) -> Table:
     problems, unit = Problems(), row_unit(_format(path))
-    numbers, columns = _load(path, params, problems, params.label)
+    numbers, columns = _load(path, params, problems, label)
     if _format(path) == "txt":
         lines = list(zip(numbers, *columns, strict=True))
         for number, line in lines:
@@ -173,7 +178,9 @@ def _load(
     numbers: list[int] = []
     columns: list[list[Any]] = [[] for _ in (["lines"] if kind == "txt" or label is None else ["text", "label"])]
     size, limit = 0, max(LARGE, RATIO * path.stat().st_size)
-    keys = dict.fromkeys(params.text, "prepare.text") | ({} if label is None else {label: "prepare.label"})
+    keys = dict.fromkeys(params.text, "prepare.text") | (
+        {} if label is None else {label: "prepare.label" if params.label else "prepare.test_label"}
+    )
     advise = propose.advise(str(path), kind, keys, propose.parameter)
     with problems.collecting():
         for batch in read_table(str(path), kind, wanted, problems, len(params.text), advise=advise):

@@ -32,6 +32,8 @@ def read(params: PrepareParams) -> RawData:
     """
     if params.hub.dataset is None:
         raise PotstillError("`prepare.hub.dataset` is null. Set it to a data set, such as dair-ai/emotion.")
+    if params.label is None and params.label_names is None:
+        raise PotstillError("`prepare.label_names`: null, as `prepare.label` is. List the names of the classes.")
     name, found = params.hub.dataset, _load(params.hub, params.hub.dataset)
     splits, labels = {}, None
     for split in SPLITS:
@@ -39,9 +41,13 @@ def read(params: PrepareParams) -> RawData:
         chosen = find_split(split, [(known, known) for known in found], getattr(params, split), key)
         if chosen is not None:
             table = _split(found, chosen, key, name)
-            splits[split] = _labelled(table, f"{name} ({chosen})", params, key)
-            if split == "train":
-                labels = _class_names(table, params)
+            named, column = f"{name} ({chosen})", params.label_of(split)
+            if column is None:
+                splits[split] = make_table(_frame(table, named, params.text), named)
+            else:
+                splits[split] = _labelled(table, named, params, column, key)
+            if split == "train" and params.label is not None:
+                labels = _class_names(table, params.label)
     if "train" not in splits:
         raise PotstillError(f"{name}: no split 'train' (found: {', '.join(found)}). Set `prepare.train`.")
     unlabelled = []
@@ -135,15 +141,15 @@ def _first_values(table: "datasets.Dataset") -> dict[str, list[Any]]:
     return table.select_columns(simple)[: propose.ROWS] if simple else {}
 
 
-def _class_names(table: "datasets.Dataset", params: PrepareParams) -> list[str] | None:
+def _class_names(table: "datasets.Dataset", column: str) -> list[str] | None:
     """Return the names of a `ClassLabel`'s ids, or of those in a list of them."""
-    kind = table.features.get(params.label)
+    kind = table.features.get(column)
     return getattr(getattr(kind, "feature", kind), "names", None)
 
 
-def _labelled(table: "datasets.Dataset", name: str, params: PrepareParams, key: str) -> Table:
-    frame = _frame(table, name, params.text, params.label)
-    names = _class_names(table, params)
+def _labelled(table: "datasets.Dataset", name: str, params: PrepareParams, column: str, key: str) -> Table:
+    frame = _frame(table, name, params.text, column)
+    names = _class_names(table, column)
     if names is not None and len(frame):
         found = frame["label"]
         if all(id_ == -1 for id_ in found):

@@ -42,7 +42,8 @@ class PrepareParams(Section):
     test: Name | None = None
     unlabelled: list[Name] = Field([])
     text: Columns = Field(["text"])
-    label: Name = "label"
+    label: Name | None = "label"
+    test_label: Name | None = None
     label_names: list[LabelName] | None = None
     descriptions: dict[LabelName, Name] | None = None
     multi_label: bool = False
@@ -68,3 +69,20 @@ class PrepareParams(Section):
         if labels is not None and len(set(labels)) < max(2, len(labels)):
             raise ValueError("must be at least two distinct names")
         return labels
+
+    @model_validator(mode="after")
+    def _labels_are_there_or_not(self) -> "PrepareParams":
+        if self.label is not None:
+            if self.test_label is not None:
+                raise ValueError("test_label is for texts without labels: set it to null, or `label` to null")
+            return self
+        for key in ("multi_label", "max_labelled"):
+            if getattr(self, key):
+                raise ValueError(f"{key} is for texts with labels, but `label` is null")
+        if self.source == "files" and self.label_names is None:
+            raise ValueError("label_names must list the names of the classes, since `label` is null")
+        return self
+
+    def label_of(self, split: str) -> str | None:
+        """Return the column with the labels of a split; None if it has none."""
+        return self.test_label if self.label is None and split == "test" else self.label

@@ -16,7 +16,7 @@ import pandas as pd
 
 from potstill.core.errors import PotstillError
 from potstill.data.clean import comparison_keys
-from potstill.data.dataset import targets
+from potstill.data.dataset import is_labelled, targets
 
 
 def split_off(
@@ -45,7 +45,7 @@ def split_off(
         rows_ = f"{size} row{'s' * (size != 1)}"
         raise PotstillError(f"{reason} makes {rows_}, fewer than the {len(labels)} classes. {advice}.")
     for label, count in zip(labels, count_labels(texts, len(labels)), strict=True):
-        if count < 2:
+        if is_labelled(texts) and count < 2:
             raise PotstillError(
                 f"{reason} cannot be split off: class {label!r} has {count} different text{'s' * (count != 1)} left. "
                 "Add examples, or a file for the split."
@@ -86,12 +86,16 @@ def subsample(
 
 def count_labels(labels: pd.Series, classes: int) -> list[int]:
     """Count the texts of each label, in the order of the ids."""
+    if not is_labelled(labels):
+        return [0] * classes
     ids = targets(labels, classes)
     return (np.bincount(ids, minlength=classes) if ids.ndim == 1 else ids.sum(0)).tolist()
 
 
 def _strata(labels: pd.Series, classes: int) -> np.ndarray:
-    """Return the label by which each text is stratified, int64 (texts,)."""
+    """Return the label by which each text is stratified, int64 (texts,); without labels, 0."""
+    if not is_labelled(labels):
+        return np.zeros(len(labels), np.int64)
     ids = targets(labels, classes)
     if ids.ndim == 1:
         return ids
@@ -112,7 +116,7 @@ def _draw(keys: Iterable[str], strata: np.ndarray, number: int, seed: int) -> np
     Returns:
         Whether each text is drawn, booleans (texts,).
     """
-    hashes = [hashlib.sha256(f"{seed} {key}".encode()).hexdigest() for key in keys]
+    hashes = np.array([hashlib.sha256(f"{seed} {key}".encode()).hexdigest() for key in keys])
     order = np.lexsort((hashes, strata))
     counts = np.bincount(strata)
     rank = np.arange(len(strata)) - np.repeat(counts.cumsum() - counts, counts)

@@ -1,6 +1,6 @@
 """Contents of the report, computed from the outputs of the stages: plain values, and sentences made of them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import chain
 from typing import Any
@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from potstill.core.labels import JOINT, confidence, label_names, predict_labels
-from potstill.data.dataset import targets
+from potstill.data.dataset import SPLITS, targets
 from potstill.data.transfer import TransferSet
 from potstill.evaluate.cascade import Cascade, cascade
 from potstill.evaluate.metrics.measures import Rung
@@ -48,10 +48,11 @@ class Inputs:
         transfer_set: the transfer set.
         transfer_probabilities: the teacher's probabilities for it, floats (texts, classes).
         ladder: the candidates for the student, of the stage `student`.
-        margin: the non-inferiority margin, a fraction.
+        margin: the non-inferiority margin, or without labels the disagreement that is allowed, a fraction.
         scores, verdict, timing: of the stage `evaluate`.
         prepared, ablation: of the stages `prepare` and `ablate`.
         truncated: the largest share of truncated texts of any split, by model (`teacher`, `student`).
+        labelled: the splits that somebody has labelled. In predictions of the others, labels are the teacher's.
     """
 
     labels: list[str]
@@ -72,6 +73,26 @@ class Inputs:
     prepared: Mapping[str, Any]
     ablation: Mapping[str, Any]
     truncated: Mapping[str, float]
+    labelled: Collection[str] = SPLITS
+
+    @property
+    def by_teacher(self) -> bool:
+        """Whether the test split has no labels but its teacher's, so that each accuracy is an agreement with these."""
+        return "test" not in self.labelled
+
+    @property
+    def score(self) -> str:
+        """The name of the share of texts that a model predicts right."""
+        if self.by_teacher:
+            return "agreement with the teacher"
+        return "exact match" if self.multi_label else "accuracy"
+
+    @property
+    def chosen_by(self) -> str:
+        """The name of the same share on validation, by which the student was chosen."""
+        if "validation" not in self.labelled:
+            return "agreement with the teacher"
+        return "exact match" if self.multi_label else "accuracy"
 
     @property
     def multi_label(self) -> bool:
@@ -98,7 +119,7 @@ def collect(inputs: Inputs, params: ReportParams) -> dict[str, Any]:
         "key_figures": key_figures(inputs),
         "examples": examples(inputs.test, inputs.label_names, params.examples),
         "differences": differences(inputs.test, STUDENT, inputs.teacher, inputs.label_names, params.differences),
-        "ladder": {"rows": inputs.ladder, **ladder.describe(inputs.ladder, inputs.margin)},
+        "ladder": {"rows": inputs.ladder, **ladder.describe(inputs.ladder, inputs.margin, inputs.chosen_by)},
         "models": models(inputs),
         "task_profile": task_profile(inputs),
         "ablation": ablation(inputs),
@@ -110,6 +131,10 @@ def collect(inputs: Inputs, params: ReportParams) -> dict[str, Any]:
         "privacy": privacy(inputs, params.k_anonymity),
         "guarantee": _guarantee(inputs),
         "multi_label": inputs.multi_label,
+        "score": inputs.score,
+        "chosen_by": inputs.chosen_by,
+        "by_teacher": inputs.by_teacher,
+        "labelled": "train" in inputs.labelled,
     }
 
 
@@ -118,15 +143,17 @@ def verdict(inputs: Inputs) -> dict[str, Any]:
     models = inputs.scores["models"]
     student = models[STUDENT]
     score = "an exact match" if inputs.multi_label else "a test accuracy"
+    score = "an agreement with its teacher" if inputs.by_teacher else score
     bounds = f"95% CI {100 * student['accuracy_low']:.1f} to {100 * student['accuracy_high']:.1f}"
     headline = f"{inputs.name} has {score} of {100 * student['accuracy']:.1f}% ({bounds})"
     if inputs.teacher:
         teacher = models[inputs.teacher]
+    if inputs.teacher and not inputs.by_teacher:
         kept = 100 * student["accuracy"] / max(teacher["accuracy"], 1e-9)
         headline += f", which is {kept:.1f}% of its teacher's {100 * teacher['accuracy']:.1f}%"
-        if teacher["parameters"]:
-            ratio = two_digits(teacher["parameters"] / student["parameters"])
-            headline += f". It has 1/{ratio} of the teacher's parameters"
+    if inputs.teacher and teacher["parameters"]:
+        ratio = two_digits(teacher["parameters"] / student["parameters"])
+        headline += f". It has 1/{ratio} of the teacher's parameters"
     return {**inputs.verdict, "headline": headline}
 
 
@@ -137,16 +164,16 @@ def key_figures(inputs: Inputs) -> list[dict[str, str]]:
     accuracy = f"95% CI {100 * student['accuracy_low']:.1f} to {100 * student['accuracy_high']:.1f}"
     speed = "on one thread"
     stored = f"{student['parameters']:,} parameters"
-    if teacher:
+    if inputs.by_teacher:
+        accuracy += "; the accuracy is unknown"
+    elif teacher:
         accuracy += f"; teacher {100 * teacher['accuracy']:.1f}%"
-        if teacher["parameters"]:
-            stored = (
-                f"teacher {size(teacher['bytes'])}, {two_digits(teacher['bytes'] / student['bytes'])} times as large"
-            )
+    if teacher and teacher["parameters"]:
+        stored = f"teacher {size(teacher['bytes'])}, {two_digits(teacher['bytes'] / student['bytes'])} times as large"
     if speeds := inputs.speeds:
         speed = f"{two_digits(speeds[0] / speeds[1])} times as fast as the teacher, {speed}"
     rate = inputs.timing[STUDENT]["texts_per_second"]
-    name = "exact match" if inputs.multi_label else "test accuracy"
+    name = inputs.score if inputs.by_teacher or inputs.multi_label else "test accuracy"
     return [
         {"name": name, "value": f"{100 * student['accuracy']:.1f}%", "note": accuracy},
         {"name": "size of the file", "value": size(student["bytes"]), "note": stored},
@@ -193,8 +220,8 @@ def task_profile(inputs: Inputs) -> dict[str, Any]:
         ranked = sorted(measured.items(), key=lambda item: -item[1]["accuracy"])
         accuracies = ", ".join(f"{name} {100 * row['accuracy']:.1f}%" for name, row in ranked)
         lines.append(
-            f"Test accuracy of the architectures, distilled from the same texts with otherwise the same settings: "
-            f"{accuracies}. On validation, {best} is the best."
+            f"Test {inputs.score} of the architectures, distilled from the same texts with otherwise the same "
+            f"settings: {accuracies}. On validation, {best} is the best."
         )
     return {"word_order": sensitivity, "lines": lines, "notes": _notes(inputs)}
 
@@ -229,10 +256,8 @@ def ablation(inputs: Inputs) -> dict[str, list[dict[str, Any]]]:
     """
     results, models = inputs.ablation, inputs.scores["models"]
     total = {"texts": len(inputs.train)}
-    baselines = {
-        "hard": _row("hard labels", "baseline", models["hard"] | total),
-        "tfidf": _row("TF-IDF + logistic regression", "baseline", models["tfidf"] | total),
-    }
+    named = {"hard": "hard labels", "tfidf": "TF-IDF + logistic regression"}
+    baselines = {key: _row(name, "baseline", models[key] | total) for key, name in named.items() if key in models}
     sources = [
         _row("soft labels on train" if name == "train" else f"+ {name}", "student", values)
         for name, values in sorted(results.get("sources", {}).items(), key=lambda item: item[1]["texts"])
@@ -241,13 +266,14 @@ def ablation(inputs: Inputs) -> dict[str, list[dict[str, Any]]]:
         sources.append(_row("all, vocabulary by frequency", "baseline", results["vocabulary"]["frequent"]))
     architectures = [_row(name, "student", values) for name, values in results.get("architectures", {}).items()]
     rows = {
-        "sources": [baselines["hard"], *sources] if sources else [],
+        "sources": [*([baselines["hard"]] if baselines else []), *sources] if sources else [],
         "architectures": sorted(architectures, key=lambda row: row["accuracy"]),
         "transfer_size": _shares(results.get("pool", {}), "transfer set", "student"),
     }
     rows["transfer_size"].sort(key=lambda row: row["texts"])
-    for name, row in baselines.items():
-        rows[name] = [*_shares(results[name], "labels", "baseline"), row] if results.get(name) else []
+    for name in named:
+        complete = [baselines[name]] if name in baselines else []
+        rows[name] = [*_shares(results[name], "labels", "baseline"), *complete] if results.get(name) else []
     return rows
 
 
@@ -354,7 +380,8 @@ def label_errors(inputs: Inputs, number: int) -> dict[str, Any]:
     held_out = [counts[split] for split in ("validation", "test") if split in counts]
     total = sum(part["texts"] for part in held_out)
     share = sum(part["errors"] for part in held_out) / total if total else None
-    agrees = inputs.scores["models"][inputs.teacher]["accuracy"] if inputs.teacher else None
+    known = inputs.teacher and not inputs.by_teacher
+    agrees = inputs.scores["models"][inputs.teacher]["accuracy"] if known else None
     shown = {"rows": rows[:number], "all_rows": rows if number else []}
     return {**shown, "splits": counts, "noise": share, "agrees": agrees}
 
@@ -364,11 +391,13 @@ def _labelled_splits(inputs: Inputs) -> dict[str, tuple[list[str], np.ndarray, n
     splits = {}
     if inputs.teacher:
         for name, split in (("validation", inputs.validation), ("test", inputs.test)):
+            if name not in inputs.labelled:
+                continue
             splits[name] = split.texts, split.labels, split.probabilities[inputs.teacher]
     indices = np.flatnonzero(inputs.transfer_set.sources == "train")
     index = dict(zip(inputs.transfer_set.subset(indices).texts, indices.tolist(), strict=True))
     train = inputs.train[inputs.train["text"].isin(index)]
-    if len(train):
+    if len(train) and "train" in inputs.labelled:
         probabilities = inputs.transfer_probabilities[[index[text] for text in train["text"]]]
         splits["train"] = train["text"].tolist(), targets(train["label"], len(inputs.labels)), probabilities
     return splits
@@ -392,7 +421,7 @@ def privacy(inputs: Inputs, k: int) -> dict[str, Any]:
 
 
 def _cascade(inputs: Inputs) -> dict[str, Any] | None:
-    if not inputs.teacher or inputs.multi_label:
+    if not inputs.teacher or inputs.multi_label or "train" not in inputs.labelled:
         return None
     validation, test = (
         (split.labels, split.probabilities[STUDENT], split.probabilities[inputs.teacher])

@@ -7,12 +7,13 @@ from potstill.core.markdown import code
 from potstill.evaluate.metrics.measures import Rung
 
 
-def describe(ladder: Sequence[Rung], margin: float) -> dict[str, Any]:
+def describe(ladder: Sequence[Rung], margin: float, score: str = "accuracy") -> dict[str, Any]:
     """Say why the student was chosen.
 
     Args:
         ladder: the candidates, in ascending order of size.
-        margin: the non-inferiority margin, a fraction.
+        margin: the non-inferiority margin, or without labels the disagreement that is allowed, a fraction.
+        score: the name of what validation measures.
 
     Returns:
         `sentence`, in Markdown; `teacher`, the validation accuracy of the teacher, or None without predictions; and
@@ -22,13 +23,13 @@ def describe(ladder: Sequence[Rung], margin: float) -> dict[str, Any]:
     chosen = ladder[place]
     accuracy, difference = chosen["validation_accuracy"], chosen["difference"]
     return {
-        "sentence": _sentence(ladder, place, margin),
+        "sentence": _sentence(ladder, place, margin, score),
         "teacher": None if accuracy is None or difference is None else accuracy - difference,
         "transformer": any(rung["architecture"] == "transformer" for rung in ladder),
     }
 
 
-def _sentence(ladder: Sequence[Rung], place: int, margin: float) -> str:
+def _sentence(ladder: Sequence[Rung], place: int, margin: float, score: str) -> str:
     chosen = ladder[place]
     if len(ladder) == 1:
         return (
@@ -45,6 +46,11 @@ def _sentence(ladder: Sequence[Rung], place: int, margin: float) -> str:
     numbers = f"student minus teacher: {points} points, 95% CI {low} to {high}"
     # Larger candidates are trained only if the smaller ones are too inaccurate.
     climbed = any(rung["status"] in ("too inaccurate", "stopped early") for rung in ladder[place + 1 :])
+    if score.startswith("agreement"):
+        numbers = f"the same label for {100 * (1 + difference):.1f}% of the texts"
+        if climbed or difference < -margin:
+            return f"No candidate agrees enough with its teacher on validation; {name} agrees most ({numbers})."
+        return f"{name} is the smallest candidate that agrees enough with its teacher on validation ({numbers})."
     if climbed or difference < -margin:
         return f"No candidate keeps its teacher's accuracy on validation; {name} is the most accurate ({numbers})."
     return f"{name} is the smallest candidate that keeps its teacher's accuracy on validation ({numbers})."

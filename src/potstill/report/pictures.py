@@ -84,7 +84,8 @@ def draw(
         if len(ablation[name]) > 1:
             drawn[name] = charts.inline(partial(charts.bars, ablation[name]), f"Ablation, {name}")
     if ablation["transfer_size"]:
-        hard = ("hard labels", ablation["sources"][0]["accuracy"]) if ablation["sources"] else None
+        of_labels = facts["labelled"] and ablation["sources"]
+        hard = ("hard labels", ablation["sources"][0]["accuracy"]) if of_labels else None
         lines = partial(charts.lines, {"distilled": ablation["transfer_size"]}, hard)
         drawn["transfer_size"] = charts.inline(lines, "Ablation, transfer size")
     if ablation["hard"]:

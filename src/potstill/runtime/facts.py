@@ -7,6 +7,8 @@
     sha256     digests, strings by the name of the file
     metrics    by split, an object of numbers that includes `FIGURES`, which lie between 0 and 1
     teachers   accuracies, numbers between 0 and 1 by the name of the teacher
+    labelled_by_teacher  the splits in `metrics` that nobody has labelled, so that these are agreements with the
+               teacher, a list of strings
     untested_teachers  names of teachers whose accuracy is not known, a list of strings
     scope      which texts are in scope, an object of numbers that includes `SCOPE`: the least energy score of such a
                text (see `runtime.scope`); the share of in-scope texts below it, and its 95% upper bound, both between 0
@@ -119,6 +121,7 @@ _CHECKS = {
     "sha256": lambda value: _is_object(value, _is_text),
     "metrics": lambda value: _is_object(value, _are_scores),
     "teachers": lambda value: _is_object(value, _is_share),
+    "labelled_by_teacher": lambda value: isinstance(value, list) and all(map(_is_text, value)),
     "untested_teachers": lambda value: isinstance(value, list) and all(map(_is_text, value)),
     "scope": _is_scope,
     "words": _is_text,

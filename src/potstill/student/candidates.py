@@ -271,7 +271,7 @@ def _kept(inputs: Inputs, task: Task) -> Result | None:
 
 @cache
 def _data(inputs: Inputs) -> Dataset:
-    return Dataset.load(inputs.prepared, unlabelled=False)
+    return Dataset.load(inputs.prepared, unlabelled=False).labelled_by({"validation": inputs.teacher_logits})
 
 
 @cache

@@ -168,6 +168,7 @@ class StudentParams(Rung, Section):
     rung: str = AUTO
     ladder: dict[str, Rung] = Field(LADDER, min_length=1)
     tolerance: float = Field(0.005, ge=0, le=1)
+    max_disagreement: float = Field(0.04, ge=0, le=1)
     max_length: int = Field(128, ge=1, le=MAX_LENGTH)
     exclude_identifiers: bool = False
     metric: Literal["accuracy", "macro_f1"] = "accuracy"

@@ -1,4 +1,7 @@
-"""Find the smallest student that keeps its teacher's accuracy, among the candidates of the ladder."""
+"""Find the smallest student that keeps its teacher's accuracy, among the candidates of the ladder.
+
+Without labels, the teacher's are taken for right: its accuracy is 100%, and that of a student their agreement.
+"""
 
 import shutil
 from collections.abc import Callable, Sequence
@@ -92,9 +95,11 @@ def search(inputs: Inputs, params: StudentParams, tell: Callable[[str], object] 
         raise PotstillError(
             f"`student`: no candidate can be trained: {reason[0].lower()}{reason[1:]} Choose a student over words."
         )
+    is_labelled = Dataset.load(inputs.prepared, unlabelled=False).is_labelled("validation")
+    tolerance = params.tolerance if is_labelled else params.max_disagreement
     possible = candidates.with_sources(inputs, possible, params.smallest, tell)
-    results = candidates.climb(inputs, possible, params.tolerance, tell)
+    results = candidates.climb(inputs, possible, tolerance, tell)
     rows = [result.row for result in results.values()]
-    name = ladder.choose(rows, params.tolerance)
+    name = ladder.choose(rows, tolerance)
     architectures = {rung: settings.architecture for rung, settings in shown.items()}
     return Found(name, possible[name], results[name], ladder.table(architectures, unavailable, rows, name))

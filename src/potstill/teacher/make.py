@@ -32,11 +32,13 @@ class Progress:
         curves: gives the function to call after each epoch of fine-tuning.
         mlm: called after each epoch of masked-language-model training.
         bar: whether to show a progress bar.
+        tell: called with a line for each round of self-training.
     """
 
     curves: Callable[[], AbstractContextManager[Log]]
     mlm: Log
     bar: bool = True
+    tell: Callable[[str], object] = tqdm.write
 
 
 def make(
@@ -144,6 +146,8 @@ def _train(
 ) -> int:
     """Fine-tune into `folder`, after masked-language-model training if set; resume if an earlier run was killed.
 
+    Texts that nobody has labelled are labelled first, see `zero_shot`.
+
     Returns:
         The number of train texts that were truncated.
     """
@@ -180,6 +184,11 @@ def _fit(
 
         texts = [*data.train["text"], *data.unlabelled["text"]]
         source = mlm.train(source, texts, params, scratch, progress.mlm, progress.bar)
+    if not data.is_labelled("train"):
+        from potstill.teacher import zero_shot
+
+        source, data = zero_shot.train(source, data, params, learning_rate, scratch, progress.tell, progress.bar)
+        params = params.model_copy(update={"class_weight": None})  # a label may have no text
     network, tokenizer = pretrained.load(source, data.labels, params.seed, data.multi_label)
     if continuation.is_teacher(Path(source)):
         new = continuation.keep_head(network, Path(source), data.labels, params.seed)

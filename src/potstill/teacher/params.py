@@ -3,7 +3,7 @@
 import math
 from typing import ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from potstill.core.params import Keys, Section, Seed
 from potstill.readers.columns import Columns
@@ -58,6 +58,7 @@ class TeacherParams(Section):
     weight_decay: float = Field(0.01, ge=0)
     warmup_ratio: float = Field(0.1, ge=0, lt=1)
     max_grad_norm: float = Field(1.0, gt=0)
+    templates: list[str] = Field(["{}", "This is about {}.", "The topic is {}.", "I feel {}."], min_length=1)
     class_weight: Literal["balanced"] | None = None
     max_length: int = Field(128, ge=2)
     precision: Literal["auto", "bf16", "fp32"] = "auto"
@@ -91,6 +92,13 @@ class TeacherParams(Section):
                     "set the key in the environment, and `api_key_env` to the name of its variable"
                 )
         return self
+
+    @field_validator("templates")
+    @classmethod
+    def _have_a_place(cls, templates: list[str]) -> list[str]:
+        if wrong := next((template for template in templates if template.count("{}") != 1), None):
+            raise ValueError(f"{wrong!r} must have one {{}}, the place of a label's name")
+        return templates
 
     @model_validator(mode="after")
     def _batches_divide(self) -> "TeacherParams":

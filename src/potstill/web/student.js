@@ -60,14 +60,15 @@ async function inflate(bytes, maxSize) {
   }
 }
 
-// Reads and checks the facts, given the size of the vocabulary and the number of classes (0: multi-label).
+// Reads and checks the facts, given the vocabulary's size and the number of classes (0: multi-label).
 async function readFacts(bytes, maxSize, entries, classes) {
   if (!bytes.length) return {};
-  // Node.js ignores trailing bytes: then the last byte is not needed.
+  // Node.js ignores trailing bytes and needs no last one.
   need(await inflate(bytes.subarray(0, -1), maxSize).then(() => false, () => true));
   const facts = JSON.parse(await inflate(bytes, maxSize));
   const text = (x) => typeof x === "string", number = (x) => typeof x === "number";
   const table = (of) => (x) => Object(x) === x && !Array.isArray(x) && Object.values(x).every(of);
+  const list = (of) => (x) => Array.isArray(x) && x.every(of);
   const object = table(() => true), share = (x) => number(x) && x >= 0 && x <= 1;
   const sound = (x, depth) => {
     if (text(x)) return !/\p{Cs}/u.test(x);
@@ -77,17 +78,17 @@ async function readFacts(bytes, maxSize, entries, classes) {
   const count = (x) => Number.isSafeInteger(x) && 1 / x > 0; // no -0
   const shape = (kinds) => (x) => object(x) && Object.keys(x).length === Object.keys(kinds).length &&
     Object.keys(kinds).every((key) => Object.hasOwn(x, key) && kinds[key](x[key]));
-  const inner = (x) => share(x) && x > 0 && x < 1, nullable = (x) => x === null || share(x);
+  const inner = (x) => share(x) && x > 0 && x < 1, maybe = (x) => x === null || share(x);
   const promise = {
     kind: (x) => ["accuracy", "agreement"].includes(x), target: inner, confidence: inner,
     per_class: (x) => typeof x === "boolean", rows: count, answered: share,
-    thresholds: (x) => Array.isArray(x) && x.every(nullable) && x.length === classes && classes > 0,
+    thresholds: (x) => list(maybe)(x) && x.length === classes && classes > 0,
   };
-  const outcome = shape({ rows: count, answered: share, kept: nullable });
+  const outcome = shape({ rows: count, answered: share, kept: maybe });
   const kinds = {
     version: text, params: object, rows: table(count),
     sha256: table(text), metrics: table((x) => table(number)(x) && FIGURES.every((name) => share(x[name]))),
-    teachers: table(share), untested_teachers: (x) => Array.isArray(x) && x.every(text), words: text,
+    teachers: table(share), labelled_by_teacher: list(text), untested_teachers: list(text), words: text,
     guarantee: (x) => shape(promise)(x) || shape({ ...promise, test: outcome })(x),
     scope: (x) => table(number)(x) && SCOPE.every((name, i) => (i % 3 ? share : number)(x[name])),
   };

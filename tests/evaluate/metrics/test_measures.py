@@ -46,7 +46,7 @@ WRONG = [
     (measures.Ablation, {"vocabulary": {}}, "facts.vocabulary.frequent"),
     (measures.Scores, MODELS | {"student": MODEL | {"parameters": {"a": None}}}, "facts.student.parameters"),
     (measures.Scores, MODELS | {"student": MODEL | {"parameters": None}}, "facts"),
-    (measures.Scores, {"student": MODEL}, "facts"),
+    (measures.Scores, {"tfidf": MODEL}, "facts"),
     (measures.Verdict, VERDICT | {"decision": "perhaps"}, "facts.decision"),
     (measures.Verdict, VERDICT | {"reasons": [{"status": True, "text": "y"}]}, "facts.reasons.0.status"),
     (measures.Verdict, VERDICT | {"next_steps": [{"text": "x"}]}, "facts.next_steps.0.command"),

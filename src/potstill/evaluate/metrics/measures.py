@@ -67,7 +67,7 @@ class Score(Sized):
 
 
 def _with_students(models: dict[str, Score]) -> dict[str, Score]:
-    for name in ("student", "tfidf", "hard"):
+    for name in ("student", *(name for name in ("tfidf", "hard") if name in models)):  # none without labels
         if name not in models or models[name]["parameters"] is None:
             raise ValueError(f"no {name}, or no `parameters` of it")
     return models

@@ -80,6 +80,11 @@ class LlmTeacher(Teacher):
                 f"teacher.presets.{preset}.llm: an LLM chooses one label for each text, but prepare.multi_label is "
                 "true. Take another teacher, or a table of probabilities."
             )
+        if params.examples and not data.is_labelled("train"):
+            raise PotstillError(
+                f"teacher.presets.{preset}.llm.examples: {params.examples}, but nobody has labelled the texts. Set it "
+                "to 0."
+            )
         train = data.train[:0] if not params.examples else data.train
         examples = Examples(train["text"].tolist(), train["label"].tolist())
         template = prompts.read(params.template)

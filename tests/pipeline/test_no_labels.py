@@ -1,0 +1,64 @@
+"""Texts that nobody has labelled: everything is measured against the teacher."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from potstill.core import paths
+from potstill.data.dataset import Dataset
+from potstill.runtime.model import Student
+from tests.estimator.conftest import ask
+from tests.pipeline.stages import NETWORK, STAGES, run_stages
+from tests.tasks import FEELINGS, make_texts
+
+pytestmark = pytest.mark.slow
+NAMES = sorted(FEELINGS)
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """Texts, labels of the test texts in a column of their own, and a teacher that is right about most."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DVCLIVE_LOGLEVEL", "ERROR")
+    (tmp_path / "mine").mkdir()
+    splits = {split: make_texts(number, i) for i, (split, number) in enumerate({"train": 240, "test": 200}.items())}
+    for split, table in splits.items():
+        truth = table["label"].map(list(FEELINGS).__getitem__) if split == "test" else ""
+        table.assign(truth=truth)[["text", "truth"]].to_csv(f"mine/{split}.csv", index=False)
+    texts = [text for table in splits.values() for text in table["text"]]
+    answers = ask(texts)
+    answers[::10] = np.roll(answers[::10], 1, axis=1)
+    pd.DataFrame(answers, columns=NAMES).assign(text=texts).to_csv("answers.csv", index=False)
+    return tmp_path
+
+
+@pytest.mark.parametrize("test_label", [None, "truth"])
+def test_the_verdict_speaks_of_agreement_and_of_accuracy_only_where_it_is_known(folder, monkeypatch, test_label):
+    changes = {
+        "ablate": {"steps": 10, "architectures": [], "transfer_shares": [], "vocabulary": False, "n_jobs": 1},
+        "evaluate": {"max_disagreement": 0.3},
+    }
+    stages = (*STAGES, "ablate", "report")
+    run_stages(monkeypatch, NETWORK, changes, stages, label=None, label_names=NAMES, test_label=test_label)
+    data = Dataset.load(paths.PREPARED)
+    assert [data.is_labelled(split) for split in ("train", "validation", "test")] == [False, False, bool(test_label)]
+    verdict = json.loads((paths.METRICS / "evaluate/verdict.json").read_text())
+    said = " ".join(reason["text"] for reason in verdict["reasons"])
+    assert "It predicts its teacher's label for" in said
+    assert ("On the labels of the test texts its accuracy is" in said) == bool(test_label)
+    assert ("the accuracy of teacher and student is unknown" in said) == (not test_label)
+    rows = json.loads((paths.METRICS / "evaluate/metrics.json").read_text())["models"]
+    assert set(rows) == {"mine", "student"}
+    assert rows["mine"]["accuracy"] == (pytest.approx(0.9, abs=0.01) if test_label else 1)
+    if not test_label:
+        assert rows["student"]["accuracy"] == rows["student"]["agreement"]
+    student = Student.load("models/export/student.pot")
+    facts = student.facts
+    assert student.temperature == 1
+    assert facts["labelled_by_teacher"] == ["validation", *([] if test_label else ["test"])]
+    page = (paths.METRICS / "report/index.html").read_text()
+    assert ("How often the teacher itself is right is unknown" in page) == (not test_label)
+    card = (paths.EXPORT / "README.md").read_text()
+    assert ("nobody has labelled" in card) == (not test_label)
