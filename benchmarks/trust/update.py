@@ -7,6 +7,7 @@ Data: what `make benchmark-board` left in its clones. A row holds the means of i
 """
 
 import argparse
+import math
 import resource
 import sys
 import tempfile
@@ -28,8 +29,8 @@ from potstill.scoring import model
 from potstill.teacher.make import Progress, make
 
 NAME = "minilm"
+SHARES = (0.25, 0.5)  # of the epochs from scratch
 ADDED = 10  # texts of each held-back class
-EPOCHS = (2, 4)
 LOSS = 0.01  # of accuracy against a teacher from scratch, which an update may have
 
 
@@ -90,8 +91,8 @@ def teach(data: Dataset, folder: Path, **changes: object) -> tuple[float, np.nda
     return spent, model.load(folder).logits(data.test["text"].tolist()).argmax(1)
 
 
-def measure(task: str, seed: int) -> dict[int, Row]:
-    """Compare a teacher from scratch with those that are updated, by their epochs, on the same test texts."""
+def measure(task: str, seed: int) -> dict[float, Row]:
+    """Compare a teacher from scratch with those that are updated, by their share of the epochs, on the same texts."""
     data = Dataset.load(WORK / f"board-{task}" / "data" / "prepared")
     before, after, new = draw(data, TASKS[task], seed)
     labels = after.targets("test")
@@ -101,9 +102,11 @@ def measure(task: str, seed: int) -> dict[int, Row]:
         places = Path(scratch)
         teach(before, places / "before")
         usual, answers = teach(after, places / "scratch")
-        for epochs in EPOCHS:
+        rule = section("teacher")().epochs_for(len(after.train), len(after.labels))
+        for share in SHARES:
+            epochs = math.ceil(share * rule)
             start = {"checkpoint": str(places / "before"), "epochs": epochs}
-            spent, updated = teach(after, places / f"update-{epochs}", **start)
+            spent, updated = teach(after, places / f"update-{share}", **start)
             row = {
                 "seconds_scratch": usual,
                 "seconds": spent,
@@ -112,11 +115,11 @@ def measure(task: str, seed: int) -> dict[int, Row]:
             for name, texts in (("known", ~is_new), ("new", is_new)):
                 right = [(found_[texts] == labels[texts]).mean() for found_ in (answers, updated)]
                 row |= {f"{name}_scratch": right[0], name: right[1]}
-            found[epochs] = {key: float(value) for key, value in row.items()} | {
+            found[share] = {key: float(value) for key, value in row.items()} | {
                 "texts": len(after.train),
                 "tested": len(labels),
             }
-            print(task, seed, epochs, found[epochs], flush=True)
+            print(task, seed, share, epochs, found[share], flush=True)
     return found
 
 
@@ -128,13 +131,13 @@ def main() -> None:
     arguments = parser.parse_args()
     drawn = {task: [measure(task, seed) for seed in range(arguments.draws)] for task in arguments.tasks}
     rows = []
-    for epochs in EPOCHS:
+    for share in SHARES:
         for task, draws in drawn.items():
-            found = pd.DataFrame([draw_[epochs] for draw_ in draws])
+            found = pd.DataFrame([draw_[share] for draw_ in draws])
             rows.append(
                 {
                     "task": task,
-                    "what": f"update of a teacher, {epochs} epochs",
+                    "what": f"update of a teacher, {share} of the epochs",
                     "target": -LOSS,
                     "held": float((found["difference"] >= -LOSS).mean()),
                     "draws": arguments.draws,
