@@ -11,10 +11,10 @@ KEYS = ("task", "what", "target", "held", "draws")  # every row has these; it ma
 
 
 def write(rows: Sequence[dict[str, Any]], path: Path = RESULTS) -> None:
-    """Write rows, in place of those there with the same `task` and `what`; the others stay."""
+    """Write rows, in place of those there with the same `what`; the others stay."""
     for row in rows:
         if missing := [key for key in KEYS if key not in row]:
             raise ValueError(f"a row has no {missing[0]!r}: {row}")
-    replaced = {(row["task"], row["what"]) for row in rows}
+    replaced = {row["what"] for row in rows}
     kept: Iterable[Any] = files.read_json(path, kind=list) if path.is_file() else ()
-    files.write_json(path, [*(row for row in kept if (row["task"], row["what"]) not in replaced), *rows])
+    files.write_json(path, [*(row for row in kept if row["what"] not in replaced), *rows])
