@@ -8,7 +8,6 @@ from dvc.repo import Repo
 from ruamel.yaml import YAML
 
 from potstill import cli
-from potstill.commands import update
 from potstill.core import params
 from potstill.core.errors import PotstillError
 from potstill.core.files import sha256
@@ -36,6 +35,9 @@ def project(tmp_path, monkeypatch):
         (tmp_path / "models/teacher" / name).mkdir(parents=True)
     for name, kind in (("minilm", "checkpoint"), ("table", "table")):
         (tmp_path / "models/teacher" / name / "teacher.json").write_text(json.dumps({"kind": kind}))
+    (tmp_path / "data/prepared").mkdir(parents=True)
+    facts = {"labels": ["a", "b"], "rows": {"train": 1600}}
+    (tmp_path / "data/prepared/dataset.json").write_text(json.dumps(facts))
     (tmp_path / "metrics/student").mkdir(parents=True)
     (tmp_path / "metrics/student/ladder.json").write_text(json.dumps([RUNG]))
     return tmp_path
@@ -64,7 +66,7 @@ def test_the_teacher_is_kept_and_named_with_its_hash(project, capsys):
     cli.execute(["update"])
     settings = params.read(project / "params.yaml")["teacher"]["presets"]["minilm"]
     assert settings["sha256"] == sha256(project / "models/previous/minilm") != sha
-    assert settings["epochs"] == update.EPOCHS
+    assert settings["epochs"] == 4  # half of 400 steps of 32 texts
 
 
 def test_a_table_and_a_student_set_by_hand_stay(project, capsys):

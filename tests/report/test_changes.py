@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from potstill.evaluate.predictions import Predictions
-from potstill.report.changes import Run, changes, describe
+from potstill.report.changes import Run, changes
+from potstill.report.page import render
 
 
 def run(name, labels, rows):
@@ -36,9 +37,8 @@ def test_classes_are_matched_by_name_and_texts_by_text():
     assert (fresh["label"], fresh["texts"], fresh["recall"]) == ("aa", 4, 0.75)
     assert fresh["precision"] == pytest.approx(3 / 13)
     assert found["all"]["difference"] == pytest.approx(-7 / 35, abs=1e-6)
-    said = describe(found)
-    assert said.startswith("No class is significantly better. Significantly worse: b. On the 35 test texts of classes")
-    assert "91.4% were right and 71.4% are: -20.0 points" in said
+    assert (found["better"], found["worse"]) == ([], ["b"])
+    assert "91.4% were right and 71.4% are: −20.0 points" in found["summary"]
 
 
 def test_a_corrected_label_counts_for_both():
@@ -62,3 +62,20 @@ def test_a_multi_label_class_is_right_where_it_is_rightly_given_or_not():
 
 def test_without_common_texts_nothing_is_compared():
     assert changes(run("old", ["a", "b"], [("x", "a", "a")]), run("new", ["a", "b"], [("y", "a", "a")])) is None
+
+
+def test_names_of_classes_are_no_markup():
+    odd = "<b>*x*"
+    found = changes(run("old", [odd, "b"], [("x", odd, odd)]), run("new", [odd, "b", "c"], [("x", odd, odd)]))
+    row = {
+        "name": "new", "differs": {}, "decision": "ship", "best": True, "accuracy": 1, "accuracy_low": 0.2,
+        "accuracy_high": 1, "macro_f1": 1, "p": 1, "teacher": 1,
+        "parameters": 1, "bytes": 1, "milliseconds_per_text": 1,
+    }  # fmt: skip
+    content = {"title": "x", "chosen": "new", "ships": True, "why": "", "rows": [row, row], "differing": []}
+    content |= {"charts": {"accuracy": "", "size": ""}, "changes": found}
+    page, text = render("compare.html", content), render("compare.md", content)
+    assert "&lt;b&gt;*x*" in page
+    assert "<b>" not in page
+    assert "| `<b>*x*` | 1 | 100.0 | 100.0 | +0.0" in text
+    assert "| c | 0 | – (–––) | – |" in text

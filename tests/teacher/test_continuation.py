@@ -1,43 +1,60 @@
 """Fine-tuning that continues from an earlier teacher."""
 
+import dataclasses
+
 import pytest
 import torch
 
 from potstill.core.errors import PotstillError
 from potstill.core.files import sha256
-from potstill.scoring import model, pretrained
+from potstill.scoring import inference, model, pretrained
 from potstill.teacher.continuation import _output_layer, is_teacher, keep_head
 from potstill.teacher.make import make
 from tests.settings import teacher_settings
 from tests.teachers import make_teacher
 
 
-@pytest.mark.parametrize("labels", [["b", "new", "a"], ["c", "a", "b", "new"], ["x", "y"]])
-def test_a_class_keeps_its_weights_whatever_its_id(bert, tmp_path, labels):
-    source = make_teacher(bert, tmp_path / "teacher", ["a", "b", "c"])
+@pytest.mark.parametrize("old", ["ba", "cabx", "bac", "xy"])
+def test_a_class_keeps_its_weights_whatever_its_id(bert, data, tmp_path, old):
+    source = make_teacher(bert, tmp_path / "teacher", [*old])
     assert is_teacher(source)
     assert not is_teacher(bert)
-    old = _output_layer(pretrained.load(str(source))[0])
-    network, _ = pretrained.load(str(source), labels)
-    new = keep_head(network, source, labels, 0)
-    assert new == [name for name in labels if name not in "abc"]
+    weights = _output_layer(pretrained.load(str(source))[0])
+    data = dataclasses.replace(data, labels=["a", "b", "c"])
+    heads = []
+    for _ in range(2):
+        network, tokenizer = pretrained.load(str(source), data.labels)
+        assert keep_head(network, tokenizer, source, data, teacher_settings()) == [x for x in "abc" if x not in old]
+        heads.append(_output_layer(network))
+    head, again = heads
+    assert torch.equal(head.weight, again.weight)
+    assert head.weight.shape[0] == 3
+    for row, name in enumerate("abc"):
+        if name in old:
+            assert torch.equal(head.weight[row], weights.weight[old.index(name)])
+            assert head.bias[row] == weights.bias[old.index(name)]
+
+
+@pytest.mark.parametrize("kind", ["data", "mixed"])
+def test_a_new_class_is_recognized_before_the_first_step(bert, kind, tmp_path, request):
+    task = request.getfixturevalue(kind)
+    source = make_teacher(bert, tmp_path / "teacher", task.labels[1:])
+    network, tokenizer = pretrained.load(str(source), task.labels, multi_label=task.multi_label)
+    assert keep_head(network, tokenizer, source, task, teacher_settings()) == task.labels[:1]
     head = _output_layer(network)
-    assert head.weight.shape[0] == len(labels)
-    for row, name in enumerate(labels):
-        same = [torch.equal(head.weight[row], weights) for weights in old.weight]
-        assert same == [name == other for other in "abc"]
-        if name not in new:
-            assert head.bias[row] == old.bias["abc".index(name)]
-    again, _ = pretrained.load(str(source), labels)
-    keep_head(again, source, labels, 0)
-    assert torch.equal(_output_layer(again).weight, head.weight)
+    length = head.weight[0].norm().item()
+    assert length == pytest.approx(head.weight[1:].norm(dim=1).mean().item(), rel=1e-4)
+    scores = inference.score(network, tokenizer, task.train["text"].tolist(), 32, 16, "fp32").logits[:, 0]
+    targets = task.targets("train")
+    of_class = targets[:, 0] if task.multi_label else targets == 0
+    assert scores[of_class].mean() > scores[~of_class].mean()
 
 
-def test_a_table_cannot_be_trained_on(bert, tmp_path):
-    network, _ = pretrained.load(str(bert), ["a", "b"])
-    model.describe(tmp_path, "table", ["a", "b"])
+def test_a_table_cannot_be_trained_on(bert, data, tmp_path):
+    network, tokenizer = pretrained.load(str(bert), data.labels)
+    model.describe(tmp_path, "table", data.labels)
     with pytest.raises(PotstillError, match="table"):
-        keep_head(network, tmp_path, ["a", "b"], 0)
+        keep_head(network, tokenizer, tmp_path, data, teacher_settings())
 
 
 def test_a_start_with_another_hash_is_refused(bert, tmp_path):

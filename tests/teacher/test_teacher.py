@@ -97,6 +97,13 @@ def test_adapted_or_not_a_teacher_has_the_same_files(stage, bert, data, monkeypa
     stage(mlm_epochs=3, presets={"mine": {"checkpoint": str(bert), "mlm_epochs": 0}})
     assert {path.name for path in folder.iterdir()} == files
     assert json.loads((folder / "config.json").read_text()) == facts
+    shutil.copytree(folder, "previous")
+    capsys.readouterr()
+    stage(presets={"mine": {"checkpoint": "previous", "sha256": sha256(folder), "epochs": 2}})
+    said = capsys.readouterr().out
+    assert "previous: training continues; new classes: none" in said
+    assert "epoch 2, loss" in said
+    assert "DVC does not track" not in said
 
 
 def test_a_table_is_not_adapted(stage, tmp_path):

@@ -13,7 +13,7 @@ from potstill.core import files, params, paths
 from potstill.core.errors import PotstillError
 from potstill.evaluate.metrics import measures
 from potstill.evaluate.predictions import Predictions
-from potstill.report.changes import Run, changes, describe
+from potstill.report.changes import Run, changes
 from potstill.report.experiments import Experiment, compare, differing, flatten, hashes, recommend
 from potstill.report.page import render
 from potstill.report.pictures import experiments as draw
@@ -61,7 +61,6 @@ def page_content(experiments: list[Experiment]) -> dict[str, Any]:
         "rows": rows,
         "differing": differing(experiments),
         "changes": changed,
-        "summary": describe(changed) if changed else "",
         "charts": draw([*({**values, "name": name, "differs": {}} for name, values in teachers), *rows]),
     }
 

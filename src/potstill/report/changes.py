@@ -7,14 +7,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from potstill.core.errors import join_names
 from potstill.evaluate.metrics.scores import interval, mcnemar
 from potstill.evaluate.predictions import Predictions
 from potstill.runtime.drift import holm
 
 ALPHA = 0.05
 STUDENT = "student"
-VERDICTS = ("better", "worse")
 
 
 @dataclass(frozen=True)
@@ -51,7 +49,9 @@ def changes(before: Run, after: Run) -> dict[str, Any] | None:
         - `rows`, a row per class that both know, the largest loss first: `label`, `texts`, the shares `before` and
           `after` that are right, the results of `mcnemar` (`after` minus `before`) with `p` adjusted for the number of
           classes (Holm 1979), and `verdict`: `better`, `worse` or None;
-        - `all`, such a row over all these classes without a verdict, or None if no text has one;
+        - `better` and `worse`, the classes of these verdicts;
+        - `all`, such a row over all these classes without a verdict, or None if no text has one, and `summary`, a
+          sentence on it;
         - `new`, a row per class that only `after` knows: `label`, `texts`, `recall` with its interval and `precision`,
           on all of its test texts.
     """
@@ -76,31 +76,28 @@ def changes(before: Run, after: Run) -> dict[str, Any] | None:
     for row, p in zip(rows, holm([row["p"] for row in rows]), strict=True):
         row["p"] = p
         row["verdict"] = None if p >= ALPHA else "worse" if row["difference"] < 0 else "better"
+    whole = _paired(right[:, compared]) if compared.any() else None
     return {
         "before": before.name,
         "after": after.name,
         "texts": len(first),
         "relabelled": int(relabelled.sum()),
-        "all": _paired(right[:, compared]) if compared.any() else None,
+        "all": whole,
+        "summary": describe(whole) if whole else "",
+        "better": [row["label"] for row in rows if row["verdict"] == "better"],
+        "worse": [row["label"] for row in rows if row["verdict"] == "worse"],
         "rows": sorted(rows, key=lambda row: (row["difference"], row["p"])),
         "new": [{"label": label, **_scores(*after.has(label))} for label in after.labels if label not in before.labels],
     }
 
 
-def describe(found: dict[str, Any]) -> str:
-    """Return sentences on which classes are significantly better or worse, and on all that both students know."""
-    by_verdict = {verdict: [row["label"] for row in found["rows"] if row["verdict"] == verdict] for verdict in VERDICTS}
-    sentences = [
-        f"Significantly {verdict}: {join_names(names)}." if names else f"No class is significantly {verdict}."
-        for verdict, names in by_verdict.items()
-    ]
-    if whole := found["all"]:
-        points, low, high = (100 * whole[key] for key in ("difference", "difference_low", "difference_high"))
-        sentences.append(
-            f"On the {whole['texts']:,} test texts of classes that both know, {100 * whole['before']:.1f}% were right "
-            f"and {100 * whole['after']:.1f}% are: {points:+.1f} points (95% CI {low:+.1f} to {high:+.1f})."
-        )
-    return " ".join(sentences)
+def describe(whole: dict[str, Any]) -> str:
+    """Return a sentence on the row `all`."""
+    points, low, high = (100 * whole[key] for key in ("difference", "difference_low", "difference_high"))
+    return (
+        f"On the {whole['texts']:,} common test texts of classes that both know, {100 * whole['before']:.1f}% were "
+        f"right and {100 * whole['after']:.1f}% are: {points:+.1f} points (95% CI {low:+.1f} to {high:+.1f})."
+    ).replace("-", "−")
 
 
 def _common(before: Sequence[str], after: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:

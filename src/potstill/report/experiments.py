@@ -2,12 +2,15 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from potstill.evaluate.metrics.scores import mcnemar
 from potstill.evaluate.predictions import Predictions
+
+SHA256 = re.compile("[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -73,8 +76,10 @@ def differing(experiments: Sequence[Experiment]) -> list[str]:
 
 
 def _shown(value: Any) -> str:
-    """Return a value as params.yaml has it: null, true, 0.5."""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    """Return a value as params.yaml has it: null, true, 0.5; a hash is cut."""
+    if isinstance(value, str):
+        return value[:7] if SHA256.fullmatch(value) else value
+    return json.dumps(value, ensure_ascii=False, default=str)
 
 
 def compare(experiments: Sequence[Experiment]) -> list[dict[str, Any]]:

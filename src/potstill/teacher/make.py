@@ -191,7 +191,7 @@ def _fit(
         params = params.model_copy(update={"class_weight": None})  # a label may have no text
     network, tokenizer = pretrained.load(source, data.labels, params.seed, data.multi_label)
     if continuation.is_teacher(Path(source)):
-        new = continuation.keep_head(network, Path(source), data.labels, params.seed)
+        new = continuation.keep_head(network, tokenizer, Path(source), data, params)
         if distributed.is_main_process():
             print(visible(f"{source}: training continues; new classes: {join_names(new) if new else 'none'}"))
     with progress.curves() if distributed.is_main_process() else nullcontext(progress.mlm) as log:
