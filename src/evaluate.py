@@ -48,8 +48,7 @@ def main() -> None:
     device.use_threads(1)  # so that timings do not depend on the number of cores
 
     checkpoints = section("teacher").load().checkpoints
-    baselines = paths.BASELINE if data.is_labelled("train") else None
-    models, predict = small_models(baselines, Student.load(paths.EXPORT / FILE), data)
+    models, predict = small_models(paths.BASELINE, Student.load(paths.EXPORT / FILE), data)
     teachers = load_teachers(checkpoints, labelling, data)
     models = with_thresholds([*models, *teachers], data)
     name = labelling[0] if len(labelling) == 1 else "ensemble"

@@ -318,7 +318,9 @@ def baselines(fitted: Fitted) -> Path:
 
     def write(folder: Path) -> None:
         folder.mkdir()
-        fit_baselines(Dataset.load(fitted.prepared, unlabelled=False), params, folder)
+        data = Dataset.load(fitted.prepared, unlabelled=False)
+        if data.is_labelled("train"):
+            fit_baselines(data, params, folder)
 
     return fitted.cache.get(
         "baseline", write, params.model_dump_json(), files.sha256(fitted.prepared), potstill.__version__
@@ -342,7 +344,8 @@ def evaluate(
     data, models, best = compared(fitted, student, test)
     rows, _ = compare(models, data.targets("test"), best, None)
     ladder: Any = fitted.ladder
-    limits, drawn = fitted.settings.evaluate, test is None and fitted.drawn
+    limits = fitted.settings.evaluate
+    drawn = test is None and fitted.drawn
     verdict, steps = decide(rows, models, data, best, [fitted.teacher.name], ladder, limits, commands, None, drawn)
     return verdict, steps, rows
 
@@ -369,7 +372,7 @@ def compared(fitted: Fitted, student: Any, test: pd.DataFrame | None) -> tuple[D
     data = Dataset.load(fitted.prepared)
     data = data if test is None else replace(data, test=test)
     teacher, scorer = fitted.teacher, fitted.teacher.load()
-    models, _ = small_models(baselines(fitted) if data.is_labelled("train") else None, student, data)
+    models, _ = small_models(baselines(fitted), student, data)
     texts = {split: data.split(split)["text"].tolist() for split in ("test", "validation")}
     logits = {
         split: tracking.read_predictions(fitted.predictions / f"{split}.csv", data.labels, len(texts[split]))

@@ -68,13 +68,13 @@ def decide(
     found, labels = {model.name: model for model in models}, data.targets("test")
     counts = {name: len(data.split(name)) for name in ("train", "validation", "test", "unlabelled")}
     if teacher and not data.is_labelled("train"):
-        by_name, unknown = {row["name"]: row for row in rows}, "test" in data.by_teacher
-        student, predicted = by_name["student"], (found["student"].predicted, found[teacher].predicted)
+        of_student, of_teacher = (next(row for row in rows if row["name"] == name) for name in ("student", teacher))
+        unknown, predicted = "test" in data.by_teacher, (found["student"].predicted, found[teacher].predicted)
         verdict = agreement.judge(
-            student, *predicted, params.max_disagreement, None if unknown else (student, by_name[teacher])
+            of_student, *predicted, params.max_disagreement, None if unknown else (of_student, of_teacher)
         )
-        lost = {"difference": student["agreement"] - 1}
-        counts |= {"train": 0, "unlabelled": counts["train"] + counts["unlabelled"]}
+        lost = {"difference": of_student["agreement"] - 1}
+        counts |= {"train": 0, "validation": 0, "unlabelled": counts["train"] + counts["unlabelled"]}
         evidence = Evidence(ladder, lost, None, labelling, None, fallback, counts, unknown_accuracy=unknown)
         return verdict, next_steps(verdict, evidence, commands)
     together = pooled(found["student"], found[teacher], data.targets("validation"), labels) if teacher else None
@@ -103,7 +103,8 @@ def judge_models(
     """Return the verdict, and the result of `scores.mcnemar` for teacher and TF-IDF.
 
     Args:
-        rows, models, teacher, margin: as for `decide`.
+        rows, models, teacher: as for `decide`.
+        margin: the non-inferiority margin, a fraction.
         labels: the true labels of the test split.
         together: see `compare.pooled`.
     """

@@ -13,11 +13,11 @@ from potstill.scoring.tfidf import Tfidf
 Predict = Callable[[list[str]], Any]
 
 
-def small_models(baselines: Path | None, student: Classifier, data: Dataset) -> tuple[list[Model], dict[str, Predict]]:
+def small_models(baselines: Path, student: Classifier, data: Dataset) -> tuple[list[Model], dict[str, Predict]]:
     """Return baselines and student with their predictions, and their prediction functions by name.
 
     Args:
-        baselines: the folder of the stage `baseline`; None without labels, which it learns from.
+        baselines: the folder of the stage `baseline`.
         student: the student that ships.
         data: the splits to predict.
 
@@ -31,13 +31,13 @@ def small_models(baselines: Path | None, student: Classifier, data: Dataset) -> 
         return Model(name, kind, test, validation, model.parameters, size, thresholds)
 
     models = [predicted("student", "student", student, len(student.to_bytes()), student.thresholds)]
-    functions: dict[str, Predict] = {"student": student.predict_proba}
-    if baselines:
-        tfidf, hard = Tfidf.load(baselines / "tfidf"), Student.load(baselines / "hard" / FILE)
-        models = [
-            predicted("tfidf", "baseline", tfidf, files.size(baselines / "tfidf")),
-            predicted("hard", "baseline", hard, files.size(baselines / "hard" / FILE)),
-            *models,
-        ]
-        functions = {"tfidf": tfidf.predict_proba, "hard": hard.predict_proba, **functions}
-    return models, functions
+    functions = {"student": student.predict_proba}
+    if not data.is_labelled("train"):  # there is nothing to train a baseline on
+        return models, functions
+    tfidf, hard = Tfidf.load(baselines / "tfidf"), Student.load(baselines / "hard" / FILE)
+    models = [
+        predicted("tfidf", "baseline", tfidf, files.size(baselines / "tfidf")),
+        predicted("hard", "baseline", hard, files.size(baselines / "hard" / FILE)),
+        *models,
+    ]
+    return models, {"tfidf": tfidf.predict_proba, "hard": hard.predict_proba, **functions}

@@ -44,7 +44,7 @@ class Evidence:
         teachers: the names of the teachers that label.
         cascade: the cascade of student and teacher; None if there is none.
         fallback: the teacher for `potstill predict --fallback`, if one can be used.
-        rows: the number of labelled texts by split, and of the `unlabelled` ones.
+        rows: the number of texts by split and of the `unlabelled` ones; of `train` and `validation` the labelled ones.
         drawn: whether the test split was drawn from the train texts.
         unknown_accuracy: whether nobody has labelled the test texts.
     """

@@ -26,9 +26,12 @@ def take_fold(raw: RawData, number: int, folds: int, seed: int) -> RawData:
         seed: of the folds.
 
     Raises:
-        PotstillError: there is a test split, or a class has fewer different texts than there are folds.
+        PotstillError: there is a test split, nobody has labelled the texts, or a class has fewer different texts than
+            there are folds.
     """
     train = raw.splits["train"]
+    if "label" not in train.rows:
+        raise PotstillError(f"{train.name}: no labels, which `prepare.fold` requires. Leave it out.")
     if "test" in raw.splits:
         raise PotstillError(
             f"`prepare.fold` is set, but there is a test split, {raw.splits['test'].name}. Leave one of them out."

@@ -76,7 +76,7 @@ class PrepareParams(Section):
             if self.test_label is not None:
                 raise ValueError("test_label is for texts without labels: set it to null, or `label` to null")
             return self
-        for key in ("multi_label", "max_labelled"):
+        for key in ("multi_label", "max_labelled", "fold"):
             if getattr(self, key):
                 raise ValueError(f"{key} is for texts with labels, but `label` is null")
         if self.source == "files" and self.label_names is None:

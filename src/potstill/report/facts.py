@@ -148,12 +148,12 @@ def verdict(inputs: Inputs) -> dict[str, Any]:
     headline = f"{inputs.name} has {score} of {100 * student['accuracy']:.1f}% ({bounds})"
     if inputs.teacher:
         teacher = models[inputs.teacher]
-    if inputs.teacher and not inputs.by_teacher:
-        kept = 100 * student["accuracy"] / max(teacher["accuracy"], 1e-9)
-        headline += f", which is {kept:.1f}% of its teacher's {100 * teacher['accuracy']:.1f}%"
-    if inputs.teacher and teacher["parameters"]:
-        ratio = two_digits(teacher["parameters"] / student["parameters"])
-        headline += f". It has 1/{ratio} of the teacher's parameters"
+        if not inputs.by_teacher:
+            kept = 100 * student["accuracy"] / max(teacher["accuracy"], 1e-9)
+            headline += f", which is {kept:.1f}% of its teacher's {100 * teacher['accuracy']:.1f}%"
+        if teacher["parameters"]:
+            ratio = two_digits(teacher["parameters"] / student["parameters"])
+            headline += f". It has 1/{ratio} of the teacher's parameters"
     return {**inputs.verdict, "headline": headline}
 
 
