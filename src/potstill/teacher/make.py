@@ -192,6 +192,8 @@ def _fit(
     network, tokenizer = pretrained.load(source, data.labels, params.seed, data.multi_label)
     if continuation.is_teacher(Path(source)):
         new = continuation.keep_head(network, tokenizer, Path(source), data, params)
+        # The factor is for a new head; this one would forget what it begins with.
+        params = params.model_copy(update={"head_lr_factor": 1.0})
         if distributed.is_main_process():
             print(visible(f"{source}: training continues; new classes: {join_names(new) if new else 'none'}"))
     with progress.curves() if distributed.is_main_process() else nullcontext(progress.mlm) as log:
