@@ -87,7 +87,7 @@ def test_names_of_experiments_are_shown_as_they_are(template):
     assert (chosen, ships) == (name, True)
     charts = {"size": "", "accuracy": ""}
     facts = {"title": "One", "chosen": chosen, "ships": ships, "why": why, "rows": rows, "differing": ["<i>"]}
-    text = render(template, facts | {"charts": charts})
+    text = render(template, facts | {"charts": charts, "changes": None})
     html = RENDERER.render(text) if template.endswith(".md") else text
     assert "<b>" not in html
     assert "<i>" not in html
@@ -307,6 +307,7 @@ def test_long_names_are_cut_on_the_page_and_whole_in_a_tooltip():
         "chosen": "b" * 300,
         "ships": True,
         "why": "",
+        "changes": None,
         "rows": [],
         "differing": [],
     }
