@@ -68,10 +68,10 @@ def decide(
     found, labels = {model.name: model for model in models}, data.targets("test")
     counts = {name: len(data.split(name)) for name in ("train", "validation", "test", "unlabelled")}
     if teacher and not data.is_labelled("train"):
-        of_student, of_teacher = (next(row for row in rows if row["name"] == name) for name in ("student", teacher))
+        of_student, known = (next(row for row in rows if row["name"] == name) for name in ("student", teacher))
         unknown, predicted = "test" in data.by_teacher, (found["student"].predicted, found[teacher].predicted)
         verdict = agreement.judge(
-            of_student, *predicted, params.max_disagreement, None if unknown else (of_student, of_teacher)
+            of_student, *predicted, params.max_disagreement, None if unknown else (of_student, known)
         )
         lost = {"difference": of_student["agreement"] - 1}
         counts |= {"train": 0, "validation": 0, "unlabelled": counts["train"] + counts["unlabelled"]}

@@ -31,7 +31,7 @@ def small_models(baselines: Path, student: Classifier, data: Dataset) -> tuple[l
         return Model(name, kind, test, validation, model.parameters, size, thresholds)
 
     models = [predicted("student", "student", student, len(student.to_bytes()), student.thresholds)]
-    functions = {"student": student.predict_proba}
+    functions: dict[str, Predict] = {"student": student.predict_proba}
     if not data.is_labelled("train"):  # there is nothing to train a baseline on
         return models, functions
     tfidf, hard = Tfidf.load(baselines / "tfidf"), Student.load(baselines / "hard" / FILE)
