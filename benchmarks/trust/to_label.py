@@ -162,7 +162,9 @@ def main() -> None:
         data = Dataset.load(WORK / f"board-{task}" / paths.PREPARED, unlabelled=False)
         pool, test = split(data, task, "train", POOL), split(data, task, "test", HELD_OUT)
         found = {
-            name: np.array([curve(choose, pool, test, draw) for draw in tqdm(range(arguments.draws), f"{task}, {name}")])
+            name: np.array(
+                [curve(choose, pool, test, draw) for draw in tqdm(range(arguments.draws), f"{task}, {name}")]
+            )
             for name, choose in WAYS.items()
         }
         rows += [

@@ -5,20 +5,19 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from potstill.report.facts import label_errors, to_label
-from potstill.report.to_label import COLUMNS, SHORTLIST, margins, shortlist, spread
+from potstill.report.facts import label_errors
+from potstill.report.to_label import COLUMNS, SHORTLIST, margins, shortlist, spread, to_label
 from tests.report.inputs import LABELS, make
 from tests.tasks import make_transfer
 
 
-def with_unlabelled(texts, probabilities):
-    inputs = make(texts=300)
-    known = inputs.transfer_probabilities[:90]
-    transfer_set = make_transfer(
-        [*(f"train {i}" for i in range(90)), *texts], ["train"] * 90 + ["unlabelled"] * len(texts),
-        np.log(np.concatenate([known, probabilities])),
-    )  # fmt: skip
-    return replace(inputs, transfer_set=transfer_set, transfer_probabilities=np.concatenate([known, probabilities]))
+def listed(texts, probabilities, number):
+    """Return the rows of `to_label` where there are other texts in the transfer set, of which the teacher is unsure."""
+    known = np.full((9, 3), 1 / 3)
+    probabilities = np.concatenate([known, probabilities])
+    sources = ["train"] * 9 + ["unlabelled"] * len(texts)
+    transfer_set = make_transfer([*(f"train {i}" for i in range(9)), *texts], sources, np.log(probabilities))
+    return to_label(transfer_set, probabilities, LABELS, False, number)
 
 
 def test_margin_of_classes_and_of_several_labels():
@@ -29,9 +28,7 @@ def test_margin_of_classes_and_of_several_labels():
 
 def test_the_shortlist_has_the_least_certain_texts():
     found = np.random.default_rng(0).random(100)
-    listed = shortlist(found, 3)
-    assert len(listed) == 3 * SHORTLIST
-    assert np.array_equal(found[listed], np.sort(found)[: 3 * SHORTLIST])
+    assert sorted(found[shortlist(found, 3)]) == sorted(found)[: 3 * SHORTLIST]
 
 
 def test_texts_that_say_the_same_are_chosen_once():
@@ -42,14 +39,14 @@ def test_texts_that_say_the_same_are_chosen_once():
 
 
 def test_as_many_are_chosen_as_there_are():
-    assert spread(["a", "b"], np.zeros(2), 5).tolist() == [0, 1]
+    assert spread(["a", "b"], np.array([0.2, 0.1]), 5).tolist() == [1, 0]
     assert len(set(spread(["same"] * 20, np.zeros(20), 5).tolist())) == 5
 
 
 def test_the_file_has_what_the_teacher_proposes_and_no_label():
     sure, unsure = [0.98, 0.01, 0.01], [0.2, 0.41, 0.39]
     texts = [f"sure {i}" for i in range(40)] + ["first doubt", "other question"]
-    rows = to_label(with_unlabelled(texts, np.array([sure] * 40 + [unsure] * 2)), 50)
+    rows = listed(texts, np.array([sure] * 40 + [unsure] * 2), 50)
     assert len(rows) == 42
     assert [row["text"] for row in rows[:2]] == texts[-2:]
     assert list(rows[0]) == list(COLUMNS)
@@ -60,8 +57,8 @@ def test_the_file_has_what_the_teacher_proposes_and_no_label():
 
 
 def test_there_is_none_without_unlabelled_texts_or_if_none_is_wanted():
-    assert to_label(make(texts=300), 50) == []
-    assert to_label(with_unlabelled(["a"], np.array([[0.4, 0.3, 0.3]])), 0) == []
+    assert listed([], np.empty((0, 3)), 50) == []
+    assert listed(["a"], np.array([[0.4, 0.3, 0.3]]), 0) == []
 
 
 def test_suspects_have_the_same_columns_and_one_row_per_text():

@@ -22,9 +22,9 @@ from potstill.report.params import ReportParams
 from potstill.report.privacy import SHOWN, vocabulary_privacy
 from potstill.report.reliability import reliability
 from potstill.report.scope import scope
-from potstill.report.suspects import LabelError, find_label_errors
+from potstill.report.suspects import find_label_errors
 from potstill.report.texts import differences, examples
-from potstill.report.to_label import margins, shortlist, spread
+from potstill.report.to_label import to_correct, to_label
 from potstill.runtime.guarantee import Guarantee
 from potstill.runtime.model import Classifier
 
@@ -127,7 +127,9 @@ def collect(inputs: Inputs, params: ReportParams) -> dict[str, Any]:
         "samples": samples(inputs, params.samples),
         "error_analysis": error_analysis(inputs, params.errors),
         "label_errors": label_errors(inputs, params.suspects),
-        "to_label": to_label(inputs, params.to_label),
+        "to_label": to_label(
+            inputs.transfer_set, inputs.transfer_probabilities, inputs.labels, inputs.multi_label, params.to_label
+        ),
         "cascade": _cascade(inputs),
         "scope": scope(inputs.student),
         "privacy": privacy(inputs, params.k_anonymity),
@@ -366,9 +368,9 @@ def label_errors(inputs: Inputs, number: int) -> dict[str, Any]:
     """Return probable label errors: of validation and test, and of the train texts, which the teacher was trained on.
 
     Returns:
-        `rows`, the most probable errors; `all_rows`, a row for every text with one, as a file of texts to label has it,
-        unless none are to be shown; `splits`, by split the number of texts and of probable errors; `noise`, the share of
-        probable errors in validation and test; `agrees`, the teacher's test accuracy.
+        `rows`, the most probable errors; `all_rows`, a row of `to_correct` for every text with one, unless none are to
+        be shown; `splits`, by split the number of texts and of probable errors; `noise`, the share of probable errors
+        in validation and test; `agrees`, the teacher's test accuracy.
     """
     rows: list[dict[str, Any]] = []
     all_rows: list[dict[str, Any]] = []
@@ -379,7 +381,7 @@ def label_errors(inputs: Inputs, number: int) -> dict[str, Any]:
         names = inputs.label_names(labels)
         for error in errors:
             rows.append({**asdict(error), "split": split, "text": texts[error.text], "label": names[error.text]})
-        all_rows += _to_correct(errors, labels, texts, split, inputs.labels)
+        all_rows += to_correct(errors, labels, texts, inputs.labels, split)
     rows.sort(key=lambda row: -row["margin"])
     all_rows.sort(key=lambda row: -row["margin"])
     held_out = [counts[split] for split in ("validation", "test") if split in counts]
@@ -389,67 +391,6 @@ def label_errors(inputs: Inputs, number: int) -> dict[str, Any]:
     agrees = inputs.scores["models"][inputs.teacher]["accuracy"] if known else None
     shown = {"rows": rows[:number], "all_rows": all_rows if number else []}
     return {**shown, "splits": counts, "noise": share, "agrees": agrees}
-
-
-def _to_correct(
-    errors: Sequence[LabelError], labels: np.ndarray, texts: Sequence[str], split: str, names: Sequence[str]
-) -> list[dict[str, Any]]:
-    """Return a row for every text with errors, with the label that it has and the one that is proposed."""
-    proposed = labels.copy()
-    worst: dict[int, LabelError] = {}
-    for error in sorted(errors, key=lambda error: -error.margin):
-        worst.setdefault(error.text, error)
-        if labels.ndim == 1:
-            proposed[error.text] = error.label
-        else:
-            proposed[error.text, error.label] ^= True
-    numbers = list(worst)
-    columns = zip(_written(labels[numbers], names), _written(proposed[numbers], names), worst.values(), strict=True)
-    return [
-        {
-            "text": texts[error.text],
-            "label": "",
-            "proposed": suggested,
-            "confidence": error.confidence,
-            "margin": error.margin,
-            "current": current,
-            "split": split,
-        }
-        for current, suggested, error in columns
-    ]
-
-
-def _written(chosen: np.ndarray, names: Sequence[str]) -> list[str]:
-    """Return labels as `prepare` reads them in a file of texts to label."""
-    return [name or JOINT for name in label_names(chosen, names)]
-
-
-def to_label(inputs: Inputs, number: int) -> list[dict[str, Any]]:
-    """Return the unlabelled texts that would teach most, each with the label that the teacher proposes."""
-    rows = np.flatnonzero(inputs.transfer_set.sources == "unlabelled")
-    if not (number and len(rows)):
-        return []
-    found = margins(inputs.transfer_probabilities[rows], inputs.multi_label)
-    rows = rows[shortlist(found, number)]
-    rows.sort()  # as `subset` returns them
-    texts = list(inputs.transfer_set.subset(rows).texts)
-    probabilities = inputs.transfer_probabilities[rows]
-    found = margins(probabilities, inputs.multi_label)
-    by_margin = np.argsort(found, kind="stable")
-    chosen = by_margin[spread([texts[i] for i in by_margin], found[by_margin], number)]
-    proposed = predict_labels(probabilities, 0.5 if inputs.multi_label else None)
-    names, sure = _written(proposed, inputs.labels), confidence(probabilities, proposed)
-    return [
-        {
-            "text": texts[i],
-            "label": "",
-            "proposed": names[i],
-            "confidence": float(sure[i]),
-            "current": "",
-            "split": "unlabelled",
-        }
-        for i in chosen.tolist()
-    ]
 
 
 def _labelled_splits(inputs: Inputs) -> dict[str, tuple[list[str], np.ndarray, np.ndarray]]:

@@ -12,7 +12,7 @@ class LabelError:
 
     Attributes:
         text: the number of the text.
-        label: the id of the suggested label; in a multi-label task, of the label that is missing or should not be there.
+        label: the id of the suggested label; in a multi-label task, of the one that is missing or should not be there.
         suggested: the suggested label; in a multi-label task, with or without which label.
         confidence: its probability.
         margin: by how much that exceeds the probability of the text's own label.
