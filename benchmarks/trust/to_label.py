@@ -103,7 +103,7 @@ def curve(
     known = np.concatenate([pairs, order[~np.isin(order, pairs)]])[: max(START, len(pairs))]
     found = []
     for _ in range(STEPS + 1):
-        model = LogisticRegression(C=160, max_iter=100).fit(features[known], labels[known])
+        model = LogisticRegression(C=160, max_iter=1000).fit(features[known], labels[known])
         found.append(float(model.score(test[2], test[1])))
         others = np.setdiff1d(np.arange(len(texts)), known)
         probabilities = model.predict_proba(features[others])
