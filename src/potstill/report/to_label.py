@@ -16,7 +16,9 @@ from potstill.report.suspects import LabelError
 COLUMNS = ("text", "label", "proposed", "confidence", "current", "split")
 """The columns of these files; `label` is empty, and the stage `prepare` reads the rows where it is filled in."""
 
-SHORTLIST = 20  # texts among which one is chosen
+# For each text to choose, as many are drawn at random, and the least certain of these are compared with each other. It
+# bounds time and memory; and without the draw, the least certain of very many texts are about one and the same doubt.
+DRAWN, SHORTLIST = 80, 20
 SEED = 0
 
 
@@ -38,6 +40,7 @@ def to_label(
     rows = np.flatnonzero(transfer_set.sources == "unlabelled")
     if not (number and len(rows)):
         return []
+    rows = np.random.default_rng(SEED).permutation(rows)[: DRAWN * number]
     rows = np.sort(rows[shortlist(margins(probabilities[rows], multi_label), number)])
     texts, found = list(transfer_set.subset(rows).texts), probabilities[rows]
     predicted = predict_labels(found, 0.5 if multi_label else None)
