@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from potstill.report.downloads import csv
 from tests.prepare_project import Project, rows, three_splits
 
 COLUMNS = ["text", "label", "proposed"]
@@ -68,6 +69,18 @@ def test_text_columns_and_ids_of_the_data_do_not_matter(project: Project) -> Non
     data, facts = project.prepare(**keys)
     assert labels(data.train)["c d"] == labels(data.train)["a 0 train"] == 1
     assert facts["given"]["train"] == facts["given"]["added"] == 1
+
+
+def test_a_text_that_the_report_wrote_for_a_spreadsheet_is_known_again(project: Project) -> None:
+    project.table("train.csv", [("=1+1", "good"), ("'tis", "good"), *rows(20)])
+    for split in ("validation", "test"):
+        project.table(f"{split}.csv", rows(4, word=split))
+    written = csv(pd.DataFrame({"text": ["=1+1", "'tis", "-new"], "label": ["bad"] * 3}))
+    (project.data / "suspects.csv").write_bytes(written)
+    data, facts = project.prepare()
+    assert b"'=1+1" in written
+    assert facts["given"] == {"train": 2, "validation": 0, "test": 0, "added": 1}
+    assert [labels(data.train)[text] for text in ("=1+1", "'tis", "-new")] == [0, 0, 0]
 
 
 def test_several_labels_or_none(project: Project) -> None:

@@ -22,6 +22,8 @@ SHARD = re.compile(r"(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})(?P<hash>
 
 # What the names of files begin with that hold labels given later.
 LABEL_FILES = ("to_label", "suspects")
+# The report puts an apostrophe before a text that a spreadsheet would take for a formula.
+ESCAPE = re.compile(r"^'(?=[=+\-@\t\r])")
 
 # A table of more than LARGE bytes in memory, and RATIO times the bytes of its file, is a decompression bomb. A row
 # takes about ROW bytes in addition to its characters.
@@ -112,7 +114,8 @@ def _filled_in(path: Path, params: PrepareParams) -> Table | None:
         problems.check()
         return None
     chosen = [[] if params.multi_label and labels[i] == JOINT else labels[i] for i in kept]
-    frame = pd.DataFrame({"text": [texts[i] for i in kept], "label": pd.Series(chosen, dtype=object)}, dtype=object)
+    known = [ESCAPE.sub("", texts[i] or "") for i in kept]
+    frame = pd.DataFrame({"text": known, "label": pd.Series(chosen, dtype=object)}, dtype=object)
     unit = row_unit(_format(path))
     return make_table(frame, str(path), params.multi_label, [numbers[i] for i in kept], unit, problems)
 
