@@ -178,6 +178,7 @@ benchmark-trust: setup ## measure how often promises on students are kept, on wh
 	python benchmarks/trust/drift.py
 	python benchmarks/trust/scope.py --data $(DATA)
 	python benchmarks/trust/update.py
+	python benchmarks/trust/to_label.py
 
 benchmark-teacher: setup ## compare fine-tuning speed with the stock Trainer, on the train file in DATA
 	python benchmarks/teacher.py --data $(DATA)

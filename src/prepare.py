@@ -32,7 +32,7 @@ def main() -> None:
     raw = read(params)
     if params.fold:
         raw = take_fold(raw, params.fold, params.folds, params.seed)
-    dataset, facts = assemble(raw, params)
+    dataset, facts = assemble(raw, params, given=from_files.read_labels(params))
     dataset.save(paths.PREPARED)
     if params.source == "hub" and params.hub.dataset:
         facts |= untracked.hash_untracked(params.hub.dataset, "prepare", params.path)
@@ -40,6 +40,9 @@ def main() -> None:
 
     rows, removed = facts["rows"], facts["removed"]
     print(f"{paths.PREPARED}: " + ", ".join(f"{rows[name]} {name}" for name in (*SPLITS, "unlabelled")))
+    if given := facts.get("given"):
+        changed = join_names([f"{given[split]} in {split}" for split in SPLITS])
+        print(f"label files: {given['added']} texts added to train; labels changed: {changed}")
     if dataset.is_labelled("train"):
         found = [f"{n} {name}" for name, n in facts["labels"]["train"].items()]
         print(visible(f"labels in train: {join_names(found)}"))

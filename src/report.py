@@ -26,6 +26,7 @@ from potstill.report.origin import data_source, hashes, provenance, stage_resour
 from potstill.report.page import render
 from potstill.report.params import ReportParams
 from potstill.report.pictures import draw, ladder
+from potstill.report.to_label import COLUMNS
 from potstill.runtime.model import FILE, Student
 from potstill.web.page import demo
 
@@ -69,6 +70,9 @@ def main() -> None:
     files.write_json(METRICS / "metrics.json", {"report": summary(facts)})
     for name, table in tables(facts).items():
         files.write_text(METRICS / f"{name}.csv", table.to_csv(index=False))
+    for name, rows in (("suspects", facts["label_errors"]["all_rows"]), ("to_label", facts["to_label"])):
+        with files.atomic_write(METRICS / f"{name}.csv") as part:
+            part.write_bytes(downloads.csv(pd.DataFrame(rows, columns=list(COLUMNS))))
     ladder(inputs, facts)(METRICS / "ladder.png")
     verdict = facts["verdict"]
     print(f"{verdict['decision'].capitalize()}: {verdict['headline']}.")

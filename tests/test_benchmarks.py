@@ -382,6 +382,16 @@ def test_drift_is_measured_in_what_the_board_left(call, checkout, origin):
     mean = [row for row in rows if row["what"] == "scope: mean false alarms of 5%"]
     assert [(row["task"], row["draws"]) for row in mean] == [("trec", 2), ("cola", 2)]
     assert [row for row in rows if row["what"] == "drift: false alarms"] == alarms
+    changes = """
+    trust.to_label.START, trust.to_label.STEP, trust.to_label.STEPS = 20, 5, 2
+    trust.to_label.CHECKPOINT = "benchmarks/.work/board-trec/models/teacher/minilm"
+    """
+    call("trust.to_label", "--tasks", "trec", "--draws", 2, changes=textwrap.dedent(changes))
+    rows = json.loads((checkout / "benchmarks/trust/results.json").read_text())
+    (row,) = [row for row in rows if row["what"] == "labels saved, to_label.csv"]
+    assert (row["labels"], row["draws"], len(row["accuracy"])) == (10, 2, 3)
+    assert row["accuracy"][0] == row["accuracy_at_random"][0]
+    assert row["saved_low"] <= row["saved"] <= row["saved_high"]
 
 
 def test_speed_times_students_peers_and_the_service(call, peers, origin, emotions):

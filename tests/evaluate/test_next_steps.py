@@ -133,6 +133,9 @@ def test_a_teacher_without_predictions_for_the_test_texts_is_completed():
 def test_there_is_always_a_step():
     nothing = {"ladder": LADDER[1:2], "cascade": None, "rows": EVIDENCE.rows | {"unlabelled": 10**6}}
     (step,) = next_steps(verdict(), replace(EVIDENCE, **nothing))
+    chosen = "those in `metrics/report/to_label.csv` teach most"
+    assert step.text == f"Label more texts to train on, of which there are 900; {chosen}"
+    (step,) = next_steps(verdict(), replace(EVIDENCE, **nothing), "demo")
     assert step.text == "Label more texts to train on, of which there are 900"
 
 

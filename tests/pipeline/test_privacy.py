@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from potstill.core import paths
+from potstill.data.dataset import Dataset
 from potstill.runtime.model import FILE, Student
 from tests.pipeline.stages import NETWORK, STAGES, run_stages
 from tests.project import ROOT, run
@@ -60,6 +61,22 @@ def test_marked_texts_of_files_are_in_no_file_that_git_would_add(tmp_path, monke
     assert [name for name, content in found.items() if marker.search(content)] == []
     run_stages(monkeypatch, NETWORK | {"epochs": 3}, changes, ("evaluate", "report"), **files)  # which measure speeds
     assert held(tmp_path) == found
+
+    # The files of texts to label, filled in, are read by the next run.
+    before = Dataset.load(paths.PREPARED)
+    for name in ("to_label", "suspects"):
+        table = pd.read_csv(f"metrics/report/{name}.csv")
+        assert table["label"].isna().all()
+        table.assign(label=table["proposed"]).to_csv(f"data/mine/{name}.csv", index=False)
+    rows = {split: table[table["split"] == split] for split in ("train", "validation", "test")}
+    run_stages(monkeypatch, {}, changes, ["prepare"], **files)
+    after = Dataset.load(paths.PREPARED)
+    assert (len(before.unlabelled), len(after.unlabelled)) == (60, 10)
+    assert len(after.train) == len(before.train) + 50
+    for split, corrected in rows.items():
+        labels = after.split(split).set_index("text")["label"].map(after.labels.__getitem__)
+        assert (labels[corrected["text"]] == corrected["proposed"].to_numpy()).all()
+    assert sum(map(len, rows.values()))
 
 
 def test_no_file_that_repro_leaves_to_git_quotes_a_text(origin):

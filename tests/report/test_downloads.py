@@ -38,6 +38,6 @@ def test_without_rows_there_is_no_file():
 
 
 def test_a_large_model_is_left_out():
-    facts = {"error_analysis": {"all_errors": []}, "label_errors": {"all_rows": []}}
+    facts = {"error_analysis": {"all_errors": []}, "label_errors": {"all_rows": []}, "to_label": []}
     assert downloads.collect(b"m" * 10, True, facts)["model"] == "data:application/octet-stream;base64,bW1tbW1tbW1tbQ=="
     assert downloads.collect(b"m" * (downloads.LIMIT + 1), True, facts)["model"] is None

@@ -172,13 +172,13 @@ def test_the_page_holds_the_model_and_the_tables():
     inputs = make()
     html, facts = page(inputs, pictures=False), collect(inputs, PARAMS)
     links = dict(re.findall(r'download="([^"]+)" href="data:[^,]+;base64,([^"]+)"', html))
-    assert set(links) == {"student.pot", "errors.csv", "suspect-labels.csv"}
+    assert set(links) == {"student.pot", "errors.csv", "suspects.csv"}
     assert html.count("base64,") == len(links)  # each is there once
     assert Student.from_bytes(b64decode(links["student.pot"])).labels
     errors = pd.read_csv(BytesIO(b64decode(links["errors.csv"])))
     assert len(errors) == facts["error_analysis"]["wrong"] == (~inputs.test.correct("student")).sum()
     assert list(errors["text"][:5]) == [row["text"] for row in facts["error_analysis"]["errors"]]
-    suspects = pd.read_csv(BytesIO(b64decode(links["suspect-labels.csv"])))
+    suspects = pd.read_csv(BytesIO(b64decode(links["suspects.csv"])))
     assert len(suspects) == len(facts["label_errors"]["all_rows"]) > len(facts["label_errors"]["rows"])
 
 

@@ -188,5 +188,8 @@ class _Commands:
     def labels(self) -> str:
         return self._again(test_label="label")
 
+    def to_label(self) -> str | None:
+        return None
+
     def table(self) -> str:
         return self._again()

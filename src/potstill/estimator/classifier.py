@@ -85,6 +85,9 @@ class PythonCommands:
     def labels(self) -> str:  # noqa: D102
         return "clf.evaluate(labelled_texts, labels)"
 
+    def to_label(self) -> str | None:  # noqa: D102
+        return None
+
     def table(self) -> str:  # noqa: D102
         return "clf.evaluate(texts_with_probabilities, labels)"
 

@@ -84,6 +84,9 @@ class Commands(Protocol):
     def labels(self) -> str:
         """Evaluate with labels of test texts that had none."""
 
+    def to_label(self) -> str | None:
+        """Return the file of unlabelled texts that would teach most, or None if there is none."""
+
     def table(self) -> str:
         """Run again after texts were added to the teacher's table of probabilities."""
 
@@ -134,6 +137,9 @@ class ProjectCommands:
     def labels(self) -> str:  # noqa: D102
         return "dvc exp run -S prepare.test_label=label"
 
+    def to_label(self) -> str | None:  # noqa: D102
+        return None if self.source == "demo" else str(paths.METRICS / "report" / "to_label.csv")
+
     def table(self) -> str:  # noqa: D102
         return "dvc repro"
 
@@ -182,7 +188,10 @@ def _label_test(commands: Commands) -> Step:
 
 def _more_labels(evidence: Evidence, commands: Commands) -> Step:
     train = evidence.rows["train"]
-    return Step(f"Label more texts to train on, of which there are {train:,}", commands.rows("train", 2 * train))
+    text = f"Label more texts to train on, of which there are {train:,}"
+    if evidence.rows["unlabelled"] and (path := commands.to_label()):
+        text += f"; those in {code(path)} teach most"
+    return Step(text, commands.rows("train", 2 * train))
 
 
 def _larger_rung(evidence: Evidence, commands: Commands) -> list[Step]:

@@ -8,14 +8,14 @@ import pandas as pd
 from potstill.core.errors import PotstillError, join_names
 from potstill.data.clean import comparison_keys
 from potstill.data.dataset import SPLITS, Dataset
-from potstill.prepare import no_labels
+from potstill.prepare import label_files, no_labels
 from potstill.prepare.params import PrepareParams
 from potstill.prepare.split import count_labels, split_off, subsample
-from potstill.readers.tables import RawData, encode
+from potstill.readers.tables import RawData, Table, encode
 
 
 def assemble(
-    raw: RawData, params: PrepareParams, made: Sequence[str] = ("test", "validation")
+    raw: RawData, params: PrepareParams, made: Sequence[str] = ("test", "validation"), given: Table | None = None
 ) -> tuple[Dataset, dict[str, Any]]:
     """Clean a source's tables.
 
@@ -26,10 +26,11 @@ def assemble(
         raw: the tables of the source.
         params: labels, their descriptions, shares, `max_labelled`, `max_validation` and seed are used.
         made: the splits to draw from train if the source does not have them.
+        given: labels that were given later, see `label_files`; None if there are none.
 
     Returns:
         The data, and counts: `rows` per split, `labels` per split and class, `removed` rows, `two_labels` and
-        `duplicates` in train, and so on.
+        `duplicates` in train, `given` labels, and so on.
 
     Raises:
         PotstillError: a label is unknown, or described and unknown; a class has fewer than two examples, a split cannot
@@ -64,6 +65,8 @@ def assemble(
             splits[split], left_out[split] = subsample(splits[split], number, len(labels), params.seed, reason)
     facts["moved_to_unlabelled"] = len(left_out["train"])
     facts["left_out_of_validation"] = len(left_out["validation"])
+    if given is not None:
+        facts["given"] = label_files.apply(splits, label_files.encode(given, labels, params.multi_label))
     texts = [*(table.rows["text"] for table in raw.unlabelled), left_out["train"]["text"]]
     unlabelled, removed_unlabelled = _clean_unlabelled(texts, splits)
 

@@ -8,16 +8,22 @@ from typing import Any
 import pandas as pd
 
 from potstill.core.errors import PotstillError
+from potstill.core.labels import JOINT
 from potstill.data.dataset import SPLITS
 from potstill.prepare.params import PrepareParams
 from potstill.readers import formats, propose
 from potstill.readers.problems import Problems
 from potstill.readers.read import read as read_table
-from potstill.readers.request import Location, row_unit
+from potstill.readers.request import Advise, Location, row_unit
 from potstill.readers.tables import RawData, Table, concatenate, find_split, make_table
 
 # How the files of a sharded split are named; some data sets add a hash.
 SHARD = re.compile(r"(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})(?P<hash>-[0-9a-f]+)?")
+
+# What the names of files begin with that hold labels given later.
+LABEL_FILES = ("to_label", "suspects")
+# The report puts an apostrophe before a text that a spreadsheet would take for a formula.
+ESCAPE = re.compile(r"^'(?=[=+\-@\t\r])")
 
 # A table of more than LARGE bytes in memory, and RATIO times the bytes of its file, is a decompression bomb. A row
 # takes about ROW bytes in addition to its characters.
@@ -71,6 +77,47 @@ def read_unlabelled(path: Path, params: PrepareParams) -> Table:
     """
     _check_file(path, "Name another file.")
     return _unlabelled(path, params)
+
+
+def read_labels(params: PrepareParams) -> Table | None:
+    """Read the rows with a label of the label files that `prepare.path` holds; None if there are none.
+
+    These are the files whose names begin with `to_label` or `suspects`, in the order of their names, with the columns
+    of a report's files whatever those of the data are. A multi-label text without a label has `|` as its label.
+
+    Raises:
+        PotstillError: as `read`.
+    """
+    folder = Path(params.path)
+    if not folder.is_dir():
+        return None
+    found = [names for stem, names in _tables(folder).items() if stem.casefold().startswith(LABEL_FILES)]
+    tables = [_filled_in(_inside(folder, name, "prepare.path"), params) for names in found for name in names]
+    filled_in = [table for table in tables if table is not None]
+    if filled_in and params.label is None:
+        raise PotstillError(
+            f"{filled_in[0].name}: it has labels, but `prepare.label` is null, so train has none. Remove it, or set "
+            "`prepare.label` and add its rows to a train file."
+        )
+    return concatenate(filled_in) if filled_in else None
+
+
+def _filled_in(path: Path, params: PrepareParams) -> Table | None:
+    """Return the rows of a label file that have a label; None if there are none."""
+    if _format(path) == "txt":
+        raise PotstillError(f"{path}: must be a table with the columns text and label. Save it as CSV, or rename it.")
+    columns_of = params.model_copy(update={"text": ["text"]})
+    problems = Problems()
+    numbers, (texts, labels) = _load(path, columns_of, problems, "label", lambda _: "Add it, or rename the file")
+    kept = [i for i, label in enumerate(labels) if label is not None and label == label and str(label).strip()]
+    if not kept:
+        problems.check()
+        return None
+    chosen = [[] if params.multi_label and labels[i] == JOINT else labels[i] for i in kept]
+    known = [ESCAPE.sub("", texts[i] or "") for i in kept]
+    frame = pd.DataFrame({"text": known, "label": pd.Series(chosen, dtype=object)}, dtype=object)
+    unit = row_unit(_format(path))
+    return make_table(frame, str(path), params.multi_label, [numbers[i] for i in kept], unit, problems)
 
 
 def _tables(folder: Path, folders: bool = False) -> dict[str, list[str]]:
@@ -167,7 +214,11 @@ def _format(path: Path) -> formats.Format:
 
 
 def _load(
-    path: Path, params: PrepareParams, problems: Problems, label: str | None = None
+    path: Path,
+    params: PrepareParams,
+    problems: Problems,
+    label: str | None = None,
+    advise: Advise | None = None,
 ) -> tuple[list[int], list[list[Any]]]:
     """Return the numbers of a table's rows, their texts and the column of labels, if it is named; or the lines of .txt.
 
@@ -181,7 +232,7 @@ def _load(
     keys = dict.fromkeys(params.text, "prepare.text") | (
         {} if label is None else {label: "prepare.label" if params.label else "prepare.test_label"}
     )
-    advise = propose.advise(str(path), kind, keys, propose.parameter)
+    advise = advise or propose.advise(str(path), kind, keys, propose.parameter)
     with problems.collecting():
         for batch in read_table(str(path), kind, wanted, problems, len(params.text), advise=advise):
             texts = batch.texts if kind != "parquet" else batch.texts.to_pylist()

@@ -1,10 +1,11 @@
-"""Files that the page holds: the model, and tables of errors and of probable label errors."""
+"""Files that the page holds: the model, and tables of errors, of probable label errors and of texts to label."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
+from potstill.report.to_label import COLUMNS
 from potstill.web.page import data_url
 
 LIMIT = 1_500_000  # bytes of a file; as the address of a link it is a third longer, and browsers take up to 2 MB
@@ -14,7 +15,6 @@ LIMIT = 1_500_000  # bytes of a file; as the address of a link it is a third lon
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 ERRORS = ("text", "actual", "predicted", "confidence", "teacher")
-SUSPECTS = ("split", "text", "label", "suggested", "confidence")
 
 
 def collect(content: bytes, runs: bool, facts: Mapping[str, Any]) -> dict[str, Any]:
@@ -26,14 +26,15 @@ def collect(content: bytes, runs: bool, facts: Mapping[str, Any]) -> dict[str, A
         facts: the result of `facts.collect`.
 
     Returns:
-        `model`, the address of a link that holds the model file, or None if it is too large; `runs`; and `errors` and
-        `suspects`, see `table`.
+        `model`, the address of a link that holds the model file, or None if it is too large; `runs`; and `errors`,
+        `suspects` and `to_label`, see `table`.
     """
     return {
         "model": data_url(content) if len(content) <= LIMIT else None,
         "runs": runs,
         "errors": table(facts["error_analysis"]["all_errors"], ERRORS),
-        "suspects": table(facts["label_errors"]["all_rows"], SUSPECTS),
+        "suspects": table(facts["label_errors"]["all_rows"], COLUMNS),
+        "to_label": table(facts["to_label"], COLUMNS),
     }
 
 
@@ -49,13 +50,14 @@ def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], limit: int 
         `href`, the address; `rows`, how many the file has; `total`, how many there are. None without rows.
     """
     frame = pd.DataFrame(list(rows), columns=list(columns))
-    content = _csv(frame)
+    content = csv(frame)
     while len(content) > limit and len(frame):
         frame = frame.head(int(len(frame) * 0.9 * limit / len(content)))
-        content = _csv(frame)
+        content = csv(frame)
     return {"href": data_url(content, "text/csv"), "rows": len(frame), "total": len(rows)} if len(frame) else None
 
 
-def _csv(frame: pd.DataFrame) -> bytes:
+def csv(frame: pd.DataFrame) -> bytes:
+    """Return a table as CSV that spreadsheets read as UTF-8."""
     frame = frame.map(lambda cell: f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA) else cell)
     return frame.to_csv(index=False, float_format="%.4f").encode("utf-8-sig", "backslashreplace")

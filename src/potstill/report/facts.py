@@ -24,6 +24,7 @@ from potstill.report.reliability import reliability
 from potstill.report.scope import scope
 from potstill.report.suspects import find_label_errors
 from potstill.report.texts import differences, examples
+from potstill.report.to_label import to_correct, to_label
 from potstill.runtime.guarantee import Guarantee
 from potstill.runtime.model import Classifier
 
@@ -126,6 +127,9 @@ def collect(inputs: Inputs, params: ReportParams) -> dict[str, Any]:
         "samples": samples(inputs, params.samples),
         "error_analysis": error_analysis(inputs, params.errors),
         "label_errors": label_errors(inputs, params.suspects),
+        "to_label": to_label(
+            inputs.transfer_set, inputs.transfer_probabilities, inputs.labels, inputs.multi_label, params.to_label
+        ),
         "cascade": _cascade(inputs),
         "scope": scope(inputs.student),
         "privacy": privacy(inputs, params.k_anonymity),
@@ -364,11 +368,12 @@ def label_errors(inputs: Inputs, number: int) -> dict[str, Any]:
     """Return probable label errors: of validation and test, and of the train texts, which the teacher was trained on.
 
     Returns:
-        `rows`, the most probable errors; `all_rows`, all of them, unless none are to be shown; `splits`, by split the
-        number of texts and of probable errors; `noise`, the share of probable errors in validation and test; `agrees`,
-        the teacher's test accuracy.
+        `rows`, the most probable errors; `all_rows`, a row of `to_correct` for every text with one, unless none are to
+        be shown; `splits`, by split the number of texts and of probable errors; `noise`, the share of probable errors
+        in validation and test; `agrees`, the teacher's test accuracy.
     """
     rows: list[dict[str, Any]] = []
+    all_rows: list[dict[str, Any]] = []
     counts = {}
     for split, (texts, labels, probabilities) in _labelled_splits(inputs).items():
         errors = find_label_errors(labels, probabilities, inputs.labels)
@@ -376,13 +381,15 @@ def label_errors(inputs: Inputs, number: int) -> dict[str, Any]:
         names = inputs.label_names(labels)
         for error in errors:
             rows.append({**asdict(error), "split": split, "text": texts[error.text], "label": names[error.text]})
+        all_rows += to_correct(errors, labels, texts, inputs.labels, split)
     rows.sort(key=lambda row: -row["margin"])
+    all_rows.sort(key=lambda row: -row["margin"])
     held_out = [counts[split] for split in ("validation", "test") if split in counts]
     total = sum(part["texts"] for part in held_out)
     share = sum(part["errors"] for part in held_out) / total if total else None
     known = inputs.teacher and not inputs.by_teacher
     agrees = inputs.scores["models"][inputs.teacher]["accuracy"] if known else None
-    shown = {"rows": rows[:number], "all_rows": rows if number else []}
+    shown = {"rows": rows[:number], "all_rows": all_rows if number else []}
     return {**shown, "splits": counts, "noise": share, "agrees": agrees}
 
 

@@ -17,4 +17,5 @@ class ReportParams(Section):
     samples: int = Field(3, ge=0)
     errors: int = Field(10, ge=0)
     suspects: int = Field(20, ge=0)
+    to_label: int = Field(50, ge=0)
     k_anonymity: int = Field(5, ge=1)

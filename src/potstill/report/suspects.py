@@ -12,12 +12,14 @@ class LabelError:
 
     Attributes:
         text: the number of the text.
+        label: the id of the suggested label; in a multi-label task, of the one that is missing or should not be there.
         suggested: the suggested label; in a multi-label task, with or without which label.
         confidence: its probability.
         margin: by how much that exceeds the probability of the text's own label.
     """
 
     text: int
+    label: int
     suggested: str
     confidence: float
     margin: float
@@ -42,10 +44,11 @@ def find_label_errors(labels: np.ndarray, probabilities: np.ndarray, names: Sequ
     if labels.ndim == 1:
         return _find(labels, probabilities, names)
     errors = []
-    for name, column, positive in zip(names, labels.T, probabilities.T, strict=True):
+    for label, (name, column, positive) in enumerate(zip(names, labels.T, probabilities.T, strict=True)):
         outcomes = f"without {name}", f"with {name}"
         for error in _find(column.astype(np.int64), np.stack([1 - positive, positive], axis=1), outcomes):
-            errors.append(replace(error, margin=error.confidence - (1 - error.confidence)))
+            margin = error.confidence - (1 - error.confidence)
+            errors.append(replace(error, label=label, margin=margin))
     return errors
 
 
@@ -64,7 +67,11 @@ def _find(labels: np.ndarray, probabilities: np.ndarray, names: Sequence[str]) -
     own, other = probabilities[errors, labels[errors]], probabilities[errors, suggested[errors]]
     return [
         LabelError(
-            int(finite[errors[i]]), names[suggested[errors[i]]], float(other[i]), float(other[i]) - float(own[i])
+            int(finite[errors[i]]),
+            int(suggested[errors[i]]),
+            names[suggested[errors[i]]],
+            float(other[i]),
+            float(other[i]) - float(own[i]),
         )
         for i in np.argsort(own - other, kind="stable")
     ]
