@@ -44,7 +44,8 @@ def main() -> None:
     facts = collect(inputs, params)
     reference = evaluate.reference or inputs.teacher or max(facts["models"], key=lambda row: row["accuracy"])["name"]
     curves = tracking.all_curves(inputs.name, inputs.test.probabilities)
-    classes = ", ".join(map(cut, data.labels[:TITLE_CLASSES])) + (" …" if len(data.labels) > TITLE_CLASSES else "")
+    comma = "; " if any("," in label for label in data.labels) else ", "
+    classes = comma.join(map(cut, data.labels[:TITLE_CLASSES])) + (" …" if len(data.labels) > TITLE_CLASSES else "")
     prepare = section("prepare").load()
     content = facts | {
         "date": f"{datetime.now(UTC):%-d %B %Y}",

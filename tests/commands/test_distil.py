@@ -66,7 +66,7 @@ def test_what_is_wrong_is_said_before_the_training_in_the_words_of_the_command(f
     assert refused(*given, "-o", "tickets.csv/a.pot").startswith("tickets.csv/a.pot: ")
     wrong = refused("distil", "tickets.csv", "--text", "subjec", "--label", "queue", "-o", "a.pot")
     assert "no column 'subjec'" in wrong
-    assert "`--text`" in wrong
+    assert wrong.endswith("Set --text body.")
     assert "prepare" not in wrong
     assert refused("distil", "none.csv", "-o", "a.pot") == "none.csv: no such file. Set `FILE` to your folder or file."
     missing = refused(*given, "--unlabelled", "none.csv", "-o", "a.pot")
@@ -124,3 +124,6 @@ def test_a_next_step_repeats_the_command_with_what_changes(folder):
 def test_errors_name_the_users_words(folder):
     with pytest.raises(PotstillError, match=r"^`--text`: one, `FILE` \(mine\)$"), distil.renamed(distil.OPTIONS):
         raise PotstillError("`prepare.text`: one, prepare.path (mine)")
+    advice = r"^Set --text subject,body, --label queue\.$"  # what can be typed
+    with pytest.raises(PotstillError, match=advice), distil.renamed(distil.OPTIONS):
+        raise PotstillError("Set prepare.text=[subject,body], prepare.label=queue.")

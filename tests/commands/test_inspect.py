@@ -76,6 +76,11 @@ def test_people_can_read_it(model, capsys):
     assert "most informative words" in out
 
 
+def test_a_name_with_a_comma_is_quoted(tmp_path, capsys):
+    dataclasses.replace(student("mlp"), labels=["Bills, payments", "Tech", "Other"]).save(tmp_path / "a.pot")
+    assert "classes     'Bills, payments', Tech, Other\n" in call(capsys, "inspect", tmp_path / "a.pot")
+
+
 def test_the_guarantee_is_said(tmp_path, capsys):
     test = {"rows": 2000, "answered": 0.863, "kept": 0.9871}
     promising(student("mlp"), ["a"], kind="agreement", test=test).save(tmp_path / "a.pot")

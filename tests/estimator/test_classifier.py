@@ -17,6 +17,7 @@ import torch
 from datasets import Dataset as HubDataset
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
+from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
@@ -26,6 +27,7 @@ from potstill import DistilledClassifier, Student, Teacher
 from potstill.core.errors import PotstillError
 from potstill.core.params import section
 from potstill.estimator import steps
+from potstill.estimator.inputs import Classes
 from potstill.evaluate.metrics.scores import interval
 from tests.estimator.conftest import ask, classifier
 from tests.project import ENVIRONMENT
@@ -309,9 +311,11 @@ def test_nothing_is_written_to_the_current_folder(texts, labels, tmp_path, monke
         ({"params": {"studnet": {}}}, r"params: unknown section `studnet`: did you mean `student`\?"),
         ({"params": {"student": 3}}, r"params: must be a dictionary of sections"),
         ({"rung": "huge"}, "`huge` in rung is not a key of student.ladder"),
+        ({"guarantee": {"agreemnt": 0.9}}, "unknown key `guarantee.agreemnt`: did you mean `agreement`"),
         ({"validation_share": 0.6}, "`validation_share` is 0.6: must be below 0.5"),
         ({"class_weight": "equal"}, "class_weight` is 'equal': must be 'balanced' or null"),
-        ({"teacher": 3}, r"teacher: of type int\. Give a name, a folder, a Teacher or a function"),
+        ({"teacher": 3}, r"teacher: of type int\. Give a name, a folder, a Teacher, or a function"),
+        ({"teacher": LogisticRegression()}, r"LogisticRegression\. Give a .* Teacher, or its method predict_proba"),
         ({"teacher": lambda texts: np.ones((len(texts), 2))}, r"shape \(20, 2\) for 20 texts and 3 classes"),
         ({"teacher": lambda texts: np.full((len(texts), 3), 2)}, "a number that is not a probability"),
         ({"params": {"teacher": {"epochs": 1}}}, "the section `teacher` is set, and the teacher is not a name"),
@@ -337,6 +341,24 @@ def test_what_is_wrong_with_the_data_is_named(texts, labels):
     assert "fit: 1 of 201 texts are blank and are left out" in {str(warning.message) for warning in told}
     with pytest.raises(PotstillError, match=r"y: the label 'rage' is not among the classes"):
         classifier().fit(texts, labels, validation=(["so angry"], ["rage"]))
+    with pytest.raises(PotstillError, match=r"^unlabelled: a string \('more\.txt'\)\. Give a list of texts\.$"):
+        classifier().fit(texts, labels, unlabelled="more.txt")
+    with pytest.raises(PotstillError, match=r"^probabilities: of shape \(200,\)\. Give one row per text"):
+        classifier().fit_soft(texts, np.full(200, 0.5))
+
+
+@pytest.mark.parametrize("missing", [None, float("nan"), pd.NA])
+def test_a_label_that_is_missing_or_of_another_type_is_named(missing):
+    with pytest.raises(PotstillError, match=r"^y: label 1 is missing\. Leave its text out, or give it in `unlabelled`"):
+        Classes.of(pd.Series(["a", missing, "b"], dtype=object))
+    with pytest.raises(PotstillError, match=r"^y: some labels are strings, others are numbers\. Make all of them str"):
+        Classes.of(["a", 1, "b"])
+
+
+def test_columns_of_booleans_and_of_numbers_are_an_indicator_matrix():
+    classes = Classes.of(frame := pd.DataFrame({"joy": [True, False], "love": [0, 1]}))
+    assert (classes.names, classes.multi_label) == (["joy", "love"], True)
+    assert classes.encode(frame).tolist() == [[True, False], [False, True]]
 
 
 def test_progress_is_a_line_a_step(texts, labels, capsys):

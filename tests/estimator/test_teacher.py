@@ -84,3 +84,12 @@ def test_a_teacher_is_named_after_its_checkpoint(checkpoint, name):
         assert params.presets[name].checkpoint == checkpoint
     with pytest.raises(PotstillError, match=r"params: unknown key `teacher.epoch`: did you mean `epochs`"):
         teacher_settings(checkpoint, None, {"epoch": 3}, {})
+
+
+def test_a_misspelt_preset_is_refused_and_a_folder_of_such_a_name_is_not(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(PotstillError, match=r"^teacher: no preset 'minilmm'\. Did you mean 'minilm'\?$"):
+        teacher_settings("minilmm", None, None, {})
+    (tmp_path / "minilmm").mkdir()
+    assert teacher_settings("minilmm", None, None, {})[0] == "minilmm"
+    assert teacher_settings("distilroberta-base", None, None, {})[0] == "distilroberta-base"  # on the hub

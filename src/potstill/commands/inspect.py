@@ -71,7 +71,8 @@ def lines(path: Path, student: Classifier, description: dict[str, Any]) -> Itera
         bits = "32-bit floats" if table == FLOAT else f"{table} bits"
     yield f"{path}: " + "{architecture}, {parameters:,} parameters, {bytes:,} bytes".format_map(description)
     if student.thresholds is None:
-        yield f"classes     {join_names(student.labels)}"
+        names = [repr(name) if "," in name else name for name in student.labels]
+        yield f"classes     {join_names(names)}"
     else:
         named = [f"{name} ({threshold:.3f})" for name, threshold in description["thresholds"].items()]
         yield f"labels      {join_names(named)}; multi-label, with these decision thresholds"

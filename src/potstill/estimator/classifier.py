@@ -219,8 +219,11 @@ class DistilledClassifier(ClassifierMixin, BaseEstimator):
             Itself.
 
         Raises:
-            PotstillError: a parameter or the data are wrong, or a row is no probability distribution.
+            PotstillError: a parameter, the data or the shape are wrong, or a row is no probability distribution.
         """
+        if len(np.shape(probabilities)) != 2:
+            shape = np.shape(probabilities)
+            raise PotstillError(f"probabilities: of shape {shape}. Give one row per text, one column per class.")
         names = [str(name) for name in getattr(probabilities, "columns", range(np.shape(probabilities)[1]))]
         texts = as_texts(X)
         soft = steps().as_probabilities(probabilities, len(texts), names)
@@ -334,9 +337,9 @@ class DistilledClassifier(ClassifierMixin, BaseEstimator):
             elif callable(self.teacher):
                 labeller = run.wrap(cache, prepared, self.teacher)
             else:
-                raise PotstillError(
-                    f"teacher: of type {type(self.teacher).__name__}. Give a name, a folder, a Teacher or a function."
-                )
+                kind = type(self.teacher).__name__
+                advice = "its method predict_proba" if hasattr(self.teacher, "predict_proba") else "a function"
+                raise PotstillError(f"teacher: of type {kind}. Give a name, a folder, a Teacher, or {advice}.")
             said.append(labeller.name)
         return labeller
 

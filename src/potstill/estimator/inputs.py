@@ -39,9 +39,10 @@ class Classes:
 
         Raises:
             ValueError: `y` is of a kind that scikit-learn does not accept, such as lists of names.
-            PotstillError: two classes have the same name.
+            PotstillError: a label is missing, labels are of several types, or two classes have the same name.
         """
         labels = _plain(y)
+        _check_labels(labels)
         check_classification_targets(labels)
         multi_label = type_of_target(labels) == "multilabel-indicator"
         if not multi_label and any(isinstance(label, list | tuple | set) for label in labels):
@@ -107,12 +108,17 @@ def raw_data(
         X, y: the texts and their labels, or None without labels.
         unlabelled: texts without labels, or None.
         validation, test: pairs of texts and labels, or None.
+
+    Raises:
+        PotstillError: `unlabelled` is a string.
     """
     splits = {"train": _texts(X, "fit") if y is None else classes.table(X, y, "fit")}
     for name, pair in (("validation", validation), ("test", test)):
         if pair is not None:
             texts, labels = pair
             splits[name] = classes.table(texts, labels, name)
+    if isinstance(unlabelled, str):  # the name of a file, rather than a text
+        raise PotstillError(f"unlabelled: a string ({unlabelled[:40]!r}). Give a list of texts.")
     more = [] if unlabelled is None else as_texts(unlabelled)
     tables = [_texts(more, "unlabelled")] if any(text.strip() for text in more) else []
     return RawData(splits, tables, classes.names)
@@ -130,9 +136,23 @@ def _plain(y: Any) -> Any:
     """Return labels as a list, an array or a sparse matrix."""
     if hasattr(y, "columns") and hasattr(y, "to_numpy"):
         y = y.to_numpy()
+        if y.dtype == object and pd.DataFrame(y).isin([0, 1]).all(axis=None):  # of booleans and of integers
+            y = y.astype(int)
     if hasattr(y, "toarray") or getattr(y, "ndim", 1) == 2:
         return y.ravel() if y.shape[1] == 1 else y
     return as_list(y)
+
+
+def _check_labels(labels: Any) -> None:
+    """Raise what scikit-learn and NumPy do not say of labels that are missing, or of several types."""
+    if getattr(labels, "ndim", 1) != 1:
+        return
+    missing = np.flatnonzero(pd.isna(pd.Series(list(labels), dtype=object)))
+    if missing.size:
+        raise PotstillError(f"y: label {missing[0]} is missing. Leave its text out, or give it in `unlabelled`.")
+    kinds = {"string" if isinstance(label, str) else "number" for label in labels}
+    if len(kinds) > 1:
+        raise PotstillError("y: some labels are strings, others are numbers. Make all of them strings.")
 
 
 def _columns(y: Any, labels: Any) -> np.ndarray:

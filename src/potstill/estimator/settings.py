@@ -1,5 +1,7 @@
 """The parameters of a classifier that is trained in Python: those of `params.yaml`, with the same defaults."""
 
+import difflib
+import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -19,6 +21,7 @@ from potstill.prepare.params import PrepareParams
 from potstill.student.params import StudentParams
 from potstill.teacher.params import PRESETS, RESERVED, TeacherParams
 
+MISSPELT = 0.85  # similarity to a preset; the hub's distilroberta-base has 0.84 to distilroberta
 SEEDED = ("prepare", "baseline", "teacher", "pool", "student")
 
 
@@ -73,7 +76,9 @@ def renamed(names: Mapping[str, str]) -> Iterator[None]:
     except PotstillError as error:
         message = str(error)
         for name, own in names.items():
-            message = re.sub(rf"`?\b{re.escape(name)}\b`?", f"`{own}`", message)
+            if own.startswith("--"):  # an option is set as `--text subject,body`, not as text=[subject,body]
+                message = re.sub(rf"\b{re.escape(name)}=(?:\[(.*?)\])?", rf"{own} \1", message)
+            message = re.sub(rf"`?\b{re.escape(name)}\b((?:\.\w+)*)`?", rf"`{own}\1`", message)
         raise PotstillError(message) from None
 
 
@@ -102,12 +107,15 @@ def teacher_settings(
         changes: the same, for keys that `given` does not set.
 
     Raises:
-        PotstillError: as `Settings.of`, or the preset is an LLM.
+        PotstillError: as `Settings.of`, or a preset is misspelt, or is an LLM.
     """
     section = dict(given or {})
     presets = {key: preset.model_dump() for key, preset in PRESETS.items()} | dict(section.pop("presets", {}))
     name, preset = checkpoint, presets.get(checkpoint, {"checkpoint": checkpoint})
     if checkpoint not in presets:
+        near = difflib.get_close_matches(checkpoint, presets, n=1, cutoff=MISSPELT)
+        if near and not os.path.exists(checkpoint):
+            raise PotstillError(f"teacher: no preset {checkpoint!r}. Did you mean {near[0]!r}?")
         name = teacher_name(checkpoint.rstrip("/").rsplit("/", 1)[-1])
     if preset.get("llm"):
         raise PotstillError(f"teacher: {name} is an LLM, which only the pipeline asks. Give a function instead.")
