@@ -114,3 +114,11 @@ def test_errors_name_the_file_and_the_row(project: Project) -> None:
     project.fails("mine/to_label.csv: no column 'label' (found: 'text', 'proposed'). Add it, or rename the file.")
     (project.data / "to_label.csv").rename(project.data / "to_label.txt")
     project.fails("mine/to_label.txt: must be a table with the columns text and label")
+
+
+def test_labels_are_refused_where_train_has_none(project: Project) -> None:
+    three_splits(project)
+    fill_in(project, "to_label.csv", ("new", "good"))
+    project.fails(
+        "mine/to_label.csv: it has labels, but `prepare.label` is null", label=None, label_names=["bad", "good"]
+    )
