@@ -43,8 +43,8 @@ def encode(tokenizer: PreTrainedTokenizerBase, texts: list[str], max_length: int
     limit = min(max_length, tokenizer.model_max_length)
     room = limit - tokenizer.num_special_tokens_to_add()
     if max_windows == 1 or room < 1:
-        rows, truncated = pretrained.encode(tokenizer, texts, max_length)
-        return Windows(rows, np.ones(len(texts), np.int64), truncated)
+        firsts, truncated = pretrained.encode(tokenizer, texts, max_length)
+        return Windows(firsts, np.ones(len(texts), np.int64), truncated)
     rows: list[Row] = []
     counts: list[int] = []
     truncated = 0

@@ -41,8 +41,9 @@ def cut(
     Raises:
         PotstillError: the teacher's tokenizer is of another kind.
     """
-    full = _whole(tokenizer, max_length)
-    spec, ids = full.spec, _ids(full.spec)
+    spec = _spec(tokenizer)
+    ids = _ids(spec)
+    full = _whole(tokenizer, spec, max_length)
     counts = np.bincount(full.encode(texts).ids, minlength=max(ids.values()) + 1)
     special = _special(spec, ids, full)
     blocks = {ord(character) >> _BLOCK for text in texts for character in set(text)}
@@ -67,11 +68,11 @@ def fit_length(tokenizer: PreTrainedTokenizerBase, texts: Iterable[str], limit: 
     Raises:
         PotstillError: the teacher's tokenizer is of another kind.
     """
-    return vocabulary.fit_length(_whole(tokenizer, limit).encode(texts).lengths)
+    return vocabulary.fit_length(_whole(tokenizer, _spec(tokenizer), limit).encode(texts).lengths)
 
 
-def _whole(tokenizer: PreTrainedTokenizerBase, max_length: int) -> Tokenizer:
-    return Tokenizer(_spec(tokenizer), int(tokenizer.cls_token_id), int(tokenizer.sep_token_id), max_length)
+def _whole(tokenizer: PreTrainedTokenizerBase, spec: dict[str, Any], max_length: int) -> Tokenizer:
+    return Tokenizer(spec, int(tokenizer.cls_token_id), int(tokenizer.sep_token_id), max_length)
 
 
 def _unsupported(problem: str) -> PotstillError:
