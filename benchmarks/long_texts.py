@@ -63,8 +63,8 @@ def middle(folder: Path) -> Dataset:
             topic = TOPICS[number % len(TOPICS)]
             said = rng.choice(titles.get_group(topic), TITLES, replace=False)
             length, parts = rng.lognormal(np.log(WORDS), SPREAD), []
-            while len(" ".join(parts).split()) < length:
-                parts.append(rng.choice(others))
+            while sum(map(len, map(str.split, parts))) < length:
+                parts.append(others[rng.integers(len(others))])
             place = rng.integers(len(parts) + 1)
             rows.append((" . ".join([*parts[:place], *said, *parts[place:]]), topic))
         return pd.DataFrame(rows, columns=["text", "label"])
