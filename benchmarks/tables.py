@@ -363,7 +363,7 @@ def long_texts(rows: Rows, folder: Path) -> None:
     }  # fmt: skip
     lines = []
     for row in rows:
-        reads = f"{row['max_windows']} windows" if row["model"] == "teacher" else f"{row['max_length']} words"
+        reads = f"{row['max_length']} words" if row["model"] == "student" else f"windows: {row['max_windows']}"
         said = ""
         if found := row.get("versus_truncated"):
             ends = (f"{100 * found[f'difference_{end}']:+.1f}" for end in ("low", "high"))

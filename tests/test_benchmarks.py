@@ -318,11 +318,12 @@ def test_windows_are_compared_with_truncation(call, origin, tmp_path):
             table = pd.DataFrame({"text": ["some words of it", "others"] * 12, "label": ["excel", "bash"] * 12})
             table.to_csv(tmp_path / name / f"{split}.csv", index=False)
     changes = f"""
-    long_texts.SIZES = dict(train=16, validation=8, test=16, unlabelled=8)
+    few = dict(train=16, validation=8, test=16)
+    long_texts.SIZES = {{model: {{"newsgroups": few, "middle": few}} for model in ("teacher", "student")}}
     long_texts.TOPICS = ("excel", "bash")
     long_texts.CHECKPOINT = {str(origin.parent / "checkpoint")!r}
     long_texts.PARAMS = long_texts.PARAMS.model_copy(update={{"epochs": 1}})
-    long_texts.throughput = lambda *_: {{}}
+    long_texts.throughput = lambda *_: {{"texts_per_second": 1.0}}
     """
     folder = call("long_texts", "--wheel", wheel, "--data", tmp_path, changes=textwrap.dedent(changes))
     rows = json.loads((folder / "results.json").read_text())
@@ -330,7 +331,7 @@ def test_windows_are_compared_with_truncation(call, origin, tmp_path):
         (task, model) for task in ("newsgroups", "middle") for model in ("teacher", "teacher", "student", "student")
     ]
     assert all(0 < row["long"] <= 1 for row in rows)
-    assert "| middle | teacher | 16 windows |" in (folder / "table.md").read_text()
+    assert "| middle | teacher | windows: 16 |" in (folder / "table.md").read_text()
 
 
 def test_board_compares_the_default_pipeline_with_peers_and_resumes(call, checkout, peers, origin, tmp_path):
