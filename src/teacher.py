@@ -59,8 +59,8 @@ def teach(name: str, params: TeacherParams) -> None:
         truncated["train"] = tuned.truncated
         facts["truncated"] = {split: round(number / len(data.split(split)), 6) for split, number in truncated.items()}
         if tuned.windowed:
-            facts["windowed"] = round(tuned.windowed / len(data.train), 6)
-            truncation.note_windows(tuned.max_windows, facts["windowed"])
+            facts["windowed"] = round(tuned.windowed, 6)
+            truncation.note_windows(tuned.max_windows, tuned.windowed)
         truncation.note("teacher.max_length", facts["truncated"])
     tracking.write_metrics(metrics, name, facts)
 

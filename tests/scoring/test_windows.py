@@ -56,7 +56,7 @@ def test_logits_are_the_mean_of_those_of_the_windows(teacher, batch_size):
     texts = ["happy", LONG, "sad " * 30]
 
     def scored(texts, most):
-        return inference.score(network, tokenizer, texts, 12, batch_size, "fp32", most)
+        return inference.score(network, tokenizer, texts, 12, batch_size, "fp32", max_windows=most)
 
     found = scored(texts, 8)
     rows, counts, _ = windows.encode(tokenizer, texts, 12, 8)

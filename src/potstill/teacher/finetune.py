@@ -35,12 +35,12 @@ class FineTuned(NamedTuple):
 
     Attributes:
         max_windows: the maximum number of windows per text: `params.max_windows`, or what was chosen instead of None.
-        windowed: the number of train texts of more than one window.
+        windowed: the share of the train texts that have more than one window.
         truncated: the number of train texts that were truncated.
     """
 
     max_windows: int
-    windowed: int
+    windowed: float
     truncated: int
 
 
@@ -108,7 +108,7 @@ def finetune(
         optimizers=(optimizer(model, learning_rate, params), None),
     )
     run(trainer, scratch, bar)
-    return FineTuned(max_windows, int((read.counts > 1).sum()), read.truncated)
+    return FineTuned(max_windows, float((read.counts > 1).mean()), read.truncated)
 
 
 def optimizer(model: PreTrainedModel, learning_rate: float, params: TeacherParams) -> torch.optim.Optimizer:
