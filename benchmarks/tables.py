@@ -355,6 +355,24 @@ def resources(of: dict[tuple[str, int], Any], stages: list[str], sizes: list[int
     ]
 
 
+def long_texts(rows: Rows, folder: Path) -> None:
+    """Write the table of teachers and students that truncate long texts, and of those that read them."""
+    headings = {
+        "task": "---", "model": "---", "reads": "---", "test, %": "---:", "long texts, %": "---:",
+        "difference to the row above (95% CI)": "---:",
+    }  # fmt: skip
+    lines = []
+    for row in rows:
+        reads = f"{row['max_length']} words" if row["model"] == "student" else f"windows: {row['max_windows']}"
+        said = ""
+        if found := row.get("versus_truncated"):
+            ends = (f"{100 * found[f'difference_{end}']:+.1f}" for end in ("low", "high"))
+            said = f"{100 * found['difference']:+.1f} ({' to '.join(ends)})"
+        accuracies = f"{100 * row['test_accuracy']:.1f}", f"{100 * row['long_accuracy']:.1f}"
+        lines.append([row["task"], row["model"], reads, *accuracies, said])
+    files.write_text(folder / "table.md", markdown(headings, lines))
+
+
 def classes(rows: Rows, folder: Path) -> None:
     """Write processor time and memory of each stage by number of classes, and the accuracies and sizes."""
     of = {(row["stage"], row["classes"]): row for row in rows}

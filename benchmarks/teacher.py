@@ -19,7 +19,7 @@ from potstill.data.dataset import Dataset
 from potstill.prepare import from_files
 from potstill.prepare.assemble import assemble
 from potstill.prepare.params import PrepareParams
-from potstill.scoring import hub, pretrained
+from potstill.scoring import hub, pretrained, windows
 from potstill.teacher import finetune
 from potstill.teacher.params import TeacherParams
 
@@ -40,7 +40,8 @@ def stock(source: str, data: Dataset, params: TeacherParams) -> None:
     from transformers import DataCollatorWithPadding, Trainer, TrainingArguments
 
     model, tokenizer = pretrained.load(source, data.labels, params.seed)
-    rows, _ = finetune.examples(tokenizer, data.train, params.max_length, len(data.labels))
+    read = windows.encode(tokenizer, data.train["text"].tolist(), params.max_length, max_windows=1)
+    rows = finetune.examples(read, data.targets("train"))
     with tempfile.TemporaryDirectory() as folder:
         arguments = TrainingArguments(
             output_dir=folder,

@@ -114,6 +114,7 @@ def read(data: Dataset, teachers: list[str], margin: float) -> Inputs:
         },
         ablation=measures.read(measures.Ablation, paths.METRICS / "ablate" / "metrics.json", "ablate"),
         truncated=truncated(teachers),
+        windowed=windowed(teachers),
         labelled=[split for split in SPLITS if data.is_labelled(split)],
     )
 
@@ -127,6 +128,16 @@ def truncated(teachers: list[str]) -> dict[str, float]:
             of_teachers += measures.read(measures.Shares, path, name, "truncated").values()
     of_student = measures.read(measures.Shares, paths.METRICS / "student" / "metrics.json", "student", "truncated")
     return {"teacher": max(of_teachers, default=0.0), "student": max(of_student.values(), default=0.0)}
+
+
+def windowed(teachers: list[str]) -> float:
+    """Return the share of train texts that a teacher read in windows, the largest of all teachers."""
+    shares = [0.0]
+    for name in teachers:
+        path = paths.METRICS / "teacher" / name / "metrics.json"
+        if "windowed" in files.read_json(path, name):
+            shares.append(measures.read(measures.Share, path, name, "windowed"))
+    return max(shares)
 
 
 def tables(facts: Mapping[str, Any]) -> dict[str, pd.DataFrame]:

@@ -10,6 +10,7 @@ from potstill.core.params import section
 from potstill.core.resources import record_resources
 from potstill.data import transfer
 from potstill.data.dataset import Dataset
+from potstill.runtime.model import FILE, Student
 from potstill.student.params import StudentParams
 from potstill.student.search import Found, read, search
 from potstill.student.vocabulary import truncated_share
@@ -44,9 +45,10 @@ def write_metrics(found: Found) -> None:
     with tracking.curves(METRICS) as log:
         for epoch in result.epochs:
             log(epoch)
+    max_length = Student.load(paths.STUDENT / FILE).max_length
     truncated = {
-        "transfer": truncated_share(learned.texts, found.params.max_length),
-        "validation": truncated_share(data.validation["text"].tolist(), found.params.max_length),
+        "transfer": truncated_share(learned.texts, max_length),
+        "validation": truncated_share(data.validation["text"].tolist(), max_length),
     }
     summary = tracking.network_metrics(result.best, result.row.parameters or 0, result.row.bytes or 0)
     facts = {"rung": found.rung, "sources": ", ".join(found.params.sources), **summary, "truncated": truncated}

@@ -39,7 +39,7 @@ def teach(name: str, params: TeacherParams) -> None:
         read = preset.llm.prompt if preset.llm else preset.checkpoint
         # A preset that says the hash of what it reads is a parameter that DVC tracks.
         source = untracked.hash_untracked(read, f"teacher@{name}") if read and not preset.sha256 else {}
-        cut = make(folder, paths.PREPARED, name, params, paths.SCRATCH / "teacher", progress)
+        tuned = make(folder, paths.PREPARED, name, params, paths.SCRATCH / "teacher", progress)
         (metrics / "plots").mkdir(parents=True, exist_ok=True)  # only training has curves, but DVC expects the folder
         teacher = model.load(folder, params.batch_size, params.precision)
         validation, truncated, left_out = predict_splits(teacher, data, metrics)
@@ -55,9 +55,12 @@ def teach(name: str, params: TeacherParams) -> None:
         **source,
         **({"left_out": left_out} if preset.llm else {}),
     }
-    if teacher.parameters:  # a table or an LLM neither truncates texts nor runs here
-        truncated["train"] = cut or 0
+    if tuned:  # a table or an LLM neither truncates texts nor runs here
+        truncated["train"] = tuned.truncated
         facts["truncated"] = {split: round(number / len(data.split(split)), 6) for split, number in truncated.items()}
+        if tuned.windowed:
+            facts["windowed"] = round(tuned.windowed, 6)
+            truncation.note_windows(tuned.max_windows, tuned.windowed)
         truncation.note("teacher.max_length", facts["truncated"])
     tracking.write_metrics(metrics, name, facts)
 

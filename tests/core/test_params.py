@@ -32,7 +32,7 @@ CASES = {
     "prepare.multi_label=maybe": "`prepare.multi_label` is 'maybe': must be true or false. ",
     "student.hidden=[16]": "`student.hidden` is [16]: must be an integer or null: type -S student.hidden=16. ",
     "student.hidden=[8, 16]": "an integer or null; for several experiments type --queue -S 'student.hidden=8,16'. ",
-    "student.max_length=null": "`student.max_length` is null: must be an integer. ",
+    "student.seed=null": "`student.seed` is null: must be an integer. ",
     "student.hidden=true": "`student.hidden` is true: must not be true or false. ",
     "student.hidden=8.5": "`student.hidden` is 8.5: must be an integer or null. ",
     "student.hidden=-1": "`student.hidden` is -1: must be at least 1 or null. ",

@@ -8,3 +8,9 @@ def test_many_truncated_texts_are_reported(capsys):
     said = capsys.readouterr().out
     assert "`teacher.max_length`" in said
     assert "12.3% of the train texts, 5.0% of the validation texts." in said
+
+
+def test_windows_are_reported(capsys):
+    truncation.note_windows(16, 0.123)
+    assert "12.3% of the train texts" in (said := capsys.readouterr().out)
+    assert "up to 16 windows. Set `teacher.max_windows`" in said

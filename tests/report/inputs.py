@@ -127,6 +127,7 @@ def make(student=0.9, teacher=0.93, texts=2000, with_teacher=True):
             "tfidf": {"0.1": row},
         },
         truncated={"teacher": 0.25, "student": 0.0},
+        windowed=0.0,
     )
 
 

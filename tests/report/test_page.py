@@ -268,6 +268,12 @@ def test_the_page_shows_the_share_of_truncated_texts():
     assert "truncated at max_length: at most 25.0% of a split for the teacher.</li>" in page()
 
 
+def test_the_page_shows_the_share_of_texts_that_are_read_in_windows():
+    said = "Long texts: 12.5% of the train texts have more than `teacher.max_length` tokens."
+    notes = collect(replace(make(), windowed=0.125), PARAMS)["task_profile"]["notes"]
+    assert any(note.startswith(said) for note in notes)
+
+
 @pytest.mark.slow
 def test_the_page_without_predictions_of_a_teacher():
     html = page(make(with_teacher=False))

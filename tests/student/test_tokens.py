@@ -30,6 +30,13 @@ def test_a_text_of_tokens_that_stay_is_split_as_before(tokenizer, data):
     assert originals(made, kept, texts) == tokenizer(texts, truncation=True, max_length=32)["input_ids"]
 
 
+def test_the_length_fits_almost_all_texts(tokenizer):
+    assert tokens.fit_length(tokenizer, ["happy"] * 10, 512) == 128
+    found = tokens.fit_length(tokenizer, ["happy " * 150, "happy"], 1000)
+    assert found == len(tokenizer("happy " * 150)["input_ids"])
+    assert tokens.fit_length(tokenizer, ["happy " * 600, "happy"], 200) == 200
+
+
 def test_other_words_are_split_into_tokens_that_stay(tokenizer, data):
     texts = ["happy sad i feel"] * 9 + data.train["text"].tolist()[:1]
     size = len(tokenizer.get_vocab()) // 2

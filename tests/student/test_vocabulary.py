@@ -60,6 +60,15 @@ def test_every_row_of_a_vocabulary_of_fingerprints_has_a_word(words, fingerprint
     assert lookup.entries.values == sorted(set(lookup.entries.values))
 
 
+def test_the_length_fits_almost_all_texts():
+    assert vocabulary.fit_length([5] * 100) == vocabulary.fit_length([300] + [5] * 199) == 128
+    assert vocabulary.fit_length([300] * 3 + [5] * 97) == 300
+    assert vocabulary.fit_length([5000] * 3 + [5] * 97) == 1024
+    texts = ["word " * 200, "今" * 150, "a" * 1000]
+    lookup, _ = build(texts, np.full((3, 2), 0.5), student_settings(max_length=None))
+    assert lookup.max_length == 200
+
+
 def test_truncated_texts_are_counted():
     assert vocabulary.truncated_share(["a b c", "a b c d", "abcdef", "今天很好", ""], 3) == 0.4
 

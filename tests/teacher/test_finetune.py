@@ -1,8 +1,11 @@
+from dataclasses import replace
+
 import pytest
 from scipy.special import softmax
 
 from potstill.evaluate.compare import Model, compare
 from potstill.scoring import inference, model, pretrained
+from potstill.scoring.windows import MAX_WINDOWS
 from potstill.teacher import finetune
 from tests.settings import teacher_settings
 from tests.tasks import CHECKPOINTS, make_checkpoint
@@ -44,13 +47,20 @@ def test_every_architecture_is_finetuned_saved_labels_and_distils(kind, data, tm
 
 @pytest.mark.slow
 def test_the_last_epoch_is_kept_and_every_epoch_is_logged(bert, data, tmp_path):
-    epochs = []
-    network, tokenizer = train(bert, data, tmp_path, log=epochs.append)
+    def long(table):
+        """Return texts of which the first window says nothing."""
+        return table.assign(text="w " * 10 + table["text"] + " w" * 10)
+
+    data, epochs = replace(data, train=long(data.train), validation=long(data.validation)), []
+    network, tokenizer = train(bert, data, tmp_path, log=epochs.append, max_length=10, max_windows=None)
     assert [epoch["epoch"] for epoch in epochs] == [1, 2, 3]
     assert set(epochs[0]) == {"epoch", "loss", "validation_loss", "validation_accuracy"}
-    scored = inference.score(network, tokenizer, data.validation["text"].tolist(), max_length=32, batch_size=16).logits
-    accuracy = (scored.argmax(1) == data.validation["label"]).mean()
+    texts, labels = data.validation["text"].tolist(), data.validation["label"]
+    found = inference.score(network, tokenizer, texts, 10, 16, max_windows=MAX_WINDOWS).logits
+    accuracy = (found.argmax(1) == labels).mean()
     assert accuracy == pytest.approx(epochs[-1]["validation_accuracy"])
+    assert accuracy > 0.5
+    assert len(set(inference.score(network, tokenizer, texts, 10, 16).logits.argmax(1))) == 1
 
 
 @pytest.mark.slow

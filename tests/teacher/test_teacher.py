@@ -28,6 +28,8 @@ def test_the_stage_has_one_writer(bert, data, tmp_path):
         "presets": {"mine": {"checkpoint": str(bert), "learning_rate": 3e-3}},
         "processes": 2,
         "mlm_epochs": 1,
+        "max_length": 6,
+        "max_windows": 4,
     }
     YAML(typ="safe").dump({"teacher": section}, tmp_path / paths.PARAMS)
     command = [sys.executable, ROOT / "src/teacher.py", "mine"]
@@ -37,7 +39,14 @@ def test_the_stage_has_one_writer(bert, data, tmp_path):
     assert done.stdout.count("masked-language model, epoch 1") == 1
     metrics = tmp_path / "metrics/teacher/mine"
     assert pd.read_csv(metrics / "plots/metrics/loss.tsv", sep="\t")["step"].tolist() == [1, 2, 3]
-    assert json.loads((metrics / "metrics.json").read_text())["mine"]["validation_accuracy"] > 0.5
+    facts = json.loads((metrics / "metrics.json").read_text())["mine"]
+    assert facts["validation_accuracy"] > 0.5
+    assert facts["windowed"] > 0.5
+    assert "windows. Set `teacher.max_windows`" in done.stdout
+    # The two processes put the windows of each text together, in training as afterwards.
+    logged = pd.read_csv(metrics / "plots/metrics/validation_accuracy.tsv", sep="\t")["validation_accuracy"].iloc[-1]
+    assert logged == pytest.approx(facts["validation_accuracy"], abs=1e-6)
+    assert json.loads((tmp_path / "models/teacher/mine/teacher.json").read_text())["max_windows"] == 4
     assert load_file(tmp_path / "models/teacher/mine/model.safetensors")
     assert not list((tmp_path / ".potstill/teacher").iterdir())
 

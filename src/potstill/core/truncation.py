@@ -1,4 +1,4 @@
-"""Texts that are longer than `max_length`."""
+"""Notes on texts that are longer than `max_length`."""
 
 from collections.abc import Mapping
 
@@ -10,3 +10,11 @@ def note(key: str, shares: Mapping[str, float]) -> None:
     many = [f"{share:.1%} of the {name} texts" for name, share in shares.items() if share > NOTED]
     if many:
         print(f"note: `{key}` truncates {', '.join(many)}. Raise it to use more of their words")
+
+
+def note_windows(max_windows: int, share: float) -> None:
+    """Print that a share of the train texts is read in several windows."""
+    print(
+        f"note: {share:.1%} of the train texts are longer than `teacher.max_length`, and are read in up to "
+        f"{max_windows} windows. Set `teacher.max_windows` to 1 to read only their beginning, which is faster"
+    )

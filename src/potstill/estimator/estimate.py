@@ -18,10 +18,12 @@ from potstill.estimator.settings import Settings
 from potstill.pool.build import scale
 from potstill.runtime import tokenizer
 from potstill.runtime.tokenizer import Encoded
-from potstill.scoring import hub, inference, pretrained
+from potstill.scoring import hub, inference, pretrained, windows
 from potstill.scoring.compiled import compile_network
+from potstill.scoring.pretrained import Row
 from potstill.student import ladder, networks, training
 from potstill.student.params import DistilParams
+from potstill.student.vocabulary import MAX_LENGTH
 from potstill.teacher import finetune
 from potstill.teacher.params import TeacherParams
 from potstill.teacher.table import is_table
@@ -72,11 +74,11 @@ def estimate(data: Dataset, teacher: TeacherParams, settings: Settings) -> Estim
     classes = len(data.labels)
     texts = [*data.train["text"], *data.unlabelled["text"]]
     sample = random.Random(0).sample(texts, min(MEASURED, len(texts)))
-    labelling, learning, layers = 0.0, 0.0, 1
+    labelling, learning, layers, rows = 0.0, 0.0, 1, 1.0
     if not is_table(preset.checkpoint):
-        labelling, learning, layers = _teacher_times(data, sample, preset.checkpoint, teacher, settings)
+        labelling, learning, layers, rows = _teacher_times(data, sample, preset.checkpoint, teacher, settings)
     train, pool = len(data.train), _pool_size(data, settings)
-    tuned = teacher.epochs_for(train, classes) * (train * learning + len(data.validation) * labelling)
+    tuned = teacher.epochs_for(round(rows * train), classes) * (train * learning + len(data.validation) * labelling)
     labelled = (pool + len(data.validation) + len(data.test)) * labelling
 
     rungs = settings.student.candidates()
@@ -100,13 +102,18 @@ def estimate(data: Dataset, teacher: TeacherParams, settings: Settings) -> Estim
 
 def _teacher_times(
     data: Dataset, sample: list[str], checkpoint: str, params: TeacherParams, settings: Settings
-) -> tuple[float, float, int]:
-    """Return the seconds per text of labelling and of fine-tuning, and the number of the teacher's layers."""
+) -> tuple[float, float, int, float]:
+    """Return the seconds per text of labelling and of fine-tuning, the teacher's layers, and the windows per text."""
     network, tokens = pretrained.load(hub.find(checkpoint), data.labels, 0, data.multi_label)
+    max_windows = params.max_windows or windows.choose(tokens, sample, params.max_length)
     options = params.max_length, settings.label.batch_size, settings.label.precision
     compiled = compile_network(network, tokens, settings.label.precision)
-    labelling = _timed(lambda: inference.score(network, tokens, sample, *options, compiled=compiled)) / len(sample)
-    return labelling, _training_time(network, tokens, sample, params), getattr(network.config, "num_hidden_layers", 1)
+    labelling = _timed(
+        lambda: inference.score(network, tokens, sample, *options, compiled=compiled, max_windows=max_windows)
+    ) / len(sample)
+    rows = windows.encode(tokens, sample, params.max_length, max_windows).rows
+    learning = _training_time(network, tokens, rows, params) * len(rows) / len(sample)
+    return labelling, learning, getattr(network.config, "num_hidden_layers", 1), len(rows) / len(sample)
 
 
 def _pool_size(data: Dataset, settings: Settings) -> int:
@@ -119,10 +126,9 @@ def _pool_size(data: Dataset, settings: Settings) -> int:
     return round(real + real * scale(real, share, params.min_texts) * share) if real else 0
 
 
-def _training_time(network: Any, teacher_tokenizer: Any, sample: list[str], params: TeacherParams) -> float:
-    """Return the seconds per text of fine-tuning, from some steps on batches of texts of similar length."""
-    rows, _ = pretrained.encode(teacher_tokenizer, sample, params.max_length)
-    rows.sort(key=lambda row: len(row["input_ids"]))
+def _training_time(network: Any, teacher_tokenizer: Any, rows: list[Row], params: TeacherParams) -> float:
+    """Return the seconds per window of fine-tuning, from some steps on batches of windows of similar length."""
+    rows = sorted(rows, key=lambda row: len(row["input_ids"]))
     size = min(params.texts_at_once, len(rows))
     starts = np.linspace(0, len(rows) - size, BATCHES, dtype=int)
     collate = DataCollatorWithPadding(teacher_tokenizer)
@@ -148,7 +154,7 @@ def _training_time(network: Any, teacher_tokenizer: Any, sample: list[str], para
 def _student_time(params: DistilParams, sample: list[str], classes: int) -> float:
     """Return the seconds per text and epoch of a small network, from a training on as many random ids."""
     rng = np.random.default_rng(0)
-    words = [max(1, min(len(tokenizer.words(text)), params.max_length)) for text in sample]
+    words = [max(1, min(len(tokenizer.words(text)), params.max_length or MAX_LENGTH)) for text in sample]
     lengths = np.array(words * REPEATED)
     starts = np.concatenate([[0], lengths.cumsum()])
     texts = Encoded(rng.integers(1, params.vocab_size, starts[-1]).astype(np.uint32), starts)

@@ -53,6 +53,7 @@ class Inputs:
         scores, verdict, timing: of the stage `evaluate`.
         prepared, ablation: of the stages `prepare` and `ablate`.
         truncated: the largest share of truncated texts of any split, by model (`teacher`, `student`).
+        windowed: the share of train texts that the teacher read in several windows.
         labelled: the splits that somebody has labelled. In predictions of the others, labels are the teacher's.
     """
 
@@ -74,6 +75,7 @@ class Inputs:
     prepared: Mapping[str, Any]
     ablation: Mapping[str, Any]
     truncated: Mapping[str, float]
+    windowed: float
     labelled: Collection[str] = SPLITS
 
     @property
@@ -239,6 +241,11 @@ def _notes(inputs: Inputs) -> list[str]:
             f"Out-of-vocabulary words: {words[0]:.1f}% of the words of the test split are not in the train texts, and "
             f"{texts[0]:.1f}% of the test texts have such a word. Not in the train or unlabelled texts: "
             f"{words[1]:.1f}% and {texts[1]:.1f}%."
+        )
+    if inputs.windowed:
+        notes.append(
+            f"Long texts: {100 * inputs.windowed:.1f}% of the train texts have more than `teacher.max_length` tokens. "
+            "The teacher read such texts in overlapping windows, and averaged the logits."
         )
     cut = [f"{100 * share:.1f}% of a split for the {name}" for name, share in inputs.truncated.items() if share]
     if cut:

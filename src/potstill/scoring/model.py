@@ -58,13 +58,14 @@ class CheckpointTeacher(Teacher):
     max_length: int
     batch_size: int
     precision: str
+    max_windows: int
 
     def score(self, texts: list[str]) -> tuple[np.ndarray, int]:  # noqa: D102
         # Imported late: a table needs neither torch nor transformers.
         from potstill.scoring import inference
 
-        settings = (self.max_length, self.batch_size, self.precision)
-        return inference.score(self.network, self.tokenizer, texts, *settings, compiled=self._compiled)
+        settings = (self.max_length, self.batch_size, self.precision, self._compiled, self.max_windows)
+        return inference.score(self.network, self.tokenizer, texts, *settings)
 
     @cached_property
     def _compiled(self) -> Any:
@@ -82,13 +83,21 @@ class _Facts(BaseModel):
     labels: list[str] = Field(min_length=2)
     max_length: int | None = Field(ge=1)
     multi_label: bool = False
+    max_windows: int = Field(default=1, ge=1)
 
 
 def describe(
-    folder: Path, kind: str, labels: list[str], max_length: int | None = None, multi_label: bool = False
+    folder: Path,
+    kind: str,
+    labels: list[str],
+    max_length: int | None = None,
+    multi_label: bool = False,
+    max_windows: int = 1,
 ) -> None:
-    """Write a teacher's `teacher.json`."""
-    facts = {"kind": kind, "labels": labels, "max_length": max_length, **({"multi_label": True} if multi_label else {})}
+    """Write a teacher's `teacher.json`; `max_length` and `max_windows` are those of `windows.encode`."""
+    facts: dict[str, Any] = {"kind": kind, "labels": labels, "max_length": max_length}
+    facts |= {"multi_label": True} if multi_label else {}
+    facts |= {"max_windows": max_windows} if max_windows > 1 else {}
     (folder / "teacher.json").write_text(json.dumps(facts, indent=2, ensure_ascii=False) + "\n", "utf-8")
 
 
@@ -97,7 +106,7 @@ def load(folder: Path, batch_size: int = 32, precision: str = "auto") -> Teacher
 
     Args:
         folder: the teacher's folder, as the stage `teacher` writes it.
-        batch_size: texts per batch.
+        batch_size: texts per batch; windows, where texts are read in several.
         precision: `auto`, `bf16` or `fp32`.
 
     Raises:
@@ -153,7 +162,14 @@ def _load_checkpoint(folder: Path, facts: _Facts, batch_size: int, precision: st
     if facts.multi_label != (config.problem_type == "multi_label_classification"):
         raise _damaged(folder, "`multi_label` contradicts config.json", facts.multi_label)
     return CheckpointTeacher(
-        facts.labels, network.num_parameters(), network, tokenizer, facts.max_length, batch_size, precision
+        facts.labels,
+        network.num_parameters(),
+        network,
+        tokenizer,
+        facts.max_length,
+        batch_size,
+        precision,
+        facts.max_windows,
     )
 
 

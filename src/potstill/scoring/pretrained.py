@@ -11,6 +11,7 @@ from transformers import (
     AutoConfig,
     AutoModelForSequenceClassification,
     AutoTokenizer,
+    BatchEncoding,
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
@@ -20,6 +21,8 @@ from potstill.core.errors import PotstillError, exhausted, first_line
 
 transformers.logging.set_verbosity_error()  # it would warn that the new head is newly initialized
 transformers.logging.disable_progress_bar()
+
+Row = dict[str, list[int]]  # what a tokenizer returns for a text, or a part of it
 
 # Embeddings may have more rows than the tokenizer has tokens: padded to a multiple of 128 at most, or by a few percent
 # (dbmdz's BERT, Phi). With more rows than that, the tokenizer is that of another checkpoint, or incomplete.
@@ -191,9 +194,7 @@ def _positions(model: PreTrainedModel) -> int:
     return positions if reserved is None else positions - reserved - 1
 
 
-def encode(
-    tokenizer: PreTrainedTokenizerBase, texts: list[str], max_length: int
-) -> tuple[list[dict[str, list[int]]], int]:
+def encode(tokenizer: PreTrainedTokenizerBase, texts: list[str], max_length: int) -> tuple[list[Row], int]:
     """Tokenize texts, truncated to `max_length` tokens or to the model's maximum.
 
     Returns:
@@ -202,7 +203,12 @@ def encode(
     """
     limit = min(max_length, tokenizer.model_max_length)
     encoded = tokenizer(texts, truncation=True, max_length=limit)
-    rows = [dict(zip(encoded.keys(), row, strict=True)) for row in zip(*encoded.values(), strict=True)]
+    rows = by_row(encoded)
     if encoded.encodings is None:
         return rows, sum(len(row["input_ids"]) >= limit for row in rows)
     return rows, sum(bool(encoding.overflowing) for encoding in encoded.encodings)
+
+
+def by_row(encoded: BatchEncoding) -> list[Row]:
+    """Return a dictionary of lists per row instead of a dictionary with a list of lists."""
+    return [dict(zip(encoded.keys(), row, strict=True)) for row in zip(*encoded.values(), strict=True)]

@@ -32,7 +32,7 @@ class NetworkParams(Section):
     hidden: int = Field(8, ge=1, le=MAX_WIDTH)
     weight_bits: int | None = Field(3, ge=2, le=8)
     fingerprint_bits: int | None = Field(None, ge=1, le=16)
-    max_length: int = Field(128, ge=1, le=MAX_LENGTH)
+    max_length: int | None = Field(None, ge=1, le=MAX_LENGTH)
     metric: Literal["accuracy", "macro_f1"] = "accuracy"
     dropout: float = Field(0.2, ge=0, lt=1)
     word_dropout: float = Field(0.0, ge=0, lt=1)
@@ -169,7 +169,7 @@ class StudentParams(Rung, Section):
     ladder: dict[str, Rung] = Field(LADDER, min_length=1)
     tolerance: float = Field(0.005, ge=0, le=1)
     max_disagreement: float = Field(0.04, ge=0, le=1)
-    max_length: int = Field(128, ge=1, le=MAX_LENGTH)
+    max_length: int | None = Field(None, ge=1, le=MAX_LENGTH)
     exclude_identifiers: bool = False
     metric: Literal["accuracy", "macro_f1"] = "accuracy"
     sources: list[Source] | None = Field(None, min_length=1)

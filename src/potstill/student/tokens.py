@@ -14,6 +14,7 @@ from transformers import PreTrainedTokenizerBase
 
 from potstill.core.errors import PotstillError
 from potstill.runtime.transformer.tokenizer import Tokenizer
+from potstill.student import vocabulary
 
 _BLOCK = 8  # characters whose code points differ in these low bits only are of one block: of one script, roughly
 
@@ -42,7 +43,7 @@ def cut(
     """
     spec = _spec(tokenizer)
     ids = _ids(spec)
-    full = Tokenizer(spec, int(tokenizer.cls_token_id), int(tokenizer.sep_token_id), max_length)
+    full = _whole(tokenizer, spec, max_length)
     counts = np.bincount(full.encode(texts).ids, minlength=max(ids.values()) + 1)
     special = _special(spec, ids, full)
     blocks = {ord(character) >> _BLOCK for text in texts for character in set(text)}
@@ -54,6 +55,24 @@ def cut(
     except ValueError as error:
         raise _unsupported(str(error)) from None
     return made, kept
+
+
+def fit_length(tokenizer: PreTrainedTokenizerBase, texts: Iterable[str], limit: int) -> int:
+    """Return the number of tokens that `vocabulary.fit_length` finds for some texts.
+
+    Args:
+        tokenizer: the teacher's.
+        texts: those to train on.
+        limit: the number of tokens after which a text is not counted further.
+
+    Raises:
+        PotstillError: the teacher's tokenizer is of another kind.
+    """
+    return vocabulary.fit_length(_whole(tokenizer, _spec(tokenizer), limit).encode(texts).lengths)
+
+
+def _whole(tokenizer: PreTrainedTokenizerBase, spec: dict[str, Any], max_length: int) -> Tokenizer:
+    return Tokenizer(spec, int(tokenizer.cls_token_id), int(tokenizer.sep_token_id), max_length)
 
 
 def _unsupported(problem: str) -> PotstillError:

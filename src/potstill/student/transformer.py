@@ -57,7 +57,8 @@ def train(
         PotstillError: the teacher cannot be loaded, or is of another kind than `encoder` supports.
     """
     model, full = pretrained.load(str(teacher), trained=True)
-    max_length = min(params.max_length, full.model_max_length, MAX_POSITIONS)
+    limit = min(full.model_max_length, MAX_POSITIONS)
+    max_length = min(params.max_length or tokens.fit_length(full, texts, limit), limit)
     tokenizer, kept = tokens.cut(full, texts, params.vocab_size, max_length)
     torch.manual_seed(params.seed)
     network = encoder.build(model, layers, kept, max_length, params.dropout)

@@ -17,6 +17,8 @@ MIN_TEXTS = 3  # fewer texts are too few to estimate the information of an entry
 INFORMATIVE_SHARE = 0.85  # of the words of its texts, in the vocabulary of a student that splits words
 MAX_CHARACTERS = 256  # longer entries are not words, and would fill the file
 CHUNK = 1 << 16  # texts counted at a time
+# By default all but 1% of the texts are read whole, and 128 words of the others, at most 1,024.
+WHOLE, MIN_LENGTH, MAX_LENGTH = 0.99, 128, 1024
 
 # E-mail addresses, URLs and names of accounts, whose words are no identifiers by themselves.
 _ADDRESS = re.compile(r"(?a:[\w.+-]+@[\w-]+\.[\w.-]+|(?:[a-z][a-z0-9+.-]*://|www\.)[!-~]+)|@\w+", re.IGNORECASE)
@@ -116,6 +118,21 @@ def truncated_share(texts: Texts, max_length: int) -> float:
     return round(long / len(texts), 6)
 
 
+def fit_length(lengths: Iterable[int]) -> int:
+    """Return a `max_length` that all but 1% of some texts do not exceed, at least `MIN_LENGTH`, at most `MAX_LENGTH`.
+
+    Args:
+        lengths: of the texts, in words or tokens.
+    """
+    whole = np.quantile(np.fromiter(lengths, np.int64), WHOLE, method="higher")
+    return int(np.clip(whole, MIN_LENGTH, MAX_LENGTH))
+
+
+def _fit_words(texts: Texts) -> int:
+    # A text has at most as many words as characters.
+    return fit_length(len(tokenizer.words(text)) if len(text) > MIN_LENGTH else 0 for text in texts)
+
+
 def select_entries(counts: Counts, size: int, informative_share: float) -> list[str]:
     """Choose the words and n-grams of a vocabulary.
 
@@ -198,7 +215,8 @@ def build(
     if params.embedding_rows and params.embedding_rows <= len(entries):
         rows = share_rows(counts, entries, params.embedding_rows - 1, multi_label)
     occurrences = counts.occurrences[[counts.index[entry] for entry in entries]]
-    lookup = Vocabulary(known, rows, params.max_ngram, params.max_length, subwords=pieces is not None)
+    max_length = params.max_length or _fit_words(texts)
+    lookup = Vocabulary(known, rows, params.max_ngram, max_length, subwords=pieces is not None)
     own = set(entries if pieces is None else own_words(counts, size, params.informative_share))
     return Built(lookup, entries, occurrences, np.array([entry in own for entry in entries]))
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -25,9 +25,23 @@ from potstill.core import device
 from potstill.core.class_weights import class_weights
 from potstill.core.labels import accuracy
 from potstill.data.dataset import targets
-from potstill.scoring.pretrained import encode
+from potstill.scoring import windows
 from potstill.teacher import checkpointing
 from potstill.teacher.params import TeacherParams
+
+
+class FineTuned(NamedTuple):
+    """How the texts were read.
+
+    Attributes:
+        max_windows: the maximum number of windows per text: `params.max_windows`, or what was chosen instead of None.
+        windowed: the share of the train texts that have more than one window.
+        truncated: the number of train texts that were truncated.
+    """
+
+    max_windows: int
+    windowed: float
+    truncated: int
 
 
 def finetune(
@@ -40,7 +54,7 @@ def finetune(
     scratch: Path,
     log: Callable[[dict[str, float]], None] = lambda epoch: None,
     bar: bool = True,
-) -> int:
+) -> FineTuned:
     """Fine-tune a model in place, and keep the weights of its last epoch.
 
     The best epoch by validation accuracy is no better than the last if there are many validation texts, and with few
@@ -49,6 +63,9 @@ def finetune(
 
     Batches hold texts of similar length, padded to the longest of the batch, and matrix products run in bfloat16 where
     the hardware supports it: about three times as fast as the Trainer's defaults on a CPU.
+
+    Each window of a long text is an example with the label of its text, so that a batch takes no more memory than one
+    of short texts; on validation, the logits of a text's windows are averaged.
 
     Args:
         model, tokenizer: as `pretrained.load` returns them.
@@ -59,20 +76,22 @@ def finetune(
         scratch: a folder for a checkpoint per epoch; training resumes from the last one in it.
         log: called after each epoch with `epoch`, `loss`, `validation_loss` and `validation_accuracy`.
         bar: whether to show a progress bar.
-
-    Returns:
-        The number of train texts that were truncated.
     """
     classes = int(model.config.num_labels or 0)
-    rows, truncated = examples(tokenizer, train, params.max_length, classes)
+    texts = train["text"].tolist()
+    max_windows = params.max_windows or windows.choose(tokenizer, texts, params.max_length)
+    read = windows.encode(tokenizer, texts, params.max_length, max_windows)
+    rows = examples(read, targets(train["label"], classes))
     weights = class_weights(targets(train["label"], classes), classes) if params.class_weight else None
     by_length = validation.iloc[validation["text"].str.len().argsort(kind="stable")]
-    trainer = Trainer(
+    held_out, labels = by_length["text"].tolist(), targets(by_length["label"], classes)
+    read_held_out = windows.encode(tokenizer, held_out, params.max_length, max_windows)
+    trainer = _Trainer(
         model=model,
         args=training_arguments(
             params,
             scratch,
-            num_train_epochs=params.epochs_for(len(train), classes),
+            num_train_epochs=params.epochs_for(len(rows), classes),
             per_device_train_batch_size=params.texts_at_once,
             gradient_accumulation_steps=params.gradient_accumulation_steps,
             per_device_eval_batch_size=params.texts_at_once,
@@ -81,15 +100,15 @@ def finetune(
             eval_strategy="epoch",
         ),
         train_dataset=rows,
-        eval_dataset=examples(tokenizer, by_length, params.max_length, classes)[0],
+        eval_dataset=examples(read_held_out, labels),
         data_collator=DataCollatorWithPadding(tokenizer),
         compute_loss_func=partial(_loss, None if weights is None else torch.from_numpy(weights)),
-        compute_metrics=_metrics,
+        compute_metrics=partial(_metrics, read_held_out.counts, labels),
         callbacks=[_EpochLogger(log)],
         optimizers=(optimizer(model, learning_rate, params), None),
     )
     run(trainer, scratch, bar)
-    return truncated
+    return FineTuned(max_windows, float((read.counts > 1).mean()), read.truncated)
 
 
 def optimizer(model: PreTrainedModel, learning_rate: float, params: TeacherParams) -> torch.optim.Optimizer:
@@ -143,17 +162,18 @@ def run(trainer: Trainer, scratch: Path, bar: bool) -> None:
     trainer.train(resume_from_checkpoint=checkpoint)
 
 
-def examples(
-    tokenizer: PreTrainedTokenizerBase, table: pd.DataFrame, max_length: int, classes: int
-) -> tuple[list[dict[str, Any]], int]:
-    """Return the rows of a table as the Trainer takes them, and how many texts were truncated.
+def examples(read: windows.Windows, labels: np.ndarray) -> list[dict[str, Any]]:
+    """Return the windows of texts as the Trainer takes them.
 
-    Each row has the tokenizer's lists and `labels`: the class id, or for multi-label data 0.0 or 1.0 for each label.
+    Each has the tokenizer's lists and `labels`: the class id, or for multi-label data 0.0 or 1.0 for each label.
+
+    Args:
+        read: the windows.
+        labels: of each text, see `data.dataset.targets`.
     """
-    encoded, truncated = encode(tokenizer, table["text"].tolist(), max_length)
-    labels = targets(table["label"], classes)
     labels = labels.astype(float) if labels.ndim == 2 else labels
-    return [{**row, "labels": label} for row, label in zip(encoded, labels.tolist(), strict=True)], truncated
+    of_windows = np.repeat(labels, read.counts, axis=0).tolist()
+    return [{**row, "labels": label} for row, label in zip(read.rows, of_windows, strict=True)]
 
 
 def _loss(
@@ -174,11 +194,19 @@ def _loss(
     return total / (labels.numel() if num_items_in_batch is None else num_items_in_batch)
 
 
-def _metrics(prediction: EvalPrediction) -> dict[str, float]:
+def _metrics(counts: np.ndarray, labels: np.ndarray, prediction: EvalPrediction) -> dict[str, float]:
+    """Return the accuracy on texts: the number of windows of each, its label, and the predictions for the windows."""
     logits = prediction.predictions
     if isinstance(logits, tuple):  # encoder-decoders (T5) also return hidden states
         logits = logits[0]
-    return {"accuracy": accuracy(logits, np.asarray(prediction.label_ids))}
+    return {"accuracy": accuracy(windows.average(logits, counts), labels)}
+
+
+class _Trainer(Trainer):
+    """Evaluates in the order of the rows, so that the windows of a text can be found again."""
+
+    def _get_eval_sampler(self, eval_dataset: Any) -> torch.utils.data.Sampler:
+        return torch.utils.data.SequentialSampler(eval_dataset)
 
 
 class _ProgressBar(ProgressCallback):

@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -20,6 +20,9 @@ from potstill.scoring.llm.teacher import LlmTeacher
 from potstill.scoring.model import Teacher
 from potstill.teacher import table
 from potstill.teacher.params import TeacherParams
+
+if TYPE_CHECKING:  # a table needs neither torch nor transformers
+    from potstill.teacher.finetune import FineTuned
 
 Log = Callable[[dict[str, float]], None]
 
@@ -43,7 +46,7 @@ class Progress:
 
 def make(
     folder: Path, prepared: Path, name: str, params: TeacherParams, scratch: Path, progress: Progress
-) -> int | None:
+) -> "FineTuned | None":
     """Write a teacher into an empty folder.
 
     Args:
@@ -55,7 +58,7 @@ def make(
         progress: how it is shown.
 
     Returns:
-        The number of train texts that were truncated; None for a table or an LLM.
+        How long texts were read; None for a table or an LLM.
 
     Raises:
         PotstillError: the checkpoint or the table cannot be read, does not fit the data, or cannot be trained.
@@ -143,13 +146,10 @@ def _train(
     params: TeacherParams,
     scratch: Path,
     progress: Progress,
-) -> int:
+) -> "FineTuned":
     """Fine-tune into `folder`, after masked-language-model training if set; resume if an earlier run was killed.
 
     Texts that nobody has labelled are labelled first, see `zero_shot`.
-
-    Returns:
-        The number of train texts that were truncated.
     """
     # Imported late: a table needs neither torch nor transformers.
     from potstill.teacher import distributed
@@ -160,9 +160,9 @@ def _train(
     # With the version of transformers, since checkpoints of another one may not load.
     place = scratch / files.cache_key(settings, learning_rate, *hashes, version("transformers"))
     arguments = (folder, prepared, params, source, learning_rate, place, progress)
-    truncated = distributed.run(params.processes, params.threads, _fit, *arguments)
+    found = distributed.run(params.processes, params.threads, _fit, *arguments)
     shutil.rmtree(place)
-    return truncated
+    return found
 
 
 def _fit(
@@ -173,7 +173,7 @@ def _fit(
     learning_rate: float,
     scratch: Path,
     progress: Progress,
-) -> int:
+) -> "FineTuned":
     """Train in each of the processes of `_train`; the main process writes the files."""
     from potstill.scoring import pretrained
     from potstill.teacher import continuation, distributed, finetune
@@ -197,11 +197,11 @@ def _fit(
         if distributed.is_main_process():
             print(visible(f"{source}: training continues; new classes: {join_names(new) if new else 'none'}"))
     with progress.curves() if distributed.is_main_process() else nullcontext(progress.mlm) as log:
-        truncated = finetune.finetune(
+        found = finetune.finetune(
             network, tokenizer, data.train, data.validation, params, learning_rate, scratch, log, progress.bar
         )
     if distributed.is_main_process():
         network.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
-        model.describe(folder, "checkpoint", data.labels, params.max_length, data.multi_label)
-    return truncated
+        model.describe(folder, "checkpoint", data.labels, params.max_length, data.multi_label, found.max_windows)
+    return found

@@ -61,6 +61,7 @@ class TeacherParams(Section):
     templates: list[str] = Field(["{}", "This is about {}.", "The topic is {}.", "I feel {}."], min_length=1)
     class_weight: Literal["balanced"] | None = None
     max_length: int = Field(128, ge=2)
+    max_windows: int | None = Field(None, ge=1)
     precision: Literal["auto", "bf16", "fp32"] = "auto"
     gradient_accumulation_steps: int = Field(1, ge=1)
     gradient_checkpointing: bool = False
