@@ -76,7 +76,7 @@ VALUES = {
     "label": [
         (pa.nulls(1, pa.int64()), "the column 'label' has a missing value"),
         (pa.array([99]), r"a label that dataset\.json does not name"),
-        (pa.array([-1]), r"a label that dataset\.json does not name"),
+        (pa.array([-2]), r"a label that dataset\.json does not name"),
         (pa.array([1.0]), "the column 'label' is of type double instead of int64"),
         (pa.array([True]), "the column 'label' is of type bool instead of int64"),
     ],

@@ -277,7 +277,7 @@ def test_a_teacher_of_another_kind_has_no_small_transformer(inputs, tmp_path):
     layers = student_settings(architecture="transformer")
     assert obstacle(layers, found) == (
         "No small Transformer can be made of a teacher of the type t5 (supported: bert, camembert, distilbert, "
-        "electra, roberta, xlm-roberta)."
+        "electra, mpnet, roberta, xlm-roberta)."
     )
     assert obstacle(student_settings(architecture="bigru", subwords=True), found) is None
     (tmp_path / "teacher/config.json").write_text(json.dumps({"model_type": "bert", "hidden_act": "silu"}))
