@@ -26,10 +26,10 @@ class Llm(ThreadingHTTPServer):
 
     Attributes:
         knows: returns for a text and the names of labels how likely each is.
-        bias: by how much the log-probability of the option that is listed first is too high.
+        bias: by how much the log-probability, or log-odds, of the option that is listed first is too high.
         logprobs: whether it gives log-probabilities.
         mute: texts to which its answer fits no label.
-        say: the answer's text for the code and the name of the likeliest label.
+        say: the answer's text for the code and the name of the likeliest label; not for a yes or no to each label.
         fault: returns for the number of a request, from 0 on, None, or a status, a body and headers; with the status
             0 the connection breaks.
         key: the key that it requires.
@@ -59,24 +59,43 @@ class Llm(ThreadingHTTPServer):
         prompt = body["messages"][0]["content"]
         text = prompt.rsplit("Text: ", 1)[1].removesuffix("\nAnswer:")
         options = OPTION.findall(prompt.split("Answer with")[0])
+        answer = self.decide if "yes or no" in prompt else self.choose
+        said, content = answer(text, options) if text not in self.mute else ("I cannot say", [("I", [("I", 0.0)])])
+        choice = {"index": 0, "message": {"role": "assistant", "content": said}, "finish_reason": "stop"}
+        if self.logprobs and body.get("logprobs"):
+            places = []
+            for token, found in content:
+                top = sorted(found, key=lambda entry: -entry[1])[: body["top_logprobs"]]
+                listed = [{"token": token, "logprob": logprob, "bytes": None} for token, logprob in top]
+                places.append({"token": token, "logprob": top[0][1], "top_logprobs": listed})
+            choice["logprobs"] = {"content": places}
+        with self.lock:
+            self.texts[text] += 1
+        usage = {"prompt_tokens": len(prompt.split()), "completion_tokens": len(content)}
+        return {"id": "1", "object": "chat.completion", "choices": [choice], "usage": usage}
+
+    def choose(self, text, options):
+        """Return the text of an answer that chooses a label, and the log-probabilities in place of its tokens."""
         scores = [math.log(score) for score in self.knows(text, [name for _, name in options])]
         scores[0] += self.bias
         best = max(range(len(options)), key=scores.__getitem__)
-        said = "I cannot say" if text in self.mute else self.say(*options[best])
-        choice = {"index": 0, "message": {"role": "assistant", "content": said}, "finish_reason": "stop"}
-        if self.logprobs and body.get("logprobs"):
-            total = math.log(sum(map(math.exp, scores)))
-            # With a space or without, as servers write tokens.
-            found = [(f" {code}", score - total) for (code, _), score in zip(options, scores, strict=True)]
-            found = [("I", 0.0)] if text in self.mute else [*found, ("The", -9.0)]
-            top = sorted(found, key=lambda entry: -entry[1])[: body["top_logprobs"]]
-            first = said if said != options[best][0] else top[0][0]
-            listed = [{"token": token, "logprob": logprob, "bytes": None} for token, logprob in top]
-            choice["logprobs"] = {"content": [{"token": first, "logprob": top[0][1], "top_logprobs": listed}]}
-        with self.lock:
-            self.texts[text] += 1
-        usage = {"prompt_tokens": len(prompt.split()), "completion_tokens": 1}
-        return {"id": "1", "object": "chat.completion", "choices": [choice], "usage": usage}
+        said, total = self.say(*options[best]), math.log(sum(map(math.exp, scores)))
+        # With a space or without, as servers write tokens.
+        found = [(f" {code}", score - total) for (code, _), score in zip(options, scores, strict=True)]
+        first = said if said != options[best][0] else f" {said}"
+        return said, [(first, [*found, ("The", -9.0)])]
+
+    def decide(self, text, options):
+        """Return the same for an answer that decides on each label."""
+        content = []
+        shares = self.knows(text, [name for _, name in options])
+        for i, ((code, _), share) in enumerate(zip(options, shares, strict=True)):
+            odds = share / (1 - share) * math.exp(self.bias if i == 0 else 0)
+            words = {" yes": math.log(odds / (1 + odds)), " no": -math.log(1 + odds)}
+            word = max(words, key=words.get)
+            for token, found in ((code, {code: 0.0}), (":", {":": 0.0}), (word, words), ("\n", {"\n": 0.0})):
+                content.append((token, [*found.items(), ("The", -9.0)]))
+        return "".join(token for token, _ in content), content
 
 
 class Handler(BaseHTTPRequestHandler):

@@ -48,20 +48,24 @@ def test_it_counts_requests_tokens_and_money_and_sends_nothing(project, server, 
     assert not server.bodies
 
 
-@pytest.mark.parametrize(("labels", "orders"), [(3, 2), (50, 1)])
-def test_it_counts_as_many_requests_as_are_then_sent(labels, orders, project, server, data, capsys, monkeypatch):
+@pytest.mark.parametrize(("labels", "orders", "multi_label"), [(3, 2, False), (50, 1, False), (50, 3, True)])
+def test_it_counts_as_many_requests_as_are_then_sent(labels, orders, multi_label, project, server, data, mixed, capsys):
     pytest.importorskip("openai", reason="needs openai: the extra llm installs it")
     from dataclasses import replace
 
     from potstill.scoring.llm.params import LlmParams
     from potstill.scoring.llm.teacher import LlmTeacher
 
-    task = replace(data, labels=[*data.labels, *(f"label {i}" for i in range(3, labels))], test=data.test[:5])
-    task = replace(task, validation=data.validation[:5])
+    base = mixed if multi_label else data
+    task = replace(base, labels=[*base.labels, *(f"label {i}" for i in range(3, labels))], test=base.test[:5])
+    task = replace(task, validation=base.validation[:5])
     task.save(paths.PREPARED)
     llm = project(orders=orders, examples=2)
     said = call(capsys, "estimate")
     promised = int(said.split("in all: ")[1].split(" requests")[0])
+    if multi_label:
+        assert promised == 10 * orders
+        assert f"at most {promised * 8 * labels:,} of answers" in said
     teacher = LlmTeacher.make("mine", LlmParams(**llm), task)
     teacher.score(task.validation["text"].tolist())
     half = call(capsys, "estimate")

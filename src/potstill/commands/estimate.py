@@ -9,7 +9,6 @@ from potstill.core.errors import PotstillError, visible
 from potstill.core.params import section
 from potstill.data.dataset import Dataset
 from potstill.scoring.llm.dry_run import DryRun
-from potstill.scoring.llm.params import LlmParams
 from potstill.scoring.llm.store import Store
 from potstill.scoring.llm.teacher import LlmTeacher, store_path
 from potstill.terminal import Parser
@@ -37,7 +36,7 @@ def run(args: argparse.Namespace) -> None:
     data = Dataset.load(paths.PREPARED, unlabelled=False)
     for name in names:
         teacher = LlmTeacher.make(name, llms[name], data)
-        for line in prompt(teacher, data) if args.prompt else lines(teacher, llms[name], data):
+        for line in prompt(teacher, data) if args.prompt else lines(teacher, data):
             print(visible(line))
 
 
@@ -48,9 +47,9 @@ def prompt(teacher: LlmTeacher, data: Dataset) -> list[str]:
     return teacher.prompt().render(text, range(len(data.labels)), examples)[0].splitlines()
 
 
-def lines(teacher: LlmTeacher, llm: LlmParams, data: Dataset) -> Iterator[str]:
+def lines(teacher: LlmTeacher, data: Dataset) -> Iterator[str]:
     """Yield the lines of an estimate."""
-    store = Store(store_path())
+    store, llm = Store(store_path()), teacher.params
     spent, run = store.spent(teacher.preset), DryRun(teacher.preset, llm, store)
     yield f"{teacher.preset}: {llm.model} at {llm.endpoint} ({'this' if llm.is_here else 'another'} machine)"
     pool = paths.POOL / "pool.parquet"
@@ -60,7 +59,7 @@ def lines(teacher: LlmTeacher, llm: LlmParams, data: Dataset) -> Iterator[str]:
     for name, some in texts.items():
         before = run.needed
         unique = list(dict.fromkeys(some))
-        asyncio.run(teacher.probabilities(unique, run.ask))
+        asyncio.run(teacher.ask(unique, run.ask))
         needed = run.needed - before
         yield (
             f"{name}: {len(unique):,} texts, {needed.requests:,} requests, about {needed.prompt_tokens:,} tokens of "

@@ -118,7 +118,7 @@ def load(folder: Path, batch_size: int = 32, precision: str = "auto") -> Teacher
     if facts.kind == "llm":
         from potstill.scoring.llm.teacher import LlmTeacher
 
-        return LlmTeacher.load(folder, facts.labels)
+        return LlmTeacher.load(folder, facts.labels, facts.multi_label)
     return _load_checkpoint(folder, facts, batch_size, precision)
 
 

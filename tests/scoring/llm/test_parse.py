@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from potstill.scoring.llm.parse import Answer, distribution, label_of
+from potstill.scoring.llm.parse import Answer, decisions, distribution, label_of
 
 NAMES = ["joy", "deep_sadness", "sadness", "Anger"]
 CODES = list("ABCD")
@@ -72,3 +72,40 @@ def test_the_codes_count_even_if_the_likeliest_token_is_none():
 @pytest.mark.parametrize("places", [[], [[]], [[("Well", -0.01), ("A", -6.0)]]])
 def test_an_answer_that_fits_no_label_has_no_probabilities(places):
     assert distribution(Answer("Well,", places), NAMES, CODES) is None
+
+
+@pytest.mark.parametrize(
+    ("answer", "found"),
+    [
+        ("A: yes\nB: no\nC: no\nD: yes", [1, 0, 0, 1]),
+        ("D: YES\nC: No.\nB: no\nA: No", [0, 0, 0, 1]),  # in another order
+        ("A:yes, B:no, C:no, D:no", [1, 0, 0, 0]),
+        ("A:\nyes\nB:\nno\nC:\nno\nD:\nno", [1, 0, 0, 0]),
+        ("- **A. joy**: yes\n- **B. deep_sadness**: no\n- **C. sadness**: no\n- **D. Anger**: no", [1, 0, 0, 0]),
+        ("Joy - yes\nDeep sadness - no\nSadness - yes\nAngre - no", [1, 0, 1, 0]),
+        ('{"A": "yes", "B": "no", "C": "no", "D": "no"}', [1, 0, 0, 0]),
+        ("<think>A: no, I think</think>\nA: yes\nB: no\nC: no\nD: no", [1, 0, 0, 0]),
+        ("The labels:\nA: yes (glad)\nB: no, since\nit says so\nC: no\nD: no\nA: no", [1, 0, 0, 0]),
+        ("A: yes\nB: no\nC: no", None),
+        ("A: yes\nB: no\nC: no\nD: maybe", None),
+        ("A, D", None),
+        ("no", None),
+        ("", None),
+    ],
+)
+def test_an_answer_decides_on_each_label(answer, found):
+    decided = decisions(Answer(answer, []), NAMES, CODES)
+    assert (None if decided is None else decided.tolist()) == found
+
+
+def test_a_name_that_begins_with_no_is_not_a_decision():
+    names = ["no damage", "yes men"]
+    assert decisions(Answer("A: no damage: yes\nB: yes men: no", []), names, ["A", "B"]).tolist() == [1, 0]
+
+
+def test_the_probability_of_a_label_is_that_of_yes_in_the_place_of_its_decision():
+    first = [(" yes", np.log(0.5)), ("Yes", np.log(0.1)), (" no", np.log(0.2)), ("No", np.log(0.1)), (" not", -2.0)]
+    second = [(" no", np.log(0.8))]  # the least likely tokens are not listed
+    places = [[("A", 0.0)], [(":", 0.0)], first, [("\n", 0.0)], [("B", 0.0)], [(":", 0.0), (" yes", -9.0)], second]
+    found = decisions(Answer("A: yes\nB: no", places), ["joy", "anger"], ["A", "B"])
+    np.testing.assert_allclose(found, [6 / 9, 0])

@@ -10,12 +10,12 @@ from potstill.scoring.llm.prompt import Example, Examples, Prompt, codes_for, or
 LABELS = ["joy", "sadness"]
 
 
-def prompt(source, labels=LABELS, **descriptions):
-    return Prompt(source, Path("mine.txt"), labels, descriptions)
+def prompt(source, labels=LABELS, multi_label=False, **descriptions):
+    return Prompt(source, Path("mine.txt"), labels, descriptions, multi_label)
 
 
 def test_the_prompt_of_potstill_has_the_labels_what_they_mean_and_the_examples():
-    shown, codes = prompt(read(PROMPT), sadness="grief, too").render("so blue", [1, 0], [Example("so glad", 0)])
+    shown, codes = prompt(read(PROMPT), sadness="grief, too").render("so blue", [1, 0], [Example("so glad", [0])])
     assert codes == ["A", "B"]
     assert shown.splitlines() == [
         "Classify the text. The labels are:",
@@ -33,7 +33,7 @@ def test_the_prompt_of_potstill_has_the_labels_what_they_mean_and_the_examples()
 
 
 def test_a_text_is_not_a_template_and_examples_of_labels_that_are_not_listed_are_left_out():
-    shown, _ = prompt(read(PROMPT)).render("{{ 1 + 1 }} <b>", [1], [Example("so glad", 0), Example("so blue", 1)])
+    shown, _ = prompt(read(PROMPT)).render("{{ 1 + 1 }} <b>", [1], [Example("so glad", [0]), Example("so blue", [1])])
     assert "Text: {{ 1 + 1 }} <b>" in shown
     assert "so glad" not in shown
     assert "so blue" in shown
@@ -87,10 +87,10 @@ def test_orders_are_different_and_a_pair_has_no_position_on_average(labels, numb
 
 def test_examples_are_the_most_similar_others_the_most_similar_last():
     texts = ["the cat sat", "the cat ran", "a dog barked", "the cat sat on it", "THE  cat sat"]
-    examples = Examples(texts, [0, 1, 2, 3, 4])
+    examples = Examples(texts, [[0], [1], [2], [3], [4]])
     (found,) = examples.nearest(["The cat sat"], 2)
-    assert [example.label for example in found] == [1, 3]
+    assert [example.labels for example in found] == [[1], [3]]
     (found,) = examples.nearest(["a dog"], 1)
-    assert found == [Example("a dog barked", 2)]
+    assert found == [Example("a dog barked", [2])]
     assert examples.nearest(["a", "b"], 0) == [[], []]
     assert len(examples.nearest(["nothing alike"], 100)[0]) == 4  # one of them twice

@@ -185,11 +185,6 @@ def test_a_damaged_teacher_is_named(make, tmp_path, name):
         model.load(folder).score(TEXTS)
 
 
-def test_a_multi_label_task_is_refused(make, mixed):
-    with pytest.raises(PotstillError, match=r"teacher\.presets\.mine\.llm: .*prepare\.multi_label is true"):
-        make(mixed)
-
-
 def test_requests_overlap_up_to_the_limit(make, server):
     server.wait = 0.02
     make(concurrency=5).score([f"glad {i}" for i in range(20)])

@@ -58,7 +58,7 @@ class Client:
                     f"teacher.presets.{preset}.llm.api_key_env: the environment has no {params.api_key_env}. Set it to "
                     "the key of the endpoint."
                 )
-        self._spent, self._reserved = store.spent(preset), 0
+        self._reserved = 0
         self._slots = asyncio.Semaphore(params.concurrency)
         self._client = openai.AsyncOpenAI(
             api_key=self._key or "none",
@@ -81,13 +81,12 @@ class Client:
         """Close the connections."""
         await self._client.close()
 
-    async def ask(self, prompt: str, codes: Sequence[str], sample: int = 0) -> Answer | None:
+    async def ask(self, prompt: str, tokens: Sequence[str], sample: int = 0) -> Answer | None:
         """Return the answer to a prompt, from the store if it is there.
 
         Args:
             prompt: the prompt.
-            codes: those of the labels; of the tokens with log-probabilities, others of more than a character are not
-                kept.
+            tokens: whose log-probabilities are kept, besides those of the generated tokens.
             sample: tells answers apart that are drawn for the same prompt.
 
         Returns:
@@ -108,29 +107,24 @@ class Client:
                     reply = await self._send(content)
                     if reply is None:
                         return None
-                    answer, cost = self._read(reply, size, codes)
+                    answer, cost = self._read(reply, size, tokens)
                 except _Malformed:
-                    self._pay(Spent(prompt_tokens=with_room))  # whether it was billed is not known
+                    self._store.add(self._preset, Spent(prompt_tokens=with_room))  # whether it was billed is not known
                     continue
                 finally:
                     self._reserved -= with_room
                 self._store.put(key, answer, self._preset, cost)
-                self._spent = self._store.spent(self._preset)
                 return answer
         return None
 
     def _reserve(self, size: int) -> int:
         """Reserve the most tokens that a request may take: no token is shorter than a byte."""
         most = size + TEMPLATE_TOKENS + most_answer_tokens(self._params)
-        limit = self._params.max_tokens
-        if limit is not None and self._spent.tokens + self._reserved + most > limit:
-            raise self._limit("max_tokens", limit, f"{self._spent.tokens:,} tokens are spent, and the next request may")
+        limit, spent = self._params.max_tokens, self._store.spent(self._preset).tokens
+        if limit is not None and spent + self._reserved + most > limit:
+            raise self._limit("max_tokens", limit, f"{spent:,} tokens are spent, and the next request may")
         self._reserved += most
         return most
-
-    def _pay(self, cost: Spent) -> None:
-        self._store.add(self._preset, cost)
-        self._spent = self._store.spent(self._preset)
 
     async def _before_sending(self, _: Any) -> None:
         """Count each request, the repeated ones too."""
@@ -206,7 +200,7 @@ class Client:
         """Return a message without the key, which a server may repeat."""
         return message.replace(self._key, "…") if self._key else message
 
-    def _read(self, reply: Any, size: int, codes: Sequence[str]) -> tuple[Answer, Spent]:
+    def _read(self, reply: Any, size: int, tokens: Sequence[str]) -> tuple[Answer, Spent]:
         """Return the answer in a server's reply, and its cost.
 
         Raises:
@@ -220,7 +214,7 @@ class Client:
             if not isinstance(text, str) or not isinstance(usage, dict):
                 raise _Malformed
             found = (choice.get("logprobs") or {}).get("content") or []
-            top = [_likeliest(place, codes) for place in found]
+            top = [_likeliest(place, tokens) for place in found]
             cost = Spent(
                 prompt_tokens=_count(usage.get("prompt_tokens"), size),
                 answer_tokens=_count(usage.get("completion_tokens"), most_answer_tokens(self._params)),
@@ -231,7 +225,7 @@ class Client:
         if self._params.samples:
             top = []
         elif not any(top) and text.strip():
-            self._pay(cost)
+            self._store.add(self._preset, cost)
             raise PotstillError(
                 f"{self._params.endpoint}: {self._params.model} gives no log-probabilities. Set "
                 f"teacher.presets.{self._preset}.llm.samples to 1, to take its answer as certain, or to a number of "
@@ -240,14 +234,14 @@ class Client:
         return Answer(text, top), cost
 
 
-def _likeliest(place: dict[str, Any], codes: Sequence[str]) -> list[tuple[str, float]]:
-    """Return the likeliest tokens in one place, the generated one first; of the others only those that may be codes."""
+def _likeliest(place: dict[str, Any], tokens: Sequence[str]) -> list[tuple[str, float]]:
+    """Return the likeliest tokens in one place, the generated one first; of the others only those to be kept."""
     found = {str(entry["token"]): float(entry["logprob"]) for entry in place.get("top_logprobs") or []}
     if not found:
         return []
     token = str(place["token"])
     generated = (token, round(found.pop(token, float(place["logprob"])), 4))
-    return [generated, *((other, round(value, 4)) for other, value in found.items() if other.strip() in codes)]
+    return [generated, *((other, round(value, 4)) for other, value in found.items() if other.strip() in tokens)]
 
 
 def _count(value: Any, otherwise: int) -> int:

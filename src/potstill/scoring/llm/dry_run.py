@@ -11,7 +11,7 @@ BYTES_PER_TOKEN = 4.0  # of English, about
 
 
 class DryRun:
-    """Takes the place of a client: counts what is asked and not kept yet, and answers that all labels are as likely.
+    """Takes the place of a client: gives the answers that are kept, and counts what would be asked.
 
     Attributes:
         needed: what the requests would cost.
@@ -26,8 +26,8 @@ class DryRun:
         spent = store.spent(preset)
         self._tokens_per_byte = spent.prompt_tokens / spent.prompt_bytes if spent.prompt_bytes else 1 / BYTES_PER_TOKEN
 
-    async def ask(self, prompt: str, codes: Sequence[str], sample: int = 0) -> Answer:
-        """Count a request."""
+    async def ask(self, prompt: str, _: Sequence[str], sample: int = 0) -> Answer | None:
+        """Count a request; return its answer if it is kept."""
         key = request_key(body(prompt, self._params), self._params, sample)
         answer = self._store.get(key)
         if key not in self._seen:
@@ -37,4 +37,4 @@ class DryRun:
             else:
                 size = len(prompt.encode())
                 self.needed += Spent(1, round(size * self._tokens_per_byte), most_answer_tokens(self._params), size)
-        return answer or Answer(codes[0], [[(code, 0.0) for code in codes]])
+        return answer

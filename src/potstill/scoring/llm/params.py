@@ -11,6 +11,7 @@ from potstill.core.params import Keys
 
 TOP_LOGPROBS = 20  # the most that OpenAI's API gives, and vLLM by default
 PROMPT = Path(__file__).with_name("prompt.txt")
+MULTI_LABEL_PROMPT = Path(__file__).with_name("prompt_multi_label.txt")
 
 
 class LlmParams(Keys):
@@ -60,10 +61,9 @@ class LlmParams(Keys):
         name = self.api_key_env
         return None if name is None or (name.isidentifier() and name.upper() == name) else "api_key_env"
 
-    @property
-    def template(self) -> Path:
-        """The file of the prompt."""
-        return Path(self.prompt) if self.prompt else PROMPT
+    def template(self, multi_label: bool) -> Path:
+        """Return the file of the prompt."""
+        return Path(self.prompt) if self.prompt else MULTI_LABEL_PROMPT if multi_label else PROMPT
 
     @property
     def is_here(self) -> bool:

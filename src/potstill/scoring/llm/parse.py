@@ -10,10 +10,14 @@ import numpy as np
 NEAR = 0.8  # difflib's similarity from which an answer counts as a label's name
 LEAST_MASS = 0.05  # the probability of all codes together from which a first token is taken for an answer
 
+YES_NO = ("yes", "Yes", "YES", "no", "No", "NO")  # tokens of decisions
+
 _THOUGHTS = re.compile(r"<think>.*?(</think>|\Z)", re.DOTALL)
 _BEFORE = r"[\W_]*(?:(?:the\s+)?(?:answer|label|category|class)\b(?:\s+is\b)?[\W_]*)?"
 # A code is followed by the end, by punctuation, or on a new line; "A person" and "I think" do not begin with one.
 _AFTER = r"(?![^\W_])(?![ \t]+[^\W\d_])"
+# The decision on a label: after a colon or the like, and without a word behind it, which the name `no damage` has.
+_DECISION = re.compile(rf"[:=–—-][\W_]*(yes|no){_AFTER}", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -76,6 +80,37 @@ def distribution(answer: Answer, names: Sequence[str], codes: Sequence[str]) -> 
         return np.eye(len(codes))[label]
     first = _mass(answer.top[0], codes) if answer.top else np.zeros(1)
     return _normalised(first) if first.sum() >= LEAST_MASS else None
+
+
+def decisions(answer: Answer, names: Sequence[str], codes: Sequence[str]) -> np.ndarray | None:
+    """Return the probability that each label applies, floats (labels,); None unless the answer decides on all of them.
+
+    It is that of `yes` against `no` in the place where the answer has one of them after the label's code or name;
+    without log-probabilities, 1 or 0.
+    """
+    places = [place for place in answer.top if place] or [[(answer.text, 0.0)]]
+    text = "".join(place[0][0] for place in places)
+    text = _THOUGHTS.sub(lambda thought: " " * len(thought[0]), text)  # so that what follows stays in its place
+    ends = np.cumsum([len(place[0][0]) for place in places])
+    found, begin = np.full(len(codes), np.nan), 0
+    for match in _DECISION.finditer(text):
+        *_, line = ["", *text[begin : match.start()].splitlines()]
+        begin = match.end()
+        label = label_of(line, names, codes)
+        if label is not None and np.isnan(found[label]):
+            place = places[np.searchsorted(ends, match.start(1), side="right")] if answer.top else [(match[1], 0.0)]
+            found[label] = _probability_of_yes(place)
+    return None if np.isnan(found).any() else found
+
+
+def _probability_of_yes(place: list[tuple[str, float]]) -> float:
+    mass = dict.fromkeys(("yes", "no"), 0.0)
+    for token, logprob in place:
+        word = _plain(token)
+        if word in mass:
+            mass[word] += np.exp(min(logprob, 0.0))
+    total = sum(mass.values())
+    return mass["yes"] / total if total else np.nan
 
 
 def _mass(place: list[tuple[str, float]], codes: Sequence[str]) -> np.ndarray:

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jinja2 import StrictUndefined, Template, TemplateError
@@ -19,20 +20,27 @@ from potstill.data.clean import comparison_key
 
 @dataclass(frozen=True)
 class Example:
-    """A text, and the id of its label."""
+    """A text, and the ids of its labels: one, or in a multi-label task any number."""
 
     text: str
-    label: int
+    labels: Sequence[int]
 
 
 class Prompt:
-    """A template of Jinja that asks for the label of a text.
+    """A template of Jinja that asks for the label of a text, or in a multi-label task for its labels.
 
     It has the variables `text`; `labels`, each with `code`, `name` and `description` (which may be empty); and
-    `examples`, each with `text`, and the `code` and `name` of its label.
+    `examples`, each with `text`, and the `code` and `name` of its label, or in a multi-label task `labels`, all of them,
+    each also with `applies`.
+
+    Attributes:
+        labels: the names of the labels.
+        multi_label: whether the task is multi-label.
     """
 
-    def __init__(self, source: str, place: Path, labels: Sequence[str], descriptions: Mapping[str, str]) -> None:
+    def __init__(
+        self, source: str, place: Path, labels: Sequence[str], descriptions: Mapping[str, str], multi_label: bool
+    ) -> None:
         """Compile a template.
 
         Args:
@@ -40,11 +48,13 @@ class Prompt:
             place: its file, for messages.
             labels: the names of the labels.
             descriptions: of some of them.
+            multi_label: whether the task is multi-label.
 
         Raises:
             PotstillError: it is not a template, or leaves out the text or the labels.
         """
-        self._place, self._labels, self._descriptions = place, labels, descriptions
+        self.labels, self.multi_label = labels, multi_label
+        self._place, self._descriptions = place, descriptions
         environment = SandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined)
         try:
             self._template: Template = environment.from_string(source)
@@ -62,20 +72,22 @@ class Prompt:
         Args:
             text: the text.
             order: the ids of the labels, in the order in which they are listed.
-            examples: those whose label is not listed are left out.
+            examples: those whose label is not listed are left out, except in a multi-label task.
         """
-        names = [self._labels[label] for label in order]
+        names = [self.labels[label] for label in order]
         codes = codes_for(names)
-        code_of = dict(zip(order, codes, strict=True))
         listed = [
             {"code": code, "name": name, "description": self._descriptions.get(name, "")}
             for code, name in zip(codes, names, strict=True)
         ]
-        shown = [
-            {"text": example.text, "code": code_of[example.label], "name": self._labels[example.label]}
-            for example in examples
-            if example.label in code_of
-        ]
+        shown: list[dict[str, Any]] = []
+        for example in examples:
+            applies = [label in example.labels for label in order]
+            if self.multi_label:
+                its = [{**label, "applies": one} for label, one in zip(listed, applies, strict=True)]
+                shown.append({"text": example.text, "labels": its})
+            elif any(applies):
+                shown.append({**listed[applies.index(True)], "text": example.text})
         try:
             return self._template.render(text=text, labels=listed, examples=shown).strip(), codes
         except (TemplateError, TypeError, ValueError, ArithmeticError) as error:
@@ -125,11 +137,11 @@ def orders(labels: int, number: int) -> list[list[int]]:
 class Examples:
     """Labelled texts, of which the most similar to a text are shown with it (Liu et al. 2022)."""
 
-    def __init__(self, texts: Sequence[str], labels: Sequence[int]) -> None:
+    def __init__(self, texts: Sequence[str], labels: Sequence[Sequence[int]]) -> None:
         """Keep the first of the texts that differ in case and white space only."""
         first = {comparison_key(text): i for i, text in reversed(list(enumerate(texts)))}
         kept = sorted(first.values())
-        self.texts, self.labels = [texts[i] for i in kept], [int(labels[i]) for i in kept]
+        self.texts, self.labels = [texts[i] for i in kept], [list(labels[i]) for i in kept]
 
     @cached_property
     def _index(self) -> tuple[TfidfVectorizer, NearestNeighbors, list[str]]:
