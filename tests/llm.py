@@ -30,6 +30,7 @@ class Llm(ThreadingHTTPServer):
         logprobs: whether it gives log-probabilities.
         mute: texts to which its answer fits no label.
         say: the answer's text for the code and the name of the likeliest label; not for a yes or no to each label.
+        lines: the most labels that it decides on in an answer.
         fault: returns for the number of a request, from 0 on, None, or a status, a body and headers; with the status
             0 the connection breaks.
         key: the key that it requires.
@@ -46,6 +47,7 @@ class Llm(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.knows, self.bias, self.logprobs, self.wait, self.key = knows, 0.0, True, 0.0, None
         self.say, self.mute = (lambda code, name: code), set()
+        self.lines = None
         self.fault = lambda number: None
         self.texts, self.bodies, self.authorization = Counter(), [], []
         self.busy = self.busiest = 0
@@ -59,7 +61,7 @@ class Llm(ThreadingHTTPServer):
         prompt = body["messages"][0]["content"]
         text = prompt.rsplit("Text: ", 1)[1].removesuffix("\nAnswer:")
         options = OPTION.findall(prompt.split("Answer with")[0])
-        answer = self.decide if "yes or no" in prompt else self.choose
+        answer = self.decide if "one line for each label" in prompt else self.choose
         said, content = answer(text, options) if text not in self.mute else ("I cannot say", [("I", [("I", 0.0)])])
         choice = {"index": 0, "message": {"role": "assistant", "content": said}, "finish_reason": "stop"}
         if self.logprobs and body.get("logprobs"):
@@ -88,8 +90,8 @@ class Llm(ThreadingHTTPServer):
     def decide(self, text, options):
         """Return the same for an answer that decides on each label."""
         content = []
-        shares = self.knows(text, [name for _, name in options])
-        for i, ((code, _), share) in enumerate(zip(options, shares, strict=True)):
+        shares = self.knows(text, [name for _, name in options])[: self.lines]
+        for i, ((code, _), share) in enumerate(zip(options, shares, strict=False)):
             odds = share / (1 - share) * math.exp(self.bias if i == 0 else 0)
             words = {" yes": math.log(odds / (1 + odds)), " no": -math.log(1 + odds)}
             word = max(words, key=words.get)

@@ -18,7 +18,7 @@ from potstill.runtime.model import Student
 from potstill.scoring.llm.params import PROMPT
 from tests.pipeline.stages import NETWORK, run_stages
 from tests.project import ENVIRONMENT, ROOT, started, until
-from tests.tasks import FEELINGS, make_texts
+from tests.tasks import FEELINGS, make_mixed_texts, make_texts
 
 pytestmark = pytest.mark.slow
 pytest.importorskip("openai", reason="needs openai: the extra llm installs it")
@@ -77,6 +77,20 @@ def test_the_rest_of_the_pipeline_does_not_notice(folder, server, monkeypatch, c
     rungs = {row["rung"]: row for row in json.loads((paths.METRICS / "student/ladder.json").read_text())}
     assert (rungs["pieces"]["note"], rungs["layers"]["note"]) == (UNAVAILABLE, UNAVAILABLE)
     assert Student.load("models/export/student.pot").predict("i feel gloomy")[0] == "sadness"
+
+
+def test_a_multi_label_task_is_labelled(folder, server, monkeypatch):
+    for i, (split, number) in enumerate({"train": 240, "validation": 60, "test": 60}.items()):
+        table = make_mixed_texts(number, i)
+        names = ["|".join(list(FEELINGS)[id_] for id_ in ids) for ids in table["label"]]
+        table.assign(label=names).to_csv(f"mine/{split}.csv", index=False)
+    changes = {"teacher": teacher(server, examples=2)}
+    run_stages(monkeypatch, NETWORK, changes, ("prepare", "teacher", "pool", "label", "ensemble"), multi_label=True)
+    assert max(server.texts.values()) == 1
+    assert json.loads((paths.METRICS / "teacher/mine/metrics.json").read_text())["mine"]["validation_accuracy"] > 0.98
+    logits = pd.read_parquet(paths.ENSEMBLE / "logits.parquet")
+    for text, row in zip(pd.read_parquet(paths.ENSEMBLE / "pool.parquet")["text"], logits.to_numpy(), strict=True):
+        assert (row > 0).tolist() == [bool(set(FEELINGS[name]) & set(text.split())) for name in logits.columns]
 
 
 def test_an_unchanged_prompt_is_not_asked_about_again_and_a_changed_one_is(folder, server, monkeypatch, capsys):

@@ -34,6 +34,15 @@ def test_one_request_for_each_order_gives_the_probabilities_of_all_labels(make_m
     assert {(body["max_tokens"], body["logprobs"]) for body in server.bodies} == {(3 * 8, True)}
 
 
+@pytest.mark.parametrize(("lines", "requests"), [(2, 2), (1, 3)])
+def test_labels_that_an_answer_leaves_out_are_asked_about_again(make_mixed, server, lines, requests):
+    server.lines = lines
+    assert (score(make_mixed(orders=1)) > 0.5).tolist() == ANSWERS
+    assert len(server.bodies) == requests * len(TEXTS)
+    assert "anger" in prompts(server)[-1]
+    assert "joy" not in prompts(server)[-1]
+
+
 def test_a_bias_to_the_first_line_is_shared_by_all_labels(make_mixed, server):
     server.knows = lambda text, names: [0.6 if name == "sadness" else 0.4 for name in names]
     server.bias = 1.5
@@ -56,7 +65,7 @@ def test_without_log_probabilities_the_shares_of_answers_are_the_probabilities(m
         np.testing.assert_allclose(score(make_mixed(samples=4), ["what"]), [[0.5, 0, 0.5]], atol=1e-5)
 
 
-def test_answers_that_do_not_decide_on_all_labels_are_left_out_and_said(make_mixed, server, capsys):
+def test_answers_that_decide_on_no_label_are_left_out_and_said(make_mixed, server, capsys):
     server.mute = {TEXTS[1]}
     found, _ = make_mixed().score(TEXTS)
     assert np.isnan(found).all(1).tolist() == [False, True, False]

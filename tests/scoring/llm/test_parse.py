@@ -86,16 +86,15 @@ def test_an_answer_that_fits_no_label_has_no_probabilities(places):
         ('{"A": "yes", "B": "no", "C": "no", "D": "no"}', [1, 0, 0, 0]),
         ("<think>A: no, I think</think>\nA: yes\nB: no\nC: no\nD: no", [1, 0, 0, 0]),
         ("The labels:\nA: yes (glad)\nB: no, since\nit says so\nC: no\nD: no\nA: no", [1, 0, 0, 0]),
-        ("A: yes\nB: no\nC: no", None),
-        ("A: yes\nB: no\nC: no\nD: maybe", None),
-        ("A, D", None),
-        ("no", None),
-        ("", None),
+        ("A: yes\nC: no", [1, None, 0, None]),
+        ("A: yes\nB: no\nC: no\nD: maybe", [1, 0, 0, None]),
+        ("A, D", [None] * 4),
+        ("no", [None] * 4),
+        ("", [None] * 4),
     ],
 )
 def test_an_answer_decides_on_each_label(answer, found):
-    decided = decisions(Answer(answer, []), NAMES, CODES)
-    assert (None if decided is None else decided.tolist()) == found
+    np.testing.assert_array_equal(decisions(Answer(answer, []), NAMES, CODES), np.array(found, float))
 
 
 def test_a_name_that_begins_with_no_is_not_a_decision():

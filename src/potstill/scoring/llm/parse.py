@@ -82,8 +82,8 @@ def distribution(answer: Answer, names: Sequence[str], codes: Sequence[str]) -> 
     return _normalised(first) if first.sum() >= LEAST_MASS else None
 
 
-def decisions(answer: Answer, names: Sequence[str], codes: Sequence[str]) -> np.ndarray | None:
-    """Return the probability that each label applies, floats (labels,); None unless the answer decides on all of them.
+def decisions(answer: Answer, names: Sequence[str], codes: Sequence[str]) -> np.ndarray:
+    """Return the probability that each label applies, floats (labels,); NaN where the answer does not decide.
 
     It is that of `yes` against `no` in the place where the answer has one of them after the label's code or name;
     without log-probabilities, 1 or 0.
@@ -100,7 +100,7 @@ def decisions(answer: Answer, names: Sequence[str], codes: Sequence[str]) -> np.
         if label is not None and np.isnan(found[label]):
             place = places[np.searchsorted(ends, match.start(1), side="right")] if answer.top else [(match[1], 0.0)]
             found[label] = _probability_of_yes(place)
-    return None if np.isnan(found).any() else found
+    return found
 
 
 def _probability_of_yes(place: list[tuple[str, float]]) -> float:

@@ -30,8 +30,8 @@ class Prompt:
     """A template of Jinja that asks for the label of a text, or in a multi-label task for its labels.
 
     It has the variables `text`; `labels`, each with `code`, `name` and `description` (which may be empty); and
-    `examples`, each with `text`, and the `code` and `name` of its label, or in a multi-label task `labels`, all of them,
-    each also with `applies`.
+    `examples`, each with `text`, and the `code` and `name` of its label. In a multi-label task, each example has
+    `labels` instead: all labels, with also whether each `applies`.
 
     Attributes:
         labels: the names of the labels.

@@ -81,7 +81,10 @@ class Question:
         return merged / merged.sum()
 
     async def _request(self, order: list[int], sample: int) -> np.ndarray | None:
-        """Return the probabilities in the answer to one request, as `_weigh` does."""
+        """Return the probabilities in the answer to a request, as `_weigh` does.
+
+        Small models decide on the first label or two, and stop. What they leave out is asked about again.
+        """
         shown, codes = self.prompt.render(self.text, order, self.examples)
         multi_label = self.prompt.multi_label
         answer = await self.ask(shown, YES_NO if multi_label else codes, sample)
@@ -91,6 +94,12 @@ class Question:
             return None
         all_labels = np.zeros(len(self.prompt.labels))
         all_labels[order] = found
+        missing = [label for label in order if np.isnan(all_labels[label])]
+        if missing:
+            rest = await self._request(missing, sample) if len(missing) < len(order) else None
+            if rest is None:
+                return None
+            all_labels[missing] = rest[missing]
         return all_labels
 
 
