@@ -114,3 +114,9 @@ def test_without_log_probabilities_its_answers_count(serve, data):
     found = probabilities(logits[np.isfinite(logits).all(1)], multi_label=False)
     assert len(found)
     assert (found.max(1) > 0.99).all()
+
+
+def test_it_decides_on_each_label_of_a_multi_label_task(serve, mixed):
+    teacher = serve().teacher(mixed, examples=3, orders=1)
+    found = probabilities(teacher.score(mixed.validation["text"].tolist()[:3])[0], multi_label=True)
+    assert ((found > 1e-5) & (found < 1 - 1e-5)).all()  # log-probabilities of all decisions
