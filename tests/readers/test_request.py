@@ -20,7 +20,7 @@ def test_two_columns_of_one_name_are_refused(tmp_path, ending):
 @pytest.mark.parametrize(
     ("name", "header", "says"),
     [
-        ("a.csv", "text;label", "The columns are separated by semicolons, not by commas"),
+        ("a.csv", "text|label", "The columns are separated by vertical bars, not by commas"),
         (
             "a.csv",
             "text\tlabel",
@@ -31,7 +31,8 @@ def test_two_columns_of_one_name_are_refused(tmp_path, ending):
             "text,label",
             "separated by commas, not by tabs: save the file with tabs, or rename it to .csv",
         ),
-        ("a.csv", '"text";"label"', "The columns are separated by semicolons, not by commas"),
+        ("a.csv", '"text"|"label"', "The columns are separated by vertical bars, not by commas"),
+        ("a.csv", "body;label", "no column 'text' (found: 'body', 'label'). Name one with --text"),
         ("a.csv", "Text,label", "'Text' differs from it only in case"),
         ("a.csv", " text,label", "' text' differs from it only in white space"),
         ("a.csv", "text\u200b,label", "differs from it only in invisible characters"),

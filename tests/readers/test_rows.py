@@ -22,16 +22,23 @@ def test_a_quote_that_is_not_closed_never_merges_rows(tmp_path):
         texts(tmp_path / "a.csv", count=0)
 
 
-def test_quotes_of_csv_are_those_of_rfc_4180(tmp_path, capsys):
-    table = [["text", "x"], ["a, b", "1"], ['say "no"', "2"], ["two\nlines", "3"], ["", "4"], ['"', "5"]]
+@pytest.mark.parametrize("separator", [",", ";"])
+def test_quotes_of_csv_are_those_of_rfc_4180(tmp_path, capsys, separator):
+    table = [["text", "x"], ["a, b; c", "1"], ['say "no"', "2"], ["two\nlines", "3"], ["", "4"], ['"', "5"]]
     target = io.StringIO()
-    csv.writer(target).writerows(table)
-    path = write_file(tmp_path / "a.csv", target.getvalue() + 'mid "quote",6\n')
+    csv.writer(target, delimiter=separator).writerows(table)
+    path = write_file(tmp_path / "a.csv", target.getvalue() + f'mid "quote"{separator}6\n')
     assert texts(path) == ([1, 2, 3, 4, 5, 6], [row[0] for row in table[1:]] + ['mid "quote"'])
     assert (
         "1 row spans several lines because of line breaks within quotes; the first is row 3 (lines 4 to 5)"
         in capsys.readouterr().err
     )
+
+
+def test_commas_separate_where_both_could(tmp_path):
+    assert texts(write_file(tmp_path / "a.csv", "text,a;b\nx;y,1\n")) == ([1], ["x;y"])
+    assert texts(write_file(tmp_path / "b.csv", "a,b;text\nx,y;z\n")) == ([1], ["z"])
+    refused(write_file(tmp_path / "c.csv", "text;x\na\n"), "has 1 field, but the header has 2", "hold a semicolon")
 
 
 def test_a_stray_quote_within_a_line_is_a_bad_row(tmp_path):
@@ -198,8 +205,9 @@ def test_rows_of_several_lines_are_no_merged_ones(project: Project) -> None:
         'A film,good\nD,bad\n"B film,good\r\nC film",bad\r\n',
     ],
 )
-def test_merged_rows_are_found_whatever_the_others_are(project: Project, table: str) -> None:
-    write_file(project.data / "train.csv", "text,label\n" + table)
+@pytest.mark.parametrize("separator", [",", ";"])
+def test_merged_rows_are_found_whatever_the_others_are(project: Project, table: str, separator: str) -> None:
+    write_file(project.data / "train.csv", f"text,label\n{table}".replace(",", separator))
     project.fails("opens a quote that a later line closes", "save the table as .jsonl or .parquet")
 
 

@@ -20,7 +20,8 @@ csv.field_size_limit(LONGEST)  # the default, 131,072 characters, is too short f
 NUMBER = re.compile(r"\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\s*", re.ASCII)
 """A field of a table that holds a number."""
 
-_SEPARATOR = re.compile(r"(?<![0-9]),(?!\s)|,(?![0-9\s])")  # a comma as in CSV, not as in prose and numbers
+# As in CSV, not as in prose and numbers.
+_SEPARATORS = {",": re.compile(r"(?<![0-9]),(?!\s)|,(?![0-9\s])"), ";": re.compile(r";(?!\s)")}
 _MAX_LABELS = 10_000  # distinct labels, and suspect rows, that are remembered to find merged rows
 
 
@@ -193,18 +194,22 @@ class _CsvLines:
 def _read_csv(request: Request, blocks: Iterator[Block]) -> Iterator[Piece]:
     """Read rows as RFC 4180 defines them: a quoted field may hold separators and line breaks.
 
+    Fields may also be separated by semicolons, as spreadsheets save tables in countries with a decimal comma.
+
     A quote that is not closed, or that is closed within a field of a later line, merges an unknown number of rows into
     one: it is an error even where bad rows are skipped. A quote within an unquoted field is an ordinary character.
     """
-    lines = _CsvLines()
-    parsed = csv.reader(itertools.chain.from_iterable(map(lines.split, blocks)), strict=True)
+    lines, first_block = _CsvLines(), list(itertools.islice(blocks, 1))
+    separator = _separator(request, first_block[0].text if first_block else "")
+    split = map(lines.split, itertools.chain(first_block, blocks))
+    parsed = csv.reader(itertools.chain.from_iterable(split), strict=True, delimiter=separator)
     number, start = 0, 1
     header: list[str] = []
     indices: list[int] = []
     numbers: list[int] = []
     columns: list[list[str]] = [[] for _ in request.columns]
     size = 0
-    multiline = _MultilineRows(request)
+    multiline = _MultilineRows(request, separator)
     while True:
         try:
             if (row := next(parsed, None)) is None:
@@ -222,13 +227,14 @@ def _read_csv(request: Request, blocks: Iterator[Block]) -> Iterator[Piece]:
             continue  # a blank line
         if not header:
             header = row
-            indices = _column_indices(request, header, ",", lines.foreign)
+            indices = _column_indices(request, header, separator, lines.foreign)
             continue
         if len(row) != len(header):
             if blank(row, header):
                 continue
             number += 1
-            ragged = _wrong_field_count(row, header, "Put texts that hold a comma in quotes")
+            mark = "comma" if separator == "," else "semicolon"
+            ragged = _wrong_field_count(row, header, f"Put texts that hold a {mark} in quotes")
             request.bad_rows.add(request.location(number), ragged)
             continue
         number += 1
@@ -251,6 +257,14 @@ def _read_csv(request: Request, blocks: Iterator[Block]) -> Iterator[Piece]:
         request.column_indices([])
     multiline.check()
     yield Piece(numbers, columns, size)
+
+
+def _separator(request: Request, text: str) -> str:
+    """Return what separates the fields of a CSV, given its beginning: a comma, or a semicolon."""
+    head = text.split("\n", 1)[0].removesuffix("\r")
+    commas, semicolons = (next(csv.reader([head], delimiter=separator), []) for separator in ",;")
+    found = len(commas) == 1 < len(semicolons) or set(request.columns) <= set(semicolons)
+    return ";" if found and not set(request.columns) <= set(commas) else ","
 
 
 def _check_csv_error(
@@ -300,6 +314,7 @@ class _MultilineRows:
     """
 
     request: Request
+    separator: str
     count: int = 0
     first: str = ""
     labels: set[str] = field(default_factory=set)
@@ -323,11 +338,13 @@ class _MultilineRows:
         self.add_label([row[index] for index in indices])
         if self.labelled and len(self.suspects) < _MAX_LABELS:
             at = indices[self.request.texts :]
-            lines = [line if len(line) <= len(row) else _SEPARATOR.split(",".join(line)) for line in _unmerged(row)]
+            joined, split = self.separator.join, _SEPARATORS[self.separator].split
+            lines = _unmerged(row, self.separator)
+            lines = [line if len(line) <= len(row) else split(joined(line)) for line in lines]
             labels = [_label([line[i] for i in at]) if len(line) == len(row) else None for line in lines]
             own = 0 if "\n" not in "".join(row[: at[0] + 1]) else len(lines) - 1
             if _most(labels):
-                self.suspects.append((where, ",".join(lines[0]), labels, own))
+                self.suspects.append((where, joined(lines[0]), labels, own))
 
     def check(self) -> None:
         """Print how many rows span several lines.
@@ -368,11 +385,11 @@ def _parts(label: str) -> set[str]:
     return {*label.split(JOINT)} - {""}
 
 
-def _unmerged(row: list[str]) -> list[list[str]]:
+def _unmerged(row: list[str], separator: str) -> list[list[str]]:
     """Split a row that spans several lines as if no quotes were around the line breaks; drop blank lines."""
     lines: list[list[str]] = [[]]
     for value in row:
-        first, *others = [line.removesuffix("\r").split(",") for line in value.split("\n")]
+        first, *others = [line.removesuffix("\r").split(separator) for line in value.split("\n")]
         lines[-1] += first if others else [value]
         lines += others
     return [line for line in lines if "".join(line).strip() or len(line) > 1]
