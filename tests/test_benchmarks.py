@@ -183,7 +183,9 @@ def peers(checkout, tmp_path):
     """
 
 
-@pytest.mark.parametrize(("name", "size", "stages"), [("classes", 3, 11), ("scale", 2000, 4)])
+@pytest.mark.parametrize(
+    ("name", "size", "stages"), [pytest.param("classes", 3, 11, marks=pytest.mark.faults), ("scale", 2000, 4)]
+)
 def test_stages_are_measured_by_size(checkout, name, size, stages):
     command = ["env", f"PYTHONPATH={checkout / 'src'}", sys.executable, f"benchmarks/{name}.py", "--sizes", str(size)]
     run(checkout, *command)
@@ -210,6 +212,7 @@ def test_how_often_a_guarantee_is_kept_is_counted(call, checkout, prepared):
     assert all(0 <= row["held"] <= 1 and row["draws"] == 3 for row in rows if row["what"].startswith("guarantee"))
 
 
+@pytest.mark.faults
 def test_emotion_trains_students_on_the_transfer_set_of_an_experiment(call, emotions):
     folder = call("emotion", "--data", emotions, "--jobs", 1, "--part", "qr", experiments=True)
     (row,) = json.loads((folder / "qr.json").read_text())
@@ -340,7 +343,7 @@ def test_board_compares_the_default_pipeline_with_peers_and_resumes(call, checko
     changes = f"""
     import runs, shutil
     def run(clone, command, name, in_place):
-        for part in ("data", "models"):
+        for part in ("data", "models", ".potstill/resources"):
             shutil.copytree(Path({str(origin)!r}) / part, clone.folder / part, dirs_exist_ok=True)
     runs.Clone.run = run
     speed.SECONDS, board.ROUNDS, board.SLOW = 0.05, 2, 20

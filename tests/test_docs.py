@@ -157,7 +157,7 @@ def shell(tmp_path):
 def test_the_commands_of_a_model(shell, tmp_path, bert):
     make_teacher(bert, tmp_path / "models/teacher/minilm", student("bigru").labels)
     for command in MODEL:
-        if command.startswith("potstill serve"):
+        if command.startswith(("potstill serve", "potstill cross-validate")):  # see tests of their own
             continue
         done = shell(command, capture_output=True, text=True)
         assert done.returncode == 0, f"{command}: {done.stderr}"

@@ -42,7 +42,7 @@ def test_every_architecture_is_finetuned_saved_labels_and_distils(kind, data, tm
         Model("student", "student", learnt, learnt, student.parameters, 1),
     ]
     rows, _ = compare(compared, data.test["label"].to_numpy(), "teacher", None)
-    assert rows[1]["agreement"] > 0.7
+    assert rows[1]["agreement"] > 0.6
 
 
 @pytest.mark.slow
