@@ -62,7 +62,7 @@ def test_a_wrong_table_is_refused(tmp_path, columns, says):
         ("t.jsonl", '{"text": "x", "a": 1, "b": 0}\n{"text": "y", "a": 1}', "line 2 has no key 'b'"),
         ("t.csv", "text,A,b\nx,1,0\n", "no column 'a' .found: 'text', 'A', 'b'.. 'A' differs from it only in case"),
         ("t.csv", "Text,a,b\nx,1,0\n", "no column 'text' .*'Text' differs from it only in case"),
-        ("t.csv", "text;a;b\nx;1;0\n", "The columns are separated by semicolons, not by commas"),
+        ("t.csv", "text|a|b\nx|1|0\n", "The columns are separated by vertical bars, not by commas"),
         ("t.tsv", "text,a,b\nx,1,0\n", "separated by commas, not by tabs"),
         ("t.csv", "text,a,b\nx,1,0\ny,1,0\n X ,0.9,0.1\n", "row 3 has the text of row 1, ' X '.*Remove one"),
         ("t.csv", 'text,a,b\n"x,1,0\ny,0.2,0.8\nthe 15",.5,.5\nz,1,0\n', r"row 1 \(lines 2 to 4\) opens a quote"),

@@ -50,9 +50,17 @@ def run(args: argparse.Namespace) -> None:
     """Queue an experiment per fold, run the queue, pool the predictions, and write `metrics/cross-validate`.
 
     Raises:
-        PotstillError: an experiment cannot be queued, or fails.
+        PotstillError: there are no labels, a teacher was fine-tuned before, or an experiment cannot be queued or fails.
     """
-    prepare = section("prepare").load()
+    prepare, teacher = section("prepare").load(), section("teacher").load()
+    if prepare.label is None:
+        raise PotstillError("`prepare.label` is null: without labels, there is nothing to cross-validate.")
+    for name in section("label").load().teachers:
+        if (Path(teacher.presets[name].checkpoint) / "teacher.json").is_file():
+            raise PotstillError(
+                f"`teacher.presets.{name}.checkpoint` is a fine-tuned teacher, which has perhaps learned the texts of "
+                "every fold. Set it to the checkpoint that it was made of."
+            )
     folds = args.folds or prepare.folds
     names = [enqueue(number, folds) for number in range(1, folds + 1)]
     print(f"Queued {', '.join(names)}", flush=True)

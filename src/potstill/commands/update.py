@@ -36,8 +36,12 @@ def run(args: argparse.Namespace) -> None:
     """Keep the teachers of the last run, and set in `params.yaml` what continues from it.
 
     Raises:
-        PotstillError: the data are those of the last run, or what it made is missing.
+        PotstillError: the data are those of the last run or have no labels, or what it made is missing.
     """
+    if section("prepare").load().label is None:
+        raise PotstillError(
+            "`prepare.label` is null: a teacher of names alone has no labels to correct or add to. Run `dvc repro`."
+        )
     rung = last_rung()
     teachers = [name for name in section("label").load().teachers if is_finetuned(paths.TEACHER / name)]
     with repository() as repo:

@@ -197,7 +197,7 @@ class DistilledClassifier(ClassifierMixin, BaseEstimator):
             raise PotstillError("fit: give either `y`, the labels of the texts, or `label_names` to choose among.")
         if y is None and validation is not None:
             raise PotstillError("fit: `validation` has labels, and the texts have none. Give them as `test`.")
-        classes = Classes.of(y) if label_names is None else Classes(np.array(label_names), list(label_names), False)
+        classes = Classes.of(y) if label_names is None else Classes.named(label_names)
         return self.fit_tables(raw_data(classes, X, y, unlabelled, validation, test), classes)
 
     def fit_soft(
@@ -431,7 +431,8 @@ class DistilledClassifier(ClassifierMixin, BaseEstimator):
             folds: the number of folds.
             commands: what the next steps say to type.
         """
-        if isinstance(self.teacher, Teacher) and hasattr(self.teacher, "_folder"):
+        fitted = isinstance(self.teacher, Teacher) and hasattr(self.teacher, "_folder")
+        if fitted or (isinstance(self.teacher, str | os.PathLike) and (Path(self.teacher) / "teacher.json").is_file()):
             raise PotstillError(
                 "teacher: it is fitted, perhaps on these texts. Give its name, for a fit in every fold."
             )

@@ -48,10 +48,24 @@ class Classes:
         if not multi_label and any(isinstance(label, list | tuple | set) for label in labels):
             raise ValueError("y: lists of labels. Make an indicator matrix of them with MultiLabelBinarizer.")
         values = np.unique(np.asarray(labels)) if not multi_label else _columns(y, labels)
+        return cls.named(values, multi_label)
+
+    @classmethod
+    def named(cls, values: Any, multi_label: bool = False) -> Self:
+        """Return classes in the given order.
+
+        Args:
+            values: as the user writes them.
+            multi_label: whether labels are an indicator matrix.
+
+        Raises:
+            PotstillError: two classes have the same name.
+        """
+        values = np.asarray(values)
         names = [class_name(value) or repr(value) for value in values.tolist()]
         if len(set(names)) < len(names):
             twice = next(name for name in names if names.count(name) > 1)
-            raise PotstillError(f"y: several classes are named {twice!r}. Rename or merge them.")
+            raise PotstillError(f"several classes are named {twice!r}. Rename or merge them.")
         return cls(values, names, multi_label)
 
     def encode(self, y: Any) -> np.ndarray:

@@ -296,6 +296,8 @@ class Fitted:
 def test_table(fitted: Fitted, classes: Classes, X: Any, y: Any) -> pd.DataFrame:
     """Return test texts and labels as a split of a `Dataset`; warn if the classifier was fitted on some."""
     if y is None:
+        if Dataset.load(fitted.prepared, unlabelled=False).is_labelled("train"):
+            raise PotstillError("evaluate: the texts have no labels, unlike those of `fit`. Give them as `y`.")
         texts = [text for text in as_texts(X) if text.strip()]
         return pd.DataFrame({"text": pd.Series(texts, dtype="str"), "label": NO_LABEL})
     rows = classes.table(X, y, "test").rows

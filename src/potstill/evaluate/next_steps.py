@@ -23,6 +23,7 @@ UNLABELLED = 5
 # With fewer test texts, drawn from the labelled ones, a cross-validation is worth its time: the 95% interval of a
 # difference of 0 where the models differ on 10% of 500 texts is 5.6 points wide.
 FEW_TESTS = 500
+FEW_LABELS = 300  # of train, to begin with
 
 
 @dataclass(frozen=True)
@@ -188,6 +189,9 @@ def _label_test(commands: Commands) -> Step:
 
 def _more_labels(evidence: Evidence, commands: Commands) -> Step:
     train = evidence.rows["train"]
+    if not train:
+        text = "Label some hundred texts to train on: names of labels tell a teacher little here"
+        return Step(text, commands.rows("train", FEW_LABELS))
     text = f"Label more texts to train on, of which there are {train:,}"
     if evidence.rows["unlabelled"] and (path := commands.to_label()):
         text += f"; those in {code(path)} teach most"

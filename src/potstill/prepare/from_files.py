@@ -113,7 +113,8 @@ def _filled_in(path: Path, params: PrepareParams) -> Table | None:
     if not kept:
         problems.check()
         return None
-    chosen = [[] if params.multi_label and labels[i] == JOINT else labels[i] for i in kept]
+    given = [ESCAPE.sub("", label) if isinstance(label, str) else label for label in labels]
+    chosen: list[Any] = [[] if params.multi_label and given[i] == JOINT else given[i] for i in kept]
     known = [ESCAPE.sub("", texts[i] or "") for i in kept]
     frame = pd.DataFrame({"text": known, "label": pd.Series(chosen, dtype=object)}, dtype=object)
     unit = row_unit(_format(path))

@@ -15,7 +15,7 @@ from potstill.readers import parquet
 from potstill.readers.formats import Format
 from potstill.readers.open import read_blocks
 from potstill.readers.request import Advise, BadRows, Batch, Request, join, row_unit
-from potstill.readers.rows import READERS, Piece, blank, parse, split_tsv, undecodable
+from potstill.readers.rows import READERS, Piece, blank, parse, separator_of, split_tsv, undecodable
 
 ROWS = 1 << 14  # rows of a batch, at most
 SIZE = 1 << 25  # characters of a batch, after which no more rows are added
@@ -87,6 +87,7 @@ def sample(path: str, kind: Format, rows: int) -> dict[str, list[Any]]:
 
 def _first_rows(path: str, kind: Format) -> Iterator[Any]:
     """Yield the rows of csv or tsv as lists, with the header, and of jsonl as objects, up to one that is damaged."""
+    separator = ""
     with suppress(ValueError, RecursionError, csv.Error):
         for block in () if kind == "txt" else read_blocks(path):
             lines = io.StringIO(block.text, newline="\n")
@@ -94,7 +95,9 @@ def _first_rows(path: str, kind: Format) -> Iterator[Any]:
                 objects = (parse(line) for line in lines if line.strip())
                 rows: Iterable[Any] = (row if isinstance(row, dict) else {} for row in objects)
             else:
-                rows = csv.reader(lines) if kind == "csv" else (split_tsv(line.rstrip("\r\n")) for line in lines)
+                separator = separator or separator_of(block.text)
+                tsv = (split_tsv(line.rstrip("\r\n")) for line in lines)
+                rows = csv.reader(lines, delimiter=separator) if kind == "csv" else tsv
             for row in rows:
                 if block.foreign and undecodable(row, block.foreign):
                     return

@@ -200,7 +200,7 @@ def _read_csv(request: Request, blocks: Iterator[Block]) -> Iterator[Piece]:
     one: it is an error even where bad rows are skipped. A quote within an unquoted field is an ordinary character.
     """
     lines, first_block = _CsvLines(), list(itertools.islice(blocks, 1))
-    separator = _separator(request, first_block[0].text if first_block else "")
+    separator = separator_of(first_block[0].text if first_block else "", request.columns)
     split = map(lines.split, itertools.chain(first_block, blocks))
     parsed = csv.reader(itertools.chain.from_iterable(split), strict=True, delimiter=separator)
     number, start = 0, 1
@@ -259,12 +259,19 @@ def _read_csv(request: Request, blocks: Iterator[Block]) -> Iterator[Piece]:
     yield Piece(numbers, columns, size)
 
 
-def _separator(request: Request, text: str) -> str:
-    """Return what separates the fields of a CSV, given its beginning: a comma, or a semicolon."""
-    head = text.split("\n", 1)[0].removesuffix("\r")
+def separator_of(text: str, columns: Sequence[str] = ()) -> str:
+    """Return what separates the fields of a CSV, given its beginning: a comma, or a semicolon.
+
+    Args:
+        text: the beginning, with the header.
+        columns: the names of columns that are looked for; none if they are not known yet.
+    """
+    head = text.split("\n", 1)[0].replace("\r", " ")  # is an error for `csv` outside quotes
     commas, semicolons = (next(csv.reader([head], delimiter=separator), []) for separator in ",;")
-    found = len(commas) == 1 < len(semicolons) or set(request.columns) <= set(semicolons)
-    return ";" if found and not set(request.columns) <= set(commas) else ","
+    if columns and set(columns) <= set(commas):
+        return ","
+    found = columns and set(columns) <= set(semicolons)
+    return ";" if found or len(commas) == 1 < len(semicolons) else ","
 
 
 def _check_csv_error(

@@ -179,14 +179,16 @@ def _fit(
     from potstill.teacher import continuation, distributed, finetune
 
     data = Dataset.load(prepared)
+    if not data.is_labelled("train"):
+        from potstill.teacher import zero_shot
+
+        zero_shot.check(source)
     if params.mlm_epochs:
         from potstill.teacher import mlm
 
         texts = [*data.train["text"], *data.unlabelled["text"]]
         source = mlm.train(source, texts, params, scratch, progress.mlm, progress.bar)
     if not data.is_labelled("train"):
-        from potstill.teacher import zero_shot
-
         source, data = zero_shot.train(source, data, params, learning_rate, scratch, progress.tell, progress.bar)
         params = params.model_copy(update={"class_weight": None})  # a label may have no text
     network, tokenizer = pretrained.load(source, data.labels, params.seed, data.multi_label)

@@ -25,7 +25,7 @@ from potstill.core import files
 from potstill.core.errors import PotstillError
 from potstill.core.labels import probabilities
 from potstill.data.dataset import Dataset
-from potstill.scoring import inference
+from potstill.scoring import inference, windows
 from potstill.scoring.pretrained import load_as
 from potstill.teacher import distributed, finetune
 from potstill.teacher.params import TeacherParams
@@ -81,6 +81,20 @@ class Similarity(nn.Module):
         return SequenceClassifierOutput(logits=vectors @ self.labels.T / TEMPERATURE)
 
 
+def check(source: str) -> None:
+    """Check that a checkpoint is one whose tokens are averaged to the vector of a text.
+
+    Raises:
+        PotstillError: it is not.
+    """
+    pooling = Path(source) / POOLING
+    if not pooling.is_file() or files.read_json(pooling).get("pooling_mode_mean_tokens") is not True:
+        raise PotstillError(
+            f"{source}: it cannot compare texts with the names of labels, as it is not a sentence-embedding checkpoint "
+            f"that averages its tokens (no {POOLING} says so). Take minilm, an LLM, or a table of probabilities."
+        )
+
+
 def train(
     source: str,
     data: Dataset,
@@ -93,7 +107,7 @@ def train(
     """Label the texts on which a classifier is to be fine-tuned.
 
     Args:
-        source: the folder of a sentence-embedding checkpoint.
+        source: the folder of a sentence-embedding checkpoint, see `check`.
         data: the data, without labels in train and validation.
         params: the settings.
         learning_rate: that of self-training.
@@ -106,17 +120,10 @@ def train(
         label of which it is most confident.
 
     Raises:
-        PotstillError: `source` is not a checkpoint whose tokens are averaged, or cannot be loaded.
+        PotstillError: `source` cannot be loaded.
     """
-    pooling = Path(source) / POOLING
-    if not pooling.is_file() or files.read_json(pooling).get("pooling_mode_mean_tokens") is not True:
-        raise PotstillError(
-            f"{source}: it cannot compare texts with the names of labels, as it is not a sentence-embedding checkpoint "
-            f"that averages its tokens (no {POOLING} says so). Take minilm, an LLM, or a table of probabilities."
-        )
     texts = pd.concat([data.train["text"], data.unlabelled["text"]])
     texts = texts.sample(min(len(texts), MAX_TEXTS), random_state=params.seed).reset_index(drop=True)
-    settings = params.model_copy(update={"epochs": EPOCHS, "class_weight": None})
 
     def load() -> tuple[Any, PreTrainedTokenizerBase]:
         encoder, tokenizer = load_as(AutoModel, "a text encoder", source, params.seed)
@@ -124,11 +131,19 @@ def train(
 
     def label(some: pd.Series) -> np.ndarray:
         scored = inference.score(
-            model, tokenizer, some.tolist(), params.max_length, params.batch_size, params.precision
+            model,
+            tokenizer,
+            some.tolist(),
+            params.max_length,
+            params.batch_size,
+            params.precision,
+            max_windows=max_windows,
         )
         return probabilities(scored.logits, multi_label=False)
 
     model, tokenizer = load()
+    max_windows = params.max_windows or windows.choose(tokenizer, texts.tolist(), params.max_length)
+    settings = params.model_copy(update={"epochs": EPOCHS, "class_weight": None, "max_windows": max_windows})
     names = label_vectors(model, tokenizer, data.labels, data.descriptions, params.templates)
     model.labels.copy_(names)
     for number, share in enumerate(SHARES):
