@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from ruamel.yaml import YAML
 
+from potstill import cli
 from potstill.commands import compare, cross_validate
 from potstill.core.errors import PotstillError
 from potstill.evaluate.compare import Model
@@ -81,3 +82,22 @@ def test_the_number_of_folds_is_that_of_the_parameters(project, capsys):
     params["prepare"]["folds"] = 2
     YAML().dump(params, project / "params.yaml")
     assert "Queued fold-1, fold-2\n" in call(capsys, "cross-validate")
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "value", "says"),
+    [
+        ("prepare", "label", None, "nothing to cross-validate"),
+        ("teacher", "presets", {"minilm": {"checkpoint": "old", "learning_rate": 1e-4}}, "a fine-tuned teacher"),
+    ],
+)
+def test_what_cannot_be_validated_is_refused_before_anything_is_queued(project, monkeypatch, section, key, value, says):
+    monkeypatch.setattr(cross_validate, "enqueue", lambda *_: pytest.fail("an experiment was queued"))
+    (project / "old").mkdir()
+    (project / "old/teacher.json").touch()
+    params = YAML(typ="safe").load(project / "params.yaml")
+    params[section][key] = value
+    params["prepare"]["label_names"] = None if section == "teacher" else ["a", "b"]
+    YAML().dump(params, project / "params.yaml")
+    with pytest.raises(PotstillError, match=says):
+        cli.execute(["cross-validate"])

@@ -94,6 +94,7 @@ def test_what_was_adapted_to_the_texts_is_not_adapted_again(project):
     ("changed", "says"),
     [
         ("data", "the data are those of the last run"),
+        ("label: label", "`prepare.label` is null"),
         ("models/teacher/minilm/teacher.json", "models/teacher/minilm/teacher.json"),
         ("metrics/student/ladder.json", "metrics/student/ladder.json"),
     ],
@@ -103,6 +104,9 @@ def test_without_a_run_or_new_data_nothing_changes(project, changed, says):
     if changed == "data":
         with Repo() as repo:
             repo.reproduce("prepare")
+    elif changed == "label: label":
+        before = before.replace(changed, "label: null").replace("label_names: null", "label_names: [a, b]")
+        (project / "params.yaml").write_text(before)
     else:
         (project / changed).unlink()
     with pytest.raises(PotstillError, match=says):

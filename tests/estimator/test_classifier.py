@@ -153,6 +153,8 @@ def test_a_cross_validation_refuses_what_cannot_be_right(texts, labels):
 def test_test_texts_are_given_or_drawn(texts, labels, fitted):
     with pytest.warns(UserWarning, match=r"evaluate: 10 of 10 test texts are among those of fit"):
         fitted.evaluate(texts[:10], labels[:10])
+    with pytest.raises(PotstillError, match="the texts have no labels, unlike those of `fit`"):
+        fitted.evaluate(texts[:10])
     with pytest.raises(PotstillError, match=r"evaluate: no test texts\. Give some, or set `test_share` before `fit`"):
         fitted.evaluate()
     made = classifier(test_share=0.2).fit(texts, labels)
@@ -268,6 +270,7 @@ def test_texts_without_labels_are_measured_against_the_teacher(texts, held_out):
     names = sorted(FEELINGS)
     fitted = classifier().fit(texts, label_names=names, unlabelled=make_texts(50, 3)["text"])
     assert fitted.classes_.tolist() == names
+    assert Classes.named([0, "b "]).names == ["0", "b"]
     assert fitted.student_.facts["labelled_by_teacher"] == ["validation"]
     unknown = fitted.evaluate(held_out[0])
     assert {row["name"] for row in unknown.scores} == {"ask", "student"}

@@ -137,6 +137,8 @@ def test_there_is_always_a_step():
     assert step.text == f"Label more texts to train on, of which there are 900; {chosen}"
     (step,) = next_steps(verdict(), replace(EVIDENCE, **nothing), "demo")
     assert step.text == "Label more texts to train on, of which there are 900"
+    (step,) = next_steps(verdict(), replace(EVIDENCE, **nothing | {"rows": nothing["rows"] | {"train": 0}}))
+    assert step.text.startswith("Label some hundred texts")
 
 
 @pytest.mark.parametrize("name", ["plain.txt", "a b.txt", "it's.txt", "[x],y.txt", "back\\", "q\\'q"])

@@ -83,6 +83,14 @@ def test_a_text_that_the_report_wrote_for_a_spreadsheet_is_known_again(project: 
     assert [labels(data.train)[text] for text in ("=1+1", "'tis", "-new")] == [0, 0, 0]
 
 
+def test_names_of_classes_that_look_like_formulas_may_be_copied(project: Project) -> None:
+    project.table("train.csv", [(text, "-1" if label == "bad" else "+1") for text, label in rows(20)])
+    written = csv(pd.DataFrame({"text": ["new"], "label": ["-1"]}))
+    assert b"'-1" in written
+    (project.data / "to_label.csv").write_bytes(written)
+    assert project.prepare(test_share=0.2, validation_share=0.2)[1]["given"]["added"] == 1
+
+
 def test_several_labels_or_none(project: Project) -> None:
     project.table("train.csv", [("a", "x|y"), ("b", "x"), ("c", "y"), ("d", "")])
     for split in ("validation", "test"):

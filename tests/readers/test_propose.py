@@ -113,6 +113,13 @@ def test_every_format_is_looked_at(project, ending):
     project.fails("'a' and 'b' (found", "Set prepare.text=body.", text=["a", "b"], label="queue")
 
 
+def test_columns_that_semicolons_separate_are_looked_at(project):
+    pd.DataFrame(CASES["tickets"][0]).to_csv(project.data / "train.csv", sep=";", index=False)
+    project.fails(
+        "no columns 'text' and 'label' (found: 'id', 'created_at'", "Set prepare.text=body, prepare.label=queue."
+    )
+
+
 def test_what_is_not_found_is_not_proposed(project):
     pd.DataFrame(CASES["numbers"][0]).to_csv(project.data / "train.csv", index=False)
     project.fails("no columns 'text' and 'label' (found: 'age', 'income'). Set `prepare.text`, `prepare.label`.")
