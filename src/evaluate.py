@@ -78,7 +78,7 @@ def main() -> None:
     drawn = measures.read(measures.Count, prepared, "prepare", "made_from_train", "test") > 0
     verdict, steps = decide(rows, models, data, teacher, labelling, ladder, params, commands, sent_to, drawn)
     print(f"{verdict.decision.capitalize()}: {verdict.details}")
-    write_scores(rows, verdict, steps, teacher, quantization, profile)
+    write_scores(rows, verdict, steps, teacher, quantization, profile, by_teacher="test" in data.by_teacher)
     write_predictions(models, data, timings)
     write_figures(rows, reference, models, data, params.published)
 
@@ -165,6 +165,7 @@ def write_scores(
     teacher: str | None,
     quantization: dict[str, Any] | None,
     profile: dict[str, Any],
+    by_teacher: bool,
 ) -> None:
     """Write the scores as JSON and Markdown."""
     models = {row["name"]: {key: value for key, value in row.items() if key != "name"} for row in rows}
@@ -172,8 +173,8 @@ def write_scores(
     headline = {key: student[key] for key in HEADLINE if key in student}
     summary = {"decision": verdict.decision, **headline}
     scores: dict[str, Any] = {"models": models, "student": summary, "task_profile": profile}
-    lines = [f"**{verdict.decision.capitalize()}**: {verdict.details}\n", table.markdown(rows)]
-    if teacher:
+    lines = [f"**{verdict.decision.capitalize()}**: {verdict.details}\n", table.markdown(rows, by_teacher)]
+    if teacher and not by_teacher:
         scores["teacher"] = {"accuracy": models[teacher]["accuracy"]}
         lines.append(table.comparison("the student", f"the teacher ({escape(teacher)})", student["versus_teacher"]))
     if quantization:

@@ -54,6 +54,9 @@ def test_the_verdict_speaks_of_agreement_and_of_accuracy_only_where_it_is_known(
     assert rows["mine"]["accuracy"] == (pytest.approx(0.9, abs=0.01) if test_label else 1)
     if not test_label:
         assert rows["student"]["accuracy"] == rows["student"]["agreement"]
+    table = (paths.METRICS / "evaluate/table.md").read_text()
+    assert ("accuracy against the teacher's labels" in table) == (not test_label)
+    assert ("accurate than the teacher" in table) == bool(test_label)
     student = Student.load("models/export/student.pot")
     facts = student.facts
     assert student.temperature == 1

@@ -9,13 +9,14 @@ KINDS = ("baseline", "teacher", "student")
 MISSING = "–"
 
 
-def markdown(rows: Sequence[Mapping[str, Any]]) -> str:
+def markdown(rows: Sequence[Mapping[str, Any]], by_teacher: bool = False) -> str:
     """Return a Markdown table of models: baselines, teachers, students, each from small to large.
 
     Args:
         rows: per model `name`, `kind` (one of `KINDS`) and optionally `parameters` (count), `bytes`, the values of
             `scores` and `relative` (fraction); a missing value shows as a dash. Rows with `micro_f1` are of a
             multi-label task.
+        by_teacher: whether nobody has labelled the texts, so that accuracy is agreement with the teacher.
     """
 
     def order(row: Mapping[str, Any]) -> tuple[int, int, str]:
@@ -23,6 +24,7 @@ def markdown(rows: Sequence[Mapping[str, Any]]) -> str:
 
     multi_label = any("micro_f1" in row for row in rows)
     accuracy, matthews = ("exact match", "micro-F1, %") if multi_label else ("accuracy", "Matthews")
+    accuracy = "accuracy against the teacher's labels" if by_teacher else accuracy
     return (
         f"| model | kind | {accuracy}, % (95% CI) | macro-F1, % | {matthews} | agreement, % | relative accuracy, % "
         "| parameters | size |\n| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n"
