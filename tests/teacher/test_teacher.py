@@ -40,7 +40,6 @@ def test_the_stage_has_one_writer(bert, data, tmp_path):
     metrics = tmp_path / "metrics/teacher/mine"
     assert pd.read_csv(metrics / "plots/metrics/loss.tsv", sep="\t")["step"].tolist() == [1, 2, 3]
     facts = json.loads((metrics / "metrics.json").read_text())["mine"]
-    assert facts["validation_accuracy"] > 0.5
     assert facts["windowed"] > 0.5
     assert "windows. Set `teacher.max_windows`" in done.stdout
     # The two processes put the windows of each text together, in training as afterwards.
