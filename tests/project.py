@@ -56,6 +56,17 @@ SMALL = {
 RAN = re.compile(r"Running stage '([^']+)'")
 
 
+def begin(folder, monkeypatch):
+    """Make a folder the current one, with Git and DVC and nothing else."""
+    from dvc.repo import Repo  # slow to import
+
+    monkeypatch.chdir(folder)
+    for name, value in ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+    subprocess.run(["git", "init", "--quiet", "--initial-branch=main"], check=True)
+    Repo.init().close()
+
+
 def run(folder, *command, fails=False):
     """Run a command in a folder; return its output."""
     done = subprocess.run(command, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, timeout=600)

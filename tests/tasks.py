@@ -81,7 +81,7 @@ def make_checkpoint(kind: str, folder: Path, texts: list[str]) -> Path:
         "multilingual-e5": hf.XLMRobertaTokenizer,
         "xlm-roberta": hf.XLMRobertaTokenizer,
     }
-    # MPNet takes token 1 for padding, whatever its configuration says.
+    # MPNet always takes token 1 as padding and ignores its configuration.
     special = ("<s>", "<pad>", "</s>", "[UNK]", "<mask>")
     options = {"t5": {"extra_ids": 0}, "mpnet": {"vocab": {token: id_ for id_, token in enumerate(special)}}}
     tokenizer = tokenizers[kind](**options.get(kind, {})).train_new_from_iterator(texts, vocab_size=400)

@@ -4,12 +4,11 @@ import json
 import subprocess
 
 import pytest
-from dvc.repo import Repo
 
 from potstill import cli
 from potstill.commands import compare
 from potstill.core.errors import PotstillError
-from tests.project import ENVIRONMENT, ROOT
+from tests.project import ROOT, begin
 
 STUDENT = {
     "kind": "student", "accuracy": 0.9, "accuracy_low": 0.8, "accuracy_high": 0.95, "macro_f1": 0.9,
@@ -20,11 +19,7 @@ STUDENT = {
 @pytest.fixture
 def commit(tmp_path, monkeypatch):
     """Return a function that commits an evaluated run without its predictions, with some files replaced."""
-    monkeypatch.chdir(tmp_path)
-    for name, value in ENVIRONMENT.items():
-        monkeypatch.setenv(name, value)
-    subprocess.run(["git", "init", "--quiet", "--initial-branch=main"], check=True)
-    Repo.init().close()
+    begin(tmp_path, monkeypatch)
 
     def made(**files):
         out = {"path": "data/evaluate", "hash": "md5", "md5": "0" * 32 + ".dir", "size": 1, "nfiles": 1}

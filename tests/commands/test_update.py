@@ -1,7 +1,6 @@
 """`potstill update`: what it keeps, and what it sets for the next run."""
 
 import json
-import subprocess
 
 import pytest
 from dvc.repo import Repo
@@ -11,7 +10,7 @@ from potstill import cli
 from potstill.core import params
 from potstill.core.errors import PotstillError
 from potstill.core.files import sha256
-from tests.project import ENVIRONMENT, ROOT
+from tests.project import ROOT, begin
 
 RUNG = {
     "rung": "medium", "architecture": "bigru", "bytes": 9, "parameters": 9, "validation_accuracy": 0.9,
@@ -22,11 +21,7 @@ RUNG = {
 @pytest.fixture
 def project(tmp_path, monkeypatch):
     """A project whose last run has a teacher and a student, and whose data have changed since."""
-    monkeypatch.chdir(tmp_path)
-    for name, value in ENVIRONMENT.items():
-        monkeypatch.setenv(name, value)
-    subprocess.run(["git", "init", "--quiet"], check=True)
-    Repo.init().close()
+    begin(tmp_path, monkeypatch)
     (tmp_path / "params.yaml").write_text((ROOT / "params.yaml").read_text())
     stages = {"prepare": {"cmd": "true", "deps": ["own.csv"]}}
     (tmp_path / "dvc.yaml").write_text(json.dumps({"stages": stages}))

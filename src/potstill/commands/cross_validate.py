@@ -55,8 +55,10 @@ def run(args: argparse.Namespace) -> None:
     prepare, teacher = section("prepare").load(), section("teacher").load()
     if prepare.label is None:
         raise PotstillError("`prepare.label` is null: without labels, there is nothing to cross-validate.")
+    from potstill.teacher.continuation import is_teacher  # imports torch, which other commands do without
+
     for name in section("label").load().teachers:
-        if (Path(teacher.presets[name].checkpoint) / "teacher.json").is_file():
+        if is_teacher(Path(teacher.presets[name].checkpoint)):
             raise PotstillError(
                 f"`teacher.presets.{name}.checkpoint` is a fine-tuned teacher, which has perhaps learned the texts of "
                 "every fold. Set it to the checkpoint that it was made of."

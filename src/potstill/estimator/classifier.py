@@ -431,14 +431,16 @@ class DistilledClassifier(ClassifierMixin, BaseEstimator):
             folds: the number of folds.
             commands: what the next steps say to type.
         """
+        run, seed = steps(), seed_of(self.random_state)
+        from potstill.teacher.continuation import is_teacher
+
         fitted = isinstance(self.teacher, Teacher) and hasattr(self.teacher, "_folder")
-        if fitted or (isinstance(self.teacher, str | os.PathLike) and (Path(self.teacher) / "teacher.json").is_file()):
+        if fitted or (isinstance(self.teacher, str | os.PathLike) and is_teacher(Path(self.teacher))):
             raise PotstillError(
                 "teacher: it is fitted, perhaps on these texts. Give its name, for a fit in every fold."
             )
         if folds < 2:
             raise PotstillError(f"folds: must be at least 2 (found: {folds}). Give more.")
-        run, seed = steps(), seed_of(self.random_state)
         found = []
         for number in range(1, folds + 1):
             Progress(self.verbose, folds).say(f"fold {number} of {folds}")

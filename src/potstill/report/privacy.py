@@ -12,7 +12,7 @@ _DIGIT = re.compile(r"\d")
 
 
 def vocabulary_privacy(student: Classifier, texts: Iterable[str], k: int) -> dict[str, Any]:
-    """Count the words of a student's file that occur in few texts, and may identify whom a text is about.
+    """Count the words of a student's file that occur in few texts and may identify a person.
 
     Args:
         student: the student.
