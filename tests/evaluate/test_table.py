@@ -42,7 +42,7 @@ def test_a_comparison_says_which_is_better_and_whether_significantly():
     test = scores.mcnemar([0] * 20 + [1] * 80, [1] * 20 + [1] * 75 + [0] * 5)
     assert table.comparison("the student", "the teacher", test) == (
         "The student is 15.00 points less accurate than the teacher (95% CI +5.33 to +24.08). "
-        "The difference is significant (exact McNemar test, p = 0.0041): "
+        "The difference is significant (McNemar's mid-p test, p = 0.0025): "
         "5 texts are classified correctly only by the student, 20 only by the teacher.\n"
     )
     assert "equally accurate" in table.comparison("a", "b", scores.mcnemar([1, 0], [0, 1]))

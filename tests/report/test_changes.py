@@ -31,7 +31,7 @@ def test_classes_are_matched_by_name_and_texts_by_text():
     worse, better = found["rows"]
     assert (worse["label"], worse["texts"], worse["before"], worse["after"]) == ("b", 20, 1.0, 0.5)
     assert worse["verdict"] == "worse"
-    assert worse["p"] == pytest.approx(2 * 2 * 0.5**10, rel=1e-4)  # ten of ten, two-sided, two classes
+    assert worse["p"] == pytest.approx(2 * 0.5**10, rel=1e-4)  # mid-p of ten of ten, two classes
     assert (better["label"], better["texts"], better["only_first"], better["verdict"]) == ("a", 15, 3, None)
     (fresh,) = found["new"]
     assert (fresh["label"], fresh["texts"], fresh["recall"]) == ("aa", 4, 0.75)

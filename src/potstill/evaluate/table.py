@@ -67,7 +67,7 @@ def comparison(first: str, second: str, test: Mapping[str, Any]) -> str:
     p = "p < 0.0001" if test["p"] < 1e-4 else f"p = {test['p']:.2g}"
     significance = "significant" if test["p"] < 0.05 else "not significant"
     return (
-        f"{difference[0].upper()}{difference[1:]}. The difference is {significance} (exact McNemar test, {p}): "
+        f"{difference[0].upper()}{difference[1:]}. The difference is {significance} (McNemar's mid-p test, {p}): "
         f"{test['only_first']:,} texts are classified correctly only by {first}, {test['only_second']:,} only by "
         f"{second}.\n"
     )

@@ -26,13 +26,12 @@ def test_interval_of_nothing_is_refused():
         scores.interval(0, 0)
 
 
-def test_mcnemar_is_the_exact_binomial_test_of_the_texts_that_differ():
-    first = [1] * 90 + [1] * 6 + [0] * 1 + [0] * 3
-    second = [1] * 90 + [0] * 6 + [1] * 1 + [0] * 3
-    result = scores.mcnemar(first, second)
-    assert (result["only_first"], result["only_second"]) == (6, 1)
-    assert result["p"] == 2 * (1 + 7) / 2**7  # both tails of B(7, ½) beyond 6
-    assert result["difference"] == 0.05
+def test_mcnemar_is_the_mid_p_test_of_fagerland():
+    # The example of the paper, where the exact test has p = 0.070.
+    result = scores.mcnemar([1] * 14 + [0] * 7, [1] * 13 + [0] + [1] * 7)
+    assert (result["only_first"], result["only_second"]) == (1, 7)
+    assert result["p"] == 0.0390625
+    assert result["difference"] == -0.285714
 
 
 def test_interval_of_a_paired_difference_is_agresti_and_mins():
@@ -44,7 +43,7 @@ def test_interval_of_a_paired_difference_is_agresti_and_mins():
 def test_mcnemar_is_antisymmetric():
     first, second = [1, 1, 1, 0, 1], [0, 0, 1, 1, 1]
     one, other = scores.mcnemar(first, second), scores.mcnemar(second, first)
-    assert one["p"] == other["p"] == 1.0
+    assert one["p"] == other["p"] == 0.625
     assert one["difference"] == -other["difference"]
     assert one["difference_low"] == -other["difference_high"]
 
