@@ -344,7 +344,7 @@ def no_labels(rows: Rows, folder: Path) -> None:
         ]
         for row in rows
     ]
-    files.write_text(folder / "table.md", markdown(headings, lines))
+    publish(folder / "table.md", "no_labels", markdown(headings, lines))
 
 
 def resources(of: dict[tuple[str, int], Any], stages: list[str], sizes: list[int], time: str) -> list[list[str]]:
@@ -447,8 +447,7 @@ def teachers(rows: Rows, folder: Path) -> None:
         "student, % (95% CI)": "---:", "its Matthews × 100": "---:", "difference, points (95% CI)": "---:",
         "verdict": "---",
     }  # fmt: skip
-    text = markdown(headings, map(_teacher, rows))
-    files.write_text(folder / "table.md", f"Accuracy on test.\n\n{text}")
+    publish(folder / "table.md", "teachers", markdown(headings, map(_teacher, rows)))
 
 
 def _teacher(row: dict[str, Any]) -> list[str]:
