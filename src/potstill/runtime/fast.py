@@ -57,10 +57,10 @@ class Scorer:
             vocabulary.subwords,
             *(_tree(entries, vocabulary) if isinstance(entries, Words) else _table(entries, vocabulary)),
             tuple(np.ascontiguousarray(part, np.float32) for part in folded),
-            rare,
             tokenizer.lower,
             _lower_long,
             tokenizer.kind,
+            rare,
         )
 
     @classmethod

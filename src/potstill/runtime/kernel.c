@@ -313,7 +313,7 @@ static int has_unknown(const Entry *words, size_t count) {
 
 static float share_of_rare(const Model *model, const Entry *entries, size_t count) {
     size_t rare = 0;
-    for (size_t i = 0; i < count; i++) rare += model->rare[entries[i].row];
+    for (size_t i = 0; model->rare && i < count; i++) rare += model->rare[entries[i].row];
     return (float)rare / (float)count;
 }
 
@@ -877,7 +877,7 @@ static int add_shorts(Model *model, uint32_t words) {
 }
 
 /* build(architecture, classes, hidden, max_ngram, max_length, subwords, keys, words, ends, salts, bits, row_of, edges,
-   weights, rare, lower, lower_long, kind): builds a student.
+   weights, lower, lower_long, kind, rare): builds a student.
 
    keys      fingerprints of the entries; empty for strings
    words     the words' bytes, concatenated; None for fingerprints
@@ -885,14 +885,14 @@ static int add_shorts(Model *model, uint32_t words) {
    row_of    rows by place, starting with that of unknown words
    edges     triples: a place, the place of the next word, the place that they lead to
 
-   These are uint32, `weights` float32, and `rare`, by row, bytes: 1 if it is. */
+   These are uint32, `weights` float32. `rare` is a byte per row, 1 if it is; sources of earlier versions do not give it. */
 static PyObject *build(PyObject *self, PyObject *arguments) {
-    PyObject *keys, *words, *ends, *salts, *row_of, *edges, *weights, *rare, *lower, *lower_long, *kind;
+    PyObject *keys, *words, *ends, *salts, *row_of, *edges, *weights, *lower, *lower_long, *kind, *rare = NULL;
     int architecture, classes, hidden, subwords, bits;
     unsigned int max_ngram, max_length;
-    if (!PyArg_ParseTuple(arguments, "iiiIIpOOOOiOOOOOOO", &architecture, &classes, &hidden, &max_ngram, &max_length,
-                          &subwords, &keys, &words, &ends, &salts, &bits, &row_of, &edges, &weights, &rare, &lower,
-                          &lower_long, &kind))
+    if (!PyArg_ParseTuple(arguments, "iiiIIpOOOOiOOOOOO|O", &architecture, &classes, &hidden, &max_ngram, &max_length,
+                          &subwords, &keys, &words, &ends, &salts, &bits, &row_of, &edges, &weights, &lower, &lower_long,
+                          &kind, &rare))
         return NULL;
     char ascii[128];
     for (int i = 0; i < 128; i++) ascii[i] = (char)i;
@@ -911,7 +911,7 @@ static PyObject *build(PyObject *self, PyObject *arguments) {
     uint32_t *key = copy_of(keys, &known);
     known /= 4;
     int done = key && (model->row_of = copy_of(row_of, &size)) && (model->salts = copy_of(salts, &buckets)) &&
-               (model->rare = copy_of(rare, &size));
+               (!rare || (model->rare = copy_of(rare, &size)));
     if (done && model->strings)
         done = (model->words = copy_of(words, &size)) && (model->word_ends = copy_of(ends, &known)) &&
                add_shorts(model, (uint32_t)(known /= 4));
