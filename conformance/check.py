@@ -34,6 +34,8 @@ def main() -> None:
         for student in (made, without_kernel):
             found = student.predict_proba(given["texts"])
             np.testing.assert_allclose(found, answer["probabilities"], atol=TOLERANCE, err_msg=name)
+            if "in_scope" in answer:
+                np.testing.assert_array_equal(student.in_scope(given["texts"]), answer["in_scope"], name)
         checked += 1
     print(f"{checked} files agree, with the kernel and without, in Python {sys.version.split()[0]}")
 

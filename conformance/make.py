@@ -9,14 +9,17 @@ for pot2 those of onnxruntime. Files that are committed are never changed; a cha
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from potstill.runtime import tokenizer
-from potstill.runtime.facts import FIGURES
+from potstill.runtime.facts import FIGURES, RARE
 from potstill.runtime.model import Classifier, Student
 from potstill.runtime.networks import ARCHITECTURES, Shape
+from potstill.runtime.scope import FACT
 from potstill.runtime.tokenizer import Fingerprints, Vocabulary, Words
 from potstill.runtime.transformer.model import Transformer
 from potstill.runtime.transformer.shape import Shape as TransformerShape
@@ -62,6 +65,9 @@ def students() -> dict[str, Classifier]:
     for name in ("wordpiece", "bpe", "unigram"):
         made[f"transformer-{name}"] = _transformer(name, len(made))
     made["transformer-relative"] = _transformer("wordpiece", len(made), relative=True)
+    made["bigru-scope"] = _scoped(_student("bigru", "strings", len(made)), -0.6)
+    made["mlp-scope"] = _scoped(_student("mlp", "fingerprints", len(made)), 2.4)  # multi-label
+    made["transformer-scope"] = _scoped(_transformer("wordpiece", len(made)), -0.8)
     return made
 
 
@@ -168,6 +174,11 @@ def _transformer(name: str, seed: int, relative: bool = False) -> Transformer:
     )
 
 
+def _scoped(student: Any, threshold: float) -> Any:
+    scope = {"threshold": threshold, "false_alarms": 0.01, "false_alarms_high": 0.02, "texts": 500}
+    return replace(student, facts=FACTS | {FACT: scope | {"weight": 2.5, RARE: [1, 3, 2, 1, 1]}})
+
+
 _BERT = {
     "type": "BertNormalizer",
     "clean_text": True,
@@ -179,16 +190,19 @@ _BERT = {
 
 def expected(student: Classifier) -> dict[str, object]:
     """Return what a file has to answer to `TEXTS`."""
+    knows_scope = FACT in student.facts
     if isinstance(student, Student):
         model = Model(student.to_bytes())
         probabilities = [model.probabilities(text) for text in TEXTS]
+        in_scope = [model.in_scope(text) for text in TEXTS] if knows_scope else None
     else:
         probabilities = student.predict_proba(TEXTS).tolist()
+        in_scope = student.in_scope(TEXTS).tolist() if knows_scope else None
     return {
         "labels": student.labels,
         "thresholds": student.thresholds,
         "probabilities": [[round(value, 7) for value in row] for row in probabilities],
-    }
+    } | ({"in_scope": in_scope} if knows_scope else {})
 
 
 def main() -> None:

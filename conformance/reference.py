@@ -169,11 +169,27 @@ class Model:
             largest = list(map(max, largest, state))
         return largest
 
+    def logits(self, ids):
+        """Return the logits of a text from its rows."""
+        features = self.features([self.weights["embedding"][row] for row in ids])
+        return [y / self.temperature for y in affine(self.weights["head"], features, self.weights["head_bias"])]
+
     def probabilities(self, text):
         """Return the probability of each label."""
-        features = self.features([self.weights["embedding"][row] for row in self.ids(text)])
-        logits = [y / self.temperature for y in affine(self.weights["head"], features, self.weights["head_bias"])]
+        logits = self.logits(self.ids(text))
         return softmax(logits) if self.thresholds is None else list(map(sigmoid, logits))
+
+    def in_scope(self, text):
+        """Return whether a text is like those of the training data."""
+        ids, scope, rare = self.ids(text), self.facts["scope"], []
+        for i, run in enumerate(scope["rare"]):
+            rare += [i % 2 == 0] * run
+        logits = self.logits(ids)
+        energy = math.log(sum(map(math.exp, logits)))
+        if self.thresholds:
+            energy = sum(math.log(1 + math.exp(y)) for y in logits)
+        share = sum(row < len(rare) and rare[row] for row in ids) / len(ids)
+        return energy - scope["weight"] * share >= scope["threshold"]
 
 
 def nested(flat, shape):

@@ -51,7 +51,15 @@ FACTS: dict[str, Any] = {
     },
     "teachers": {"minilm": 0.75},
     "untested_teachers": ["table"],
-    "scope": {"threshold": 1.5, "false_alarms": 0.01, "false_alarms_high": 0.02, "texts": 500, "test": 0.25},
+    "scope": {
+        "threshold": 1.5,
+        "false_alarms": 0.01,
+        "false_alarms_high": 0.02,
+        "texts": 500,
+        "test": 0.25,
+        "weight": 10.0,
+        "rare": [1],
+    },
 }
 ODD: list[Any] = [
     None, True, False, 0, -1, -0.0, 1.0, 1.5, 0.5, 2**31, 2**53 - 1, 2**53, 2**53 + 1, 10**400, 1e300, 1e308,

@@ -1,6 +1,7 @@
 """Which texts of another kind a student finds, and whether its false-alarm rate holds: `make benchmark-trust`.
 
-It reads what `make benchmark-board` left in its clones. Texts of another kind are those of the other tasks, and for
+It reads what `make benchmark-board` left in its clones, and gives their students the scores of the present version,
+whose rare rows are those of the train and unlabelled texts. Texts of another kind are those of the other tasks, and for
 clinc150 also its real out-of-scope questions. In each draw the threshold is fitted on as many texts as validation has,
 drawn with replacement from validation and test, whose share below it is then the true rate of that draw. The rates on
 the test split are those of the pipeline, whose validation has also chosen the student.
@@ -22,9 +23,10 @@ from trust import rows as results
 from potstill.core import paths
 from potstill.core.labels import probabilities
 from potstill.data.dataset import Dataset
-from potstill.export.scope import fit
+from potstill.export.scope import WEIGHT, fit, known_texts, rare_rows
+from potstill.runtime.facts import RARE
 from potstill.runtime.model import FILE, Student
-from potstill.runtime.scope import energy
+from potstill.runtime.scope import FACT, energy, score
 from potstill.scoring import model
 
 RATES = (0.01, 0.05)
@@ -49,8 +51,11 @@ def measure(task: str, outside: dict[str, list[str]]) -> list[Row]:
     """
     clone = WORK / f"board-{task}"
     student, teacher = Student.load(clone / paths.EXPORT / FILE), model.load(clone / "models/teacher" / TEACHER)
+    rare = rare_rows(student, known_texts(clone / paths.PREPARED))
+    student.facts[FACT] = {"weight": WEIGHT, RARE: rare}
     scorers = {
-        "student": lambda given: energy(student.decision_function(given), False),
+        "student": lambda given: score(student, given)[1],
+        "student, energy alone": lambda given: energy(student.decision_function(given), False),
         "teacher's maximum softmax": lambda given: probabilities(teacher.logits(given), False).max(1),
     }
     validation, test = (texts(task, split, MOST) for split in ("validation", "test"))
@@ -60,10 +65,10 @@ def measure(task: str, outside: dict[str, list[str]]) -> list[Row]:
         row = {"task": task, "what": f"scope: {what}", "model": name, "target": target}
         rows.append(row | {"held": round(float(held), 4), "draws": draws})
 
-    for name, score in scorers.items():
-        of_validation, of_test = score(validation), score(test)
+    for name, scorer in scorers.items():
+        of_validation, of_test = scorer(validation), scorer(test)
         known = np.concatenate([of_validation, of_test])
-        of_outside = {kind: score(given) for kind, given in outside.items()}
+        of_outside = {kind: scorer(given) for kind, given in outside.items()}
         for rate in RATES:
             rng = np.random.default_rng(SEED)
             facts = [fit(rng.choice(known, len(validation)), rate) for _ in range(DRAWS)]

@@ -18,6 +18,7 @@ from potstill.export import to_onnx
 from potstill.runtime import file
 from potstill.runtime.file import STRINGS, FormatError
 from potstill.runtime.model import Classifier, Student, pad
+from tests.javascript import in_scope
 from tests.project import ROOT, run
 from tests.students import portable
 
@@ -25,6 +26,7 @@ FOLDER = ROOT / "conformance"
 GIVEN = json.loads((FOLDER / "expected.json").read_text("utf-8"))
 TEXTS, FILES = GIVEN["texts"], GIVEN["files"]
 WORDS = [name for name in FILES if not name.startswith("transformer-")]
+SCOPED = [name for name in FILES if "in_scope" in FILES[name]]
 TRANSFORMERS = [name for name in FILES if name.startswith("transformer-")]
 SPECIFICATION = (ROOT / "docs/format.md").read_text("utf-8")
 
@@ -59,6 +61,9 @@ def test_python(name):
     if name in WORDS:
         assert made._kernel
         agree(portable(made).predict_proba(TEXTS), name)
+    if name in SCOPED:
+        assert made.in_scope(TEXTS).tolist() == FILES[name]["in_scope"]
+        assert 3 < sum(FILES[name]["in_scope"]) < len(TEXTS) - 3
 
 
 def test_javascript(javascript):
@@ -66,6 +71,11 @@ def test_javascript(javascript):
     for name, (probabilities, _, labels) in zip(WORDS, answers, strict=True):
         agree(probabilities, name)
         assert labels == FILES[name]["labels"]
+
+
+def test_javascript_knows_the_same_texts_as_out_of_scope(tmp_path):
+    names = [name for name in SCOPED if name in WORDS]
+    assert in_scope(tmp_path, [FOLDER / name for name in names], TEXTS) == [FILES[name]["in_scope"] for name in names]
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -77,8 +87,9 @@ def test_onnx(name):
     else:
         ids, mask = pad(made.encode(TEXTS), np.arange(len(TEXTS)))
         given = {"ids": np.where(mask, ids, -1)}
-    _, probabilities = session.run(None, given)
+    _, probabilities, *found = session.run(None, given)
     agree(probabilities, name)
+    assert [answer.tolist() for answer in found] == ([FILES[name]["in_scope"]] if name in SCOPED else [])
 
 
 def test_the_reference_needs_the_standard_library_alone():
@@ -102,6 +113,7 @@ def test_the_script_makes_these_files_and_answers():
         assert Classifier.load(FOLDER / f"{name}.pot").to_bytes() == student.to_bytes()
         answer = make.expected(student)
         np.testing.assert_allclose(answer["probabilities"], FILES[f"{name}.pot"]["probabilities"], atol=1e-6)
+        assert answer.get("in_scope") == FILES[f"{name}.pot"].get("in_scope")
 
 
 def sigmoid(x):

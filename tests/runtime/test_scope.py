@@ -10,7 +10,7 @@ from potstill.export import to_onnx
 from potstill.runtime import scope
 from potstill.runtime.model import pad
 from potstill.runtime.networks import ARCHITECTURES
-from tests.scopes import TEXTS, scoped
+from tests.scopes import RARE, TEXTS, scoped
 from tests.students import multi_label_student, portable, student
 from tests.transformers import multi_label_transformer, transformer
 
@@ -31,9 +31,19 @@ def test_the_score_is_the_log_of_the_summed_exponentials():
     np.testing.assert_allclose(scope.energy(logits, True), [absent, 800 + np.log(2)])
 
 
+def test_rare_rows_lower_the_score():
+    made = scoped(student("mlp"))
+    assert np.flatnonzero(made.rare_rows).tolist() == [0, 2]  # of unknown words, and of "!"
+    texts = ["the", "unheard the", "the!", "", "a the"]
+    _, scores = scope.score(made, texts)
+    energy = scope.energy(made.decision_function(texts), False)
+    np.testing.assert_allclose(energy - scores, 2.5 * np.array([0, 0.5, 0.5, 1, 0]), atol=1e-5)
+
+
+@pytest.mark.parametrize("rare", [RARE, {}], ids=["rare", "energy"])
 @pytest.mark.parametrize("name", MADE)
-def test_python_and_onnx_agree(name):
-    made = scoped(MADE[name])
+def test_python_and_onnx_agree(name, rare):
+    made = scoped(MADE[name], rare)
     found = made.in_scope(TEXTS)
     assert found.dtype == bool
     assert 0 < found.sum() < len(TEXTS)

@@ -9,6 +9,7 @@ from typing import Any
 from potstill.commands.common import add_model, load
 from potstill.core.errors import MAX_NAMES, join_names, visible
 from potstill.runtime import explain, fast, scope
+from potstill.runtime.facts import RARE
 from potstill.runtime.file import FLOAT
 from potstill.runtime.guarantee import Guarantee
 from potstill.runtime.model import Classifier, Student
@@ -60,6 +61,8 @@ def describe(student: Classifier, size: int) -> dict[str, Any]:
         found = explain.informative_words(student, INFORMATIVE_WORDS)
         informative = {label: dict(words) for label, words in found.items()}
     facts = {key: value for key, value in student.facts.items() if key not in {*computed, *OPTIONAL}}
+    if scope.FACT in facts:  # without thousands of numbers
+        facts[scope.FACT] = {name: value for name, value in facts[scope.FACT].items() if name != RARE}
     return finite({**computed, **facts, "informative": informative})
 
 

@@ -19,12 +19,13 @@ from potstill.export.card import ONNX, card
 from potstill.export.facts import collect
 from potstill.export.guarantee import guarantee
 from potstill.export.params import ExportParams, GuaranteeParams
+from potstill.runtime.facts import RARE
 from potstill.runtime.guarantee import FACT as GUARANTEE
 from potstill.runtime.guarantee import Guarantee
 from potstill.runtime.model import FILE, WORDS, Student
 from potstill.runtime.profile import FACT as PROFILE
 from potstill.runtime.scope import FACT as SCOPE
-from potstill.runtime.scope import energy
+from potstill.runtime.scope import score
 from potstill.runtime.tokenizer import Fingerprints
 from potstill.scoring.ensemble import average
 from potstill.scoring.held_out import label_held_out
@@ -104,7 +105,7 @@ def build(
     if params.profile:
         facts[PROFILE] = profile.collect(student, data).fact()
     if params.scope:
-        facts[SCOPE] = scope_fact(student, data, params.scope.false_alarms)
+        facts[SCOPE] = scope_fact(student, data, prepared, params.scope.false_alarms)
     student = replace(student, facts=facts)
     measured = {
         "_before": scores(labels, before.predict_proba(texts), thresholds=before.thresholds),
@@ -151,14 +152,21 @@ def guaranteed(student: Any, data: Dataset, predictions: Sequence[Path], params:
     return guarantee(outcomes[0], outcomes[1] if len(outcomes) > 1 else None, params)
 
 
-def scope_fact(student: Any, data: Dataset, false_alarms: float) -> dict[str, float]:
-    """Return the fact `scope` of a student: its threshold, from validation, and what share of test is below it."""
+def scope_fact(student: Any, data: Dataset, prepared: Path, false_alarms: float) -> dict[str, Any]:
+    """Return the fact `scope` of a student: its threshold, from validation, and what share of test is below it.
+
+    Args:
+        student: the student, calibrated.
+        data: the data set; its unlabelled texts are not used.
+        prepared: the folder of the data, with these.
+        false_alarms: the false-alarm rate.
+    """
+    parts = {"weight": scope.WEIGHT, RARE: scope.rare_rows(student, scope.known_texts(prepared))}
+    student = replace(student, facts={SCOPE: parts})
     scores = {
-        name: energy(student.decision_function(table["text"]), data.multi_label)
-        for name in ("validation", "test")
-        if len(table := data.split(name))
+        name: score(student, table["text"])[1] for name in ("validation", "test") if len(table := data.split(name))
     }
-    fact = scope.fit(scores["validation"], false_alarms)
+    fact: dict[str, Any] = scope.fit(scores["validation"], false_alarms) | parts
     if "test" in scores:
         fact["test"] = round(float((scores["test"] < fact["threshold"]).mean()), 6)
     return fact

@@ -46,9 +46,10 @@ def build(student: Student | Transformer) -> onnx.ModelProto:
     """
     graph = Graph()
     if isinstance(student, Student):
-        given, logits = _of_words(graph, student)
+        given, ids, logits = _of_words(graph, student)
     else:
-        given, logits = transformer_graph.ids(), transformer_graph.add_logits(graph, student.shape, student.weights)
+        given, ids = transformer_graph.ids(), "ids"
+        logits = transformer_graph.add_logits(graph, student.shape, student.weights)
     logits = graph("Div", logits, floats(student.temperature))
     names, columns = np.array(student.labels, object), [len(student.labels)]
     if student.thresholds is None:
@@ -68,24 +69,38 @@ def build(student: Student | Transformer) -> onnx.ModelProto:
     ]
     if FACT in student.facts:
         if student.thresholds is None:
-            energy = graph("ReduceLogSumExp", logits, ints(1), keepdims=0)
+            scores = graph("ReduceLogSumExp", logits, ints(1), keepdims=0)
         else:
-            energy = graph("ReduceSum", graph("Softplus", logits), ints(1), keepdims=0)
-        graph("GreaterOrEqual", energy, floats(student.facts[FACT]["threshold"]), output="in_scope")
+            scores = graph("ReduceSum", graph("Softplus", logits), ints(1), keepdims=0)
+        if student.rare_rows.any():
+            rare = graph("Mul", _share_of_rare(graph, student, ids), floats(student.facts[FACT]["weight"]))
+            scores = graph("Sub", scores, rare)
+        graph("GreaterOrEqual", scores, floats(student.facts[FACT]["threshold"]), output="in_scope")
         outputs.append(helper.make_tensor_value_info("in_scope", TensorProto.BOOL, ["texts"]))
     return graph.model(given, outputs)
 
 
-def _of_words(graph: Graph, student: Student) -> tuple[onnx.ValueInfoProto, str]:
-    """Add the nodes of a student over words, and return its input and the name of its logits."""
+def _share_of_rare(graph: Graph, student: Student | Transformer, ids: str) -> str:
+    """Add the share of the ids of each text that are rare rows."""
+    known = graph("Cast", graph("GreaterOrEqual", ids, ints(0)), to=TensorProto.FLOAT)
+    rare = graph("Cast", graph("Gather", student.rare_rows, graph("Max", ids, ints(0))), to=TensorProto.FLOAT)
+    counts = (graph("ReduceSum", values, ints(1), keepdims=0) for values in (graph("Mul", rare, known), known))
+    return graph("Div", *counts)
+
+
+def _of_words(graph: Graph, student: Student) -> tuple[onnx.ValueInfoProto, str, str]:
+    """Add the nodes of a student over words, and return its input and the names of its ids and its logits."""
     if takes_text(student.vocabulary):
         given = helper.make_tensor_value_info("text", TensorProto.STRING, ["texts"])
         ids = _ids(graph, student)
     else:
         given = helper.make_tensor_value_info("ids", TensorProto.INT64, ["texts", "ids"])
         ids = graph("Pad", "ids", ints(0, 0, 1, 0), ints(PAD))
-    logits = _logits(graph, student, _filled(graph, ids))
-    return given, graph("Slice", logits, ints(0), ints(-1), ints(0))
+    ids = _filled(graph, ids)
+    logits = _logits(graph, student, ids)
+    # Without the empty text at the end.
+    ids, logits = (graph("Slice", values, ints(0), ints(-1), ints(0)) for values in (ids, logits))
+    return given, ids, logits
 
 
 def _filled(graph: Graph, ids: str) -> str:

@@ -421,7 +421,10 @@ def privacy(inputs: Inputs, k: int) -> dict[str, Any]:
     """Return a sentence on the words that the model file holds, and those of them that fewer than k texts have."""
     found = vocabulary_privacy(inputs.student, chain(inputs.train["text"], inputs.unlabelled), k)
     if found["holds"] == "nothing":
-        return {"sentence": "The model file holds tokens of its teacher, and no words of the texts.", "rare": []}
+        held = "tokens of its teacher" + (
+            ", which of them are rare in the texts" if inputs.student.rare_rows.any() else ""
+        )
+        return {"sentence": f"The model file holds {held}, and no words of the texts.", "rare": []}
     if found["holds"] == "hashes":
         return {"sentence": "The model file holds hashes of words, and no words.", "rare": []}
     rare, numbers, foreign = len(found["rare"]), found["numbers"], found["foreign"]

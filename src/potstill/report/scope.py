@@ -15,5 +15,5 @@ def scope(student: Classifier) -> str:
         texts = facts["rows"]["test"]
         found += f" Of the {texts:,} test texts, {100 * fact['test']:.1f}% are, all of them false alarms."
     if len(student.labels) <= 2 and student.thresholds is None:
-        found += " With two classes the energy score says little more than the confidence, so that few texts are found."
+        found += " With two classes fewer texts of another kind are found than with many."
     return found

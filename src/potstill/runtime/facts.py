@@ -10,9 +10,12 @@
     labelled_by_teacher  the splits in `metrics` that nobody has labelled, so that these are agreements with the
                teacher, a list of strings
     untested_teachers  names of teachers whose accuracy is not known, a list of strings
-    scope      which texts are in scope, an object of numbers that includes `SCOPE`: the least energy score of such a
-               text (see `runtime.scope`); the share of in-scope texts below it, and its 95% upper bound, both between 0
-               and 1; and the number of texts it was fitted on. `test` is the share of the test texts below it.
+    scope      which texts are in scope, an object of numbers that includes `SCOPE`: the least score of such a text (see
+               `runtime.scope`); the share of in-scope texts below it, and its 95% upper bound, both between 0 and 1;
+               and the number of texts it was fitted on. `test` is the share of the test texts below it. `weight`, a
+               number, comes with `rare`, the rare rows of the embedding table: a list of lengths of runs, integers as
+               in `rows`, of rare rows from the first row on, then of others, then again of rare rows, and so on; their
+               sum is at most the number of rows, and rows after the last run are not rare. Without both, none is.
     words      the entries of the vocabulary, one a line
     guarantee  of a single-label student, see `runtime.guarantee`: an object of `kind` (accuracy or agreement), `target`
                and `confidence` (above 0, below 1), `per_class` (true or false), `thresholds` (a number between 0 and 1,
@@ -35,16 +38,18 @@ from potstill.core.errors import SURROGATE
 MAX_DEPTH = 8  # of nested objects and lists
 FIGURES = ("accuracy", "accuracy_low", "accuracy_high", "macro_f1", "calibration_error")
 SCOPE = ("threshold", "false_alarms", "false_alarms_high", "texts")
+RARE = "rare"  # in `scope`
 MAX_TEXTS = 2**53  # JavaScript does not represent every larger integer
 _BAD_ENTRY = re.compile(r"(?:^|[ \n])(?:[ \n]|\Z)")  # an empty line, or a leading, trailing or double space
 
 
-def check(facts: Any, entries: int, classes: int) -> None:
+def check(facts: Any, entries: int, rows: int, classes: int) -> None:
     """Check the facts of a file, parsed JSON.
 
     Args:
         facts: the facts.
         entries: those of its vocabulary.
+        rows: those of its embedding table.
         classes: the number of its classes; 0 in a multi-label task, which has no guarantee.
 
     Raises:
@@ -57,6 +62,8 @@ def check(facts: Any, entries: int, classes: int) -> None:
     for name, is_valid in _CHECKS.items():
         if name in facts and not is_valid(facts[name]):
             raise ValueError(f"its facts are wrong in {name!r}")
+    if "scope" in facts and not _is_scope(facts["scope"], rows):
+        raise ValueError("its facts are wrong in 'scope'")
     if "words" in facts and not _are_entries(facts["words"], entries):
         raise ValueError(f"its facts do not name its {entries:,} words")
     if "guarantee" in facts and not _is_guarantee(facts["guarantee"], classes):
@@ -101,11 +108,19 @@ def _are_scores(value: Any) -> bool:
     return _is_object(value, _is_number) and all(_is_share(value[name]) for name in FIGURES if name in value)
 
 
-def _is_scope(value: Any) -> bool:
+def _is_scope(value: Any, rows: int) -> bool:
+    if not isinstance(value, dict):
+        return False
+    numbers = {name: item for name, item in value.items() if name != RARE}
+    runs = value.get(RARE, [])
     return (
-        _is_object(value, _is_number)
-        and all(name in value for name in SCOPE)
-        and all(_is_share(value[name]) for name in SCOPE[1:3])
+        _is_object(numbers, _is_number)
+        and all(name in numbers for name in SCOPE)
+        and all(_is_share(numbers[name]) for name in SCOPE[1:3])
+        and (RARE in value) == ("weight" in numbers)
+        and isinstance(runs, list)
+        and all(map(_is_count, runs))
+        and sum(runs) <= rows
     )
 
 
@@ -123,7 +138,6 @@ _CHECKS = {
     "teachers": lambda value: _is_object(value, _is_share),
     "labelled_by_teacher": lambda value: isinstance(value, list) and all(map(_is_text, value)),
     "untested_teachers": lambda value: isinstance(value, list) and all(map(_is_text, value)),
-    "scope": _is_scope,
     "words": _is_text,
 }
 

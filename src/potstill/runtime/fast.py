@@ -36,12 +36,15 @@ class Output(IntEnum):
     LOGITS = 0
     PROBABILITIES = 1
     CLASSES = 2
+    LOGITS_AND_RARE = 3  # and the share of its rows that are rare
 
 
 class Scorer:
     """Scores texts with the compiled kernel."""
 
-    def __init__(self, vocabulary: Vocabulary, shape: Shape, weights: Weights, temperature: float) -> None:
+    def __init__(
+        self, vocabulary: Vocabulary, shape: Shape, weights: Weights, temperature: float, rare: np.ndarray
+    ) -> None:
         self._classes = len(weights["head.bias"])
         entries = vocabulary.entries
         folded = _FOLD[shape.architecture](weights, temperature)
@@ -57,21 +60,25 @@ class Scorer:
             tokenizer.lower,
             _lower_long,
             tokenizer.kind,
+            rare,
         )
 
     @classmethod
-    def build(cls, vocabulary: Vocabulary, shape: Shape, weights: Weights, temperature: float) -> Self | None:
+    def build(
+        cls, vocabulary: Vocabulary, shape: Shape, weights: Weights, temperature: float, rare: np.ndarray
+    ) -> Self | None:
         """Build the scorer of a student; None without a kernel, or if the folded table would be too large."""
         width = _folded_width(shape, len(weights["head.bias"]))
         if kernel is None or vocabulary.size * width > _LARGEST:
             return None
-        return cls(vocabulary, shape, weights, temperature)
+        return cls(vocabulary, shape, weights, temperature, rare)
 
     def __call__(self, texts: Any, output: Output) -> np.ndarray:
         """Score a list or tuple of strings, or an object with Arrow's C data interface.
 
         Returns:
-            Float32 (texts, classes), or for `Output.CLASSES` int64 (texts,).
+            Float32 (texts, classes), with a column more for `Output.LOGITS_AND_RARE`; for `Output.CLASSES` int64
+            (texts,).
 
         Raises:
             TypeError: a text is missing, or not a string.
@@ -86,7 +93,7 @@ class Scorer:
             scored = kernel.score_arrow_array(self._model, texts.__arrow_c_array__(), output)
         if output == Output.CLASSES:
             return np.frombuffer(scored, np.int64)
-        return np.frombuffer(scored, np.float32).reshape(-1, self._classes)
+        return np.frombuffer(scored, np.float32).reshape(-1, self._classes + (output == Output.LOGITS_AND_RARE))
 
 
 def _lower_long(text: str | bytes) -> bytes:

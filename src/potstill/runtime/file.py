@@ -343,7 +343,7 @@ def _unpack(body: memoryview) -> Contents:
     bits = header.table_bits, header.other_bits
     weights, steps = _read_weights(reader, shape, header.rows, len(labels), bits)
     facts = inflate(reader.rest(), min(MAX_FACTS_BYTES, MAX_INFLATION * len(body) + (1 << 20)))
-    fact_checks.check(facts, header.words - 1, 0 if thresholds else len(labels))
+    fact_checks.check(facts, header.words - 1, header.rows, 0 if thresholds else len(labels))
     entries: Words | Fingerprints
     if header.code & STRINGS:
         require("words" in facts, "its words are missing")

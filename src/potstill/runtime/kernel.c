@@ -34,7 +34,7 @@
 #define LITTLE_ENDIAN_CPU (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__)
 
 enum { MLP, ATTENTION, CNN, BIGRU };
-enum { LOGITS, PROBABILITIES, CLASSES };
+enum { LOGITS, PROBABILITIES, CLASSES, LOGITS_AND_RARE }; /* as in `fast.py` */
 enum { UNSEEN, SPACE = ' ', MARK = 'm', ALONE = 'a', WORD = 'w', SYMBOL = 's' }; /* kinds of characters, see `tokenizer.py` */
 
 typedef struct {
@@ -72,6 +72,7 @@ typedef struct {
         uint32_t key, place; /* the hash or the fingerprint, and the place, from 1 on; 0: empty */
     } *slot;
     Shorts shorts;
+    uint8_t *rare;    /* by row: 1 if it is */
     uint32_t *row_of; /* by place; 0 for a word that only occurs in n-grams */
     /* With strings, n-grams are a tree: a place and the place of the next word lead to a place beyond those of words. */
     uint32_t edges_log2;
@@ -310,6 +311,12 @@ static int has_unknown(const Entry *words, size_t count) {
     return unknown;
 }
 
+static float share_of_rare(const Model *model, const Entry *entries, size_t count) {
+    size_t rare = 0;
+    for (size_t i = 0; model->rare && i < count; i++) rare += model->rare[entries[i].row];
+    return (float)rare / (float)count;
+}
+
 /* Writes the entries of a text, each word or its pieces; returns how many, or 0 without memory. */
 static size_t add_pieces(const Model *model, Work *work, size_t first, size_t count) {
     const Entry *words = work->found + first;
@@ -373,7 +380,7 @@ static Short *empty_shorts(size_t count) {
 }
 
 static size_t item_size(const Model *model, int output) {
-    return output == CLASSES ? sizeof(int64_t) : model->classes * sizeof(float);
+    return output == CLASSES ? sizeof(int64_t) : (model->classes + (output == LOGITS_AND_RARE)) * sizeof(float);
 }
 
 static void work_free(Work *work) {
@@ -754,6 +761,7 @@ static PyObject *score_arrow_stream(PyObject *self, PyObject *arguments) {
 
 static void model_free(Model *model) {
     free(model->salts);
+    free(model->rare);
     free(model->words);
     free(model->word_ends);
     free(model->slot);
@@ -869,7 +877,7 @@ static int add_shorts(Model *model, uint32_t words) {
 }
 
 /* build(architecture, classes, hidden, max_ngram, max_length, subwords, keys, words, ends, salts, bits, row_of, edges,
-   weights, lower, lower_long, kind): builds a student.
+   weights, lower, lower_long, kind, rare): builds a student.
 
    keys      fingerprints of the entries; empty for strings
    words     the words' bytes, concatenated; None for fingerprints
@@ -877,14 +885,14 @@ static int add_shorts(Model *model, uint32_t words) {
    row_of    rows by place, starting with that of unknown words
    edges     triples: a place, the place of the next word, the place that they lead to
 
-   These are uint32, `weights` float32. */
+   These are uint32, `weights` float32. `rare` is a byte per row, 1 if it is; sources of earlier versions do not give it. */
 static PyObject *build(PyObject *self, PyObject *arguments) {
-    PyObject *keys, *words, *ends, *salts, *row_of, *edges, *weights, *lower, *lower_long, *kind;
+    PyObject *keys, *words, *ends, *salts, *row_of, *edges, *weights, *lower, *lower_long, *kind, *rare = NULL;
     int architecture, classes, hidden, subwords, bits;
     unsigned int max_ngram, max_length;
-    if (!PyArg_ParseTuple(arguments, "iiiIIpOOOOiOOOOOO", &architecture, &classes, &hidden, &max_ngram, &max_length,
+    if (!PyArg_ParseTuple(arguments, "iiiIIpOOOOiOOOOOO|O", &architecture, &classes, &hidden, &max_ngram, &max_length,
                           &subwords, &keys, &words, &ends, &salts, &bits, &row_of, &edges, &weights, &lower, &lower_long,
-                          &kind))
+                          &kind, &rare))
         return NULL;
     char ascii[128];
     for (int i = 0; i < 128; i++) ascii[i] = (char)i;
@@ -902,7 +910,8 @@ static PyObject *build(PyObject *self, PyObject *arguments) {
     Py_ssize_t known = 0, size = 0, buckets = 0;
     uint32_t *key = copy_of(keys, &known);
     known /= 4;
-    int done = key && (model->row_of = copy_of(row_of, &size)) && (model->salts = copy_of(salts, &buckets));
+    int done = key && (model->row_of = copy_of(row_of, &size)) && (model->salts = copy_of(salts, &buckets)) &&
+               (!rare || (model->rare = copy_of(rare, &size)));
     if (done && model->strings)
         done = (model->words = copy_of(words, &size)) && (model->word_ends = copy_of(ends, &known)) &&
                add_shorts(model, (uint32_t)(known /= 4));

@@ -379,6 +379,10 @@ TARGET static int VARIANT(score)(const Model *model, Work *work, const Text *tex
             } else {
                 if (output == PROBABILITIES) VARIANT(softmax)(model, logits);
                 memcpy(out, logits, model->classes * sizeof(float));
+                if (output == LOGITS_AND_RARE) {
+                    float share = share_of_rare(model, entries, rows);
+                    memcpy(out + model->classes * sizeof share, &share, sizeof share);
+                }
             }
         }
         next += number;

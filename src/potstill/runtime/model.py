@@ -139,7 +139,25 @@ class Classifier:
         Raises:
             PotstillError: the model file has no threshold for it.
         """
-        return scope.inside(self, self.decision_function(texts))
+        return scope.predict(self, texts)[1]
+
+    def logits_and_rare(self, texts: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Return calibrated logits, float32 (texts, classes), and the shares of rare rows, float32 (texts,).
+
+        See `runtime.scope`.
+        """
+        scored = self._score(texts, Output.LOGITS_AND_RARE)
+        return scored[:, :-1], scored[:, -1]
+
+    @property
+    def rows(self) -> int:
+        """Number of rows of the embedding table."""
+        raise NotImplementedError
+
+    @cached_property
+    def rare_rows(self) -> np.ndarray:
+        """Which rows of the embedding table are rare, see `runtime.scope`: uint8 (rows,), 1 or 0."""
+        return scope.rare_rows(self.facts, self.rows)
 
     def encode(self, texts: Iterable[str]) -> Encoded:
         """Encode texts as ids: the rows of the embedding table."""
@@ -172,7 +190,11 @@ class Classifier:
         return drift(self, [as_texts(texts)], alpha, min_effect)
 
     def _score(self, texts: Any, output: Output) -> np.ndarray:
-        logits = self.logits(self.encode(map(_checked, _sequence(texts), count())))
+        encoded = self.encode(map(_checked, _sequence(texts), count()))
+        logits = self.logits(encoded)
+        if output == Output.LOGITS_AND_RARE:
+            rare = np.add.reduceat(self.rare_rows[encoded.ids], encoded.starts[:-1], dtype=np.float32)
+            return np.column_stack([logits, rare / encoded.lengths.astype(np.float32)])
         if output == Output.CLASSES:
             return logits.argmax(1)
         if output == Output.LOGITS:
@@ -256,6 +278,11 @@ class Student(Classifier, Contents):
         return sum(weight.size for weight in self.weights.values())
 
     @property
+    def rows(self) -> int:
+        """Number of rows of the embedding table."""
+        return self.vocabulary.size
+
+    @property
     def max_length(self) -> int:
         """Words per text; the rest of a text is truncated."""
         return self.vocabulary.max_length
@@ -298,7 +325,7 @@ class Student(Classifier, Contents):
 
     @cached_property
     def _kernel(self) -> fast.Scorer | None:
-        return fast.Scorer.build(self.vocabulary, self.shape, self.weights, self.temperature)
+        return fast.Scorer.build(self.vocabulary, self.shape, self.weights, self.temperature, self.rare_rows)
 
     def _score(self, texts: Any, output: Output) -> np.ndarray:
         if not self._kernel:

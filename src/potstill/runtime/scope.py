@@ -1,7 +1,8 @@
 """Whether a text is of the kind that a student was made for: in scope, or "none of these".
 
-A text is in scope if its energy score reaches the threshold in the facts of the model file, which the module
-`export.scope` fits. `student.js` and the ONNX model compute the same.
+A text is in scope if its score reaches the threshold in the facts of the model file, which the module `export.scope`
+fits: its energy score, less `weight` times the share of its rows that are rare. `student.js` and the ONNX model compute
+the same.
 """
 
 from collections.abc import Mapping
@@ -11,6 +12,7 @@ import numpy as np
 
 from potstill.core.errors import PotstillError
 from potstill.core.labels import probabilities
+from potstill.runtime.facts import RARE
 
 if TYPE_CHECKING:
     from potstill.runtime.model import Classifier
@@ -35,16 +37,33 @@ def energy(logits: np.ndarray, multi_label: bool) -> np.ndarray:
     return np.logaddexp(0, logits).sum(1) if multi_label else np.logaddexp.reduce(logits, axis=1)
 
 
+def rare_rows(facts: Mapping[str, Any], rows: int) -> np.ndarray:
+    """Return which rows of the embedding table are rare by the facts of a file, uint8 (rows,): 1, or 0."""
+    runs = np.array(facts.get(FACT, {}).get(RARE, []), np.int64)
+    found = np.repeat(np.arange(1, 1 + len(runs)) % 2, runs)
+    return np.pad(found, (0, rows - len(found))).astype(np.uint8)
+
+
+def score(student: "Classifier", texts: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Return the calibrated logits of texts, float32 (texts, classes), and their scores, float64 (texts,).
+
+    Of the student's fact `scope`, `weight` and `rare` alone are used, and may be missing.
+    """
+    logits, shares = student.logits_and_rare(texts)
+    weight = student.facts.get(FACT, {}).get("weight", 0)
+    return logits, energy(logits, student.thresholds is not None) - weight * shares.astype(np.float64)
+
+
 def sentence(fact: Mapping[str, float]) -> str:
     """Return what a fact `scope`, which `runtime.facts.check` has checked, promises."""
     return (
-        f"texts with an energy score below {fact['threshold']:g}; false alarms {fact['false_alarms']:.1%} on average "
+        f"texts with a score below {fact['threshold']:g}; false alarms {fact['false_alarms']:.1%} on average "
         f"(at most {fact['false_alarms_high']:.1%} with 95% confidence, from {fact['texts']:,.0f} validation texts)"
     )
 
 
-def inside(student: "Classifier", logits: np.ndarray) -> np.ndarray:
-    """Return whether texts are in scope, booleans (texts,), given their calibrated logits (texts, classes).
+def predict(student: "Classifier", texts: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Return the probabilities of texts, float32 (texts, classes), and whether they are in scope, booleans (texts,).
 
     Raises:
         PotstillError: the model file has no threshold.
@@ -54,14 +73,5 @@ def inside(student: "Classifier", logits: np.ndarray) -> np.ndarray:
         raise PotstillError(
             "the model file has no threshold for texts that are out of scope. Set `export.scope` and export it again."
         )
-    return energy(logits, student.thresholds is not None) >= fact["threshold"]
-
-
-def predict(student: "Classifier", texts: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Return the probabilities of texts, float32 (texts, classes), and whether they are in scope, booleans (texts,).
-
-    Raises:
-        PotstillError: the model file has no threshold.
-    """
-    logits = student.decision_function(texts)
-    return probabilities(logits, multi_label=student.thresholds is not None), inside(student, logits)
+    logits, scores = score(student, texts)
+    return probabilities(logits, multi_label=student.thresholds is not None), scores >= fact["threshold"]

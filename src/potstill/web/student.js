@@ -60,8 +60,8 @@ async function inflate(bytes, maxSize) {
   }
 }
 
-// Reads and checks the facts, given the vocabulary's size and the number of classes (0: multi-label).
-async function readFacts(bytes, maxSize, entries, classes) {
+// Reads and checks the facts, given the sizes of vocabulary and table, and the number of classes (0: multi-label).
+async function readFacts(bytes, maxSize, entries, size, classes) {
   if (!bytes.length) return {};
   // Node.js ignores trailing bytes and needs no last one.
   need(await inflate(bytes.subarray(0, -1), maxSize).then(() => false, () => true));
@@ -90,7 +90,12 @@ async function readFacts(bytes, maxSize, entries, classes) {
     sha256: table(text), metrics: table((x) => table(number)(x) && FIGURES.every((name) => share(x[name]))),
     teachers: table(share), labelled_by_teacher: list(text), untested_teachers: list(text), words: text,
     guarantee: (x) => shape(promise)(x) || shape({ ...promise, test: outcome })(x),
-    scope: (x) => table(number)(x) && SCOPE.every((name, i) => (i % 3 ? share : number)(x[name])),
+    scope: (x) => {
+      if (!object(x)) return false;
+      const { rare, ...numbers } = x;
+      return table(number)(numbers) && SCOPE.every((name, i) => (i % 3 ? share : number)(numbers[name])) &&
+        "rare" in x === "weight" in numbers && (!("rare" in x) || (list(count)(rare) && sum(rare) <= size));
+    },
   };
   need(object(facts) && sound(facts, 8));
   for (const name in kinds) need(!(name in facts) || kinds[name](facts[name]));
@@ -181,10 +186,13 @@ export async function load(bytes) {
   net.head = weights(labels.length * features), net.headBias = weights(labels.length);
 
   const maxSize = Math.min(2 ** 23, 8 * (bytes.length - 8) + 2 ** 20);
-  const facts = await readFacts(bytes.subarray((bit + 7) >> 3), maxSize, count - 1, thresholds ? 0 : labels.length);
+  const classes = thresholds ? 0 : labels.length;
+  const facts = await readFacts(bytes.subarray((bit + 7) >> 3), maxSize, count - 1, rows, classes);
   need(!strings || "words" in facts);
   const entries = strings && count > 1 ? facts.words.split("\n") : [];
   need(entries.every((entry, i) => !i || precedes(entries[i - 1], entry)));
+  const rare = new Uint8Array(rows);
+  (facts.scope?.rare ?? []).reduce((from, run, i) => rare.fill(1 - (i % 2), from, from + run) && from + run, 0);
   const known = new Map(entries.map((entry, i) => [entry, rowOf[i]]));
   const rowOfPrint = (print) => {
     let low = 0;
@@ -236,9 +244,9 @@ export async function load(bytes) {
     predict: (text) => score(encode(cut(text))).map(Math.exp),
     inScope: (text) => {
       if (!facts.scope) return null;
-      const x = logits(encode(cut(text)).map(([id]) => id));
-      const energy = thresholds ? x.reduce((sum, y) => sum - logSoftmax([0, y])[0], 0) : x[0] - logSoftmax(x)[0];
-      return energy >= facts.scope.threshold;
+      const { threshold, weight } = facts.scope, ids = encode(cut(text)).map(([id]) => id), x = logits(ids);
+      const energy = thresholds ? sum(x.map((y) => -logSoftmax([0, y])[0])) : x[0] - logSoftmax(x)[0];
+      return energy - (weight ?? 0) * (sum(ids.map((id) => rare[id])) / ids.length) >= threshold;
     },
     explain: (text, label) => {
       const found = cut(text), rows = encode(found), all = score(rows);
@@ -253,7 +261,7 @@ export async function load(bytes) {
 }
 
 // Math.max(...x) fails on long arrays.
-const max = (x) => x.reduce((a, b) => Math.max(a, b));
+const max = (x) => x.reduce((a, b) => Math.max(a, b)), sum = (x) => x.reduce((a, b) => a + b, 0);
 
 function logSoftmax(x) {
   const most = max(x), total = Math.log(x.reduce((sum, y) => sum + Math.exp(y - most), 0));

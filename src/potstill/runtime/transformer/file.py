@@ -145,7 +145,7 @@ def _unpack(body: memoryview) -> Contents:
         require(isinstance(thresholds, list) and len(thresholds) == len(labels))
         require(all(_is_within(threshold, 0, 1) for threshold in thresholds))
         thresholds = [float(threshold) for threshold in thresholds]
-    fact_checks.check(header["facts"], 0, 0 if thresholds else len(labels))
+    fact_checks.check(header["facts"], 0, shape.vocabulary, 0 if thresholds else len(labels))
     require("words" not in header["facts"], "it names words")
     return Contents(labels, tokenizer, shape, weights, float(header["temperature"]), thresholds, header["facts"])
 

@@ -34,6 +34,11 @@ class Transformer(Classifier, Contents):
         return self.weights.size
 
     @property
+    def rows(self) -> int:
+        """Number of rows of the embedding table."""
+        return self.shape.vocabulary
+
+    @property
     def max_length(self) -> int:
         """Tokens per text; the rest of a text is truncated."""
         return self.shape.positions
