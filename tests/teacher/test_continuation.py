@@ -2,13 +2,15 @@
 
 import dataclasses
 
+import numpy as np
+import pandas as pd
 import pytest
 import torch
 
 from potstill.core.errors import PotstillError
 from potstill.core.files import sha256
 from potstill.scoring import inference, model, pretrained
-from potstill.teacher.continuation import _output_layer, is_teacher, keep_head
+from potstill.teacher.continuation import _output_layer, is_teacher, keep_head, repeats
 from potstill.teacher.make import make
 from tests.settings import teacher_settings
 from tests.teachers import make_teacher
@@ -48,6 +50,25 @@ def test_a_new_class_is_recognized_before_the_first_step(bert, kind, tmp_path, r
     targets = task.targets("train")
     of_class = targets[:, 0] if task.multi_label else targets == 0
     assert scores[of_class].mean() > scores[~of_class].mean()
+
+
+@pytest.mark.parametrize("multi_label", [False, True])
+@pytest.mark.parametrize(
+    ("counts", "new", "expected"),
+    [
+        ((30, 50, 10), ["c"], (1, 1, 4)),
+        ((30, 50, 90), ["c"], (1, 1, 1)),
+        ((80, 10, 20), ["b", "c"], (1, 8, 4)),
+        ((30, 50, 10), [], (1, 1, 1)),
+        ((30, 50, 10), ["a", "b", "c"], (1, 1, 1)),
+    ],
+)
+def test_a_new_class_counts_as_much_as_the_mean_known_one(data, counts, new, expected, multi_label):
+    ids = np.repeat(range(3), counts)
+    labels = [(i,) for i in ids] if multi_label else ids
+    train = pd.DataFrame({"text": [f"text {i}" for i in range(len(ids))], "label": labels})
+    data = dataclasses.replace(data, labels=["a", "b", "c"], train=train)
+    assert repeats(data, new).tolist() == np.repeat(expected, counts).tolist()
 
 
 def test_a_table_cannot_be_trained_on(bert, data, tmp_path):

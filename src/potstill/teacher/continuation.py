@@ -89,6 +89,29 @@ def _imprint(
             layer.bias[row] = layer.bias[known].mean()
 
 
+def repeats(data: Dataset, new: list[str]) -> np.ndarray:
+    """Return how often an epoch should have each train text, so that a new class counts as much as a known one.
+
+    A teacher has learned to ignore what does not distinguish the classes that it knows. With ten texts once an epoch,
+    it takes longer to learn a new class than one that was there from the start.
+
+    Args:
+        data: the texts to train on.
+        new: the new classes.
+
+    Returns:
+        int64 (texts,): 1, but for a text of a new class with fewer texts than the mean of the known classes, their ratio.
+    """
+    targets = data.targets("train")
+    has = targets if targets.ndim == 2 else targets[:, None] == np.arange(len(data.labels))
+    is_new = np.isin(data.labels, new)
+    times = np.ones(len(is_new), np.int64)
+    if is_new.any() and not is_new.all():
+        counts = has.sum(0).clip(1)
+        times[is_new] = np.rint(counts[~is_new].mean() / counts[is_new]).clip(1)
+    return np.where(has, times, 1).max(1)
+
+
 def _output_layer(network: PreTrainedModel) -> torch.nn.Linear:
     """Return the last layer of a classifier, which has a row of weights for each class."""
     inside = f"{network.base_model_prefix}."
