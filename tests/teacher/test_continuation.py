@@ -10,6 +10,7 @@ import torch
 from potstill.core.errors import PotstillError
 from potstill.core.files import sha256
 from potstill.scoring import inference, model, pretrained
+from potstill.scoring.windows import MAX_WINDOWS
 from potstill.teacher.continuation import _output_layer, is_teacher, keep_head, repeats
 from potstill.teacher.make import make
 from tests.settings import teacher_settings
@@ -37,16 +38,20 @@ def test_a_class_keeps_its_weights_whatever_its_id(bert, data, tmp_path, old):
             assert head.bias[row] == weights.bias[old.index(name)]
 
 
-@pytest.mark.parametrize("kind", ["data", "mixed"])
-def test_a_new_class_is_recognized_before_the_first_step(bert, kind, tmp_path, request):
+@pytest.mark.parametrize(("kind", "max_length", "max_windows"), [("data", 32, 1), ("mixed", 32, 1), ("data", 10, None)])
+def test_a_new_class_is_recognized_before_the_first_step(bert, kind, max_length, max_windows, tmp_path, request):
     task = request.getfixturevalue(kind)
+    if max_windows is None:  # the first window says nothing
+        task = dataclasses.replace(task, train=task.train.assign(text="w " * 10 + task.train["text"]))
+    params = teacher_settings(max_length=max_length, max_windows=max_windows)
     source = make_teacher(bert, tmp_path / "teacher", task.labels[1:])
     network, tokenizer = pretrained.load(str(source), task.labels, multi_label=task.multi_label)
-    assert keep_head(network, tokenizer, source, task, teacher_settings()) == task.labels[:1]
+    assert keep_head(network, tokenizer, source, task, params) == task.labels[:1]
     head = _output_layer(network)
     length = head.weight[0].norm().item()
     assert length == pytest.approx(head.weight[1:].norm(dim=1).mean().item(), rel=1e-4)
-    scores = inference.score(network, tokenizer, task.train["text"].tolist(), 32, 16, "fp32").logits[:, 0]
+    texts = task.train["text"].tolist()
+    scores = inference.score(network, tokenizer, texts, max_length, 16, "fp32", max_windows=MAX_WINDOWS).logits[:, 0]
     targets = task.targets("train")
     of_class = targets[:, 0] if task.multi_label else targets == 0
     assert scores[of_class].mean() > scores[~of_class].mean()

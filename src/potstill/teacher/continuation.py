@@ -4,12 +4,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch.nn.functional import normalize
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from transformers.trainer_utils import set_seed
 
 from potstill.core.errors import PotstillError
 from potstill.data.dataset import Dataset
-from potstill.scoring import inference, model
+from potstill.scoring import inference, model, windows
 from potstill.teacher.params import TeacherParams
 
 TEXTS = 256  # at most, of a class and of the others, from which the weights of a new class are made
@@ -70,13 +71,13 @@ def _imprint(
     """Set the weights of each new class to the mean of its texts minus that of others, at the length of known ones."""
     layer = _output_layer(network)
     texts, targets = data.train["text"].to_numpy(), data.targets("train")
+    max_windows = params.max_windows or windows.choose(tokenizer, texts.tolist(), params.max_length)
+    options = params.max_length, params.texts_at_once, "fp32"
 
     def mean(chosen: np.ndarray) -> torch.Tensor:
         features: list[torch.Tensor] = []
         hook = layer.register_forward_pre_hook(lambda _, inputs: features.append(inputs[0].float()))
-        inference.score(
-            network, tokenizer, texts[chosen][:TEXTS].tolist(), params.max_length, params.texts_at_once, "fp32"
-        )
+        inference.score(network, tokenizer, texts[chosen][:TEXTS].tolist(), *options, max_windows=max_windows)
         hook.remove()
         return torch.cat([values.reshape(-1, values.shape[-1]) for values in features]).mean(0)
 
@@ -84,7 +85,7 @@ def _imprint(
     for row in new:
         of_class = targets == row if targets.ndim == 1 else targets[:, row]
         direction = mean(of_class) - mean(~of_class)
-        layer.weight[row] = direction / direction.norm() * length
+        layer.weight[row] = normalize(direction, dim=0) * length
         if layer.bias is not None:
             layer.bias[row] = layer.bias[known].mean()
 
