@@ -194,7 +194,7 @@ def _fit(
     network, tokenizer = pretrained.load(source, data.labels, params.seed, data.multi_label)
     repeats = None
     if continuation.is_teacher(Path(source)):
-        new = continuation.keep_head(network, tokenizer, Path(source), data, params)
+        new = continuation.keep_head(network, Path(source), data.labels, params.seed)
         repeats = continuation.repeats(data, new)
         # The factor is for a new head; this one would forget what it begins with.
         params = params.model_copy(update={"head_lr_factor": 1.0})
