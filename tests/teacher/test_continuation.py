@@ -1,6 +1,7 @@
 """Fine-tuning that continues from an earlier teacher."""
 
 import dataclasses
+from contextlib import nullcontext
 
 import numpy as np
 import pandas as pd
@@ -11,9 +12,9 @@ from potstill.core.errors import PotstillError
 from potstill.core.files import sha256
 from potstill.scoring import model, pretrained
 from potstill.teacher.continuation import _output_layer, is_teacher, keep_head, repeats
-from potstill.teacher.make import make
+from potstill.teacher.make import Progress, make
 from tests.settings import teacher_settings
-from tests.teachers import make_teacher
+from tests.teachers import make_teacher, train
 
 
 @pytest.mark.parametrize("old", ["ba", "cabx", "bac", "xy"])
@@ -53,6 +54,32 @@ def test_a_new_class_counts_as_much_as_the_mean_known_one(data, counts, new, exp
     train = pd.DataFrame({"text": [f"text {i}" for i in range(len(ids))], "label": labels})
     data = dataclasses.replace(data, labels=["a", "b", "c"], train=train)
     assert repeats(data, new).tolist() == np.repeat(expected, counts).tolist()
+
+
+@pytest.mark.slow
+def test_a_few_texts_of_a_new_class_are_learned(bert, data, tmp_path):
+    def without(table, texts=0):
+        of_class = table["label"] == 2
+        return pd.concat([table[~of_class], table[of_class][:texts]], ignore_index=True)
+
+    before = dataclasses.replace(
+        data, labels=data.labels[:2], train=without(data.train), validation=without(data.validation)
+    )
+    network, tokenizer = train(bert, before, tmp_path / "scratch")
+    for part in (network, tokenizer):
+        part.save_pretrained(tmp_path / "previous")
+    model.describe(tmp_path / "previous", "checkpoint", before.labels, 32)
+
+    dataclasses.replace(data, train=without(data.train, texts=8)).save(tmp_path / "prepared")
+    preset = {"checkpoint": str(tmp_path / "previous"), "learning_rate": 1e-3}
+    settings = teacher_settings(presets={"mine": preset}, epochs=4)
+    progress = Progress(lambda: nullcontext(lambda epoch: None), lambda epoch: None, bar=False)
+    (tmp_path / "updated").mkdir()
+    make(tmp_path / "updated", tmp_path / "prepared", "mine", settings, tmp_path / "resumed", progress)
+    right = model.load(tmp_path / "updated").logits(data.test["text"].tolist()).argmax(1) == data.test["label"]
+    is_new = data.test["label"] == 2
+    assert right[is_new].mean() > 0.5
+    assert right[~is_new].mean() > 0.8
 
 
 def test_a_table_cannot_be_trained_on(bert, data, tmp_path):
