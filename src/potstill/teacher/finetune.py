@@ -84,9 +84,10 @@ def finetune(
     max_windows = params.max_windows or windows.choose(tokenizer, texts, params.max_length)
     read = windows.encode(tokenizer, texts, params.max_length, max_windows)
     repeats = np.ones(len(train), np.int64) if repeats is None else repeats
-    of_windows = zip(examples(read, targets(train["label"], classes)), repeats.repeat(read.counts), strict=True)
+    known = targets(train["label"], classes)
+    of_windows = zip(examples(read, known), repeats.repeat(read.counts), strict=True)
     rows = [row for row, times in of_windows for _ in range(times)]
-    weights = class_weights(targets(train["label"].repeat(repeats), classes), classes) if params.class_weight else None
+    weights = class_weights(known.repeat(repeats, axis=0), classes) if params.class_weight else None
     by_length = validation.iloc[validation["text"].str.len().argsort(kind="stable")]
     held_out, labels = by_length["text"].tolist(), targets(by_length["label"], classes)
     read_held_out = windows.encode(tokenizer, held_out, params.max_length, max_windows)
