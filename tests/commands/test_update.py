@@ -85,6 +85,21 @@ def test_what_was_adapted_to_the_texts_is_not_adapted_again(project):
     assert params.read(project / "params.yaml")["teacher"]["presets"]["minilm"]["mlm_epochs"] == 0
 
 
+def test_texts_must_be_split_as_in_the_last_run(project):
+    stages = {"prepare": {"cmd": "true", "deps": ["own.csv"], "params": ["prepare"]}}
+    (project / "dvc.yaml").write_text(json.dumps({"stages": stages}))
+    with Repo() as repo:
+        repo.reproduce("prepare")
+    (project / "own.csv").write_text("text,label\nnew,c\n")
+    before = (project / "params.yaml").read_text()
+    (project / "params.yaml").write_text(before.replace("test_share: 0.1", "test_share: 0.2"))
+    with pytest.raises(PotstillError, match=r"prepare.test_share: .*\(found: 0.2; in the last run: 0.1\)"):
+        cli.execute(["update"])
+    assert not (project / "models/previous").exists()
+    (project / "params.yaml").write_text(before)
+    cli.execute(["update"])
+
+
 @pytest.mark.parametrize(
     ("changed", "says"),
     [

@@ -16,14 +16,16 @@ from potstill.commands.common import count
 from potstill.commands.dvc_internals import repository
 from potstill.core import files, paths
 from potstill.core.errors import PotstillError
-from potstill.core.params import section
+from potstill.core.params import parse, section
 from potstill.evaluate.metrics import measures
 from potstill.terminal import Parser
 
 PREVIOUS = Path("models/previous")
+LOCK = Path("dvc.lock")
 LADDER = paths.METRICS / "student" / "ladder.json"
 # Of the epochs from scratch. benchmarks/trust/update.py measures what that costs and saves.
 SHARE = 0.5
+SPLITTING = ("seed", "validation_share", "test_share", "fold")  # keys that decide which texts are test texts
 
 
 def arguments(parser: Parser) -> None:
@@ -36,9 +38,11 @@ def run(args: argparse.Namespace) -> None:
     """Keep the teachers of the last run, and set in `params.yaml` what continues from it.
 
     Raises:
-        PotstillError: the data are those of the last run or have no labels, or what it made is missing.
+        PotstillError: the data are those of the last run, have no labels or are split in another way, or what the last
+            run made is missing.
     """
-    if section("prepare").load().label is None:
+    prepare = section("prepare").load()
+    if prepare.label is None:
         raise PotstillError(
             "`prepare.label` is null: a teacher of names alone has no labels to correct or add to. Run `dvc repro`."
         )
@@ -49,6 +53,7 @@ def run(args: argparse.Namespace) -> None:
             raise PotstillError(
                 "the data are those of the last run, so there is nothing to update. Add or correct rows first."
             )
+        check_splitting(prepare.model_dump())
         if teachers:
             keep(teachers)
             repo.add([str(PREVIOUS)])
@@ -62,6 +67,22 @@ def run(args: argparse.Namespace) -> None:
     print(
         "Next: `dvc repro`, then `potstill compare HEAD workspace`. Check that `git diff params.yaml` is what you want."
     )
+
+
+def check_splitting(prepare: dict[str, Any]) -> None:
+    """Check that texts are split as in the last run: otherwise, some that the teacher has learned would be test texts.
+
+    Raises:
+        PotstillError: they are not.
+    """
+    lock = parse(LOCK.read_text("utf-8"), str(LOCK)) if LOCK.is_file() else {}
+    before = lock.get("stages", {}).get("prepare", {}).get("params", {}).get(str(paths.PARAMS), {}).get("prepare", {})
+    for key in SPLITTING:
+        if key in before and before[key] != prepare[key]:
+            raise PotstillError(
+                f"prepare.{key}: with another value, texts that the teacher has learned become test texts (found: "
+                f"{prepare[key]}; in the last run: {before[key]}). Set it back, or start from scratch."
+            )
 
 
 def last_rung() -> str | None:

@@ -4,15 +4,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel
 from transformers.trainer_utils import set_seed
 
 from potstill.core.errors import PotstillError
 from potstill.data.dataset import Dataset
-from potstill.scoring import inference, model
-from potstill.teacher.params import TeacherParams
-
-TEXTS = 256  # at most, of a class and of the others, from which the weights of a new class are made
+from potstill.scoring import model
 
 
 def is_teacher(source: Path) -> bool:
@@ -20,20 +17,16 @@ def is_teacher(source: Path) -> bool:
     return (source / "teacher.json").is_file()
 
 
-def keep_head(
-    network: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, source: Path, data: Dataset, params: TeacherParams
-) -> list[str]:
+def keep_head(network: PreTrainedModel, source: Path, labels: list[str], seed: int) -> list[str]:
     """Copy what a teacher's head knows of each class into a network that was loaded from it; match classes by name.
 
     `from_pretrained` keeps a saved head of as many classes whatever their names are, and forgets one of another size.
-    A new class gets weights that point to its texts (Qi et al. 2018, Low-Shot Learning with Imprinted Weights): with
-    random ones, it takes longer to learn ten texts of it than the other classes need.
 
     Args:
-        network, tokenizer: a classifier of the classes of `data`, whose head is changed in place.
+        network: a classifier of the classes `labels`, whose head is changed in place.
         source: the folder of the teacher.
-        data: the texts to train on.
-        params: the settings of the training.
+        labels: the names of the classes.
+        seed: for the initial weights of new classes.
 
     Returns:
         The new classes: those that the teacher does not have.
@@ -47,46 +40,36 @@ def keep_head(
             f"{source}: a teacher that cannot be fine-tuned further. Set the preset's `checkpoint` to another."
         )
     theirs, ours = _output_layer(teacher.network), _output_layer(network)
-    set_seed(params.seed)
+    set_seed(seed)
     ours.reset_parameters()
-    known = [row for row, name in enumerate(data.labels) if name in teacher.labels]
-    new = [row for row in range(len(data.labels)) if row not in known]
+    known = [row for row, name in enumerate(labels) if name in teacher.labels]
     with torch.no_grad():
         for name, values in ours.named_parameters():
-            values[known] = theirs.get_parameter(name)[[teacher.labels.index(data.labels[row]) for row in known]]
-        if known and new:
-            _imprint(network, tokenizer, data, params, known, new)
-    return [data.labels[row] for row in new]
+            values[known] = theirs.get_parameter(name)[[teacher.labels.index(labels[row]) for row in known]]
+    return [name for name in labels if name not in teacher.labels]
 
 
-def _imprint(
-    network: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
-    data: Dataset,
-    params: TeacherParams,
-    known: list[int],
-    new: list[int],
-) -> None:
-    """Set the weights of each new class to the mean of its texts minus that of others, at the length of known ones."""
-    layer = _output_layer(network)
-    texts, targets = data.train["text"].to_numpy(), data.targets("train")
+def repeats(data: Dataset, new: list[str]) -> np.ndarray:
+    """Return how often an epoch should have each train text, so that a new class counts as much as a known one.
 
-    def mean(chosen: np.ndarray) -> torch.Tensor:
-        features: list[torch.Tensor] = []
-        hook = layer.register_forward_pre_hook(lambda _, inputs: features.append(inputs[0].float()))
-        inference.score(
-            network, tokenizer, texts[chosen][:TEXTS].tolist(), params.max_length, params.texts_at_once, "fp32"
-        )
-        hook.remove()
-        return torch.cat([values.reshape(-1, values.shape[-1]) for values in features]).mean(0)
+    A teacher has learned to ignore what does not distinguish the classes that it knows. With ten texts once an epoch,
+    it takes longer to learn a new class than one that was there from the start.
 
-    length = layer.weight[known].norm(dim=1).mean()
-    for row in new:
-        of_class = targets == row if targets.ndim == 1 else targets[:, row]
-        direction = mean(of_class) - mean(~of_class)
-        layer.weight[row] = direction / direction.norm() * length
-        if layer.bias is not None:
-            layer.bias[row] = layer.bias[known].mean()
+    Args:
+        data: the texts to train on.
+        new: the new classes.
+
+    Returns:
+        int64 (texts,): 1; where a new class has fewer texts than the mean of the known classes, how many times fewer.
+    """
+    targets = data.targets("train")
+    has = targets if targets.ndim == 2 else targets[:, None] == np.arange(len(data.labels))
+    is_new = np.isin(data.labels, new)
+    times = np.ones(len(is_new), np.int64)
+    if is_new.any() and not is_new.all():
+        counts = has.sum(0).clip(1)
+        times[is_new] = np.rint(counts[~is_new].mean() / counts[is_new]).clip(1)
+    return np.where(has, times, 1).max(1)
 
 
 def _output_layer(network: PreTrainedModel) -> torch.nn.Linear:

@@ -54,6 +54,7 @@ def finetune(
     scratch: Path,
     log: Callable[[dict[str, float]], None] = lambda epoch: None,
     bar: bool = True,
+    repeats: np.ndarray | None = None,
 ) -> FineTuned:
     """Fine-tune a model in place, and keep the weights of its last epoch.
 
@@ -76,13 +77,17 @@ def finetune(
         scratch: a folder for a checkpoint per epoch; training resumes from the last one in it.
         log: called after each epoch with `epoch`, `loss`, `validation_loss` and `validation_accuracy`.
         bar: whether to show a progress bar.
+        repeats: how often an epoch has each train text, int64 (texts,); None for once.
     """
     classes = int(model.config.num_labels or 0)
     texts = train["text"].tolist()
     max_windows = params.max_windows or windows.choose(tokenizer, texts, params.max_length)
     read = windows.encode(tokenizer, texts, params.max_length, max_windows)
-    rows = examples(read, targets(train["label"], classes))
-    weights = class_weights(targets(train["label"], classes), classes) if params.class_weight else None
+    repeats = np.ones(len(train), np.int64) if repeats is None else repeats
+    known = targets(train["label"], classes)
+    of_windows = zip(examples(read, known), repeats.repeat(read.counts), strict=True)
+    rows = [row for row, times in of_windows for _ in range(times)]
+    weights = class_weights(known.repeat(repeats, axis=0), classes) if params.class_weight else None
     by_length = validation.iloc[validation["text"].str.len().argsort(kind="stable")]
     held_out, labels = by_length["text"].tolist(), targets(by_length["label"], classes)
     read_held_out = windows.encode(tokenizer, held_out, params.max_length, max_windows)

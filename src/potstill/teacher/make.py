@@ -192,15 +192,17 @@ def _fit(
         source, data = zero_shot.train(source, data, params, learning_rate, scratch, progress.tell, progress.bar)
         params = params.model_copy(update={"class_weight": None})  # a label may have no text
     network, tokenizer = pretrained.load(source, data.labels, params.seed, data.multi_label)
+    repeats = None
     if continuation.is_teacher(Path(source)):
-        new = continuation.keep_head(network, tokenizer, Path(source), data, params)
+        new = continuation.keep_head(network, Path(source), data.labels, params.seed)
+        repeats = continuation.repeats(data, new)
         # The factor is for a new head; this one would forget what it begins with.
         params = params.model_copy(update={"head_lr_factor": 1.0})
         if distributed.is_main_process():
             print(visible(f"{source}: training continues; new classes: {join_names(new) if new else 'none'}"))
     with progress.curves() if distributed.is_main_process() else nullcontext(progress.mlm) as log:
         found = finetune.finetune(
-            network, tokenizer, data.train, data.validation, params, learning_rate, scratch, log, progress.bar
+            network, tokenizer, data.train, data.validation, params, learning_rate, scratch, log, progress.bar, repeats
         )
     if distributed.is_main_process():
         network.save_pretrained(folder)
