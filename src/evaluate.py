@@ -72,7 +72,7 @@ def main() -> None:
     quantization = compare_with_unquantized(student, data)
     profile = task_profile({name: predict[name] for name in ("student", labelling[0]) if name in predict}, data)
     prepare = section("prepare").load()
-    commands = ProjectCommands(prepare.source, prepare.unlabelled)
+    commands = ProjectCommands(prepare.source, prepare.unlabelled, prepare.path)
     sent_to = fallback(labelling, {row["name"]: row for row in rows})
     prepared = paths.METRICS / "prepare" / "metrics.json"
     drawn = measures.read(measures.Count, prepared, "prepare", "made_from_train", "test") > 0

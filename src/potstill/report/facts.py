@@ -130,7 +130,11 @@ def collect(inputs: Inputs, params: ReportParams) -> dict[str, Any]:
         "error_analysis": error_analysis(inputs, params.errors),
         "label_errors": label_errors(inputs, params.suspects),
         "to_label": to_label(
-            inputs.transfer_set, inputs.transfer_probabilities, inputs.labels, inputs.multi_label, params.to_label
+            inputs.transfer_set,
+            inputs.transfer_probabilities,
+            inputs.labels,
+            inputs.multi_label,
+            params.to_label if "train" in inputs.labelled else 0,  # `prepare` adds labels to labelled texts only
         ),
         "cascade": _cascade(inputs),
         "scope": scope(inputs.student),
