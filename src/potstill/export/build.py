@@ -86,9 +86,8 @@ def build(
     before: Any = Student.load(trained / FILE)
     labels, texts = data.targets("validation"), data.validation["text"]
     student = before
-    if (
-        "validation" not in data.by_teacher
-    ):  # it would be made as sure as it agrees with its teacher, which may be wrong
+    # Its teacher's labels may be wrong: a temperature fitted on them calibrates agreement, not accuracy.
+    if "validation" not in data.by_teacher:
         student = replace(before, temperature=calibrate.temperature(before.decision_function(texts), labels))
     if data.multi_label:
         student = replace(student, thresholds=fit_thresholds(student.predict_proba(texts), labels))
