@@ -2,6 +2,7 @@
 
 from potstill.core.start import run
 
+from collections.abc import Collection
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -78,7 +79,7 @@ def main() -> None:
     drawn = measures.read(measures.Count, prepared, "prepare", "made_from_train", "test") > 0
     verdict, steps = decide(rows, models, data, teacher, labelling, ladder, params, commands, sent_to, drawn)
     print(f"{verdict.decision.capitalize()}: {verdict.details}")
-    write_scores(rows, verdict, steps, teacher, quantization, profile, by_teacher="test" in data.by_teacher)
+    write_scores(rows, verdict, steps, teacher, quantization, profile, data.by_teacher)
     write_predictions(models, data, timings)
     write_figures(rows, reference, models, data, params.published)
 
@@ -165,22 +166,23 @@ def write_scores(
     teacher: str | None,
     quantization: dict[str, Any] | None,
     profile: dict[str, Any],
-    by_teacher: bool,
+    by_teacher: Collection[str],
 ) -> None:
-    """Write the scores as JSON and Markdown."""
+    """Write the scores as JSON and Markdown; `by_teacher` are the splits that nobody has labelled."""
     models = {row["name"]: {key: value for key, value in row.items() if key != "name"} for row in rows}
-    student = models["student"]
-    headline = {key: student[key] for key in HEADLINE if key in student}
+    student, is_labelled = models["student"], "test" not in by_teacher
+    headline = {key: student[key] for key in HEADLINE if key in student and (is_labelled or key == "agreement")}
     summary = {"decision": verdict.decision, **headline}
     scores: dict[str, Any] = {"models": models, "student": summary, "task_profile": profile}
-    lines = [f"**{verdict.decision.capitalize()}**: {verdict.details}\n", table.markdown(rows, by_teacher)]
-    if teacher and not by_teacher:
+    lines = [f"**{verdict.decision.capitalize()}**: {verdict.details}\n", table.markdown(rows, not is_labelled)]
+    if teacher and is_labelled:
         scores["teacher"] = {"accuracy": models[teacher]["accuracy"]}
         lines.append(table.comparison("the student", f"the teacher ({escape(teacher)})", student["versus_teacher"]))
     if quantization:
         scores["quantization"] = quantization
-        lines.append(table.comparison("the student before quantization", "the student that ships", quantization))
-    files.write_json(METRICS / "metrics.json", scores)
+        if is_labelled:
+            lines.append(table.comparison("the student before quantization", "the student that ships", quantization))
+    files.write_json(METRICS / "metrics.json", measures.with_agreement(scores, by_teacher))
     files.write_json(METRICS / "verdict.json", asdict(verdict) | {"next_steps": list(map(asdict, steps))})
     files.write_text(METRICS / "table.md", "\n".join(lines))
 

@@ -49,11 +49,18 @@ def test_the_verdict_speaks_of_agreement_and_of_accuracy_only_where_it_is_known(
     assert "It predicts its teacher's label for" in said
     assert ("On the labels of the test texts its accuracy is" in said) == bool(test_label)
     assert ("the accuracy of teacher and student is unknown" in said) == (not test_label)
-    rows = json.loads((paths.METRICS / "evaluate/metrics.json").read_text())["models"]
+    evaluated = json.loads((paths.METRICS / "evaluate/metrics.json").read_text())
+    rows = evaluated["models"]
     assert set(rows) == {"mine", "student"}
-    assert rows["mine"]["accuracy"] == (pytest.approx(0.9, abs=0.01) if test_label else 1)
-    if not test_label:
-        assert rows["student"]["accuracy"] == rows["student"]["agreement"]
+    if test_label:
+        assert rows["mine"]["accuracy"] == pytest.approx(0.9, abs=0.01)
+    else:
+        assert set(evaluated["student"]) == {"decision", "agreement"}
+        assert rows["mine"]["agreement"] == 1
+    for stage in ("student", "ablate", "evaluate"):
+        measured = (paths.METRICS / stage / "metrics.json").read_text()
+        assert '"validation_accuracy"' not in measured
+        assert ("accuracy" in measured) == bool(test_label and stage != "student")
     table = (paths.METRICS / "evaluate/table.md").read_text()
     assert ("accuracy against the teacher's labels" in table) == (not test_label)
     assert ("accurate than the teacher" in table) == bool(test_label)

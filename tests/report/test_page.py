@@ -80,6 +80,7 @@ def test_names_of_experiments_are_shown_as_they_are(template):
         "decision": "ship",
         "best": True,
         "p": 1.0,
+        "score": "accuracy",
         **scores,
     }
     rows = [row | {"teacher": None, "milliseconds_per_text": 0.1}]
@@ -87,7 +88,7 @@ def test_names_of_experiments_are_shown_as_they_are(template):
     assert (chosen, ships) == (name, True)
     charts = {"size": "", "accuracy": ""}
     facts = {"title": "One", "chosen": chosen, "ships": ships, "why": why, "rows": rows, "differing": ["<i>"]}
-    text = render(template, facts | {"charts": charts, "changes": None})
+    text = render(template, facts | {"charts": charts, "changes": None, "score": "accuracy"})
     html = RENDERER.render(text) if template.endswith(".md") else text
     assert "<b>" not in html
     assert "<i>" not in html
@@ -317,7 +318,7 @@ def test_long_names_are_cut_on_the_page_and_whole_in_a_tooltip():
         "rows": [],
         "differing": [],
     }
-    text = render("compare.html", facts | {"charts": {"size": "", "accuracy": ""}})
+    text = render("compare.html", facts | {"charts": {"size": "", "accuracy": ""}, "score": "accuracy"})
     assert "b" * 50 not in re.sub(r' title="[^"]*"', "", text)
 
 

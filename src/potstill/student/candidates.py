@@ -236,7 +236,7 @@ def _result(inputs: Inputs, task: Task, stop: Path) -> Result:
     epochs = max(1, round(task.params.epochs * every / len(learned.texts)))
     params = task.params.model_copy(update={"epochs": epochs})
     device.use_threads(params.threads if params.kind == "transformer" else 1)
-    log = _Log(task, epochs, stop, inputs.tell)
+    log = _Log(task, epochs, stop, inputs.tell, "agreement" if data.by_teacher else "accuracy")
     try:
         trained = distil(
             data.labels, learned.texts, learned.logits, data.validation, params, inputs.teacher, log, log.progress
@@ -282,9 +282,9 @@ def _transfer_set(inputs: Inputs, sources: tuple[str, ...] | None) -> TransferSe
 class _Log:
     """Keeps and prints the metrics of each epoch, and ends a training that is hopeless or no longer wanted."""
 
-    def __init__(self, task: Task, epochs: int, stop: Path, tell: Callable[[str], object]) -> None:
+    def __init__(self, task: Task, epochs: int, stop: Path, tell: Callable[[str], object], score: str) -> None:
         self.epochs: list[dict[str, float]] = []
-        self._task, self._last, self._stop, self._tell = task, epochs, stop, tell
+        self._task, self._last, self._stop, self._tell, self._score = task, epochs, stop, tell, score
         self._started = self._told = time.monotonic()
 
     def progress(self, share: float) -> None:
@@ -299,8 +299,8 @@ class _Log:
         self.epochs.append(metrics)
         number, task = len(self.epochs), self._task
         left = (time.monotonic() - self._started) / number * (self._last - number)
-        loss, accuracy = metrics["loss"], metrics["validation_accuracy"]
-        shown = f"{task.name}, epoch {number} of {self._last}: loss {loss:.4g}, validation accuracy {accuracy:.4g}"
+        score = f"validation {self._score} {metrics['validation_accuracy']:.4g}"
+        shown = f"{task.name}, epoch {number} of {self._last}: loss {metrics['loss']:.4g}, {score}"
         self._tell(f"{shown}, {left:.0f} s left" if number < self._last else shown)
         if self._stop.exists():
             raise _Unwanted
