@@ -12,7 +12,7 @@ from safetensors.numpy import load_file
 
 from potstill.core import device, files, paths, tracking
 from potstill.core.errors import PotstillError
-from potstill.core.labels import is_correct, label_names, predict_labels, probabilities
+from potstill.core.labels import is_answered, is_correct, label_names, predict_labels, probabilities
 from potstill.core.markdown import escape
 from potstill.core.params import section
 from potstill.core.resources import record_resources
@@ -32,6 +32,7 @@ from potstill.evaluate.predictions import Predictions
 from potstill.evaluate.verdict import Verdict
 from potstill.evaluate.word_order import out_of_vocabulary, vocabulary, word_order_sensitivity
 from potstill.runtime.model import FILE, UNROUNDED, Student
+from potstill.scoring.held_out import is_llm
 from potstill.scoring.model import load as load_teacher
 
 METRICS = paths.METRICS / "evaluate"
@@ -49,13 +50,12 @@ def main() -> None:
     device.use_threads(1)  # so that timings do not depend on the number of cores
 
     checkpoints = section("teacher").load().checkpoints
-    models, predict = small_models(paths.BASELINE, Student.load(paths.EXPORT / FILE), data)
     teachers = load_teachers(checkpoints, labelling, data)
-    models = with_thresholds([*models, *teachers], data)
     name = labelling[0] if len(labelling) == 1 else "ensemble"
-    of_name = next((model for model in teachers if model.name == name), None)
-    teacher = of_name and name
-    data = labelled(data, of_name, name)
+    teacher = name if any(model.name == name for model in teachers) else None
+    data, teachers = labelled(data, teachers, name)
+    models, predict = small_models(paths.BASELINE, Student.load(paths.EXPORT / FILE), data)
+    models = with_thresholds([*models, *teachers], data)
     rows, reference = compare(models, data.targets("test"), teacher, params.reference)
 
     texts = data.test["text"].tolist()
@@ -87,8 +87,8 @@ def main() -> None:
 def load_teachers(checkpoints: list[str], labelling: list[str], data: Dataset) -> list[Model]:
     """Return teachers with the predictions that the stage `teacher` wrote.
 
-    If several teachers label, their ensemble is added. A teacher without predictions for all of the test split is left
-    out.
+    If several teachers label, their ensemble is added. A table without predictions for all of the test split is left
+    out; texts of it that an LLM has not answered count as wrong.
     """
     folder = paths.METRICS / "teacher"
     files.warn_unused(folder, checkpoints, "teacher.checkpoints")
@@ -102,9 +102,12 @@ def load_teachers(checkpoints: list[str], labelling: list[str], data: Dataset) -
             path, texts = folder / name / f"{split}.csv", len(data.split(split))
             logits = tracking.read_predictions(path, data.labels, texts, complete=bool(parameters))
             predicted.append(probabilities(logits, data.multi_label))
-        if not np.isfinite(predicted[0]).all():
+        missing = int((~is_answered(predicted[0])).sum())
+        if missing and (missing == len(data.test) or not is_llm(folder / name)):
             print(f"{name} has no predictions for some texts of the test split, and is left out")
             continue
+        if missing:
+            print(f"{name} has not answered {missing:,} of {len(data.test):,} test texts")
         teachers[name] = Model(name, "teacher", *predicted, parameters, size)
     if len(labelling) > 1 and all(name in teachers for name in labelling):
         members = [teachers[name] for name in labelling]
@@ -116,14 +119,30 @@ def load_teachers(checkpoints: list[str], labelling: list[str], data: Dataset) -
     return list(teachers.values())
 
 
-def labelled(data: Dataset, teacher: Model | None, name: str) -> Dataset:
-    """Return the data with the teacher's labels where nobody has labelled the held-out texts, see `labelled_by`."""
-    predicted = {}
-    if teacher:
-        predicted = {"validation": teacher.validation_probabilities, "test": teacher.probabilities}
-    elif not data.is_labelled("test"):
-        raise PotstillError(f"{name}: no predictions for some test texts, which nobody has labelled. Add them.")
-    return data.labelled_by(predicted)
+def labelled(data: Dataset, teachers: list[Model], name: str) -> tuple[Dataset, list[Model]]:
+    """Return the data with the labels of the teacher `name` where nobody has labelled the held-out texts.
+
+    Texts that it has not answered are left out of these, see `labelled_by`, and of the predictions of all teachers.
+    """
+    teacher = next((model for model in teachers if model.name == name), None)
+    if not teacher:
+        if not data.is_labelled("test"):
+            raise PotstillError(f"{name}: no predictions for some test texts, which nobody has labelled. Add them.")
+        return data, teachers
+    predicted = {"validation": teacher.validation_probabilities, "test": teacher.probabilities}
+    data = data.labelled_by(predicted)
+    kept = {
+        split: is_answered(scores) if split in data.by_teacher else np.ones(len(scores), bool)
+        for split, scores in predicted.items()
+    }
+    return data, [
+        replace(
+            model,
+            probabilities=model.probabilities[kept["test"]],
+            validation_probabilities=model.validation_probabilities[kept["validation"]],
+        )
+        for model in teachers
+    ]
 
 
 def compare_with_unquantized(student: Model, data: Dataset) -> dict[str, Any] | None:

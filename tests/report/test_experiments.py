@@ -15,8 +15,8 @@ def test_the_smallest_that_ships_is_recommended():
     assert recommend(rows) == (
         "b",
         True,
-        "its student has 200 bytes and a test accuracy of 90.00%. It is the smallest of the 2 experiments whose accuracy "
-        "is not significantly lower than the highest, and whose verdict is to ship.",
+        "its student has 200 bytes and a test accuracy of 90.00%. It is the smallest of the 2 experiments whose "
+        "accuracy is not significantly lower than the highest, and whose verdict is to ship.",
     )
     assert "It is the only one of those whose accuracy is not significantly lower" in recommend(rows[1:])[2]
 

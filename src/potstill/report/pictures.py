@@ -71,9 +71,11 @@ def draw(
     test = inputs.test
     calibration = {inputs.name: (test.confidence(STUDENT), test.correct(STUDENT))}
     if inputs.teacher:
-        calibration[inputs.teacher] = (test.confidence(inputs.teacher), test.correct(inputs.teacher))
-        agrees = is_correct(test.predicted(STUDENT), test.predicted(inputs.teacher))
-        agreement = partial(charts.agreement, test.confidence(inputs.teacher), agrees)
+        answered = test.answered(inputs.teacher)
+        sure = test.confidence(inputs.teacher)[answered]
+        calibration[inputs.teacher] = (sure, test.correct(inputs.teacher)[answered])
+        agrees = is_correct(test.predicted(STUDENT), test.predicted(inputs.teacher))[answered]
+        agreement = partial(charts.agreement, sure, agrees)
         drawn["agreement"] = charts.inline(agreement, "Agreement")
     drawn["reliability"] = charts.inline(partial(charts.reliability, calibration), "Reliability diagram")
     if len(inputs.ladder) > 1:

@@ -14,6 +14,7 @@ from tqdm import tqdm
 from transformers import AutoConfig
 
 from potstill.core import device, files
+from potstill.core.labels import is_answered
 from potstill.core.workers import workers
 from potstill.data import transfer
 from potstill.data.dataset import Dataset
@@ -185,7 +186,7 @@ def climb(
         tolerance: see `ladder.keeps`.
         tell: called with a line for each.
     """
-    goal = ladder.teacher_accuracy(inputs.teacher_logits, _data(inputs).targets("validation"))
+    goal = ladder.teacher_accuracy(_teacher_logits(inputs), _data(inputs).targets("validation"))
     last = list(rungs)[-1]  # is trained to its end, as the last resort
     tasks = [
         Task(name, params, None if goal is None or name == last else goal - tolerance) for name, params in rungs.items()
@@ -251,8 +252,8 @@ def _result(inputs: Inputs, task: Task, stop: Path) -> Result:
         logits = trained.student.decision_function(data.validation["text"].tolist())
         labels = data.targets("validation")
         row = Row(task.name, params.architecture, "too inaccurate", trained.student.parameters, size)
-        row = ladder.measure(row, logits, labels, inputs.teacher_logits)
-        distance = ladder.divergence(logits, inputs.teacher_logits, data.multi_label)
+        row = ladder.measure(row, logits, labels, _teacher_logits(inputs))
+        distance = ladder.divergence(logits, _teacher_logits(inputs), data.multi_label)
         result = Result(row, distance, log.epochs, trained.best, folder / STUDENT)
     folder.mkdir(parents=True, exist_ok=True)
     files.write_json(path, {key: value for key, value in asdict(result).items() if key != "folder"})
@@ -272,6 +273,12 @@ def _kept(inputs: Inputs, task: Task) -> Result | None:
 @cache
 def _data(inputs: Inputs) -> Dataset:
     return Dataset.load(inputs.prepared, unlabelled=False).labelled_by({"validation": inputs.teacher_logits})
+
+
+def _teacher_logits(inputs: Inputs) -> np.ndarray:
+    """Return the teacher's logits for the validation texts of `_data`, which has all of them if they have labels."""
+    logits = inputs.teacher_logits
+    return logits[is_answered(logits)] if _data(inputs).by_teacher else logits
 
 
 @cache
