@@ -6,7 +6,6 @@ import sys
 from collections import Counter
 from contextlib import contextmanager
 
-import numpy as np
 import pandas as pd
 import pytest
 from ruamel.yaml import YAML

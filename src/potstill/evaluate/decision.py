@@ -70,9 +70,9 @@ def decide(
     if teacher and not data.is_labelled("train"):
         of_student, known = (next(row for row in rows if row["name"] == name) for name in ("student", teacher))
         unknown, answered = "test" in data.by_teacher, is_answered(found[teacher].probabilities)
-        predicted = (found[name].predicted[answered] for name in ("student", teacher))
+        own, others = (found[name].predicted[answered] for name in ("student", teacher))
         verdict = agreement.judge(
-            of_student, *predicted, params.max_disagreement, None if unknown else (of_student, known)
+            of_student, own, others, params.max_disagreement, None if unknown else (of_student, known)
         )
         lost = {"difference": of_student["agreement"] - 1}
         counts |= {"train": 0, "validation": 0, "unlabelled": counts["train"] + counts["unlabelled"]}
