@@ -130,7 +130,7 @@ format: there ## format the code
 	ruff format .
 
 show: there ## show one row per experiment: verdict, accuracy, bytes, and the parameters that differ
-	dvc exp show --hide-workspace --only-changed --keep 'student\.(accuracy|bytes|decision)' --drop '$(HIDDEN)'
+	dvc exp show --hide-workspace --only-changed --keep 'student\.(accuracy|agreement|bytes|decision)' --drop '$(HIDDEN)'
 
 lock: ## write the versions of this environment, and of CUDA for Linux, to constraints.txt
 	{ echo '# Known-good versions, written by `make lock`.'; \

@@ -19,6 +19,7 @@ from potstill.core.workers import workers
 from potstill.data import transfer
 from potstill.data.dataset import Dataset
 from potstill.data.transfer import TransferSet
+from potstill.evaluate.metrics import measures
 from potstill.scoring.held_out import label_held_out
 
 METRICS = paths.METRICS / "ablate"
@@ -28,8 +29,9 @@ METRICS = paths.METRICS / "ablate"
 def main() -> None:
     """Read the prepared data and the transfer set; write `metrics/ablate`. Resumes a run that was killed."""
     params, baseline = AblateParams.load(), BaselineParams.load()
-    is_labelled = Dataset.load(paths.PREPARED, unlabelled=False).is_labelled("train")
-    trials = plan(params, baseline, transfer.sources(paths.ENSEMBLE), is_labelled)
+    data = Dataset.load(paths.PREPARED, unlabelled=False)
+    by_teacher = [split for split in ("validation", "test") if not data.is_labelled(split)]
+    trials = plan(params, baseline, transfer.sources(paths.ENSEMBLE), data.is_labelled("train"))
     inputs = [files.sha256(paths.PREPARED), files.sha256(paths.ENSEMBLE), params.model_dump_json(exclude={"n_jobs"})]
     scratch = paths.SCRATCH / "ablate" / files.cache_key(*inputs, baseline.model_dump_json())
     groups: dict[str, dict[str, Row]] = {}
@@ -41,7 +43,7 @@ def main() -> None:
             row = results[trial.key].result()
             groups.setdefault(trial.group, {})[trial.name] = row
             tqdm.write(f"{trial.group}, {trial.name}: {row['accuracy']:.2%} on test, {row['texts']:,} texts")
-    files.write_json(METRICS / "metrics.json", {"ablate": groups})
+    files.write_json(METRICS / "metrics.json", measures.with_agreement({"ablate": groups}, by_teacher))
     for group in ("sources", "pool"):  # shown by `dvc plots`
         rows = [{"name": name, **row} for name, row in groups.get(group, {}).items()]
         table = pd.DataFrame(rows, columns=["name", "texts", "accuracy"])

@@ -2,6 +2,7 @@
 
 from potstill.core.start import run
 
+from collections.abc import Collection
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -11,7 +12,7 @@ from safetensors.numpy import load_file
 
 from potstill.core import device, files, paths, tracking
 from potstill.core.errors import PotstillError
-from potstill.core.labels import is_correct, label_names, predict_labels, probabilities
+from potstill.core.labels import is_answered, is_correct, label_names, predict_labels, probabilities
 from potstill.core.markdown import escape
 from potstill.core.params import section
 from potstill.core.resources import record_resources
@@ -31,6 +32,7 @@ from potstill.evaluate.predictions import Predictions
 from potstill.evaluate.verdict import Verdict
 from potstill.evaluate.word_order import out_of_vocabulary, vocabulary, word_order_sensitivity
 from potstill.runtime.model import FILE, UNROUNDED, Student
+from potstill.scoring.held_out import is_llm
 from potstill.scoring.model import load as load_teacher
 
 METRICS = paths.METRICS / "evaluate"
@@ -48,13 +50,12 @@ def main() -> None:
     device.use_threads(1)  # so that timings do not depend on the number of cores
 
     checkpoints = section("teacher").load().checkpoints
-    models, predict = small_models(paths.BASELINE, Student.load(paths.EXPORT / FILE), data)
     teachers = load_teachers(checkpoints, labelling, data)
-    models = with_thresholds([*models, *teachers], data)
     name = labelling[0] if len(labelling) == 1 else "ensemble"
-    of_name = next((model for model in teachers if model.name == name), None)
-    teacher = of_name and name
-    data = labelled(data, of_name, name)
+    teacher = name if any(model.name == name for model in teachers) else None
+    data, teachers = labelled(data, teachers, name)
+    models, predict = small_models(paths.BASELINE, Student.load(paths.EXPORT / FILE), data)
+    models = with_thresholds([*models, *teachers], data)
     rows, reference = compare(models, data.targets("test"), teacher, params.reference)
 
     texts = data.test["text"].tolist()
@@ -72,13 +73,13 @@ def main() -> None:
     quantization = compare_with_unquantized(student, data)
     profile = task_profile({name: predict[name] for name in ("student", labelling[0]) if name in predict}, data)
     prepare = section("prepare").load()
-    commands = ProjectCommands(prepare.source, prepare.unlabelled)
+    commands = ProjectCommands(prepare.source, prepare.unlabelled, prepare.path)
     sent_to = fallback(labelling, {row["name"]: row for row in rows})
     prepared = paths.METRICS / "prepare" / "metrics.json"
     drawn = measures.read(measures.Count, prepared, "prepare", "made_from_train", "test") > 0
     verdict, steps = decide(rows, models, data, teacher, labelling, ladder, params, commands, sent_to, drawn)
     print(f"{verdict.decision.capitalize()}: {verdict.details}")
-    write_scores(rows, verdict, steps, teacher, quantization, profile, by_teacher="test" in data.by_teacher)
+    write_scores(rows, verdict, steps, teacher, quantization, profile, data.by_teacher)
     write_predictions(models, data, timings)
     write_figures(rows, reference, models, data, params.published)
 
@@ -86,8 +87,8 @@ def main() -> None:
 def load_teachers(checkpoints: list[str], labelling: list[str], data: Dataset) -> list[Model]:
     """Return teachers with the predictions that the stage `teacher` wrote.
 
-    If several teachers label, their ensemble is added. A teacher without predictions for all of the test split is left
-    out.
+    If several teachers label, their ensemble is added. A table without predictions for all of the test split is left
+    out; texts of it that an LLM has not answered count as wrong.
     """
     folder = paths.METRICS / "teacher"
     files.warn_unused(folder, checkpoints, "teacher.checkpoints")
@@ -101,9 +102,12 @@ def load_teachers(checkpoints: list[str], labelling: list[str], data: Dataset) -
             path, texts = folder / name / f"{split}.csv", len(data.split(split))
             logits = tracking.read_predictions(path, data.labels, texts, complete=bool(parameters))
             predicted.append(probabilities(logits, data.multi_label))
-        if not np.isfinite(predicted[0]).all():
+        missing = int((~is_answered(predicted[0])).sum())
+        if missing and (missing == len(data.test) or not is_llm(folder / name)):
             print(f"{name} has no predictions for some texts of the test split, and is left out")
             continue
+        if missing:
+            print(f"{name} has not answered {missing:,} of {len(data.test):,} test texts")
         teachers[name] = Model(name, "teacher", *predicted, parameters, size)
     if len(labelling) > 1 and all(name in teachers for name in labelling):
         members = [teachers[name] for name in labelling]
@@ -115,14 +119,30 @@ def load_teachers(checkpoints: list[str], labelling: list[str], data: Dataset) -
     return list(teachers.values())
 
 
-def labelled(data: Dataset, teacher: Model | None, name: str) -> Dataset:
-    """Return the data with the teacher's labels where nobody has labelled the held-out texts, see `labelled_by`."""
-    predicted = {}
-    if teacher:
-        predicted = {"validation": teacher.validation_probabilities, "test": teacher.probabilities}
-    elif not data.is_labelled("test"):
-        raise PotstillError(f"{name}: no predictions for some test texts, which nobody has labelled. Add them.")
-    return data.labelled_by(predicted)
+def labelled(data: Dataset, teachers: list[Model], name: str) -> tuple[Dataset, list[Model]]:
+    """Return the data with the labels of the teacher `name` where nobody has labelled the held-out texts.
+
+    Texts that it has not answered are left out of these, see `labelled_by`, and of the predictions of all teachers.
+    """
+    teacher = next((model for model in teachers if model.name == name), None)
+    if not teacher:
+        if not data.is_labelled("test"):
+            raise PotstillError(f"{name}: no predictions for some test texts, which nobody has labelled. Add them.")
+        return data, teachers
+    predicted = {"validation": teacher.validation_probabilities, "test": teacher.probabilities}
+    data = data.labelled_by(predicted)
+    kept = {
+        split: is_answered(scores) if split in data.by_teacher else np.ones(len(scores), bool)
+        for split, scores in predicted.items()
+    }
+    return data, [
+        replace(
+            model,
+            probabilities=model.probabilities[kept["test"]],
+            validation_probabilities=model.validation_probabilities[kept["validation"]],
+        )
+        for model in teachers
+    ]
 
 
 def compare_with_unquantized(student: Model, data: Dataset) -> dict[str, Any] | None:
@@ -165,22 +185,23 @@ def write_scores(
     teacher: str | None,
     quantization: dict[str, Any] | None,
     profile: dict[str, Any],
-    by_teacher: bool,
+    by_teacher: Collection[str],
 ) -> None:
-    """Write the scores as JSON and Markdown."""
+    """Write the scores as JSON and Markdown; `by_teacher` are the splits that nobody has labelled."""
     models = {row["name"]: {key: value for key, value in row.items() if key != "name"} for row in rows}
-    student = models["student"]
-    headline = {key: student[key] for key in HEADLINE if key in student}
+    student, is_labelled = models["student"], "test" not in by_teacher
+    headline = {key: student[key] for key in HEADLINE if key in student and (is_labelled or key == "agreement")}
     summary = {"decision": verdict.decision, **headline}
     scores: dict[str, Any] = {"models": models, "student": summary, "task_profile": profile}
-    lines = [f"**{verdict.decision.capitalize()}**: {verdict.details}\n", table.markdown(rows, by_teacher)]
-    if teacher and not by_teacher:
+    lines = [f"**{verdict.decision.capitalize()}**: {verdict.details}\n", table.markdown(rows, not is_labelled)]
+    if teacher and is_labelled:
         scores["teacher"] = {"accuracy": models[teacher]["accuracy"]}
         lines.append(table.comparison("the student", f"the teacher ({escape(teacher)})", student["versus_teacher"]))
     if quantization:
         scores["quantization"] = quantization
-        lines.append(table.comparison("the student before quantization", "the student that ships", quantization))
-    files.write_json(METRICS / "metrics.json", scores)
+        if is_labelled:
+            lines.append(table.comparison("the student before quantization", "the student that ships", quantization))
+    files.write_json(METRICS / "metrics.json", measures.with_agreement(scores, by_teacher))
     files.write_json(METRICS / "verdict.json", asdict(verdict) | {"next_steps": list(map(asdict, steps))})
     files.write_text(METRICS / "table.md", "\n".join(lines))
 

@@ -85,18 +85,22 @@ def main() -> None:
 def read(data: Dataset, teachers: list[str], margin: float) -> Inputs:
     """Read the outputs of the stages."""
     student = Student.load(paths.EXPORT / FILE)
-    test = Predictions.load(paths.EVALUATE / "test.parquet")
     teacher = teachers[0] if len(teachers) == 1 else "ensemble"
     transfer_set = transfer.read(paths.ENSEMBLE, data.labels)
     evaluated, prepared = paths.METRICS / "evaluate", paths.METRICS / "prepare" / "metrics.json"
+    splits = {split: Predictions.load(paths.EVALUATE / f"{split}.parquet") for split in ("validation", "test")}
+    unanswered = {
+        split: len(data.split(split)) - int(predictions.answered(teacher).sum())
+        for split, predictions in splits.items()
+        if teacher in predictions.probabilities
+    }
     return Inputs(
         labels=data.labels,
         name=f"{student.shape.architecture}-{thousands(student.parameters)}",
         student=student,
         unlabelled=data.unlabelled["text"],
-        teacher=teacher if teacher in test.probabilities else None,
-        validation=Predictions.load(paths.EVALUATE / "validation.parquet"),
-        test=test,
+        teacher=teacher if teacher in splits["test"].probabilities else None,
+        **splits,
         train=data.train,
         transfer_set=transfer_set,
         transfer_probabilities=probabilities(transfer_set.logits, data.multi_label),
@@ -116,6 +120,7 @@ def read(data: Dataset, teachers: list[str], margin: float) -> Inputs:
         truncated=truncated(teachers),
         windowed=windowed(teachers),
         labelled=[split for split in SPLITS if data.is_labelled(split)],
+        unanswered=unanswered,
     )
 
 

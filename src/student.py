@@ -10,6 +10,7 @@ from potstill.core.params import section
 from potstill.core.resources import record_resources
 from potstill.data import transfer
 from potstill.data.dataset import Dataset
+from potstill.evaluate.metrics import measures
 from potstill.runtime.model import FILE, Student
 from potstill.student.params import StudentParams
 from potstill.student.search import Found, read, search
@@ -51,6 +52,8 @@ def write_metrics(found: Found) -> None:
         "validation": truncated_share(data.validation["text"].tolist(), max_length),
     }
     summary = tracking.network_metrics(result.best, result.row.parameters or 0, result.row.bytes or 0)
+    by_teacher = [split for split in ("validation",) if not data.is_labelled(split)]
+    summary = measures.with_agreement(summary, by_teacher)
     facts = {"rung": found.rung, "sources": ", ".join(found.params.sources), **summary, "truncated": truncated}
     tracking.write_metrics(METRICS, "student", facts)
     truncation.note("student.max_length", truncated)

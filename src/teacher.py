@@ -10,7 +10,7 @@ import numpy as np
 from potstill.core import files, paths, tracking, truncation, untracked
 from potstill.core.class_weights import macro_f1
 from potstill.core.errors import PotstillError
-from potstill.core.labels import accuracy, predict_labels_default
+from potstill.core.labels import is_answered, is_correct, predict_labels_default
 from potstill.core.resources import record_resources
 from potstill.data.dataset import Dataset
 from potstill.scoring import model
@@ -43,13 +43,8 @@ def teach(name: str, params: TeacherParams) -> None:
         (metrics / "plots").mkdir(parents=True, exist_ok=True)  # only training has curves, but DVC expects the folder
         teacher = model.load(folder, params.batch_size, params.precision)
         validation, truncated, left_out = predict_splits(teacher, data, metrics)
-    targets = data.targets("validation")
-    covered = np.isfinite(validation).all(1) & data.is_labelled("validation")
-    validation, targets = validation[covered], targets[covered]
-    predicted = predict_labels_default(validation, targets)
     facts = {
-        "validation_accuracy": round(accuracy(validation, targets), 6) if covered.any() else None,
-        "validation_macro_f1": round(macro_f1(targets, predicted, len(data.labels)), 6) if covered.any() else None,
+        **score(validation, data, every=preset.llm is not None),
         "parameters": teacher.parameters,
         "bytes": None if preset.llm else files.size(paths.TEACHER / name),
         **source,
@@ -63,6 +58,26 @@ def teach(name: str, params: TeacherParams) -> None:
             truncation.note_windows(tuned.max_windows, tuned.windowed)
         truncation.note("teacher.max_length", facts["truncated"])
     tracking.write_metrics(metrics, name, facts)
+
+
+def score(logits: np.ndarray, data: Dataset, every: bool) -> dict[str, float | None]:
+    """Return the scores of a teacher on validation, None if these are unknown.
+
+    Args:
+        logits: floats (texts, classes), NaN for a text without a prediction.
+        data: the data set.
+        every: whether such a text counts as wrong, as where an LLM has not answered; otherwise it is left out.
+    """
+    targets, answered = data.targets("validation"), is_answered(logits)
+    counted = answered | every
+    if not (answered.any() and data.is_labelled("validation")):
+        return {"validation_accuracy": None, "validation_macro_f1": None}
+    predicted = predict_labels_default(logits, targets)
+    correct = (is_correct(predicted, targets) & answered)[counted]
+    return {
+        "validation_accuracy": round(float(correct.mean()), 6),
+        "validation_macro_f1": round(macro_f1(targets[counted], predicted[counted], len(data.labels)), 6),
+    }
 
 
 if __name__ == "__main__":

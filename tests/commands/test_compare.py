@@ -8,6 +8,7 @@ import pytest
 from potstill import cli
 from potstill.commands import compare
 from potstill.core.errors import PotstillError
+from potstill.evaluate.metrics import measures
 from tests.project import ROOT, begin
 
 STUDENT = {
@@ -51,6 +52,21 @@ def test_without_predictions_the_intervals_are_compared(commit, tmp_path, capsys
     assert "Take HEAD: its student has 4,000 bytes and a test accuracy of 90.00%. It is the smallest of the 3" in output
     assert output.count("**90.00 (80.0–95.0)**") == 3
     assert (tmp_path / "metrics/compare/index.html").is_file()
+
+
+def test_without_labels_agreement_is_compared(commit, tmp_path, capsys):
+    metrics = {"models": {"student": STUDENT}, "student": {"decision": "ship"}}
+    named = measures.with_agreement(metrics, ["test"])
+    assert named["models"]["student"]["agreement_low"] == 0.8
+    commit(metrics=json.dumps(named))
+    cli.execute(["compare", "HEAD"])
+    output = capsys.readouterr().out
+    assert "its student has 4,000 bytes and a test agreement with the teacher of 90.00%" in output
+    assert "| agreement with the teacher, % (95% CI) |" in output
+    assert output.count("**90.00 (80.0–95.0)**") == 1
+    page = (tmp_path / "metrics/compare/index.html").read_text()
+    assert "test agreement with the teacher, %" in page
+    assert "ccuracy" not in output + page.partition("</style>")[2]
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import pytest
 from potstill import Student, cli
 from potstill.commands import distil
 from potstill.core.errors import PotstillError
+from potstill.estimator.settings import Settings
 from potstill.terminal import Parser
 from tests.command import call, refused
 from tests.estimator.conftest import NAMES, PARAMS, ask
@@ -119,6 +120,26 @@ def test_a_next_step_repeats_the_command_with_what_changes(folder):
         assert vars(parser.parse_args(words[2:])) == expected
     more = parser.parse_args(shlex.split(commands.unlabelled(9))[2:])
     assert [path.name for path in more.unlabelled] == ["a b.csv", "more.txt"]
+
+
+def test_a_step_to_labels_reads_them_from_a_file_next_to_the_texts(folder):
+    parser = Parser()
+    distil.arguments(parser)
+
+    def read_again(step, *given):
+        args = parser.parse_args(shlex.split(step(distil._Commands(parser.parse_args([*given, "-o", "s.pot"]))))[2:])
+        asked = {"label": None, "label_names": args.names} if args.names else {}
+        return args, Settings.of(distil._sections(args.set_param), prepare=asked).prepare
+
+    named = ["--names", "good,bad"]
+    args, prepare = read_again(distil._Commands.labels, "tickets.csv", *named)
+    assert (args.file, prepare.train) == ("folder", "tickets.csv")
+    assert (prepare.test, args.names) == ("labelled.csv", ["good", "bad"])
+    (folder / "texts").mkdir()
+    args, prepare = read_again(distil._Commands.labels, "texts", *named)
+    assert (args.file, prepare.train, prepare.test) == ("texts", None, "labelled.csv")
+    args, prepare = read_again(distil._Commands.train, "texts", *named, "-S", "prepare.test_label=label")
+    assert (args.names, prepare.test_label, prepare.train) == (None, None, "labelled.csv")
 
 
 def test_errors_name_the_users_words(folder):

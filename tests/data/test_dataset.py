@@ -44,7 +44,11 @@ def test_a_split_that_nobody_has_labelled_takes_the_labels_of_a_teacher(data, tm
     np.testing.assert_array_equal(labelled.targets("test"), data.targets("test"))  # a person's labels stay
     assert labelled.by_teacher == ("validation",)
     scores[3] = np.nan
-    with pytest.raises(PotstillError, match="no label, and no prediction of a teacher, for 1 of 60 texts"):
+    fewer = loaded.labelled_by({"validation": scores})
+    assert fewer.validation["text"].tolist() == data.validation["text"].drop(3).tolist()
+    np.testing.assert_array_equal(fewer.targets("validation"), np.delete(data.targets("validation"), 3))
+    scores[:] = np.nan
+    with pytest.raises(PotstillError, match="no label, and no prediction of a teacher, for any of 60 texts"):
         loaded.labelled_by({"validation": scores})
 
 

@@ -34,6 +34,16 @@ def test_models_are_compared_by_texts_that_are_right_in_all_labels():
     )
 
 
+def test_a_teacher_that_has_not_answered_is_wrong_and_agrees_with_nobody():
+    sure = np.array([[0.9, 0.1], [0.9, 0.1], [0.1, 0.9], [0.1, 0.9]])
+    silent = np.where(np.arange(4)[:, None] == 0, np.nan, sure)
+    models = [Model("student", "student", sure, sure, 1, 1), Model("gpt", "teacher", silent, sure, None, None)]
+    rows, _ = compare(models, np.array([0, 0, 1, 0]), "gpt", None)
+    assert [row["accuracy"] for row in rows] == [0.75, 0.5]
+    assert rows[0]["agreement"] == 1  # of three texts
+    assert rows[0]["versus_teacher"]["only_first"] == 1
+
+
 def test_validation_and_test_are_pooled_without_texts_that_the_teacher_does_not_predict():
     sure = np.array([[0.9, 0.1], [0.9, 0.1], [0.1, 0.9]])
     unknown = np.array([[0.9, 0.1], [np.nan, np.nan], [0.9, 0.1]])

@@ -27,7 +27,7 @@ def fold(number, texts=200, names=tuple(KINDS), multi_label=False):
 
 
 def judge(folds, labelling=("minilm",)):
-    verdict, steps, rows = judge_folds(folds, labelling, 0.03, 50, ProjectCommands("files", []))
+    verdict, steps, rows = judge_folds(folds, labelling, 0.03, 50, ProjectCommands("files", [], "mine"))
     return verdict, steps, {row["name"]: row for row in rows}
 
 

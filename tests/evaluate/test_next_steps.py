@@ -37,8 +37,8 @@ def verdict(decision="do not ship", needed=None, promising=False):
     return Verdict(decision, needed, promising, "", ())
 
 
-def next_steps(of, evidence, source="files", unlabelled=()):
-    return steps_with(of, evidence, ProjectCommands(source, unlabelled))
+def next_steps(of, evidence, source="files", unlabelled=(), path="mine"):
+    return steps_with(of, evidence, ProjectCommands(source, unlabelled, path))
 
 
 def commands(of, source="files", unlabelled=(), **changes):
@@ -138,7 +138,15 @@ def test_there_is_always_a_step():
     (step,) = next_steps(verdict(), replace(EVIDENCE, **nothing), "demo")
     assert step.text == "Label more texts to train on, of which there are 900"
     (step,) = next_steps(verdict(), replace(EVIDENCE, **nothing | {"rows": nothing["rows"] | {"train": 0}}))
-    assert step.text.startswith("Label some hundred texts")
+    assert step.text.startswith("Label some texts to train on, about 300")
+    assert "-S prepare.label=label" in step.command
+
+
+def test_what_is_known_of_a_larger_student_without_labels_is_an_agreement():
+    better = [LADDER[1], rung("better", "too inaccurate", 7_000_000, 0.926, -0.004)]
+    rows = EVIDENCE.rows | {"train": 0}
+    step = next_steps(verdict(), replace(EVIDENCE, ladder=better, rows=rows))[0]
+    assert step.text.endswith("`better`, which has on validation an agreement of 92.6% (this one: 92.5%) in 7 MB")
 
 
 @pytest.mark.parametrize("name", ["plain.txt", "a b.txt", "it's.txt", "[x],y.txt", "back\\", "q\\'q"])

@@ -1,6 +1,7 @@
 """Texts that nobody has labelled: everything is measured against the teacher."""
 
 import json
+import re
 
 import numpy as np
 import pandas as pd
@@ -35,25 +36,41 @@ def folder(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("test_label", [None, "truth"])
-def test_the_verdict_speaks_of_agreement_and_of_accuracy_only_where_it_is_known(folder, monkeypatch, test_label):
+def test_the_verdict_speaks_of_agreement_and_of_accuracy_only_where_it_is_known(
+    folder, server, monkeypatch, test_label
+):
+    """The teacher is a table where the test texts have labels, and else an LLM that leaves some texts out."""
     changes = {
         "ablate": {"steps": 10, "architectures": [], "transfer_shares": [], "vocabulary": False, "n_jobs": 1},
         "evaluate": {"max_disagreement": 0.3},
     }
-    stages = (*STAGES, "ablate", "report")
-    run_stages(monkeypatch, NETWORK, changes, stages, label=None, label_names=NAMES, test_label=test_label)
+    if not test_label:
+        pytest.importorskip("openai", reason="needs openai: the extra llm installs it")
+        llm = {"endpoint": server.endpoint, "model": "fake", "orders": 1}
+        changes["teacher"] = {"presets": {"mine": {"llm": llm}}}
+    prepare = {"label": None, "label_names": NAMES, "test_label": test_label}
+    run_stages(monkeypatch, NETWORK, changes, STAGES[:1], **prepare)
     data = Dataset.load(paths.PREPARED)
+    server.mute = {*data.validation["text"][:2], *data.test["text"][:3]}
+    run_stages(monkeypatch, NETWORK, changes, (*STAGES[1:], "ablate", "report"), **prepare)
     assert [data.is_labelled(split) for split in ("train", "validation", "test")] == [False, False, bool(test_label)]
     verdict = json.loads((paths.METRICS / "evaluate/verdict.json").read_text())
     said = " ".join(reason["text"] for reason in verdict["reasons"])
-    assert "It predicts its teacher's label for" in said
+    assert re.search(rf"It predicts its teacher's label for .*% of {200 if test_label else 197} test texts", said)
     assert ("On the labels of the test texts its accuracy is" in said) == bool(test_label)
     assert ("the accuracy of teacher and student is unknown" in said) == (not test_label)
-    rows = json.loads((paths.METRICS / "evaluate/metrics.json").read_text())["models"]
+    evaluated = json.loads((paths.METRICS / "evaluate/metrics.json").read_text())
+    rows = evaluated["models"]
     assert set(rows) == {"mine", "student"}
-    assert rows["mine"]["accuracy"] == (pytest.approx(0.9, abs=0.01) if test_label else 1)
-    if not test_label:
-        assert rows["student"]["accuracy"] == rows["student"]["agreement"]
+    if test_label:
+        assert rows["mine"]["accuracy"] == pytest.approx(0.9, abs=0.01)
+    else:
+        assert set(evaluated["student"]) == {"decision", "agreement"}
+        assert rows["mine"]["agreement"] == 1
+    for stage in ("student", "ablate", "evaluate"):
+        measured = (paths.METRICS / stage / "metrics.json").read_text()
+        assert '"validation_accuracy"' not in measured
+        assert ("accuracy" in measured) == bool(test_label and stage != "student")
     table = (paths.METRICS / "evaluate/table.md").read_text()
     assert ("accuracy against the teacher's labels" in table) == (not test_label)
     assert ("accurate than the teacher" in table) == bool(test_label)
@@ -63,5 +80,7 @@ def test_the_verdict_speaks_of_agreement_and_of_accuracy_only_where_it_is_known(
     assert facts["labelled_by_teacher"] == ["validation", *([] if test_label else ["test"])]
     page = (paths.METRICS / "report/index.html").read_text()
     assert ("How often the teacher itself is right is unknown" in page) == (not test_label)
+    unanswered = "the teacher has none for 2 validation texts and 3 test texts; they are left out of its agreement"
+    assert (unanswered in page) == (not test_label)
     card = (paths.EXPORT / "README.md").read_text()
     assert ("nobody has labelled" in card) == (not test_label)

@@ -170,7 +170,8 @@ def test_a_queue_runs_and_shows_one_readable_row_each(pulled):
         "$(HIDDEN)", re.search("HIDDEN := (.*)", makefile)[1]
     )
     header = list(shown(pulled, *shlex.split(options))[0])
-    columns = {"Experiment", "State", "student.decision", "student.accuracy", "student.bytes", "student.hidden"}
+    columns = {"Experiment", "State", "student.hidden"}
+    columns |= {f"student.{name}" for name in ("decision", "accuracy", "agreement", "bytes")}
     assert set(header) - {"rev", "typ", "parent"} == columns  # these three are in the first column outside CSV
     finished = {row["student.hidden"]: row["student.accuracy"] for row in shown(pulled) if row["State"] != "Failed"}
     assert {"2", "4"} <= set(finished)

@@ -1,7 +1,11 @@
 """The stage `prepare` on texts that nobody has labelled."""
 
-import pandas as pd
+import shlex
 
+import pandas as pd
+from ruamel.yaml import YAML
+
+from potstill.evaluate.next_steps import ProjectCommands
 from tests.prepare_project import rows
 
 NAMES = ["good", "bad", "neither"]
@@ -47,6 +51,34 @@ def test_only_the_test_split_may_have_labels(project):
     project.table("test.csv", [*rows(6, word="test"), ("test 9", "ugly")])
     fault = "test.csv: row 7 has the label 'ugly', which `prepare.label_names` does not list. Add it there."
     project.fails(fault, label=None, label_names=NAMES, test_label="label")
+
+
+def test_labels_are_not_read_from_texts_that_become_the_test_split(project):
+    project.table("train.csv", rows(40))
+    fault = "`prepare.test_label`: 'label' is for a test file, and there is none"
+    project.fails(fault, label=None, label_names=NAMES, test_label="label")
+
+
+def changes(command):
+    """Return the parameters of `prepare` that a next step sets."""
+    settings = [word.partition("=") for word in shlex.split(command) if word.startswith("prepare.")]
+    return {key.removeprefix("prepare."): YAML(typ="safe").load(value) for key, _, value in settings}
+
+
+def test_the_next_steps_to_labels_lead_there(project):
+    unlabelled(project)
+    project.table("labelled.csv", rows(12, word="other"))
+    given = {"label": None, "label_names": NAMES}
+    data, _ = project.prepare(**given | changes(ProjectCommands("files", [], "mine").labels()))
+    assert [data.is_labelled(split) for split in ("train", "test")] == [False, True]
+    alone = changes(ProjectCommands("files", [], "mine/train.csv").labels())
+    data, _ = project.prepare(**given | alone | {"path": "mine"})
+    assert data.is_labelled("test")
+    project.table("test.csv", rows(6, word="test"))
+    shares = {"label_names": NAMES[:2], "validation_share": 0.3}
+    data, facts = project.prepare(**given | shares | changes(ProjectCommands("files", [], "mine").train()))
+    assert data.is_labelled("train")
+    assert facts["rows"] == {"train": 8, "validation": 4, "test": 6, "unlabelled": 40}
 
 
 def test_what_labels_are_needed_for_is_refused(project):

@@ -73,7 +73,7 @@ def test_names_of_classes_are_no_markup():
         "parameters": 1, "bytes": 1, "milliseconds_per_text": 1,
     }  # fmt: skip
     content = {"title": "x", "chosen": "new", "ships": True, "why": "", "rows": [row, row], "differing": []}
-    content |= {"charts": {"accuracy": "", "size": ""}, "changes": found}
+    content |= {"charts": {"accuracy": "", "size": ""}, "changes": found, "score": "accuracy"}
     page, text = render("compare.html", content), render("compare.md", content)
     assert "&lt;b&gt;*x*" in page
     assert "<b>" not in page

@@ -26,16 +26,16 @@ def test_a_chart_has_the_pages_colours_and_tooltips():
 
 def test_equal_numbers_give_equal_charts():
     rows = collect(make(), PARAMS)["ablation"]["sources"]
-    one, two = (charts.inline(lambda path: charts.bars(rows, path), "Bars") for _ in range(2))
+    one, two = (charts.inline(lambda path: charts.bars(rows, "accuracy", path), "Bars") for _ in range(2))
     assert one == two
 
 
 def test_the_ladder_shows_the_candidates_that_were_trained(tmp_path):
-    svg = charts.inline(lambda path: charts.ladder(LADDER, 0.93, 0.01, path), "Ladder")
+    svg = charts.inline(lambda path: charts.ladder(LADDER, 0.93, 0.01, "accuracy", path), "Ladder")
     tips = [element.get("data-tip") for element in ElementTree.fromstring(svg).iter() if element.get("data-tip")]
     assert tips == ["one: 85.0%, 1 kB, too inaccurate", "two: 92.5%, 5 kB, chosen"]
     for label in ("teacher", "1 point below", "chosen: two"):
         assert label in svg
-    assert "below" not in charts.inline(lambda path: charts.ladder(LADDER, None, 0.01, path), "Ladder")
-    charts.ladder(LADDER, 0.93, 0.01, tmp_path / "ladder.png")
+    assert "below" not in charts.inline(lambda path: charts.ladder(LADDER, None, 0.01, "accuracy", path), "Ladder")
+    charts.ladder(LADDER, 0.93, 0.01, "accuracy", tmp_path / "ladder.png")
     assert (tmp_path / "ladder.png").read_bytes().startswith(b"\x89PNG")

@@ -7,7 +7,7 @@ from potstill.report.pictures import experiments as draw
 
 
 def row(name, size, decision="ship", best=True):
-    return {"name": name, "bytes": size, "accuracy": 0.9, "decision": decision, "best": best}
+    return {"name": name, "bytes": size, "accuracy": 0.9, "score": "accuracy", "decision": decision, "best": best}
 
 
 def test_the_smallest_that_ships_is_recommended():
@@ -15,10 +15,10 @@ def test_the_smallest_that_ships_is_recommended():
     assert recommend(rows) == (
         "b",
         True,
-        "its student has 200 bytes and a test accuracy of 90.00%. It is the smallest of the 2 experiments that are not "
-        "significantly worse than the most accurate and have the verdict to ship.",
+        "its student has 200 bytes and a test accuracy of 90.00%. It is the smallest of the 2 experiments whose "
+        "accuracy is not significantly lower than the highest, and whose verdict is to ship.",
     )
-    assert "It is the only one of those that are not significantly worse" in recommend(rows[1:])[2]
+    assert "It is the only one of those whose accuracy is not significantly lower" in recommend(rows[1:])[2]
 
 
 def test_an_experiment_that_does_not_ship_is_not_to_be_taken():
@@ -27,8 +27,8 @@ def test_an_experiment_that_does_not_ship_is_not_to_be_taken():
     )
     assert (name, take) == ("b", False)
     assert why.endswith(
-        "It is the smallest of the 2 experiments that are not significantly worse than the most accurate. Its verdict "
-        'is "do not ship"; its own report says what to do next.'
+        "It is the smallest of the 2 experiments whose accuracy is not significantly lower than the highest. Its "
+        'verdict is "do not ship"; its own report says what to do next.'
     )
     assert recommend([row("a", 300, "do not ship"), row("b", 9, best=False)])[:2] == ("a", False)
 
@@ -78,7 +78,7 @@ def test_other_data_and_other_code_have_other_hashes():
 
 def test_equal_sizes_are_drawn_equal():
     rows = [*compare([made("a", 0.9, rung="x"), made("b", 0.91, rung="y")])]
-    svg = draw([one | {"kind": "student"} for one in rows])["size"]
+    svg = draw([one | {"kind": "student"} for one in rows], "accuracy")["size"]
     places = [re.search(r'<use [^>]*x="([\d.]+)"', mark)[1] for mark in svg.split("data-tip=")[1:]]
     assert len(places) == 2
     assert places[0] == places[1]

@@ -15,6 +15,7 @@ from selenium.webdriver.common.keys import Keys
 
 from potstill.core.errors import visible
 from potstill.core.markdown import clip, cut
+from potstill.data.dataset import SPLITS
 from potstill.report.experiments import recommend
 from potstill.report.facts import CLASSES, collect
 from potstill.report.glossary import TERMS
@@ -80,6 +81,7 @@ def test_names_of_experiments_are_shown_as_they_are(template):
         "decision": "ship",
         "best": True,
         "p": 1.0,
+        "score": "accuracy",
         **scores,
     }
     rows = [row | {"teacher": None, "milliseconds_per_text": 0.1}]
@@ -87,7 +89,7 @@ def test_names_of_experiments_are_shown_as_they_are(template):
     assert (chosen, ships) == (name, True)
     charts = {"size": "", "accuracy": ""}
     facts = {"title": "One", "chosen": chosen, "ships": ships, "why": why, "rows": rows, "differing": ["<i>"]}
-    text = render(template, facts | {"charts": charts, "changes": None})
+    text = render(template, facts | {"charts": charts, "changes": None, "score": "accuracy"})
     html = RENDERER.render(text) if template.endswith(".md") else text
     assert "<b>" not in html
     assert "<i>" not in html
@@ -274,6 +276,27 @@ def test_the_page_shows_the_share_of_texts_that_are_read_in_windows():
     assert any(note.startswith(said) for note in notes)
 
 
+def test_what_an_llm_has_not_answered_is_counted_and_no_difference():
+    inputs = make(texts=300)
+    scores = inputs.test.probabilities["minilm"].copy()
+    scores[~inputs.test.correct("student")] = np.nan
+    silent = int(np.isnan(scores).any(1).sum())
+    test = replace(inputs.test, probabilities=inputs.test.probabilities | {"minilm": scores})
+    inputs = replace(inputs, test=test, unanswered={"validation": 0, "test": silent})
+    facts = collect(inputs, PARAMS)
+    notes = " ".join(facts["task_profile"]["notes"])
+    assert f"the teacher has none for {silent} test texts; they are left out of its agreement" in notes
+    assert "In its test accuracy they count as wrong." in notes
+    assert facts["differences"]["neither"] == 0
+    assert {row["teacher"] for row in facts["error_analysis"]["errors"]} == {""}
+    assert "nan%" not in page(inputs, pictures=False)
+    unlabelled = np.full(len(inputs.transfer_set.texts), "unlabelled")
+    for labelled, expected in ((SPLITS, True), (["test"], False)):
+        transfer_set = replace(inputs.transfer_set, sources=unlabelled)
+        changed = replace(inputs, transfer_set=transfer_set, labelled=labelled)
+        assert bool(collect(changed, PARAMS)["to_label"]) == expected
+
+
 @pytest.mark.slow
 def test_the_page_without_predictions_of_a_teacher():
     html = page(make(with_teacher=False))
@@ -317,7 +340,7 @@ def test_long_names_are_cut_on_the_page_and_whole_in_a_tooltip():
         "rows": [],
         "differing": [],
     }
-    text = render("compare.html", facts | {"charts": {"size": "", "accuracy": ""}})
+    text = render("compare.html", facts | {"charts": {"size": "", "accuracy": ""}, "score": "accuracy"})
     assert "b" * 50 not in re.sub(r' title="[^"]*"', "", text)
 
 

@@ -1,5 +1,7 @@
 """The tests of drift: they find it, and rarely where there is none."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -7,6 +9,7 @@ from potstill.core.errors import PotstillError
 from potstill.runtime import drift
 from potstill.runtime.martingale import Martingale
 from potstill.runtime.profile import Profile
+from potstill.web.drift import page
 from tests.profiles import IN_DOMAIN, with_profile
 from tests.students import student
 
@@ -60,9 +63,20 @@ def test_the_expected_accuracy_of_the_same_confidences_is_that_of_validation():
     assert drift.expected_accuracy(profile, lowest) == 0
 
 
+def test_what_is_expected_where_nobody_has_labelled_validation_is_an_agreement():
+    made = with_profile(IN_DOMAIN * 40)
+    made = replace(made, facts=made.facts | {"labelled_by_teacher": ["validation"]})
+    found = made.drift(IN_DOMAIN * 30)
+    assert found.score == "agreement"
+    assert "\nagreement   50.0% expected, 50.0% on validation" in str(found)
+    assert "Expected agreement with its teacher: 50.0%" in page(found)
+
+
 def test_drift_of_texts_is_found_and_described():
     made = with_profile(IN_DOMAIN * 40)
     same = made.drift(IN_DOMAIN * 30)
+    assert "\naccuracy    50.0% expected, 50.0% on validation" in str(same)
+    assert "Expected accuracy: 50.0%" in page(same)
     assert not same.drifted
     assert str(same).startswith("no drift: 150 texts, compared with 200 validation texts\n")
     assert same.expected_accuracy == pytest.approx(same.validation_accuracy)

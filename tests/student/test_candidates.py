@@ -172,7 +172,7 @@ def test_a_training_that_nobody_waits_for_is_not_kept(inputs, trained):
 
 def test_an_epoch_that_takes_long_says_how_far_it_is(inputs, monkeypatch):
     lines = []
-    log = candidates._Log(Task("rung", GOOD), 1, inputs.scratch / "stop", lines.append)
+    log = candidates._Log(Task("rung", GOOD), 1, inputs.scratch / "stop", lines.append, "accuracy")
     start = log._started
     for seconds, share in ((10, 0.1), (40, 0.25), (60, 0.5), (90, 0.75), (160, 1.0)):
         monkeypatch.setattr(candidates.time, "monotonic", lambda seconds=seconds: start + seconds)

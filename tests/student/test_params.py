@@ -112,7 +112,7 @@ def test_no_bits_and_no_fingerprints_are_numbers():
 def test_the_smallest_is_the_first_table_as_the_ladder_has_it(changes):
     ladder = {"pieces": {"subwords": True}, "words": LADDER["words"], "more": {"hidden": 7}, "layers": LADDER["layers"]}
     name, params = section(ladder=ladder, **changes).smallest
-    assert (name, params.hidden, params.epochs) == ("words", 5, 3)
+    assert (name, params.hidden, params.epochs) == ("words", 5, changes.get("epochs", 3))
 
 
 def test_without_a_table_in_the_ladder_the_smallest_has_the_defaults():

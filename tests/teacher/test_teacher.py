@@ -1,11 +1,13 @@
 """The stage `teacher`."""
 
+import importlib
 import importlib.util
 import json
 import shutil
 import subprocess
 import sys
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -19,6 +21,19 @@ from potstill.teacher import finetune, mlm
 from tests.project import ENVIRONMENT, ROOT
 from tests.settings import TEACHER
 from tests.teachers import Killed
+
+
+def test_what_an_llm_does_not_answer_is_wrong_and_what_a_table_lacks_is_left_out(data):
+    stage = importlib.import_module("teacher")
+    logits = np.eye(3)[data.targets("validation")]
+    right = {"validation_accuracy": 1.0, "validation_macro_f1": 1.0}
+    assert stage.score(logits, data, every=True) == right
+    logits[:15] = np.nan  # of 60
+    assert stage.score(logits, data, every=False) == right
+    found = stage.score(logits, data, every=True)
+    assert found["validation_accuracy"] == 0.75
+    assert 0.75 < found["validation_macro_f1"] < 1
+    assert stage.score(logits * np.nan, data, every=True)["validation_accuracy"] is None
 
 
 @pytest.mark.slow

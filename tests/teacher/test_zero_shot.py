@@ -62,7 +62,9 @@ def test_a_checkpoint_that_is_no_sentence_encoder_is_refused(bert, encoder):
 
 
 @pytest.mark.slow
-def test_each_round_learns_from_more_texts_and_the_same_run_gives_the_same_labels(encoder, unlabelled, tmp_path):
+def test_each_round_learns_from_more_texts_and_the_same_run_gives_the_same_labels(
+    encoder, unlabelled, tmp_path, monkeypatch
+):
     said = []
     params = TeacherParams(threads=1)
     results = [
@@ -81,3 +83,6 @@ def test_each_round_learns_from_more_texts_and_the_same_run_gives_the_same_label
     for _, other in results[1:]:
         assert other.train.equals(labelled.train)
         assert other.validation.equals(labelled.validation)
+    monkeypatch.setattr(zero_shot.distributed, "is_main_process", lambda: False)
+    zero_shot.train(str(encoder), unlabelled, params, 1e-3, tmp_path / "two", said.append, bar=False)
+    assert len(said) == 9  # the other processes say nothing

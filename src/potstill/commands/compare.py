@@ -50,7 +50,8 @@ def run(args: argparse.Namespace) -> None:
 def page_content(experiments: list[Experiment]) -> dict[str, Any]:
     """Return what the templates of the page show; the teachers are those of the first experiment."""
     rows = compare(experiments)
-    teachers = [row for row in experiments[0].scores["models"].items() if row[1]["kind"] == "teacher"]
+    teachers = [row for row in experiments[0].models.items() if row[1]["kind"] == "teacher"]
+    score = " or ".join(dict.fromkeys(row["score"] for row in rows))
     chosen, ships, why = recommend(rows)
     changed = changes(*runs) if len(runs := with_predictions(experiments)) == len(rows) == 2 else None
     return {
@@ -59,9 +60,10 @@ def page_content(experiments: list[Experiment]) -> dict[str, Any]:
         "ships": ships,
         "why": why,
         "rows": rows,
+        "score": score,
         "differing": differing(experiments),
         "changes": changed,
-        "charts": draw([*({**values, "name": name, "differs": {}} for name, values in teachers), *rows]),
+        "charts": draw([*({**values, "name": name, "differs": {}} for name, values in teachers), *rows], score),
     }
 
 
@@ -144,7 +146,7 @@ def checked(
         PotstillError: the metrics do not contain what the page shows.
     """
     try:
-        models = measures.check(dict[str, measures.Sized], scores["models"])
+        models = measures.check(dict[str, measures.Sized], measures.with_accuracy(scores["models"]))
         measures.check(measures.Sized, models["student"])
         measures.check(measures.Decision, scores["student"]["decision"])
         measures.check(measures.Share | None, scores.get("teacher", {}).get("accuracy"))

@@ -74,7 +74,7 @@ def run(args: argparse.Namespace) -> None:
         section("label").load().teachers,
         section("evaluate").load().non_inferiority_margin,
         unlabelled,
-        _Commands(prepare.source, prepare.unlabelled),
+        _Commands(prepare.source, prepare.unlabelled, prepare.path),
     )
     table = markdown(rows)
     shown = {"folds": folds, "experiments": names, **asdict(verdict), "next_steps": list(map(asdict, steps))}

@@ -151,20 +151,18 @@ class _Commands:
 
     args: argparse.Namespace
 
-    def _again(self, **changes: str) -> str:
+    def _again(self, **changes: Any) -> str:
         """Return the command with other options."""
-        args = self.args
+        args = argparse.Namespace(**vars(self.args) | changes)
         words = ["potstill", "distil", args.file, "--text", _joined(args.text)]
         words += ["--names", _joined(args.names)] if args.names else ["--label", args.label]
         words += ["--multi-label"] * args.multi_label
         for key in ("teacher", "rung", "folds", "cache_dir"):
-            value = changes.get(key, getattr(args, key))
+            value = getattr(args, key)
             words += [f"--{key.replace('_', '-')}", str(value)] if value not in (None, "minilm", "auto") else []
-        files = [*map(str, args.unlabelled), *filter(None, [changes.get("unlabelled")])]
-        words += ["--unlabelled", *files] if files else []
+        words += ["--unlabelled", *map(str, args.unlabelled)] if args.unlabelled else []
         words += ["--seed", str(args.seed)] if args.seed else []
-        added = [f"prepare.test_label={changes['test_label']}"] if "test_label" in changes else []
-        words += [word for setting in (*args.set_param, *added) for word in ("-S", setting)]
+        words += [word for setting in args.set_param for word in ("-S", setting)]
         return shlex.join([*words, "-o", str(args.output), "--overwrite"])
 
     def use(self) -> list[Step]:
@@ -177,7 +175,7 @@ class _Commands:
         return self._again(rung=name)
 
     def unlabelled(self, number: int) -> str:
-        return self._again(unlabelled="more.txt")
+        return self._again(unlabelled=[*self.args.unlabelled, "more.txt"])
 
     def rows(self, split: str, number: int) -> str:
         return self._again()
@@ -186,7 +184,15 @@ class _Commands:
         return self._again(folds="5")
 
     def labels(self) -> str:
-        return self._again(test_label="label")
+        set_param = [*self.args.set_param, "prepare.test=labelled.csv", "prepare.test_label=label"]
+        if (path := Path(self.args.file)).is_dir():
+            return self._again(set_param=set_param)
+        return self._again(file="folder", set_param=[f"prepare.train={path.name}", *set_param])
+
+    def train(self) -> str:
+        kept = [setting for setting in self.args.set_param if not setting.startswith("prepare.test_label=")]
+        added = ["prepare.train=labelled.csv", "prepare.unlabelled=[train.csv]"]
+        return self._again(names=None, set_param=[*kept, *added])
 
     def to_label(self) -> str | None:
         return None

@@ -13,9 +13,9 @@ JOINT = "|"  # between the labels of a text, in tables
 
 
 def label_names(chosen: np.ndarray, labels: Sequence[str]) -> list[str]:
-    """Return the label of each text, or in a multi-label task its labels joined by `JOINT`."""
+    """Return the label of each text, empty for a negative id; or in a multi-label task its labels joined by `JOINT`."""
     if chosen.ndim == 1:
-        return [labels[id_] for id_ in chosen.tolist()]
+        return [labels[id_] if id_ >= 0 else "" for id_ in chosen.tolist()]
     return [JOINT.join(label for label, present in zip(labels, row, strict=True) if present) for row in chosen.tolist()]
 
 
@@ -33,12 +33,19 @@ def probabilities(logits: np.ndarray, multi_label: bool) -> np.ndarray:
 
 
 def predict_labels(scores: np.ndarray, thresholds: Any = None) -> np.ndarray:
-    """Choose the label with the best of the scores (texts, labels): ids (texts,).
+    """Choose the label with the best of the scores (texts, labels): ids (texts,), -1 where the scores are NaN.
 
     With thresholds, one for all or one per label, choose all labels whose score reaches theirs: booleans (texts,
     labels).
     """
-    return scores.argmax(1) if thresholds is None else scores >= np.asarray(thresholds, scores.dtype)
+    if thresholds is None:
+        return np.where(np.isnan(scores.max(1)), -1, scores.argmax(1))
+    return scores >= np.asarray(thresholds, scores.dtype)
+
+
+def is_answered(scores: np.ndarray) -> np.ndarray:
+    """Return whether a model has scores (texts, labels) for each text, which are NaN otherwise: booleans (texts,)."""
+    return np.isfinite(scores).all(1)
 
 
 def is_correct(chosen: np.ndarray, targets: np.ndarray) -> np.ndarray:

@@ -86,13 +86,14 @@ def write_predictions(path: Path, logits: np.ndarray, actual: np.ndarray, labels
     outputs stay in the run cache. Four decimals keep diffs readable, and are exact enough for any probability.
 
     Args:
-        logits: floats (texts, classes). For multi-label classification, labels with a logit of 0 or more are predicted.
+        logits: floats (texts, classes); NaN for a text without a prediction. For multi-label classification, labels
+            with a logit of 0 or more are predicted.
         actual: the labels, as `Dataset.targets` returns them; -1 where nobody has labelled the texts, whose column
             `actual` is empty.
     """
     table = pd.DataFrame(logits, columns=[f"logit {name}" for name in labels])
     table.insert(0, "predicted", label_names(predict_labels(logits, 0.0 if actual.ndim == 2 else None), labels))
-    table.insert(0, "actual", "" if (actual < 0).all() else label_names(actual, labels))
+    table.insert(0, "actual", label_names(actual, labels))
     files.write_text(path, table.to_csv(index=False, float_format="%.4f"))
 
 
@@ -101,7 +102,7 @@ def read_predictions(path: Path, labels: list[str], texts: int, complete: bool =
 
     Args:
         texts: the number of texts of the split.
-        complete: whether each text must have a prediction. A teacher that is a table may have none for some texts.
+        complete: whether each text must have a prediction. A table or an LLM may have none for some texts.
 
     Returns:
         Floats (texts, classes); a row of NaN for a text without a prediction.

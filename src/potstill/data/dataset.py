@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from potstill.core import files, schemas
 from potstill.core.errors import PotstillError
+from potstill.core.labels import is_answered
 
 SPLITS = ("train", "validation", "test")
 MAY_BE_EMPTY = ("test", "unlabelled")
@@ -96,21 +97,24 @@ class Dataset:
         """Return the data with a teacher's labels in those of some splits that nobody has labelled.
 
         Args:
-            predicted: by split, the teacher's scores, floats (texts, classes).
+            predicted: by split, the teacher's scores, floats (texts, classes). Texts of these splits for which it has
+                none (`is_answered`) are left out.
 
         Raises:
-            PotstillError: a text of such a split has no scores.
+            PotstillError: no text of such a split has scores.
         """
         labelled: dict[str, Any] = {}
         for name, scores in predicted.items():
             if self.is_labelled(name):
                 continue
-            if missing := int(np.isnan(scores).any(1).sum()):
+            answered = is_answered(scores)
+            if not answered.any():
                 raise PotstillError(
-                    f"{name}: no label, and no prediction of a teacher, for {missing:,} of {len(scores):,} texts. Add "
-                    "them to the teacher's table of probabilities."
+                    f"{name}: no label, and no prediction of a teacher, for any of {len(scores):,} texts. Add them to "
+                    "the teacher's table of probabilities."
                 )
-            labelled[name] = self.split(name).assign(label=scores.argmax(1))
+            rows = self.split(name)[answered].reset_index(drop=True)
+            labelled[name] = rows.assign(label=scores[answered].argmax(1))
         return replace(self, by_teacher=tuple(labelled), **labelled)
 
     def save(self, folder: Path) -> None:

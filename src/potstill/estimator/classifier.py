@@ -85,6 +85,9 @@ class PythonCommands:
     def labels(self) -> str:  # noqa: D102
         return "clf.evaluate(labelled_texts, labels)"
 
+    def train(self) -> str:  # noqa: D102
+        return "clf.fit(labelled_texts, labels, unlabelled=texts)"
+
     def to_label(self) -> str | None:  # noqa: D102
         return None
 

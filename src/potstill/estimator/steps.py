@@ -19,7 +19,7 @@ import potstill
 from potstill.baseline.fit import fit as fit_baselines
 from potstill.core import files, tracking
 from potstill.core.errors import PotstillError
-from potstill.core.labels import probabilities
+from potstill.core.labels import is_answered, probabilities
 from potstill.data.clean import comparison_keys
 from potstill.data.dataset import NO_LABEL, Dataset
 from potstill.engine import local, shards
@@ -374,7 +374,6 @@ def compared(fitted: Fitted, student: Any, test: pd.DataFrame | None) -> tuple[D
     data = Dataset.load(fitted.prepared)
     data = data if test is None else replace(data, test=test)
     teacher, scorer = fitted.teacher, fitted.teacher.load()
-    models, _ = small_models(baselines(fitted), student, data)
     texts = {split: data.split(split)["text"].tolist() for split in ("test", "validation")}
     logits = {
         split: tracking.read_predictions(fitted.predictions / f"{split}.csv", data.labels, len(texts[split]))
@@ -383,7 +382,9 @@ def compared(fitted: Fitted, student: Any, test: pd.DataFrame | None) -> tuple[D
         for split in texts
     }
     data = data.labelled_by(logits)
-    answered = bool(np.isfinite(logits["test"]).all())
+    models, _ = small_models(baselines(fitted), student, data)
+    logits |= {split: logits[split][is_answered(logits[split])] for split in data.by_teacher}
+    answered = bool(is_answered(logits["test"]).all())
     if answered:
         soft = {split: probabilities(logits[split], data.multi_label) for split in texts}
         size = files.size(teacher.folder)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from potstill.core.errors import PotstillError
-from potstill.core.labels import is_correct, predict_labels
+from potstill.core.labels import is_answered, is_correct, predict_labels
 from potstill.evaluate.metrics.scores import mcnemar, scores
 
 
@@ -18,8 +18,9 @@ class Model:
     Attributes:
         name: unique among the models compared.
         kind: `baseline`, `teacher` or `student`.
-        probabilities: floats (texts, classes), for the test split.
-        validation_probabilities: the same for the validation split; NaN for texts that a table does not contain.
+        probabilities: floats (texts, classes), for the test split; NaN for texts that an LLM has not answered, which
+            count as wrong.
+        validation_probabilities: the same for the validation split; NaN also for texts that a table does not contain.
         parameters: number of parameters, or None for a table of probabilities or an LLM.
         bytes: size on disk, or None for an LLM elsewhere.
         thresholds: the decision threshold of each label, for multi-label tasks; else None. Of pooled folds, floats
@@ -39,6 +40,10 @@ class Model:
         """The labels predicted for the test split, ids or booleans, see `core.labels`."""
         return predict_labels(self.probabilities, self.thresholds)
 
+    def correct(self, labels: np.ndarray) -> np.ndarray:
+        """Return whether each prediction is correct, booleans (texts,), given the true labels of the test split."""
+        return is_correct(self.predicted, labels) & is_answered(self.probabilities)
+
 
 def compare(
     models: Sequence[Model], labels: np.ndarray, teacher: str | None, reference: str | None
@@ -54,8 +59,8 @@ def compare(
 
     Returns:
         A row per model with `name`, `kind`, `parameters`, `bytes`, the values of `scores`, `relative` (accuracy as
-        a fraction of the reference's) and, for all but the teacher, `versus_teacher` (see `mcnemar`); and the name of
-        the reference.
+        a fraction of the reference's) and, for all but the teacher, `agreement` (share of the texts that both have
+        answered for which they predict the same) and `versus_teacher` (see `mcnemar`); and the name of the reference.
 
     Raises:
         PotstillError: no model has the name `reference`.
@@ -63,11 +68,13 @@ def compare(
     by_name = {model.name: model for model in models}
     rows: dict[str, dict[str, Any]] = {}
     for name, model in by_name.items():
-        other = by_name[teacher].predicted if teacher and name != teacher else None
         rows[name] = {"name": name, "kind": model.kind, "parameters": model.parameters, "bytes": model.bytes}
-        rows[name] |= scores(labels, model.probabilities, other, model.thresholds)
-        if other is not None:
-            rows[name]["versus_teacher"] = mcnemar(is_correct(model.predicted, labels), is_correct(other, labels))
+        rows[name] |= scores(labels, model.probabilities, model.thresholds)
+        if teacher and name != teacher:
+            other = by_name[teacher]
+            both = is_answered(model.probabilities) & is_answered(other.probabilities)
+            rows[name]["agreement"] = round(float(is_correct(model.predicted, other.predicted)[both].mean()), 6)
+            rows[name]["versus_teacher"] = mcnemar(model.correct(labels), other.correct(labels))
     reference = reference or teacher or max(rows, key=lambda name: rows[name]["accuracy"])
     if reference not in rows:
         raise PotstillError(
@@ -91,9 +98,9 @@ def pooled(student: Model, teacher: Model, validation: np.ndarray, test: np.ndar
     Returns:
         The result of `mcnemar`, and the number of texts.
     """
-    complete = np.isfinite(teacher.validation_probabilities).all(1)
+    complete = is_answered(teacher.validation_probabilities)
     correct = []
     for model in (student, teacher):
         predicted = predict_labels(model.validation_probabilities[complete], model.thresholds)
-        correct.append(np.r_[is_correct(predicted, validation[complete]), is_correct(model.predicted, test)])
+        correct.append(np.r_[is_correct(predicted, validation[complete]), model.correct(test)])
     return mcnemar(*correct), len(correct[0])

@@ -8,7 +8,7 @@ import numpy as np
 from scipy.special import logit
 
 from potstill.core.class_weights import majority
-from potstill.core.labels import is_correct, probabilities
+from potstill.core.labels import is_answered, probabilities
 from potstill.data.dataset import Dataset
 from potstill.evaluate import agreement
 from potstill.evaluate.cascade import Cascade, cascade
@@ -69,9 +69,10 @@ def decide(
     counts = {name: len(data.split(name)) for name in ("train", "validation", "test", "unlabelled")}
     if teacher and not data.is_labelled("train"):
         of_student, known = (next(row for row in rows if row["name"] == name) for name in ("student", teacher))
-        unknown, predicted = "test" in data.by_teacher, (found["student"].predicted, found[teacher].predicted)
+        unknown, answered = "test" in data.by_teacher, is_answered(found[teacher].probabilities)
+        own, others = (found[name].predicted[answered] for name in ("student", teacher))
         verdict = agreement.judge(
-            of_student, *predicted, params.max_disagreement, None if unknown else (of_student, known)
+            of_student, own, others, params.max_disagreement, None if unknown else (of_student, known)
         )
         lost = {"difference": of_student["agreement"] - 1}
         counts |= {"train": 0, "validation": 0, "unlabelled": counts["train"] + counts["unlabelled"]}
@@ -109,7 +110,7 @@ def judge_models(
         together: see `compare.pooled`.
     """
     by_name, found = {row["name"]: row for row in rows}, {model.name: model for model in models}
-    correct = {name: is_correct(model.predicted, labels) for name, model in found.items()}
+    correct = {name: model.correct(labels) for name, model in found.items()}
     of_teacher = mcnemar(correct[teacher], correct["tfidf"]) if teacher else None
     verdict = judge(
         by_name["student"],

@@ -4,6 +4,7 @@ import re
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 from potstill.core import paths
@@ -83,7 +84,10 @@ class Commands(Protocol):
         """Test on all labelled texts."""
 
     def labels(self) -> str:
-        """Evaluate with labels of test texts that had none."""
+        """Evaluate on a test file with labels."""
+
+    def train(self) -> str:
+        """Train on a file with labels, where no text had one."""
 
     def to_label(self) -> str | None:
         """Return the file of unlabelled texts that would teach most, or None if there is none."""
@@ -99,10 +103,12 @@ class ProjectCommands:
     Attributes:
         source: `prepare.source`.
         files: `prepare.unlabelled`.
+        path: `prepare.path`.
     """
 
     source: str
     files: Sequence[str]
+    path: str
 
     def use(self) -> list[Step]:  # noqa: D102
         student = paths.EXPORT / FILE
@@ -115,28 +121,39 @@ class ProjectCommands:
         ]
 
     def teacher(self, name: str) -> str:  # noqa: D102
-        lists = (f"{key}=[{name}]" for key in ("teacher.checkpoints", "label.teachers"))
-        return "dvc exp run " + " ".join(f"-S '{value}'" for value in lists)
+        return _experiment(*(f"{key}=[{name}]" for key in ("teacher.checkpoints", "label.teachers")))
 
     def rung(self, name: str) -> str:  # noqa: D102
-        return f"dvc exp run -S {shlex.quote('student.rung=' + _quoted(name))}"
+        return _experiment(f"student.rung={_quoted(name)}")
 
     def unlabelled(self, number: int) -> str:  # noqa: D102
         if self.source == "demo":
-            return f"dvc exp run -S prepare.demo.unlabelled={number}"
+            return _experiment(f"prepare.demo.unlabelled={number}")
         names = [*self.files, "more" if self.source == "hub" else "more.txt"]
-        value = f"prepare.unlabelled=[{','.join(map(_quoted, names))}]"
-        return f"dvc exp run -S {shlex.quote(value)}"
+        return _experiment(f"prepare.unlabelled=[{','.join(map(_quoted, names))}]")
 
     def rows(self, split: str, number: int) -> str:  # noqa: D102
         # The user's own texts are added by hand.
-        return f"dvc exp run -S prepare.demo.{split}={number}" if self.source == "demo" else "dvc repro"
+        return _experiment(f"prepare.demo.{split}={number}") if self.source == "demo" else "dvc repro"
 
     def cross_validate(self) -> str:  # noqa: D102
         return "potstill cross-validate"
 
     def labels(self) -> str:  # noqa: D102
-        return "dvc exp run -S prepare.test_label=label"
+        changes = ["prepare.test_label=label"]
+        if self.source != "demo":
+            changes = [f"prepare.test={'labelled' if self.source == 'hub' else 'labelled.csv'}", *changes]
+        if self.source == "files" and Path(self.path).is_file():  # only a folder holds two files
+            changes = ["prepare.path=folder", f"prepare.train={_quoted(Path(self.path).name)}", *changes]
+        return _experiment(*changes)
+
+    def train(self) -> str:  # noqa: D102
+        if self.source == "demo":
+            return _experiment("prepare.label=label", "prepare.test_label=null")
+        end = "" if self.source == "hub" else ".csv"
+        texts = f"prepare.unlabelled=[{','.join(map(_quoted, [*self.files, f'train{end}']))}]"
+        labels = "prepare.label=label", "prepare.test_label=null", f"prepare.train=labelled{end}"
+        return _experiment(*labels, texts)
 
     def to_label(self) -> str | None:  # noqa: D102
         return None if self.source == "demo" else str(paths.METRICS / "report" / "to_label.csv")
@@ -183,15 +200,18 @@ def _better_teacher(evidence: Evidence, commands: Commands) -> list[Step]:
 def _label_test(commands: Commands) -> Step:
     """Return the step to an accuracy where nobody has labelled test texts; 400 make its interval 10 points wide."""
     return Step(
-        "Label about 400 of the test texts, to learn how often teacher and student are right", commands.labels()
+        "Label about 400 texts in a test file of their own, to learn how often teacher and student are right",
+        commands.labels(),
     )
 
 
 def _more_labels(evidence: Evidence, commands: Commands) -> Step:
     train = evidence.rows["train"]
     if not train:
-        text = "Label some hundred texts to train on: names of labels tell a teacher little here"
-        return Step(text, commands.rows("train", FEW_LABELS))
+        return Step(
+            f"Label some texts to train on, about {FEW_LABELS}: names of labels tell a teacher little here",
+            commands.train(),
+        )
     text = f"Label more texts to train on, of which there are {train:,}"
     if evidence.rows["unlabelled"] and (path := commands.to_label()):
         text += f"; those in {code(path)} teach most"
@@ -210,8 +230,9 @@ def _larger_rung(evidence: Evidence, commands: Commands) -> list[Step]:
             continue
         text = f"Take the next larger student, {code(rung['rung'])}"
         if accuracy is not None:
+            score = "a validation accuracy of" if evidence.rows["train"] else "on validation an agreement of"
             text += (
-                f", which has a validation accuracy of {100 * accuracy:.1f}% (this one: {100 * lowest:.1f}%) in "
+                f", which has {score} {100 * accuracy:.1f}% (this one: {100 * lowest:.1f}%) in "
                 f"{size(rung['bytes'] or 0)}"
             )
         return [Step(text, commands.rung(rung["rung"]))]
@@ -260,6 +281,11 @@ def _more_tests(verdict: Verdict, evidence: Evidence, commands: Commands) -> lis
     verb = "Add" if evidence.unknown_accuracy else "Label"
     text = f"{verb} about {needed - found:,} more test texts: {needed:,} would decide, and there are {found:,}"
     return [Step(text, commands.rows("test", needed))]
+
+
+def _experiment(*changes: str) -> str:
+    """Return the command that runs the project with changed parameters."""
+    return "dvc exp run " + " ".join(f"-S {shlex.quote(change)}" for change in changes)
 
 
 def _quoted(name: str) -> str:

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from potstill.core import files, schemas
-from potstill.core.labels import confidence, is_correct, predict_labels
+from potstill.core.labels import confidence, is_answered, is_correct, predict_labels
 from potstill.data.dataset import check, targets
 
 
@@ -23,7 +23,8 @@ class Predictions:
     Attributes:
         texts: the n texts.
         labels: the true labels, see `Dataset.targets`.
-        probabilities: floats (n, classes) by model name; NaN where a table of probabilities has no such text.
+        probabilities: floats (n, classes) by model name; NaN where a table of probabilities has no such text, or an
+            LLM has not answered it.
         thresholds: the decision threshold of each label by model name, for multi-label tasks; else empty.
     """
 
@@ -38,7 +39,11 @@ class Predictions:
 
     def correct(self, model: str) -> np.ndarray:
         """Return whether each prediction of a model is correct, booleans (n,)."""
-        return is_correct(self.predicted(model), self.labels)
+        return is_correct(self.predicted(model), self.labels) & self.answered(model)
+
+    def answered(self, model: str) -> np.ndarray:
+        """Return whether a model has a prediction for each text, booleans (n,)."""
+        return is_answered(self.probabilities[model])
 
     def confidence(self, model: str) -> np.ndarray:
         """Return the confidence of a model in each of its predictions, floats (n,)."""

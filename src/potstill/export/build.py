@@ -9,7 +9,7 @@ import numpy as np
 
 from potstill.core import files, tracking
 from potstill.core.errors import PotstillError
-from potstill.core.labels import is_correct, predict_labels, probabilities
+from potstill.core.labels import is_answered, is_correct, predict_labels, probabilities
 from potstill.data import transfer
 from potstill.data.dataset import Dataset
 from potstill.evaluate.metrics.scores import scores
@@ -28,7 +28,7 @@ from potstill.runtime.scope import FACT as SCOPE
 from potstill.runtime.scope import score
 from potstill.runtime.tokenizer import Fingerprints
 from potstill.scoring.ensemble import average
-from potstill.scoring.held_out import label_held_out
+from potstill.scoring.held_out import is_llm, label_held_out
 from potstill.student.params import PARAMS, DistilParams
 
 
@@ -86,9 +86,8 @@ def build(
     before: Any = Student.load(trained / FILE)
     labels, texts = data.targets("validation"), data.validation["text"]
     student = before
-    if (
-        "validation" not in data.by_teacher
-    ):  # it would be made as sure as it agrees with its teacher, which may be wrong
+    # Its teacher's labels may be wrong: a temperature fitted on them calibrates agreement, not accuracy.
+    if "validation" not in data.by_teacher:
         student = replace(before, temperature=calibrate.temperature(before.decision_function(texts), labels))
     if data.multi_label:
         student = replace(student, thresholds=fit_thresholds(student.predict_proba(texts), labels))
@@ -101,7 +100,7 @@ def build(
     accuracies = {name: teacher_accuracy(folder, given) for name, folder in predictions.items()}
     facts = collect(student, words, data, sources, hashes, accuracies, settings)
     if params.guarantee:
-        facts[GUARANTEE] = guaranteed(student, data, list(predictions.values()), params.guarantee).to_fact()
+        facts[GUARANTEE] = guaranteed(student, given, list(predictions.values()), params.guarantee).to_fact()
     if params.profile:
         facts[PROFILE] = profile.collect(student, data).fact()
     if params.scope:
@@ -121,14 +120,14 @@ def guaranteed(student: Any, data: Dataset, predictions: Sequence[Path], params:
 
     Args:
         student: the student.
-        data: the data set.
+        data: the data set, as it was prepared.
         predictions: the folders of the predictions of its teachers, for an agreement. Texts without any are left out.
         params: what is to be promised.
 
     Raises:
         PotstillError: the task is multi-label, or an accuracy is to be promised of texts that nobody has labelled.
     """
-    if params.kind == "accuracy" and data.by_teacher:
+    if params.kind == "accuracy" and not (data.is_labelled("validation") and data.is_labelled("test")):
         raise PotstillError(
             "export.guarantee: `accuracy` cannot be promised, as nobody has labelled the texts. Set `agreement`."
         )
@@ -141,7 +140,7 @@ def guaranteed(student: Any, data: Dataset, predictions: Sequence[Path], params:
         if params.kind == "agreement" and len(table):
             paths = [folder / f"{split}.csv" for folder in predictions]
             logits = average([tracking.read_predictions(path, data.labels, len(table)) for path in paths])
-            known, wanted = np.isfinite(logits).all(1), logits.argmax(1)
+            known, wanted = is_answered(logits), logits.argmax(1)
         if known.any():
             outcomes.append((student.predict_proba(table["text"][known].tolist()), wanted[known]))
         elif split == "validation":
@@ -176,16 +175,19 @@ def teacher_accuracy(predictions: Path, data: Dataset) -> float | None:
     """Return the test accuracy of a teacher, from the folder of its predictions.
 
     Returns:
-        None without a labelled test split, or without predictions for some of its texts.
+        None without a labelled test split, or without predictions for some of its texts; a text that an LLM has not
+        answered counts as wrong.
     """
     test, validation = (
         tracking.read_predictions(predictions / f"{split}.csv", data.labels, len(data.split(split)))
         for split in ("test", "validation")
     )
-    if not len(test) or not np.isfinite(test).all() or not data.is_labelled("test"):
+    answered = is_answered(test)
+    enough = answered.any() if is_llm(predictions) else answered.all()
+    if not (len(test) and enough and data.is_labelled("test")):
         return None
     predicted = predict_labels(test)
     if data.multi_label:
         thresholds = fit_thresholds(probabilities(validation, multi_label=True), data.targets("validation"))
         predicted = predict_labels(probabilities(test, multi_label=True), thresholds)
-    return round(float(is_correct(predicted, data.targets("test")).mean()), 6)
+    return round(float((is_correct(predicted, data.targets("test")) & answered).mean()), 6)

@@ -34,9 +34,14 @@ def assemble(
 
     Raises:
         PotstillError: a label is unknown, or described and unknown; a class has fewer than two examples, a split cannot
-            be made, or `max_labelled` or `max_validation` is out of range.
+            be made, `max_labelled` or `max_validation` is out of range, or `test_label` is set without a test split.
     """
     is_labelled = params.label is not None
+    if params.test_label and "test" not in raw.splits:
+        raise PotstillError(
+            f"`prepare.test_label`: {params.test_label!r} is for a test file, and there is none (texts that are drawn "
+            "from train have no labels). Add one, or set it to null."
+        )
     labels, tables = encode(raw, params.label_names) if is_labelled else no_labels.encode(raw, params)
     for name in params.descriptions or {}:
         if name not in labels:

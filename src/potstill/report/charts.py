@@ -74,12 +74,13 @@ def _legend(axes: Axes, columns: int) -> None:
     axes.figure.legend(loc="outside upper left", ncols=columns, fontsize=8, columnspacing=1, handlelength=1.5)
 
 
-def bars(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
+def bars(rows: Sequence[Mapping[str, Any]], score: str, path: Path) -> None:
     """Draw accuracies with their intervals, one below the other.
 
     Args:
         rows: `name`, `kind`, `accuracy`, `accuracy_low`, `accuracy_high`, `tip`, the text of the tooltip, and
             optionally `detail`, a second line of the name.
+        score: what these accuracies are.
         path: the SVG file to write.
     """
     with _rows(rows, path) as axes:
@@ -89,7 +90,7 @@ def bars(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
             axes.hlines(place, low, high, color=colour, alpha=0.55)
             axes.plot(y, place, KINDS[row["kind"]][0], color=colour, ms=6, gid=tip(row["tip"]))
             axes.annotate(f"{y:.1f}", (high, place), xytext=(5, 0), textcoords="offset points", va="center", size=8)
-        axes.set_xlabel("test accuracy, %")
+        axes.set_xlabel(f"test {score}, %")
         axes.margins(x=0.12)
 
 
@@ -124,12 +125,15 @@ def _rows(rows: Sequence[Mapping[str, Any]], path: Path) -> Iterator[Axes]:
         axes.spines["left"].set_visible(False)
 
 
-def lines(series: Mapping[str, Sequence[Mapping[str, Any]]], level: tuple[str, float] | None, path: Path) -> None:
+def lines(
+    series: Mapping[str, Sequence[Mapping[str, Any]]], level: tuple[str, float] | None, score: str, path: Path
+) -> None:
     """Draw test accuracy against the number of texts.
 
     Args:
         series: per name the points, each with `texts`, `accuracy`, `accuracy_low`, `accuracy_high`.
         level: the name and accuracy of a horizontal line, or None.
+        score: what these accuracies are.
         path: the SVG file to write.
     """
     with _chart(path) as axes:
@@ -144,7 +148,7 @@ def lines(series: Mapping[str, Sequence[Mapping[str, Any]]], level: tuple[str, f
                 axes.plot(x, y, "o", color=colour, ms=5, gid=tip(text))
         if level:
             axes.axhline(100 * level[1], color=SOFT, lw=1, ls=(0, (4, 3)), label=level[0])
-        axes.set(xscale="log", xlabel="texts", ylabel="test accuracy, %")
+        axes.set(xscale="log", xlabel="texts", ylabel=f"test {score}, %")
         axes.xaxis.set_major_locator(LogLocator(10, subs=(1, 3), numticks=12))
         axes.xaxis.set_major_formatter("{x:,.0f}")
         axes.xaxis.set_minor_formatter(NullFormatter())
@@ -227,13 +231,14 @@ def cascade(result: Cascade, path: Path) -> None:
         _legend(axes, 3)
 
 
-def ladder(rows: Sequence[Rung], teacher: float | None, margin: float, path: Path) -> None:
+def ladder(rows: Sequence[Rung], teacher: float | None, margin: float, score: str, path: Path) -> None:
     """Draw the validation accuracy of the candidates for the student against their size; the chosen one is marked.
 
     Args:
         rows: the candidates; those that were not trained are left out.
         teacher: the teacher's validation accuracy, a fraction, or None.
         margin: the non-inferiority margin, a fraction.
+        score: what these accuracies are.
         path: the SVG or PNG file to write.
     """
     marker, colour = KINDS["student"]
@@ -254,7 +259,7 @@ def ladder(rows: Sequence[Rung], teacher: float | None, margin: float, path: Pat
             axes.plot(x, y, marker, color=colour, mfc=face, ms=5, gid=tip(text))
             if row["status"] == "chosen":
                 axes.plot(x, y, "o", mfc="none", mec=INK, ms=10, label=f"chosen: {legend_name(row['rung'])}")
-        axes.set(xlabel="size", ylabel="validation accuracy, %")
+        axes.set(xlabel="size", ylabel=f"validation {score}, %")
         _size_axis(axes, [row["bytes"] for row in rows if row["bytes"]])
         axes.grid(axis="y")
         _legend(axes, 3)

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from potstill.evaluate.metrics import measures
 from potstill.evaluate.metrics.scores import mcnemar
 from potstill.evaluate.predictions import Predictions
 
@@ -32,6 +33,16 @@ class Experiment:
     timing: Mapping[str, Any]
     test: Predictions | None
     labels: Sequence[str] | None = None
+
+    @property
+    def models(self) -> Mapping[str, Any]:
+        """The scores of its models by name; where nobody has labelled the test texts, with agreement as accuracy."""
+        return measures.with_accuracy(self.scores["models"])
+
+    @property
+    def score(self) -> str:
+        """What that accuracy is."""
+        return "accuracy" if "accuracy" in self.scores["models"]["student"] else "agreement with the teacher"
 
 
 def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -87,11 +98,12 @@ def compare(experiments: Sequence[Experiment]) -> list[dict[str, Any]]:
 
     Returns:
         A row per experiment, the most accurate first: `name`, `differs` (its values of the settings that are not the
-        same in all experiments, by key), `decision` (of its verdict), the student's scores, `milliseconds_per_text`,
-        `teacher` (its accuracy, or None), `p` of the test against the most accurate (None without both predictions for
-        the same texts), and `best`: whether it is not significantly worse than the most accurate.
+        same in all experiments, by key), `decision` (of its verdict), the student's scores, `score` (what its
+        `accuracy` is), `milliseconds_per_text`, `teacher` (its accuracy, or None), `p` of the test against the most
+        accurate (None without both predictions for the same texts), and `best`: whether it is not significantly worse
+        than the most accurate.
     """
-    students = {experiment.name: experiment.scores["models"]["student"] for experiment in experiments}
+    students = {experiment.name: experiment.models["student"] for experiment in experiments}
     keys = differing(experiments)
     ranked = sorted(experiments, key=lambda experiment: -students[experiment.name]["accuracy"])
     top, rows = ranked[0], []
@@ -100,7 +112,7 @@ def compare(experiments: Sequence[Experiment]) -> list[dict[str, Any]]:
         p = 1.0 if experiment is top else _p(experiment.test, top.test)
         overlaps = student["accuracy_high"] >= students[top.name]["accuracy_low"]
         row = student | {"name": experiment.name, "kind": "student"}
-        row["decision"] = experiment.scores["student"]["decision"]
+        row |= {"decision": experiment.scores["student"]["decision"], "score": experiment.score}
         row["differs"] = {key: _shown(experiment.settings.get(key, "not set")) for key in keys}
         row["milliseconds_per_text"] = experiment.timing.get("student", {}).get("milliseconds_per_text")
         row["teacher"] = experiment.scores.get("teacher", {}).get("accuracy")
@@ -124,12 +136,13 @@ def recommend(rows: Sequence[Mapping[str, Any]]) -> tuple[str, bool, str]:
     shipping = [row for row in best if row["decision"] == "ship"]
     candidates = shipping or best
     chosen = min(candidates, key=lambda row: row["bytes"])
-    why = f"its student has {chosen['bytes']:,} bytes and a test accuracy of {100 * chosen['accuracy']:.2f}%"
+    score = chosen["score"]
+    why = f"its student has {chosen['bytes']:,} bytes and a test {score} of {100 * chosen['accuracy']:.2f}%"
     if len(best) > 1:
         those = f"the {len(candidates)} experiments" if len(candidates) > 1 else "those"
         why += (
-            f". It is the {'smallest' if len(candidates) > 1 else 'only one'} of {those} that are not significantly "
-            f"worse than the most accurate{' and have the verdict to ship' if shipping else ''}"
+            f". It is the {'smallest' if len(candidates) > 1 else 'only one'} of {those} whose {score} is not "
+            f"significantly lower than the highest{', and whose verdict is to ship' if shipping else ''}"
         )
     elif len(rows) > 1:
         why += ", significantly better than that of all others"

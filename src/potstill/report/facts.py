@@ -1,7 +1,7 @@
 """Contents of the report, computed from the outputs of the stages: plain values, and sentences made of them."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from itertools import chain
 from typing import Any
 
@@ -55,6 +55,7 @@ class Inputs:
         truncated: the largest share of truncated texts of any split, by model (`teacher`, `student`).
         windowed: the share of train texts that the teacher read in several windows.
         labelled: the splits that somebody has labelled. In predictions of the others, labels are the teacher's.
+        unanswered: by held-out split, for how many texts the teacher has no prediction.
     """
 
     labels: list[str]
@@ -77,6 +78,7 @@ class Inputs:
     truncated: Mapping[str, float]
     windowed: float
     labelled: Collection[str] = SPLITS
+    unanswered: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def by_teacher(self) -> bool:
@@ -130,7 +132,11 @@ def collect(inputs: Inputs, params: ReportParams) -> dict[str, Any]:
         "error_analysis": error_analysis(inputs, params.errors),
         "label_errors": label_errors(inputs, params.suspects),
         "to_label": to_label(
-            inputs.transfer_set, inputs.transfer_probabilities, inputs.labels, inputs.multi_label, params.to_label
+            inputs.transfer_set,
+            inputs.transfer_probabilities,
+            inputs.labels,
+            inputs.multi_label,
+            params.to_label if "train" in inputs.labelled else 0,  # `prepare` adds labels to labelled texts only
         ),
         "cascade": _cascade(inputs),
         "scope": scope(inputs.student),
@@ -246,6 +252,14 @@ def _notes(inputs: Inputs) -> list[str]:
         notes.append(
             f"Long texts: {100 * inputs.windowed:.1f}% of the train texts have more than `teacher.max_length` tokens. "
             "The teacher read such texts in overlapping windows, and averaged the logits."
+        )
+    without = [f"{number:,} {split} text{'s' * (number > 1)}" for split, number in inputs.unanswered.items() if number]
+    if without:
+        wrong = inputs.unanswered.get("test") and not inputs.by_teacher
+        counted = " In its test accuracy they count as wrong." if wrong else ""
+        notes.append(
+            f"No prediction: the teacher has none for {' and '.join(without)}; they are left out of its agreement with "
+            f"the student.{counted}"
         )
     cut = [f"{100 * share:.1f}% of a split for the {name}" for name, share in inputs.truncated.items() if share]
     if cut:

@@ -22,11 +22,12 @@ def sizes(rows: Sequence[Mapping[str, Any]], reference: str, published: bool = F
     }
 
 
-def experiments(rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+def experiments(rows: Sequence[Mapping[str, Any]], score: str) -> dict[str, str]:
     """Return the charts `accuracy` and `size` of experiments and their teachers.
 
     Args:
         rows: of `experiments.compare`, and per teacher its scores, `name`, and `differs`, which is empty.
+        score: what their accuracy is.
     """
     named = [
         {
@@ -37,14 +38,14 @@ def experiments(rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:
         for row in rows
     ]
     return {
-        "accuracy": charts.inline(partial(charts.bars, named), "Accuracy of the experiments"),
+        "accuracy": charts.inline(partial(charts.bars, named, score), f"{score.capitalize()} of the experiments"),
         "size": charts.inline(partial(charts.sizes, named), "Size of the experiments"),
     }
 
 
 def ladder(inputs: Inputs, facts: Mapping[str, Any]) -> Callable[[Path], None]:
     """Return the function that draws the candidates for the student to an SVG or PNG file."""
-    return partial(charts.ladder, inputs.ladder, facts["ladder"]["teacher"], inputs.margin)
+    return partial(charts.ladder, inputs.ladder, facts["ladder"]["teacher"], inputs.margin, inputs.chosen_by)
 
 
 def draw(
@@ -70,9 +71,11 @@ def draw(
     test = inputs.test
     calibration = {inputs.name: (test.confidence(STUDENT), test.correct(STUDENT))}
     if inputs.teacher:
-        calibration[inputs.teacher] = (test.confidence(inputs.teacher), test.correct(inputs.teacher))
-        agrees = is_correct(test.predicted(STUDENT), test.predicted(inputs.teacher))
-        agreement = partial(charts.agreement, test.confidence(inputs.teacher), agrees)
+        answered = test.answered(inputs.teacher)
+        sure = test.confidence(inputs.teacher)[answered]
+        calibration[inputs.teacher] = (sure, test.correct(inputs.teacher)[answered])
+        agrees = is_correct(test.predicted(STUDENT), test.predicted(inputs.teacher))[answered]
+        agreement = partial(charts.agreement, sure, agrees)
         drawn["agreement"] = charts.inline(agreement, "Agreement")
     drawn["reliability"] = charts.inline(partial(charts.reliability, calibration), "Reliability diagram")
     if len(inputs.ladder) > 1:
@@ -82,14 +85,14 @@ def draw(
     ablation = facts["ablation"]
     for name in ("sources", "architectures"):
         if len(ablation[name]) > 1:
-            drawn[name] = charts.inline(partial(charts.bars, ablation[name]), f"Ablation, {name}")
+            drawn[name] = charts.inline(partial(charts.bars, ablation[name], inputs.score), f"Ablation, {name}")
     if ablation["transfer_size"]:
         of_labels = facts["labelled"] and ablation["sources"]
         hard = ("hard labels", ablation["sources"][0]["accuracy"]) if of_labels else None
-        lines = partial(charts.lines, {"distilled": ablation["transfer_size"]}, hard)
+        lines = partial(charts.lines, {"distilled": ablation["transfer_size"]}, hard, inputs.score)
         drawn["transfer_size"] = charts.inline(lines, "Ablation, transfer size")
     if ablation["hard"]:
         series = {"network": ablation["hard"], "TF-IDF + LR": ablation["tfidf"]}
-        lines = partial(charts.lines, series, (inputs.name, facts["models"][-1]["accuracy"]))
+        lines = partial(charts.lines, series, (inputs.name, facts["models"][-1]["accuracy"]), inputs.score)
         drawn["labels"] = charts.inline(lines, "Ablation, labels")
     return drawn

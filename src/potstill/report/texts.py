@@ -51,7 +51,7 @@ def differences(test: Predictions, student: str, teacher: str | None, names: Nam
     if teacher is None:
         return {"texts": 0, "rows": []}
     predicted = {name: test.predicted(name) for name in (student, teacher)}
-    differ = np.flatnonzero(~is_correct(predicted[student], predicted[teacher]))
+    differ = np.flatnonzero(~is_correct(predicted[student], predicted[teacher]) & test.answered(teacher))
     correct = {name: test.correct(name)[differ] for name in predicted}
     confidences = {name: test.confidence(name)[differ] for name in predicted}
     order = np.argsort(-np.minimum(confidences[student], confidences[teacher]), kind="stable")[:number]

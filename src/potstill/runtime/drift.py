@@ -1,7 +1,7 @@
 """Whether texts differ from those that a student was validated on."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -55,8 +55,10 @@ class Drift:
         alpha: the false-alarm rate: the probability of `drifted` for texts like the validation texts, at most.
         min_effect: the least effect that counts as drift.
         changes: by trait.
-        validation_accuracy: the student's accuracy on the validation texts.
-        expected_accuracy: an estimate of its accuracy on these texts, from its confidences.
+        validation_accuracy: the student's accuracy on the validation texts; where nobody has labelled these, its
+            agreement with its teacher.
+        expected_accuracy: an estimate of the same on these texts, from its confidences.
+        score: which of the two that is, `accuracy` or `agreement`.
         unknown_words: words that are not in the vocabulary, with the number of texts that have them, most first.
     """
 
@@ -68,6 +70,7 @@ class Drift:
     validation_accuracy: float
     expected_accuracy: float
     unknown_words: list[tuple[str, int]]
+    score: str = "accuracy"
 
     @property
     def drifted(self) -> bool:
@@ -90,7 +93,7 @@ class Drift:
                 f"{change.trait:<10} {change.effect:>10.1%} {p:>8}  {_most_changed(change)}"
                 + "  drift" * change.drifted
             )
-        yield f"accuracy    {self.expected_accuracy:.1%} expected, {self.validation_accuracy:.1%} on validation"
+        yield f"{self.score:<12}{self.expected_accuracy:.1%} expected, {self.validation_accuracy:.1%} on validation"
         if self.unknown_words:
             named = ", ".join(f"{word} ({count:,})" for word, count in self.unknown_words)
             yield f"unknown words, and texts that have them: {named}"
@@ -138,9 +141,10 @@ def drift(
     texts = int(tally.counts["length"].sum())
     if not texts:
         raise PotstillError("texts: there are none to compare. Give at least one.")
-    return compare(
-        profile, tally.counts, traits(student), alpha, min_effect, tally.unknown_words.most_common(SHOWN_WORDS)
-    )
+    words = tally.unknown_words.most_common(SHOWN_WORDS)
+    found = compare(profile, tally.counts, traits(student), alpha, min_effect, words)
+    unlabelled = "validation" in student.facts.get("labelled_by_teacher", [])
+    return replace(found, score="agreement") if unlabelled else found
 
 
 def compare(

@@ -14,6 +14,7 @@ from tqdm import tqdm
 from transformers import AutoConfig
 
 from potstill.core import device, files
+from potstill.core.labels import is_answered
 from potstill.core.workers import workers
 from potstill.data import transfer
 from potstill.data.dataset import Dataset
@@ -185,7 +186,7 @@ def climb(
         tolerance: see `ladder.keeps`.
         tell: called with a line for each.
     """
-    goal = ladder.teacher_accuracy(inputs.teacher_logits, _data(inputs).targets("validation"))
+    goal = ladder.teacher_accuracy(_teacher_logits(inputs), _data(inputs).targets("validation"))
     last = list(rungs)[-1]  # is trained to its end, as the last resort
     tasks = [
         Task(name, params, None if goal is None or name == last else goal - tolerance) for name, params in rungs.items()
@@ -236,7 +237,7 @@ def _result(inputs: Inputs, task: Task, stop: Path) -> Result:
     epochs = max(1, round(task.params.epochs * every / len(learned.texts)))
     params = task.params.model_copy(update={"epochs": epochs})
     device.use_threads(params.threads if params.kind == "transformer" else 1)
-    log = _Log(task, epochs, stop, inputs.tell)
+    log = _Log(task, epochs, stop, inputs.tell, "agreement" if data.by_teacher else "accuracy")
     try:
         trained = distil(
             data.labels, learned.texts, learned.logits, data.validation, params, inputs.teacher, log, log.progress
@@ -251,8 +252,8 @@ def _result(inputs: Inputs, task: Task, stop: Path) -> Result:
         logits = trained.student.decision_function(data.validation["text"].tolist())
         labels = data.targets("validation")
         row = Row(task.name, params.architecture, "too inaccurate", trained.student.parameters, size)
-        row = ladder.measure(row, logits, labels, inputs.teacher_logits)
-        distance = ladder.divergence(logits, inputs.teacher_logits, data.multi_label)
+        row = ladder.measure(row, logits, labels, _teacher_logits(inputs))
+        distance = ladder.divergence(logits, _teacher_logits(inputs), data.multi_label)
         result = Result(row, distance, log.epochs, trained.best, folder / STUDENT)
     folder.mkdir(parents=True, exist_ok=True)
     files.write_json(path, {key: value for key, value in asdict(result).items() if key != "folder"})
@@ -274,6 +275,12 @@ def _data(inputs: Inputs) -> Dataset:
     return Dataset.load(inputs.prepared, unlabelled=False).labelled_by({"validation": inputs.teacher_logits})
 
 
+def _teacher_logits(inputs: Inputs) -> np.ndarray:
+    """Return the teacher's logits for the validation texts of `_data`, which has all of them if they have labels."""
+    logits = inputs.teacher_logits
+    return logits[is_answered(logits)] if _data(inputs).by_teacher else logits
+
+
 @cache
 def _transfer_set(inputs: Inputs, sources: tuple[str, ...] | None) -> TransferSet:
     return transfer.read(inputs.ensemble, _data(inputs).labels, sources)
@@ -282,9 +289,9 @@ def _transfer_set(inputs: Inputs, sources: tuple[str, ...] | None) -> TransferSe
 class _Log:
     """Keeps and prints the metrics of each epoch, and ends a training that is hopeless or no longer wanted."""
 
-    def __init__(self, task: Task, epochs: int, stop: Path, tell: Callable[[str], object]) -> None:
+    def __init__(self, task: Task, epochs: int, stop: Path, tell: Callable[[str], object], score: str) -> None:
         self.epochs: list[dict[str, float]] = []
-        self._task, self._last, self._stop, self._tell = task, epochs, stop, tell
+        self._task, self._last, self._stop, self._tell, self._score = task, epochs, stop, tell, score
         self._started = self._told = time.monotonic()
 
     def progress(self, share: float) -> None:
@@ -299,8 +306,8 @@ class _Log:
         self.epochs.append(metrics)
         number, task = len(self.epochs), self._task
         left = (time.monotonic() - self._started) / number * (self._last - number)
-        loss, accuracy = metrics["loss"], metrics["validation_accuracy"]
-        shown = f"{task.name}, epoch {number} of {self._last}: loss {loss:.4g}, validation accuracy {accuracy:.4g}"
+        score = f"validation {self._score} {metrics['validation_accuracy']:.4g}"
+        shown = f"{task.name}, epoch {number} of {self._last}: loss {metrics['loss']:.4g}, {score}"
         self._tell(f"{shown}, {left:.0f} s left" if number < self._last else shown)
         if self._stop.exists():
             raise _Unwanted

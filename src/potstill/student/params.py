@@ -209,9 +209,10 @@ class StudentParams(Rung, Section):
 
     @property
     def smallest(self) -> tuple[str, DistilParams]:
-        """The name and the settings of the first rung over words, as the ladder has it."""
+        """The name and the settings of the first rung over words, as the ladder has it, but with epochs set by hand."""
         tables = [(name, rung) for name, rung in self.rungs().items() if rung.kind == "table"]
-        return tables[0] if tables else (BY_HAND, self._resolve(BY_HAND, {}))
+        name, rung = tables[0] if tables else (BY_HAND, self._resolve(BY_HAND, {}))
+        return name, rung.model_copy(update={"epochs": self.epochs or rung.epochs})
 
     def _resolve(self, name: str, settings: Mapping[str, Any]) -> DistilParams:
         """Return all settings of a student, given those that differ from the defaults of its kind.

@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from potstill.core import files, tracking
 from potstill.core.errors import PotstillError, join_names, visible
+from potstill.core.labels import is_answered
 from potstill.data.dataset import SPLITS, Dataset
 from potstill.scoring import hub, model
 from potstill.scoring.llm.teacher import LlmTeacher
@@ -112,7 +113,7 @@ class Predicted(NamedTuple):
     """What a teacher predicted for the held-out splits.
 
     Attributes:
-        validation: its logits for validation, (texts, classes).
+        validation: its logits for validation, (texts, classes); NaN for texts that it has not answered.
         truncated: the number of truncated texts by split.
         left_out: the number of texts by split for which an LLM gave no answer that fits a label.
     """
@@ -123,17 +124,13 @@ class Predicted(NamedTuple):
 
 
 def predict_splits(teacher: Teacher, data: Dataset, folder: Path) -> Predicted:
-    """Write a teacher's logits for the test and validation splits, see `tracking.write_predictions`.
-
-    Where no answer of an LLM fits a label, all labels are equally likely: that is as much as this teacher knows.
-    """
+    """Write a teacher's logits for the test and validation splits, see `tracking.write_predictions`."""
     truncated, left_out = {}, {}
     logits = np.empty(0)
     for split in ("test", "validation"):
         logits, truncated[split] = teacher.score(data.split(split)["text"].tolist())
         if isinstance(teacher, LlmTeacher):
-            left_out[split] = int(np.isnan(logits).any(1).sum())
-            logits = np.nan_to_num(logits)
+            left_out[split] = int((~is_answered(logits)).sum())
         tracking.write_predictions(folder / f"{split}.csv", logits, data.targets(split), data.labels)
     return Predicted(logits, truncated, left_out)
 

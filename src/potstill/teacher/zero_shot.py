@@ -151,10 +151,11 @@ def train(
         table = pd.DataFrame({"text": texts, "label": found.argmax(1)}).iloc[confident(found, share)]
         validation = data.validation.assign(label=held_out.argmax(1))
         counts = ", ".join(f"{count:,} {name}" for name, count in zip(data.labels, _counts(found), strict=True))
-        log(f"round {number} of {len(SHARES) - 1}: {counts}; {len(table):,} to learn from")
+        if distributed.is_main_process():
+            log(f"round {number} of {len(SHARES) - 1}: {counts}; {len(table):,} to learn from")
         if number == len(SHARES) - 1:
             break
-        model, tokenizer = load()  # anew, so that the mistakes of one round are not learned twice
+        model, tokenizer = load()  # again, so that the mistakes of one round are not learned twice
         model.labels.copy_(names)
         finetune.finetune(
             model, tokenizer, table, validation, settings, learning_rate, scratch / f"round-{number}", bar=bar

@@ -14,12 +14,13 @@ SHOWN = 30  # bins of a trait, at most
 def page(drift: Drift) -> str:
     """Return the HTML of the page; it quotes the unknown words, and no text."""
     found = [change.trait for change in drift.changes if change.drifted]
+    score = "agreement with its teacher" if drift.score == "agreement" else "accuracy"
     accuracy = f"{drift.expected_accuracy:.1%} (validation: {drift.validation_accuracy:.1%})"
     parts = {
         "title": f"Drift in {', '.join(found)}" if found else "No drift",
         "class": "drift" if found else "none",
         "summary": f"{drift.texts:,} texts, compared with {drift.validation_texts:,} validation texts. "
-        f"Expected accuracy: {accuracy}, an estimate from confidences.",
+        f"Expected {score}: {accuracy}, an estimate from confidences.",
         "test": f"Of texts like the validation texts, at most {drift.alpha:g} of such comparisons show drift. "
         f"A trait has drifted if its p-value is at most that, and {drift.min_effect:.0%} of texts are in other bins.",
         "traits": "\n".join(map(_trait, drift.changes)),

@@ -74,3 +74,19 @@ def test_what_is_wrong_is_named(kind, value, key, tmp_path):
         measures.read(kind, tmp_path / "metrics.json", "facts")
     assert str(caught.value).startswith(f"{tmp_path / 'metrics.json'}: it cannot be read (`{key}")
     assert "\n" not in str(caught.value)
+
+
+def test_what_is_no_accuracy_has_another_name_and_is_read_as_one(tmp_path):
+    both = {"models": {"student": MODEL | {"agreement": 0.9}, "accuracy": TRIAL}, "accuracy": 0.9}
+    written = measures.with_agreement(both, ["test", "validation"])
+    assert set(written) == {"models", "agreement"}
+    assert set(written["models"]) == {"student", "accuracy"}  # the names of models stay
+    expected = {"agreement", "agreement_low", "agreement_high", "texts", "validation_agreement"}
+    assert set(written["models"]["accuracy"]) == expected
+    validation = measures.with_agreement(TRIAL, ["validation"])
+    assert (validation["accuracy"], validation["validation_agreement"]) == (0.9, 0.5)
+    assert measures.with_agreement(both, []) == both
+    (tmp_path / "metrics.json").write_text(json.dumps(written))
+    found = measures.read(dict[str, measures.Accuracy], tmp_path / "metrics.json", "models")
+    assert {name: found["student"][name] for name in MODEL} == MODEL | {"agreement": 0.9}
+    assert {name: found["accuracy"][name] for name in TRIAL} == TRIAL

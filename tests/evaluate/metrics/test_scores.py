@@ -78,7 +78,7 @@ PROBABILITIES = np.array(
 
 
 def test_scores_equal_values_computed_by_hand():
-    result = scores.scores(LABELS, PROBABILITIES, PROBABILITIES.argmax(1)[::-1])
+    result = scores.scores(LABELS, PROBABILITIES)
     assert result["accuracy"] == 0.666667
     assert (result["accuracy_low"], result["accuracy_high"]) == scores.interval(4, 6)
     # F1: class 0 has 2 right, 0 false, 1 missed; class 1 has 2, 2, 0; class 2 has none.
@@ -89,12 +89,23 @@ def test_scores_equal_values_computed_by_hand():
     assert result["log_loss"] == pytest.approx(-sum(map(math.log, likelihoods)) / 6, abs=1e-6)
     # Two bins: 0.9 sure and 2 of 2 right; 0.7 sure and 2 of 4 right.
     assert result["calibration_error"] == pytest.approx((2 * 0.1 + 4 * 0.2) / 6, abs=1e-6)
-    assert result["agreement"] == pytest.approx(2 / 6, abs=1e-6)
     assert all(type(value) is float and round(value, 6) == value for value in result.values())
 
 
-def test_scores_leave_agreement_out_without_a_reference():
-    assert "agreement" not in scores.scores(LABELS, PROBABILITIES)
+def test_a_text_without_an_answer_counts_as_wrong_and_has_no_confidence():
+    # The fourth text, of class 1, would be right.
+    probabilities = np.where(np.arange(6)[:, None] == 3, np.nan, PROBABILITIES)
+    result = scores.scores(LABELS, probabilities)
+    assert result["accuracy"] == 0.5
+    # F1: class 0 as above; class 1 has 1 right, 2 false, 1 missed.
+    assert result["macro_f1"] == pytest.approx((4 / 5 + 2 / 5 + 0) / 3, abs=1e-6)
+    likelihoods = [0.9, 0.9, 0.3, 0.7, 1e-12]
+    assert result["log_loss"] == pytest.approx(-sum(map(math.log, likelihoods)) / 5, abs=1e-6)
+    assert result["calibration_error"] == pytest.approx((2 * 0.1 + 3 * (0.7 - 1 / 3)) / 5, abs=1e-6)
+    # Of several labels, none is no answer, even where it would be right.
+    none = np.array([[False, False], [True, False]])
+    several = np.array([[np.nan, np.nan], [0.9, 0.1]])
+    assert scores.scores(none, several, [0.5, 0.5])["accuracy"] == 0.5
 
 
 def test_scores_of_a_model_that_always_predicts_one_class():
@@ -107,11 +118,9 @@ def test_scores_refuse_nan():
         scores.scores([0], [[math.nan, 1.0]])
 
 
-@pytest.mark.parametrize("reference", [None, np.ones(5)])
-def test_scores_refuse_shapes_that_do_not_match(reference):
-    labels = LABELS if reference is not None else LABELS[1:]
-    with pytest.raises(ValueError, match="do"):
-        scores.scores(labels, PROBABILITIES, reference)
+def test_scores_refuse_shapes_that_do_not_match():
+    with pytest.raises(ValueError, match="do not match"):
+        scores.scores(LABELS[1:], PROBABILITIES)
 
 
 def test_calibration_bins_hold_their_upper_edge():
@@ -130,7 +139,7 @@ def test_confusion_has_a_row_per_true_class():
 
 
 def test_multi_label_scores_equal_values_computed_by_hand():
-    result = scores.scores(KNOWN, FOUND, ~KNOWN, [0.5, 0.5])
+    result = scores.scores(KNOWN, FOUND, [0.5, 0.5])
     assert result["accuracy"] == 0.5  # the second text lacks a label, the fourth has one too many
     # The first label: 2 right, 1 wrong, 0 missed; the second: 1, 0, 1.
     assert result["macro_f1"] == pytest.approx((4 / 5 + 2 / 3) / 2, abs=1e-6)
@@ -140,7 +149,6 @@ def test_multi_label_scores_equal_values_computed_by_hand():
     # Of probabilities 0.9, 0.9, 0.1, 0.4, 0.2, 0.2, 0.6, 0.7 those that belong to a label, bin by bin.
     gaps = [2 * 0.1, 0.1, 0.6, 2 * 0.2, 0.6, 0.3]
     assert result["calibration_error"] == pytest.approx(sum(gaps) / 8, abs=1e-6)
-    assert result["agreement"] == 0
     assert "matthews" not in result
     cases = scores.label_confusion(KNOWN, FOUND >= 0.5, ["a", "b"])
     assert cases.loc["a"].to_dict() == {"TP": 2, "FN": 0, "FP": 1, "TN": 1}

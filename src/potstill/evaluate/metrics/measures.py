@@ -1,6 +1,7 @@
 """The types of the JSON files with metrics, to check them before they are reported."""
 
 import json
+from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated, Any, Literal, NotRequired
 
@@ -175,6 +176,35 @@ class Resources(TypedDict):
 Timings = dict[str, Timing]
 Shares = dict[str, Share]
 
+# What the names of accuracies begin with, by split.
+_PREFIXES = {"test": "accuracy", "validation": "validation_accuracy"}
+
+
+def with_agreement(values: dict[str, Any], by_teacher: Collection[str]) -> dict[str, Any]:
+    """Return metrics with another name for accuracies on splits that nobody has labelled: `agreement` with the teacher.
+
+    Args:
+        values: the metrics, nested dictionaries.
+        by_teacher: the splits, see `Dataset.by_teacher`.
+    """
+    prefixes = tuple(_PREFIXES[split] for split in by_teacher)
+    renamed: dict[str, Any] = {}
+    for name, value in values.items():
+        if isinstance(value, dict):  # whose key may be the name of a model
+            renamed[name] = with_agreement(value, by_teacher)
+        else:
+            renamed[name.replace("accuracy", "agreement") if name.startswith(prefixes) else name] = value
+    return renamed
+
+
+def with_accuracy(values: Any) -> Any:
+    """Return metrics with `agreement` as the accuracy where there is none, which undoes `with_agreement`."""
+    if not isinstance(values, dict):
+        return values
+    found = {name: with_accuracy(value) for name, value in values.items()}
+    numbers = {name: value for name, value in found.items() if not isinstance(value, dict)}
+    return {name.replace("agreement", "accuracy"): value for name, value in numbers.items()} | found
+
 
 def check(kind: Any, value: Any, *keys: str) -> Any:
     """Return a value that was read from JSON after checking its type; keys that are not in the type are not checked.
@@ -197,7 +227,7 @@ def check(kind: Any, value: Any, *keys: str) -> Any:
 
 
 def read(kind: Any, path: Path, *keys: str) -> Any:
-    """Read a JSON file, or the value under nested keys, and check its type.
+    """Read a JSON file, or the value under nested keys, and check its type; see `with_accuracy`.
 
     Args:
         kind: the type, one of those above.
@@ -207,6 +237,6 @@ def read(kind: Any, path: Path, *keys: str) -> Any:
     Raises:
         PotstillError: the file is missing, not JSON, or has a value of another type there; the message names the file.
     """
-    value = files.read_json(path, *keys, kind=object)
+    value = with_accuracy(files.read_json(path, *keys, kind=object))
     with files.reading(path):
         return check(kind, value, *keys)

@@ -10,7 +10,7 @@ from sklearn.metrics import confusion_matrix, f1_score, matthews_corrcoef
 
 from potstill.core.class_weights import macro_f1
 from potstill.core.errors import PotstillError
-from potstill.core.labels import is_correct, predict_labels
+from potstill.core.labels import is_answered, is_correct, predict_labels
 
 BINS = 15  # of confidence, as in Guo et al. 2017
 OUTCOMES = ("TP", "FN", "FP", "TN")  # true positives, false negatives and so on
@@ -73,27 +73,22 @@ def _mid_p(fewer: int, discordant: int) -> float:
     return float(min(2 * tail, 1.0))
 
 
-def scores(
-    labels: Any, probabilities: Any, reference: Any | None = None, thresholds: Any | None = None
-) -> dict[str, float]:
+def scores(labels: Any, probabilities: Any, thresholds: Any | None = None) -> dict[str, float]:
     """Score one model.
 
     Args:
         labels: the true labels: ids (n,), or booleans (n, k) for multi-label tasks.
-        probabilities: floats (n, k), the model's.
-        reference: the labels that another model, usually the teacher, predicts, as `labels`; None leaves out
-            `agreement`.
+        probabilities: floats (n, k), the model's; NaN for a text that it has not answered, which counts as wrong.
         thresholds: k floats, the decision threshold of each label, for multi-label tasks; else None.
 
     Returns:
         Floats with 6 decimals, so that a file of them is the same to the byte on every run:
         `accuracy` with its 95% interval `accuracy_low`, `accuracy_high`; `macro_f1`, the mean over all k classes,
         where a class that is neither predicted nor true counts as 0; `matthews`, the Matthews correlation coefficient
-        (Gorodkin 2004 for more than two classes); `log_loss` in nats; `calibration_error`; `agreement`, the share of
-        texts for which the reference predicts the same class.
-        For multi-label tasks `accuracy` is subset accuracy (a text counts as correct if all its labels are), and so is
-        `agreement`; `micro_f1` replaces `matthews`; `log_loss` and `calibration_error` are over all pairs of a text
-        and a label.
+        (Gorodkin 2004 for more than two classes); `log_loss` in nats and `calibration_error`, over the texts that it
+        has answered.
+        For multi-label tasks `accuracy` is subset accuracy (a text counts as correct if all its labels are);
+        `micro_f1` replaces `matthews`; `log_loss` and `calibration_error` are over all pairs of a text and a label.
 
     Raises:
         PotstillError: a probability is not finite.
@@ -103,10 +98,11 @@ def scores(
     multi_label = thresholds is not None
     if probabilities.ndim != 2 or labels.shape != probabilities.shape[: 1 + multi_label]:
         raise ValueError(f"labels {labels.shape} and probabilities {probabilities.shape} do not match")
-    if not np.isfinite(probabilities).all():
+    answered = is_answered(probabilities)
+    if not answered.any() or np.isinf(probabilities).any():
         raise PotstillError("a model's probabilities are not finite: its training diverged. Lower its learning rate.")
     predicted = predict_labels(probabilities, thresholds)
-    correct = is_correct(predicted, labels)
+    correct = is_correct(predicted, labels) & answered
     low, high = interval(int(correct.sum()), len(correct))
     result = {
         "accuracy": correct.mean(),
@@ -114,19 +110,16 @@ def scores(
         "accuracy_high": high,
         "macro_f1": macro_f1(labels, predicted, probabilities.shape[1]),
     }
+    sure, true = probabilities[answered], labels[answered]
     if multi_label:
-        likelihood = np.where(labels, probabilities, 1 - probabilities)
+        likelihood = np.where(true, sure, 1 - sure)
         result["micro_f1"] = f1_score(labels, predicted, average="micro", zero_division=0)
-        result["calibration_error"] = calibration_error(probabilities.ravel(), labels.ravel())
+        result["calibration_error"] = calibration_error(sure.ravel(), true.ravel())
     else:
-        likelihood = probabilities[np.arange(len(labels)), labels]
+        likelihood = sure[np.arange(len(sure)), true]
         result["matthews"] = matthews_corrcoef(labels, predicted)
-        result["calibration_error"] = calibration_error(probabilities.max(axis=1), correct)
+        result["calibration_error"] = calibration_error(sure.max(axis=1), correct[answered])
     result["log_loss"] = -np.log(likelihood.clip(FLOOR, 1)).mean()
-    if reference is not None:
-        if np.shape(reference) != labels.shape:
-            raise ValueError(f"reference {np.shape(reference)} and labels {labels.shape} do not match")
-        result["agreement"] = is_correct(predicted, reference).mean()
     return {name: _rounded(value) for name, value in result.items()}
 
 

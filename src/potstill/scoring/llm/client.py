@@ -86,8 +86,8 @@ class Client:
 
         Args:
             prompt: the prompt.
-            tokens: whose log-probabilities are kept, besides those of the generated tokens.
-            sample: tells answers apart that are drawn for the same prompt.
+            tokens: whose log-probabilities are kept, in addition to those of the generated tokens.
+            sample: the number of the answer, where several are drawn for the same prompt.
 
         Returns:
             The answer; None if the server refuses to give one to this prompt, or sends malformed ones again and again.

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 NEAR = 0.8  # difflib's similarity from which an answer counts as a label's name
-LEAST_MASS = 0.05  # the probability of all codes together from which a first token is taken for an answer
+LEAST_MASS = 0.05  # total probability of all codes from which a first token counts as an answer
 
 YES_NO = ("yes", "Yes", "YES", "no", "No", "NO")  # tokens of decisions
 
@@ -38,7 +38,7 @@ def label_of(text: str, names: Sequence[str], codes: Sequence[str]) -> int | Non
     """Return the position of the label that an answer names by its code or its name; None if it fits none.
 
     A name may be written in another case, with other punctuation, within a sentence that names no other label, or with
-    a slip of the pen.
+    a typing error.
 
     Args:
         text: the answer.
