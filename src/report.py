@@ -116,6 +116,7 @@ def read(data: Dataset, teachers: list[str], margin: float) -> Inputs:
         truncated=truncated(teachers),
         windowed=windowed(teachers),
         labelled=[split for split in SPLITS if data.is_labelled(split)],
+        held_out=measures.read(measures.HeldOut, paths.METRICS / "export" / "metrics.json", "export", "held_out"),
     )
 
 

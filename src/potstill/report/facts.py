@@ -11,8 +11,9 @@ import pandas as pd
 from potstill.core.labels import JOINT, confidence, label_names, predict_labels
 from potstill.data.dataset import SPLITS, targets
 from potstill.data.transfer import TransferSet
+from potstill.evaluate.agreement import held_out
 from potstill.evaluate.cascade import Cascade, cascade
-from potstill.evaluate.metrics.measures import Rung
+from potstill.evaluate.metrics.measures import HeldOut, Rung
 from potstill.evaluate.metrics.scores import confusion, interval, label_confusion, mcnemar
 from potstill.evaluate.predictions import Predictions
 from potstill.evaluate.table import KINDS, size
@@ -55,6 +56,7 @@ class Inputs:
         truncated: the largest share of truncated texts of any split, by model (`teacher`, `student`).
         windowed: the share of train texts that the teacher read in several windows.
         labelled: the splits that somebody has labelled. In predictions of the others, labels are the teacher's.
+        held_out: what the stage `export` measured on held-out unlabelled texts.
     """
 
     labels: list[str]
@@ -77,6 +79,7 @@ class Inputs:
     truncated: Mapping[str, float]
     windowed: float
     labelled: Collection[str] = SPLITS
+    held_out: HeldOut | None = None
 
     @property
     def by_teacher(self) -> bool:
@@ -136,6 +139,7 @@ def collect(inputs: Inputs, params: ReportParams) -> dict[str, Any]:
         "scope": scope(inputs.student),
         "privacy": privacy(inputs, params.k_anonymity),
         "guarantee": _guarantee(inputs),
+        "held_out": held_out(inputs.held_out) if inputs.held_out and inputs.held_out["texts"] else "",
         "multi_label": inputs.multi_label,
         "score": inputs.score,
         "chosen_by": inputs.chosen_by,
