@@ -132,12 +132,12 @@ def measure_held_out(student: Any, data: Dataset, more: TransferSet, predictions
         more: these texts, with the teacher's logits.
         predictions: the folders of the predictions of its teachers.
     """
-    teacher, thresholds = probabilities(more.logits, data.multi_label), None
-    if data.multi_label:
-        known = probabilities(teacher_logits(predictions, data, "validation"), multi_label=True)
-        thresholds = fit_thresholds(known, data.targets("validation"))
-    texts = data.validation["text"].tolist()
-    return held_out.measure(student, list(more.texts), predict_labels(teacher, thresholds), texts)
+    logits = teacher_logits(predictions, data, "validation")
+    soft, known = probabilities(logits, data.multi_label), np.isfinite(logits).all(1)
+    thresholds = fit_thresholds(soft, data.targets("validation")) if data.multi_label else None
+    answers = predict_labels(probabilities(more.logits, data.multi_label), thresholds)
+    validation = data.validation["text"][known].tolist(), predict_labels(soft[known], thresholds)
+    return held_out.measure(student, (list(more.texts), answers), validation)
 
 
 def guaranteed(
