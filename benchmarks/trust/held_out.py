@@ -180,6 +180,7 @@ def main() -> None:
         for size in (FEW, len(data.validation)):
             for kind, part in (("", more), (", easier", easier(student, more))):
                 found = measure(student, tested, part, labels, size, arguments.draws)
+                found = [row for row in found if not kind or row["what"] != WHAT["alone"]]
                 rows += [{"task": task, **row, "what": row["what"] + kind} for row in found]
     results.write(rows)
 
