@@ -176,8 +176,9 @@ def guaranteed(
                 "`accuracy` instead."
             )
     if params.kind == "agreement" and more and len(more.texts):
-        pairs = outcomes[0], (student.predict_proba(list(more.texts)), more.logits.argmax(1))
-        outcomes[0] = tuple(map(np.concatenate, zip(*pairs, strict=True)))
+        soft, wanted = outcomes[0]
+        soft = np.concatenate([soft, student.predict_proba(list(more.texts))])
+        outcomes[0] = soft, np.concatenate([wanted, more.logits.argmax(1)])
     return guarantee(outcomes[0], outcomes[1] if len(outcomes) > 1 else None, params)
 
 
