@@ -180,6 +180,7 @@ benchmark-speed: setup ## compare texts per second with fastText, model2vec and 
 benchmark-trust: DATA = ../shared/data
 benchmark-trust: setup ## measure how often promises on students are kept, on what benchmark-board left on this machine
 	python benchmarks/trust/guarantee.py
+	python benchmarks/trust/held_out.py
 	python benchmarks/trust/drift.py
 	python benchmarks/trust/scope.py --data $(DATA)
 	python benchmarks/trust/update.py

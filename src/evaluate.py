@@ -77,7 +77,8 @@ def main() -> None:
     sent_to = fallback(labelling, {row["name"]: row for row in rows})
     prepared = paths.METRICS / "prepare" / "metrics.json"
     drawn = measures.read(measures.Count, prepared, "prepare", "made_from_train", "test") > 0
-    verdict, steps = decide(rows, models, data, teacher, labelling, ladder, params, commands, sent_to, drawn)
+    held_out = measures.read(measures.HeldOut, paths.METRICS / "export" / "metrics.json", "export", "held_out")
+    verdict, steps = decide(rows, models, data, teacher, labelling, ladder, params, commands, sent_to, drawn, held_out)
     print(f"{verdict.decision.capitalize()}: {verdict.details}")
     write_scores(rows, verdict, steps, teacher, quantization, profile, data.by_teacher)
     write_predictions(models, data, timings)

@@ -23,7 +23,8 @@ def main() -> None:
         folder.mkdir(parents=True)
         size, onnx_size = export.save(folder)
     temperature = export.student.temperature
-    summary = {"bytes": size, "onnx_bytes": onnx_size, "temperature": temperature} | summary
+    sizes = {"bytes": size, "onnx_bytes": onnx_size, "temperature": temperature}
+    summary = sizes | summary | {"held_out": export.held_out}
     tracking.write_metrics(paths.METRICS / "export", "export", summary)
     if promise := Guarantee.of(export.student.facts):
         print(promise, promise.checked())

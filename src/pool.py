@@ -4,7 +4,7 @@ from potstill.core.start import run
 
 from potstill.core import files, paths, untracked
 from potstill.core.resources import record_resources
-from potstill.data.sources import SOURCES
+from potstill.data.sources import HELD_OUT, SOURCES
 from potstill.pool import vocabulary
 from potstill.pool.build import build
 from potstill.pool.params import PoolParams
@@ -22,7 +22,7 @@ def main() -> None:
     with files.atomic_write(paths.POOL) as folder:
         folder.mkdir()
         rows = build(paths.PREPARED, folder / "pool.parquet", params, foreign)
-    counts = {source: rows[source] for source in SOURCES}
+    counts = {source: rows[source] for source in (*SOURCES, HELD_OUT)}
     facts = {"rows": rows.total(), "sources": counts, **hashes}
     files.write_json(paths.METRICS / "pool" / "metrics.json", {"pool": facts})
     print(f"{rows.total():,} texts: " + ", ".join(f"{number:,} {name}" for name, number in counts.items() if number))

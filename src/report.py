@@ -121,6 +121,7 @@ def read(data: Dataset, teachers: list[str], margin: float) -> Inputs:
         windowed=windowed(teachers),
         labelled=[split for split in SPLITS if data.is_labelled(split)],
         unanswered=unanswered,
+        held_out=measures.read(measures.HeldOut, paths.METRICS / "export" / "metrics.json", "export", "held_out"),
     )
 
 

@@ -11,6 +11,7 @@ from potstill.pool.params import PoolParams
 POOL = {
     "train": True,
     "unlabelled": None,
+    "held_out": 0,
     "replace": 0.5,
     "replace_rate": 0.3,
     "borrow": 0.5,

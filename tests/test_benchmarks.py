@@ -410,6 +410,12 @@ def test_drift_is_measured_in_what_the_board_left(call, checkout, origin):
     alarms = [row for row in rows if row["what"] == "drift: false alarms"]
     assert [(row["task"], row["draws"]) for row in alarms if row["model"] == "student"] == [("trec", 2), ("cola", 2)]
     assert "| false alarms | " in (checkout / "docs/results.md").read_text()
+    for part in ("data", "metrics"):
+        shutil.copytree(origin / part, checkout / "benchmarks/.work/board-sst2" / part, dirs_exist_ok=True)
+    call("trust.held_out", "--tasks", "sst2", "--draws", 2, changes="trust.held_out.HELD_OUT = 50")
+    rows = json.loads((checkout / "benchmarks/trust/results.json").read_text())
+    held = [row for row in rows if row["what"].startswith("agreement, held-out texts")]
+    assert [(row["task"], row["draws"]) for row in held] == [("sst2", 2)] * 12
     call("trust.scope", "--tasks", "trec", "cola", "--data", checkout, changes="trust.scope.DRAWS = 2")
     rows = json.loads((checkout / "benchmarks/trust/results.json").read_text())
     mean = [row for row in rows if row["what"] == "scope: mean false alarms of 5%"]

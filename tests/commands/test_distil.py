@@ -42,7 +42,7 @@ def test_one_command_writes_a_model_and_says_what_it_is_worth(folder, capsys):
     said = call(capsys, "distil", "tickets.csv", *COLUMNS, *more, "-o", "student.pot")
     assert sorted(folder.iterdir()) == [*before[:2], folder / "student.pot", *before[2:]]
     student = Student.load("student.pot")
-    assert student.facts["rows"] == {"train": 160, "validation": 20, "test": 20, "unlabelled": 60}
+    assert student.facts["rows"] == {"train": 160, "validation": 20, "test": 20, "unlabelled": 54}
     assert sorted(student.labels) == sorted(FEELINGS)
     lines = said.splitlines()
     assert lines[0].startswith("This will take ")
@@ -50,6 +50,8 @@ def test_one_command_writes_a_model_and_says_what_it_is_worth(folder, capsys):
     assert f"student.pot: {(folder / 'student.pot').stat().st_size:,} bytes" in lines
     verdict = next(i for i, line in enumerate(lines) if ": the student has a test accuracy of" in line)
     assert lines[verdict + 1].startswith("- ")
+    assert any(line.startswith("- remark: The student predicts its teacher's label for") for line in lines[verdict:])
+    assert "of 6 held-out unlabelled texts" in said
     assert lines[-2].startswith("Next: ")
     words = shlex.split(lines[-1])
     assert words[0] == "potstill"

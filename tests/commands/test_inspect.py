@@ -87,7 +87,7 @@ def test_the_guarantee_is_said(tmp_path, capsys):
     promising(student("mlp"), ["a"], kind="agreement", test=test).save(tmp_path / "a.pot")
     assert (
         "guarantee   Answers 86% of texts; on those it agrees with its teacher on at least 98%, with 95% confidence.\n"
-        "            On 2,000 test texts, 98.71% of its answers are its teacher's.\n"
+        "            Chosen on 500 texts. On 2,000 test texts, 98.71% of its answers are its teacher's.\n"
     ) in call(capsys, "inspect", tmp_path / "a.pot")
 
 

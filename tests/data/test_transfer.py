@@ -5,6 +5,7 @@ import pytest
 
 from potstill.core.errors import PotstillError
 from potstill.data import transfer
+from potstill.student.params import StudentParams
 from tests.damage import AGAIN, spoil
 from tests.tasks import make_transfer
 
@@ -17,6 +18,24 @@ def test_a_damaged_file_is_named(data, name):
 
     with pytest.raises(PotstillError, match=rf"{name}\.parquet: it cannot be read .*{AGAIN}"):
         list(transfer.read(folder, ["c0", "c1", "c2"]).texts)
+
+
+def test_no_student_learns_from_what_is_held_out():
+    sources = ["train", "unlabelled", "held_out", "replace", "held_out"]
+    logits = np.arange(10.0).reshape(5, 2)
+    found = make_transfer(list("abcde"), sources, logits)
+    folder, labels = found.texts.path.parent, ["c0", "c1"]
+    assert list(found.texts) == ["a", "b", "d"]
+    assert found.logits.tolist() == logits[[0, 1, 3]].tolist()
+    assert transfer.sources(folder) == ["replace", "train", "unlabelled"]
+    assert transfer.count(folder) == dict.fromkeys(["replace", "train", "unlabelled"], 1)
+    with pytest.raises(PotstillError, match=r"student\.sources"):
+        transfer.read(folder, labels, ["held_out"])
+    assert "`student.sources" in StudentParams.check({"sources": ["held_out"]})[0]
+    held_out = transfer.read_held_out(folder, labels)
+    assert (list(held_out.texts), held_out.sources.tolist()) == (["c", "e"], ["held_out"] * 2)
+    assert held_out.logits.tolist() == logits[[2, 4]].tolist()
+    assert not len(transfer.read_held_out(make_transfer(["a"], ["train"], logits[:1]).texts.path.parent, labels).texts)
 
 
 def test_a_logit_that_is_not_finite_is_an_error():

@@ -30,12 +30,13 @@ def settings(checkpoint):
         "pool": {"min_texts": 0, "borrow": 0.1, "vocab_checkpoint": str(checkpoint)} | seed,
         "label": {"teachers": ["mine"], "workers": 1},
         "student": {"ladder": LADDER, "threads": 1, "tolerance": 0} | seed,
+        "export": {"guarantee": {"agreement": 0.6}},  # which is calibrated on held-out texts too
     }
 
 
 def repro(monkeypatch, sections):
     """Run the stages in the current folder, and return the bytes of the model file."""
-    YAML().dump(sections | {"export": {}}, paths.PARAMS)
+    YAML().dump(sections, paths.PARAMS)
     for stage in STAGES:
         monkeypatch.setattr(sys, "argv", [stage, *(["mine"] if stage in ("teacher", "label") else [])])
         importlib.import_module(stage).main()
@@ -55,7 +56,7 @@ def test_the_same_data_parameters_and_seed_give_the_bytes_of_the_pipeline(bert, 
     expected = repro(monkeypatch, sections)
 
     before = sorted(path.name for path in tmp_path.iterdir())
-    given = {name: sections[name] for name in ("pool", "label", "student")}
+    given = {name: sections[name] for name in ("pool", "label", "student", "export")}
     given["teacher"] = {key: sections["teacher"][key] for key in ("presets", "epochs")}
     params = {"class_weight": "balanced", "test_share": 0.1, "random_state": SEED, "verbose": False}
     made = DistilledClassifier("mine", params=given, **params).fit(
@@ -65,6 +66,7 @@ def test_the_same_data_parameters_and_seed_give_the_bytes_of_the_pipeline(bert, 
     assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == expected
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([*before, "out"])
     assert made.student_.to_bytes() == (paths.EXPORT / "student.pot").read_bytes()
+    assert made.student_.facts["guarantee"]["rows"] == made.student_.facts["rows"]["validation"] + 10
 
     teacher = Teacher("mine", params=given.pop("teacher"), **params).fit(train["text"], train["label"])
     assert files.sha256(teacher._folder) == files.sha256(paths.TEACHER / "mine")

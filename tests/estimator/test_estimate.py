@@ -10,7 +10,8 @@ from tests.pools import POOL, pooled
 
 
 @pytest.mark.parametrize(
-    "changes", [{}, {"min_texts": 2000}, {"unlabelled": 10}, {"train": False}, {"replace": 0, "borrow": 0}]
+    "changes",
+    [{}, {"min_texts": 2000}, {"unlabelled": 10}, {"held_out": 0.5}, {"train": False}, {"replace": 0, "borrow": 0}],
 )
 def test_the_number_of_texts_to_label_is_about_that_of_the_pool(changes, data):
     settings = Settings.of({"pool": POOL | changes})

@@ -8,10 +8,12 @@ from scipy.stats import binomtest
 
 from potstill.core import tracking
 from potstill.core.errors import PotstillError
+from potstill.data import transfer
 from potstill.export.build import guaranteed
 from potstill.export.guarantee import guarantee, lowest
 from potstill.export.params import ExportParams, GuaranteeParams
 from tests.students import student
+from tests.tasks import make_transfer
 
 
 def params(**keys):
@@ -117,7 +119,11 @@ def test_a_teacher_without_an_answer_has_no_part_in_an_agreement(data, tmp_path)
     found = guaranteed(made, data, [tmp_path, tmp_path], params(agreement=0.9))
     assert (found.rows, found.answered) == (59, 1.0)
     assert found.test == {"rows": 59, "answered": 1.0, "kept": 1.0}
-    assert found.checked() == "On 59 test texts, 100% of its answers are its teacher's."
+    assert found.checked() == "Chosen on 59 texts. On 59 test texts, 100% of its answers are its teacher's."
+    more = make_transfer(["the not", "a card"], ["held_out"] * 2, np.eye(len(data.labels))[:2])
+    more = transfer.read_held_out(more.texts.path.parent, [f"c{i}" for i in range(len(data.labels))])
+    assert guaranteed(made, data, [tmp_path], params(agreement=0.9), more).rows == 61
+    assert guaranteed(made, data, [tmp_path], params(accuracy=0.9), more).rows == 60
     logits = np.full_like(logits, np.nan)
     tracking.write_predictions(tmp_path / "validation.csv", logits, data.targets("validation"), data.labels)
     with pytest.raises(PotstillError, match="the teacher has no predictions for validation"):

@@ -30,6 +30,10 @@ CASES = {
 }
 
 
+def read_json(name):
+    return json.loads((paths.METRICS / "evaluate" / f"{name}.json").read_text())
+
+
 def metrics(stage):
     return json.loads((paths.METRICS / stage / "metrics.json").read_text())
 
@@ -82,9 +86,14 @@ def test_every_fact_is_what_the_stages_measured(case, tmp_path, monkeypatch, cap
     splits = {name: prepared[name] for name in ("validation", "test")}
     assert facts["rows"] == splits | {name: learned.get(name, 0) for name in ("train", "unlabelled")}
     if case == "few labels":
-        assert (facts["rows"]["train"], facts["rows"]["unlabelled"]) == (30, 50 + 60)
+        assert (facts["rows"]["train"], facts["rows"]["unlabelled"], pool["held_out"]) == (30, 99, 11)
     if case == "some unlabelled texts":
-        assert facts["rows"]["unlabelled"] == 17
+        assert (facts["rows"]["unlabelled"], pool["held_out"]) == (16, 1)
+    measured = metrics("export")["export"]["held_out"]
+    assert measured["texts"] == pool["held_out"] <= 11
+    said = [reason["text"] for reason in read_json("verdict")["reasons"] if "held-out" in reason["text"]]
+    assert len(said) == (measured["texts"] > 0)  # as there are few test texts
+    assert all(text in (paths.METRICS / "evaluate" / "table.md").read_text() for text in said)
     tested = [name for name in teachers if name in evaluated]
     assert facts["teachers"] == {name: evaluated[name]["accuracy"] for name in tested}
     assert facts.get("untested_teachers", []) == [name for name in teachers if name not in tested]
@@ -108,7 +117,8 @@ def test_every_fact_is_what_the_stages_measured(case, tmp_path, monkeypatch, cap
     capsys.readouterr()
     cli.execute(["inspect", "--json", str(paths.EXPORT / "student.pot")])
     inspected = json.loads(capsys.readouterr().out)
-    assert {key: inspected[key] for key in facts} == facts
+    shown = {key: value for key, value in facts["scope"].items() if key != "rare"}
+    assert {key: inspected[key] for key in facts} == facts | {"scope": shown}
     assert (inspected["bytes"], inspected["parameters"], inspected["labels"]) == (
         size,
         student.parameters,

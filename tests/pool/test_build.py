@@ -56,6 +56,30 @@ def test_every_source_can_be_switched_off(data):
         counts(data, train=False, unlabelled=0)
 
 
+def test_held_out_texts_are_unlabelled_ones_that_nothing_else_in_the_pool_repeats(data):
+    pool = pooled(data, held_out=0.25, seed=5)
+    held_out = pool[pool["source"] == "held_out"]
+    assert len(held_out) == 25 == (pool["source"][-25:] == "held_out").sum()
+    assert set(held_out["text"]) <= set(data.unlabelled["text"])
+    assert pool["text"].map(comparison_key).is_unique
+    assert set(pool["text"][pool["source"] == "unlabelled"]) == set(data.unlabelled["text"]) - set(held_out["text"])
+    # No variant is made of one: its number, which no other text has, is nowhere else.
+    own = {text.split()[-1] for text in held_out["text"]}
+    own -= {word for text in pool["text"][pool["source"].isin(["train", "unlabelled"])] for word in text.split()}
+    assert len(own) > 15
+    assert not own & set(" ".join(pool["text"][pool["source"] != "held_out"]).split())
+    assert set(held_out["text"]) != set(pooled(data, held_out=0.25, seed=6)["text"][-25:])
+
+
+def test_at_most_so_many_texts_are_held_out(data, monkeypatch):
+    assert counts(data, **NOTHING, held_out=0.99) == {"train": 240, "unlabelled": 1, "held_out": 99}
+    assert counts(data, **NOTHING, held_out=0.5, unlabelled=30) == {"train": 240, "unlabelled": 15, "held_out": 15}
+    assert counts(data, **NOTHING, held_out=0.5, unlabelled=0) == {"train": 240}
+    assert counts(data, **NOTHING, held_out=0.5, train=False) == {"unlabelled": 50, "held_out": 50}
+    monkeypatch.setattr("potstill.pool.build.MOST_HELD_OUT", 7)
+    assert counts(data, **NOTHING, held_out=0.5) == {"train": 240, "unlabelled": 93, "held_out": 7}
+
+
 def test_nothing_occurs_twice_or_in_validation_or_test(data):
     leaky = Dataset(
         data.labels,

@@ -128,6 +128,7 @@ def make(student=0.9, teacher=0.93, texts=2000, with_teacher=True):
         },
         truncated={"teacher": 0.25, "student": 0.0},
         windowed=0.0,
+        held_out={"texts": 400, "agree": 390, "differs_in": "length, class"},
     )
 
 

@@ -210,6 +210,18 @@ def test_the_page_says_what_the_student_promises(template):
     assert promise in page(inputs, template, pictures=False)
 
 
+def test_the_page_says_what_held_out_texts_are_for():
+    inputs = make(texts=300)
+    said = (
+        "has 100 texts. The student predicts its teacher's label for 97.5% of 400 held-out unlabelled texts, which it "
+        "did not learn from (95% CI 95.5 to 98.6%): how faithful it is, not how accurate. They differ from the "
+        "validation texts (length, class), so no guarantee rests on them."
+    )
+    assert str(escape(said)) in page(inputs, pictures=False)
+    none = replace(inputs, held_out={"texts": 0, "agree": 0, "differs_in": ""})
+    assert "held-out" not in page(none, pictures=False)
+
+
 def test_the_page_has_no_line_about_nothing():
     nothing = replace(
         make(texts=300), prepared={"removed": 0, "two_labels": 0}, truncated={"teacher": 0.0, "student": 0.0}

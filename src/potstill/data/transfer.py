@@ -1,4 +1,7 @@
-"""Reading the transfer set, the output of the stage `ensemble`."""
+"""Reading the transfer set, the output of the stage `ensemble`.
+
+That file also has the texts that are held out, which only `read_held_out` returns: no student learns from them.
+"""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -10,6 +13,7 @@ import pyarrow as pa
 
 from potstill.core import files, schemas
 from potstill.core.errors import PotstillError
+from potstill.data.sources import HELD_OUT
 
 
 @dataclass(frozen=True)
@@ -58,13 +62,14 @@ class TransferSet:
 
 def sources(folder: Path) -> list[str]:
     """Return the names of the sources that have texts, without reading the texts."""
-    return sorted(_sources(folder / "pool.parquet").cat.categories)
+    return sorted(set(_sources(folder / "pool.parquet").cat.categories) - {HELD_OUT})
 
 
 def count(folder: Path, sources: Sequence[str] | None = None) -> dict[str, int]:
     """Count the texts of some sources, or of all, without reading texts or logits."""
     counts = _sources(folder / "pool.parquet").value_counts()
-    return {name: int(counts[name]) for name in sorted(counts.index) if sources is None or name in sources}
+    wanted = set(counts.index if sources is None else sources) - {HELD_OUT}
+    return {name: int(counts[name]) for name in sorted(counts.index) if name in wanted}
 
 
 def read(folder: Path, labels: Sequence[str], sources: Sequence[str] | None = None) -> TransferSet:
@@ -78,25 +83,36 @@ def read(folder: Path, labels: Sequence[str], sources: Sequence[str] | None = No
     Raises:
         PotstillError: the folder is missing or damaged, or has no text from these sources.
     """
-    pool, table = folder / "pool.parquet", folder / "logits.parquet"
-    source_of = _sources(pool)
-    columns = schemas.read(table, schemas.score_schema(labels)).columns
-    with files.reading(table):
-        logits = np.empty((len(source_of), len(labels)), np.float32)
-        for i, column in enumerate(columns):
-            logits[:, i] = column.to_numpy()
-        if not np.isfinite(logits).all():
-            raise ValueError("a logit that is not finite")
-    # One string object per source, not per text.
-    names = source_of.cat.categories.to_numpy(object)[source_of.cat.codes]
-    transfer = TransferSet(StreamedTexts(pool, np.ones(len(source_of), bool)), names, logits)
-    if sources is None:
-        return transfer
-    if not (chosen := source_of.isin(sources).to_numpy()).any():
+    source_of = _sources(folder / "pool.parquet")
+    chosen = (source_of != HELD_OUT).to_numpy()
+    if sources is not None:
+        chosen = chosen & source_of.isin(sources).to_numpy()
+    if sources is not None and not chosen.any():
         raise PotstillError(
             f"`student.sources`: no text from {list(sources)} in the transfer set. Enable them in the section `pool`."
         )
-    return transfer.subset(chosen)
+    return _read(folder, labels, source_of, chosen)
+
+
+def read_held_out(folder: Path, labels: Sequence[str]) -> TransferSet:
+    """Read the unlabelled texts that are held out, which may be none; see `read`."""
+    source_of = _sources(folder / "pool.parquet")
+    return _read(folder, labels, source_of, (source_of == HELD_OUT).to_numpy())
+
+
+def _read(folder: Path, labels: Sequence[str], source_of: pd.Series, chosen: np.ndarray) -> TransferSet:
+    """Read the chosen rows, a boolean mask."""
+    table = folder / "logits.parquet"
+    columns = schemas.read(table, schemas.score_schema(labels)).columns
+    with files.reading(table):
+        logits = np.empty((int(chosen.sum()), len(labels)), np.float32)
+        for i, column in enumerate(columns):
+            logits[:, i] = column.to_numpy()[chosen]
+        if not np.isfinite(logits).all():
+            raise ValueError("a logit that is not finite")
+    # One string object per source, not per text.
+    names = source_of.cat.categories.to_numpy(object)[source_of.cat.codes[chosen]]
+    return TransferSet(StreamedTexts(folder / "pool.parquet", chosen), names, logits)
 
 
 def _sources(pool: Path) -> pd.Series:

@@ -310,7 +310,14 @@ class DistilledClassifier(ClassifierMixin, BaseEstimator):
         self.classes_, self.student_, self._sources = self._classes.values, export.student, dict(export.sources)
         self.ladder_ = [asdict(row) for row in found.ladder]
         self._fitted = run.Fitted(
-            cache, settings, prepared, teacher, predictions, self.ladder_, drawn="test" not in raw.splits
+            cache,
+            settings,
+            prepared,
+            teacher,
+            predictions,
+            self.ladder_,
+            drawn="test" not in raw.splits,
+            held_out=export.held_out,
         )
 
     def _make_teacher(

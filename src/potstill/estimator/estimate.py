@@ -15,7 +15,7 @@ from potstill.core import device
 from potstill.data.dataset import Dataset
 from potstill.estimator.progress import duration
 from potstill.estimator.settings import Settings
-from potstill.pool.build import scale
+from potstill.pool.build import held_out, scale
 from potstill.runtime import tokenizer
 from potstill.runtime.tokenizer import Encoded
 from potstill.scoring import hub, inference, pretrained, windows
@@ -119,11 +119,11 @@ def _teacher_times(
 def _pool_size(data: Dataset, settings: Settings) -> int:
     """Return about how many texts the transfer set will have, see `pool.build`."""
     params, unlabelled = settings.pool, len(data.unlabelled)
-    real = len(data.train) * params.train + (
-        unlabelled if params.unlabelled is None else min(unlabelled, params.unlabelled)
-    )
+    unlabelled = unlabelled if params.unlabelled is None else min(unlabelled, params.unlabelled)
+    kept_back = held_out(unlabelled, params.held_out)
+    real = len(data.train) * params.train + unlabelled - kept_back
     share = params.replace + params.drop + params.splice + params.generated + params.borrow
-    return round(real + real * scale(real, share, params.min_texts) * share) if real else 0
+    return round(kept_back + real + real * scale(real, share, params.min_texts) * share) if real else 0
 
 
 def _training_time(network: Any, teacher_tokenizer: Any, rows: list[Row], params: TeacherParams) -> float:

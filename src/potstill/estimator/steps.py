@@ -30,6 +30,7 @@ from potstill.estimator.settings import Settings, teacher_name
 from potstill.evaluate.compare import Model, compare
 from potstill.evaluate.decision import decide, with_thresholds
 from potstill.evaluate.folds import Fold, judge_folds
+from potstill.evaluate.metrics.measures import HeldOut
 from potstill.evaluate.models import small_models
 from potstill.evaluate.next_steps import Commands, Step
 from potstill.evaluate.predictions import Predictions
@@ -282,6 +283,7 @@ class Fitted:
         predictions: the folder of its predictions.
         ladder: the rows of the ladder.
         drawn: whether the test split was drawn from the train texts.
+        held_out: what was measured on held-out unlabelled texts.
     """
 
     cache: Cache
@@ -291,6 +293,7 @@ class Fitted:
     predictions: Path
     ladder: list[Mapping[str, Any]]
     drawn: bool
+    held_out: HeldOut | None
 
 
 def test_table(fitted: Fitted, classes: Classes, X: Any, y: Any) -> pd.DataFrame:
@@ -346,9 +349,9 @@ def evaluate(
     data, models, best = compared(fitted, student, test)
     rows, _ = compare(models, data.targets("test"), best, None)
     ladder: Any = fitted.ladder
-    limits = fitted.settings.evaluate
-    drawn = test is None and fitted.drawn
-    verdict, steps = decide(rows, models, data, best, [fitted.teacher.name], ladder, limits, commands, None, drawn)
+    limits, labelling = fitted.settings.evaluate, [fitted.teacher.name]
+    drawn, held_out = test is None and fitted.drawn, fitted.held_out
+    verdict, steps = decide(rows, models, data, best, labelling, ladder, limits, commands, None, drawn, held_out)
     return verdict, steps, rows
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from potstill.core.class_weights import majority
-from potstill.evaluate.metrics.measures import Decision
+from potstill.evaluate.metrics.measures import Decision, HeldOut
 from potstill.evaluate.metrics.power import MOST, texts_needed
 from potstill.evaluate.metrics.scores import interval, mcnemar
 from potstill.evaluate.verdict import Reason, Verdict
@@ -76,6 +76,20 @@ def judge(
         f"{student['parameters']:,} parameters and {student['bytes']:,} bytes"
     )
     return Verdict(verdicts[status], needed, promising, summary, tuple(reasons))
+
+
+def held_out(found: HeldOut) -> str:
+    """Return a sentence, without its full stop, on how faithful a student is to its teacher on held-out texts."""
+    texts, same = found["texts"], found["agree"]
+    low, high = (100 * end for end in interval(same, texts))
+    other = ""
+    if found["differs_in"]:
+        other = f". They differ from the validation texts ({found['differs_in']}), so no guarantee rests on them"
+    return (
+        f"The student predicts its teacher's label for {100 * same / texts:.1f}% of {texts:,} held-out unlabelled "
+        f"texts, which it did not learn from (95% CI {low:.1f} to {high:.1f}%): how faithful it is, not how "
+        f"accurate{other}"
+    )
 
 
 def _accuracy(row: Mapping[str, Any]) -> str:

@@ -13,12 +13,12 @@ from potstill.data.dataset import Dataset
 from potstill.evaluate import agreement
 from potstill.evaluate.cascade import Cascade, cascade
 from potstill.evaluate.compare import Model, pooled
-from potstill.evaluate.metrics.measures import Rung
+from potstill.evaluate.metrics.measures import HeldOut, Rung
 from potstill.evaluate.metrics.scores import mcnemar
 from potstill.evaluate.metrics.thresholds import fit_thresholds
-from potstill.evaluate.next_steps import Commands, Evidence, Step, next_steps
+from potstill.evaluate.next_steps import FEW_TESTS, Commands, Evidence, Step, next_steps
 from potstill.evaluate.params import EvaluateParams
-from potstill.evaluate.verdict import Verdict, judge
+from potstill.evaluate.verdict import Reason, Verdict, judge
 from potstill.scoring.ensemble import average
 
 
@@ -50,6 +50,7 @@ def decide(
     commands: Commands,
     fallback: str | None,
     drawn: bool,
+    held_out: HeldOut | None = None,
 ) -> tuple[Verdict, list[Step]]:
     """Decide whether the student should ship, and what to do next.
 
@@ -64,6 +65,7 @@ def decide(
         commands: those of the steps.
         fallback: the teacher of a cascade, see `cascade.fallback`.
         drawn: whether the test split was drawn from the train texts.
+        held_out: what was measured on held-out unlabelled texts; a remark says it if there are few test texts.
     """
     found, labels = {model.name: model for model in models}, data.targets("test")
     counts = {name: len(data.split(name)) for name in ("train", "validation", "test", "unlabelled")}
@@ -77,19 +79,21 @@ def decide(
         lost = {"difference": of_student["agreement"] - 1}
         counts |= {"train": 0, "validation": 0, "unlabelled": counts["train"] + counts["unlabelled"]}
         evidence = Evidence(ladder, lost, None, labelling, None, fallback, counts, unknown_accuracy=unknown)
-        return verdict, next_steps(verdict, evidence, commands)
-    together = pooled(found["student"], found[teacher], data.targets("validation"), labels) if teacher else None
-    verdict, of_teacher = judge_models(rows, models, labels, teacher, params.non_inferiority_margin, together)
-    evidence = Evidence(
-        ladder=ladder,
-        versus_teacher=next(row.get("versus_teacher") for row in rows if row["name"] == "student"),
-        teacher_versus_baseline=of_teacher,
-        teachers=labelling,
-        cascade=_cascade(found["student"], found[teacher], data) if teacher else None,
-        fallback=fallback,
-        rows=counts,
-        drawn=drawn,
-    )
+    else:
+        together = pooled(found["student"], found[teacher], data.targets("validation"), labels) if teacher else None
+        verdict, of_teacher = judge_models(rows, models, labels, teacher, params.non_inferiority_margin, together)
+        evidence = Evidence(
+            ladder=ladder,
+            versus_teacher=next(row.get("versus_teacher") for row in rows if row["name"] == "student"),
+            teacher_versus_baseline=of_teacher,
+            teachers=labelling,
+            cascade=_cascade(found["student"], found[teacher], data) if teacher else None,
+            fallback=fallback,
+            rows=counts,
+            drawn=drawn,
+        )
+    if held_out and held_out["texts"] and counts["test"] < FEW_TESTS:
+        verdict = replace(verdict, reasons=(*verdict.reasons, Reason("remark", agreement.held_out(held_out))))
     return verdict, next_steps(verdict, evidence, commands)
 
 

@@ -12,9 +12,11 @@ from potstill.core.errors import PotstillError
 from potstill.core.labels import is_answered, is_correct, predict_labels, probabilities
 from potstill.data import transfer
 from potstill.data.dataset import Dataset
+from potstill.data.transfer import TransferSet
+from potstill.evaluate.metrics.measures import HeldOut
 from potstill.evaluate.metrics.scores import scores
 from potstill.evaluate.metrics.thresholds import fit_thresholds
-from potstill.export import calibrate, profile, scope, to_onnx
+from potstill.export import calibrate, held_out, profile, scope, to_onnx
 from potstill.export.card import ONNX, card
 from potstill.export.facts import collect
 from potstill.export.guarantee import guarantee
@@ -39,10 +41,12 @@ class Export:
     Attributes:
         student: the calibrated student, with its facts.
         sources: the number of texts that it was trained on, by source.
+        held_out: what was measured on unlabelled texts that it was not trained on.
     """
 
     student: Any
     sources: Mapping[str, int]
+    held_out: HeldOut | None = None
 
     names: ClassVar[tuple[str, ...]] = (FILE, ONNX, "README.md")
 
@@ -99,8 +103,11 @@ def build(
     hashes = {"prepared": files.sha256(prepared), "ensemble": files.sha256(ensemble)}
     accuracies = {name: teacher_accuracy(folder, given) for name, folder in predictions.items()}
     facts = collect(student, words, data, sources, hashes, accuracies, settings)
+    more, folders = transfer.read_held_out(ensemble, data.labels), list(predictions.values())
+    measured_on_more = measure_held_out(student, given, more, folders)
     if params.guarantee:
-        facts[GUARANTEE] = guaranteed(student, given, list(predictions.values()), params.guarantee).to_fact()
+        like_validation = more if not measured_on_more["differs_in"] else None
+        facts[GUARANTEE] = guaranteed(student, given, folders, params.guarantee, like_validation).to_fact()
     if params.profile:
         facts[PROFILE] = profile.collect(student, data).fact()
     if params.scope:
@@ -112,10 +119,30 @@ def build(
     }
     keys = ("log_loss", "calibration_error")
     summary = {f"validation_{key}{end}": found[key] for key in keys for end, found in measured.items()}
-    return Export(student, sources), summary
+    return Export(student, sources, measured_on_more), summary
 
 
-def guaranteed(student: Any, data: Dataset, predictions: Sequence[Path], params: GuaranteeParams) -> Guarantee:
+def measure_held_out(student: Any, data: Dataset, more: TransferSet, predictions: Sequence[Path]) -> HeldOut:
+    """Return what the held-out unlabelled texts say of a calibrated student, see `held_out.measure`.
+
+    Args:
+        student: the student.
+        data: the data set, as it was prepared.
+        more: these texts, with the teacher's logits.
+        predictions: the folders of the predictions of its teachers.
+    """
+    logits = teacher_logits(predictions, data, "validation")
+    known = is_answered(logits)
+    soft = probabilities(logits[known], data.multi_label)
+    thresholds = fit_thresholds(soft, data.targets("validation")[known]) if data.multi_label else None
+    answers = predict_labels(probabilities(more.logits, data.multi_label), thresholds)
+    validation = data.validation["text"][known].tolist(), predict_labels(soft, thresholds)
+    return held_out.measure(student, (list(more.texts), answers), validation)
+
+
+def guaranteed(
+    student: Any, data: Dataset, predictions: Sequence[Path], params: GuaranteeParams, more: TransferSet | None = None
+) -> Guarantee:
     """Return the guarantee of a calibrated student, from the validation split, and what the test split shows of it.
 
     Args:
@@ -123,6 +150,7 @@ def guaranteed(student: Any, data: Dataset, predictions: Sequence[Path], params:
         data: the data set, as it was prepared.
         predictions: the folders of the predictions of its teachers, for an agreement. Texts without any are left out.
         params: what is to be promised.
+        more: held-out unlabelled texts like those of validation, which an agreement is also calibrated on.
 
     Raises:
         PotstillError: the task is multi-label, or an accuracy is to be promised of texts that nobody has labelled.
@@ -138,8 +166,7 @@ def guaranteed(student: Any, data: Dataset, predictions: Sequence[Path], params:
         table, wanted = data.split(split), data.targets(split)
         known = np.ones(len(table), bool)
         if params.kind == "agreement" and len(table):
-            paths = [folder / f"{split}.csv" for folder in predictions]
-            logits = average([tracking.read_predictions(path, data.labels, len(table)) for path in paths])
+            logits = teacher_logits(predictions, data, split)
             known, wanted = is_answered(logits), logits.argmax(1)
         if known.any():
             outcomes.append((student.predict_proba(table["text"][known].tolist()), wanted[known]))
@@ -148,7 +175,18 @@ def guaranteed(student: Any, data: Dataset, predictions: Sequence[Path], params:
                 "export.guarantee: the teacher has no predictions for validation, which an agreement requires. Set "
                 "`accuracy` instead."
             )
+    if params.kind == "agreement" and more and len(more.texts):
+        soft, wanted = outcomes[0]
+        soft = np.concatenate([soft, student.predict_proba(list(more.texts))])
+        outcomes[0] = soft, np.concatenate([wanted, more.logits.argmax(1)])
     return guarantee(outcomes[0], outcomes[1] if len(outcomes) > 1 else None, params)
+
+
+def teacher_logits(predictions: Sequence[Path], data: Dataset, split: str) -> np.ndarray:
+    """Return the mean logits of the teachers for a split, (texts, classes), from the folders of their predictions."""
+    texts = len(data.split(split))
+    found = [tracking.read_predictions(folder / f"{split}.csv", data.labels, texts) for folder in predictions]
+    return average(found, data.multi_label)
 
 
 def scope_fact(student: Any, data: Dataset, prepared: Path, false_alarms: float) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from potstill.core.errors import PotstillError
 from potstill.core.schemas import POOL_SCHEMA
 from potstill.data.clean import comparison_key
 from potstill.data.dataset import Dataset
-from potstill.data.sources import Source
+from potstill.data.sources import HELD_OUT, Source
 from potstill.pool import variants
 from potstill.pool.generate import NgramModel
 from potstill.pool.params import PoolParams
@@ -24,17 +24,20 @@ from potstill.runtime import tokenizer
 
 SHARD = 2048  # rows that the stage `label` labels at once, and has to repeat if it is killed
 SAMPLE = 200_000  # texts of which variants and the n-gram model are made, at most; drawn at random
+MOST_HELD_OUT = 1000  # the 95% interval of an agreement of 95% is 3 points wide then; a student learns from the others
 
 
 def build(prepared: Path, target: Path, params: PoolParams, borrowed_words: Sequence[str] = ()) -> Counter[str]:
     """Collect the texts of every source that is switched on.
 
     A text that occurs in validation or test, or that an earlier source gave, is left out (compared by
-    `data.clean.comparison_key`). A source that cannot give as many distinct texts as it should gives what it can.
+    `data.clean.comparison_key`). A source that cannot give as many distinct texts as it should gives what it can. Of
+    the unlabelled texts, some are held out: no variant is made of them, and they are the last rows.
 
     Args:
         prepared: the folder of the prepared data; texts of validation and test are left out.
-        target: the Parquet file to write, with the columns `text` and `source`, one of `sources.SOURCES`.
+        target: the Parquet file to write, with the columns `text` and `source`, one of `sources.SOURCES` or
+            `sources.HELD_OUT`.
         params: the settings.
         borrowed_words: the words that `borrow` draws from, lower-cased; those that occur in the texts are left out.
 
@@ -52,11 +55,15 @@ def build(prepared: Path, target: Path, params: PoolParams, borrowed_words: Sequ
             drawn = np.zeros(len(real["unlabelled"]), bool)
             drawn[rng.sample(range(len(drawn)), params.unlabelled)] = True
             real["unlabelled"][~drawn] = NOTHING
-    held_out = np.concatenate([_hashes(prepared, split) for split in ("validation", "test")])
-    known, first = np.unique(np.concatenate([held_out, *real.values()]), return_index=True)
-    is_kept = np.zeros(len(held_out) + sum(map(len, real.values())), bool)
+    tested = np.concatenate([_hashes(prepared, split) for split in ("validation", "test")])
+    known, first = np.unique(np.concatenate([tested, *real.values()]), return_index=True)
+    is_kept = np.zeros(len(tested) + sum(map(len, real.values())), bool)
     is_kept[first[known != NOTHING]] = True
-    is_kept = is_kept[len(held_out) :]
+    is_kept = is_kept[len(tested) :]
+    is_held_out = np.zeros_like(is_kept)
+    unlabelled = np.flatnonzero(is_kept[len(real.get("train", ())) :]) + len(real.get("train", ()))
+    is_held_out[unlabelled[rng.sample(range(len(unlabelled)), held_out(len(unlabelled), params.held_out))]] = True
+    is_kept &= ~is_held_out
     count = int(is_kept.sum())
     if not count:
         raise PotstillError(
@@ -69,16 +76,24 @@ def build(prepared: Path, target: Path, params: PoolParams, borrowed_words: Sequ
 
     with _Rows(target) as rows:
         texts: list[list[str]] = []
+        kept_back: list[str] = []
         start = 0
         for source in real:
             for batch in Dataset.texts(prepared, source):
                 here = slice(start, start + len(batch))
                 rows.add(batch.filter(pa.array(is_kept[here])), source)
+                kept_back += batch.filter(pa.array(is_held_out[here])).to_pylist()
                 texts += map(tokenizer.pieces, batch.filter(pa.array(is_base[here])).to_pylist())
                 start = here.stop
         if with_variants:
             _add_variants(texts, count, params, borrowed_words, rng, _Seen(known), rows)
+        rows.add(pa.array(kept_back, pa.large_string()), HELD_OUT)
     return rows.counts
+
+
+def held_out(unlabelled: int, share: float) -> int:
+    """Return how many of the unlabelled texts are held out, given the share."""
+    return min(int(share * unlabelled), MOST_HELD_OUT)
 
 
 def _add_variants(
@@ -185,7 +200,7 @@ class _Rows:
             self.writer.write_table(self.waiting)
         self.writer.close()
 
-    def add(self, texts: pa.Array, source: Source) -> None:
+    def add(self, texts: pa.Array, source: str) -> None:
         """Add texts of one source."""
         if not len(texts):
             return

@@ -14,6 +14,7 @@ class PoolParams(Section):
 
     train: bool = True
     unlabelled: int | None = Field(None, ge=0)
+    held_out: float = Field(0.1, ge=0, lt=1)
     replace: float = Field(1.0, ge=0)
     replace_rate: float = Field(0.25, gt=0, lt=1)
     borrow: float = Field(1.0, ge=0)

@@ -11,8 +11,9 @@ import pandas as pd
 from potstill.core.labels import JOINT, confidence, label_names, predict_labels
 from potstill.data.dataset import SPLITS, targets
 from potstill.data.transfer import TransferSet
+from potstill.evaluate.agreement import held_out
 from potstill.evaluate.cascade import Cascade, cascade
-from potstill.evaluate.metrics.measures import Rung
+from potstill.evaluate.metrics.measures import HeldOut, Rung
 from potstill.evaluate.metrics.scores import confusion, interval, label_confusion, mcnemar
 from potstill.evaluate.predictions import Predictions
 from potstill.evaluate.table import KINDS, size
@@ -56,6 +57,7 @@ class Inputs:
         windowed: the share of train texts that the teacher read in several windows.
         labelled: the splits that somebody has labelled. In predictions of the others, labels are the teacher's.
         unanswered: by held-out split, for how many texts the teacher has no prediction.
+        held_out: what the stage `export` measured on held-out unlabelled texts.
     """
 
     labels: list[str]
@@ -79,6 +81,7 @@ class Inputs:
     windowed: float
     labelled: Collection[str] = SPLITS
     unanswered: Mapping[str, int] = field(default_factory=dict)
+    held_out: HeldOut | None = None
 
     @property
     def by_teacher(self) -> bool:
@@ -142,6 +145,7 @@ def collect(inputs: Inputs, params: ReportParams) -> dict[str, Any]:
         "scope": scope(inputs.student),
         "privacy": privacy(inputs, params.k_anonymity),
         "guarantee": _guarantee(inputs),
+        "held_out": held_out(inputs.held_out) if inputs.held_out and inputs.held_out["texts"] else "",
         "multi_label": inputs.multi_label,
         "score": inputs.score,
         "chosen_by": inputs.chosen_by,

@@ -91,11 +91,15 @@ class Guarantee:
         )
 
     def checked(self) -> str:
-        """Say in one sentence what the test split shows; empty without one, or without answers."""
-        if not self.test or self.test["kept"] is None:
+        """Say on how many texts it was chosen, and what the test split shows, if it has one; empty without answers."""
+        if not any(limit is not None for limit in self.thresholds):
             return ""
+        chosen = f"Chosen on {self.rows:,} texts."
+        if not self.test or self.test["kept"] is None:
+            return chosen
         done = "right" if self.kind == "accuracy" else "its teacher's"
-        return f"On {self.test['rows']:,} test texts, {_percent(self.test['kept'], 2)}% of its answers are {done}."
+        kept = _percent(self.test["kept"], 2)
+        return f"{chosen} On {self.test['rows']:,} test texts, {kept}% of its answers are {done}."
 
 
 def level(confidence: float, promises: int) -> float:

@@ -129,6 +129,18 @@ class Verdict(TypedDict):
     next_steps: list[Step]
 
 
+class HeldOut(TypedDict):
+    """Unlabelled texts that no student learned from, of the stage `export`.
+
+    `agree` is for how many the student predicts its teacher's label; `differs_in` are the traits in which they differ
+    significantly from the validation texts, see `runtime.profile.traits`, separated by commas.
+    """
+
+    texts: Count
+    agree: Count
+    differs_in: str
+
+
 class Rung(TypedDict):
     """A candidate for the student, of the stage `student`; one that was not trained has no numbers.
 
