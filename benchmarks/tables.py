@@ -181,7 +181,8 @@ def debian(results: dict[str, dict[str, Any]], folder: Path) -> None:
 
 def qr(rows: Rows, folder: Path) -> None:
     """Write the QR code of a student."""
-    subprocess.run([sys.executable, "-m", "potstill", "qr", rows[0]["file"], "-o", folder / "qr.png"], check=True)
+    command = ["potstill", "qr", rows[0]["file"], "-o", folder / "qr.png", "--overwrite"]
+    subprocess.run([sys.executable, "-m", *command], check=True)
 
 
 def speed(rows: Rows, facts: dict[str, Any], folder: Path) -> None:

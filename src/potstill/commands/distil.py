@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from potstill.commands.common import columns, integer
+from potstill.commands.common import add_output, columns, integer
 from potstill.core import params
 from potstill.core.errors import PotstillError, visible
 from potstill.estimator.classifier import DistilledClassifier
@@ -56,8 +56,7 @@ def arguments(parser: Parser) -> None:
     add("--multi-label", action="store_true", help="a text may have several labels, joined by | (joy|love), or none")
     more = "files of more texts, for the teacher to label: txt with one text per line, or tables with the same column"
     add("--unlabelled", nargs="+", type=Path, metavar="FILE", default=[], help=more)
-    add("-o", "--output", type=Path, required=True, help="the model file to write, such as student.pot")
-    add("--overwrite", action="store_true", help="replace the model file if it exists")
+    add_output(parser, type=Path, required=True, help="the model file to write, such as student.pot")
     teacher = "preset, folder, id on the Hugging Face hub, or table of probabilities (default: %(default)s)"
     add("--teacher", type=text, metavar="NAME", default="minilm", help=teacher)
     add("--rung", type=text, default="auto", help="rung of the ladder; auto: the smallest that keeps the accuracy")
