@@ -79,6 +79,7 @@ def decide(
         return verdict, next_steps(verdict, evidence, commands)
     together = pooled(found["student"], found[teacher], data.targets("validation"), labels) if teacher else None
     verdict, of_teacher = judge_models(rows, models, labels, teacher, params.non_inferiority_margin, together)
+    accuracies = {row["name"]: row["accuracy"] for row in rows}
     evidence = Evidence(
         ladder=ladder,
         versus_teacher=next(row.get("versus_teacher") for row in rows if row["name"] == "student"),
@@ -88,6 +89,7 @@ def decide(
         fallback=fallback,
         rows=counts,
         drawn=drawn,
+        perfect_teacher=teacher is not None and accuracies[teacher] == 1,
     )
     return verdict, next_steps(verdict, evidence, commands)
 
