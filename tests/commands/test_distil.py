@@ -8,6 +8,9 @@ import pytest
 from potstill import Student, cli
 from potstill.commands import distil
 from potstill.core.errors import PotstillError
+from potstill.estimator.settings import Settings
+from potstill.estimator.teacher import prepared_data
+from potstill.prepare.folds import take_fold
 from potstill.terminal import Parser
 from tests.command import call, refused
 from tests.estimator.conftest import NAMES, PARAMS, ask
@@ -84,6 +87,22 @@ def test_folds_require_that_there_is_no_test_file(folder):
         (folder / f"both/{split}.csv").write_text("text,label\n" + "".join(f"{split} {i},{i % 2}\n" for i in range(20)))
     said = refused("distil", "both", "--folds", "5", "-o", "a.pot")
     assert said == "`--folds` is set, but there is a test split, both/test.csv. Leave one of them out."
+
+
+def test_label_files_of_a_folder_and_a_fold_are_as_in_the_pipeline(folder):
+    (folder / "mine").mkdir()
+    (folder / "mine/train.csv").write_text("body,queue\n" + "".join(f"text {i},{i % 2}\n" for i in range(20)))
+    (folder / "mine/to_label-1.csv").write_text("text,label\ntext 3,0\nnew text,1\nskipped,\n")
+    parser = Parser()
+    distil.arguments(parser)
+    raw = distil._read(parser.parse_args(["mine", "--text", "body", "--label", "queue", "-o", "a.pot"]), {})
+    fold = {"prepare": {"fold": 2, "folds": 4}}
+    for given, test in (({}, 0), (fold, 5)):
+        data, facts = prepared_data(raw, Settings.of(given), None)
+        assert facts["given"]["added"] == 1
+        assert "new text" in data.train["text"].tolist()
+        assert len(data.test) == test
+    assert data.test["text"].tolist() == take_fold(raw, 2, 4, 0).splits["test"].rows["text"].tolist()
 
 
 def test_the_output_is_asked_for(folder, capsys):

@@ -128,13 +128,14 @@ def _sections(settings: list[str]) -> dict[str, dict[str, Any]]:
 
 
 def _read(args: argparse.Namespace, given: Mapping[str, Mapping[str, Any]]) -> RawData:
-    """Read the tables as the stage `prepare` does."""
+    """Read the tables, and the label files of a folder, as the stage `prepare` does."""
     asked = {"source": "files", "path": args.file, "text": args.text, "label": None if args.names else args.label}
     asked |= {"label_names": args.names} if args.names else {}
     prepare = Settings.of(given, prepare=asked | {"multi_label": args.multi_label}).prepare
     raw = from_files.read(prepare)
     more = [from_files.read_unlabelled(path, prepare) for path in args.unlabelled]
-    return RawData(raw.splits, [*raw.unlabelled, *more], prepare.label_names if prepare.label is None else None)
+    names = prepare.label_names if prepare.label is None else None
+    return RawData(raw.splits, [*raw.unlabelled, *more], names, from_files.read_labels(prepare))
 
 
 def _joined(names: list[str]) -> str:

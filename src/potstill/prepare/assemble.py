@@ -11,11 +11,11 @@ from potstill.data.dataset import SPLITS, Dataset
 from potstill.prepare import label_files, no_labels
 from potstill.prepare.params import PrepareParams
 from potstill.prepare.split import count_labels, split_off, subsample
-from potstill.readers.tables import RawData, Table, encode
+from potstill.readers.tables import RawData, encode
 
 
 def assemble(
-    raw: RawData, params: PrepareParams, made: Sequence[str] = ("test", "validation"), given: Table | None = None
+    raw: RawData, params: PrepareParams, made: Sequence[str] = ("test", "validation")
 ) -> tuple[Dataset, dict[str, Any]]:
     """Clean a source's tables.
 
@@ -26,7 +26,6 @@ def assemble(
         raw: the tables of the source.
         params: labels, their descriptions, shares, `max_labelled`, `max_validation` and seed are used.
         made: the splits to draw from train if the source does not have them.
-        given: labels that were given later, see `label_files`; None if there are none.
 
     Returns:
         The data, and counts: `rows` per split, `labels` per split and class, `removed` rows, `two_labels` and
@@ -65,8 +64,8 @@ def assemble(
             splits[split], left_out[split] = subsample(splits[split], number, len(labels), params.seed, reason)
     facts["moved_to_unlabelled"] = len(left_out["train"])
     facts["left_out_of_validation"] = len(left_out["validation"])
-    if given is not None:
-        facts["given"] = label_files.apply(splits, label_files.encode(given, labels, params.multi_label))
+    if raw.given is not None:
+        facts["given"] = label_files.apply(splits, label_files.encode(raw.given, labels, params.multi_label))
     texts = [*(table.rows["text"] for table in raw.unlabelled), left_out["train"]["text"]]
     unlabelled, removed_unlabelled = _clean_unlabelled(texts, splits)
 

@@ -88,11 +88,13 @@ class RawData:
         splits: the labelled tables by the names of `dataset.SPLITS`; `train` is always there.
         unlabelled: tables with the column `text` only.
         labels: the names of the classes in their order, if the source gives them.
+        given: labels that were given later, see `prepare.label_files`; None if there are none.
     """
 
     splits: dict[str, Table]
     unlabelled: list[Table] = field(default_factory=list)
     labels: list[str] | None = None
+    given: Table | None = None
 
 
 def find_split(split: str, candidates: Iterable[tuple[str, str]], given: str | None, key: str) -> str | None:
