@@ -74,6 +74,14 @@ def test_what_is_wrong_is_said_before_the_training_in_the_words_of_the_command(f
     assert refused("distil", "none.csv", "-o", "a.pot") == "none.csv: no such file. Set `FILE` to your folder or file."
     missing = refused(*given, "--unlabelled", "none.csv", "-o", "a.pot")
     assert missing == "none.csv: no such file. Name another file."
+    same = refused("distil", "tickets.csv", "--text", "subject", "--label", "body", "-o", "a.pot")
+    assert "classes have fewer than 2 examples, such as " in same
+    assert same.endswith(". Set `--label` to a column of classes, or add examples.")
+    share = refused(*given, "-S", "prepare.test_share=0.001", "-o", "a.pot")
+    assert "`-S prepare.test_share` 0.001 of " in share
+    (folder / "book.xlsx").write_bytes(b"PK")
+    assert "unknown format. Save it as one of .csv" in refused("distil", "book.xlsx", "-o", "a.pot")
+    assert "Set `-S prepare.train` to the name of your file" in refused("distil", "elsewhere", "-o", "a.pot")
     assert "did you mean `rung`?" in refused(*given, "-S", "student.rugn=qr", "-o", "a.pot")
     assert "not of the form section.key=value" in refused(*given, "-S", "rung", "-o", "a.pot")
     assert "`huge` in rung is not a key of student.ladder" in refused(*given, "--rung", "huge", "-o", "a.pot")

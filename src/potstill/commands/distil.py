@@ -35,6 +35,9 @@ OPTIONS = {
     "prepare.fold": "--folds",
     "prepare.folds": "--folds",
     "prepare.label_names": "--names",
+    "prepare.train": "-S prepare.train",
+    "test_share": "-S prepare.test_share",  # as it is called in Python
+    "validation_share": "-S prepare.validation_share",
 }
 
 

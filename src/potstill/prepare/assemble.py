@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from potstill.core.errors import PotstillError, join_names
+from potstill.core.errors import MAX_NAMES, PotstillError, join_names
 from potstill.data.clean import comparison_keys
 from potstill.data.dataset import SPLITS, Dataset
 from potstill.prepare import label_files, no_labels
@@ -113,7 +113,13 @@ def _remove_leaks(splits: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, dict[s
 
 def _check_examples(train: pd.DataFrame, labels: list[str], train_name: str) -> None:
     counts = dict(zip(labels, count_labels(train["label"], len(labels)), strict=True))
-    if few := [f"{name!r} has {n} example{'s' * (n != 1)}" for name, n in counts.items() if n < 2]:
+    few = [f"{name!r} has {n} example{'s' * (n != 1)}" for name, n in counts.items() if n < 2]
+    if len(few) > MAX_NAMES:  # of a column of texts or numbers
+        raise PotstillError(
+            f"{train_name}: {len(few):,} of {len(labels):,} classes have fewer than 2 examples, such as {few[0]}. Set "
+            "`prepare.label` to a column of classes, or add examples."
+        )
+    if few:
         raise PotstillError(
             f"{train_name}: class {join_names(few)} (copies of validation and test texts are not counted), but 2 are "
             "required. Add examples, or remove the class."
