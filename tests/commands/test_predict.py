@@ -137,6 +137,7 @@ def test_a_model_that_cannot_abstain_says_so(model, tmp_path):
         assert "Leave" in refused("predict", tmp_path / "a.pot", source, "--abstain", *other)
 
 
+@pytest.mark.slow
 def test_the_fallback_answers_where_the_guarantee_does_not_hold(teacher, tmp_path, capsys):
     made = promising(student("bigru"), TEXTS)
     made.save(tmp_path / "a.pot")
@@ -147,6 +148,7 @@ def test_the_fallback_answers_where_the_guarantee_does_not_hold(teacher, tmp_pat
     assert set(passed_on) == {False, True}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("target", ["b.jsonl", "b.csv", "b.parquet"])
 def test_below_the_threshold_the_fallback_answers(model, teacher, target, tmp_path, capsys):
     texts = [f"{text} {i}" for i, text in enumerate(TEXTS * 5)]

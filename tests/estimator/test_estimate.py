@@ -22,6 +22,7 @@ def test_the_number_of_texts_to_label_is_about_that_of_the_pool(changes, data):
     assert _pool_size(data, settings) == pytest.approx(made, rel=0.15)
 
 
+@pytest.mark.slow
 def test_more_epochs_texts_and_candidates_take_longer(data, bert):
     def measured(teacher, **changes):
         _, params = teacher_settings(str(bert), None, teacher, {})

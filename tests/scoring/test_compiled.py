@@ -31,6 +31,7 @@ def computes(precision):
     return precision == "fp32" or device.bf16("auto")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", PRECISIONS)
 @pytest.mark.parametrize("classifier", ["bert", "distilbert", "xlnet"], indirect=True)
 def test_logits_are_those_of_torch_and_the_same_in_every_run(classifier, precision, monkeypatch):
