@@ -258,6 +258,7 @@ def test_an_interrupted_fit_resumes(texts, labels, tmp_path, monkeypatch):
     assert again.student_.to_bytes() == made.student_.to_bytes()
 
 
+@pytest.mark.slow
 def test_soft_labels_from_elsewhere_take_no_teacher(texts, held_out):
     soft = ask(texts)
     made = classifier("minilm").fit_soft(texts, pd.DataFrame(soft, columns=sorted(FEELINGS)))
@@ -270,6 +271,7 @@ def test_soft_labels_from_elsewhere_take_no_teacher(texts, held_out):
         classifier().fit_soft(texts, soft * 0.5)
 
 
+@pytest.mark.slow
 def test_texts_without_labels_are_measured_against_the_teacher(texts, held_out):
     names = sorted(FEELINGS)
     fitted = classifier().fit(texts, label_names=names, unlabelled=make_texts(50, 3)["text"])

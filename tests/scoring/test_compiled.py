@@ -8,6 +8,8 @@ from potstill.core import device
 from potstill.scoring import compiled, inference, pretrained
 from tests.tasks import make_checkpoint
 
+pytestmark = pytest.mark.slow
+
 if compiled.import_openvino() is None:
     pytest.skip("needs openvino, which the extra `train` brings on x86-64", allow_module_level=True)
 
@@ -31,7 +33,6 @@ def computes(precision):
     return precision == "fp32" or device.bf16("auto")
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("precision", PRECISIONS)
 @pytest.mark.parametrize("classifier", ["bert", "distilbert", "xlnet"], indirect=True)
 def test_logits_are_those_of_torch_and_the_same_in_every_run(classifier, precision, monkeypatch):
