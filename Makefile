@@ -55,7 +55,7 @@ update: there ## after rows were added or corrected: run what follows from the l
 	$(POTSTILL) compare HEAD workspace
 
 qr: there ## write the student as a QR code to qr.png
-	$(POTSTILL) qr
+	$(POTSTILL) qr --overwrite
 
 verify: there ## check the hash of every file that DVC tracks, and move damaged ones out of its cache
 	$(POTSTILL) verify

@@ -181,7 +181,8 @@ def debian(results: dict[str, dict[str, Any]], folder: Path) -> None:
 
 def qr(rows: Rows, folder: Path) -> None:
     """Write the QR code of a student."""
-    subprocess.run([sys.executable, "-m", "potstill", "qr", rows[0]["file"], "-o", folder / "qr.png"], check=True)
+    command = ["potstill", "qr", rows[0]["file"], "-o", folder / "qr.png", "--overwrite"]
+    subprocess.run([sys.executable, "-m", *command], check=True)
 
 
 def speed(rows: Rows, facts: dict[str, Any], folder: Path) -> None:
@@ -416,6 +417,7 @@ def scale(rows: Rows, folder: Path) -> None:
 
 PEERS = {"tfidf": "TF-IDF + LR", "hard": "hard labels", "fasttext": "fastText", "model2vec": "model2vec"}
 SHOWN_PEERS = ("tfidf", "fasttext", "model2vec")  # in the README
+MEGABYTE = 1_000_000  # bytes
 COLOURS = (*SERIES[:4], "#e69f00", "#56b4e9", "#1f2933", SERIES[4])  # Okabe and Ito
 
 
@@ -549,13 +551,20 @@ def _task(task: str, models: dict[str, Rows]) -> list[str]:
 
 
 def _short_board(tasks: dict[str, dict[str, Rows]]) -> str:
-    """Return the README's table: a row per task."""
+    """Return the README's table, a row per task, and the sizes of the students."""
     headings = {
         "task": "---", "teacher, %": "---:", "student, %": "---:", "size": "---:",
         "times as fast as the teacher": "---:",
         **dict.fromkeys((PEERS[name] + ", %" for name in SHOWN_PEERS), "---:"), "verdict": "---",
     }  # fmt: skip
-    return markdown(
+    sizes = {task: _median(models["student"], "bytes") for task, models in tasks.items()}
+    small = [task for task, number in sizes.items() if number < MEGABYTE]
+    large = sorted(number for number in sizes.values() if number >= MEGABYTE)
+    seeds = max(len(models["student"]) for models in tasks.values())
+    note = f"{seeds} seed{'s' * (seeds != 1)}. Students of kilobytes: {', '.join(small) or 'none'}."
+    if large:
+        note += f" The others have {table.size(large[0])} to {table.size(large[-1])}."
+    lines = markdown(
         headings,
         (
             [
@@ -570,6 +579,7 @@ def _short_board(tasks: dict[str, dict[str, Rows]]) -> str:
             for task, models in tasks.items()
         ),
     )
+    return f"{lines}\n{note}\n"
 
 
 def _summary(tasks: dict[str, dict[str, Rows]]) -> str:

@@ -5,11 +5,13 @@ Reads `prepare` in params.yaml; writes data/prepared/ and metrics/prepare/metric
 
 from potstill.core.start import run
 
+from dataclasses import replace
+
 from potstill.core import files, paths, untracked
 from potstill.core.errors import join_names, visible
 from potstill.core.resources import record_resources
 from potstill.data.dataset import SPLITS
-from potstill.prepare import demo, from_files, from_hub
+from potstill.prepare import demo, from_files, from_hub, label_files
 from potstill.prepare.assemble import assemble
 from potstill.prepare.folds import take_fold
 from potstill.prepare.params import PrepareParams
@@ -17,12 +19,9 @@ from potstill.readers.tables import RawData
 
 
 def read(params: PrepareParams) -> RawData:
-    """Read the source that `prepare.source` names."""
-    if params.source == "files":
-        return from_files.read(params)
-    if params.source == "hub":
-        return from_hub.read(params)
-    return demo.read(params)
+    """Read the source that `prepare.source` names, and the label files of `prepare.path`."""
+    sources = {"demo": demo.read, "files": from_files.read, "hub": from_hub.read}
+    return replace(sources[params.source](params), given=from_files.read_labels(params))
 
 
 @record_resources("prepare")
@@ -32,7 +31,7 @@ def main() -> None:
     raw = read(params)
     if params.fold:
         raw = take_fold(raw, params.fold, params.folds, params.seed)
-    dataset, facts = assemble(raw, params, given=from_files.read_labels(params))
+    dataset, facts = assemble(raw, params)
     dataset.save(paths.PREPARED)
     if params.source == "hub" and params.hub.dataset:
         facts |= untracked.hash_untracked(params.hub.dataset, "prepare", params.path)
@@ -41,8 +40,7 @@ def main() -> None:
     rows, removed = facts["rows"], facts["removed"]
     print(f"{paths.PREPARED}: " + ", ".join(f"{rows[name]} {name}" for name in (*SPLITS, "unlabelled")))
     if given := facts.get("given"):
-        changed = join_names([f"{given[split]} in {split}" for split in SPLITS])
-        print(f"label files: {given['added']} texts added to train; labels changed: {changed}")
+        print(label_files.describe(given))
     if dataset.is_labelled("train"):
         found = [f"{n} {name}" for name, n in facts["labels"]["train"].items()]
         print(visible(f"labels in train: {join_names(found)}"))

@@ -14,6 +14,8 @@ from tests.project import ROOT
 from tests.settings import baseline_settings, mixed_logits
 from tests.tasks import make_transfer
 
+pytestmark = pytest.mark.slow
+
 DOCUMENT = YAML(typ="safe", pure=True).load(ROOT / "params.yaml")
 BASELINE = BaselineParams(**DOCUMENT["baseline"] | {"epochs": 2, "vocab_size": 60})
 
@@ -63,7 +65,6 @@ def test_equal_trials_of_several_groups_have_the_same_key():
     ]
 
 
-@pytest.mark.slow
 def test_every_trial_trains_on_its_share(data, transfer):
     trials = plan(
         params(transfer_shares=[0.5], label_shares=[0.25], architectures=["mlp"]), BASELINE, ["train", "unlabelled"]

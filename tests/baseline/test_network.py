@@ -1,11 +1,13 @@
 """The student's network, trained on hard labels."""
 
 import numpy as np
+import pytest
 
 from potstill.baseline.network import train_on_labels
 from tests.settings import baseline_settings
 
 
+@pytest.mark.slow
 def test_a_network_learns_from_multi_label_texts(mixed):
     params = baseline_settings(architecture="bigru", weight_bits=4, fingerprint_bits=None)
     made = train_on_labels(mixed.labels, mixed.train, mixed.validation, params).student

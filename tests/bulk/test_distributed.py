@@ -35,7 +35,7 @@ def test_predict_on_ray_answers_as_predict_does_and_goes_on_where_it_stopped(tmp
     ("options", "reason"),
     [
         ((), r"found: -, a stream"),
-        (("in.parquet", "-o", "out", "--skip-bad"), "does not support --fallback, --keep and --skip-bad"),
+        (("in.parquet", "-o", "out", "--skip-bad"), "does not support --fallback, --keep, --overwrite and --skip-bad"),
         (("in.parquet", "-o", "out"), "in.parquet: no such file"),
         (("*.parquet", "-o", "out"), "no Parquet file. Name one"),
         (("nowhere://in.parquet", "-o", "out"), "Protocol not known: nowhere"),

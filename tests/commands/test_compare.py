@@ -41,6 +41,7 @@ def commit(tmp_path, monkeypatch):
     return made
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("remote", [None, "/nonexistent", "ssh://127.0.0.1:9/nowhere", "gibberish://x"])
 def test_without_predictions_the_intervals_are_compared(commit, tmp_path, capsys, remote):
     if remote:

@@ -9,6 +9,8 @@ from potstill import Student, cli
 from potstill.commands import distil
 from potstill.core.errors import PotstillError
 from potstill.estimator.settings import Settings
+from potstill.estimator.teacher import prepared_data
+from potstill.prepare.folds import take_fold
 from potstill.terminal import Parser
 from tests.command import call, refused
 from tests.estimator.conftest import NAMES, PARAMS, ask
@@ -74,6 +76,14 @@ def test_what_is_wrong_is_said_before_the_training_in_the_words_of_the_command(f
     assert refused("distil", "none.csv", "-o", "a.pot") == "none.csv: no such file. Set `FILE` to your folder or file."
     missing = refused(*given, "--unlabelled", "none.csv", "-o", "a.pot")
     assert missing == "none.csv: no such file. Name another file."
+    same = refused("distil", "tickets.csv", "--text", "subject", "--label", "body", "-o", "a.pot")
+    assert "classes have fewer than 2 examples, such as " in same
+    assert same.endswith(". Set `--label` to a column of classes, or add examples.")
+    share = refused(*given, "-S", "prepare.test_share=0.001", "-o", "a.pot")
+    assert "`-S prepare.test_share` 0.001 of " in share
+    (folder / "book.xlsx").write_bytes(b"PK")
+    assert "unknown format. Save it as one of .csv" in refused("distil", "book.xlsx", "-o", "a.pot")
+    assert "Set `-S prepare.train` to the name of your file" in refused("distil", "elsewhere", "-o", "a.pot")
     assert "did you mean `rung`?" in refused(*given, "-S", "student.rugn=qr", "-o", "a.pot")
     assert "not of the form section.key=value" in refused(*given, "-S", "rung", "-o", "a.pot")
     assert "`huge` in rung is not a key of student.ladder" in refused(*given, "--rung", "huge", "-o", "a.pot")
@@ -87,6 +97,22 @@ def test_folds_require_that_there_is_no_test_file(folder):
         (folder / f"both/{split}.csv").write_text("text,label\n" + "".join(f"{split} {i},{i % 2}\n" for i in range(20)))
     said = refused("distil", "both", "--folds", "5", "-o", "a.pot")
     assert said == "`--folds` is set, but there is a test split, both/test.csv. Leave one of them out."
+
+
+def test_label_files_of_a_folder_and_a_fold_are_as_in_the_pipeline(folder):
+    (folder / "mine").mkdir()
+    (folder / "mine/train.csv").write_text("body,queue\n" + "".join(f"text {i},{i % 2}\n" for i in range(20)))
+    (folder / "mine/to_label-1.csv").write_text("text,label\ntext 3,0\nnew text,1\nskipped,\n")
+    parser = Parser()
+    distil.arguments(parser)
+    raw = distil._read(parser.parse_args(["mine", "--text", "body", "--label", "queue", "-o", "a.pot"]), {})
+    fold = {"prepare": {"fold": 2, "folds": 4}}
+    for given, test in (({}, 0), (fold, 5)):
+        data, facts = prepared_data(raw, Settings.of(given), None)
+        assert facts["given"]["added"] == 1
+        assert "new text" in data.train["text"].tolist()
+        assert len(data.test) == test
+    assert data.test["text"].tolist() == take_fold(raw, 2, 4, 0).splits["test"].rows["text"].tolist()
 
 
 def test_the_output_is_asked_for(folder, capsys):

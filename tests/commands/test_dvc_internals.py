@@ -18,6 +18,8 @@ from kombu import Connection
 
 from tests.project import ENVIRONMENT
 
+pytestmark = pytest.mark.slow
+
 REMOTE = Path("remote")
 FOLDER, FILE = Path("folder"), Path("folder/file")
 
@@ -150,14 +152,12 @@ def queue(tmp_path, monkeypatch):
         yield opened.experiments.celery_queue
 
 
-@pytest.mark.slow
 def test_an_experiment_whose_worker_was_killed_stays_running(queue):
     assert not queue.worker_status()
     [task] = queue.status()
     assert task["status"] == "Running", mended("#8702", "`is_alive` and `mark_failed`")
 
 
-@pytest.mark.slow
 def test_an_experiment_whose_commit_was_not_fetched_is_a_success(queue):
     [(message, entry)] = queue._iter_processed()
     queue.celery.backend.store_result(message.headers["id"], None, "SUCCESS")

@@ -21,6 +21,7 @@ from potstill.readers import read
 from potstill.runtime.model import Student
 from potstill.scoring import model as teachers
 from tests.command import ODD_LABELS, TEXTS, answers, call, records, refused, run, write
+from tests.profiles import with_profile
 from tests.scopes import TEXTS as SCOPED
 from tests.scopes import scoped
 from tests.students import multi_label_student, promising, student
@@ -61,7 +62,7 @@ def test_texts_out_of_scope_are_marked(multi_label, target, tmp_path, capsys):
     found = made.in_scope(texts)
     assert [str(row["in_scope"]).lower() for row in rows] == [str(inside).lower() for inside in found.tolist()]
     assert len(set(found)) == 2
-    call(capsys, "predict", tmp_path / "a.pot", source, "-o", tmp_path / target)
+    call(capsys, "predict", tmp_path / "a.pot", source, "-o", tmp_path / target, "--overwrite")
     name = "labels" if multi_label else "label"
     assert [row[name] for row in records(tmp_path / target)] == [row[name] for row in rows]
     assert "in_scope" not in records(tmp_path / target)[0]
@@ -74,6 +75,20 @@ def test_a_column_about_the_scope_requires_a_threshold_and_a_table(model, tmp_pa
     message = refused("predict", model, source, "--scope", "-o", tmp_path / "b.txt")
     assert message == "--scope: a text file has labels only. Write jsonl, csv or parquet."
     assert not (tmp_path / "b.txt").exists()
+
+
+@pytest.mark.parametrize("command", ["predict", "page", "qr", "drift"])
+def test_a_file_is_replaced_only_if_asked(command, tmp_path, capsys):
+    with_profile(TEXTS, student("bigru")).save(tmp_path / "a.pot")
+    source = [write(tmp_path / "a.txt", TEXTS)] if command in ("predict", "drift") else []
+    made = tmp_path / "made.csv"
+    made.write_text("mine")
+    arguments = command, tmp_path / "a.pot", *source, "-o", made
+    assert refused(*arguments) == f"{made}: it exists already. Name another file, or add --overwrite."
+    assert made.read_text() == "mine"
+    assert len(list(tmp_path.iterdir())) == 2 + len(source)
+    call(capsys, *arguments, "--overwrite")
+    assert made.read_bytes() != b"mine"
 
 
 def test_labels_alone(model, tmp_path, capsys):
@@ -122,6 +137,7 @@ def test_a_model_that_cannot_abstain_says_so(model, tmp_path):
         assert "Leave" in refused("predict", tmp_path / "a.pot", source, "--abstain", *other)
 
 
+@pytest.mark.slow
 def test_the_fallback_answers_where_the_guarantee_does_not_hold(teacher, tmp_path, capsys):
     made = promising(student("bigru"), TEXTS)
     made.save(tmp_path / "a.pot")
@@ -132,6 +148,7 @@ def test_the_fallback_answers_where_the_guarantee_does_not_hold(teacher, tmp_pat
     assert set(passed_on) == {False, True}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("target", ["b.jsonl", "b.csv", "b.parquet"])
 def test_below_the_threshold_the_fallback_answers(model, teacher, target, tmp_path, capsys):
     texts = [f"{text} {i}" for i, text in enumerate(TEXTS * 5)]
@@ -442,7 +459,8 @@ def test_a_file_without_rows_gets_none(multi_label_model, capsys, tmp_path, endi
 
 def test_a_threshold_and_a_number_choose_otherwise(multi_label_model, capsys, tmp_path):
     (tmp_path / "a.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in [*MULTI_LABEL_TEXTS, 1]))
-    command = ["predict", multi_label_model, tmp_path / "a.jsonl", "-o", tmp_path / "b.jsonl", "--skip-bad"]
+    source, target = tmp_path / "a.jsonl", tmp_path / "b.jsonl"
+    command = ["predict", multi_label_model, source, "-o", target, "--skip-bad", "--overwrite"]
     call(capsys, *command, "--threshold", "0", "--top-k", "2")
     labels, shares = label_lists(tmp_path / "b.jsonl")
     made = Student.load(multi_label_model)

@@ -32,6 +32,7 @@ def call(*arguments):
     return subprocess.run(command, capture_output=True, text=True)
 
 
+@pytest.mark.slow
 def test_what_a_reader_reads_is_the_student(student, data, tmp_path):
     done = call(student, "-o", tmp_path / "qr.png")
     assert done.returncode == 0, done.stderr

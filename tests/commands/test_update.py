@@ -12,6 +12,8 @@ from potstill.core.errors import PotstillError
 from potstill.core.files import sha256
 from tests.project import ROOT, begin
 
+pytestmark = pytest.mark.slow
+
 RUNG = {
     "rung": "medium", "architecture": "bigru", "bytes": 9, "parameters": 9, "validation_accuracy": 0.9,
     "difference": 0.0, "difference_low": 0.0, "difference_high": 0.0, "status": "chosen", "note": None,

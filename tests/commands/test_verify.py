@@ -15,6 +15,8 @@ from dvc.repo import Repo
 from potstill import cli
 from potstill.commands import dvc_internals
 
+pytestmark = pytest.mark.slow
+
 ONE, TWO, DATA, NOTES = map(Path, ("models/one", "models/two/b", "data/mine/train.csv", "elsewhere/notes.txt"))
 CACHE, REMOTE = Path(".dvc/cache"), Path("remote")
 
@@ -95,7 +97,6 @@ def test_what_is_whole_stays(says):
 
 @pytest.mark.parametrize("script", ["verify", "push"])
 @pytest.mark.parametrize("link", ["copy", "hardlink", "symlink"])
-@pytest.mark.slow
 def test_an_edit_is_kept_wherever_it_is_made_and_however_it_is_linked(says, script, link):
     begin(link)
     for path in (ONE, TWO, DATA, NOTES):
@@ -270,7 +271,6 @@ def test_what_is_damaged_in_the_remote_is_kept_once_and_said_to_be_mended_there(
     assert [path.read_bytes() for path in (CACHE / "damaged").iterdir()] == [b"\n1"]
 
 
-@pytest.mark.slow
 def test_forged_paths_and_hashes_lead_nowhere(says, tmp_path):
     begin()
     victim, folder = tmp_path / "victim", tmp_path / "folder"
@@ -326,7 +326,6 @@ def test_what_the_disk_does_not_give_back_is_damaged(says, monkeypatch):
     assert "moved to .dvc/cache/damaged: models/one." in says("verify")[0]
 
 
-@pytest.mark.slow
 def test_a_push_replaces_what_is_damaged_there_and_nothing_else(says):
     begin()
     right = everything(REMOTE)
@@ -358,7 +357,6 @@ def test_a_push_from_a_damaged_cache_leaves_the_remote_alone(says):
     assert everything(REMOTE) == right
 
 
-@pytest.mark.slow
 def test_a_list_is_not_removed_from_the_remote_for_what_nobody_has(says):
     begin()
     place = at(md5(TWO), REMOTE)
@@ -390,7 +388,6 @@ def test_outside_a_project_there_is_one_line(says, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("content", [b"{", b"<<<<<<< HEAD", b"stages: 3", b"\0", b"\xff"])
 @pytest.mark.parametrize("name", ["dvc.lock", f"{NOTES}.dvc"])
-@pytest.mark.slow
 def test_a_damaged_record_is_restored_from_git(says, name, content):
     begin()
     Path(name).write_bytes(content)

@@ -47,6 +47,7 @@ def test_class_weights_are_balanced():
     np.testing.assert_allclose(class_weights.class_weights(np.array([0] * 6 + [1] * 2), 2), [8 / (2 * 6), 8 / (2 * 2)])
 
 
+@pytest.mark.slow
 def test_class_weights_raise_the_recall_of_the_rare_class(rare):
     train, validation, test = rare
 
@@ -61,6 +62,7 @@ def test_class_weights_raise_the_recall_of_the_rare_class(rare):
         assert f1 > plain_f1 + 0.1
 
 
+@pytest.mark.slow
 def test_the_best_epoch_by_macro_f1_has_a_higher_recall_of_the_rare_class(rare):
     train, validation, test = rare
     kept = {}
@@ -102,6 +104,7 @@ def test_balanced_weights_make_a_label_and_its_absence_count_alike():
     assert loss == pytest.approx(expected, rel=1e-5)
 
 
+@pytest.mark.slow
 def test_balanced_models_find_more_of_a_rare_label(mixed):
     rarely = [[id_ for id_ in ids if id_ != 2 or i % 6 == 0] for i, ids in enumerate(mixed.train["label"])]
     train = mixed.train.assign(label=rarely)

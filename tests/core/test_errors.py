@@ -54,6 +54,7 @@ def test_a_limit_on_file_size_is_reported_as_one(error, name):
     )
 
 
+@pytest.mark.slow
 def test_a_database_of_dvc_that_cannot_be_written_is_one_line(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DVC_SITE_CACHE_DIR", str(tmp_path / "site"))

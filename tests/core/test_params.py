@@ -90,6 +90,7 @@ def load(tmp_path):
     return loaded
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "old", "new"), [(name, *keys) for name, renamed in RENAMED.items() for keys in renamed.items()]
 )

@@ -163,6 +163,7 @@ def test_test_texts_are_given_or_drawn(texts, labels, fitted):
     assert made.student_.facts["teachers"] == {"ask": 1.0}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "kind",
     [np.array, pd.Series, lambda values: pd.Series(values, index=range(5, 5 + len(values)), dtype="str"), pl.Series,
@@ -175,6 +176,7 @@ def test_columns_of_every_library_are_read_alike(kind, texts, labels, fitted):
     assert made.score(kind(list(texts)), kind(labels.tolist())) > 0.9
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("values", [[2, 10, -1], [True, False], ["b", "a", "10"], [2.0, 3.0]])
 def test_classes_keep_their_type_and_order(values, texts):
     made = [values[i % len(values)] for i in range(len(texts))]
@@ -185,6 +187,7 @@ def test_classes_keep_their_type_and_order(values, texts):
     assert set(found.predict(texts).tolist()) <= set(values)
 
 
+@pytest.mark.slow
 def test_multi_label_is_an_indicator_matrix_as_in_scikit_learn(mixed):
     texts, ids = mixed.train["text"].tolist(), mixed.train["label"]
     y = MultiLabelBinarizer(classes=range(3)).fit_transform(ids)
@@ -226,6 +229,7 @@ def test_it_works_in_pipelines_searches_and_cross_validation(texts, labels, tmp_
     assert (scores > -0.7).all()
 
 
+@pytest.mark.slow
 def test_an_interrupted_fit_resumes(texts, labels, tmp_path, monkeypatch):
     asked = []
 
@@ -254,6 +258,7 @@ def test_an_interrupted_fit_resumes(texts, labels, tmp_path, monkeypatch):
     assert again.student_.to_bytes() == made.student_.to_bytes()
 
 
+@pytest.mark.slow
 def test_soft_labels_from_elsewhere_take_no_teacher(texts, held_out):
     soft = ask(texts)
     made = classifier("minilm").fit_soft(texts, pd.DataFrame(soft, columns=sorted(FEELINGS)))
@@ -266,6 +271,7 @@ def test_soft_labels_from_elsewhere_take_no_teacher(texts, held_out):
         classifier().fit_soft(texts, soft * 0.5)
 
 
+@pytest.mark.slow
 def test_texts_without_labels_are_measured_against_the_teacher(texts, held_out):
     names = sorted(FEELINGS)
     fitted = classifier().fit(texts, label_names=names, unlabelled=make_texts(50, 3)["text"])
@@ -284,6 +290,7 @@ def test_texts_without_labels_are_measured_against_the_teacher(texts, held_out):
         classifier().fit(texts)
 
 
+@pytest.mark.slow
 def test_seeds_decide_and_the_state_of_the_process_stays(texts, labels, fitted):
     random.seed(1), np.random.seed(1), torch.manual_seed(1)
     before = random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state(), torch.get_num_threads()

@@ -103,6 +103,14 @@ def test_a_poor_teacher_comes_first():
     assert demo[1] == "dvc exp run -S prepare.demo.train=1800"
 
 
+def test_a_teacher_without_an_error_needs_harder_test_texts():
+    steps = next_steps(verdict(), replace(EVIDENCE, teacher_versus_baseline=NO_BETTER, perfect_teacher=True))
+    assert "the teacher classifies all 500 correctly" in steps[0].text
+    assert steps[0].command == "dvc repro"
+    assert TEACHER not in [step.command for step in steps]
+    assert commands(verdict(), perfect_teacher=True) == commands(verdict())
+
+
 def test_more_test_texts_come_first_if_the_student_looks_good_and_last_if_not():
     steps = next_steps(verdict("cannot tell yet", 1800, True), EVIDENCE)
     assert steps[0].text == "Label about 1,300 more test texts: 1,800 would decide, and there are 500"

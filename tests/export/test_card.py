@@ -15,6 +15,7 @@ from tests.markup import RENDERER
 from tests.settings import mixed_logits, student_settings
 
 
+@pytest.mark.slow
 def test_the_hub_can_read_the_card(exported):
     found = ModelCard(card(exported, SOURCES, 1234, 5678))
     assert found.data.pipeline_tag == "text-classification"

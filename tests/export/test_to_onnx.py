@@ -34,6 +34,7 @@ def pair(request):
     return made, session(made)
 
 
+@pytest.mark.slow
 def test_it_predicts_what_the_runtime_does_on_odd_text(pair):
     agree(*pair, ODD)
     for text in ODD:
@@ -64,6 +65,7 @@ def test_ngrams_are_found(max_ngram):
     agree(made, session(made), ["not good", "not", "good not good good", "extraordinarily  long word", *ODD])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 @pytest.mark.parametrize("kind", ["fingerprints", "subwords", "subword fingerprints"])
 def test_with_fingerprints_or_subwords_it_takes_ids(architecture, kind):

@@ -54,6 +54,7 @@ def test_a_teacher_labels_alike_on_both_engines_and_through_a_store(teacher, tmp
     np.testing.assert_allclose(logits, model.load(teacher, precision="fp32").logits(texts), atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("precision", "share"), inference.ROUNDING.items())
 def test_another_cut_of_the_pool_moves_logits_by_no_more_than_is_promised(teacher, tmp_path, precision, share):
     texts = make_texts(300, 5)["text"].tolist()

@@ -4,6 +4,7 @@ import ast
 import re
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -29,8 +30,10 @@ def local_module(name):
     return None
 
 
+@cache
 def imported(path):
     """Every local module that a file imports, anywhere in it."""
+    found = set()
     for node in ast.walk(ast.parse(path.read_text())):
         names = []
         if isinstance(node, ast.Import):
@@ -41,7 +44,8 @@ def imported(path):
             parts = name.split(".")
             for end in range(1, len(parts) + 1):  # importing a.b runs a/__init__.py too
                 if module := local_module(".".join(parts[:end])):
-                    yield module
+                    found.add(module)
+    return found
 
 
 def needed(stage):

@@ -294,11 +294,13 @@ def mixed_files(folder):
 
 def test_texts_with_several_labels_go_through_all_stages(pulled):
     test = mixed_files(pulled / "data/mixed")
+    set_params(pulled, {"prepare.source": "files", "prepare.path": "data/mixed", "prepare.text": ["none"]})
+    assert "error: data/mixed/train.jsonl: " in run(pulled, "dvc", "repro", fails=True)
+    assert run(pulled, "git", "status", "--porcelain").split() == ["M", "params.yaml"]
     set_params(
         pulled,
         {
-            "prepare.source": "files",
-            "prepare.path": "data/mixed",
+            "prepare.text": ["text"],
             "prepare.multi_label": True,
             "prepare.unlabelled": ["unlabelled.txt"],
             **{f"{section}.epochs": 8 for section in ("baseline", "teacher", "student")},

@@ -162,7 +162,7 @@ def test_a_label_that_is_missing_on_the_hub_is_named(project: Project) -> None:
 
     hub = save_table(project, TEXTS, datasets.Value("int64"), [*[2**53 + 1, 2**53 + 3] * 19, 1, None])
     project.fails("saved (train): row 40 has no label", **hub)
-    project.fails("class 'text 0' has 1 example", label="text", **hub)
+    project.fails("classes have fewer than 2 examples, such as 'text 0' has 1 example", label="text", **hub)
 
 
 def test_columns_of_the_hub_that_hold_no_text_or_labels(project: Project) -> None:

@@ -8,6 +8,8 @@ from potstill.core import device
 from potstill.scoring import compiled, inference, pretrained
 from tests.tasks import make_checkpoint
 
+pytestmark = pytest.mark.slow
+
 if compiled.import_openvino() is None:
     pytest.skip("needs openvino, which the extra `train` brings on x86-64", allow_module_level=True)
 

@@ -32,6 +32,7 @@ def test_every_architecture_learns_from_soft_labels(architecture, loss, data):
     assert trained.best["validation_accuracy"] > 0.9
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("architecture", ["mlp", "bigru"])
 def test_a_student_with_shared_rows_learns(architecture, data):
     params = student_settings(architecture=architecture, embedding_rows=20)
@@ -76,6 +77,7 @@ def test_texts_without_words_give_a_student_without_vocabulary(rows):
     assert Student.from_bytes(trained.student.to_bytes()).words == []
 
 
+@pytest.mark.slow
 def test_unquantized_weights_are_kept(data):
     params = student_settings(architecture="bigru", weight_bits=3)
     made = distil(data.labels, data.train["text"].tolist(), soft_labels(data), data.validation, params)
@@ -93,6 +95,7 @@ def test_without_quantization_there_are_no_other_weights(data):
     assert made.unrounded == {}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("architecture", ["mlp", "bigru"])
 @pytest.mark.parametrize("loss", ["kl", "mse"])
 def test_a_multi_label_student_learns_from_soft_labels(architecture, loss, mixed):

@@ -32,6 +32,7 @@ def train(data, logits, teacher, layers=1, params=PARAMS, loss=training.kl):
     return made, best, log
 
 
+@pytest.mark.slow
 def test_it_learns_the_task_from_soft_labels(bert, data, tmp_path):
     teacher = make_teacher(bert, tmp_path / "teacher", data.labels)
     made, best, log = train(data, soft_labels(data), teacher)

@@ -129,6 +129,7 @@ def predict(
     fallback: Fallback | None = None,
     scope: bool = False,
     keep: Sequence[Path] = (),
+    overwrite: bool = False,
 ) -> Summary:
     """Classify the texts of a file in constant memory.
 
@@ -146,11 +147,12 @@ def predict(
         skip_bad: whether to leave out rows without a text, and number the others.
         fallback: classifies texts below the threshold; for single-label texts only.
         scope: whether to write which texts are in scope, see `Classifier.in_scope`.
-        keep: files that `target` must not overwrite; `source` is always one of them.
+        keep: files that `target` must not be; `source` is always one of them.
+        overwrite: whether to replace `target` if it exists.
 
     Raises:
-        PotstillError: a file cannot be read or written, a row has no text, or a column cannot be carried; or the model
-            file does not know which texts are in scope.
+        PotstillError: a file cannot be read or written, or exists; a row has no text, or a column cannot be carried; or
+            the model file does not know which texts are in scope.
     """
     for stream, name in (("input", source), ("output", target)):
         if not name:
@@ -169,7 +171,8 @@ def predict(
     skipped = BadRows(0 if skip_bad else None)
     rows = passed_on = 0
 
-    with writer(target, writes, 0 if source == STANDARD else source, *keep) as out, Progress() as progress:
+    sources = [0 if source == STANDARD else source, *keep]
+    with writer(target, writes, *sources, overwrite=overwrite) as out, Progress() as progress:
         columns = [*texts, *carry]
         for batch in read(source, reads, columns, skipped, len(texts), as_is=True, advise=advise):
             predictions = classify(student, batch, top, threshold, skip_bad, fallback, scope)

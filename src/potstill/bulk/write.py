@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -258,9 +259,9 @@ class Writer:
 
 
 @contextmanager
-def writer(path: str, kind: Format, *sources: Path | str | int) -> Iterator[Writer]:
-    """Give a writer to a file or to standard output; `sources` are those of `files.output`."""
-    with output(path, *sources) as stream:
+def writer(path: str, kind: Format, *sources: Path | str | int, overwrite: bool) -> Iterator[Writer]:
+    """Give a writer to what `output` opens."""
+    with output(path, *sources, overwrite=overwrite) as stream:
         made = Writer(stream, kind)
         try:
             yield made
@@ -270,11 +271,19 @@ def writer(path: str, kind: Format, *sources: Path | str | int) -> Iterator[Writ
 
 
 @contextmanager
-def output(path: str, *sources: Path | str | int) -> Iterator[BinaryIO]:
-    """Open a file as `files.output` does, or `-` for standard output."""
+def output(path: str, *sources: Path | str | int, overwrite: bool) -> Iterator[BinaryIO]:
+    """Open a file as `files.output` does, or `-` for standard output.
+
+    Raises:
+        PotstillError: as there; or the file exists, and is not to be overwritten.
+    """
     if path == STANDARD:
         files.check_writable(1, "standard output", *sources)
         yield sys.stdout.buffer
         return
+    exists = os.path.isfile(path)
     with files.output(path, *sources) as stream:
+        # A stream by number is one of this process, such as /dev/stdout, which the shell may have opened to append.
+        if exists and not overwrite and not isinstance(stream.name, int):
+            raise PotstillError(f"{path}: it exists already. Name another file, or add --overwrite.")
         yield stream

@@ -5,6 +5,7 @@ import csv
 import math
 import re
 from pathlib import Path
+from typing import Any
 
 from potstill.core.errors import PotstillError
 from potstill.runtime.model import Classifier, Student
@@ -14,6 +15,12 @@ from potstill.terminal import Parser, text
 def add_model(parser: Parser) -> None:
     """Add the argument `model`."""
     parser.add_argument("model", type=Path, help="a potstill model file, such as models/export/student.pot")
+
+
+def add_output(parser: Parser, **options: Any) -> None:
+    """Add the options `-o`, for which `options` are those of `add_argument`, and `--overwrite`."""
+    parser.add_argument("-o", "--output", **options)
+    parser.add_argument("--overwrite", action="store_true", help="replace the output if it exists")
 
 
 def columns(value: str) -> list[str]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from potstill.commands.common import columns, integer
+from potstill.commands.common import add_output, columns, integer
 from potstill.core import params
 from potstill.core.errors import PotstillError, visible
 from potstill.estimator.classifier import DistilledClassifier
@@ -35,6 +35,9 @@ OPTIONS = {
     "prepare.fold": "--folds",
     "prepare.folds": "--folds",
     "prepare.label_names": "--names",
+    "prepare.train": "-S prepare.train",
+    "test_share": "-S prepare.test_share",  # as it is called in Python
+    "validation_share": "-S prepare.validation_share",
 }
 
 
@@ -56,8 +59,7 @@ def arguments(parser: Parser) -> None:
     add("--multi-label", action="store_true", help="a text may have several labels, joined by | (joy|love), or none")
     more = "files of more texts, for the teacher to label: txt with one text per line, or tables with the same column"
     add("--unlabelled", nargs="+", type=Path, metavar="FILE", default=[], help=more)
-    add("-o", "--output", type=Path, required=True, help="the model file to write, such as student.pot")
-    add("--overwrite", action="store_true", help="replace the model file if it exists")
+    add_output(parser, type=Path, required=True, help="the model file to write, such as student.pot")
     teacher = "preset, folder, id on the Hugging Face hub, or table of probabilities (default: %(default)s)"
     add("--teacher", type=text, metavar="NAME", default="minilm", help=teacher)
     add("--rung", type=text, default="auto", help="rung of the ladder; auto: the smallest that keeps the accuracy")
@@ -129,13 +131,14 @@ def _sections(settings: list[str]) -> dict[str, dict[str, Any]]:
 
 
 def _read(args: argparse.Namespace, given: Mapping[str, Mapping[str, Any]]) -> RawData:
-    """Read the tables as the stage `prepare` does."""
+    """Read the tables, and the label files of a folder, as the stage `prepare` does."""
     asked = {"source": "files", "path": args.file, "text": args.text, "label": None if args.names else args.label}
     asked |= {"label_names": args.names} if args.names else {}
     prepare = Settings.of(given, prepare=asked | {"multi_label": args.multi_label}).prepare
     raw = from_files.read(prepare)
     more = [from_files.read_unlabelled(path, prepare) for path in args.unlabelled]
-    return RawData(raw.splits, [*raw.unlabelled, *more], prepare.label_names if prepare.label is None else None)
+    names = prepare.label_names if prepare.label is None else None
+    return RawData(raw.splits, [*raw.unlabelled, *more], names, from_files.read_labels(prepare))
 
 
 def _joined(names: list[str]) -> str:

@@ -2,13 +2,13 @@
 
 import argparse
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import asdict
 from functools import partial
 
 from potstill.bulk.predict import Progress
 from potstill.bulk.write import output
-from potstill.commands.common import add_model, columns, number
+from potstill.commands.common import add_model, add_output, columns, number
 from potstill.core.errors import PotstillError, visible
 from potstill.readers import propose
 from potstill.readers.formats import FORMATS, STANDARD, format_of
@@ -46,7 +46,7 @@ def arguments(parser: Parser) -> None:
     add("--skip-bad", action="store_true", help="skip rows without a valid text")
     add("--fail", action="store_true", help="exit with status 1 if there is drift")
     add("--json", action="store_true", help="print JSON")
-    add("-o", "--output", help="also write a page with a picture, such as drift.html")
+    add_output(parser, help="also write a page with a picture, such as drift.html")
 
 
 def run(args: argparse.Namespace) -> None:
@@ -59,9 +59,10 @@ def run(args: argparse.Namespace) -> None:
     if args.output == STANDARD:
         raise PotstillError("--output: must be a file (found: -, where the table is printed). Name one.")
     student = Student.load(args.model)
-    found = drift(student, _batches(args), args.alpha, args.min_effect)
-    if args.output:
-        with output(args.output, args.model, *([] if args.input == STANDARD else [args.input])) as stream:
+    sources = [args.model, *([] if args.input == STANDARD else [args.input])]
+    with output(args.output, *sources, overwrite=args.overwrite) if args.output else nullcontext() as stream:
+        found = drift(student, _batches(args), args.alpha, args.min_effect)
+        if stream:
             stream.write(page(found).encode())
     with suppress(BrokenPipeError):  # the status matters more
         if args.json:

@@ -3,7 +3,7 @@
 import argparse
 
 from potstill.bulk.write import output
-from potstill.commands.common import add_model, load, over_words
+from potstill.commands.common import add_model, add_output, load, over_words
 from potstill.core.errors import MAX_NAMES, visible
 from potstill.core.markdown import NAME, cut
 from potstill.readers.formats import STANDARD
@@ -15,7 +15,7 @@ from potstill.web.page import page
 def arguments(parser: Parser) -> None:
     """Add the options."""
     add_model(parser)
-    parser.add_argument("-o", "--output", required=True, help="the file to write, such as demo.html; or -")
+    add_output(parser, required=True, help="the file to write, such as demo.html; or -")
     parser.add_argument("--title", type=text, help="title of the page (default: its classes)")
 
 
@@ -23,7 +23,7 @@ def run(args: argparse.Namespace) -> None:
     """Write the page."""
     student, content = load(args.model)
     html = render(over_words(student, args.model, "a page"), content, args.title).encode()
-    with output(args.output, args.model) as stream:
+    with output(args.output, args.model, overwrite=args.overwrite) as stream:
         stream.write(html)
     if args.output != STANDARD:
         print(visible(f"{args.output}: {len(html):,} bytes"))

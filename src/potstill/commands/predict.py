@@ -7,7 +7,7 @@ from pathlib import Path
 
 from potstill.bulk import fallback
 from potstill.bulk.predict import Progress, Threshold, predict
-from potstill.commands.common import add_model, columns, count, number
+from potstill.commands.common import add_model, add_output, columns, count, number
 from potstill.core.errors import PotstillError, missing_package, visible
 from potstill.readers.formats import FORMATS, STANDARD
 from potstill.runtime.guarantee import Guarantee
@@ -26,7 +26,7 @@ def arguments(parser: Parser) -> None:
     add = parser.add_argument
     formats = "txt, csv, tsv or jsonl, also as .gz or .zst; or parquet (default: -, standard input)"
     add("input", nargs="?", default=STANDARD, help=formats)
-    add("-o", "--output", default=STANDARD, help="the file to write (default: -, standard output)")
+    add_output(parser, default=STANDARD, help="the file to write (default: -, standard output)")
     add("--input-format", choices=FORMATS, help="default: by the file's suffix; txt for standard input")
     add("--output-format", choices=FORMATS, help="default: by the file's suffix; jsonl for standard output")
     joined = "columns, or keys, of the text, separated by commas; several are joined by a space, as by `prepare.text`"
@@ -98,6 +98,7 @@ def run(args: argparse.Namespace) -> None:
         fallback=fallback.load(args.fallback, student.labels) if args.fallback else None,
         scope=args.scope,
         keep=[args.model, *(args.fallback.rglob("*") if args.fallback else ())],
+        overwrite=args.overwrite,
     )
     notes = f"{done.rows:,} texts classified"
     if args.fallback:
@@ -126,8 +127,10 @@ def _threshold(args: argparse.Namespace, student: Classifier) -> Threshold | Non
 def _run_ray(args: argparse.Namespace) -> None:
     if STANDARD in (args.input, args.output):
         raise PotstillError("--engine ray requires Parquet files and -o with a folder (found: -, a stream). Name both.")
-    if args.fallback or args.skip_bad or args.keep:
-        raise PotstillError("--engine ray does not support --fallback, --keep and --skip-bad. Leave them out.")
+    if args.fallback or args.skip_bad or args.keep or args.overwrite:
+        raise PotstillError(
+            "--engine ray does not support --fallback, --keep, --overwrite and --skip-bad. Leave them out."
+        )
     try:
         from potstill.bulk import distributed
         from potstill.engine import ray

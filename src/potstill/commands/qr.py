@@ -11,7 +11,7 @@ from pathlib import Path
 import segno
 
 from potstill.bulk.write import output
-from potstill.commands.common import over_words
+from potstill.commands.common import add_output, over_words
 from potstill.core import paths
 from potstill.core.errors import PotstillError, join_names, visible
 from potstill.readers.formats import STANDARD
@@ -25,7 +25,7 @@ def arguments(parser: Parser) -> None:
     """Add the options."""
     model = "a potstill model file (default: %(default)s)"
     parser.add_argument("model", nargs="?", type=Path, default=paths.EXPORT / FILE, help=model)
-    parser.add_argument("-o", "--output", default="qr.png", help="the PNG file to write, or - (default: %(default)s)")
+    add_output(parser, default="qr.png", help="the PNG file to write, or - (default: %(default)s)")
 
 
 def run(args: argparse.Namespace) -> None:
@@ -33,7 +33,7 @@ def run(args: argparse.Namespace) -> None:
     student = over_words(Student.load(args.model), args.model, "a QR code")
     data = replace(student, facts={}).to_bytes()
     code = encode(data)
-    with output(args.output, args.model) as stream:
+    with output(args.output, args.model, overwrite=args.overwrite) as stream:
         code.save(stream, kind="png", scale=4, border=4)
     if args.output != STANDARD:
         line = f"{args.output}: QR code version {code.version}-{code.error}, {len(data):,} bytes without metadata, "

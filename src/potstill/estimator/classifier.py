@@ -23,6 +23,7 @@ from potstill.evaluate.next_steps import Commands, Step
 from potstill.evaluate.table import markdown
 from potstill.evaluate.verdict import Verdict
 from potstill.export.params import GuaranteeParams
+from potstill.prepare import label_files
 from potstill.prepare.folds import take_fold
 from potstill.readers.tables import RawData
 from potstill.runtime.guarantee import Guarantee
@@ -259,7 +260,7 @@ class DistilledClassifier(ClassifierMixin, BaseEstimator):
         settings = self._settings(seed, raw, soft=False)
         _, teacher = Teacher(**self._of_teacher(seed))._settings_of(seed)
         with renamed(KEYS), isolated():
-            return estimate(prepared_data(raw, settings, self.test_share), teacher, settings)
+            return estimate(prepared_data(raw, settings, self.test_share)[0], teacher, settings)
 
     def _settings(self, seed: int, raw: RawData, soft: bool) -> Settings:
         """Return the settings of all steps but that of the teacher."""
@@ -284,10 +285,11 @@ class DistilledClassifier(ClassifierMixin, BaseEstimator):
         settings = self._settings(seed, raw, soft is not None)
         progress, cache = Progress(self.verbose, STEPS), Cache(self.cache_dir)
         with progress.step("prepare") as said:
-            data = prepared_data(raw, settings, self.test_share)
+            data, facts = prepared_data(raw, settings, self.test_share)
             prepared = run.prepare(cache, data)
             rows = {name: len(data.split(name)) for name in ("train", "validation", "test", "unlabelled")}
             said.append(", ".join(f"{number:,} {name}" for name, number in rows.items() if number))
+            said += [f"({label_files.describe(facts['given'])})"] if "given" in facts else []
         teacher = self._make_teacher(cache, prepared, data, seed, soft, progress)
         with progress.step("pool") as said, isolated():
             pool = run.collect(cache, prepared, settings)

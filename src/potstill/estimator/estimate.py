@@ -24,7 +24,7 @@ from potstill.scoring.pretrained import Row
 from potstill.student import ladder, networks, training
 from potstill.student.params import DistilParams
 from potstill.student.vocabulary import MAX_LENGTH
-from potstill.teacher import finetune
+from potstill.teacher import finetune, zero_shot
 from potstill.teacher.params import TeacherParams
 from potstill.teacher.table import is_table
 
@@ -77,8 +77,7 @@ def estimate(data: Dataset, teacher: TeacherParams, settings: Settings) -> Estim
     labelling, learning, layers, rows = 0.0, 0.0, 1, 1.0
     if not is_table(preset.checkpoint):
         labelling, learning, layers, rows = _teacher_times(data, sample, preset.checkpoint, teacher, settings)
-    train, pool = len(data.train), _pool_size(data, settings)
-    tuned = teacher.epochs_for(round(rows * train), classes) * (train * learning + len(data.validation) * labelling)
+    pool, tuned = _pool_size(data, settings), _tuning_time(data, teacher, labelling, learning, rows)
     labelled = (pool + len(data.validation) + len(data.test)) * labelling
 
     rungs = settings.student.candidates()
@@ -114,6 +113,27 @@ def _teacher_times(
     rows = windows.encode(tokens, sample, params.max_length, max_windows).rows
     learning = _training_time(network, tokens, rows, params) * len(rows) / len(sample)
     return labelling, learning, getattr(network.config, "num_hidden_layers", 1), len(rows) / len(sample)
+
+
+def _tuning_time(data: Dataset, params: TeacherParams, labelling: float, learning: float, rows: float) -> float:
+    """Return the seconds of fine-tuning; of texts that nobody has labelled, self-training included, see `zero_shot`.
+
+    Args:
+        data: the prepared data.
+        params: the settings of the teacher.
+        labelling, learning: the seconds per text of labelling and of fine-tuning.
+        rows: the windows per text.
+    """
+    train, validation, both = len(data.train), len(data.validation), len(data.train) + len(data.unlabelled)
+    seconds = params.mlm_epochs * both * learning
+    if not data.is_labelled("train"):
+        found = min(both, zero_shot.MAX_TEXTS)
+        seconds += zero_shot.EPOCHS * sum(zero_shot.SHARES[:-1]) * found * learning
+        # Self-training labels in torch, where a forward pass takes about a third of a step of training.
+        seconds += len(zero_shot.SHARES) * (found + validation) * learning / 3
+        train = round(zero_shot.SHARES[-1] * found)
+    epochs = params.epochs_for(round(rows * train), len(data.labels))
+    return seconds + epochs * (train * learning + validation * labelling)
 
 
 def _pool_size(data: Dataset, settings: Settings) -> int:

@@ -19,6 +19,7 @@ from potstill.estimator.inputs import Classes, raw_data
 from potstill.estimator.progress import Progress
 from potstill.estimator.settings import Settings, seed_of, teacher_settings
 from potstill.prepare.assemble import assemble
+from potstill.prepare.folds import take_fold
 from potstill.readers.tables import RawData
 from potstill.runtime.model import as_texts
 from potstill.teacher.params import TeacherParams
@@ -107,7 +108,7 @@ class Teacher(ClassifierMixin, BaseEstimator):
         classes = Classes.of(y)
         shares = {"validation_share": self.validation_share, "seed": seed_of(self.random_state)}
         raw = raw_data(classes, X, y, unlabelled, validation, test)
-        data = prepared_data(raw, Settings.of(None, prepare=shares | held_out(self.test_share)), self.test_share)
+        data, _ = prepared_data(raw, Settings.of(None, prepare=shares | held_out(self.test_share)), self.test_share)
         cache = Cache(self.cache_dir)
         with isolated():
             folder = steps().prepare(cache, data)
@@ -209,14 +210,16 @@ def held_out(test_share: float | None) -> dict[str, float]:
     return {} if test_share is None else {"test_share": test_share}
 
 
-def prepared_data(raw: RawData, settings: Settings, test_share: float | None) -> Dataset:
-    """Return the data as the stage `prepare` makes them; without `test_share`, no test split is drawn.
+def prepared_data(raw: RawData, settings: Settings, test_share: float | None) -> tuple[Dataset, dict[str, Any]]:
+    """Return the data as the stage `prepare` makes them, and their counts; without `test_share`, draw no test split.
 
     Raises:
-        PotstillError: the data are wrong, see `assemble`, or no text has a label that the source names.
+        PotstillError: the data are wrong, see `take_fold` and `assemble`, or no text has a label that the source names.
     """
-    data, _ = assemble(raw, settings.prepare, ["validation"] if test_share is None else ["test", "validation"])
+    params = settings.prepare
+    raw = take_fold(raw, params.fold, params.folds, params.seed) if params.fold else raw
+    data, facts = assemble(raw, params, ["validation"] if test_share is None else ["test", "validation"])
     if raw.labels is not None and data.labels != raw.labels:
         missing = next(name for name in raw.labels if name not in data.labels)
         raise PotstillError(f"y: no text has the label {missing!r}. Remove its column, or add texts.")
-    return data
+    return data, facts

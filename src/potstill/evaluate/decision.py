@@ -82,6 +82,7 @@ def decide(
     else:
         together = pooled(found["student"], found[teacher], data.targets("validation"), labels) if teacher else None
         verdict, of_teacher = judge_models(rows, models, labels, teacher, params.non_inferiority_margin, together)
+        accuracies = {row["name"]: row["accuracy"] for row in rows}
         evidence = Evidence(
             ladder=ladder,
             versus_teacher=next(row.get("versus_teacher") for row in rows if row["name"] == "student"),
@@ -91,6 +92,7 @@ def decide(
             fallback=fallback,
             rows=counts,
             drawn=drawn,
+            perfect_teacher=teacher is not None and accuracies[teacher] == 1,
         )
     if held_out and held_out["texts"] and counts["test"] < FEW_TESTS:
         verdict = replace(verdict, reasons=(*verdict.reasons, Reason("remark", agreement.held_out(held_out))))

@@ -5,17 +5,17 @@ from typing import Any
 
 import pandas as pd
 
-from potstill.core.errors import PotstillError, join_names
+from potstill.core.errors import MAX_NAMES, PotstillError, join_names
 from potstill.data.clean import comparison_keys
 from potstill.data.dataset import SPLITS, Dataset
 from potstill.prepare import label_files, no_labels
 from potstill.prepare.params import PrepareParams
 from potstill.prepare.split import count_labels, split_off, subsample
-from potstill.readers.tables import RawData, Table, encode
+from potstill.readers.tables import RawData, encode
 
 
 def assemble(
-    raw: RawData, params: PrepareParams, made: Sequence[str] = ("test", "validation"), given: Table | None = None
+    raw: RawData, params: PrepareParams, made: Sequence[str] = ("test", "validation")
 ) -> tuple[Dataset, dict[str, Any]]:
     """Clean a source's tables.
 
@@ -26,7 +26,6 @@ def assemble(
         raw: the tables of the source.
         params: labels, their descriptions, shares, `max_labelled`, `max_validation` and seed are used.
         made: the splits to draw from train if the source does not have them.
-        given: labels that were given later, see `label_files`; None if there are none.
 
     Returns:
         The data, and counts: `rows` per split, `labels` per split and class, `removed` rows, `two_labels` and
@@ -70,8 +69,8 @@ def assemble(
             splits[split], left_out[split] = subsample(splits[split], number, len(labels), params.seed, reason)
     facts["moved_to_unlabelled"] = len(left_out["train"])
     facts["left_out_of_validation"] = len(left_out["validation"])
-    if given is not None:
-        facts["given"] = label_files.apply(splits, label_files.encode(given, labels, params.multi_label))
+    if raw.given is not None:
+        facts["given"] = label_files.apply(splits, label_files.encode(raw.given, labels, params.multi_label))
     texts = [*(table.rows["text"] for table in raw.unlabelled), left_out["train"]["text"]]
     unlabelled, removed_unlabelled = _clean_unlabelled(texts, splits)
 
@@ -119,7 +118,13 @@ def _remove_leaks(splits: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, dict[s
 
 def _check_examples(train: pd.DataFrame, labels: list[str], train_name: str) -> None:
     counts = dict(zip(labels, count_labels(train["label"], len(labels)), strict=True))
-    if few := [f"{name!r} has {n} example{'s' * (n != 1)}" for name, n in counts.items() if n < 2]:
+    few = [f"{name!r} has {n} example{'s' * (n != 1)}" for name, n in counts.items() if n < 2]
+    if len(few) > MAX_NAMES:  # of a column of texts or numbers
+        raise PotstillError(
+            f"{train_name}: {len(few):,} of {len(labels):,} classes have fewer than 2 examples, such as {few[0]}. Set "
+            "`prepare.label` to a column of classes, or add examples."
+        )
+    if few:
         raise PotstillError(
             f"{train_name}: class {join_names(few)} (copies of validation and test texts are not counted), but 2 are "
             "required. Add examples, or remove the class."

@@ -210,7 +210,7 @@ def _unlabelled(path: Path, params: PrepareParams) -> Table:
 def _format(path: Path) -> formats.Format:
     parsed = formats.parse(path.name)
     if not parsed:
-        raise PotstillError(f"{path}: unknown format. Rename it to one of {formats.NAMED}.")
+        raise PotstillError(f"{path}: unknown format. Save it as one of {formats.NAMED}.")
     return parsed.format
 
 

@@ -3,7 +3,7 @@
 They are added after the splits are made, so that no text moves between splits.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -66,3 +66,9 @@ def apply(splits: dict[str, pd.DataFrame], given: pd.DataFrame) -> dict[str, int
     added = given[~labels.index.isin(known)]
     splits["train"] = pd.concat([splits["train"], added], ignore_index=True)
     return {**counts, "added": len(added)}
+
+
+def describe(counts: Mapping[str, int]) -> str:
+    """Return a line for what `apply` returned."""
+    changed = join_names([f"{counts[split]} in {split}" for split in SPLITS])
+    return f"label files: {counts['added']} texts added to train; labels changed: {changed}"

@@ -57,7 +57,7 @@ def format_of(path: str, given: Format | None, default: Format) -> Format:
     if _is_device(path) or (os.path.exists(path) and not os.path.isfile(path)):
         return default
     raise PotstillError(
-        f"{path}: unknown ending (known: {NAMED}). Rename it, or give the format: {', '.join(FORMATS)}."
+        f"{path}: unknown ending (known: {NAMED}). Save it as one of these, or give the format: {', '.join(FORMATS)}."
     )
 
 

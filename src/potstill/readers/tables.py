@@ -23,6 +23,7 @@ from potstill.readers.request import NO_TEXT, Location, describe_difference, fol
 # A decimal is a number beyond doubt: 1e5, without a sign, may be a name.
 _DECIMAL = re.compile(r"-0|-?(0|[1-9][0-9]*)(\.[0-9]+(e[+-]?[0-9]{1,3})?|e[+-][0-9]{1,3})", re.IGNORECASE)
 _NUMBER = re.compile(r"-?[0-9]{1,300}(\.[0-9]{1,300})?(e[+-]?[0-9]{1,3})?", re.IGNORECASE)
+_BOOLEANS = ("True", "False", "TRUE", "FALSE")  # as strings
 
 # The names of a split in files and on the hub.
 SPLIT_NAMES = {"train": ("train",), "validation": ("validation", "valid", "val", "dev"), "test": ("test",)}
@@ -87,11 +88,13 @@ class RawData:
         splits: the labelled tables by the names of `dataset.SPLITS`; `train` is always there.
         unlabelled: tables with the column `text` only.
         labels: the names of the classes in their order, if the source gives them.
+        given: labels that were given later, see `prepare.label_files`; None if there are none.
     """
 
     splits: dict[str, Table]
     unlabelled: list[Table] = field(default_factory=list)
     labels: list[str] | None = None
+    given: Table | None = None
 
 
 def find_split(split: str, candidates: Iterable[tuple[str, str]], given: str | None, key: str) -> str | None:
@@ -180,12 +183,15 @@ def _missing(value: Any) -> bool:
 def class_name(value: Any) -> str | None:
     """Return the name of a class, the same from every format; None if the value is not a name.
 
-    A string is kept, except for a number with a fraction or a signed exponent: 1.0, an id that became a float in a
-    column with missing values, is the class 1, 0.10 the class 0.1, and 1E-5 the class 1e-05. A string is kept where a
-    float would lose digits. A number is written in the fewest digits, and a boolean as in JSON.
+    A string is kept, except for a boolean as pandas or a spreadsheet writes it to CSV (False, FALSE), and for a number
+    with a fraction or a signed exponent: 1.0, an id that became a float in a column with missing values, is the class
+    1, 0.10 the class 0.1, and 1E-5 the class 1e-05. A string is kept where a float would lose digits. A number is
+    written in the fewest digits, and a boolean as in JSON.
     """
     if isinstance(value, str):
         name = value.strip()
+        if name in _BOOLEANS:
+            return name.lower()
         if _DECIMAL.fullmatch(name) and Decimal(name) == Decimal(repr(float(name))):
             return class_name(float(name)) or name
         return name
@@ -213,7 +219,7 @@ def _check_numeric_labels(tables: Iterable[Table]) -> None:
         first: dict[str, str] = {}
         for label in sorted(table.written):
             name = str(class_name(label))
-            if name != label:
+            if name != label and label not in _BOOLEANS:
                 renamed.setdefault(label, table.written[label])
             if "." in label and (other := first.setdefault(name, label)) != label:
                 files = " and ".join(dict.fromkeys((table.written[other], table.written[label])))
@@ -383,7 +389,7 @@ def _check_similar(counts: dict[str, int], where: str, by_id: bool) -> None:
     Raises:
         PotstillError: a class has no visible name, or two look the same.
     """
-    shown = {label: f"{label!a} ({rows:,} rows)" if rows else ascii(label) for label, rows in sorted(counts.items())}
+    shown = {label: quoted(label) + (f" ({rows:,} rows)" if rows else "") for label, rows in sorted(counts.items())}
     for label in shown:
         if not rendered(label):
             raise PotstillError(f"{where}: the label {shown[label]} is invisible. Rename it.")

@@ -13,6 +13,7 @@ def paired(rng, texts, only_first, only_second):
     return mcnemar(draw < only_first, (draw >= only_first) & (draw < only_first + only_second))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("first", "second", "bound"), [(0.03, 0.05, 0), (0.03, 0.03, -0.01), (0.02, 0.024, -0.01)])
 def test_with_as_many_texts_the_interval_excludes_the_bound_in_80_percent_of_trials(first, second, bound):
     rng = np.random.default_rng(0)

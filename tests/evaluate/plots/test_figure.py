@@ -35,6 +35,7 @@ def test_size_figure_ignores_the_users_own_settings(tmp_path):
     assert (tmp_path / "one.png").read_bytes() == (tmp_path / "two.png").read_bytes()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("published", [False, True])
 def test_names_in_the_size_figure_do_not_overlap(tmp_path, monkeypatch, published):
     placed = []
@@ -79,6 +80,7 @@ def test_confusion_figure_for_few_and_many_classes(tmp_path, classes):
 NAMES = ["$x^2$", "$", "a\nb", "_c", "x" * 500, "日本", "😀", "مرحبا", "a\x1b[31m\x00", "<b>&", ""]
 
 
+@pytest.mark.slow
 def test_names_of_any_kind_are_drawn_without_a_warning(tmp_path, recwarn):
     figure.confusion_figure(np.eye(len(NAMES), dtype=int), NAMES, tmp_path / "square.png")
     cases = ["found", "missed", "wrong"]
