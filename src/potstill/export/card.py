@@ -8,6 +8,7 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from potstill.core.markdown import code, escape
 from potstill.data.sources import VARIANTS
 from potstill.export.to_onnx import takes_text
+from potstill.runtime.guarantee import FACT as GUARANTEE
 from potstill.runtime.guarantee import Guarantee
 from potstill.runtime.model import FILE, Student
 from potstill.runtime.scope import FACT, sentence
@@ -84,10 +85,10 @@ def card(student: Student | Transformer, sources: Mapping[str, int], size: int, 
     held_out = "The test texts are of the same domain as the training data."
     if split == "validation":
         held_out = "There were no test texts. Validation also chose the student, so its scores are optimistic."
-    scope, onnx_scope = "", " and probabilities"
+    scope, outputs = "", ["label", "probabilities", *(["answered"] if GUARANTEE in facts else [])]
     if FACT in facts:
         scope = f"`student.in_scope(texts)` finds some of them: {sentence(facts[FACT])}. "
-        onnx_scope = ", probabilities and in_scope"
+        outputs.append("in_scope")
     if split in by_teacher:
         held_out += (
             "\nAll scores are against the labels that its teacher predicts, as nobody has labelled the texts: how "
@@ -117,7 +118,7 @@ student.predict(["a text", "another"])
 ```
 
 `{FILE}` ({size:,} bytes) requires potstill and {runs_in}; `potstill inspect {FILE}` shows the facts in it.
-`{ONNX}` ({onnx_size:,} bytes; input: {onnx_input}; output: label{onnx_scope}) requires onnxruntime.
+`{ONNX}` ({onnx_size:,} bytes; input: {onnx_input}; output: {", ".join(outputs)}) requires onnxruntime.
 
 ## Limitations
 

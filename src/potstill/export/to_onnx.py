@@ -12,6 +12,7 @@ import onnx
 from onnx import TensorProto, helper
 
 from potstill.runtime.file import TABLE
+from potstill.runtime.guarantee import Guarantee
 from potstill.runtime.model import Student
 from potstill.runtime.onnx_graph import ALL, PAD, Graph, floats, ints
 from potstill.runtime.scope import FACT
@@ -42,7 +43,8 @@ def build(student: Student | Transformer) -> onnx.ModelProto:
     (texts, ids of the longest), -1 after the last id of a text.
     Its outputs are `label`, strings (texts,), and `probabilities`, float32 (texts, classes). In a multi-label task
     `label` is of shape (texts, classes): the names of a text's labels, each in its column, and empty strings. If the
-    student knows which texts are in scope, there is a third output, `in_scope`, booleans (texts,).
+    student has a guarantee, there is another output, `answered`: whether it covers a text, booleans (texts,); and if it
+    knows which texts are in scope, `in_scope`, the same.
     """
     graph = Graph()
     if isinstance(student, Student):
@@ -51,22 +53,24 @@ def build(student: Student | Transformer) -> onnx.ModelProto:
         given, ids = transformer_graph.ids(), "ids"
         logits = transformer_graph.add_logits(graph, student.shape, student.weights)
     logits = graph("Div", logits, floats(student.temperature))
+    flags = []
     names, columns = np.array(student.labels, object), [len(student.labels)]
     if student.thresholds is None:
         graph("Softmax", logits, axis=1, output="probabilities")
+        chosen = graph("ArgMax", "probabilities", axis=1, keepdims=0)
         graph(
-            "LabelEncoder", graph("ArgMax", "probabilities", axis=1, keepdims=0), domain="ai.onnx.ml", output="label",
+            "LabelEncoder", chosen, domain="ai.onnx.ml", output="label",
             keys_int64s=list(range(len(names))), values_strings=student.labels,
         )  # fmt: skip
+        if promise := Guarantee.of(student.facts):
+            highest = graph("ReduceMax", "probabilities", ints(1), keepdims=0)
+            graph("GreaterOrEqual", highest, graph("Gather", promise.limits, chosen), output="answered")
+            flags.append("answered")
         columns = []
     else:
         graph("Sigmoid", logits, output="probabilities")
         chosen = graph("GreaterOrEqual", "probabilities", floats(*student.thresholds))
         graph("Where", chosen, names, np.array([""], object), output="label")
-    outputs = [
-        helper.make_tensor_value_info("label", TensorProto.STRING, ["texts", *columns]),
-        helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["texts", len(student.labels)]),
-    ]
     if FACT in student.facts:
         if student.thresholds is None:
             scores = graph("ReduceLogSumExp", logits, ints(1), keepdims=0)
@@ -76,7 +80,12 @@ def build(student: Student | Transformer) -> onnx.ModelProto:
             rare = graph("Mul", _share_of_rare(graph, student, ids), floats(student.facts[FACT]["weight"]))
             scores = graph("Sub", scores, rare)
         graph("GreaterOrEqual", scores, floats(student.facts[FACT]["threshold"]), output="in_scope")
-        outputs.append(helper.make_tensor_value_info("in_scope", TensorProto.BOOL, ["texts"]))
+        flags.append("in_scope")
+    outputs = [
+        helper.make_tensor_value_info("label", TensorProto.STRING, ["texts", *columns]),
+        helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["texts", len(student.labels)]),
+        *(helper.make_tensor_value_info(name, TensorProto.BOOL, ["texts"]) for name in flags),
+    ]
     return graph.model(given, outputs)
 
 
