@@ -10,6 +10,7 @@ from potstill.core import files, paths
 from potstill.core.errors import PotstillError
 from potstill.core.params import section
 from potstill.core.resources import record_resources
+from potstill.data import transfer
 from potstill.scoring.ensemble import merge
 
 
@@ -25,7 +26,7 @@ def main() -> None:
     with files.atomic_write(paths.ENSEMBLE) as folder:
         folder.mkdir()
         written, rows = merge(paths.POOL / "pool.parquet", labelled, folder, section("prepare").load().multi_label)
-        if not written:
+        if not transfer.sources(folder):
             raise PotstillError(
                 f"{', '.join(teachers)}: no probabilities for any text of the pool. Add these texts to the table."
             )

@@ -88,8 +88,8 @@ def main() -> None:
 def load_teachers(checkpoints: list[str], labelling: list[str], data: Dataset) -> list[Model]:
     """Return teachers with the predictions that the stage `teacher` wrote.
 
-    If several teachers label, their ensemble is added. A table without predictions for all of the test split is left
-    out; texts of it that an LLM has not answered count as wrong.
+    If several teachers label, their ensemble is added. Where somebody has labelled the test split, a table without
+    predictions for all of it is left out, and texts that an LLM has not answered count as wrong.
     """
     folder = paths.METRICS / "teacher"
     files.warn_unused(folder, checkpoints, "teacher.checkpoints")
@@ -104,7 +104,7 @@ def load_teachers(checkpoints: list[str], labelling: list[str], data: Dataset) -
             logits = tracking.read_predictions(path, data.labels, texts, complete=bool(parameters))
             predicted.append(probabilities(logits, data.multi_label))
         missing = int((~is_answered(predicted[0])).sum())
-        if missing and (missing == len(data.test) or not is_llm(folder / name)):
+        if missing and (missing == len(data.test) or (data.is_labelled("test") and not is_llm(folder / name))):
             print(f"{name} has no predictions for some texts of the test split, and is left out")
             continue
         if missing:
@@ -127,8 +127,10 @@ def labelled(data: Dataset, teachers: list[Model], name: str) -> tuple[Dataset, 
     """
     teacher = next((model for model in teachers if model.name == name), None)
     if not teacher:
-        if not data.is_labelled("test"):
-            raise PotstillError(f"{name}: no predictions for some test texts, which nobody has labelled. Add them.")
+        if not data.is_labelled("train"):
+            raise PotstillError(
+                f"{name}: no predictions for some test texts, on which the student is compared. Add them."
+            )
         return data, teachers
     predicted = {"validation": teacher.validation_probabilities, "test": teacher.probabilities}
     data = data.labelled_by(predicted)

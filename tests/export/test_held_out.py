@@ -1,8 +1,12 @@
 """What is measured on unlabelled texts that no student learned from, and what is said of it."""
 
+import dataclasses
+
 import numpy as np
 
+from potstill.data.dataset import NO_LABEL
 from potstill.evaluate import agreement
+from potstill.export import held_out
 from potstill.export.held_out import measure
 from tests.students import multi_label_student
 from tests.tasks import make_texts
@@ -27,6 +31,16 @@ def test_agreement_is_counted_and_texts_of_another_kind_are_noticed(exported, da
     assert "They differ from the validation texts (length" in agreement.held_out(long)
     assert measure(exported, ([], np.empty(0, int)), validation) == {"texts": 0, "agree": 0, "differs_in": ""}
     assert measure(exported, answered(texts), ([], np.empty(0, int)))["differs_in"] == ""  # nothing to compare with
+
+
+def test_few_validation_texts_and_self_training_rule_them_out(data, monkeypatch):
+    found = {"texts": 300, "agree": 270, "differs_in": ""}
+    monkeypatch.setattr(held_out, "FEWEST", len(data.validation))
+    assert held_out.are_alike(found, data)
+    assert not held_out.are_alike(found | {"differs_in": "length"}, data)
+    assert not held_out.are_alike(found, dataclasses.replace(data, train=data.train.assign(label=NO_LABEL)))
+    monkeypatch.setattr(held_out, "FEWEST", len(data.validation) + 1)
+    assert not held_out.are_alike(found, data)
 
 
 def test_of_several_labels_all_have_to_agree(mixed):

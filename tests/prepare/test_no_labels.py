@@ -74,6 +74,11 @@ def test_the_next_steps_to_labels_lead_there(project):
     alone = changes(ProjectCommands("files", [], "mine/train.csv").labels())
     data, _ = project.prepare(**given | alone | {"path": "mine"})
     assert data.is_labelled("test")
+    alone = changes(ProjectCommands("files", [], "mine/train.csv").train())
+    data, _ = project.prepare(
+        **{"label_names": NAMES[:2], "test_share": 0.3, "validation_share": 0.3} | alone | {"path": "mine"}
+    )
+    assert data.is_labelled("train")
     project.table("test.csv", rows(6, word="test"))
     shares = {"label_names": NAMES[:2], "validation_share": 0.3}
     data, facts = project.prepare(**given | shares | changes(ProjectCommands("files", [], "mine").train()))

@@ -55,6 +55,19 @@ def test_what_differs_is_named_for_each():
     assert (one["differs"], other["differs"]) == ({"subwords": "null"}, {"subwords": "true"})
 
 
+def test_agreement_is_not_ranked_against_accuracy():
+    unlabelled = made("names", 0.97)
+    student = unlabelled.scores["models"]["student"]
+    for key in ("accuracy", "accuracy_low", "accuracy_high"):
+        student[key.replace("accuracy", "agreement")] = student.pop(key)
+    rows = compare([unlabelled, made("labels", 0.83)])
+    assert [(one["name"], one["score"], one["best"]) for one in rows] == [
+        ("labels", "accuracy", True),
+        ("names", "agreement with the teacher", False),
+    ]
+    assert recommend(rows)[2] == "its student has 100 bytes and a test accuracy of 83.00%."
+
+
 def lock(data="1", code="2", report="3"):
     return {
         "stages": {

@@ -215,7 +215,7 @@ def test_the_page_says_what_held_out_texts_are_for():
     said = (
         "has 100 texts. The student predicts its teacher's label for 97.5% of 400 held-out unlabelled texts, which it "
         "did not learn from (95% CI 95.5 to 98.6%): how faithful it is, not how accurate. They differ from the "
-        "validation texts (length, class), so no guarantee rests on them."
+        "validation texts (length, class), so a guarantee is not based on them."
     )
     assert str(escape(said)) in page(inputs, pictures=False)
     none = replace(inputs, held_out={"texts": 0, "agree": 0, "differs_in": ""})

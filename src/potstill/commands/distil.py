@@ -6,6 +6,7 @@ The same as `DistilledClassifier` in Python: nothing but the model file is left,
 import argparse
 import csv
 import io
+import json
 import os
 import shlex
 from collections.abc import Mapping
@@ -194,8 +195,10 @@ class _Commands:
 
     def train(self) -> str:
         kept = [setting for setting in self.args.set_param if not setting.startswith("prepare.test_label=")]
-        added = ["prepare.train=labelled.csv", "prepare.unlabelled=[train.csv]"]
-        return self._again(names=None, set_param=[*kept, *added])
+        path = Path(self.args.file)
+        file, texts = (self.args.file, "train.csv") if path.is_dir() else ("folder", path.name)
+        added = ["prepare.train=labelled.csv", f"prepare.unlabelled=[{json.dumps(texts)}]"]
+        return self._again(names=None, file=file, set_param=[*kept, *added])
 
     def to_label(self) -> str | None:
         return None

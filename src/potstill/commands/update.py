@@ -18,6 +18,7 @@ from potstill.core import files, paths
 from potstill.core.errors import PotstillError
 from potstill.core.params import parse, section
 from potstill.evaluate.metrics import measures
+from potstill.prepare.params import PrepareParams
 from potstill.terminal import Parser
 
 PREVIOUS = Path("models/previous")
@@ -25,7 +26,7 @@ LOCK = Path("dvc.lock")
 LADDER = paths.METRICS / "student" / "ladder.json"
 # Of the epochs from scratch. benchmarks/trust/update.py measures what that costs and saves.
 SHARE = 0.5
-SPLITTING = ("seed", "validation_share", "test_share", "fold")  # keys that decide which texts are test texts
+SPLITTING = ("seed", "validation_share", "test_share", "fold", "folds")  # keys that decide which texts are test texts
 
 
 def arguments(parser: Parser) -> None:
@@ -78,10 +79,11 @@ def check_splitting(prepare: dict[str, Any]) -> None:
     lock = parse(LOCK.read_text("utf-8"), str(LOCK)) if LOCK.is_file() else {}
     before = lock.get("stages", {}).get("prepare", {}).get("params", {}).get(str(paths.PARAMS), {}).get("prepare", {})
     for key in SPLITTING:
-        if key in before and before[key] != prepare[key]:
+        earlier = before.get(key, PrepareParams.model_fields[key].default) if before else prepare[key]
+        if earlier != prepare[key] and (key != "folds" or prepare["fold"]):
             raise PotstillError(
                 f"prepare.{key}: with another value, texts that the teacher has learned become test texts (found: "
-                f"{prepare[key]}; in the last run: {before[key]}). Set it back, or start from scratch."
+                f"{prepare[key]}; in the last run: {earlier}). Set it back, or start from scratch."
             )
 
 

@@ -111,7 +111,7 @@ class Dataset:
             if not answered.any():
                 raise PotstillError(
                     f"{name}: no label, and no prediction of a teacher, for any of {len(scores):,} texts. Add them to "
-                    "the teacher's table of probabilities."
+                    "its table of probabilities, or choose another teacher."
                 )
             rows = self.split(name)[answered].reset_index(drop=True)
             labelled[name] = rows.assign(label=scores[answered].argmax(1))

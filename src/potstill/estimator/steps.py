@@ -20,6 +20,7 @@ from potstill.baseline.fit import fit as fit_baselines
 from potstill.core import files, tracking
 from potstill.core.errors import PotstillError
 from potstill.core.labels import is_answered, probabilities
+from potstill.data import transfer
 from potstill.data.clean import comparison_keys
 from potstill.data.dataset import NO_LABEL, Dataset
 from potstill.engine import local, shards
@@ -217,7 +218,8 @@ def transfer_set(
     def write(folder: Path) -> None:
         folder.mkdir()
         multi_label = Dataset.load(prepared, unlabelled=False).multi_label
-        if not merge(pool / POOL, [labels / LOGITS], folder, multi_label)[0]:
+        merge(pool / POOL, [labels / LOGITS], folder, multi_label)
+        if not transfer.sources(folder):
             raise PotstillError(f"{teacher.name}: no probabilities for any text of the pool. Give some.")
 
     labels = cache.get("label", write_labels, *hashes, params.precision, params.batch_size)
@@ -388,6 +390,10 @@ def compared(fitted: Fitted, student: Any, test: pd.DataFrame | None) -> tuple[D
     models, _ = small_models(baselines(fitted), student, data)
     logits |= {split: logits[split][is_answered(logits[split])] for split in data.by_teacher}
     answered = bool(is_answered(logits["test"]).all())
+    if not (answered or data.is_labelled("train")):
+        raise PotstillError(
+            f"{teacher.name}: no predictions for some test texts, on which the student is compared. Add them."
+        )
     if answered:
         soft = {split: probabilities(logits[split], data.multi_label) for split in texts}
         size = files.size(teacher.folder)

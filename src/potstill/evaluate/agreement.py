@@ -84,7 +84,7 @@ def held_out(found: HeldOut) -> str:
     low, high = (100 * end for end in interval(same, texts))
     other = ""
     if found["differs_in"]:
-        other = f". They differ from the validation texts ({found['differs_in']}), so no guarantee rests on them"
+        other = f". They differ from the validation texts ({found['differs_in']}), so a guarantee is not based on them"
     return (
         f"The student predicts its teacher's label for {100 * same / texts:.1f}% of {texts:,} held-out unlabelled "
         f"texts, which it did not learn from (95% CI {low:.1f} to {high:.1f}%): how faithful it is, not how "

@@ -69,6 +69,8 @@ def compare(
     rows: dict[str, dict[str, Any]] = {}
     for name, model in by_name.items():
         rows[name] = {"name": name, "kind": model.kind, "parameters": model.parameters, "bytes": model.bytes}
+        if model.kind != "teacher" and not is_answered(model.probabilities).all():
+            raise PotstillError(f"{name}: its probabilities are not finite. Lower its learning rate.")
         rows[name] |= scores(labels, model.probabilities, model.thresholds)
         if teacher and name != teacher:
             other = by_name[teacher]
@@ -91,16 +93,16 @@ def pooled(student: Model, teacher: Model, validation: np.ndarray, test: np.ndar
 
     Args:
         student: the student.
-        teacher: its teacher. Validation texts without its predictions are left out.
+        teacher: its teacher. Texts without its predictions are left out.
         validation: the true labels of the validation split, see `Dataset.targets`.
         test: the same of the test split.
 
     Returns:
         The result of `mcnemar`, and the number of texts.
     """
-    complete = is_answered(teacher.validation_probabilities)
+    complete, answered = is_answered(teacher.validation_probabilities), is_answered(teacher.probabilities)
     correct = []
     for model in (student, teacher):
         predicted = predict_labels(model.validation_probabilities[complete], model.thresholds)
-        correct.append(np.r_[is_correct(predicted, validation[complete]), model.correct(test)])
+        correct.append(np.r_[is_correct(predicted, validation[complete]), model.correct(test)[answered]])
     return mcnemar(*correct), len(correct[0])

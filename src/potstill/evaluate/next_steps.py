@@ -145,17 +145,22 @@ class ProjectCommands:
         changes = ["prepare.test_label=label"]
         if self.source != "demo":
             changes = [f"prepare.test={'labelled' if self.source == 'hub' else 'labelled.csv'}", *changes]
-        if self.source == "files" and Path(self.path).is_file():  # only a folder holds two files
-            changes = ["prepare.path=folder", f"prepare.train={_quoted(Path(self.path).name)}", *changes]
+        if single := self._single_file():
+            changes = ["prepare.path=folder", f"prepare.train={_quoted(single)}", *changes]
         return _experiment(*changes)
 
     def train(self) -> str:  # noqa: D102
         if self.source == "demo":
             return _experiment("prepare.label=label", "prepare.test_label=null")
         end = "" if self.source == "hub" else ".csv"
-        texts = f"prepare.unlabelled=[{','.join(map(_quoted, [*self.files, f'train{end}']))}]"
+        single = self._single_file()
+        texts = f"prepare.unlabelled=[{','.join(map(_quoted, [*self.files, single or f'train{end}']))}]"
         labels = "prepare.label=label", "prepare.test_label=null", f"prepare.train=labelled{end}"
-        return _experiment(*labels, texts)
+        return _experiment(*(["prepare.path=folder"] if single else []), *labels, texts)
+
+    def _single_file(self) -> str | None:
+        """Return the name of the file that has all texts, which has to move to a folder next to another, if any."""
+        return Path(self.path).name if self.source == "files" and Path(self.path).is_file() else None
 
     def to_label(self) -> str | None:  # noqa: D102
         return None if self.source == "demo" else str(paths.METRICS / "report" / "to_label.csv")

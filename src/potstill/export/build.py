@@ -29,8 +29,7 @@ from potstill.runtime.profile import FACT as PROFILE
 from potstill.runtime.scope import FACT as SCOPE
 from potstill.runtime.scope import score
 from potstill.runtime.tokenizer import Fingerprints
-from potstill.scoring.ensemble import average
-from potstill.scoring.held_out import is_llm, label_held_out
+from potstill.scoring.held_out import is_llm, label_held_out, teacher_logits
 from potstill.student.params import PARAMS, DistilParams
 
 
@@ -106,12 +105,12 @@ def build(
     more, folders = transfer.read_held_out(ensemble, data.labels), list(predictions.values())
     measured_on_more = measure_held_out(student, given, more, folders)
     if params.guarantee:
-        like_validation = more if not measured_on_more["differs_in"] else None
-        facts[GUARANTEE] = guaranteed(student, given, folders, params.guarantee, like_validation).to_fact()
+        alike = more if held_out.are_alike(measured_on_more, given) else None
+        facts[GUARANTEE] = guaranteed(student, given, folders, params.guarantee, alike).to_fact()
     if params.profile:
         facts[PROFILE] = profile.collect(student, data).fact()
     if params.scope:
-        facts[SCOPE] = scope_fact(student, data, prepared, params.scope.false_alarms)
+        facts[SCOPE] = scope_fact(student, given, prepared, params.scope.false_alarms)
     student = replace(student, facts=facts)
     measured = {
         "_before": scores(labels, before.predict_proba(texts), thresholds=before.thresholds),
@@ -182,20 +181,13 @@ def guaranteed(
     return guarantee(outcomes[0], outcomes[1] if len(outcomes) > 1 else None, params)
 
 
-def teacher_logits(predictions: Sequence[Path], data: Dataset, split: str) -> np.ndarray:
-    """Return the mean logits of the teachers for a split, (texts, classes), from the folders of their predictions."""
-    texts = len(data.split(split))
-    found = [tracking.read_predictions(folder / f"{split}.csv", data.labels, texts) for folder in predictions]
-    return average(found, data.multi_label)
-
-
 def scope_fact(student: Any, data: Dataset, prepared: Path, false_alarms: float) -> dict[str, Any]:
     """Return the fact `scope` of a student: its threshold, from validation, and what share of test is below it.
 
     Args:
         student: the student, calibrated.
-        data: the data set; its unlabelled texts are not used.
-        prepared: the folder of the data, with these.
+        data: the data set, as it was prepared.
+        prepared: its folder, with the unlabelled texts.
         false_alarms: the false-alarm rate.
     """
     parts = {"weight": scope.WEIGHT, RARE: scope.rare_rows(student, scope.known_texts(prepared))}

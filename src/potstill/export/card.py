@@ -106,7 +106,7 @@ potstill {facts["version"]} from {" and ".join(teachers)}.
 | {score} | {tested["accuracy"]:.2%} (95% CI {low:.2%} to {high:.2%}), {rows[split]:,} {split} texts |
 | macro-F1, {second_score} | {tested["macro_f1"]:.4f}, {second:.4f} |
 | calibration | temperature {student.temperature:g}, expected calibration error {tested["calibration_error"]:.4f} |
-| training data | {_training_data(sources)} |{_guarantee(facts)}
+| training data | {_training_data(sources, "validation" not in by_teacher)} |{_guarantee(facts)}
 
 ## Use
 
@@ -134,9 +134,11 @@ def _guarantee(facts: Mapping[str, Any]) -> str:
     return f"\n| guarantee | {found} {found.checked()}".rstrip() + " |" if found else ""
 
 
-def _training_data(sources: Mapping[str, int]) -> str:
-    """Return how many texts of each kind the student was trained on."""
+def _training_data(sources: Mapping[str, int], is_labelled: bool) -> str:
+    """Return how many texts of each kind the student was trained on; whether somebody has labelled the train texts."""
     counts = {"labelled": sources.get("train", 0), "unlabelled": sources.get("unlabelled", 0)}
+    if not is_labelled:
+        counts = {"unlabelled": sum(counts.values())}
     real = " and ".join(f"{number:,} {kind}" for kind, number in counts.items() if number)
     parts = [f"{real} texts"] if real else []
     if variants := sum(sources.get(kind, 0) for kind in VARIANTS):

@@ -46,7 +46,10 @@ def rare_rows(student: Classifier, texts: Iterable[str]) -> list[int]:
 
 
 def known_texts(prepared: Path) -> Iterable[str]:
-    """Return the train and unlabelled texts of the prepared data, or every n-th if there are very many."""
+    """Return the train and unlabelled texts of the prepared data, or every n-th if there are very many.
+
+    Those that the pool holds out are among them, although no student learns from them.
+    """
     names = ("train", "unlabelled")
     rows = files.read_json(prepared / "dataset.json")["rows"]
     step = max(1, math.ceil(sum(rows[name] for name in names) / MOST_TEXTS))

@@ -100,17 +100,19 @@ def compare(experiments: Sequence[Experiment]) -> list[dict[str, Any]]:
         A row per experiment, the most accurate first: `name`, `differs` (its values of the settings that are not the
         same in all experiments, by key), `decision` (of its verdict), the student's scores, `score` (what its
         `accuracy` is), `milliseconds_per_text`, `teacher` (its accuracy, or None), `p` of the test against the most
-        accurate (None without both predictions for the same texts), and `best`: whether it is not significantly worse
-        than the most accurate.
+        accurate (None without both predictions for the same texts, or between accuracy and agreement), and `best`:
+        whether it is not significantly worse than the most accurate.
     """
     students = {experiment.name: experiment.models["student"] for experiment in experiments}
     keys = differing(experiments)
-    ranked = sorted(experiments, key=lambda experiment: -students[experiment.name]["accuracy"])
+    # Accuracy and agreement cannot be compared: experiments without test labels come last.
+    ranked = sorted(experiments, key=lambda one: (one.score != "accuracy", -students[one.name]["accuracy"]))
     top, rows = ranked[0], []
     for experiment in ranked:
         student = students[experiment.name]
-        p = 1.0 if experiment is top else _p(experiment.test, top.test)
-        overlaps = student["accuracy_high"] >= students[top.name]["accuracy_low"]
+        comparable = experiment.score == top.score
+        p = 1.0 if experiment is top else _p(experiment.test, top.test) if comparable else None
+        overlaps = comparable and student["accuracy_high"] >= students[top.name]["accuracy_low"]
         row = student | {"name": experiment.name, "kind": "student"}
         row |= {"decision": experiment.scores["student"]["decision"], "score": experiment.score}
         row["differs"] = {key: _shown(experiment.settings.get(key, "not set")) for key in keys}
@@ -144,7 +146,7 @@ def recommend(rows: Sequence[Mapping[str, Any]]) -> tuple[str, bool, str]:
             f". It is the {'smallest' if len(candidates) > 1 else 'only one'} of {those} whose {score} is not "
             f"significantly lower than the highest{', and whose verdict is to ship' if shipping else ''}"
         )
-    elif len(rows) > 1:
+    elif sum(row["score"] == score for row in rows) > 1:
         why += ", significantly better than that of all others"
     if not shipping:
         why += f'. Its verdict is "{chosen["decision"]}"; its own report says what to do next'

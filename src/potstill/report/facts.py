@@ -440,9 +440,9 @@ def privacy(inputs: Inputs, k: int) -> dict[str, Any]:
     found = vocabulary_privacy(inputs.student, chain(inputs.train["text"], inputs.unlabelled), k)
     if found["holds"] == "nothing":
         held = "tokens of its teacher" + (
-            ", which of them are rare in the texts" if inputs.student.rare_rows.any() else ""
+            " and which of them are rare in the texts" if inputs.student.rare_rows.any() else ""
         )
-        return {"sentence": f"The model file holds {held}, and no words of the texts.", "rare": []}
+        return {"sentence": f"The model file holds {held}, but no words of the texts.", "rare": []}
     if found["holds"] == "hashes":
         return {"sentence": "The model file holds hashes of words, and no words.", "rare": []}
     rare, numbers, foreign = len(found["rare"]), found["numbers"], found["foreign"]

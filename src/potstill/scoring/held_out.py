@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from potstill.core import files, tracking
 from potstill.data.dataset import Dataset
 from potstill.scoring.ensemble import average
@@ -22,10 +24,16 @@ def label_held_out(data: Dataset, predictions: Sequence[Path]) -> Dataset:
     """
     logits = {}
     for split in ("validation", "test"):
-        if len(texts := data.split(split)) and not data.is_labelled(split):
-            found = [tracking.read_predictions(one / f"{split}.csv", data.labels, len(texts)) for one in predictions]
-            logits[split] = average(found)
+        if len(data.split(split)) and not data.is_labelled(split):
+            logits[split] = teacher_logits(predictions, data, split)
     return data.labelled_by(logits)
+
+
+def teacher_logits(predictions: Sequence[Path], data: Dataset, split: str) -> np.ndarray:
+    """Return the mean logits of teachers for a split, (texts, classes), from the folders of their predictions."""
+    texts = len(data.split(split))
+    found = [tracking.read_predictions(folder / f"{split}.csv", data.labels, texts) for folder in predictions]
+    return average(found, data.multi_label)
 
 
 def is_llm(predictions: Path) -> bool:

@@ -91,7 +91,7 @@ def scores(labels: Any, probabilities: Any, thresholds: Any | None = None) -> di
         `micro_f1` replaces `matthews`; `log_loss` and `calibration_error` are over all pairs of a text and a label.
 
     Raises:
-        PotstillError: a probability is not finite.
+        PotstillError: a probability is infinite, or no text is answered.
         ValueError: the shapes do not match.
     """
     labels, probabilities = np.asarray(labels), np.asarray(probabilities, np.float64)
