@@ -40,6 +40,7 @@ CASES = {
     "student.1=3": "unknown key `student.1`: remove it; known are architecture, subwords, ",
     "student.learning_rate=fast": "`student.learning_rate` is 'fast': must be a number or null. ",
     "student.learning_rate=2": "`student.learning_rate` is 2: must be at most 1 or null. ",
+    "student.temperature=0": "`student.temperature` is 0: must be above 0. ",
     "student.temperature=.inf": "must be a finite number. ",
     "student.max_ngram=3": "`student`: max_ngram must be 1 unless architecture is mlp and subwords is false. ",
     "student.weight_bits=9": "`student.weight_bits` is 9: must be 2 to 8, or 32 for floats. ",

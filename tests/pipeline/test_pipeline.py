@@ -374,11 +374,7 @@ def test_labelling_that_was_killed_goes_on_where_it_stopped(pulled, tmp_path, pr
     ("change", "says"),
     [
         ("student.hidden=abc", "`student.hidden` is 'abc'"),
-        ("student.hidden=0", "`student.hidden` is 0"),
-        ("student.temperature=0", "`student.temperature` is 0"),
-        ("student.architecture=gru", "`student.architecture` is 'gru'"),
         ("student.architecture=transformer", "it begins with 4 layers of the teacher, which has 2. Choose"),
-        ("student.rung=huge", "`huge` in rung is not a key of student.ladder"),
         ("+student.hiden=8", "did you mean `hidden`?"),
         ("student.sources=[splice]", "student.sources"),
     ],
