@@ -20,8 +20,9 @@ from potstill.scoring.first_token import first_token_only
 # taken for a constant, such as the number of tokens, would differ there.
 TRACED, COMPARED = ("a", "a b c"), (("a b",), ("a b c d", "a", "a b c d e f g h " * 25))
 MAX_LENGTH = 200  # tokens of these texts
-# The largest difference from torch in single precision, as a share of the largest absolute logit; in bfloat16 it may
-# also be this many times that of torch's own bfloat16. Right ones differ by rounding, wrong ones by far more.
+# The largest difference from torch in single precision, as a share of the largest absolute logit of these texts; in
+# bfloat16 it may also be this many times that of torch's own bfloat16. Right ones differ by rounding, wrong ones by far
+# more.
 TOLERANCE, FACTOR = {"f32": 1e-3, "bf16": 0.02}, 4
 
 
@@ -102,8 +103,7 @@ def compile_network(
         compiled = CompiledNetwork(model, _batch(tokenizer, TRACED), wanted)
         if compiled.precision != wanted:
             return None
-        for texts in COMPARED:
-            _compare(model, compiled, _batch(tokenizer, texts), precision)
+        _compare(model, compiled, [_batch(tokenizer, texts) for texts in COMPARED], precision)
     except Exception as error:  # of any type, from tracing, converting or computing
         if exhausted(error):
             raise
@@ -129,18 +129,22 @@ def _batch(tokenizer: PreTrainedTokenizerBase, texts: tuple[str, ...]) -> dict[s
     return dict(DataCollatorWithPadding(tokenizer)(encoded))
 
 
-def _compare(model: PreTrainedModel, compiled: CompiledNetwork, batch: dict[str, torch.Tensor], precision: str) -> None:
-    """Compare logits with those of torch.
+def _compare(
+    model: PreTrainedModel, compiled: CompiledNetwork, batches: list[dict[str, torch.Tensor]], precision: str
+) -> None:
+    """Compare the logits of batches with those of torch.
 
     Raises:
         ValueError: they differ by more than rounding.
     """
     with torch.inference_mode():
-        exact = model(**batch).logits.numpy()
+        exact = np.concatenate([model(**batch).logits.numpy() for batch in batches])
         with device.autocast(precision):
-            rounded = model(**batch).logits.float().numpy()
+            rounded = np.concatenate([model(**batch).logits.float().numpy() for batch in batches])
     found = np.empty_like(exact)
-    compiled.fill(found, [(list(range(len(exact))), batch)])
+    ends = np.cumsum([len(batch["input_ids"]) for batch in batches])
+    rows = [part.tolist() for part in np.split(np.arange(len(exact)), ends[:-1])]
+    compiled.fill(found, zip(rows, batches, strict=True))
     largest = np.abs(exact).max()
     difference = np.abs(found - exact).max() / largest
     if not difference <= max(TOLERANCE[compiled.precision], FACTOR * np.abs(rounded - exact).max() / largest):
