@@ -20,7 +20,7 @@ import tables
 from runs import ROOT, Row, git
 from sklearn.metrics import matthews_corrcoef
 
-from potstill.core import files
+from potstill.core import files, paths
 from potstill.evaluate.metrics.scores import interval
 from potstill.label.params import LabelParams
 from potstill.prepare.params import PrepareParams
@@ -49,7 +49,7 @@ def read(folder: Path) -> Row:
         "accuracy_low": low,
         "accuracy_high": high,
         "matthews": round(float(matthews_corrcoef(tested["actual"], tested["predicted"])), 6),
-        "seconds": {stage: _seconds(metrics / stage / name) for stage in ("teacher", "label")},
+        "seconds": {stage: _seconds(folder, f"{stage}/{name}") for stage in ("teacher", "label")},
         "student": None,
     }
     evaluated = files.read_json(metrics / "evaluate" / "metrics.json", "models")
@@ -61,16 +61,16 @@ def read(folder: Path) -> Row:
     row["student"] = {key: student[key] for key in keys} | {
         "rung": next(rung["rung"] for rung in ladder if rung["status"] == "chosen"),
         "verdict": files.read_json(metrics / "evaluate" / "verdict.json", "decision", kind=str),
-        "seconds": _seconds(metrics / "student"),
+        "seconds": _seconds(folder, "student"),
         "ladder": [{key: rung[key] for key in ("rung", "bytes", "validation_accuracy", "status")} for rung in ladder],
     }
     return row
 
 
-def _seconds(folder: Path) -> float | None:
-    """Return the seconds that a stage took; None if it has not run."""
-    path = folder / "resources.json"
-    return files.read_json(path, "resources")["seconds"] if path.is_file() else None
+def _seconds(folder: Path, stage: str) -> float | None:
+    """Return the seconds that a stage took in a project; None if it has not run there."""
+    path = folder / paths.RESOURCES / f"{stage}.json"
+    return files.read_json(path)["seconds"] if path.is_file() else None
 
 
 def main() -> None:
