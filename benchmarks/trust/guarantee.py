@@ -27,13 +27,14 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from runs import WORK, Row
 from trust import rows as results
 
-from potstill.core import paths, tracking
+from potstill.core import paths
 from potstill.data import transfer
 from potstill.data.dataset import Dataset
 from potstill.export import calibrate
 from potstill.export.guarantee import guarantee
 from potstill.export.params import GuaranteeParams
 from potstill.runtime.model import FILE, Classifier
+from potstill.scoring.held_out import teacher_logits
 
 TASKS = ("emotion", "trec", "clinc150", "stackoverflow")
 SPLITS = ("validation", "test")
@@ -46,7 +47,7 @@ SEED = 0
 def board(data: Dataset, folder: Path) -> np.ndarray:
     """Return the logits of the board's student before its calibration, float32 (1, texts, classes)."""
     student = Classifier.load(folder / paths.EXPORT / FILE)
-    return student.decision_function(_texts(data))[None] * np.float32(student.temperature)
+    return student.decision_function(texts_of(data))[None] * np.float32(student.temperature)
 
 
 def candidates(data: Dataset, folder: Path) -> np.ndarray:
@@ -56,7 +57,7 @@ def candidates(data: Dataset, folder: Path) -> np.ndarray:
     found = []
     for size in SIZES:
         bag = HashingVectorizer(n_features=size, alternate_sign=False)
-        train, held_out = bag.transform(texts), bag.transform(_texts(data))
+        train, held_out = bag.transform(texts), bag.transform(texts_of(data))
         model = SGDClassifier(loss="log_loss", alpha=1e-5, random_state=SEED)
         for _ in range(EPOCHS):
             model.partial_fit(train, wanted, classes=np.arange(len(data.labels)))
@@ -101,8 +102,15 @@ def measure(logits: np.ndarray, labels: np.ndarray, teacher: np.ndarray, size: i
         }
 
 
-def _texts(data: Dataset) -> list[str]:
+def texts_of(data: Dataset) -> list[str]:
+    """Return the texts of validation and test."""
     return [text for split in SPLITS for text in data.split(split)["text"]]
+
+
+def teacher_of(data: Dataset, folder: Path) -> np.ndarray:
+    """Return the logits of the board's teacher for these texts, (texts, classes)."""
+    where = folder / paths.METRICS / "teacher" / "minilm"
+    return np.concatenate([teacher_logits([where], data, split) for split in SPLITS])
 
 
 def main() -> None:
@@ -116,11 +124,7 @@ def main() -> None:
         folder = WORK / f"board-{task}"
         data = Dataset.load(folder / paths.PREPARED, unlabelled=False)
         labels = np.concatenate([data.targets(split) for split in SPLITS])
-        where = folder / paths.METRICS / "teacher" / "minilm"
-        predicted = [
-            tracking.read_predictions(where / f"{split}.csv", data.labels, len(data.split(split))) for split in SPLITS
-        ]
-        teacher = np.concatenate(predicted).argmax(1)
+        teacher = teacher_of(data, folder).argmax(1)
         for name, make in (("board", board), ("chosen", candidates)):
             measured = measure(make(data, folder), labels, teacher, len(data.validation), arguments.draws)
             rows += [{"task": task, "what": f"guarantee, {name} student", **row} for row in measured]

@@ -26,10 +26,10 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from runs import WORK, Row
 from trust import rows as results
-from trust.guarantee import SEED, SPLITS, TARGETS
+from trust.guarantee import SEED, SPLITS, TARGETS, teacher_of, texts_of
 
 from potstill import Teacher
-from potstill.core import paths, tracking
+from potstill.core import paths
 from potstill.data import transfer
 from potstill.data.dataset import Dataset
 from potstill.export import calibrate
@@ -65,10 +65,8 @@ class Part(NamedTuple):
 def of_board(data: Dataset, folder: Path) -> tuple[Part, np.ndarray, Part, Part]:
     """Return the texts to learn from with the teacher's logits, the held-out ones, and those of validation and test."""
     real = transfer.read(folder / paths.ENSEMBLE, data.labels, ["train", "unlabelled"])
-    where = folder / paths.METRICS / "teacher" / "minilm"
-    known = [tracking.read_predictions(where / f"{name}.csv", data.labels, len(data.split(name))) for name in SPLITS]
     unlabelled = np.flatnonzero(real.sources == "unlabelled")
-    return _parts(list(real.texts), real.logits, unlabelled, data, np.concatenate(known))
+    return _parts(list(real.texts), real.logits, unlabelled, data, teacher_of(data, folder))
 
 
 def of_labels(data: Dataset, folder: Path) -> tuple[Part, np.ndarray, Part, Part]:
@@ -79,12 +77,8 @@ def of_labels(data: Dataset, folder: Path) -> tuple[Part, np.ndarray, Part, Part
     teacher = Teacher("minilm", cache_dir=WORK / "held-out").fit(*pairs[0], validation=pairs[1])
     logits = teacher.decision_function(train["text"].tolist())
     return _parts(
-        train["text"].tolist(), logits, np.arange(LABELLED, len(train)), data, teacher.decision_function(_tested(data))
+        train["text"].tolist(), logits, np.arange(LABELLED, len(train)), data, teacher.decision_function(texts_of(data))
     )
-
-
-def _tested(data: Dataset) -> list[str]:
-    return [text for split in SPLITS for text in data.split(split)["text"]]
 
 
 def _parts(
@@ -93,7 +87,7 @@ def _parts(
     chosen = np.random.default_rng(SEED).permutation(unlabelled)[:HELD_OUT]
     learned = np.setdiff1d(np.arange(len(texts)), chosen)
     first, more = (Part([texts[i] for i in rows], logits[rows].argmax(1)) for rows in (learned, chosen))
-    return first, logits[learned], more, Part(_tested(data), known.argmax(1))
+    return first, logits[learned], more, Part(texts_of(data), known.argmax(1))
 
 
 def train(data: Dataset, learned: Part, logits: np.ndarray) -> Classifier:

@@ -3,18 +3,13 @@
 import unicodedata
 
 import numpy as np
-import onnxruntime
 import pytest
 from hypothesis import given, settings
 
-from potstill.export import to_onnx
 from potstill.runtime.model import pad
 from potstill.runtime.networks import ARCHITECTURES
+from tests.onnx_models import run, session
 from tests.students import KINDS, ODD, TEXTS, multi_label_student, student
-
-
-def session(made):
-    return onnxruntime.InferenceSession(to_onnx.build(made).SerializeToString())
 
 
 def answer(running, texts):
@@ -80,9 +75,8 @@ def test_with_fingerprints_or_subwords_it_takes_ids(architecture, kind):
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_each_label_is_named_in_its_column(architecture):
     made = multi_label_student(architecture)
-    session = onnxruntime.InferenceSession(to_onnx.build(made).SerializeToString())
     texts = [text.encode("utf-8", "replace").decode() for text in ODD]
-    labels, probabilities = session.run(None, {"text": np.array(texts, object)})
+    labels, probabilities = run(made, texts)
     np.testing.assert_allclose(probabilities, made.predict_proba(texts), atol=1e-5)
     assert labels.shape == (len(texts), 3)
     assert [tuple(filter(None, row)) for row in labels] == made.predict(texts).tolist()

@@ -3,36 +3,26 @@
 import dataclasses
 
 import numpy as np
-import onnxruntime
 import pytest
 
-from potstill.export import to_onnx
 from potstill.export.card import card
-from potstill.runtime.model import pad
-from potstill.runtime.onnx_graph import PAD
 from tests.export.sources import SOURCES
+from tests.onnx_models import run
 from tests.students import ODD
 from tests.transformers import multi_label_transformer, transformer
-
-
-def answer(made, texts):
-    encoded = made.encode(texts)
-    ids, mask = pad(encoded, np.arange(len(texts)))
-    session = onnxruntime.InferenceSession(to_onnx.build(made).SerializeToString())
-    return session.run(None, {"ids": np.where(mask, ids, PAD)})
 
 
 @pytest.mark.parametrize("temperature", [1.0, 2.5])
 def test_it_predicts_what_the_runtime_does(temperature):
     made = transformer(temperature=temperature)
-    labels, probabilities = answer(made, ODD)
+    labels, probabilities = run(made, ODD)
     np.testing.assert_allclose(probabilities, made.predict_proba(ODD), atol=1e-5)
     assert labels.tolist() == made.predict(ODD).tolist()
 
 
 def test_it_gives_the_labels_of_a_multi_label_task():
     made = multi_label_transformer()
-    labels, probabilities = answer(made, ODD)
+    labels, probabilities = run(made, ODD)
     np.testing.assert_allclose(probabilities, made.predict_proba(ODD), atol=1e-5)
     assert [tuple(filter(None, row)) for row in labels] == made.predict(ODD).tolist()
 

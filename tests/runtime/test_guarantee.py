@@ -3,14 +3,13 @@
 import dataclasses
 
 import numpy as np
-import onnxruntime
 import pytest
 
 from potstill.core.errors import PotstillError
-from potstill.export import to_onnx
 from potstill.runtime.guarantee import Guarantee, least
-from potstill.runtime.model import Student, pad
+from potstill.runtime.model import Student
 from tests.forged import GUARANTEE
+from tests.onnx_models import run
 from tests.students import portable, promising, student
 from tests.torch_students import SHORT_TEXTS
 from tests.transformers import transformer
@@ -38,13 +37,7 @@ def test_the_onnx_model_says_which_texts_are_answered(made, never):
     made = promising(made, SHORT_TEXTS, thresholds=[None if label == never else between for label in range(3)])
     expected = [label is not None for label in made.predict(SHORT_TEXTS, abstain=True)]
     assert never is not None or 0 < sum(expected) < len(expected)
-    session = onnxruntime.InferenceSession(to_onnx.build(made).SerializeToString())
-    [given] = session.get_inputs()
-    values = np.array([text.encode("utf-8", "replace").decode() for text in SHORT_TEXTS], object)
-    if given.name == "ids":
-        rows, mask = pad(made.encode(SHORT_TEXTS), np.arange(len(SHORT_TEXTS)))
-        values = np.where(mask, rows, -1)
-    [answered] = session.run(["answered"], {given.name: values})
+    [answered] = run(made, SHORT_TEXTS, ["answered"])
     assert answered.tolist() == expected
 
 

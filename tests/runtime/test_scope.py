@@ -1,15 +1,14 @@
 """Which texts are out of scope: the same in every runtime."""
 
 import numpy as np
-import onnxruntime
 import pytest
 from scipy.special import logsumexp
 
 from potstill.core.errors import PotstillError
 from potstill.export import to_onnx
 from potstill.runtime import scope
-from potstill.runtime.model import pad
 from potstill.runtime.networks import ARCHITECTURES
+from tests.onnx_models import run
 from tests.scopes import RARE, TEXTS, scoped
 from tests.students import multi_label_student, portable, student
 from tests.transformers import multi_label_transformer, transformer
@@ -53,13 +52,7 @@ def test_python_and_onnx_agree(name, rare):
     assert again.tolist() == found.tolist()
     if "transformer" not in name:
         assert portable(made).in_scope(TEXTS).tolist() == found.tolist()
-    session = onnxruntime.InferenceSession(to_onnx.build(made).SerializeToString())
-    [given] = session.get_inputs()
-    values = np.array([text.encode("utf-8", "replace").decode() for text in TEXTS], object)
-    if given.name == "ids":
-        rows, mask = pad(made.encode(TEXTS), np.arange(len(TEXTS)))
-        values = np.where(mask, rows, -1)
-    [answered] = session.run(["in_scope"], {given.name: values})
+    [answered] = run(made, TEXTS, ["in_scope"])
     assert answered.tolist() == found.tolist()
 
 
