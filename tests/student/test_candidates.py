@@ -10,7 +10,16 @@ import pytest
 
 from potstill.runtime.model import FILE, Student
 from potstill.student import candidates, ladder
-from potstill.student.candidates import Inputs, Task, choose_sources, climb, obstacle, train, with_sources
+from potstill.student.candidates import (
+    Inputs,
+    Task,
+    choose_sources,
+    climb,
+    not_worthwhile,
+    obstacle,
+    train,
+    with_sources,
+)
 from potstill.student.params import PARAMS
 from tests.settings import soft_labels, student_settings
 from tests.tasks import make_checkpoint, make_transfer
@@ -268,6 +277,17 @@ def test_a_teacher_with_fewer_layers_has_no_such_transformer(kind, inputs, data,
         for layers in (0, 2, 3)
     }
     assert reasons == {0: None, 2: None, 3: "It begins with 3 layers of the teacher, which has 2."}
+
+
+def test_a_transformer_with_more_than_half_of_the_layers_is_not_worth_its_training(inputs, bert):
+    found = replace(inputs, teacher=bert)  # of two layers
+    words, one, two, whole = GOOD, *(student_settings(architecture="transformer", layers=n) for n in (1, 2, 0))
+    assert not_worthwhile({"words": words, "one": one, "two": two}, found) == {}
+    assert not_worthwhile({"words": words, "one": one, "two": two, "all": whole}, found) == {
+        "two": "It has 2 of the teacher's 2 layers, so it is hardly smaller than all, which needs no training. "
+        "`student.rung=two` trains it."
+    }
+    assert not_worthwhile({"words": words}, inputs) == {}  # whose teacher is a table
 
 
 def test_a_teacher_of_another_kind_has_no_small_transformer(inputs, tmp_path):

@@ -172,6 +172,30 @@ def obstacle(params: DistilParams, inputs: Inputs) -> str | None:
     return None
 
 
+def not_worthwhile(rungs: Mapping[str, DistilParams], inputs: Inputs) -> dict[str, str]:
+    """Return why some Transformers of a ladder are not trained although they could be, as sentences by name.
+
+    With more than half of its teacher's layers a Transformer is hardly smaller than one with all, which needs no
+    training. On `benchmarks/board.py`, that of four of MiniLM's six layers took up to half of the ladder's time, for a
+    file of 83% of the size.
+
+    Args:
+        rungs: the settings of those that can be trained by name.
+        inputs: what they learn from.
+    """
+    transformers = {name: params for name, params in rungs.items() if params.kind == "transformer"}
+    whole = next((name for name, params in transformers.items() if not params.layers), None)
+    if whole is None or inputs.teacher is None:
+        return {}
+    total = AutoConfig.from_pretrained(inputs.teacher).num_hidden_layers
+    return {
+        name: f"It has {params.layers} of the teacher's {total} layers, so it is hardly smaller than {whole}, which "
+        f"needs no training. `student.rung={name}` trains it."
+        for name, params in transformers.items()
+        if 2 * params.layers > total
+    }
+
+
 def climb(
     inputs: Inputs,
     rungs: Mapping[str, DistilParams],

@@ -90,6 +90,8 @@ def search(inputs: Inputs, params: StudentParams, tell: Callable[[str], object] 
     shown = rungs if BY_HAND in rungs else params.rungs() | rungs
     unavailable = {name: reason for name, rung in shown.items() if (reason := candidates.obstacle(rung, inputs))}
     possible = {name: rung for name, rung in rungs.items() if name not in unavailable}
+    unavailable |= candidates.not_worthwhile(possible, inputs)
+    possible = {name: rung for name, rung in possible.items() if name not in unavailable}
     if not possible:
         reason = unavailable[next(iter(rungs))]
         raise PotstillError(
