@@ -68,6 +68,7 @@ def students() -> dict[str, Classifier]:
     made["bigru-scope"] = _scoped(_student("bigru", "strings", len(made)), -0.6)
     made["mlp-scope"] = _scoped(_student("mlp", "fingerprints", len(made)), 2.4)  # multi-label
     made["transformer-scope"] = _scoped(_transformer("wordpiece", len(made)), -0.8)
+    made["transformer-smoothed"] = _transformer("bpe", len(made), smoothed=True)
     return made
 
 
@@ -110,7 +111,7 @@ def _student(architecture: str, kind: str, seed: int) -> Student:
     )
 
 
-def _transformer(name: str, seed: int, relative: bool = False) -> Transformer:
+def _transformer(name: str, seed: int, relative: bool = False, smoothed: bool = False) -> Transformer:
     random = np.random.RandomState(seed)
     tokens, parts = {
         "wordpiece": (
@@ -157,12 +158,13 @@ def _transformer(name: str, seed: int, relative: bool = False) -> Transformer:
     embedding, activation, pooler = {
         "wordpiece": (8, "gelu", "tanh"), "bpe": (6, "relu", "relu"), "unigram": (8, "gelu_tanh", "gelu"),
     }[name]  # fmt: skip
-    shape = TransformerShape(len(tokens), 12, embedding, 8, 16, 2, 2, activation, pooler, 1e-5, relative)
+    shape = TransformerShape(len(tokens), 12, embedding, 8, 16, 2, 2, activation, pooler, 1e-5, relative, smoothed)
     labels = ["a", "ça va", "日本"]
     weights = {
         part: random.standard_normal(size).astype(np.float32) / np.float32(size[-1] ** 0.5 if len(size) == 2 else 4)
         for part, size in shape.weights(len(labels)).items()
     }
+    weights |= {part: 1 + 4 * abs(array) for part, array in weights.items() if part.endswith(".smoothing")}
     return Transformer(
         labels,
         Tokenizer({**parts, "model": model, "added_tokens": added}, 1, 2, shape.positions),

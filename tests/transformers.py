@@ -46,6 +46,7 @@ def transformer(shape=SHAPE, labels=("a", "b", "ç"), **more):
     """A small Transformer with random weights."""
     rng = np.random.default_rng(0)
     weights = {name: rng.normal(size=size).astype(np.float32) for name, size in shape.weights(len(labels)).items()}
+    weights |= {name: 1 + abs(array) for name, array in weights.items() if name.endswith(".smoothing")}
     ranges = dict.fromkeys(shape.inputs(), (-4.0, 4.0))
     tokenizer = Tokenizer(SPEC, 1, 2, shape.positions)
     return Transformer(list(labels), tokenizer, shape, Weights.round(weights, ranges), **more)

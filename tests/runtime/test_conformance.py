@@ -169,6 +169,12 @@ def test_pot2_is_as_it_is_specified(name):
     for _ in range(shape["layers"]):
         four = [linear(hidden, hidden) for _ in ("query", "key", "value", "output")]
         layers.append([*four, norm_of(hidden), linear(feed, hidden), linear(hidden, feed), norm_of(hidden)])
+    factors = {}
+    if shape.get("smoothed"):
+        inputs = [f"layers.{i}.{part}" for i in range(len(layers)) for part in ("query", "output", "up", "down")]
+        widths = {"projection": embedding, "down": feed}
+        for part in [*(["projection"] if projection else []), *inputs]:
+            factors[part] = take(widths.get(part.split(".")[-1], hidden), "<f2")
     pooler, head = linear(hidden, hidden), linear(len(header["labels"]), hidden)
     assert at == len(packed)
 
@@ -180,7 +186,7 @@ def test_pot2_is_as_it_is_specified(name):
         low, high = ranges[name]
         scale = np.float32((high - low) / 255)
         zero = round(-low / float(scale))
-        return (np.clip(np.rint(x / scale) + zero, 0, 255) - zero) * scale
+        return (np.clip(np.rint(x / factors.get(name, 1) / scale) + zero, 0, 255) - zero) * scale
 
     def apply(x, layer):
         return x @ layer[0].T + layer[1]

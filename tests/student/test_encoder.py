@@ -1,5 +1,7 @@
 """A small Transformer begins as layers of its teacher, and runs in onnxruntime as it was trained."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +11,7 @@ from potstill.core.errors import PotstillError
 from potstill.runtime.transformer.model import Transformer
 from potstill.runtime.transformer.weights import Weights
 from potstill.scoring import inference, pretrained
-from potstill.student import encoder, tokens, training
+from potstill.student import activations, encoder, tokens, training
 from tests.students import ODD
 from tests.tasks import make_checkpoint
 
@@ -54,9 +56,11 @@ def test_in_onnxruntime_it_predicts_nearly_the_same(teacher, layers, data):
                 weight.normal_(std=1 if name in ("embedding.weight", "position.weight") else weight.shape[1] ** -0.5)
             else:
                 weight.add_(0.2 * torch.randn_like(weight))
-    ranges = encoder.ranges(network, [training.pad(encoded, np.arange(len(texts)))])
+    factors, ranges = activations.calibrate(network, [training.pad(encoded, np.arange(len(texts)))])
     weights = {name: weight.numpy() for name, weight in network.state_dict().items()}
-    made = Transformer(data.labels, tokenizer, network.shape, Weights.round(weights, ranges))
+    weights |= {f"{name}.smoothing": array for name, array in factors.items()}
+    shape = dataclasses.replace(network.shape, smoothed=True)
+    made = Transformer(data.labels, tokenizer, shape, Weights.round(weights, ranges))
     expected = training.logits(network, encoded)
     difference = np.abs(made.logits(encoded) - expected).mean()
     assert difference < 0.5 * expected.std(0).mean()  # it is at most 0.2 of it here, and above 1 with a wrong scale

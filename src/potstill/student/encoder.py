@@ -4,7 +4,7 @@ Teachers are encoders of the kind of BERT, whose classification head reads the f
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -231,35 +231,3 @@ def _part(module: nn.Module, name: str) -> Any:
     for attribute in name.split("."):
         module = getattr(module, attribute)
     return module
-
-
-@torch.inference_mode()
-def ranges(network: Encoder, batches: Any) -> Mapping[str, tuple[float, float]]:
-    """Measure the values that are quantized, see `Shape.inputs`.
-
-    Args:
-        network: the network.
-        batches: pairs of `ids` and `mask`.
-
-    Returns:
-        The least and the largest value of each, 0 if that is beyond.
-    """
-    found: dict[str, tuple[float, float]] = {}
-
-    def measure(name: str) -> Any:
-        def hook(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-            low, high = found.get(name, (0.0, 0.0))
-            found[name] = min(low, inputs[0].min().item()), max(high, inputs[0].max().item())
-
-        return hook
-
-    hooks = [
-        network.get_submodule(name.replace("query", "key")).register_forward_pre_hook(measure(name))
-        for name in network.shape.inputs()
-    ]
-    network.eval()
-    for ids, mask in batches:
-        network(ids, mask)
-    for hook in hooks:
-        hook.remove()
-    return found

@@ -1,6 +1,7 @@
 """Training a student that is a small Transformer: some layers of its teacher, distilled and then quantized."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +15,12 @@ from potstill.runtime.transformer.model import BATCH, Transformer
 from potstill.runtime.transformer.shape import MAX_POSITIONS
 from potstill.runtime.transformer.weights import Weights
 from potstill.scoring import pretrained
-from potstill.student import encoder, tokens, training
+from potstill.student import activations, encoder, tokens, training
 from potstill.student.params import NetworkParams
 from potstill.student.training import Log, Loss
 from potstill.student.vocabulary import Texts
 
-_MEASURED = 2048  # texts on which the ranges of activations are measured
+_MEASURED = 2048  # texts on which activations are measured
 
 
 def train(
@@ -70,10 +71,12 @@ def train(
         best = training.fit(
             network, encoded[0], loss_targets, loss, encoded[1], actual, params, log, progress=progress
         ).best
-    ranges = encoder.ranges(network, _batches(encoded[0], params.seed))
+    factors, ranges = activations.calibrate(network, _batches(encoded[0], params.seed))
     weights = {name: weight.cpu().numpy() for name, weight in network.state_dict().items()}
+    weights |= {f"{name}.smoothing": array for name, array in factors.items()}
     thresholds = [0.5] * len(labels) if actual.ndim == 2 else None
-    student = Transformer(labels, tokenizer, network.shape, Weights.round(weights, ranges), thresholds=thresholds)
+    shape = replace(network.shape, smoothed=True)
+    student = Transformer(labels, tokenizer, shape, Weights.round(weights, ranges), thresholds=thresholds)
     best |= training.evaluate(student.logits(encoded[1]), actual)
     if not layers:
         log(best)

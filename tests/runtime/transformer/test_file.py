@@ -27,6 +27,7 @@ TEXTS = ["Good!", "not goodness", "", "ab é 日 \ud800 " * 9]
         multi_label_transformer(),
         transformer(dataclasses.replace(SHAPE, embedding=4, activation="relu", pooler="gelu")),
         transformer(dataclasses.replace(SHAPE, relative=True)),
+        transformer(dataclasses.replace(SHAPE, smoothed=True)),
     ],
 )
 def test_a_file_gives_the_same_student(made, tmp_path):
@@ -74,6 +75,12 @@ def with_vector(value):
     return with_part(weights=Weights(weights.matrices, vectors, weights.ranges))
 
 
+def with_factor(value):
+    made = transformer(dataclasses.replace(SHAPE, smoothed=True))
+    vectors = {**made.weights.vectors, "layers.0.up.smoothing": np.full(SHAPE.hidden, value, np.float32)}
+    return with_part(made, weights=Weights(made.weights.matrices, vectors, made.weights.ranges))
+
+
 def with_tokenizer(cls=1, sep=2, **parts):
     return with_part(tokenizer=Tokenizer({**SPEC, **parts}, cls, sep, SHAPE.positions))
 
@@ -107,6 +114,8 @@ FORGED = {
     "step so large that sums overflow": with_step(1000.0),
     "a vector with NaN": with_vector(np.nan),
     "a vector with infinity": with_vector(np.inf),
+    "a factor below 1": with_factor(0.5),
+    "a factor NaN": with_factor(np.nan),
     "no layers": with_shape(layers=0),
     "more layers": with_shape(layers=3),
     "a layer too few": with_shape(layers=1),
@@ -120,6 +129,7 @@ FORGED = {
     "an unknown pooler": with_shape(pooler="gelu_tanh"),
     "distances without biases": with_shape(relative=True),
     "distances that are a number": with_shape(relative=1),
+    "smoothing without factors": with_shape(smoothed=True),
     "epsilon 0": with_shape(epsilon=0.0),
     "epsilon below 0": with_shape(epsilon=-1.0),
     "cls beyond the tokens": with_tokenizer(cls=len(TOKENS)),

@@ -192,6 +192,7 @@ def _weights(data: bytes, shape: Shape, classes: int, ranges: dict[str, tuple[fl
     for name, size in shapes.items():
         if len(size) == 1:
             vectors[name] = halves(size[0])
+            require(not name.endswith(".smoothing") or bool((vectors[name] >= 1).all()))
             continue
         steps, count = halves(size[0]), math.prod(size)
         require(bool(((steps > 0) & (steps <= MAX_STEP)).all()))

@@ -8,8 +8,10 @@ are (texts, length), and each text begins with the `[CLS]` token:
     pooler       a linear layer and its activation, on the first token
     head         a linear layer
 
-With `relative`, each head adds a bias for the distance from a query to a key to their attention score, the same in all
-layers, as MPNet does (Song et al. 2020, arXiv 2004.09297).
+With `smoothed`, the inputs of the layers' matrix products are divided by a factor per channel before they are rounded,
+and the weights are multiplied by it (SmoothQuant, Xiao et al. 2022, arXiv 2211.10438). With `relative`, each head adds
+a bias for the distance from a query to a key to their attention score, the same in all layers, as MPNet does (Song et
+al. 2020, arXiv 2004.09297).
 
 Only its first token leaves the last layer, so all but keys and values is computed for that token alone there.
 """
@@ -49,6 +51,7 @@ class Shape:
         pooler: activation of the pooler, one of `POOLERS`.
         epsilon: added to the variance in normalization.
         relative: whether attention has a bias for each distance.
+        smoothed: whether the inputs of the layers' products have factors.
     """
 
     vocabulary: int
@@ -62,6 +65,7 @@ class Shape:
     pooler: str
     epsilon: float
     relative: bool = False
+    smoothed: bool = False
 
     architecture = "transformer"
 
@@ -73,7 +77,8 @@ class Shape:
             ValueError: it is not a shape, or out of range.
         """
         names = {item.name: item.type for item in fields(cls)}
-        if not isinstance(values, Mapping) or {"relative": False, **values}.keys() != names.keys():
+        absent = {"relative": False, "smoothed": False}
+        if not isinstance(values, Mapping) or {**absent, **values}.keys() != names.keys():
             raise ValueError("its shape is incomplete")
         if any(type(value) is not names[name] for name, value in values.items()):
             raise ValueError("its shape is not of numbers and names")
@@ -82,8 +87,8 @@ class Shape:
         return shape
 
     def values(self) -> dict[str, Any]:
-        """Return it for JSON, see `read`; without `relative` unless it is set, as in files of earlier versions."""
-        return {name: value for name, value in asdict(self).items() if name != "relative" or value}
+        """Return it for JSON, see `read`; without what is false, as in files of earlier versions."""
+        return {name: value for name, value in asdict(self).items() if value is not False}
 
     def check(self) -> None:
         """Check that all values are in range.
@@ -129,6 +134,8 @@ class Shape:
             shapes |= _linear(f"layers.{i}.up", self.hidden, self.feed_forward)
             shapes |= _linear(f"layers.{i}.down", self.feed_forward, self.hidden)
             shapes |= _norm(f"layers.{i}.norm", self.hidden)
+        if self.smoothed:
+            shapes |= {f"{name}.smoothing": shapes[f"{name}.weight"][1:] for name in self.inputs()}
         return shapes | _linear("pooler", self.hidden, self.hidden) | _linear("head", self.hidden, classes)
 
     def inputs(self) -> list[str]:
@@ -136,6 +143,12 @@ class Shape:
         projection = ["projection"] if self.embedding != self.hidden else []
         parts = ("query", "output", "up", "down")
         return projection + [f"layers.{i}.{name}" for i in range(self.layers) for name in parts]
+
+
+def readers(name: str) -> list[str]:
+    """Return the names of the linear layers that read one of `Shape.inputs`, the first of which is called like it."""
+    start, _, part = name.rpartition(".")
+    return [name, f"{start}.key", f"{start}.value"] if part == "query" else [name]
 
 
 def _linear(name: str, inputs: int, outputs: int) -> Shapes:

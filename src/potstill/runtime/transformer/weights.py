@@ -7,6 +7,7 @@ from typing import Self
 import numpy as np
 
 from potstill.runtime.file import TABLE
+from potstill.runtime.transformer.shape import readers
 
 # A row's largest weight is this many steps: 7 bits, so that processors without instructions for int8 products do not
 # saturate, and 6 in the embedding table, which takes half of a file.
@@ -63,7 +64,14 @@ class Weights:
 
     @classmethod
     def round(cls, weights: Mapping[str, np.ndarray], ranges: Mapping[str, tuple[float, float]]) -> Self:
-        """Round float weights."""
+        """Round float weights, after multiplying those that read smoothed values by their factors."""
+        smoothed = {
+            f"{layer}.weight": weights[f"{name}.smoothing"]
+            for name in ranges
+            if f"{name}.smoothing" in weights
+            for layer in readers(name)
+        }
+        weights = {name: array * smoothed.get(name, np.float32(1)) for name, array in weights.items()}
         matrices = {
             name: Matrix.round(array, EMBEDDING_LEVELS if name == TABLE else LEVELS)
             for name, array in weights.items()
