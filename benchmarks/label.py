@@ -1,8 +1,9 @@
 """Labelling speed: potstill's teacher against the pipeline of `transformers`. Run it with `make benchmark-label`.
 
-Both label the lines of a text file with the teacher of the last `dvc repro`, in turns. The pipeline has a batch size of
-32, single precision, a loaded model, and the GPU or all cores; potstill has the settings of params.yaml, and loads the
-model in each of its processes every time. `results.json` keeps the rows of other machines.
+Both label the lines of a text file with fine-tuned teachers, such as that of the last `dvc repro`, in turns. The
+pipeline has a batch size of 32, single precision, a loaded model, and the GPU or all cores; potstill has the settings
+of params.yaml, and loads the model in each of its processes every time. `results.json` keeps the rows of other machines
+and teachers.
 """
 
 import argparse
@@ -52,27 +53,23 @@ def machine() -> str:
     bf16 = "bfloat16" if device.bf16("auto") else "no bfloat16"
     if torch.cuda.is_available():
         return f"{torch.cuda.get_device_name()}, {bf16}"
-    return f"{cpu_count()} cores, {torch.backends.cpu.get_cpu_capability()}, {bf16}"
+    amx = ", AMX" if torch.cpu._is_amx_tile_supported() else ""
+    return f"{cpu_count()} cores, {torch.backends.cpu.get_cpu_capability()}{amx}, {bf16}"
 
 
-def main() -> None:
-    """Time all engines in turns, and write `benchmarks/label/` and the table in docs/performance.md."""
+def measure(teacher: Path, texts: list[str]) -> list[dict[str, Any]]:
+    """Time all engines with a teacher in turns; return a row for each."""
     import transformers
 
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, required=True, help="a text file with a text per line")
-    parser.add_argument("--teacher", type=Path, default=ROOT / "models" / "teacher" / "minilm", help="(%(default)s)")
-    arguments = parser.parse_args()
-    texts = arguments.data.read_text("utf-8").splitlines()
-    facts = files.read_json(arguments.teacher / "teacher.json")
+    facts = files.read_json(teacher / "teacher.json")
     params = LabelParams.load(ROOT / paths.PARAMS)
     classify = transformers.pipeline(
-        "text-classification", model=str(arguments.teacher), batch_size=BATCH, dtype="float32", device=device.device()
+        "text-classification", model=str(teacher), batch_size=BATCH, dtype="float32", device=device.device()
     )
-    engines = {"pipeline": partial(pipeline, classify, facts), "potstill": partial(potstill, arguments.teacher, params)}
+    engines = {"pipeline": partial(pipeline, classify, facts), "potstill": partial(potstill, teacher, params)}
     if device.bf16("auto"):
         fp32 = params.model_copy(update={"precision": "fp32"})
-        engines["potstill, fp32"] = partial(potstill, arguments.teacher, fp32)
+        engines["potstill, fp32"] = partial(potstill, teacher, fp32)
     for engine in engines.values():
         engine(texts[:64])  # warm-up
     seconds, ids = time_in_turns({name: partial(engine, texts) for name, engine in engines.items()}, ROUNDS)
@@ -84,6 +81,7 @@ def main() -> None:
         ratio, lowest, highest = ratios(seconds["pipeline"], values)
         rows.append(
             {
+                "teacher": teacher.name,
                 "engine": name,
                 "texts": len(texts),
                 "texts_per_second": round(len(texts) / statistics.median(values), 1),
@@ -97,11 +95,25 @@ def main() -> None:
             }
         )
         print({key: rows[-1][key] for key in ("engine", "texts_per_second", "ratio_to_pipeline", "same_labels")})
+    return rows
+
+
+def main() -> None:
+    """Measure teachers one after another, and write `benchmarks/label/` and the table in docs/performance.md."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, required=True, help="a text file with a text per line")
+    default = [ROOT / "models" / "teacher" / "minilm"]
+    parser.add_argument("--teachers", type=Path, nargs="+", default=default, help="folders of fine-tuned teachers")
+    parser.add_argument("--texts", type=int, help="only the first texts of the file")
+    arguments = parser.parse_args()
+    texts = arguments.data.read_text("utf-8").splitlines()[: arguments.texts]
     results = RESULTS / "results.json"
-    known = files.read_json(results, kind=list) if results.exists() else []
-    others = [row for row in known if row["machine"] != machine()]
-    files.write_json(results, others + rows)
-    tables.label(others + rows, RESULTS)
+    rows = files.read_json(results, kind=list) if results.exists() else []
+    for teacher in arguments.teachers:
+        measured = (machine(), teacher.name)
+        rows = [row for row in rows if (row["machine"], row["teacher"]) != measured] + measure(teacher, texts)
+        files.write_json(results, rows)
+    tables.label(rows, RESULTS)
 
 
 if __name__ == "__main__":

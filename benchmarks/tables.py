@@ -313,11 +313,13 @@ def curves(rows: Rows, along: str, title: str, label: str, path: Path) -> None:
 def label(rows: Rows, folder: Path) -> None:
     """Write the labelling speed of each engine, machine by machine."""
     headings = {
-        "machine": "---", "engine": "---", "texts/s": "---:", "times the pipeline's": "---:", "same labels": "---:",
+        "machine": "---", "teacher": "---", "engine": "---", "texts/s": "---:", "times the pipeline's": "---:",
+        "same labels": "---:",
     }  # fmt: skip
     lines = [
         [
             row["machine"],
+            row["teacher"],
             row["engine"],
             f"{row['texts_per_second']:,.0f}",
             f"{row['ratio_to_pipeline']:.2f} ({row['lowest_ratio']:.2f}–{row['highest_ratio']:.2f})",

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from potstill.core import paths
+from potstill.core.labels import is_answered
 from potstill.evaluate.metrics.scores import interval
 from potstill.runtime.model import FILE
 
@@ -98,7 +99,7 @@ def cascade(validation: tuple[np.ndarray, ...], test: tuple[np.ndarray, ...]) ->
 
 
 def _complete(labels: np.ndarray, student: np.ndarray, teacher: np.ndarray) -> tuple[np.ndarray, ...]:
-    finite = np.isfinite(teacher).all(1)
+    finite = is_answered(teacher)
     return labels[finite], student[finite], teacher[finite]
 
 

@@ -5,6 +5,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from potstill.core.labels import is_answered
+
 
 @dataclass(frozen=True)
 class LabelError:
@@ -53,7 +55,7 @@ def find_label_errors(labels: np.ndarray, probabilities: np.ndarray, names: Sequ
 
 
 def _find(labels: np.ndarray, probabilities: np.ndarray, names: Sequence[str]) -> list[LabelError]:
-    finite = np.flatnonzero(np.isfinite(probabilities).all(1))
+    finite = np.flatnonzero(is_answered(probabilities))
     labels, probabilities = labels[finite], probabilities[finite]
     if not len(labels):
         return []

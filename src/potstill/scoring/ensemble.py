@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from potstill.core import files, schemas
+from potstill.core.labels import is_answered
 
 
 def average(logits: list[np.ndarray], multi_label: bool = False) -> np.ndarray:
@@ -59,7 +60,7 @@ def merge(pool: Path, labelled: Sequence[Path], folder: Path, multi_label: bool)
                 [_logits(file, path, group, len(read)) for file, path in zip(teachers, labelled, strict=True)],
                 multi_label,
             )
-            complete = np.isfinite(logits).all(1)
+            complete = is_answered(logits)
             texts_out.write_table(read.filter(complete))
             logits_out.write_table(pa.table(list(logits[complete].T), schema=schema))
             written += int(complete.sum())

@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 import torch
 
-from potstill.core.labels import accuracy, is_correct, predict_labels_default
+from potstill.core.labels import accuracy, is_answered, is_correct, predict_labels_default
 from potstill.data.sources import VARIANTS
 from potstill.evaluate.metrics.scores import mcnemar
 from potstill.student.training import binary_kl, kl
@@ -70,7 +70,7 @@ def divergence(logits: np.ndarray, teacher: np.ndarray, multi_label: bool) -> fl
         teacher: the teacher's for the same texts, with NaN where it has none.
         multi_label: whether the task is multi-label.
     """
-    known = np.isfinite(teacher).all(1)
+    known = is_answered(teacher)
     if not known.any():
         return None
     student, soft = (torch.from_numpy(np.asarray(part[known], np.float32)) for part in (logits, teacher))
@@ -88,7 +88,7 @@ def measure(row: Row, logits: np.ndarray, labels: np.ndarray, teacher: np.ndarra
     """
     correct = is_correct(predict_labels_default(logits, labels), labels)
     row = replace(row, validation_accuracy=round(float(correct.mean()), 6))
-    known = np.isfinite(teacher).all(1)
+    known = is_answered(teacher)
     if not known.any():
         return row
     right = is_correct(predict_labels_default(teacher[known], labels[known]), labels[known])
@@ -98,7 +98,7 @@ def measure(row: Row, logits: np.ndarray, labels: np.ndarray, teacher: np.ndarra
 
 def teacher_accuracy(logits: np.ndarray, labels: np.ndarray) -> float | None:
     """Return the accuracy of logits, over the texts that have any; None if none has."""
-    known = np.isfinite(logits).all(1)
+    known = is_answered(logits)
     return accuracy(logits[known], labels[known]) if known.any() else None
 
 

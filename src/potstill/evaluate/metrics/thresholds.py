@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from potstill.core.labels import is_answered
+
 SMALLEST = 2.0**-24  # the smallest positive number of half precision
 
 
@@ -16,7 +18,7 @@ def fit_thresholds(probabilities: np.ndarray, labels: np.ndarray) -> list[float]
         A threshold per label, rounded to half precision, midway between two of its probabilities; 0.5 for a label that
         no text has.
     """
-    finite = np.isfinite(probabilities).all(1)
+    finite = is_answered(probabilities)
     columns = zip(probabilities[finite].T, labels[finite].T, strict=True)
     return [float(np.float16(_best(column, positive))) if positive.any() else 0.5 for column, positive in columns]
 
