@@ -49,7 +49,7 @@ def potstill(folder: Path, params: LabelParams, texts: list[str]) -> np.ndarray:
 
 
 def machine() -> str:
-    """Return the name of the hardware, and whether it supports bfloat16."""
+    """Return the name of the hardware, and whether it supports AMX and bfloat16."""
     bf16 = "bfloat16" if device.bf16("auto") else "no bfloat16"
     if torch.cuda.is_available():
         return f"{torch.cuda.get_device_name()}, {bf16}"
@@ -94,7 +94,7 @@ def measure(teacher: Path, texts: list[str]) -> list[dict[str, Any]]:
                 "versions": ", ".join(f"{name} {version(name)}" for name in packages),
             }
         )
-        print({key: rows[-1][key] for key in ("engine", "texts_per_second", "ratio_to_pipeline", "same_labels")})
+        print({key: rows[-1][key] for key in ("teacher", "engine", "texts_per_second", "ratio_to_pipeline", "same_labels")})
     return rows
 
 

@@ -69,11 +69,12 @@ def test_the_next_larger_student_is_one_that_may_be_better():
         rung("better", "too inaccurate", 7_000_000, 0.926, -0.004),
         rung("unknown", "not needed"),
     ]
+    left_out = rung("x", "unavailable") | {"note": "The teacher is a table."}
     step = next_steps(verdict(), replace(EVIDENCE, ladder=larger))[0]
     assert step.command == "dvc exp run -S student.rung=better"
     assert step.text.endswith("`better`, which has a validation accuracy of 92.6% (this one: 92.5%) in 7 MB")
     assert "student.rung" not in commands(verdict(), ladder=[chosen])[0]
-    assert "student.rung" not in commands(verdict(), ladder=[chosen, larger[1], rung("x", "unavailable")])[0]
+    assert "student.rung" not in commands(verdict(), ladder=[chosen, larger[1], left_out])[0]
     assert not any("student.rung" in line for line in commands(verdict(), versus_teacher={"difference": 0.001}))
 
 

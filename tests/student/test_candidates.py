@@ -12,6 +12,7 @@ from potstill.runtime.model import FILE, Student
 from potstill.student import candidates, ladder
 from potstill.student.candidates import (
     Inputs,
+    Result,
     Task,
     choose_sources,
     climb,
@@ -20,7 +21,8 @@ from potstill.student.candidates import (
     train,
     with_sources,
 )
-from potstill.student.params import PARAMS
+from potstill.student.params import LADDER, PARAMS, Rung, StudentParams
+from potstill.student.search import search
 from tests.settings import soft_labels, student_settings
 from tests.tasks import make_checkpoint, make_transfer
 
@@ -279,15 +281,38 @@ def test_a_teacher_with_fewer_layers_has_no_such_transformer(kind, inputs, data,
     assert reasons == {0: None, 2: None, 3: "It begins with 3 layers of the teacher, which has 2."}
 
 
-def test_a_transformer_with_more_than_half_of_the_layers_is_not_worth_its_training(inputs, bert):
-    found = replace(inputs, teacher=bert)  # of two layers
-    words, one, two, whole = GOOD, *(student_settings(architecture="transformer", layers=n) for n in (1, 2, 0))
-    assert not_worthwhile({"words": words, "one": one, "two": two}, found) == {}
-    assert not_worthwhile({"words": words, "one": one, "two": two, "all": whole}, found) == {
-        "two": "It has 2 of the teacher's 2 layers, so it is hardly smaller than all, which needs no training. "
-        "`student.rung=two` trains it."
+def test_a_transformer_with_more_than_half_of_the_layers_is_not_worth_its_training(inputs, tmp_path):
+    (tmp_path / "teacher").mkdir()
+    (tmp_path / "teacher/config.json").write_text(json.dumps({"model_type": "bert", "num_hidden_layers": 6}))
+    found = replace(inputs, teacher=tmp_path / "teacher")
+    words, half, more, whole = GOOD, *(student_settings(architecture="transformer", layers=n) for n in (3, 4, 0))
+    assert not_worthwhile({"words": words, "half": half, "more": more}, found) == {}
+    assert not_worthwhile({"words": words, "half": half, "more": more, "all": whole}, found) == {
+        "more": "It has 4 of the teacher's 6 layers; all has all of them and needs no training. "
+        "Set student.rung to more to train it."
     }
+    assert not_worthwhile({"more": more, "all": whole}, replace(found, several_teachers=True)) == {}
     assert not_worthwhile({"words": words}, inputs) == {}  # whose teacher is a table
+
+
+@pytest.mark.parametrize("layers", [None, 5])
+def test_only_rungs_as_they_come_are_skipped(layers, inputs, tmp_path, monkeypatch):
+    (tmp_path / "teacher").mkdir()
+    (tmp_path / "teacher/config.json").write_text(json.dumps({"model_type": "bert", "num_hidden_layers": 6}))
+    changed = {"transformer": Rung(architecture="transformer", layers=layers)} if layers else {}
+    params = StudentParams(sources=["train"], ladder=LADDER | changed)
+    climbed = []
+
+    def climb(inputs, rungs, tolerance, tell):
+        climbed.extend(rungs)
+        row = ladder.Row("quantized", "transformer", "too inaccurate", validation_accuracy=1.0, difference=0.0)
+        return {"quantized": Result(row, None, [], {}, tmp_path)}
+
+    monkeypatch.setattr(candidates, "climb", climb)
+    found = search(replace(inputs, teacher=tmp_path / "teacher"), params)
+    assert climbed == [name for name in LADDER if layers or name != "transformer"]
+    notes = {row.rung: row.note for row in found.ladder if row.status == "not needed"}
+    assert (notes.get("transformer") is None) == bool(layers)
 
 
 def test_a_teacher_of_another_kind_has_no_small_transformer(inputs, tmp_path):

@@ -56,7 +56,7 @@ def test_in_onnxruntime_it_predicts_nearly_the_same(teacher, layers, data):
                 weight.normal_(std=1 if name in ("embedding.weight", "position.weight") else weight.shape[1] ** -0.5)
             else:
                 weight.add_(0.2 * torch.randn_like(weight))
-    factors, ranges = activations.calibrate(network, [training.pad(encoded, np.arange(len(texts)))])
+    factors, ranges = activations.calibrate(network, [training.pad(encoded, np.arange(len(texts)))], 0)
     weights = {name: weight.numpy() for name, weight in network.state_dict().items()}
     weights |= {f"{name}.smoothing": array for name, array in factors.items()}
     shape = dataclasses.replace(network.shape, smoothed=True)

@@ -44,7 +44,7 @@ def test_a_rung_without_a_correct_answer_can_be_taken():
 def test_the_table_has_all_rungs_in_their_order():
     rungs = {"a": "mlp", "b": "bigru", "c": "bigru", "d": "transformer", "e": "transformer"}
     trained = [row("a", 0.5, status="stopped early"), row("b", 0.8, -0.1), row("c", 0.9, 0.0)]
-    rows = ladder.table(rungs, {"d": "It is too small."}, trained, "c")
+    rows = ladder.table(rungs, {"d": "It is too small."}, {"e": "It is slow."}, trained, "c")
     assert [(one.rung, one.architecture, one.status) for one in rows] == [
         ("a", "bigru", "stopped early"),
         ("b", "bigru", "too inaccurate"),
@@ -53,7 +53,7 @@ def test_the_table_has_all_rungs_in_their_order():
         ("e", "transformer", "not needed"),
     ]
     assert rows[3] == Row("d", "transformer", "unavailable", note="It is too small.")
-    assert rows[4] == Row("e", "transformer", "not needed")
+    assert rows[4] == Row("e", "transformer", "not needed", note="It is slow.")
     assert rows[2].validation_accuracy == 0.9
 
 

@@ -243,7 +243,8 @@ def _larger_rung(evidence: Evidence, commands: Commands) -> list[Step]:
     lowest = evidence.ladder[place]["validation_accuracy"] or 0.0
     for rung in evidence.ladder[place + 1 :]:
         accuracy = rung["validation_accuracy"]
-        if rung["status"] == "unavailable" or (accuracy is not None and accuracy <= lowest):
+        # One with a note is unavailable, or saves little beside the next.
+        if rung["note"] or (accuracy is not None and accuracy <= lowest):
             continue
         text = f"Take the next larger student, {code(rung['rung'])}"
         if accuracy is not None:

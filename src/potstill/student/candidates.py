@@ -40,6 +40,7 @@ class Inputs:
         scratch: the folder of the results.
         key: a hash of the data, the teacher and the code.
         tell: called with the line of every epoch; it can be pickled.
+        several_teachers: whether more than one teacher labelled the transfer set.
     """
 
     prepared: Path
@@ -49,6 +50,7 @@ class Inputs:
     scratch: Path
     key: str
     tell: Callable[[str], object] = field(default=tqdm.write, compare=False)
+    several_teachers: bool = False
 
 
 @dataclass(frozen=True)
@@ -175,9 +177,10 @@ def obstacle(params: DistilParams, inputs: Inputs) -> str | None:
 def not_worthwhile(rungs: Mapping[str, DistilParams], inputs: Inputs) -> dict[str, str]:
     """Return why some Transformers of a ladder are not trained although they could be, as sentences by name.
 
-    With more than half of its teacher's layers a Transformer is hardly smaller than one with all, which needs no
-    training. On `benchmarks/board.py`, that of four of MiniLM's six layers took up to half of the ladder's time, for a
-    file of 83% of the size.
+    Where a candidate with all of the teacher's layers, which needs no training, follows one with more than half of
+    them, that one saves little. On `benchmarks/board.py`, four of MiniLM's six layers had 83% of the size, and their
+    training took up to half of the ladder's time. With several teachers, none is skipped: it learns from their mean,
+    while all layers are those of one.
 
     Args:
         rungs: the settings of those that can be trained by name.
@@ -185,12 +188,12 @@ def not_worthwhile(rungs: Mapping[str, DistilParams], inputs: Inputs) -> dict[st
     """
     transformers = {name: params for name, params in rungs.items() if params.kind == "transformer"}
     whole = next((name for name, params in transformers.items() if not params.layers), None)
-    if whole is None or inputs.teacher is None:
+    if whole is None or inputs.teacher is None or inputs.several_teachers:
         return {}
     total = AutoConfig.from_pretrained(inputs.teacher).num_hidden_layers
     return {
-        name: f"It has {params.layers} of the teacher's {total} layers, so it is hardly smaller than {whole}, which "
-        f"needs no training. `student.rung={name}` trains it."
+        name: f"It has {params.layers} of the teacher's {total} layers; {whole} has all of them and needs no training. "
+        f"Set student.rung to {name} to train it."
         for name, params in transformers.items()
         if 2 * params.layers > total
     }

@@ -121,12 +121,19 @@ def choose(rows: Sequence[Row], tolerance: float) -> str:
     return next(row.rung for row in complete if (row.validation_accuracy or 0.0) >= best - tolerance)
 
 
-def table(rungs: Mapping[str, str], unavailable: Mapping[str, str], trained: Sequence[Row], chosen: str) -> list[Row]:
+def table(
+    rungs: Mapping[str, str],
+    unavailable: Mapping[str, str],
+    skipped: Mapping[str, str],
+    trained: Sequence[Row],
+    chosen: str,
+) -> list[Row]:
     """Return the rows of all rungs.
 
     Args:
         rungs: the architecture of each by its name, in ascending order of size.
         unavailable: why a rung cannot be trained, by its name.
+        skipped: why a rung is not needed although no smaller one was chosen, by its name.
         trained: the rows of those that were trained.
         chosen: the name of the one to take.
     """
@@ -134,7 +141,7 @@ def table(rungs: Mapping[str, str], unavailable: Mapping[str, str], trained: Seq
     for name, architecture in rungs.items():
         if name in unavailable:
             rows[name] = Row(name, architecture, "unavailable", note=unavailable[name])
-        rows.setdefault(name, Row(name, architecture, "not needed"))
+        rows.setdefault(name, Row(name, architecture, "not needed", note=skipped.get(name)))
     return [rows[name] for name in rungs]
 
 

@@ -19,7 +19,7 @@ from potstill.scoring.ensemble import average
 from potstill.student import candidates, ladder
 from potstill.student.candidates import Inputs, Result
 from potstill.student.ladder import Row
-from potstill.student.params import BY_HAND, PARAMS, DistilParams, StudentParams
+from potstill.student.params import BY_HAND, LADDER, PARAMS, DistilParams, StudentParams
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,8 @@ def read(
     code = [file for name in ("runtime", "student") for file in sorted((package / name).rglob("*.py"))]
     key = files.cache_key(*map(files.sha256, [prepared, ensemble, *teachers, *code]))
     logits = average(predicted, data.multi_label)
-    return Inputs(prepared, ensemble, next(checkpoints, None), logits, scratch / key, key, tell)
+    several = len(teachers) > 1
+    return Inputs(prepared, ensemble, next(checkpoints, None), logits, scratch / key, key, tell, several)
 
 
 def search(inputs: Inputs, params: StudentParams, tell: Callable[[str], object] = tqdm.write) -> Found:
@@ -90,8 +91,10 @@ def search(inputs: Inputs, params: StudentParams, tell: Callable[[str], object] 
     shown = rungs if BY_HAND in rungs else params.rungs() | rungs
     unavailable = {name: reason for name, rung in shown.items() if (reason := candidates.obstacle(rung, inputs))}
     possible = {name: rung for name, rung in rungs.items() if name not in unavailable}
-    unavailable |= candidates.not_worthwhile(possible, inputs)
-    possible = {name: rung for name, rung in possible.items() if name not in unavailable}
+    # A rung of the user's own is not skipped.
+    as_they_come = {name: rung for name, rung in possible.items() if params.ladder.get(name) == LADDER.get(name)}
+    skipped = candidates.not_worthwhile(as_they_come, inputs)
+    possible = {name: rung for name, rung in possible.items() if name not in skipped}
     if not possible:
         reason = unavailable[next(iter(rungs))]
         raise PotstillError(
@@ -104,4 +107,4 @@ def search(inputs: Inputs, params: StudentParams, tell: Callable[[str], object] 
     rows = [result.row for result in results.values()]
     name = ladder.choose(rows, tolerance)
     architectures = {rung: settings.architecture for rung, settings in shown.items()}
-    return Found(name, possible[name], results[name], ladder.table(architectures, unavailable, rows, name))
+    return Found(name, possible[name], results[name], ladder.table(architectures, unavailable, skipped, rows, name))

@@ -71,7 +71,7 @@ def train(
         best = training.fit(
             network, encoded[0], loss_targets, loss, encoded[1], actual, params, log, progress=progress
         ).best
-    factors, ranges = activations.calibrate(network, _batches(encoded[0], params.seed))
+    factors, ranges = activations.calibrate(network, _batches(encoded[0], params.seed), params.seed)
     weights = {name: weight.cpu().numpy() for name, weight in network.state_dict().items()}
     weights |= {f"{name}.smoothing": array for name, array in factors.items()}
     thresholds = [0.5] * len(labels) if actual.ndim == 2 else None

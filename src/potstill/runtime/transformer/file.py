@@ -10,7 +10,8 @@ A file consists of, in this order, numbers being little-endian:
     tokenizer  a JSON object, deflated: see `Tokenizer.spec`
     weights    deflated by Huffman coding alone, so to an eighth at best; tensor by tensor in the order of
                `Shape.weights`: of a matrix, a half-precision step above 0 for each row, then int8 numbers row by row,
-               which times their row's step are the weights; of a vector, half-precision floats
+               which times their row's step are the weights; of a vector, half-precision floats,
+               which are at least 1 if they are smoothing factors
 
 What `unpack` returns can be used without further checks, whoever wrote the file.
 """
@@ -192,7 +193,8 @@ def _weights(data: bytes, shape: Shape, classes: int, ranges: dict[str, tuple[fl
     for name, size in shapes.items():
         if len(size) == 1:
             vectors[name] = halves(size[0])
-            require(not name.endswith(".smoothing") or bool((vectors[name] >= 1).all()))
+            is_smoothing = name.endswith(".smoothing")
+            require(not is_smoothing or bool((vectors[name] >= 1).all()), "a smoothing factor is below 1")
             continue
         steps, count = halves(size[0]), math.prod(size)
         require(bool(((steps > 0) & (steps <= MAX_STEP)).all()))

@@ -116,7 +116,7 @@ class _Network:
         return self._graph("Transpose", heads, perm=[0, 2, 3, 1] if turned else [0, 2, 1, 3])
 
     def _quantize(self, vectors: str, name: str) -> "_Quantized":
-        """Divide vectors by their factors, if they have any, and round them to uint8 multiples of their scale."""
+        """Divide vectors by their smoothing factors, if any, and round them to uint8 multiples of their scale."""
         if self._shape.smoothed:
             vectors = self._graph("Mul", vectors, 1 / self._weights.vectors[f"{name}.smoothing"])
         low, high = self._weights.ranges[name]

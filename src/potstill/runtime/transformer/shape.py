@@ -51,7 +51,7 @@ class Shape:
         pooler: activation of the pooler, one of `POOLERS`.
         epsilon: added to the variance in normalization.
         relative: whether attention has a bias for each distance.
-        smoothed: whether the inputs of the layers' products have factors.
+        smoothed: whether the inputs of the layers' products have smoothing factors.
     """
 
     vocabulary: int

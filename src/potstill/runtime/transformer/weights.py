@@ -65,13 +65,10 @@ class Weights:
     @classmethod
     def round(cls, weights: Mapping[str, np.ndarray], ranges: Mapping[str, tuple[float, float]]) -> Self:
         """Round float weights, after multiplying those that read smoothed values by their factors."""
-        smoothed = {
-            f"{layer}.weight": weights[f"{name}.smoothing"]
-            for name in ranges
-            if f"{name}.smoothing" in weights
-            for layer in readers(name)
-        }
-        weights = {name: array * smoothed.get(name, np.float32(1)) for name, array in weights.items()}
+        weights = dict(weights)
+        for name in ranges:
+            if (factors := weights.get(f"{name}.smoothing")) is not None:
+                weights |= {f"{layer}.weight": weights[f"{layer}.weight"] * factors for layer in readers(name)}
         matrices = {
             name: Matrix.round(array, EMBEDDING_LEVELS if name == TABLE else LEVELS)
             for name, array in weights.items()
@@ -85,6 +82,6 @@ class Weights:
 
     @property
     def size(self) -> int:
-        """How many numbers."""
-        matrices = sum(matrix.size for matrix in self.matrices.values())
-        return matrices + sum(vector.size for vector in self.vectors.values())
+        """How many numbers, without the smoothing factors, which are not trained."""
+        vectors = sum(vector.size for name, vector in self.vectors.items() if not name.endswith(".smoothing"))
+        return vectors + sum(matrix.size for matrix in self.matrices.values())
