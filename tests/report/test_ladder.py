@@ -19,6 +19,15 @@ from tests.report.inputs import LADDER, rung
             "No candidate keeps its teacher's accuracy on validation; `a` is the most accurate (student",
         ),
         (
+            [
+                rung("a", "chosen", 1000, 0.9, -0.008),
+                rung("b", "too inaccurate", 2000, 0.89, -0.015),
+                rung("c", "not needed", 200_000, 0.91, 0.0),
+            ],
+            "`a` was chosen although `c` loses less on validation, as it is 200 times smaller and what it loses is "
+            "acceptable (student",
+        ),
+        (
             [rung("a", "too inaccurate", 1000, 0.8, -0.1), rung("b", "chosen", 2000, 0.85, -0.05)],
             "No candidate keeps its teacher's accuracy on validation; `b` is the most accurate (student",
         ),

@@ -97,7 +97,7 @@ def test_the_last_rung_is_trained_to_its_end(inputs):
     (found,) = climb(inputs, {"low": BAD}, 0.1).values()
     assert found.row.status == "too inaccurate"
     assert len(found.epochs) == 6
-    assert ladder.choose([found.row], 0.1) == "low"
+    assert ladder.choose([found.row], 0.1, 0.1) == "low"
 
 
 def test_without_predictions_of_the_teacher_all_rungs_are_trained(inputs):

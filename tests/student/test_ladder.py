@@ -11,17 +11,26 @@ from potstill.student.ladder import Row
 TOLERANCE = 0.01
 
 
-def row(name, accuracy, difference=None, status="too inaccurate"):
-    return Row(name, "bigru", status, 100, 1000, accuracy, difference, difference, difference)
+def row(name, accuracy, difference=None, status="too inaccurate", size=1000):
+    return Row(name, "bigru", status, 100, size, accuracy, difference, difference, difference)
 
 
 def choose(*rows):
-    return ladder.choose(rows, TOLERANCE)
+    return ladder.choose(rows, TOLERANCE, 2 * TOLERANCE)
 
 
 def test_the_first_rung_that_keeps_the_teachers_accuracy_is_taken():
     assert choose(row("a", 0.8, -0.1), row("b", 0.9, -0.01), row("c", 0.95, 0.04)) == "b"
     assert choose(row("a", 0.95, 0.0), row("b", 0.99, 0.04)) == "a"
+
+
+def test_a_rung_of_a_tenth_of_the_size_may_lose_twice_as_much():
+    found = row("c", 0.90, 0.0, size=10_000)
+    assert choose(row("a", 0.87, -0.03), row("b", 0.88, -0.02), found) == "b"
+    assert choose(row("a", 0.88, -0.02, size=1001), found) == "c"
+    assert choose(row("a", 0.87, -0.021), found) == "c"
+    assert choose(row("a", 0.88, None, status="stopped early"), found) == "c"
+    assert ladder.choose([row("a", 0.88, -0.02), found], TOLERANCE, TOLERANCE) == "c"
 
 
 def test_if_no_rung_keeps_it_the_smallest_of_the_best_is_taken():
@@ -44,7 +53,7 @@ def test_a_rung_without_a_correct_answer_can_be_taken():
 def test_the_table_has_all_rungs_in_their_order():
     rungs = {"a": "mlp", "b": "bigru", "c": "bigru", "d": "transformer", "e": "transformer"}
     trained = [row("a", 0.5, status="stopped early"), row("b", 0.8, -0.1), row("c", 0.9, 0.0)]
-    rows = ladder.table(rungs, {"d": "It is too small."}, {"e": "It is slow."}, trained, "c")
+    rows = ladder.table(rungs, {"d": "It is too small."}, {"e": "It is slow."}, trained, "c", TOLERANCE)
     assert [(one.rung, one.architecture, one.status) for one in rows] == [
         ("a", "bigru", "stopped early"),
         ("b", "bigru", "too inaccurate"),
@@ -55,6 +64,12 @@ def test_the_table_has_all_rungs_in_their_order():
     assert rows[3] == Row("d", "transformer", "unavailable", note="It is too small.")
     assert rows[4] == Row("e", "transformer", "not needed", note="It is slow.")
     assert rows[2].validation_accuracy == 0.9
+
+
+def test_a_rung_that_keeps_the_accuracy_but_is_larger_is_not_needed():
+    trained = [row("a", 0.88, -0.02), row("b", 0.90, 0.0, size=10_000)]
+    rows = ladder.table({"a": "bigru", "b": "bigru"}, {}, {}, trained, "a", TOLERANCE)
+    assert [(one.rung, one.status, one.bytes) for one in rows] == [("a", "chosen", 1000), ("b", "not needed", 10_000)]
 
 
 def test_sets_of_sources_grow_and_have_only_those_with_texts():

@@ -51,6 +51,13 @@ def _sentence(ladder: Sequence[Rung], place: int, margin: float, score: str) -> 
         if climbed or difference < -margin:
             return f"No candidate agrees enough with its teacher on validation; {name} agrees most ({numbers})."
         return f"{name} is the smallest candidate that agrees enough with its teacher on validation ({numbers})."
+    larger = [rung for rung in ladder[place + 1 :] if rung["status"] == "not needed" and rung["bytes"]]
+    if larger:
+        times = (larger[0]["bytes"] or 0) / (chosen["bytes"] or 1)
+        return (
+            f"{name} was chosen although {code(larger[0]['rung'])} loses less on validation, as it is {times:.0f} "
+            f"times smaller and what it loses is acceptable ({numbers})."
+        )
     if climbed or difference < -margin:
         return f"No candidate keeps its teacher's accuracy on validation; {name} is the most accurate ({numbers})."
     return f"{name} is the smallest candidate that keeps its teacher's accuracy on validation ({numbers})."

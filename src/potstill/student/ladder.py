@@ -19,6 +19,8 @@ Status = Literal["chosen", "too inaccurate", "stopped early", "not needed", "una
 SOURCE_SETS: tuple[tuple[str, ...], ...] = (("train", "unlabelled"), VARIANTS, ("generated",))
 # A candidate is given up in the second half of its epochs if it is so far below what the ladder looks for.
 HOPELESS = 0.05
+# A candidate so many times smaller than the one that keeps its teacher's accuracy may lose more.
+MUCH_SMALLER = 10
 
 
 @dataclass(frozen=True)
@@ -107,18 +109,22 @@ def keeps(row: Row, tolerance: float) -> bool:
     return row.difference is not None and row.difference >= -tolerance
 
 
-def choose(rows: Sequence[Row], tolerance: float) -> str:
+def choose(rows: Sequence[Row], tolerance: float, most: float) -> str:
     """Return the name of the rung to take, given rows in ascending order of size.
 
-    It is the first that keeps its teacher's accuracy. If there is none, it is the smallest whose validation accuracy is
-    at most `tolerance` below that of the best.
+    It is the first that keeps its teacher's accuracy, or one of at most a tenth of its size that loses at most `most`:
+    a few validation texts, which may differ by chance, are no reason for a much larger file. If none keeps it, it is
+    the smallest whose validation accuracy is at most `tolerance` below that of the best.
     """
-    for row in rows:
-        if keeps(row, tolerance):
-            return row.rung
+    if found := next((row for row in rows if keeps(row, tolerance)), None):
+        return next(row.rung for row in rows if row is found or (keeps(row, most) and _is_much_smaller(row, found)))
     complete = [row for row in rows if row.validation_accuracy is not None and row.status != "stopped early"]
     best = max(row.validation_accuracy or 0.0 for row in complete)
     return next(row.rung for row in complete if (row.validation_accuracy or 0.0) >= best - tolerance)
+
+
+def _is_much_smaller(row: Row, other: Row) -> bool:
+    return row.bytes is not None and other.bytes is not None and MUCH_SMALLER * row.bytes <= other.bytes
 
 
 def table(
@@ -127,6 +133,7 @@ def table(
     skipped: Mapping[str, str],
     trained: Sequence[Row],
     chosen: str,
+    tolerance: float,
 ) -> list[Row]:
     """Return the rows of all rungs.
 
@@ -136,8 +143,16 @@ def table(
         skipped: why a rung is not needed although no smaller one was chosen, by its name.
         trained: the rows of those that were trained.
         chosen: the name of the one to take.
+        tolerance: see `keeps`.
     """
-    rows = {row.rung: replace(row, status="chosen") if row.rung == chosen else row for row in trained}
+    rows = {
+        row.rung: replace(row, status="chosen")
+        if row.rung == chosen
+        else replace(row, status="not needed")
+        if keeps(row, tolerance)
+        else row
+        for row in trained
+    }
     for name, architecture in rungs.items():
         if name in unavailable:
             rows[name] = Row(name, architecture, "unavailable", note=unavailable[name])

@@ -102,9 +102,11 @@ def search(inputs: Inputs, params: StudentParams, tell: Callable[[str], object] 
         )
     is_labelled = Dataset.load(inputs.prepared, unlabelled=False).is_labelled("validation")
     tolerance = params.tolerance if is_labelled else params.max_disagreement
+    most = 2 * tolerance if is_labelled else tolerance
     possible = candidates.with_sources(inputs, possible, params.smallest, tell)
     results = candidates.climb(inputs, possible, tolerance, tell)
     rows = [result.row for result in results.values()]
-    name = ladder.choose(rows, tolerance)
+    name = ladder.choose(rows, tolerance, most)
     architectures = {rung: settings.architecture for rung, settings in shown.items()}
-    return Found(name, possible[name], results[name], ladder.table(architectures, unavailable, skipped, rows, name))
+    table = ladder.table(architectures, unavailable, skipped, rows, name, tolerance)
+    return Found(name, possible[name], results[name], table)
