@@ -94,7 +94,8 @@ def measure(teacher: Path, texts: list[str]) -> list[dict[str, Any]]:
                 "versions": ", ".join(f"{name} {version(name)}" for name in packages),
             }
         )
-        print({key: rows[-1][key] for key in ("teacher", "engine", "texts_per_second", "ratio_to_pipeline", "same_labels")})
+        shown = ("teacher", "engine", "texts_per_second", "ratio_to_pipeline", "same_labels")
+        print({key: rows[-1][key] for key in shown})
     return rows
 
 
