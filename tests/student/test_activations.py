@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 
-from potstill.core import device
 from potstill.runtime.transformer.file import MIN_SPREAD
 from potstill.runtime.transformer.shape import Shape, readers
 from potstill.runtime.transformer.weights import Matrix
@@ -16,11 +15,7 @@ from potstill.student.encoder import Encoder
 SHAPE = Shape(50, 9, 8, 8, 16, 2, 2, "gelu", "tanh", 1e-12)
 
 
-@pytest.fixture(autouse=True)
-def exact(monkeypatch):
-    """Compute in float32, on whatever processor."""
-    autocast = device.autocast
-    monkeypatch.setattr(device, "autocast", lambda precision: autocast("fp32"))
+pytestmark = pytest.mark.usefixtures("exact")
 
 
 @pytest.fixture

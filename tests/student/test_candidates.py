@@ -281,10 +281,15 @@ def test_a_teacher_with_fewer_layers_has_no_such_transformer(kind, inputs, data,
     assert reasons == {0: None, 2: None, 3: "It begins with 3 layers of the teacher, which has 2."}
 
 
-def test_a_transformer_with_more_than_half_of_the_layers_is_not_worth_its_training(inputs, tmp_path):
+def with_six_layers(inputs, tmp_path):
+    """The inputs with a teacher of six layers, of which there is the configuration alone."""
     (tmp_path / "teacher").mkdir()
     (tmp_path / "teacher/config.json").write_text(json.dumps({"model_type": "bert", "num_hidden_layers": 6}))
-    found = replace(inputs, teacher=tmp_path / "teacher")
+    return replace(inputs, teacher=tmp_path / "teacher")
+
+
+def test_a_transformer_with_more_than_half_of_the_layers_is_not_worth_its_training(inputs, tmp_path):
+    found = with_six_layers(inputs, tmp_path)
     words, half, more, whole = GOOD, *(student_settings(architecture="transformer", layers=n) for n in (3, 4, 0))
     assert not_worthwhile({"words": words, "half": half, "more": more}, found) == {}
     assert not_worthwhile({"words": words, "half": half, "more": more, "all": whole}, found) == {
@@ -297,8 +302,6 @@ def test_a_transformer_with_more_than_half_of_the_layers_is_not_worth_its_traini
 
 @pytest.mark.parametrize("layers", [None, 5])
 def test_only_rungs_as_they_come_are_skipped(layers, inputs, tmp_path, monkeypatch):
-    (tmp_path / "teacher").mkdir()
-    (tmp_path / "teacher/config.json").write_text(json.dumps({"model_type": "bert", "num_hidden_layers": 6}))
     changed = {"transformer": Rung(architecture="transformer", layers=layers)} if layers else {}
     params = StudentParams(sources=["train"], ladder=LADDER | changed)
     climbed = []
@@ -309,7 +312,7 @@ def test_only_rungs_as_they_come_are_skipped(layers, inputs, tmp_path, monkeypat
         return {"quantized": Result(row, None, [], {}, tmp_path)}
 
     monkeypatch.setattr(candidates, "climb", climb)
-    found = search(replace(inputs, teacher=tmp_path / "teacher"), params)
+    found = search(with_six_layers(inputs, tmp_path), params)
     assert climbed == [name for name in LADDER if layers or name != "transformer"]
     notes = {row.rung: row.note for row in found.ladder if row.status == "not needed"}
     assert (notes.get("transformer") is None) == bool(layers)

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 
-from potstill.core import device
 from potstill.core.errors import PotstillError
 from potstill.runtime.transformer.model import Transformer
 from potstill.runtime.transformer.weights import Weights
@@ -18,11 +17,7 @@ from tests.tasks import make_checkpoint
 SUPPORTED = ("bert", "roberta", "distilbert", "electra", "mpnet", "multilingual-e5", "xlm-roberta")
 
 
-@pytest.fixture(autouse=True)
-def exact(monkeypatch):
-    """Compute in float32, on whatever processor."""
-    autocast = device.autocast
-    monkeypatch.setattr(device, "autocast", lambda precision: autocast("fp32"))
+pytestmark = pytest.mark.usefixtures("exact")
 
 
 @pytest.fixture(scope="module", params=SUPPORTED)
