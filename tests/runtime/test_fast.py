@@ -1,5 +1,6 @@
 """The compiled kernel predicts what numpy does."""
 
+import dataclasses
 import importlib.util
 import shutil
 import subprocess
@@ -79,6 +80,24 @@ def test_the_loops_of_every_instruction_set_predict_what_numpy_does(widest, tmp_
             for classes, hidden in ((2, 1), (8, 8), (9, 50 if architecture == "cnn" else 12)):
                 made = student(architecture, **kind, classes=classes, hidden=hidden)
                 agree(made, [*texts, *ODD[:10], *ODD[-2:]])
+    for hidden in (30, 40):
+        agree(calm(student("bigru", hidden=hidden, subwords=True)), texts)
+        agree(calm(student("bigru", hidden=hidden)), texts[:3])
+
+
+def calm(made):
+    """The same student with small weights, so that rounding errors do not accumulate."""
+    return dataclasses.replace(made, weights={name: 0.2 * weight for name, weight in made.weights.items()})
+
+
+@pytest.mark.parametrize("hidden", [30, 40])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_text_gets_the_same_answer_alone_and_among_others(kind, hidden):
+    made = student("bigru", **KINDS[kind], hidden=hidden)  # reads several at once
+    alone = np.concatenate([made.predict_proba([text]) for text in ODD])
+    for count in range(1, 7):
+        np.testing.assert_array_equal(made.predict_proba(ODD[:count]), alone[:count])
+    np.testing.assert_array_equal(made.predict_proba(ODD * 20), np.concatenate([alone] * 20))
 
 
 def test_a_table_too_large_to_fold_runs_in_numpy(monkeypatch):

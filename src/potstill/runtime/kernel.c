@@ -98,16 +98,20 @@ typedef struct {
 /* Texts are split in batches, then all their words are looked up, then they are scored: one loop over many words is faster
    than many short ones. */
 #define BATCH 32 /* texts */
+#define GROUP 4  /* texts that a large recurrent network reads at once */
+#define GROUP_CELLS 32 /* it is large from so many cells on */
+#define CACHE_LINE 16  /* floats */
 #define SPARE 80 /* positions of words that may be written and are not read: those of a block, and 16 more */
 
 typedef struct {
     char *lowered; /* texts, or their words with a space after each; with room to read and write after them */
     char *joined;  /* the words of an n-gram */
-    size_t room, joined_room, entries_room, scratch_room; /* in bytes */
+    size_t room, joined_room, entries_room, batch_room, scratch_room; /* in bytes */
     size_t max_words;
     size_t *starts, *ends; /* of words in `lowered` */
     Entry *found;          /* of words */
     Entry *entries;        /* of the words and then the n-grams of a text, or of its words and pieces */
+    Entry *batch;          /* the entries of the texts of a batch */
     float *scratch;
     Short *cache; /* a cache of looked-up words, for a student without `shorts`; or NULL */
 } Work;
@@ -209,13 +213,13 @@ INLINE Entry find_short(const Shorts *shorts, const char *word, size_t size) {
     return found;
 }
 
-/* Returns a buffer that is at least that large, this one or another without its content; NULL if memory runs out. */
+/* Returns a buffer that is at least that large, with the content of this one; NULL if memory runs out. */
 static void *make_room(void *buffer, size_t *room, size_t size) {
     if (size <= *room) return buffer;
-    free(buffer);
-    buffer = malloc(2 * size);
-    *room = buffer ? 2 * size : 0;
-    return buffer;
+    void *larger = realloc(buffer, 2 * size);
+    if (!larger) free(buffer);
+    *room = larger ? 2 * size : 0;
+    return larger;
 }
 
 static struct edge *edge_of(const Model *model, uint64_t key) {
@@ -226,7 +230,7 @@ static struct edge *edge_of(const Model *model, uint64_t key) {
 
 /* Bytes of scratch memory to score a text of so many entries. */
 static size_t scratch_size(const Model *model, size_t entries) {
-    return (entries + model->width + 32 * (size_t)model->cells) * sizeof(float);
+    return (entries + GROUP * (model->width + 10 * (size_t)model->cells)) * sizeof(float);
 }
 
 /* Writes the entries of a text, its words and then its n-grams; returns how many, or 0 without memory. */
@@ -379,6 +383,24 @@ static Short *empty_shorts(size_t count) {
     return shorts ? memset(shorts, 0xFF, count * sizeof *shorts) : NULL;
 }
 
+/* Returns the entries of a text of `count` words, from the `first` on; NULL without memory. Sets how many entries there are. */
+static const Entry *entries_of(const Model *model, Work *work, size_t first, size_t *count) {
+    static const Entry nothing = {0, 0};
+    const Entry *words = work->found + first;
+    if (!*count) {
+        *count = 1;
+        return &nothing;
+    }
+    if (model->max_ngram == 1 && !(model->subwords && has_unknown(words, *count))) return words;
+    *count = (model->subwords ? add_pieces : add_ngrams)(model, work, first, *count);
+    return *count ? work->entries : NULL;
+}
+
+/* The inputs of a recurrent network's gates at a step in one direction, the second of which is backwards. */
+static inline const float *gate_inputs(const Model *model, const Entry *words, size_t count, size_t step, int side) {
+    return model->weights[0] + ((size_t)words[side ? count - 1 - step : step].row * 2 + side) * 3 * model->cells;
+}
+
 static size_t item_size(const Model *model, int output) {
     return output == CLASSES ? sizeof(int64_t) : (model->classes + (output == LOGITS_AND_RARE)) * sizeof(float);
 }
@@ -390,6 +412,7 @@ static void work_free(Work *work) {
     free(work->ends);
     free(work->found);
     free(work->entries);
+    free(work->batch);
     free(work->scratch);
     free(work->cache);
 }

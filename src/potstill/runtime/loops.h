@@ -342,9 +342,71 @@ INLINE TARGET int64_t VARIANT(top)(const Model *model, const float *logits) {
     return most;
 }
 
+/* Writes what is asked for of a text. */
+INLINE TARGET void VARIANT(answer)(const Model *model, const Entry *entries, size_t count, float *logits, int output,
+                                   char *out) {
+    if (output == CLASSES) {
+        int64_t most = VARIANT(top)(model, logits);
+        memcpy(out, &most, sizeof most);
+        return;
+    }
+    if (output == PROBABILITIES) VARIANT(softmax)(model, logits);
+    memcpy(out, logits, model->classes * sizeof(float));
+    if (output == LOGITS_AND_RARE) {
+        float share = share_of_rare(model, entries, count);
+        memcpy(out + model->classes * sizeof share, &share, sizeof share);
+    }
+}
+
+#if WIDE
+/* Computes the logits of a group of texts. */
+NOINLINE TARGET void VARIANT(forward_group)(const Model *model, const Entry *const *words, const size_t *counts,
+                                            float *scratch, float *logits) {
+#if WIDE == 2
+    if (model->cells % (2 * LANES) == 0) {
+        VARIANT(wide_recurrence_of_group)(model, words, counts, scratch, logits);
+        return;
+    }
+#endif
+    VARIANT(recurrence_of_group)(model, words, counts, scratch, logits);
+}
+
+/* Scores the texts of a batch in groups of similar length; false if memory runs out. */
+NOINLINE TARGET int VARIANT(score_groups)(const Model *model, Work *work, const size_t *firsts, size_t number, int output,
+                                          char *out) {
+    size_t starts[BATCH], counts[BATCH], order[BATCH], used = 0;
+    for (size_t i = 0; i < number; i++) {
+        size_t count = firsts[i + 1] - firsts[i], at = i;
+        const Entry *entries = entries_of(model, work, firsts[i], &count);
+        if (!entries) return 0;
+        work->batch = make_room(work->batch, &work->batch_room, (used + count) * sizeof *entries);
+        if (!work->batch) return 0;
+        memcpy(work->batch + used, entries, count * sizeof *entries);
+        starts[i] = used;
+        counts[i] = count;
+        used += count;
+        for (; at && counts[order[at - 1]] > count; at--) order[at] = order[at - 1];
+        order[at] = i;
+    }
+    for (size_t i = 0; i < number; i += GROUP) {
+        const Entry *words[GROUP];
+        size_t lengths[GROUP] = {0}, there = number - i < GROUP ? number - i : GROUP;
+        for (size_t j = 0; j < there; j++) {
+            words[j] = work->batch + starts[order[i + j]];
+            lengths[j] = counts[order[i + j]];
+        }
+        float *logits = work->scratch;
+        VARIANT(forward_group)(model, words, lengths, logits + GROUP * model->width, logits);
+        for (size_t j = 0; j < there; j++)
+            VARIANT(answer)(model, words[j], lengths[j], logits + j * model->width, output,
+                            out + order[i + j] * item_size(model, output));
+    }
+    return 1;
+}
+#endif
+
 /* Scores texts into `out`, called without the GIL; false if memory runs out. */
 TARGET static int VARIANT(score)(const Model *model, Work *work, const Text *texts, size_t count, int output, char *out) {
-    static const Entry nothing = {0, 0};
     for (size_t next = 0; next < count;) {
         size_t number = 0, words = 0, used = 0, firsts[BATCH + 1];
         for (; number < BATCH && next + number < count; number++) {
@@ -360,32 +422,22 @@ TARGET static int VARIANT(score)(const Model *model, Work *work, const Text *tex
         }
         firsts[number] = words;
         VARIANT(look_up)(model, work, words);
+        next += number;
+#if WIDE
+        if (model->architecture == BIGRU && model->cells >= GROUP_CELLS && number > 1) {
+            if (!VARIANT(score_groups)(model, work, firsts, number, output, out)) return 0;
+            out += number * item_size(model, output);
+            continue;
+        }
+#endif
         for (size_t i = 0; i < number; i++, out += item_size(model, output)) {
             size_t rows = firsts[i + 1] - firsts[i];
-            const Entry *entries = work->found + firsts[i];
-            if (!rows) {
-                entries = &nothing;
-                rows = 1;
-            } else if (model->max_ngram > 1 || (model->subwords && has_unknown(entries, rows))) {
-                rows = (model->subwords ? add_pieces : add_ngrams)(model, work, firsts[i], rows);
-                if (!rows) return 0;
-                entries = work->entries;
-            }
-            float *logits = work->scratch, *scratch = logits + model->width;
-            VARIANT(forward)(model, entries, rows, scratch, logits);
-            if (output == CLASSES) {
-                int64_t most = VARIANT(top)(model, logits);
-                memcpy(out, &most, sizeof most);
-            } else {
-                if (output == PROBABILITIES) VARIANT(softmax)(model, logits);
-                memcpy(out, logits, model->classes * sizeof(float));
-                if (output == LOGITS_AND_RARE) {
-                    float share = share_of_rare(model, entries, rows);
-                    memcpy(out + model->classes * sizeof share, &share, sizeof share);
-                }
-            }
+            const Entry *entries = entries_of(model, work, firsts[i], &rows);
+            if (!entries) return 0;
+            float *logits = work->scratch;
+            VARIANT(forward)(model, entries, rows, logits + model->width, logits);
+            VARIANT(answer)(model, entries, rows, logits, output, out);
         }
-        next += number;
     }
     return 1;
 }
