@@ -1,7 +1,8 @@
 """Forge model files and texts, and check that numpy, the kernel and JavaScript agree: `make fuzz`.
 
 Both runtimes refuse the same files. A file that they load can be used, described, explained and saved again, within
-seconds. `unpack` raises nothing but `FormatError`. Files that fail are kept in FOLDER and can be tried again.
+seconds. `unpack` raises nothing but `FormatError`. Files of small Transformers, which JavaScript does not read, are
+forged from those in `conformance/`. Files that fail are kept in FOLDER and can be tried again.
 """
 
 import argparse
@@ -27,12 +28,13 @@ import numpy as np
 from potstill.commands import inspect
 from potstill.runtime import fast, file
 from potstill.runtime.explain import explain
-from potstill.runtime.model import Student
+from potstill.runtime.model import TRANSFORMER_MAGIC, Classifier, Student
 from potstill.runtime.networks import ARCHITECTURES, Shape
 from potstill.runtime.tokenizer import Fingerprints, Vocabulary, Words, checksum, fingerprint
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / ".potstill" / "fuzz"
+TRANSFORMERS = [path.read_bytes() for path in sorted((ROOT / "conformance").glob("transformer-*.pot"))]
 SECONDS = 20  # per file
 TAME, TAMER = 8.0, 1.0  # weights up to which float32 and float64 agree; the second for recurrent networks
 ENTRIES = sorted(
@@ -119,13 +121,14 @@ def make(rng: random.Random) -> Student:
     subwords = rng.random() < 0.4
     max_ngram = rng.randint(1, 5) if architecture == "mlp" and not subwords else 1
     vocabulary = Vocabulary(known, rows, max_ngram, rng.choice([1, 7, 128, 65535]), subwords)
-    shape = Shape(architecture, rng.randint(1, 4), rng.randint(1, 9))
+    large = rng.random() < 0.1  # as the kernel reads several texts at once then
+    shape = Shape(architecture, rng.randint(1, 4), rng.randint(30, 40) if large else rng.randint(1, 9))
     labels = rng.sample(LABELS, rng.randint(1, len(LABELS)))
     widths = (rng.choice([2, 3, 5, 8, 32]), rng.choice([2, 4, 8, 32]))
     numbers, weights, steps = np.random.default_rng(rng.randrange(2**32)), {}, {}
     for name, size in shape.weights(vocabulary.size, len(labels)).items():
         width = widths[name != file.TABLE]
-        weights[name] = numbers.normal(scale=0.3, size=size).astype(np.float32)
+        weights[name] = numbers.normal(scale=0.1 if large else 0.3, size=size).astype(np.float32)
         if width < file.FLOAT:
             steps[name] = float(np.float16(3 / 2**width))
             limit = 2 ** (width - 1) - 1
@@ -145,7 +148,7 @@ def make(rng: random.Random) -> Student:
 
 def seal(body: bytes) -> bytes:
     """Return a file with a valid checksum."""
-    return file.MAGIC + zlib.crc32(body).to_bytes(4, "little") + body
+    return file.seal(file.MAGIC, body)
 
 
 def forge(rng: random.Random) -> bytes:
@@ -166,14 +169,45 @@ def forge(rng: random.Random) -> bytes:
     if way == 3:  # the end of another file
         other = make(rng).to_bytes()[8:]
         return seal(body[: rng.randint(0, len(body))] + other[rng.randint(0, len(other)) :])
-    changed = bytearray(bare if way == 4 else body)
+    return seal(_damaged(rng, bare) + body[len(bare) :] if way == 4 else _damaged(rng, body))
+
+
+def forge_transformer(rng: random.Random) -> bytes:
+    """Make a forged file of a small Transformer."""
+    body, other = (rng.choice(TRANSFORMERS)[8:] for _ in range(2))
+    header, tokenizer, weights = _parts(body)
+    spec = json.loads(zlib.decompress(tokenizer, wbits=-15))
+    way = rng.randrange(5)
+    if way == 0:
+        header = _deflated(rng, _other(rng, json.loads(zlib.decompress(header, wbits=-15))))
+    elif way == 1:
+        tokenizer = _deflated(rng, _other(rng, spec))
+    elif way == 2:  # a part of another tokenizer
+        key = rng.choice(list(spec))
+        tokenizer = file.deflate(spec | {key: json.loads(zlib.decompress(_parts(other)[1], wbits=-15))[key]})
+    elif way == 3:
+        numbers = _damaged(rng, zlib.decompress(weights, wbits=-15))
+        weights = zlib.compress(numbers, rng.choice([0, 9]), wbits=-15)
+    body = struct.pack("<II", len(header), len(tokenizer)) + header + tokenizer + weights
+    return file.seal(TRANSFORMER_MAGIC, _damaged(rng, body) if way == 4 else body)
+
+
+def _parts(body: bytes) -> tuple[bytes, bytes, bytes]:
+    """Return the header, the tokenizer and the weights of a small Transformer's file."""
+    first, second = struct.unpack_from("<II", body)
+    return body[8 : 8 + first], body[8 + first : 8 + first + second], body[8 + first + second :]
+
+
+def _damaged(rng: random.Random, content: bytes) -> bytes:
+    """Change some bytes."""
+    changed = bytearray(content)
     for _ in range(rng.randint(1, 3)):
         at = rng.randrange(len(changed) + 1)
         if rng.random() < 0.5 and at < len(changed):
             changed[at] ^= 1 << rng.randrange(8)
         else:
             changed[at : at + rng.randint(0, 4)] = rng.randbytes(rng.randint(0, 4))
-    return seal(bytes(changed) + (body[len(bare) :] if way == 4 else b""))
+    return bytes(changed)
 
 
 def _header(rng: random.Random, body: bytes) -> bytes:
@@ -192,6 +226,10 @@ def _header(rng: random.Random, body: bytes) -> bytes:
 
 def _other(rng: random.Random, value: Any) -> Any:
     """Change something in a JSON value."""
+    if isinstance(value, list) and value and rng.random() < 0.9:
+        at = rng.randrange(len(value))
+        new = rng.choice([[], [value[at]] * 2, [_other(rng, value[at])]])
+        return [*value[:at], *new, *value[at + 1 :]]
     if not isinstance(value, dict) or not value or rng.random() < 0.1:
         return rng.choice(ODD)
     changed, key = dict(value), rng.choice(list(value))
@@ -246,25 +284,30 @@ def _character(rng: random.Random) -> str:
 def answers(content: bytes, texts: list[str]) -> dict[str, Any]:
     """Return the labels and probabilities of a file in Python, or the error."""
     try:
-        student = Student.from_bytes(content)
+        student = Classifier.from_bytes(content)
     except file.FormatError as error:
         return {"error": str(error)}
     shares = student.predict_proba(texts)
     assert shares.shape == (len(texts), len(student.labels))
     assert np.isfinite(shares).all()
-    most = TAMER if student.shape.architecture == "bigru" else TAME
-    tame = all(np.abs(np.asarray(weight)).max(initial=0) <= most for weight in student.weights.values())
-    portable = dataclasses.replace(student)
-    portable.__dict__["_kernel"] = None
+    tame = isinstance(student, Student) and _is_tame(student)
     if tame and fast.kernel:
+        portable = dataclasses.replace(student)
+        portable.__dict__["_kernel"] = None
         np.testing.assert_allclose(shares, portable.predict_proba(texts), atol=1e-4)
     known = inspect.describe(student, len(content))
     json.dumps(known, allow_nan=False, ensure_ascii=False).encode()
     list(inspect.lines(Path("a.pot"), student, known))
     explain(student, texts[0])
     written = student.to_bytes()
-    assert Student.from_bytes(written).to_bytes() == written
+    assert Classifier.from_bytes(written).to_bytes() == written
     return {"labels": student.labels, "shares": shares.tolist() if tame else None}
+
+
+def _is_tame(student: Student) -> bool:
+    """Return whether float32 and float64 agree on a student's predictions."""
+    most = TAMER if student.architecture == "bigru" else TAME
+    return all(np.abs(np.asarray(weight)).max(initial=0) <= most for weight in student.weights.values())
 
 
 class JavaScript:
@@ -312,20 +355,23 @@ def fuzz(seed: int, seconds: float, batch: int = 200) -> tuple[int, int, list[st
     try:
         while time.monotonic() < end:
             files = [forge(rng) for _ in range(batch)]
-            texts = [[text(rng) for _ in range(rng.choice([1, 3, 70]))] for _ in files]
-            theirs = javascript.answers(files, texts) or [None] * batch
+            texts = [[text(rng) for _ in range(rng.choice([1, 3, 70]))] for _ in range(2 * batch)]
+            theirs = (javascript.answers(files, texts[:batch]) or [None] * batch) + [None] * batch
+            files += [forge_transformer(rng) for _ in range(batch)]
             for content, given, other in zip(files, texts, theirs, strict=True):
                 signal.alarm(SECONDS)
                 try:
                     ours = answers(content, given)
                     problem = differ(ours, other)
-                except Exception as error:
+                except KeyboardInterrupt:
+                    raise
+                except BaseException as error:  # as are panics of the library `tokenizers`
                     ours, problem = {}, f"{type(error).__name__}: {error}"
                 signal.alarm(0)
                 loaded += "labels" in ours
                 if problem:
                     wrong.append(keep(content, given, problem))
-            done += batch
+            done += len(files)
     finally:
         javascript.close()
     return done, loaded, wrong
