@@ -53,7 +53,8 @@ def test_a_rung_without_a_correct_answer_can_be_taken():
 def test_the_table_has_all_rungs_in_their_order():
     rungs = {"a": "mlp", "b": "bigru", "c": "bigru", "d": "transformer", "e": "transformer"}
     trained = [row("a", 0.5, status="stopped early"), row("b", 0.8, -0.1), row("c", 0.9, 0.0)]
-    rows = ladder.table(rungs, {"d": "It is too small."}, {"e": "It is slow."}, trained, "c", TOLERANCE)
+    excluded = {"d": ("unavailable", "It is too small."), "e": ("not needed", "It is slow.")}
+    rows = ladder.table(rungs, excluded, trained, "c", TOLERANCE)
     assert [(one.rung, one.architecture, one.status) for one in rows] == [
         ("a", "bigru", "stopped early"),
         ("b", "bigru", "too inaccurate"),
@@ -68,7 +69,7 @@ def test_the_table_has_all_rungs_in_their_order():
 
 def test_a_rung_that_keeps_the_accuracy_but_is_larger_is_not_needed():
     trained = [row("a", 0.88, -0.02), row("b", 0.90, 0.0, size=10_000)]
-    rows = ladder.table({"a": "bigru", "b": "bigru"}, {}, {}, trained, "a", TOLERANCE)
+    rows = ladder.table({"a": "bigru", "b": "bigru"}, {}, trained, "a", TOLERANCE)
     assert [(one.rung, one.status, one.bytes) for one in rows] == [("a", "chosen", 1000), ("b", "not needed", 10_000)]
 
 

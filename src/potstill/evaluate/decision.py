@@ -68,9 +68,10 @@ def decide(
         held_out: what was measured on held-out unlabelled texts; a remark says it if there are few test texts.
     """
     found, labels = {model.name: model for model in models}, data.targets("test")
+    scores = {row["name"]: row for row in rows}
     counts = {name: len(data.split(name)) for name in ("train", "validation", "test", "unlabelled")}
     if teacher and not data.is_labelled("train"):
-        of_student, known = (next(row for row in rows if row["name"] == name) for name in ("student", teacher))
+        of_student, known = scores["student"], scores[teacher]
         unknown, answered = "test" in data.by_teacher, is_answered(found[teacher].probabilities)
         own, others = (found[name].predicted[answered] for name in ("student", teacher))
         verdict = agreement.judge(
@@ -82,17 +83,16 @@ def decide(
     else:
         together = pooled(found["student"], found[teacher], data.targets("validation"), labels) if teacher else None
         verdict, of_teacher = judge_models(rows, models, labels, teacher, params.non_inferiority_margin, together)
-        accuracies = {row["name"]: row["accuracy"] for row in rows}
         evidence = Evidence(
             ladder=ladder,
-            versus_teacher=next(row.get("versus_teacher") for row in rows if row["name"] == "student"),
+            versus_teacher=scores["student"].get("versus_teacher"),
             teacher_versus_baseline=of_teacher,
             teachers=labelling,
             cascade=_cascade(found["student"], found[teacher], data) if teacher else None,
             fallback=fallback,
             rows=counts,
             drawn=drawn,
-            perfect_teacher=teacher is not None and accuracies[teacher] == 1,
+            perfect_teacher=teacher is not None and scores[teacher]["accuracy"] == 1,
         )
     if held_out and held_out["texts"] and counts["test"] < FEW_TESTS:
         verdict = replace(verdict, reasons=(*verdict.reasons, Reason("remark", agreement.held_out(held_out))))

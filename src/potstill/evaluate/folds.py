@@ -50,10 +50,10 @@ def judge_folds(
     teacher = name if any(model.name == name for model in models) else None
     rows, _ = compare(models, labels, teacher, None)
     verdict, of_teacher = judge_models(rows, models, labels, teacher, margin)
-    by_name = {row["name"]: row for row in rows}
-    perfect = teacher is not None and by_name[teacher]["accuracy"] == 1
+    scores = {row["name"]: row for row in rows}
+    perfect = teacher is not None and scores[teacher]["accuracy"] == 1
     counts = {"train": len(labels), "test": len(labels), "unlabelled": unlabelled}
-    versus_teacher = by_name["student"].get("versus_teacher")
+    versus_teacher = scores["student"].get("versus_teacher")
     evidence = Evidence((), versus_teacher, of_teacher, labelling, None, None, counts, perfect_teacher=perfect)
     return verdict, next_steps(verdict, evidence, commands), rows
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from potstill.runtime.transformer.file import MIN_SPREAD
 from potstill.runtime.transformer.shape import readers
-from potstill.runtime.transformer.weights import Matrix
+from potstill.runtime.transformer.weights import Matrix, steps_of
 from potstill.student.encoder import Encoder
 
 _ROWS = 16  # tokens per batch, to measure errors on
@@ -114,9 +114,8 @@ def _smooth(values: _Values, weights: np.ndarray) -> tuple[np.ndarray, tuple[flo
 
 def _quantize(values: np.ndarray, low: float, high: float) -> np.ndarray:
     """Round values as `runtime.transformer.graph` does."""
-    scale = np.float32((high - low) / 255)
-    zero = round(-low / float(scale))
-    return (np.clip(np.rint(values / scale) + zero, 0, 255) - zero) * scale
+    step, zero = steps_of(low, high)
+    return (np.clip(np.rint(values / step) + zero, 0, 255) - zero) * step
 
 
 def _product(values: np.ndarray, weights: np.ndarray) -> np.ndarray:

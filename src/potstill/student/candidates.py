@@ -21,7 +21,7 @@ from potstill.data.dataset import Dataset
 from potstill.data.transfer import TransferSet
 from potstill.student import encoder, ladder
 from potstill.student.distil import distil
-from potstill.student.ladder import HOPELESS, Row
+from potstill.student.ladder import HOPELESS, Row, Status
 from potstill.student.params import DistilParams
 
 STUDENT = "student"  # in the folder of a candidate
@@ -156,6 +156,23 @@ def choose_sources(
     for sources, score in zip(sets, scores, strict=True):
         tell(f"{name} on {', '.join(sources)}: {score:.4f} nats from its teacher on validation")
     return sets[int(np.argmin(scores))]
+
+
+def excluded(
+    rungs: Mapping[str, DistilParams], skippable: Mapping[str, DistilParams], inputs: Inputs
+) -> dict[str, tuple[Status, str]]:
+    """Return the status and the reason of the candidates that are not trained, by name.
+
+    Args:
+        rungs: the settings of all by name.
+        skippable: those of the candidates that need not be trained if that is not worthwhile.
+        inputs: what they learn from.
+    """
+    found: dict[str, tuple[Status, str]] = {
+        name: ("unavailable", reason) for name, params in rungs.items() if (reason := obstacle(params, inputs))
+    }
+    possible = {name: params for name, params in skippable.items() if name not in found}
+    return found | {name: ("not needed", reason) for name, reason in not_worthwhile(possible, inputs).items()}
 
 
 def obstacle(params: DistilParams, inputs: Inputs) -> str | None:

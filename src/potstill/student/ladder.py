@@ -129,8 +129,7 @@ def _is_much_smaller(row: Row, other: Row) -> bool:
 
 def table(
     rungs: Mapping[str, str],
-    unavailable: Mapping[str, str],
-    skipped: Mapping[str, str],
+    excluded: Mapping[str, tuple[Status, str]],
     trained: Sequence[Row],
     chosen: str,
     tolerance: float,
@@ -139,24 +138,22 @@ def table(
 
     Args:
         rungs: the architecture of each by its name, in ascending order of size.
-        unavailable: why a rung cannot be trained, by its name.
-        skipped: why a rung is not needed although no smaller one was chosen, by its name.
+        excluded: the status and the note of those that no training was to reach, by name.
         trained: the rows of those that were trained.
         chosen: the name of the one to take.
         tolerance: see `keeps`.
     """
-    rows = {
-        row.rung: replace(row, status="chosen")
-        if row.rung == chosen
-        else replace(row, status="not needed")
-        if keeps(row, tolerance)
-        else row
-        for row in trained
-    }
+    rows = {row.rung: row for row in trained}
+    for row in trained:
+        if row.rung == chosen:
+            rows[row.rung] = replace(row, status="chosen")
+        elif keeps(row, tolerance):
+            rows[row.rung] = replace(row, status="not needed")
     for name, architecture in rungs.items():
-        if name in unavailable:
-            rows[name] = Row(name, architecture, "unavailable", note=unavailable[name])
-        rows.setdefault(name, Row(name, architecture, "not needed", note=skipped.get(name)))
+        if name in excluded:
+            status, note = excluded[name]
+            rows[name] = Row(name, architecture, status, note=note)
+        rows.setdefault(name, Row(name, architecture, "not needed"))
     return [rows[name] for name in rungs]
 
 

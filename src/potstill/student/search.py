@@ -89,14 +89,12 @@ def search(inputs: Inputs, params: StudentParams, tell: Callable[[str], object] 
     """
     rungs = params.candidates()
     shown = rungs if BY_HAND in rungs else params.rungs() | rungs
-    unavailable = {name: reason for name, rung in shown.items() if (reason := candidates.obstacle(rung, inputs))}
-    possible = {name: rung for name, rung in rungs.items() if name not in unavailable}
     # A rung of the user's own is not skipped.
-    as_they_come = {name: rung for name, rung in possible.items() if params.ladder.get(name) == LADDER.get(name)}
-    skipped = candidates.not_worthwhile(as_they_come, inputs)
-    possible = {name: rung for name, rung in possible.items() if name not in skipped}
+    as_they_come = {name: rung for name, rung in rungs.items() if params.ladder.get(name) == LADDER.get(name)}
+    excluded = candidates.excluded(shown, as_they_come, inputs)
+    possible = {name: rung for name, rung in rungs.items() if name not in excluded}
     if not possible:
-        reason = unavailable[next(iter(rungs))]
+        _, reason = excluded[next(iter(rungs))]
         raise PotstillError(
             f"`student`: no candidate can be trained: {reason[0].lower()}{reason[1:]} Choose a student over words."
         )
@@ -108,5 +106,5 @@ def search(inputs: Inputs, params: StudentParams, tell: Callable[[str], object] 
     rows = [result.row for result in results.values()]
     name = ladder.choose(rows, tolerance, most)
     architectures = {rung: settings.architecture for rung, settings in shown.items()}
-    table = ladder.table(architectures, unavailable, skipped, rows, name, tolerance)
+    table = ladder.table(architectures, excluded, rows, name, tolerance)
     return Found(name, possible[name], results[name], table)

@@ -15,7 +15,7 @@ from onnx import TensorProto, helper
 from potstill.runtime.file import TABLE
 from potstill.runtime.onnx_graph import Graph, floats, ints
 from potstill.runtime.transformer.shape import Shape
-from potstill.runtime.transformer.weights import Weights
+from potstill.runtime.transformer.weights import Weights, steps_of
 
 _FAR = -1e9  # added to the attention scores of padding
 
@@ -119,9 +119,7 @@ class _Network:
         """Divide vectors by their smoothing factors, if any, and round them to uint8 multiples of their scale."""
         if self._shape.smoothed:
             vectors = self._graph("Mul", vectors, 1 / self._weights.vectors[f"{name}.smoothing"])
-        low, high = self._weights.ranges[name]
-        scale = np.float32((high - low) / 255)
-        zero = np.uint8(round(-low / float(scale)))
+        scale, zero = steps_of(*self._weights.ranges[name])
         return _Quantized(self._graph("QuantizeLinear", vectors, scale, zero), scale, zero)
 
     def _product(self, inputs: "_Quantized", name: str) -> str:

@@ -48,6 +48,12 @@ class Matrix:
         return self.values.size
 
 
+def steps_of(low: float, high: float) -> tuple[np.float32, np.uint8]:
+    """Return the step of values that are rounded to 8 bits, and the number that stands for 0, given their range."""
+    step = np.float32((high - low) / 255)
+    return step, np.uint8(round(-low / float(step)))
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Weights:
     """The weights of a network, named as in its state dict, and the ranges of its quantized activations.
