@@ -82,15 +82,15 @@ def card(student: Student | Transformer, sources: Mapping[str, int], size: int, 
     if split in by_teacher:
         score = "agreement with its teacher"
     second = tested["micro_f1" if multi_label else "matthews"]
-    held_out = "The test texts are of the same domain as the training data."
+    tested_on = "The test texts are of the same domain as the training data."
     if split == "validation":
-        held_out = "There were no test texts. Validation also chose the student, so its scores are optimistic."
+        tested_on = "There were no test texts. Validation also chose the student, so its scores are optimistic."
     scope, outputs = "", ["label", "probabilities", *(["answered"] if GUARANTEE in facts else [])]
     if FACT in facts:
         scope = f"`student.in_scope(texts)` finds some of them: {sentence(facts[FACT])}. "
         outputs.append("in_scope")
     if split in by_teacher:
-        held_out += (
+        tested_on += (
             "\nAll scores are against the labels that its teacher predicts, as nobody has labelled the texts: how "
             "often they are right is unknown."
         )
@@ -123,7 +123,7 @@ student.predict(["a text", "another"])
 ## Limitations
 
 {unknown} On texts of another domain or language than the training data,
-predictions are less accurate but not less confident. {scope}{held_out}
+predictions are less accurate but not less confident. {scope}{tested_on}
 """
     return str(ModelCard(f"---\n{metadata.to_yaml()}\n---\n{body}"))
 

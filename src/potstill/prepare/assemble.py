@@ -149,11 +149,11 @@ def _make_missing(
 def _clean_unlabelled(texts: list[pd.Series], splits: dict[str, pd.DataFrame]) -> tuple[pd.Series, dict[str, int]]:
     pooled = pd.concat(texts, ignore_index=True)
     key = comparison_keys(pooled)
-    held_out = key.isin(comparison_keys(pd.concat([splits["validation"]["text"], splits["test"]["text"]])))
-    in_train = key.isin(comparison_keys(splits["train"]["text"])) & ~held_out
-    repeated = key.duplicated() & ~held_out & ~in_train
-    removed = {"in_validation_or_test": held_out, "in_train": in_train, "duplicates": repeated}
-    kept = pooled[~(held_out | in_train | repeated)]
+    in_others = key.isin(comparison_keys(pd.concat([splits["validation"]["text"], splits["test"]["text"]])))
+    in_train = key.isin(comparison_keys(splits["train"]["text"])) & ~in_others
+    repeated = key.duplicated() & ~in_others & ~in_train
+    removed = {"in_validation_or_test": in_others, "in_train": in_train, "duplicates": repeated}
+    kept = pooled[~(in_others | in_train | repeated)]
     return kept, {reason: int(rows.sum()) for reason, rows in removed.items()}
 
 

@@ -89,8 +89,8 @@ def finetune(
     rows = [row for row, times in of_windows for _ in range(times)]
     weights = class_weights(known.repeat(repeats, axis=0), classes) if params.class_weight else None
     by_length = validation.iloc[validation["text"].str.len().argsort(kind="stable")]
-    held_out, labels = by_length["text"].tolist(), targets(by_length["label"], classes)
-    read_held_out = windows.encode(tokenizer, held_out, params.max_length, max_windows)
+    validated, labels = by_length["text"].tolist(), targets(by_length["label"], classes)
+    read_validation = windows.encode(tokenizer, validated, params.max_length, max_windows)
     trainer = _Trainer(
         model=model,
         args=training_arguments(
@@ -105,10 +105,10 @@ def finetune(
             eval_strategy="epoch",
         ),
         train_dataset=rows,
-        eval_dataset=examples(read_held_out, labels),
+        eval_dataset=examples(read_validation, labels),
         data_collator=DataCollatorWithPadding(tokenizer),
         compute_loss_func=partial(_loss, None if weights is None else torch.from_numpy(weights)),
-        compute_metrics=partial(_metrics, read_held_out.counts, labels),
+        compute_metrics=partial(_metrics, read_validation.counts, labels),
         callbacks=[_EpochLogger(log)],
         optimizers=(optimizer(model, learning_rate, params), None),
     )

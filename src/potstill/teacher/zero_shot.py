@@ -147,9 +147,9 @@ def train(
     names = label_vectors(model, tokenizer, data.labels, data.descriptions, params.templates)
     model.labels.copy_(names)
     for number, share in enumerate(SHARES):
-        found, held_out = label(texts), label(data.validation["text"])
+        found, of_validation = label(texts), label(data.validation["text"])
         table = pd.DataFrame({"text": texts, "label": found.argmax(1)}).iloc[confident(found, share)]
-        validation = data.validation.assign(label=held_out.argmax(1))
+        validation = data.validation.assign(label=of_validation.argmax(1))
         counts = ", ".join(f"{count:,} {name}" for name, count in zip(data.labels, _counts(found), strict=True))
         if distributed.is_main_process():
             log(f"round {number} of {len(SHARES) - 1}: {counts}; {len(table):,} to learn from")
