@@ -57,8 +57,8 @@ def machine() -> str:
     return f"{cpu_count()} cores, {torch.backends.cpu.get_cpu_capability()}{amx}, {bf16}"
 
 
-def measure(teacher: Path, texts: list[str]) -> list[dict[str, Any]]:
-    """Time all engines with a teacher in turns; return a row for each."""
+def measure(teacher: Path, texts: list[str], command: str) -> list[dict[str, Any]]:
+    """Time all engines with a teacher in turns; return a row for each, with the command that repeats it."""
     import transformers
 
     facts = files.read_json(teacher / "teacher.json")
@@ -89,7 +89,7 @@ def measure(teacher: Path, texts: list[str]) -> list[dict[str, Any]]:
                 "lowest_ratio": lowest,
                 "highest_ratio": highest,
                 "same_labels": round(float((ids[name] == ids["pipeline"]).mean()), 5),
-                "command": "make benchmark-label DATA=$DATA",
+                "command": command,
                 "machine": machine(),
                 "versions": ", ".join(f"{name} {version(name)}" for name in packages),
             }
@@ -108,11 +108,14 @@ def main() -> None:
     parser.add_argument("--texts", type=int, help="only the first texts of the file")
     arguments = parser.parse_args()
     texts = arguments.data.read_text("utf-8").splitlines()[: arguments.texts]
+    command = "make benchmark-label DATA=$DATA"
+    if arguments.texts:
+        command += f" TEXTS={arguments.texts}"
     results = RESULTS / "results.json"
     rows = files.read_json(results, kind=list) if results.exists() else []
     for teacher in arguments.teachers:
         measured = (machine(), teacher.name)
-        rows = [row for row in rows if (row["machine"], row["teacher"]) != measured] + measure(teacher, texts)
+        rows = [row for row in rows if (row["machine"], row["teacher"]) != measured] + measure(teacher, texts, command)
         files.write_json(results, rows)
     tables.label(rows, RESULTS)
 

@@ -313,13 +313,14 @@ def curves(rows: Rows, along: str, title: str, label: str, path: Path) -> None:
 def label(rows: Rows, folder: Path) -> None:
     """Write the labelling speed of each engine, machine by machine."""
     headings = {
-        "machine": "---", "teacher": "---", "engine": "---", "texts/s": "---:", "times the pipeline's": "---:",
-        "same labels": "---:",
+        "machine": "---", "teacher": "---", "texts": "---:", "engine": "---", "texts/s": "---:",
+        "times the pipeline's": "---:", "same labels": "---:",
     }  # fmt: skip
     lines = [
         [
             row["machine"],
             row["teacher"],
+            f"{row['texts']:,}",
             row["engine"],
             f"{row['texts_per_second']:,.0f}",
             f"{row['ratio_to_pipeline']:.2f} ({row['lowest_ratio']:.2f}–{row['highest_ratio']:.2f})",
@@ -444,7 +445,7 @@ def board(rows: Rows, folder: Path) -> None:
 
 
 def teachers(rows: Rows, folder: Path) -> None:
-    """Write a table with a row per task, teacher and seed."""
+    """Write a table with a row per task, teacher, seed and `student.rung`."""
     headings = {
         "task": "---", "teacher": "---", "seed": "---:", "parameters": "---:", "fine-tuning, s": "---:",
         "labelling, s": "---:", "teacher, % (95% CI)": "---:", "Matthews × 100": "---:", "rung": "---", "bytes": "---:",
@@ -467,8 +468,8 @@ def _teacher(row: dict[str, Any]) -> list[str]:
         f"{100 * versus[key]:+.1f}".replace("-", "−") for key in ("difference", "difference_low", "difference_high")
     ]
     difference = f"{points[0]} ({points[1]} to {points[2]})"
-    size = f"{student['bytes']:,}"
-    return [*cells, student["rung"], size, *_tested(student), difference, student["verdict"]]
+    size, rung = f"{student['bytes']:,}", student["rung"] + " (set)" * (row["asked"] != "auto")
+    return [*cells, rung, size, *_tested(student), difference, student["verdict"]]
 
 
 def _tested(row: dict[str, Any]) -> list[str]:

@@ -7,7 +7,8 @@ those that `make benchmark-board` left under `benchmarks/.work/`. For MPNet, whi
     dvc exp run -S prepare.source=files -S prepare.path=DATA/trec \
         -S 'teacher.checkpoints=[mpnet]' -S 'label.teachers=[mpnet]'
 
-Nothing is run here: the rows are what the stages wrote to `metrics/`. Rows of other folders stay.
+Nothing is run here: the rows are what the stages wrote to `metrics/`. Rows of other folders stay, and those of the same
+task, teacher and seed with another `student.rung`.
 """
 
 import argparse
@@ -24,6 +25,7 @@ from potstill.core import files, paths
 from potstill.evaluate.metrics.scores import interval
 from potstill.label.params import LabelParams
 from potstill.prepare.params import PrepareParams
+from potstill.student.params import StudentParams
 from potstill.teacher.params import TeacherParams
 
 RESULTS = ROOT / "benchmarks" / "teachers"
@@ -41,6 +43,7 @@ def read(folder: Path) -> Row:
         "task": Path(PrepareParams.load(folder / "params.yaml").path).name,
         "teacher": name,
         "seed": TeacherParams.load(folder / "params.yaml").for_preset(name).seed,
+        "asked": StudentParams.load(folder / "params.yaml").rung,
         "commit": git(folder, "rev-parse", "--short", "HEAD"),
         "parameters": facts["parameters"],
         "validation_accuracy": facts["validation_accuracy"],
@@ -73,6 +76,10 @@ def _seconds(folder: Path, stage: str) -> float | None:
     return files.read_json(path)["seconds"] if path.is_file() else None
 
 
+def _key(row: Row) -> tuple[Any, ...]:
+    return tuple(row[key] for key in ("task", "teacher", "seed", "asked"))
+
+
 def main() -> None:
     """Read the folders, and write `benchmarks/teachers/`."""
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -80,11 +87,11 @@ def main() -> None:
     path = RESULTS / "results.json"
     rows: dict[Any, Row] = {}
     for row in json.loads(path.read_text()) if path.is_file() else []:
-        rows[row["task"], row["teacher"], row["seed"]] = row
+        rows[_key(row)] = row
     for folder in options.parse_args().folders:
         row = read(folder)
-        rows[row["task"], row["teacher"], row["seed"]] = row
-    found = sorted(rows.values(), key=lambda row: (row["task"], row["parameters"], row["seed"]))
+        rows[_key(row)] = row
+    found = sorted(rows.values(), key=lambda row: (row["task"], row["parameters"], row["seed"], row["asked"]))
     files.write_json(path, found)
     tables.teachers(found, RESULTS)
 
