@@ -3,13 +3,15 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from potstill.core.errors import PotstillError
+
 if TYPE_CHECKING:
     from potstill.estimator.classifier import DistilledClassifier
     from potstill.estimator.teacher import Teacher
     from potstill.runtime.model import Student
 
 __version__ = "0.1.0"
-__all__ = ["DistilledClassifier", "Student", "Teacher"]
+__all__ = ["DistilledClassifier", "PotstillError", "Student", "Teacher"]
 _TRAINED = {"DistilledClassifier": "classifier", "Teacher": "teacher"}  # names, and modules of `estimator`
 
 

@@ -58,7 +58,7 @@ def execute(arguments: Sequence[str]) -> None:
     module = import_module(f"potstill.commands.{chosen.command.replace('-', '_')}")
     parser = Parser(prog=f"potstill {chosen.command}", description=commands[chosen.command])
     module.arguments(parser)
-    args = parser.parse_args(chosen.arguments)
+    args = parser.parse_intermixed_args(chosen.arguments)
     for name in ("dvc.yaml", "params.yaml") if chosen.command in PROJECT_COMMANDS else ():
         if not Path(name).is_file():
             raise PotstillError(f"{name}: not found in {Path.cwd()}. Run this command in the folder of a project.")
@@ -67,8 +67,9 @@ def execute(arguments: Sequence[str]) -> None:
 
 
 def _parser() -> Parser:
+    width = 2 + max(map(len, [*TRAINING_COMMANDS, *MODEL_COMMANDS, *PROJECT_COMMANDS]))
     listed = [
-        f"{title}:\n" + "".join(f"  {name:<10}{line}\n" for name, line in commands.items())
+        f"{title}:\n" + "".join(f"  {name:<{width}}{line}\n" for name, line in commands.items())
         for title, commands in (
             ("make a model", TRAINING_COMMANDS),
             ("use a model", MODEL_COMMANDS),

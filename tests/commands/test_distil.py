@@ -1,6 +1,11 @@
 """`potstill distil`."""
 
+import os
 import shlex
+import signal
+import subprocess
+import sys
+import time
 
 import pandas as pd
 import pytest
@@ -17,6 +22,7 @@ from tests.estimator.conftest import NAMES, PARAMS, ask
 from tests.tasks import FEELINGS, make_texts
 
 COLUMNS = ("--text", "subject,body", "--label", "queue")
+ANSWERS = ("--teacher", "answers.csv")
 QUICK = [f"-S{name}.{key}={value}" for name in PARAMS for key, value in PARAMS[name].items()]
 
 
@@ -63,12 +69,38 @@ def test_one_command_writes_a_model_and_says_what_it_is_worth(folder, capsys):
         assert parser.parse_args(words[2:]).overwrite
 
 
+@pytest.mark.slow
+def test_a_process_that_is_ended_leaves_no_texts(folder):
+    (folder / "tmp").mkdir()
+    command = [sys.executable, "-m", "potstill", "distil", "tickets.csv", *COLUMNS, *ANSWERS, "-o", "a.pot"]
+    process = subprocess.Popen(command, env=os.environ | {"TMPDIR": str(folder / "tmp")}, stdout=subprocess.PIPE)
+    while not list((folder / "tmp").glob("potstill-*/prepared")):
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.terminate()
+    assert process.wait(60) == 128 + signal.SIGTERM
+    assert not list((folder / "tmp").glob("potstill-*"))
+    assert not (folder / "a.pot").exists()
+
+
 def test_what_is_wrong_is_said_before_the_training_in_the_words_of_the_command(folder):
     (folder / "mine.pot").write_text("keep")
     given = ("distil", "tickets.csv", *COLUMNS)
     assert refused(*given, "-o", "mine.pot").startswith("mine.pot: it exists already. Name another file, or add --over")
     assert refused(*given, "-o", ".").startswith(".: it is a folder. Name a file")
     assert refused(*given, "-o", "tickets.csv/a.pot").startswith("tickets.csv/a.pot: ")
+    for output, more in (("tickets.csv", ()), ("more.txt", ("--unlabelled", "more.txt")), ("answers.csv", ANSWERS)):
+        (folder / "more.txt").touch()
+        content = (folder / output).read_bytes()
+        said = refused(*given, *more, "-o", output, "--overwrite")
+        assert said.startswith(f"{output}: it is both input and output. Choose another")
+        assert (folder / output).read_bytes() == content
+    said = refused("distil", "elsewhere", *COLUMNS, "-o", "elsewhere/new.csv", "--overwrite")
+    assert said.startswith("elsewhere/new.csv: it is both input and output")
+    assert "Give one." in refused(*given, "--names", "a,b", "-o", "a.pot")
+    said = refused(*given, "-S", "teacher.checkpoints=[mpnet]", "-o", "a.pot")
+    assert said == "params: teacher.checkpoints is for projects. Use --teacher instead."
+    assert "report.errors is for projects, and" in refused(*given, "-S", "report.errors=0", "-o", "a.pot")
     wrong = refused("distil", "tickets.csv", "--text", "subjec", "--label", "queue", "-o", "a.pot")
     assert "no column 'subjec'" in wrong
     assert wrong.endswith("Set --text body.")

@@ -531,6 +531,7 @@ def test_a_student_is_saved_by_a_string_as_it_is_loaded(tmp_path, monkeypatch):
         (".", "models/export/student.pot", "student.pot: no such file. Give the path of a model file"),
         ("project", "models/export/student.pot", "no such file. Run `dvc repro` (or `dvc pull`) to create it."),
         ("project", "none.pot", "none.pot: no such file. Give the path of a model file"),
+        ("project", "data/mine/none.pot", "none.pot: no such file. Give the path of a model file"),
         (".", "project/models/export/student.pot", "Run `dvc repro` (or `dvc pull`) in "),
     ],
 )

@@ -320,6 +320,14 @@ def test_nothing_is_written_to_the_current_folder(texts, labels, tmp_path, monke
         ({"params": {"student": {"hiden": 3}}}, r"params: unknown key `student.hiden`: did you mean `hidden`\?"),
         ({"params": {"studnet": {}}}, r"params: unknown section `studnet`: did you mean `student`\?"),
         ({"params": {"student": 3}}, r"params: must be a dictionary of sections"),
+        ({"params": [1]}, r"params: must be a dictionary of sections"),
+        (
+            {"params": {"label": {"teachers": ["minilm"]}}},
+            r"label.teachers is for projects\. Set `teacher` instead",
+        ),
+        ({"params": {"report": {"errors": 3}}}, r"params: report.errors is for projects, and has no effect here"),
+        ({"cache_dir": __file__}, r"test_classifier\.py: not a folder\. Name one"),
+        ({"teacher": lambda texts: np.full((len(texts), 3), np.nan)}, "no probabilities for any text"),
         ({"rung": "huge"}, "`huge` in rung is not a key of student.ladder"),
         ({"guarantee": {"agreemnt": 0.9}}, "unknown key `guarantee.agreemnt`: did you mean `agreement`"),
         ({"validation_share": 0.6}, "`validation_share` is 0.6: must be below 0.5"),
@@ -353,6 +361,14 @@ def test_what_is_wrong_with_the_data_is_named(texts, labels):
         classifier().fit(texts, labels, validation=(["so angry"], ["rage"]))
     with pytest.raises(PotstillError, match=r"^unlabelled: a string \('more\.txt'\)\. Give a list of texts\.$"):
         classifier().fit(texts, labels, unlabelled="more.txt")
+    with pytest.raises(PotstillError, match=r"^y: of shape \(200, 2\), and not of 0 and 1\. Give one label per text"):
+        classifier().fit(texts, pd.DataFrame({"a": texts, "b": texts}))
+    for names in ({"a", "b"}, "ab", {"a": 1, "b": 2}):
+        with pytest.raises(PotstillError, match=r"^label_names: (set|str|dict)\. Give a list of names"):
+            classifier().fit(texts, label_names=names)
+    for wrong in ([None, "a"], ["", "a"], ["a"]):
+        with pytest.raises(PotstillError, match=r"^label_names: must be at least two names"):
+            classifier().fit(texts, label_names=wrong)
     with pytest.raises(PotstillError, match=r"^probabilities: of shape \(200,\)\. Give one row per text"):
         classifier().fit_soft(texts, np.full(200, 0.5))
 

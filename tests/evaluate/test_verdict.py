@@ -9,7 +9,8 @@ def paired(low, high):
     return {"difference": (low + high) / 2, "difference_low": low, "difference_high": high}
 
 
-STUDENT = {"accuracy": 0.929, "accuracy_low": 0.917, "macro_f1": 0.88, "parameters": 2574, "bytes": 2900}
+SCORES = {"accuracy": 0.929, "accuracy_low": 0.917, "accuracy_high": 0.939, "macro_f1": 0.88}
+STUDENT = SCORES | {"parameters": 2574, "bytes": 2900}
 BASELINE = {"bytes": 400_000}
 BETTER = paired(0.05, 0.08)
 
@@ -129,3 +130,8 @@ def test_an_accuracy_no_better_than_the_majority_class_is_named():
     says = "predicting the most frequent class has an accuracy of 92.0%, so judge the student by its macro-F1, 88.0%"
     assert says in decide(paired(0, 0.1), majority=0.92).details
     assert "most frequent" not in decide(paired(0, 0.1), majority=0.91).details
+    worse = decide(paired(0, 0.1), majority=0.95)
+    assert worse.reasons[2].text == (
+        "It is significantly less accurate than always predicting the most frequent class (95.0%): use it only if its "
+        "macro-F1, 88.0%, is what counts"
+    )

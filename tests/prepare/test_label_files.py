@@ -130,3 +130,9 @@ def test_labels_are_refused_where_train_has_none(project: Project) -> None:
     project.fails(
         "mine/to_label.csv: it has labels, but `prepare.label` is null", label=None, label_names=["bad", "good"]
     )
+
+
+def test_a_spreadsheet_is_refused_instead_of_ignored(project: Project) -> None:
+    three_splits(project)
+    (project.data / "to_label-1.xlsx").touch()
+    assert "to_label-1.xlsx: a spreadsheet, which cannot be read. Save it as CSV" in project.fails()

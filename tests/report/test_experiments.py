@@ -21,6 +21,12 @@ def test_the_smallest_that_ships_is_recommended():
     assert "It is the only one of those whose accuracy is not significantly lower" in recommend(rows[1:])[2]
 
 
+def test_experiments_with_different_classes_are_not_compared():
+    name, take, why = recommend([row("a", 300), row("b", 200)], same_classes=False)
+    assert (name, take) == ("a", False)
+    assert why == "its accuracy is the highest, but not all experiments have the same classes."
+
+
 def test_an_experiment_that_does_not_ship_is_not_to_be_taken():
     name, take, why = recommend(
         [row("a", 300, "cannot tell yet"), row("b", 200, "do not ship"), row("c", 9, best=False)]

@@ -19,6 +19,7 @@ from potstill.runtime.model import Student
 from potstill.runtime.networks import ARCHITECTURES
 from tests.students import portable, student
 from tests.torch_students import SHORT_TEXTS, student_and_network
+from tests.transformers import transformer
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
@@ -48,12 +49,20 @@ def test_repr_is_one_line(tmp_path):
     assert repr(made) == f"Student(bigru, 3 labels, {made.parameters} parameters, {size:,} bytes)"
 
 
+@pytest.mark.parametrize("made", [student_and_network("bigru")[0], transformer()])
+def test_students_can_be_compared_and_hashed(made):
+    other = dataclasses.replace(made)
+    assert made in {made}
+    assert made != other
+    assert other not in [made]
+
+
 def test_the_package_lists_its_names():
     import potstill
 
     assert potstill.Student is Student
     assert {"Student", "__version__"} <= set(dir(potstill))
-    assert potstill.__all__ == ["DistilledClassifier", "Student", "Teacher"]
+    assert potstill.__all__ == ["DistilledClassifier", "PotstillError", "Student", "Teacher"]
 
 
 @pytest.mark.parametrize("name", ["a\0b.pot", "a\ud800.pot"])

@@ -52,7 +52,7 @@ def page_content(experiments: list[Experiment]) -> dict[str, Any]:
     rows = compare(experiments)
     teachers = [row for row in experiments[0].models.items() if row[1]["kind"] == "teacher"]
     score = " or ".join(dict.fromkeys(row["score"] for row in rows))
-    chosen, ships, why = recommend(rows)
+    chosen, ships, why = recommend(rows, len({tuple(one.labels) for one in experiments if one.labels}) < 2)
     changed = changes(*runs) if len(runs := with_predictions(experiments)) == len(rows) == 2 else None
     return {
         "title": f"{len(rows)} experiments" if len(rows) > 1 else "One experiment",

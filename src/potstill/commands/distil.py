@@ -9,16 +9,18 @@ import io
 import json
 import os
 import shlex
+import signal
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from potstill.commands.common import add_output, columns, integer
-from potstill.core import params
+from potstill.core import files, params
 from potstill.core.errors import PotstillError, visible
 from potstill.estimator.classifier import DistilledClassifier
-from potstill.estimator.settings import Settings, renamed
+from potstill.estimator.settings import Settings, check_used, renamed
 from potstill.evaluate.next_steps import Step
 from potstill.prepare import from_files
 from potstill.prepare.folds import take_fold
@@ -42,17 +44,26 @@ OPTIONS = {
 }
 
 
+# Keys that -S cannot set, and what does.
+INSTEAD = {
+    "label.teachers": "Use --teacher",
+    "prepare.path": "Give the file as the first argument",
+    "prepare.source": "Give a file as the first argument",
+    "teacher.checkpoints": "Use --teacher",
+}
+
+
 def arguments(parser: Parser) -> None:
     """Add the options."""
     add = parser.add_argument
-    files = "csv, tsv, jsonl, also as .gz or .zst; parquet; or txt with lines of text;label"
+    formats = "csv, tsv, jsonl, also as .gz or .zst; parquet; or txt with lines of text;label"
     add(
         "file",
-        help=f"labelled texts: {files}. Or a folder with files named train and, if there are any, validation, test",
+        help=f"labelled texts: {formats}. Or a folder with files named train and, if there are any, validation, test",
     )
     joined = "columns of the text, separated by commas; several are joined by a space"
     add("--text", type=columns, metavar="NAMES", default=["text"], help=f"{joined} (default: text)")
-    add("--label", type=text, metavar="COLUMN", default="label", help="column of the labels (default: %(default)s)")
+    add("--label", type=text, metavar="COLUMN", help="column of the labels (default: label)")
     names = (
         "labels to choose among, separated by commas, if nobody has labelled the texts; then txt has a text per line"
     )
@@ -79,9 +90,23 @@ def run(args: argparse.Namespace) -> None:
     Raises:
         PotstillError: the output exists or cannot be written, or the data or a parameter are wrong.
     """
+    # So that the temporary folder, which holds texts, is removed if a scheduler ends the process.
+    before = signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    try:
+        _run(args)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _run(args: argparse.Namespace) -> None:
     _check_output(args.output, args.overwrite)
+    files.check_is_no_source(args.output, args.file, args.teacher, *args.unlabelled)
+    if args.names and args.label:
+        raise PotstillError("--names: for texts that nobody has labelled, and --label names their labels. Give one.")
+    args.label = args.label or PrepareParams().label
     given = _sections(args.set_param)
     with renamed(OPTIONS):
+        check_used(given, INSTEAD)
         raw = _read(args, given)
         classifier = DistilledClassifier(
             args.teacher,

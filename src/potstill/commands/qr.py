@@ -23,7 +23,7 @@ CAPACITY = 2953  # bytes, in version 40 with the lowest error correction (ISO/IE
 
 def arguments(parser: Parser) -> None:
     """Add the options."""
-    model = "a potstill model file (default: %(default)s)"
+    model = f"a potstill model file (default: {paths.EXPORT / FILE})"
     parser.add_argument("model", nargs="?", type=Path, default=paths.EXPORT / FILE, help=model)
     add_output(parser, default="qr.png", help="the PNG file to write, or - (default: %(default)s)")
 

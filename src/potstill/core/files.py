@@ -15,9 +15,12 @@ from pathlib import Path
 from typing import Any, BinaryIO
 from uuid import uuid4
 
+from potstill.core import paths
 from potstill.core.errors import PotstillError, exhausted, first_line, join_names, visible
 
-OUTPUT_FOLDERS = ("data", "metrics", "models")  # of a project, written by its stages
+# The folders that the stages of a project write.
+OUTPUTS: tuple[Path, ...] = (paths.PREPARED, paths.POOL, paths.LABEL, paths.ENSEMBLE, paths.EVALUATE, paths.METRICS)
+OUTPUTS += (paths.BASELINE, paths.TEACHER, paths.STUDENT, paths.EXPORT)
 
 
 @contextmanager
@@ -152,6 +155,17 @@ def _descriptor(path: str) -> int | None:
         if not os.path.islink(path):
             return None
         path = os.path.join(folder, os.readlink(path))
+
+
+def check_is_no_source(path: Path, *sources: Path | str) -> None:
+    """Check that a file to be written is not one of those that are read.
+
+    Raises:
+        PotstillError: it is one of these files, or one in these folders but for model files.
+    """
+    if path.exists():
+        inside = [file for source in map(Path, sources) if source.is_dir() for file in source.iterdir()]
+        _refuse_source(path.stat(), str(path), [*sources, *(file for file in inside if file.suffix != ".pot")])
 
 
 def _refuse_source(status: os.stat_result, name: str, sources: Iterable[Path | str | int]) -> None:
@@ -335,7 +349,7 @@ def missing_file(path: Path | str, advice: str) -> PotstillError:
     place = Path(os.path.abspath(path))
     projects = (root for root in place.parents if (root / "dvc.yaml").is_file() and (root / "params.yaml").is_file())
     root = next(projects, None)
-    if root and place.relative_to(root).parts[0] in OUTPUT_FOLDERS:
+    if root and any(place.is_relative_to(root / folder) for folder in OUTPUTS):
         where = "" if root == Path.cwd() else f" in {root}"
         advice = f"Run `dvc repro` (or `dvc pull`){where} to create it."
     return PotstillError(f"{path}: no such file. {advice}")

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from potstill.core import files
+from potstill.core.errors import PotstillError
 
 
 class Cache:
@@ -26,9 +27,15 @@ class Cache:
     """
 
     def __init__(self, folder: str | os.PathLike[str] | None) -> None:
-        """Use a folder, which is made if it is missing; None for a temporary one."""
+        """Use a folder, which is made if it is missing; None for a temporary one.
+
+        Raises:
+            PotstillError: there is a file of that name.
+        """
         self._temporary = tempfile.TemporaryDirectory(prefix="potstill-") if folder is None else None
         self.folder = Path(self._temporary.name if self._temporary else os.fspath(folder or "")).resolve()
+        if self.folder.exists() and not self.folder.is_dir():
+            raise PotstillError(f"{folder!s}: not a folder. Name one for the results of all steps.")
         self.folder.mkdir(parents=True, exist_ok=True)
 
     def get(self, step: str, make: Callable[[Path], object], *key: object) -> Path:

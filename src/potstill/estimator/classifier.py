@@ -17,8 +17,8 @@ from potstill.data.dataset import Dataset
 from potstill.estimator.cache import Cache, isolated
 from potstill.estimator.inputs import Classes, raw_data
 from potstill.estimator.progress import Progress
-from potstill.estimator.settings import Settings, renamed, seed_of
-from potstill.estimator.teacher import Teacher, held_out, prepared_data, steps, text_tags
+from potstill.estimator.settings import Settings, check_used, merge, renamed, seed_of
+from potstill.estimator.teacher import Teacher, prepared_data, shares_of, steps, text_tags
 from potstill.evaluate.next_steps import Commands, Step
 from potstill.evaluate.table import markdown
 from potstill.evaluate.verdict import Verdict
@@ -35,6 +35,10 @@ _PROMISE = [f"guarantee.{key}" for key in GuaranteeParams.model_fields]
 KEYS = {f"export.{key}": key for key in [*_PROMISE, "guarantee"]} | {
     f"prepare.{key}": key for key in ("validation_share", "test_share", "folds")
 }
+# Keys that `params` cannot set, and what does.
+INSTEAD = dict.fromkeys(("label.teachers", "teacher.checkpoints"), "Set `teacher`") | dict.fromkeys(
+    ("prepare.path", "prepare.source"), "Give the texts to `fit`"
+)
 REAL_ONLY = dict.fromkeys(("replace", "borrow", "drop", "splice", "generated"), 0)
 
 
@@ -201,7 +205,7 @@ class DistilledClassifier(ClassifierMixin, BaseEstimator):
             raise PotstillError("fit: give either `y`, the labels of the texts, or `label_names` to choose among.")
         if y is None and validation is not None:
             raise PotstillError("fit: `validation` has labels, and the texts have none. Give them as `test`.")
-        classes = Classes.of(y) if label_names is None else Classes.named(label_names)
+        classes = Classes.of(y) if label_names is None else Classes.to_choose(label_names)
         return self.fit_tables(raw_data(classes, X, y, unlabelled, validation, test), classes)
 
     def fit_soft(
@@ -264,11 +268,13 @@ class DistilledClassifier(ClassifierMixin, BaseEstimator):
 
     def _settings(self, seed: int, raw: RawData, soft: bool) -> Settings:
         """Return the settings of all steps but that of the teacher."""
+        merge(self.params, {})
+        check_used(self.params, INSTEAD)
         seeds: dict[str, Any] = {"seed": seed}
         names = {} if "label" in raw.splits["train"].rows else {"label": None, "label_names": raw.labels}
         return Settings.of(
             {key: keys for key, keys in (self.params or {}).items() if key != "teacher"},
-            prepare=seeds | names | {"validation_share": self.validation_share} | held_out(self.test_share),
+            prepare=seeds | names | {"validation_share": self.validation_share} | shares_of(self.test_share),
             baseline=seeds | {"class_weight": self.class_weight},
             pool=seeds | (REAL_ONLY if soft else {}),
             student=seeds | {"rung": self.rung},
@@ -471,7 +477,7 @@ class DistilledClassifier(ClassifierMixin, BaseEstimator):
             overwrite: whether files of the same names may be replaced.
 
         Raises:
-            PotstillError: a file exists, and `overwrite` is false.
+            PotstillError: a file exists, and `overwrite` is false; or the folder is a file.
         """
         check_is_fitted(self, "student_")
         place = Path(folder)
@@ -479,6 +485,8 @@ class DistilledClassifier(ClassifierMixin, BaseEstimator):
         for name in made.names:
             if (place / name).exists() and not overwrite:
                 raise PotstillError(f"{place / name}: it exists already. Choose another folder, or set overwrite=True.")
+        if place.exists() and not place.is_dir():
+            raise PotstillError(f"{place}: not a folder. Name one for the files.")
         place.mkdir(parents=True, exist_ok=True)
         made.save(place)
 

@@ -1,7 +1,7 @@
 """From what users of scikit-learn pass, texts and labels of any kind, to the tables that the stage `prepare` cleans."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -67,6 +67,19 @@ class Classes:
             twice = next(name for name in names if names.count(name) > 1)
             raise PotstillError(f"several classes are named {twice!r}. Rename or merge them.")
         return cls(values, names, multi_label)
+
+    @classmethod
+    def to_choose(cls, names: Any) -> Self:
+        """Return the classes to choose among where nobody has labelled the texts.
+
+        Raises:
+            PotstillError: they are not a list of at least two different names.
+        """
+        if isinstance(names, str | bytes | Mapping | Set) or np.ndim(names) != 1:
+            raise PotstillError(f"label_names: {type(names).__name__}. Give a list of names, in the order of classes_.")
+        if len(names) < 2 or not all(isinstance(name, str) and name.strip() for name in names):
+            raise PotstillError("label_names: must be at least two names, which are strings and not empty.")
+        return cls.named(names)
 
     def encode(self, y: Any) -> np.ndarray:
         """Return labels as ids, int64 (texts,), or as booleans (texts, labels).
@@ -158,8 +171,12 @@ def _plain(y: Any) -> Any:
 
 
 def _check_labels(labels: Any) -> None:
-    """Raise what scikit-learn and NumPy do not say of labels that are missing, or of several types."""
+    """Raise what scikit-learn and NumPy do not say of labels that are missing, of several types, or a wrong matrix."""
     if getattr(labels, "ndim", 1) != 1:
+        if type_of_target(labels) != "multilabel-indicator":
+            raise PotstillError(
+                f"y: of shape {labels.shape}, and not of 0 and 1. Give one label per text, or an indicator matrix."
+            )
         return
     missing = np.flatnonzero(pd.isna(pd.Series(list(labels), dtype=object)))
     if missing.size:

@@ -22,6 +22,7 @@ from potstill.student.params import StudentParams
 from potstill.teacher.params import PRESETS, RESERVED, TeacherParams
 
 MISSPELT = 0.85  # similarity to a preset; the hub's distilroberta-base has 0.84 to distilroberta
+UNUSED = ("ablate", "report")  # sections of stages that only a project has
 SEEDED = ("prepare", "baseline", "teacher", "pool", "student")
 
 
@@ -62,6 +63,24 @@ def merge(given: Mapping[str, Any] | None, changes: Mapping[str, Mapping[str, An
     if errors := "; ".join(params.check(merged)):
         raise PotstillError(f"params: {errors}" + ("" if errors.endswith("?") else "."))
     return merged
+
+
+def check_used(given: Mapping[str, Any] | None, instead: Mapping[str, str]) -> None:
+    """Check that no value is set for a key that only a project has.
+
+    Args:
+        given: values of some keys, by section.
+        instead: what to do instead, by keys such as `label.teachers`.
+
+    Raises:
+        PotstillError: there is one.
+    """
+    for section, keys in (given or {}).items():
+        for key in keys:
+            if section in UNUSED:
+                raise PotstillError(f"params: {section}.{key} is for projects, and has no effect here. Remove it.")
+            if advice := instead.get(f"{section}.{key}"):
+                raise PotstillError(f"params: {section}.{key} is for projects. {advice} instead.")
 
 
 @contextmanager

@@ -218,8 +218,8 @@ def transfer_set(
     def write(folder: Path) -> None:
         folder.mkdir()
         multi_label = Dataset.load(prepared, unlabelled=False).multi_label
-        merge(pool / POOL, [labels / LOGITS], folder, multi_label)
-        if not transfer.sources(folder):
+        written, _ = merge(pool / POOL, [labels / LOGITS], folder, multi_label)
+        if not written or not transfer.sources(folder):
             raise PotstillError(f"{teacher.name}: no probabilities for any text of the pool. Give some.")
 
     labels = cache.get("label", write_labels, *hashes, params.precision, params.batch_size)

@@ -108,7 +108,7 @@ class Teacher(ClassifierMixin, BaseEstimator):
         classes = Classes.of(y)
         shares = {"validation_share": self.validation_share, "seed": seed_of(self.random_state)}
         raw = raw_data(classes, X, y, unlabelled, validation, test)
-        data, _ = prepared_data(raw, Settings.of(None, prepare=shares | held_out(self.test_share)), self.test_share)
+        data, _ = prepared_data(raw, Settings.of(None, prepare=shares | shares_of(self.test_share)), self.test_share)
         cache = Cache(self.cache_dir)
         with isolated():
             folder = steps().prepare(cache, data)
@@ -205,7 +205,7 @@ def text_tags(tags: Any) -> Any:
     return tags
 
 
-def held_out(test_share: float | None) -> dict[str, float]:
+def shares_of(test_share: float | None) -> dict[str, float]:
     """Return the key of `prepare` that a share of test texts sets, if there is one."""
     return {} if test_share is None else {"test_share": test_share}
 

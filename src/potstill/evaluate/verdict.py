@@ -78,8 +78,8 @@ def judge(
     Remarks do not change the decision.
 
     Args:
-        student: a row with `accuracy`, `accuracy_low` and `macro_f1` (fractions), `parameters` and `bytes`; with
-            `micro_f1` if the task is multi-label.
+        student: a row with `accuracy`, `accuracy_low`, `accuracy_high` and `macro_f1` (fractions), `parameters` and
+            `bytes`; with `micro_f1` if the task is multi-label.
         baseline: the `bytes` of TF-IDF with logistic regression.
         versus_teacher: the result of `scores.mcnemar` for student and teacher; None if the teacher has no predictions.
         versus_baseline: the same for student and TF-IDF with logistic regression.
@@ -102,7 +102,7 @@ def judge(
     statuses = {reason.status for reason in reasons}
     decision: Decision = "cannot tell yet"
     needed, promising = None, False
-    remarks = []
+    remarks = _versus_majority(student, majority)
     if "not met" in statuses:
         decision = "do not ship"
     elif statuses == {"met"}:
@@ -138,17 +138,25 @@ def judge(
             f"The network of `baseline`, trained on hard labels, is significantly better (student minus network: "
             f"{_interval(versus_hard)})"
         )
-    if student["accuracy_low"] <= majority:
-        remarks.append(
-            f"Always predicting the most frequent {'set of labels' if multi_label else 'class'} has an accuracy of "
-            f"{100 * majority:.1f}%, so judge the student by its macro-F1, {100 * student['macro_f1']:.1f}%"
-        )
     score = "an exact match" if multi_label else "a test accuracy"
     summary = (
         f"the student has {score} of {100 * student['accuracy']:.1f}%, "
         f"{student['parameters']:,} parameters and {student['bytes']:,} bytes"
     )
     return Verdict(decision, needed, promising, summary, (*reasons, *(Reason("remark", text) for text in remarks)))
+
+
+def _versus_majority(student: Mapping[str, Any], majority: float) -> list[str]:
+    """Return a remark if the student is not significantly better than the most frequent class alone."""
+    constant = f"always predicting the most frequent {'set of labels' if 'micro_f1' in student else 'class'}"
+    share, macro_f1 = f"{100 * majority:.1f}%", f"its macro-F1, {100 * student['macro_f1']:.1f}%"
+    if student["accuracy_high"] < majority:
+        return [
+            f"It is significantly less accurate than {constant} ({share}): use it only if {macro_f1}, is what counts"
+        ]
+    if student["accuracy_low"] <= majority:
+        return [f"{constant[0].upper()}{constant[1:]} has an accuracy of {share}, so judge the student by {macro_f1}"]
+    return []
 
 
 def _non_inferiority(versus_teacher: Mapping[str, Any] | None, margin: float) -> Reason:

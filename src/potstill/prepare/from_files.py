@@ -22,6 +22,7 @@ SHARD = re.compile(r"(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})(?P<hash>
 
 # What the names of files begin with that hold labels given later.
 LABEL_FILES = ("to_label", "suspects")
+SPREADSHEETS = (".xlsx", ".xls", ".ods", ".numbers")
 # The report puts an apostrophe before a text that a spreadsheet would take for a formula.
 ESCAPE = re.compile(r"^'(?=[=+\-@\t\r])")
 
@@ -91,6 +92,9 @@ def read_labels(params: PrepareParams) -> Table | None:
     folder = Path(params.path)
     if not folder.is_dir():
         return None
+    for path in folder.iterdir():
+        if path.name.casefold().startswith(LABEL_FILES) and path.suffix.lower() in SPREADSHEETS:
+            raise PotstillError(f"{path}: a spreadsheet, which cannot be read. Save it as CSV, and move it away.")
     found = [names for stem, names in _tables(folder).items() if stem.casefold().startswith(LABEL_FILES)]
     tables = [_filled_in(_inside(folder, name, "prepare.path"), params) for names in found for name in names]
     filled_in = [table for table in tables if table is not None]

@@ -341,7 +341,9 @@ def encode(raw: RawData, names: list[str] | None) -> tuple[list[str], dict[str, 
     problems.check()
     if len(classes) < 2:
         has = f"only the label {classes.pop()!r}" if classes else "no labels"
-        raise PotstillError(f"{train.name}: {has}. At least two are required.")
+        is_multi_label = any(isinstance(labels, tuple) for labels in train.rows["label"])
+        joined = f" The labels of a text are joined by {JOINT}, as in joy{JOINT}love." if is_multi_label else ""
+        raise PotstillError(f"{train.name}: {has}. At least two are required.{joined}")
 
     labels = names or _order(classes, None if raw.labels is None else _stripped(raw.labels, train.name))
     ids = {label: id_ for id_, label in enumerate(labels)}

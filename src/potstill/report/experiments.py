@@ -128,12 +128,15 @@ def _p(one: Predictions | None, other: Predictions | None) -> float | None:
     return mcnemar(one.correct("student"), other.correct("student"))["p"]
 
 
-def recommend(rows: Sequence[Mapping[str, Any]]) -> tuple[str, bool, str]:
+def recommend(rows: Sequence[Mapping[str, Any]], same_classes: bool = True) -> tuple[str, bool, str]:
     """Return the name of the best experiment, whether to take it, and why it is the best.
 
     It is the smallest of those that are not significantly worse than the most accurate; of these, those whose verdict
-    is to ship come first. It is to be taken if its verdict is to ship.
+    is to ship come first. It is to be taken if its verdict is to ship. Experiments with different classes are of
+    different tasks: none is to be taken, and the most accurate is named.
     """
+    if not same_classes:
+        return rows[0]["name"], False, "its accuracy is the highest, but not all experiments have the same classes."
     best = [row for row in rows if row["best"]]
     shipping = [row for row in best if row["decision"] == "ship"]
     candidates = shipping or best

@@ -82,7 +82,7 @@ class FormatError(PotstillError):
         self.advice = advice
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Contents:
     """What a model file holds.
 

@@ -263,7 +263,7 @@ class Classifier:
             raise PotstillError(f"{name}: it cannot be loaded: {error}. {advice}") from None
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class Student(Classifier, Contents):
     """A student over words: the contents of its model file, and predictions."""
 

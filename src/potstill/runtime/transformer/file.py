@@ -53,7 +53,7 @@ _SIZES = struct.Struct("<II")
 _KEYS = {"labels", "shape", "ranges", "cls", "sep", "temperature", "thresholds", "facts"}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Contents:
     """What a model file of a small Transformer holds.
 

@@ -19,7 +19,7 @@ from potstill.runtime.transformer.weights import BITS
 BATCH, MAX_TOKENS = 32, 4096
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class Transformer(Classifier, Contents):
     """A small Transformer: the contents of its model file, and predictions on one thread."""
 
