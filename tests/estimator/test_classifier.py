@@ -327,6 +327,7 @@ def test_nothing_is_written_to_the_current_folder(texts, labels, tmp_path, monke
         ),
         ({"params": {"report": {"errors": 3}}}, r"params: report.errors is for projects, and has no effect here"),
         ({"cache_dir": __file__}, r"test_classifier\.py: not a folder\. Name one"),
+        ({"teacher": lambda texts: np.ones((len(texts), 3))}, "probabilities of a text that do not sum to one"),
         ({"teacher": lambda texts: np.full((len(texts), 3), np.nan)}, "no probabilities for any text"),
         ({"rung": "huge"}, "`huge` in rung is not a key of student.ladder"),
         ({"guarantee": {"agreemnt": 0.9}}, "unknown key `guarantee.agreemnt`: did you mean `agreement`"),

@@ -33,6 +33,7 @@ def test_two_columns_of_one_name_are_refused(tmp_path, ending):
         ),
         ("a.csv", '"text"|"label"', "The columns are separated by vertical bars, not by commas"),
         ("a.csv", "body;label", "no column 'text' (found: 'body', 'label'). Name one with --text"),
+        ("a.csv", "what a lovely day,joy", "If that row is a text, add one above it with the names of the columns"),
         ("a.csv", "Text,label", "'Text' differs from it only in case"),
         ("a.csv", " text,label", "' text' differs from it only in white space"),
         ("a.csv", "text\u200b,label", "differs from it only in invisible characters"),

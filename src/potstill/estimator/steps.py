@@ -87,7 +87,10 @@ class FunctionTeacher(Scorer):
     def score(self, texts: list[str]) -> tuple[np.ndarray, int]:  # noqa: D102
         if not texts:
             return np.empty((0, len(self.labels)), np.float32), 0
-        return table.log_odds(as_probabilities(self.function(texts), len(texts), self.labels), self.multi_label), 0
+        found = as_probabilities(self.function(texts), len(texts), self.labels)
+        if not self.multi_label and (abs(found[is_answered(found)].sum(1) - 1) > 0.01).any():
+            raise PotstillError("teacher: probabilities of a text that do not sum to one. Divide them by their sum.")
+        return table.log_odds(found, self.multi_label), 0
 
     def __call__(self, texts: pa.Array) -> tuple[pa.Table, dict[str, int]]:
         """Label a shard, as `label.logits.Labeller` does."""

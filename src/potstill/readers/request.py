@@ -139,7 +139,10 @@ class Request:
             differs = f"{quoted(other)} differs from {its} only in {describe_difference(other, name)}"
             advice = f"{differs}. {advice or self.advise(missing)}"
         names = " and ".join(filter(None, [", ".join(map(quoted, missing[:-1])), quoted(missing[-1])]))
-        return f"{kind}{'s' * (len(missing) > 1)} {names} (found: {has}). {advice or self.advise(missing)}"
+        advice = advice or self.advise(missing)
+        if separator and any(len(name.split()) > 2 for name in found):
+            advice += ". If that row is a text, add one above it with the names of the columns"
+        return f"{kind}{'s' * (len(missing) > 1)} {names} (found: {has}). {advice}"
 
     def column_indices(self, header: Sequence[str], separator: str = "") -> list[int]:
         """Return the index of each column in the header.
