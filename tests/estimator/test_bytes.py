@@ -58,7 +58,7 @@ def test_the_same_data_parameters_and_seed_give_the_bytes_of_the_pipeline(bert, 
     expected = repro(monkeypatch, sections)
 
     before = sorted(path.name for path in tmp_path.iterdir())
-    given = {name: sections[name] for name in ("pool", "label", "student", "export")}
+    given = {name: sections[name] for name in ("pool", "student", "export")} | {"label": {"workers": 1}}
     given["teacher"] = {key: sections["teacher"][key] for key in ("presets", "epochs")}
     params = {"class_weight": "balanced", "test_share": 0.1, "random_state": SEED, "verbose": False}
     made = DistilledClassifier("mine", params=given, **params).fit(
