@@ -17,7 +17,7 @@ from potstill.data.dataset import Dataset
 from potstill.estimator.cache import Cache, isolated
 from potstill.estimator.inputs import Classes, raw_data
 from potstill.estimator.progress import Progress
-from potstill.estimator.settings import Settings, check_used, merge, renamed, seed_of
+from potstill.estimator.settings import Settings, check_used, renamed, seed_of
 from potstill.estimator.teacher import Teacher, prepared_data, shares_of, steps, text_tags
 from potstill.evaluate.next_steps import Commands, Step
 from potstill.evaluate.table import markdown
@@ -268,7 +268,6 @@ class DistilledClassifier(ClassifierMixin, BaseEstimator):
 
     def _settings(self, seed: int, raw: RawData, soft: bool) -> Settings:
         """Return the settings of all steps but that of the teacher."""
-        merge(self.params, {})
         check_used(self.params, INSTEAD)
         seeds: dict[str, Any] = {"seed": seed}
         names = {} if "label" in raw.splits["train"].rows else {"label": None, "label_names": raw.labels}

@@ -55,14 +55,18 @@ class Settings:
 
 def merge(given: Mapping[str, Any] | None, changes: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
     """Return the checked values of `given` over those of `changes`, by section."""
-    if not isinstance(given or {}, Mapping) or not all(isinstance(keys, Mapping) for keys in (given or {}).values()):
-        raise PotstillError('params: must be a dictionary of sections, such as {"student": {"epochs": 3}}.')
+    _check_sections(given)
     merged = {name: dict(keys) for name, keys in changes.items()}
     for name, keys in (given or {}).items():
         merged[name] = merged.get(name, {}) | dict(keys)
     if errors := "; ".join(params.check(merged)):
         raise PotstillError(f"params: {errors}" + ("" if errors.endswith("?") else "."))
     return merged
+
+
+def _check_sections(given: Any) -> None:
+    if not isinstance(given or {}, Mapping) or not all(isinstance(keys, Mapping) for keys in (given or {}).values()):
+        raise PotstillError('params: must be a dictionary of sections, such as {"student": {"epochs": 3}}.')
 
 
 def check_used(given: Mapping[str, Any] | None, instead: Mapping[str, str]) -> None:
@@ -73,8 +77,9 @@ def check_used(given: Mapping[str, Any] | None, instead: Mapping[str, str]) -> N
         instead: what to do instead, by keys such as `label.teachers`.
 
     Raises:
-        PotstillError: there is one.
+        PotstillError: there is one, or `given` is no mapping of sections.
     """
+    _check_sections(given)
     for section, keys in (given or {}).items():
         for key in keys:
             if section in UNUSED:
