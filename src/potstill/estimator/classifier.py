@@ -235,7 +235,7 @@ class DistilledClassifier(ClassifierMixin, BaseEstimator):
         names = [str(name) for name in getattr(probabilities, "columns", range(np.shape(probabilities)[1]))]
         texts = as_texts(X)
         soft = steps().as_probabilities(probabilities, len(texts), names)
-        if np.isnan(soft).any() or (not multi_label and (abs(soft.sum(1) - 1) > 0.01).any()):
+        if np.isnan(soft).any() or (not multi_label and not steps().sum_to_one(soft)):
             raise PotstillError("probabilities: each row must sum to one, with no number missing. Correct them.")
         values = np.array(names) if hasattr(probabilities, "columns") else np.arange(len(names))
         classes = Classes(values, names, multi_label)

@@ -88,7 +88,7 @@ class FunctionTeacher(Scorer):
         if not texts:
             return np.empty((0, len(self.labels)), np.float32), 0
         found = as_probabilities(self.function(texts), len(texts), self.labels)
-        if not self.multi_label and (abs(found[is_answered(found)].sum(1) - 1) > 0.01).any():
+        if not self.multi_label and not sum_to_one(found[is_answered(found)]):
             raise PotstillError("teacher: probabilities of a text that do not sum to one. Divide them by their sum.")
         return table.log_odds(found, self.multi_label), 0
 
@@ -123,6 +123,11 @@ def as_probabilities(values: Any, texts: int, labels: Sequence[str]) -> np.ndarr
     if not (((found >= 0) & (found <= 1)) | np.isnan(found)).all():
         raise PotstillError("teacher: a number that is not a probability. Return numbers from 0 to 1.")
     return found
+
+
+def sum_to_one(probabilities: np.ndarray) -> bool:
+    """Return whether the probabilities of each text, (texts, classes), sum to one, but for rounding."""
+    return bool((abs(probabilities.sum(1) - 1) <= 0.01).all())
 
 
 def prepare(cache: Cache, data: Dataset) -> Path:

@@ -8,7 +8,8 @@ import pytest
 
 from potstill import Student
 from potstill.core.errors import PotstillError
-from potstill.runtime.file import FormatError
+from potstill.runtime.file import FormatError, seal
+from potstill.runtime.model import TRANSFORMER_MAGIC
 from potstill.runtime.transformer import file
 from potstill.runtime.transformer.shape import MAX_HEADS, MAX_POSITIONS, Shape
 from potstill.runtime.transformer.tokenizer import Tokenizer
@@ -177,7 +178,7 @@ FORGED = {
 def test_a_forged_file_is_refused(name):
     body = FORGED[name][8:]
     with pytest.raises(FormatError):
-        Student.from_bytes(b"pot2" + fuzz.seal(body)[4:])
+        Student.from_bytes(seal(TRANSFORMER_MAGIC, body))
 
 
 def test_a_damaged_file_is_refused():
@@ -193,7 +194,7 @@ def test_sizes_beyond_the_file_are_refused(size):
     for at in (0, 4):
         forged = body[:at] + size.to_bytes(4, "little") + body[at + 4 :]
         with pytest.raises(FormatError):
-            Student.from_bytes(b"pot2" + fuzz.seal(forged)[4:])
+            Student.from_bytes(seal(TRANSFORMER_MAGIC, forged))
 
 
 def test_a_student_that_no_file_holds_is_not_written():
